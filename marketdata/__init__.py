@@ -1,0 +1,132 @@
+"""Market data of spot crypto exchanges: one call, one shape, any exchange that ccxt knows.
+
+>>> import marketdata as md
+>>> md.ticker("BTC/USDT").last  # doctest: +SKIP
+80934.19
+
+The functions below block and also work in notebooks; `Client` is the same as an object,
+`AsyncClient` the same to be awaited. Nothing is imported before it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from marketdata.blocking import (
+        Client,
+        candles,
+        exchanges,
+        orderbook,
+        pairs,
+        quote,
+        quotes,
+        status,
+        ticker,
+        tickers,
+        trades,
+    )
+    from marketdata.client import AsyncClient
+    from marketdata.errors import (
+        AccessError,
+        DataUnavailableError,
+        ExchangeNotSupportedError,
+        ExchangeUnavailableError,
+        ForbiddenError,
+        HistoryLimitExceededError,
+        InternalError,
+        InvalidParameterError,
+        InvalidRequestError,
+        MarketDataError,
+        MissingExtraError,
+        MissingParameterError,
+        PairNotSupportedError,
+        QuotaExceededError,
+        RateLimitExceededError,
+        TimeframeNotSupportedError,
+        UnauthorizedError,
+        UpstreamError,
+    )
+    from marketdata.models import (
+        Candle,
+        Candles,
+        Exchange,
+        Fill,
+        Interval,
+        OrderBook,
+        Pair,
+        Quote,
+        Status,
+        Ticker,
+        Trade,
+    )
+    from marketdata.settings import Settings
+
+__all__ = [
+    "AccessError",
+    "AsyncClient",
+    "Candle",
+    "Candles",
+    "Client",
+    "DataUnavailableError",
+    "Exchange",
+    "ExchangeNotSupportedError",
+    "ExchangeUnavailableError",
+    "Fill",
+    "ForbiddenError",
+    "HistoryLimitExceededError",
+    "InternalError",
+    "Interval",
+    "InvalidParameterError",
+    "InvalidRequestError",
+    "MarketDataError",
+    "MissingExtraError",
+    "MissingParameterError",
+    "OrderBook",
+    "Pair",
+    "PairNotSupportedError",
+    "QuotaExceededError",
+    "Quote",
+    "RateLimitExceededError",
+    "Settings",
+    "Status",
+    "Ticker",
+    "TimeframeNotSupportedError",
+    "Trade",
+    "UnauthorizedError",
+    "UpstreamError",
+    "candles",
+    "exchanges",
+    "orderbook",
+    "pairs",
+    "quote",
+    "quotes",
+    "status",
+    "ticker",
+    "tickers",
+    "trades",
+]
+
+_HOMES = {"AsyncClient": "client", "Client": "blocking", "Settings": "settings"}
+
+
+def _home(name: str) -> str:
+    """Tell which module has a public name: functions, errors and records have one each."""
+    if name.islower():
+        return "blocking"
+    return _HOMES.get(name, "errors" if name.endswith("Error") else "models")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'marketdata' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"marketdata.{_home(name)}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

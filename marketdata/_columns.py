@@ -1,0 +1,162 @@
+"""Candles as columns: one array a field, so that thousands of bars are seven objects."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+Row: TypeAlias = tuple[int, float, float, float, float, float | None, int | None]
+"""Open time in Unix milliseconds, open, high, low, close, volume, number of trades."""
+
+NAMES = ("time", "open", "high", "low", "close", "volume", "trades")
+
+_UNCOUNTED = -1
+
+
+class Columns:
+    """Seven columns of equal length, ordered by time.
+
+    ``time`` (Unix ms) and ``trades`` are arrays of int64, the others of doubles; all support the
+    buffer protocol, so ``numpy.asarray(columns.close)`` copies nothing. An unknown volume is NaN,
+    an unknown count of trades -1; rows and JSON have None for both.
+    """
+
+    __slots__ = NAMES
+
+    time: array[int]
+    open: array[float]
+    high: array[float]
+    low: array[float]
+    close: array[float]
+    volume: array[float]
+    trades: array[int]
+
+    def __init__(
+        self,
+        time: Iterable[int],
+        open: Iterable[float],  # noqa: A002 - the field's own word
+        high: Iterable[float],
+        low: Iterable[float],
+        close: Iterable[float],
+        volume: Iterable[float],
+        trades: Iterable[int] | None = None,
+    ) -> None:
+        self.time = array("q", time)
+        self.open = array("d", open)
+        self.high = array("d", high)
+        self.low = array("d", low)
+        self.close = array("d", close)
+        self.volume = array("d", volume)
+        count = len(self.time)
+        self.trades = array("q", [_UNCOUNTED]) * count if trades is None else array("q", trades)
+        if any(len(getattr(self, name)) != count for name in NAMES):
+            raise ValueError("the columns of candles have different lengths")
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[Any]]) -> Columns:
+        """Make columns of rows as in `Row`; the seventh position may be left out in all rows.
+
+        Raises TypeError or ValueError where a price is missing or a row is too short.
+        """
+        if not rows:
+            return cls((), (), (), (), (), ())
+        time, opened, high, low, close, volume, *trades = zip(*rows, strict=True)
+        if None in volume:
+            volume = tuple(math.nan if value is None else value for value in volume)
+        counts: Iterable[int] | None = None
+        if trades:
+            counts = (_UNCOUNTED if value is None else value for value in trades[0])
+        return cls(time, opened, high, low, close, volume, counts)
+
+    def row(self, index: int) -> Row:
+        """Give one bar."""
+        volume, trades = self.volume[index], self.trades[index]
+        return (
+            self.time[index],
+            self.open[index],
+            self.high[index],
+            self.low[index],
+            self.close[index],
+            None if math.isnan(volume) else volume,
+            None if trades == _UNCOUNTED else trades,
+        )
+
+    def rows(self) -> list[Row]:
+        """Give all bars."""
+        volume: Iterable[float | None] = self.volume
+        if any(map(math.isnan, self.volume)):
+            volume = [None if math.isnan(value) else value for value in self.volume]
+        trades: Iterable[int | None] = self.trades
+        if _UNCOUNTED in self.trades:
+            trades = [None if value == _UNCOUNTED else value for value in self.trades]
+        fields = (self.time, self.open, self.high, self.low, self.close, volume, trades)
+        return list(zip(*fields, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows())
+
+    def __getitem__(self, index: slice) -> Columns:
+        """Give the bars of a slice."""
+        return Columns(*(getattr(self, name)[index] for name in NAMES))
+
+    def __add__(self, other: Columns) -> Columns:
+        """Put later bars behind these."""
+        return Columns(*(getattr(self, name) + getattr(other, name) for name in NAMES))
+
+    def __eq__(self, other: object) -> bool:
+        # By rows, because NaN volumes of the same bar are the same unknown.
+        return isinstance(other, Columns) and self.rows() == other.rows()
+
+    def __hash__(self) -> int:
+        return hash((len(self), self.time[0] if self.time else None))
+
+    def __repr__(self) -> str:
+        return f"<Columns: {len(self)} bars>"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        from pydantic_core import core_schema
+
+        number = core_schema.nullable_schema(core_schema.float_schema())
+        row = core_schema.tuple_schema(
+            [
+                core_schema.int_schema(),
+                *[core_schema.float_schema()] * 4,
+                number,
+                core_schema.nullable_schema(core_schema.int_schema()),
+            ]
+        )
+        from_rows = core_schema.no_info_after_validator_function(
+            cls.from_rows, core_schema.list_schema(row)
+        )
+        return core_schema.json_or_python_schema(
+            json_schema=from_rows,
+            python_schema=core_schema.union_schema(
+                [core_schema.is_instance_schema(cls), from_rows]
+            ),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls.rows, return_schema=core_schema.list_schema(row)
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": {"type": ["number", "null"]},
+                "minItems": 7,
+                "maxItems": 7,
+            },
+        }

@@ -1,0 +1,319 @@
+"""The arguments of the operations: each described, bounded and parsed here, once.
+
+They are annotated types. A signature says ``depth: Depth``; the library checks the bounds
+(`checked`), the shell makes its help from them and the MCP server its schemas.
+
+Nothing here imports pydantic before a call is checked, so that ``marketdata --help`` stays fast:
+bounds are ``annotated_types`` (which pydantic reads) and descriptions are `Described`, which
+hands itself to pydantic when asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeAlias, TypeVar
+
+from annotated_types import Ge, Le, MinLen
+
+from marketdata.errors import (
+    InvalidParameterError,
+    MarketDataError,
+    MissingParameterError,
+    PairNotSupportedError,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_DEPTH = 5_000
+MAX_TRADES = 1_000
+
+# ---------------------------------------------------------------------------- parsing
+
+
+def pair(text: str) -> str:
+    """Bring a pair to ``BASE/QUOTE``, or to upper case alone where it has no separator.
+
+    ``btc/usdt``, ``BTC-USDT`` and ``btc_usdt`` give ``BTC/USDT``. ``BTCUSDT`` stays as it is: only
+    an exchange's list of pairs can tell where it divides. Raises `PairNotSupportedError` for the
+    name of a swap, future or option, `InvalidParameterError` for anything else.
+    """
+    cleaned = text.strip().upper()
+    if ":" in cleaned:
+        spot = cleaned.partition(":")[0]
+        raise PairNotSupportedError(
+            f"'{text}' names a derivative; only spot pairs are served. Ask for {spot}.",
+            details={"pair": text, "closest": [spot]},
+        )
+    parts = re.split(r"[/\-_ ]", cleaned)
+    if len(parts) > 2 or not all(parts) or not re.fullmatch(r"[^\s\"'\\<>{}]{2,40}", cleaned):
+        raise InvalidParameterError(
+            f"pair is BASE/QUOTE, for example BTC/USDT; was '{text[:60]}'.",
+            details={"parameter": "pair"},
+        )
+    return "/".join(parts)
+
+
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_AGE = re.compile(r"-(\d{1,6})([smhdw])")
+
+
+def instant(value: datetime | date | str | int, *, now: datetime | None = None) -> int:
+    """Give a point in time as Unix milliseconds.
+
+    Takes a datetime (UTC where it has no zone), a date (its first moment in UTC), ISO-8601 text,
+    Unix milliseconds (also as text), or an age such as ``-90m``, ``-7d``. Raises
+    `InvalidParameterError` for anything else, also for numbers that look like seconds.
+    """
+    moment: datetime
+    match value:
+        case bool():
+            raise _not_a_time(value)
+        case int():
+            return _milliseconds(value)
+        case datetime():
+            moment = value
+        case date():
+            moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        case str() if age := _AGE.fullmatch(value.strip()):
+            moment = (now or datetime.now(UTC)) - int(age[1]) * _UNITS[age[2]]
+        case str() if re.fullmatch(r"\d{9,16}", value.strip()):
+            return _milliseconds(int(value))
+        case str():
+            try:
+                moment = datetime.fromisoformat(value.strip())
+            except ValueError:
+                raise _not_a_time(value) from None
+        case _:
+            raise _not_a_time(value)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def _milliseconds(number: int) -> int:
+    # 1e11 ms is March 1973, before any exchange; the same number of seconds is the year 5138.
+    if not 100_000_000_000 <= number <= 9_999_999_999_999:
+        raise InvalidParameterError(
+            f"A number given as a time is Unix milliseconds (13 digits); was {number}.",
+            details={"value": number},
+        )
+    return number
+
+
+def _not_a_time(value: object) -> InvalidParameterError:
+    return InvalidParameterError(
+        "A time is ISO-8601 (2024-01-31T12:00Z), a date, Unix milliseconds or an age (-7d); "
+        f"was {str(value)[:60]!r}.",
+        details={"value": str(value)[:60]},
+    )
+
+
+def exchange_id(text: str) -> str:
+    """Bring the name of an exchange to ccxt's form: lower case without blanks."""
+    return text.strip().lower()
+
+
+_WINDOW = re.compile(r"(\d{1,4})([mhd])")
+
+
+def window(text: str) -> str:
+    """Check a ticker's window: ``day`` (the trading day) or a rolling one such as ``4h``.
+
+    Minutes from 1 to 59, hours from 1 to 24 and days from 1 to 7 are allowed; ``1d`` is ``24h``.
+    """
+    cleaned = text.strip().lower()
+    if cleaned == "day":
+        return cleaned
+    if found := _WINDOW.fullmatch(cleaned):
+        count, unit = int(found[1]), found[2]
+        if 1 <= count <= {"m": 59, "h": 24, "d": 7}[unit]:
+            return "24h" if (count, unit) == (1, "d") else f"{count}{unit}"
+    raise InvalidParameterError(
+        f"window is 'day' or a length: 1m to 59m, 1h to 24h, 1d to 7d; was '{text[:20]}'.",
+        details={"parameter": "window"},
+    )
+
+
+def window_length(text: str) -> timedelta:
+    """Give the length of a rolling window that `window` has checked."""
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+# ---------------------------------------------------------------------------- annotations
+
+
+@dataclass(frozen=True)
+class Described:
+    """What one argument means, for help pages and schemas; `parse` brings it to its one form."""
+
+    text: str
+    examples: tuple[str, ...] = ()
+    parse: Callable[[Any], Any] | None = None
+    json_types: tuple[str, ...] = ()
+    """JSON types instead of those that the annotation would give."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        from pydantic_core import core_schema
+
+        inner = handler(source)
+        if self.parse is None:
+            return inner
+        return core_schema.no_info_after_validator_function(self.parse, inner)
+
+    def __get_pydantic_json_schema__(
+        self, core: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema: dict[str, Any]
+        if self.json_types:
+            schema = {"type": list(self.json_types)}
+        else:
+            schema = handler.resolve_ref_schema(handler(core))
+        schema["description"] = self.text
+        if self.examples:
+            schema["examples"] = list(self.examples)
+        return schema
+
+
+Moment: TypeAlias = datetime | date | str | int
+"""A point in time as a caller may write it; `instant` reads it."""
+
+_MOMENT = ("string", "integer")
+
+PairName = Annotated[
+    str,
+    Described("Spot pair as BASE/QUOTE.", examples=("BTC/USDT",), parse=pair),
+]
+PairNames = Annotated[
+    Sequence[PairName],
+    MinLen(1),
+    Described("Spot pairs as BASE/QUOTE."),
+]
+ExchangeId = Annotated[
+    str,
+    Described("Exchange id; the first reachable default otherwise.", parse=exchange_id),
+]
+Window = Annotated[
+    str,
+    Described(
+        "'24h', another rolling length (1m-59m, 1h-24h, 1d-7d), or 'day' for the UTC trading day.",
+        examples=("24h", "4h", "day"),
+        parse=window,
+    ),
+]
+Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Levels a side, at most.")]
+TimeframeName = Annotated[
+    str,
+    Described("Length of a bar, such as 1m, 5m, 1h, 4h, 1d, 1w.", examples=("1m", "1h", "1d")),
+]
+BarLimit = Annotated[
+    int, Ge(1), Described("Bars at most: the newest, or the first from `start` on.")
+]
+TradeLimit = Annotated[int, Ge(1), Le(MAX_TRADES), Described("Trades at most.")]
+Start = Annotated[
+    Moment,
+    Described(
+        "From this time on, inclusive: ISO-8601, Unix ms, or an age such as -7d.",
+        examples=("2024-01-01", "-7d"),
+        parse=instant,
+        json_types=_MOMENT,
+    ),
+]
+End = Annotated[
+    Moment,
+    Described("Up to this time, exclusive; same forms.", parse=instant, json_types=_MOMENT),
+]
+TradeId = Annotated[int, Ge(0), Described("From this trade id on, inclusive.")]
+Aggregate = Annotated[
+    bool,
+    Described("Merge the fills of one order at one price."),
+]
+BaseCode = Annotated[str, Described("Only pairs with this base currency.", examples=("BTC",))]
+QuoteCode = Annotated[str, Described("Only pairs with this quote currency.", examples=("USDT",))]
+Search = Annotated[str, Described("Only pairs whose name contains this text.")]
+
+# ---------------------------------------------------------------------------- checking
+
+
+@functools.cache
+def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
+    """Give the model of a method's arguments (without ``self``), made from its signature."""
+    from pydantic import ConfigDict, create_model
+
+    hints = typing.get_type_hints(method, include_extras=True, localns=_annotations())
+    fields: dict[str, Any] = {
+        parameter.name: (
+            hints[parameter.name],
+            ... if parameter.default is parameter.empty else parameter.default,
+        )
+        for parameter in list(inspect.signature(method).parameters.values())[1:]
+    }
+    return create_model(method.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Check arguments given by name and bring them to the form that the method works with.
+
+    Raises `MissingParameterError` or `InvalidParameterError`, naming the argument that is wrong;
+    a missing one is named before a wrong one.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return vars(arguments_of(method).model_validate(given))
+    except ValidationError as error:
+        raise _translate(error, method.__name__) from None
+
+
+def checked(method: Callable[P, R]) -> Callable[P, R]:
+    """Make a method parse its arguments by their annotations before it runs; see above."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = signature.bind_partial(*args, **kwargs).arguments
+        except TypeError as error:
+            raise InvalidParameterError(
+                f"{method.__name__}: {error}.", details={"operation": method.__name__}
+            ) from None
+        caller = given.pop("self")
+        return method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
+
+    return wrapper
+
+
+def _annotations() -> dict[str, Any]:
+    from marketdata import models
+
+    return vars(models)
+
+
+def _translate(error: ValidationError, operation: str) -> MarketDataError:
+    problems = error.errors(include_url=False, include_context=False)
+    problem = next((one for one in problems if one["type"] == "missing"), problems[0])
+    where = ".".join(str(part) for part in problem["loc"])
+    details = {"operation": operation, "parameter": where}
+    match problem["type"]:
+        case "missing":
+            return MissingParameterError(f"{operation} needs '{where}'.", details=details)
+        case "extra_forbidden":
+            return InvalidParameterError(f"{operation} has no argument '{where}'.", details=details)
+    said = problem["msg"].removeprefix("Input ")
+    was = repr(problem["input"])[:60]
+    return InvalidParameterError(f"{where} {said}; was {was}.", details=details)

@@ -1,0 +1,138 @@
+"""The operations for code that does not await: `Client`, and functions over a default one."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from marketdata._portal import portal
+from marketdata.client import AsyncClient
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from marketdata.settings import Settings
+
+__all__ = [
+    "Client",
+    "candles",
+    "exchanges",
+    "orderbook",
+    "pairs",
+    "quote",
+    "quotes",
+    "status",
+    "ticker",
+    "tickers",
+    "trades",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client, P], T]:
+    @functools.wraps(method)
+    def call(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(self._client, *args, **kwargs))
+
+    return call
+
+
+class Client:
+    """Market data of spot exchanges for code that does not await; also works in notebooks.
+
+    Takes the arguments of `AsyncClient` and has its operations. May be shared by threads, and
+    used after a fork. Needs no closing; `close` frees its connections early.
+    """
+
+    def __init__(
+        self,
+        exchange: str | Sequence[str] | None = None,
+        *,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        home: str | Path | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self._client = AsyncClient(
+            exchange,
+            sim=sim,
+            timeout=timeout,
+            retries=retries,
+            home=home,
+            endpoints=endpoints,
+            settings=settings,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """What this client goes by."""
+        return self._client.settings
+
+    exchanges = _blocking(AsyncClient.exchanges)
+    pairs = _blocking(AsyncClient.pairs)
+    ticker = _blocking(AsyncClient.ticker)
+    tickers = _blocking(AsyncClient.tickers)
+    quote = _blocking(AsyncClient.quote)
+    quotes = _blocking(AsyncClient.quotes)
+    orderbook = _blocking(AsyncClient.orderbook)
+    candles = _blocking(AsyncClient.candles)
+    trades = _blocking(AsyncClient.trades)
+    status = _blocking(AsyncClient.status)
+    close = _blocking(AsyncClient.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_lock = threading.Lock()
+_default: tuple[dict[str, str], Client] | None = None
+
+
+def default_client() -> Client:
+    """Give the client behind the module's functions; a new one when MARKETDATA_* has changed."""
+    global _default
+    variables = {name: value for name, value in os.environ.items() if name[:11] == "MARKETDATA_"}
+    if _default is None or _default[0] != variables:
+        with _lock:
+            _default = (variables, Client())
+    return _default[1]
+
+
+def _function(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[P, T]:
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(default_client()._client, *args, **kwargs))
+
+    return call
+
+
+exchanges = _function(AsyncClient.exchanges)
+pairs = _function(AsyncClient.pairs)
+ticker = _function(AsyncClient.ticker)
+tickers = _function(AsyncClient.tickers)
+quote = _function(AsyncClient.quote)
+quotes = _function(AsyncClient.quotes)
+orderbook = _function(AsyncClient.orderbook)
+candles = _function(AsyncClient.candles)
+trades = _function(AsyncClient.trades)
+status = _function(AsyncClient.status)

@@ -1,0 +1,434 @@
+"""Every operation as the caller sees it: arguments checked, exchange chosen, records returned."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from marketdata import arguments
+from marketdata.arguments import (
+    Aggregate,
+    BarLimit,
+    BaseCode,
+    Depth,
+    End,
+    ExchangeId,
+    PairName,
+    PairNames,
+    QuoteCode,
+    Search,
+    Start,
+    TimeframeName,
+    TradeId,
+    TradeLimit,
+    Window,
+    checked,
+)
+from marketdata.errors import ExchangeUnavailableError, MarketDataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from marketdata._catalogue import Catalogue
+    from marketdata._exchange import Venue
+    from marketdata.models import (
+        Candles,
+        Exchange,
+        OrderBook,
+        Pair,
+        Quote,
+        Status,
+        Ticker,
+        Trade,
+    )
+    from marketdata.settings import Settings
+    from marketdata.sim import SimulatedExchange
+
+__all__ = ["AsyncClient"]
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Market data of spot exchanges for code that awaits.
+
+    ``exchange`` names the exchange, or several in order of preference, for calls that name none;
+    the other arguments override the MARKETDATA_* variable of the same name (`Settings`).
+    Connections belong to the running event loop; `close`, or the end of ``async with`` or of
+    ``asyncio.run``, ends them. Every operation raises errors under `MarketDataError` only.
+    """
+
+    def __init__(
+        self,
+        exchange: str | Sequence[str] | None = None,
+        *,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        home: str | Path | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        if settings is None:
+            from marketdata.settings import Settings
+
+            settings = Settings.from_environment(
+                exchange=exchange,
+                sim=sim,
+                timeout=timeout,
+                retries=retries,
+                home=home,
+                endpoints=endpoints,
+            )
+        self.settings = settings
+        self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    # ------------------------------------------------------------------ operations
+
+    @checked
+    async def exchanges(self) -> list[Exchange]:
+        """List the spot exchanges with what each can do.
+
+        Made from the installed ccxt, without a request. The simulated exchange lists its own.
+        """
+        from marketdata import _exchange
+
+        catalogue = self._catalogue()
+        known = await asyncio.to_thread(catalogue.exchanges, _exchange.describe_all)
+        if not self.settings.sim:
+            return known
+        served = await (await self._here()).simulated()
+        return [one for one in known if one.id in served]
+
+    @checked
+    async def pairs(
+        self,
+        *,
+        exchange: ExchangeId | None = None,
+        base: BaseCode | None = None,
+        quote: QuoteCode | None = None,
+        search: Search | None = None,
+    ) -> list[Pair]:
+        """List an exchange's active spot pairs with their trading rules, by name.
+
+        The exchange's list is fetched once a day and kept on disk.
+        """
+
+        async def work(venue: Venue) -> list[Pair]:
+            return await venue.pairs(base=base, quote=quote, search=search)
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def ticker(
+        self, pair: PairName, *, exchange: ExchangeId | None = None, window: Window = "24h"
+    ) -> Ticker:
+        """Get a pair's last price, best bid and ask, and its high, low, volume and change.
+
+        Over the last 24 hours, or over `window`. A window that the exchange does not offer is
+        worked out from its candles; `source` says which.
+        """
+
+        async def work(venue: Venue) -> Ticker:
+            from marketdata.history.windows import ticker_over
+
+            symbol = await venue.symbol(pair)
+            return await ticker_over(venue, symbol, window)
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def tickers(
+        self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
+    ) -> list[Ticker]:
+        """Get the 24-hour tickers of several pairs, or of all, in one request where possible.
+
+        In the order asked for; by name where `pairs` is left out.
+        """
+
+        async def work(venue: Venue) -> list[Ticker]:
+            return await venue.tickers(await venue.symbols(pairs))
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def quote(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Quote:
+        """Get the best bid and ask of a pair with their sizes."""
+
+        async def work(venue: Venue) -> Quote:
+            return await venue.quote(await venue.symbol(pair))
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def quotes(
+        self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
+    ) -> list[Quote]:
+        """Get the best bids and asks of several pairs, or of all, in one request where possible.
+
+        In the order asked for; by name where `pairs` is left out.
+        """
+
+        async def work(venue: Venue) -> list[Quote]:
+            return await venue.quotes(await venue.symbols(pairs))
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def orderbook(
+        self, pair: PairName, depth: Depth = 20, *, exchange: ExchangeId | None = None
+    ) -> OrderBook:
+        """Get a snapshot of a pair's order book: at most `depth` levels a side, best first."""
+
+        async def work(venue: Venue) -> OrderBook:
+            return await venue.orderbook(await venue.symbol(pair), depth)
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def candles(
+        self,
+        pair: PairName,
+        timeframe: TimeframeName = "1h",
+        *,
+        limit: BarLimit | None = None,
+        start: Start | None = None,
+        end: End | None = None,
+        exchange: ExchangeId | None = None,
+    ) -> Candles:
+        """Get a pair's bars (open, high, low, close, volume), oldest first.
+
+        The newest 100, or `limit`; or all that open from `start` on and before `end` (now, where
+        it is left out), as many requests as that takes. The result says whether its last bar is
+        still forming and which bars are missing.
+        """
+
+        async def work(venue: Venue) -> Candles:
+            from marketdata.history.pages import candles
+
+            symbol = await venue.symbol(pair)
+            return await candles(
+                venue,
+                symbol,
+                timeframe,
+                limit=limit,
+                start=None if start is None else arguments.instant(start),
+                end=None if end is None else arguments.instant(end),
+            )
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def trades(
+        self,
+        pair: PairName,
+        *,
+        limit: TradeLimit = 100,
+        start: Start | None = None,
+        from_id: TradeId | None = None,
+        aggregate: Aggregate = False,
+        exchange: ExchangeId | None = None,
+    ) -> list[Trade]:
+        """Get a pair's trades, oldest first: the newest, or from a time or a trade id on.
+
+        At most `limit`, and at most what the exchange gives in one answer. `aggregate` merges
+        the fills of one order at one price.
+        """
+
+        async def work(venue: Venue) -> list[Trade]:
+            from marketdata.history.tape import trades
+
+            symbol = await venue.symbol(pair)
+            return await trades(
+                venue,
+                symbol,
+                limit=limit,
+                start=None if start is None else arguments.instant(start),
+                from_id=from_id,
+                aggregate=aggregate,
+            )
+
+        return await self._ask(exchange, work)
+
+    @checked
+    async def status(self, *, exchange: ExchangeId | None = None) -> Status:
+        """Tell whether an exchange answers, how fast, and how its clock differs from ours.
+
+        An exchange that does not answer is an answer too: `reachable` is false then.
+        """
+
+        async def work(venue: Venue) -> Status:
+            return await venue.status()
+
+        return await self._ask(exchange, work, one=True)
+
+    # ------------------------------------------------------------------ lifetime
+
+    async def close(self) -> None:
+        """End all connections that were made on the running loop; the client can go on."""
+        connections = self._connections.pop(asyncio.get_running_loop(), None)
+        if connections is not None:
+            await connections.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # ------------------------------------------------------------------ choosing
+
+    async def _ask(
+        self,
+        exchange: str | None,
+        work: Callable[[Venue], Awaitable[T]],
+        *,
+        one: bool = False,
+    ) -> T:
+        """Do the work on the exchange named, or on the first default that can be reached."""
+        from marketdata._exchange import deadline
+
+        names = (exchange,) if exchange is not None else self.settings.exchange
+        if one:
+            names = names[:1]
+        here = await self._here()
+        names = await here.worth_asking(names)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self.settings.timeout
+        failures: dict[str, MarketDataError] = {}
+        for left, name in zip(range(len(names), 0, -1), names, strict=True):
+            # Each exchange gets its share of what is left, so that one that hangs cannot use up
+            # the time in which the next would have answered.
+            share = (ends - loop.time()) / left
+            try:
+                async with deadline(name, share):
+                    return await work(await here.venue(name))
+            except ExchangeUnavailableError as error:
+                failures[name] = error
+                here.note_failure(name, error)
+        if len(failures) == 1:
+            raise next(iter(failures.values()))
+        raise ExchangeUnavailableError(
+            f"None of {', '.join(failures)} could be reached.",
+            retryable=any(error.retryable for error in failures.values()),
+            details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
+        )
+
+    async def _here(self) -> _Connections:
+        """Give the connections of the running loop."""
+        loop = asyncio.get_running_loop()
+        connections = self._connections.get(loop)
+        if connections is None:
+            connections = self._connections[loop] = _Connections(self.settings, self._catalogue())
+            await connections.tie_to_loop()
+        return connections
+
+    def _catalogue(self) -> Catalogue:
+        from marketdata._catalogue import Catalogue
+
+        return Catalogue(self.settings.folder())
+
+
+class _Connections:
+    """The exchanges that one client talks to on one event loop."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._venues: dict[str, asyncio.Future[Venue]] = {}
+        self._avoid_until: dict[str, float] = {}
+        self._simulator: asyncio.Future[SimulatedExchange] | None = None
+        self._lifetime: AsyncGenerator[None] | None = None
+
+    async def tie_to_loop(self) -> None:
+        """End with the event loop, also where nobody calls close.
+
+        ``asyncio.run`` ends every asynchronous generator before it closes its loop, which is the
+        one moment when sockets can still be closed in order.
+        """
+
+        async def lifetime() -> AsyncGenerator[None]:
+            try:
+                yield
+            finally:
+                await self._end()
+
+        self._lifetime = lifetime()
+        await anext(self._lifetime)
+
+    async def close(self) -> None:
+        if self._lifetime is not None:
+            await self._lifetime.aclose()
+
+    async def _end(self) -> None:
+        for future in self._venues.values():
+            if future.done() and not future.cancelled() and not future.exception():
+                await future.result().close()
+            else:
+                future.cancel()
+        self._venues.clear()
+        if self._simulator is not None and self._simulator.done():
+            await self._simulator.result().stop()
+        self._simulator = None
+
+    async def worth_asking(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Check the names, and leave out defaults that failed a moment ago while others are left.
+
+        Raises `ExchangeNotSupportedError` for a name that is not a spot exchange here.
+        """
+        from marketdata import _exchange
+
+        for name in names:
+            _exchange.check_known(name, await self.simulated() if self._settings.sim else None)
+        now = asyncio.get_running_loop().time()
+        fine = tuple(name for name in names if self._avoid_until.get(name, 0) <= now)
+        return fine or names
+
+    def note_failure(self, name: str, error: MarketDataError) -> None:
+        """Remember for a while that an exchange could not be reached."""
+        seconds = error.retry_after if error.retry_after is not None else 30.0
+        self._avoid_until[name] = asyncio.get_running_loop().time() + seconds
+
+    async def venue(self, name: str) -> Venue:
+        """Give the connection to one exchange, made at first use, shared by concurrent callers."""
+        future = self._venues.get(name)
+        if future is None:
+            future = self._venues[name] = asyncio.ensure_future(self._connect(name))
+            future.add_done_callback(lambda done: self._forget_failed(name, done))
+        return await asyncio.shield(future)
+
+    def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:
+        if future.cancelled() or future.exception():
+            self._venues.pop(name, None)
+
+    async def _connect(self, name: str) -> Venue:
+        from marketdata import _exchange
+
+        endpoint = self._settings.endpoints.get(name)
+        if self._settings.sim:
+            endpoint = (await self.simulated())[name]
+        connector = await asyncio.to_thread(_exchange.connector_class, name)
+        return _exchange.Venue(connector, self._settings, self._catalogue, endpoint)
+
+    async def simulated(self) -> dict[str, str]:
+        """Give the base URL of each exchange of the simulator, starting it at first use."""
+        if self._simulator is None:
+            self._simulator = asyncio.ensure_future(self._simulate())
+        return (await asyncio.shield(self._simulator)).endpoints
+
+    async def _simulate(self) -> SimulatedExchange:
+        from marketdata.sim import SimulatedExchange
+
+        simulator = SimulatedExchange()
+        await simulator.start()
+        return simulator

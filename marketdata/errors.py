@@ -1,0 +1,247 @@
+"""Every error that this package raises, with the code that programs branch on.
+
+::
+
+    MarketDataError
+    ├── InvalidRequestError                 the call was wrong; sending it again cannot help
+    │   ├── InvalidParameterError           INVALID_PARAMETER
+    │   │   └── MissingExtraError           INVALID_PARAMETER (also an ImportError)
+    │   ├── MissingParameterError           MISSING_PARAMETER
+    │   ├── ExchangeNotSupportedError       EXCHANGE_NOT_SUPPORTED
+    │   ├── PairNotSupportedError           PAIR_NOT_SUPPORTED
+    │   ├── TimeframeNotSupportedError      TIMEFRAME_NOT_SUPPORTED
+    │   └── HistoryLimitExceededError       HISTORY_LIMIT_EXCEEDED
+    ├── AccessError                         the caller may not have this, or not now
+    │   ├── UnauthorizedError               UNAUTHORIZED
+    │   ├── ForbiddenError                  FORBIDDEN
+    │   ├── QuotaExceededError              QUOTA_EXCEEDED
+    │   └── RateLimitExceededError          RATE_LIMIT_EXCEEDED (retryable)
+    ├── UpstreamError                       the exchange could not answer
+    │   ├── DataUnavailableError            DATA_UNAVAILABLE
+    │   └── ExchangeUnavailableError        EXCHANGE_UNAVAILABLE (retryable)
+    └── InternalError                       INTERNAL_ERROR
+
+The code is the contract. Messages are for people and may change in any release; they say what to
+do next and never hold a text that an exchange sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, TypeAlias
+
+__all__ = [
+    "AccessError",
+    "Code",
+    "DataUnavailableError",
+    "ExchangeNotSupportedError",
+    "ExchangeUnavailableError",
+    "ForbiddenError",
+    "HistoryLimitExceededError",
+    "InternalError",
+    "InvalidParameterError",
+    "InvalidRequestError",
+    "MarketDataError",
+    "MissingExtraError",
+    "MissingParameterError",
+    "PairNotSupportedError",
+    "QuotaExceededError",
+    "RateLimitExceededError",
+    "TimeframeNotSupportedError",
+    "UnauthorizedError",
+    "UpstreamError",
+]
+
+Code: TypeAlias = Literal[
+    "INVALID_PARAMETER",
+    "MISSING_PARAMETER",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "QUOTA_EXCEEDED",
+    "RATE_LIMIT_EXCEEDED",
+    "EXCHANGE_NOT_SUPPORTED",
+    "PAIR_NOT_SUPPORTED",
+    "TIMEFRAME_NOT_SUPPORTED",
+    "HISTORY_LIMIT_EXCEEDED",
+    "DATA_UNAVAILABLE",
+    "EXCHANGE_UNAVAILABLE",
+    "INTERNAL_ERROR",
+]
+
+
+class MarketDataError(Exception):
+    """Root of everything that this package raises on purpose.
+
+    ``code`` is stable. ``retryable`` says whether the same call may succeed later,
+    ``retry_after`` after how many seconds (None where nobody said). ``details`` holds facts for
+    programs, with camelCase keys and JSON values.
+    """
+
+    code: ClassVar[Code] = "INTERNAL_ERROR"
+    retryable: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        self.details = details or {}
+        if retryable is not None:
+            self.retryable = retryable
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the error as JSON values: code, message, retryable, retryAfter?, details?."""
+        answer: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+        if self.retry_after is not None:
+            answer["retryAfter"] = self.retry_after
+        if self.details:
+            answer["details"] = self.details
+        return answer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default rebuilds from args alone and would lose the keyword-only parts on the way
+        # between processes.
+        return _rebuild, (type(self), self.message, self.retryable, self.retry_after, self.details)
+
+
+def _rebuild(
+    kind: type[MarketDataError],
+    message: str,
+    retryable: bool,
+    retry_after: float | None,
+    details: dict[str, Any],
+) -> MarketDataError:
+    return kind(message, retryable=retryable, retry_after=retry_after, details=details)
+
+
+class InvalidRequestError(MarketDataError):
+    """The call itself is wrong and must be changed."""
+
+
+class InvalidParameterError(InvalidRequestError):
+    """An argument has a value that is not allowed, or a name that nobody knows."""
+
+    code = "INVALID_PARAMETER"
+
+
+class MissingExtraError(InvalidParameterError, ImportError):
+    """What was asked for needs an optional part of the package that is not installed."""
+
+    def __init__(self, what: str, extra: str, **more: Any) -> None:
+        if more:  # rebuilt from a pickle: `what` is the whole message
+            super().__init__(what, **more)
+            return
+        super().__init__(
+            f"{what} needs the extra '{extra}': pip install 'marketdata-sdk[{extra}]'.",
+            details={"extra": extra},
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_missing_extra, (self.message, self.details)
+
+
+def _rebuild_missing_extra(message: str, details: dict[str, Any]) -> MissingExtraError:
+    return MissingExtraError(message, str(details.get("extra", "all")), details=details)
+
+
+class MissingParameterError(InvalidRequestError):
+    """A required argument was not given."""
+
+    code = "MISSING_PARAMETER"
+
+
+class ExchangeNotSupportedError(InvalidRequestError):
+    """There is no spot exchange of this name; ``details["closest"]`` holds the nearest names."""
+
+    code = "EXCHANGE_NOT_SUPPORTED"
+
+
+class PairNotSupportedError(InvalidRequestError):
+    """The exchange has no such active spot pair; ``details["closest"]`` holds the nearest."""
+
+    code = "PAIR_NOT_SUPPORTED"
+
+
+class TimeframeNotSupportedError(InvalidRequestError):
+    """The exchange has no such bar length; ``details["timeframes"]`` holds those that it has."""
+
+    code = "TIMEFRAME_NOT_SUPPORTED"
+
+
+class HistoryLimitExceededError(InvalidRequestError):
+    """The range reaches further back, or is longer, than the caller may ask for."""
+
+    code = "HISTORY_LIMIT_EXCEEDED"
+
+
+class AccessError(MarketDataError):
+    """The caller may not have the answer, or not now."""
+
+
+class UnauthorizedError(AccessError):
+    """The caller's key is missing, malformed, expired or revoked."""
+
+    code = "UNAUTHORIZED"
+
+
+class ForbiddenError(AccessError):
+    """The caller's account is suspended or may not use this."""
+
+    code = "FORBIDDEN"
+
+
+class QuotaExceededError(AccessError):
+    """The account's units for the period are used up."""
+
+    code = "QUOTA_EXCEEDED"
+
+
+class RateLimitExceededError(AccessError):
+    """The caller asks too often; ``retry_after`` says when to come back."""
+
+    code = "RATE_LIMIT_EXCEEDED"
+    retryable = True
+
+
+class UpstreamError(MarketDataError):
+    """The exchange could not give the answer."""
+
+
+class DataUnavailableError(UpstreamError):
+    """The exchange does not have what was asked for, or answered with something unusable."""
+
+    code = "DATA_UNAVAILABLE"
+
+
+class ExchangeUnavailableError(UpstreamError):
+    """The exchange cannot be reached, refuses this place, or asks to be left alone for a while."""
+
+    code = "EXCHANGE_UNAVAILABLE"
+    retryable = True
+
+
+class InternalError(MarketDataError):
+    """Something in this package, or in the way it calls ccxt, is broken."""
+
+    code = "INTERNAL_ERROR"
+
+
+def closest(wanted: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Give the names most like the one wanted, nearest first; empty when nothing is near."""
+    return difflib.get_close_matches(wanted, list(known), n=count, cutoff=0.6)
+
+
+def did_you_mean(names: list[str]) -> str:
+    """Give the names as a question that ends a message, with its leading blank, or nothing."""
+    return f" Did you mean {' or '.join(names)}?" if names else ""

@@ -1,0 +1,435 @@
+"""The records that operations answer with: frozen, typed, camelCase in JSON.
+
+A value that the exchange did not give is None here and absent in JSON. Times are aware UTC
+datetimes here and ISO-8601 with ``Z`` in JSON. Prices and sizes are floats that round-trip up to
+15 significant digits. ``timestamp`` is the exchange's time, or ours where it sent none;
+``received_at`` is ours, when the answer was read. ``simulated`` is True on everything that came
+from the simulated exchange and None otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from marketdata._columns import Columns
+from marketdata.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Candle",
+    "Candles",
+    "Columns",
+    "Exchange",
+    "Fill",
+    "Interval",
+    "Level",
+    "OrderBook",
+    "Pair",
+    "Quote",
+    "Record",
+    "Side",
+    "Status",
+    "Ticker",
+    "Trade",
+]
+
+Side: TypeAlias = Literal["buy", "sell"]
+Level: TypeAlias = tuple[float, float]
+"""Price and size."""
+
+
+class Record(BaseModel):
+    """Base of all records."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        defer_build=True,
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as JSON values: camelCase keys, nothing null, times as text."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def to_json(self) -> str:
+        """Give the record as one line of JSON; see `to_dict`."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Give the JSON Schema that `to_dict` satisfies."""
+        schema: dict[str, Any] = absent_not_null(cls.model_json_schema(mode="serialization"))
+        return schema
+
+
+def absent_not_null(schema: Any) -> Any:
+    """Bring a schema of pydantic's to what is really sent: absent keys, no nulls, no titles."""
+    match schema:
+        case {"anyOf": [*choices], **rest} if {"type": "null"} in choices:
+            kept = [choice for choice in choices if choice != {"type": "null"}]
+            inner = kept[0] if len(kept) == 1 else {"anyOf": kept}
+            return absent_not_null({**rest, **inner})
+        case {"properties": dict(properties), **rest}:
+            return {
+                **absent_not_null(rest),
+                "properties": {name: absent_not_null(one) for name, one in properties.items()},
+            }
+        case dict():
+            return {
+                key: absent_not_null(value)
+                for key, value in schema.items()
+                if not (key == "title" or (key == "default" and value is None))
+            }
+        case list():
+            return [absent_not_null(one) for one in schema]
+    return schema
+
+
+class _Sourced(Record):
+    """Where and when an answer comes from."""
+
+    exchange: str
+    timestamp: datetime
+    received_at: datetime
+    simulated: Literal[True] | None = None
+
+
+class Exchange(Record):
+    """A spot exchange and what it can do."""
+
+    id: str
+    name: str
+    operations: tuple[str, ...]
+    """Operations that it serves."""
+    timeframes: tuple[str, ...]
+    depths: tuple[int, ...] | None = None
+    """The only depths that its order-book call takes; None: any. `orderbook` takes any depth."""
+    candles_per_request: int | None = None
+    history: bool
+    """Whether candles can be asked for from a time on."""
+    streams: tuple[str, ...]
+    """Kinds of live data that ccxt has a connector for."""
+    rate_limit: float | None = None
+    """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
+    countries: tuple[str, ...] = ()
+
+
+class Pair(Record):
+    """An active spot pair and its trading rules; sizes are in base, costs in quote currency."""
+
+    exchange: str
+    pair: str
+    base: str
+    quote: str
+    price_tick: float | None = None
+    amount_step: float | None = None
+    min_amount: float | None = None
+    max_amount: float | None = None
+    min_cost: float | None = None
+    maker: float | None = None
+    """Public maker fee as a fraction: 0.001 is 0.1%."""
+    taker: float | None = None
+    received_at: datetime
+    """When the exchange's list was fetched; lists are kept on disk for a day."""
+    simulated: Literal[True] | None = None
+
+
+class Ticker(_Sourced):
+    """Price and volume over a window: the last 24 hours unless another was asked for."""
+
+    pair: str
+    window: str
+    """``24h``, another rolling length, or ``day`` for the trading day from 00:00 UTC."""
+    source: Literal["ticker", "candles"]
+    """``ticker``: the exchange's own; ``candles``: worked out here from its candles."""
+    open_time: datetime | None = None
+    """Where the window starts."""
+    last: float | None = None
+    bid: float | None = None
+    ask: float | None = None
+    bid_volume: float | None = None
+    ask_volume: float | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None
+    previous_close: float | None = None
+    average: float | None = None
+    """Mean of open and close."""
+    vwap: float | None = None
+    """Volume-weighted average price."""
+    base_volume: float | None = None
+    quote_volume: float | None = None
+    change: float | None = None
+    """Close minus open."""
+    percentage: float | None = None
+    """Change in percent of open: 0.9 means 0.9%."""
+    trades: int | None = None
+    """Number of trades in the window."""
+
+
+class Quote(_Sourced):
+    """Best bid and ask; sizes in base currency."""
+
+    pair: str
+    source: Literal["quote", "ticker", "orderbook"]
+    """The call of the exchange that it was read from."""
+    bid: float | None = None
+    bid_volume: float | None = None
+    ask: float | None = None
+    ask_volume: float | None = None
+
+    @property
+    def spread(self) -> float | None:
+        """Ask minus bid; None where a side is missing."""
+        return None if self.bid is None or self.ask is None else self.ask - self.bid
+
+    @property
+    def mid(self) -> float | None:
+        """Mean of bid and ask; None where a side is missing."""
+        return None if self.bid is None or self.ask is None else (self.ask + self.bid) / 2
+
+
+class Fill(Record):
+    """What taking an amount from a book would have given."""
+
+    side: Side
+    amount: float
+    """Filled, in base currency; less than asked where the book is too thin."""
+    cost: float
+    """In quote currency, without fees."""
+    average_price: float | None = None
+    """None where nothing could be filled."""
+    worst_price: float | None = None
+    unfilled: float
+    """In base currency."""
+
+
+class OrderBook(_Sourced):
+    """A snapshot of an order book: levels are (price, size in base currency), best first."""
+
+    pair: str
+    sequence: int | None = None
+    """The exchange's number of the book's state, for lining it up with its stream of changes."""
+    bids: tuple[Level, ...]
+    """Price descending."""
+    asks: tuple[Level, ...]
+    """Price ascending."""
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest bid; None on an empty side."""
+        return self.bids[0] if self.bids else None
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest ask; None on an empty side."""
+        return self.asks[0] if self.asks else None
+
+    @property
+    def spread(self) -> float | None:
+        """Best ask minus best bid; None where a side is empty."""
+        return self.asks[0][0] - self.bids[0][0] if self.bids and self.asks else None
+
+    @property
+    def mid(self) -> float | None:
+        """Mean of best bid and best ask; None where a side is empty."""
+        return (self.asks[0][0] + self.bids[0][0]) / 2 if self.bids and self.asks else None
+
+    def depth(self, price: float) -> float:
+        """Give the size in base currency offered from the best level up to a price, inclusive.
+
+        A price at or below the best bid counts bids, one at or above the best ask counts asks,
+        one in between finds nothing: 0.0.
+        """
+        bids = sum(size for level, size in self.bids if level >= price)
+        asks = sum(size for level, size in self.asks if level <= price)
+        return bids + asks
+
+    def imbalance(self, levels: int | None = None) -> float | None:
+        """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
+
+        ``levels=None`` takes all. None where there is no size on either side.
+        """
+        bids = sum(size for _, size in self.bids[:levels])
+        asks = sum(size for _, size in self.asks[:levels])
+        return (bids - asks) / (bids + asks) if bids + asks else None
+
+    def fill(self, side: Side, amount: float) -> Fill:
+        """Work out what buying from the asks, or selling to the bids, would give.
+
+        ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
+        an amount that is not positive or a side other than ``buy`` and ``sell``.
+        """
+        if side not in ("buy", "sell") or not amount > 0:
+            raise InvalidParameterError(
+                f"fill takes 'buy' or 'sell' and a positive amount; was {side!r}, {amount!r}."
+            )
+        left, cost, worst = amount, 0.0, None
+        for price, size in self.asks if side == "buy" else self.bids:
+            if left <= 0:
+                break
+            taken = min(size, left)
+            left -= taken
+            cost += taken * price
+            worst = price
+        filled = amount - left
+        return Fill(
+            side=side,
+            amount=filled,
+            cost=cost,
+            average_price=cost / filled if filled else None,
+            worst_price=worst,
+            unfilled=left,
+        )
+
+
+class Trade(_Sourced):
+    """One trade, or with ``aggregate`` the fills of one order at one price."""
+
+    pair: str
+    id: str | None = None
+    """The exchange's id; of an aggregated trade, the aggregate's."""
+    price: float
+    amount: float
+    """In base currency."""
+    cost: float | None = None
+    """In quote currency."""
+    side: Side | None = None
+    """What the taker did."""
+    first_id: str | None = None
+    """Of an aggregated trade, the first and last trade in it."""
+    last_id: str | None = None
+
+
+class Status(_Sourced):
+    """Whether an exchange answers, how fast, and how far its clock is from ours."""
+
+    reachable: bool
+    maintenance: bool | None = None
+    """None where the exchange does not say."""
+    latency_ms: float | None = None
+    """Of the request made for this answer; None where it got none."""
+    server_time: datetime | None = None
+    clock_offset_ms: float | None = None
+    """Exchange minus ours; half of the latency is the error to expect."""
+    code: str | None = None
+    """The error code that a call would meet, where it is not reachable."""
+
+
+class Interval(Record):
+    """A time range, start inside and end outside, and the bars that belong in it."""
+
+    start: datetime
+    end: datetime
+    bars: int
+
+
+class Candle(Record):
+    """One bar, as `Candles` hands it out."""
+
+    open_time: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None = None
+    """In base currency."""
+    trades: int | None = None
+    """Number of trades; None where the exchange does not count."""
+    forming: bool = False
+    """Whether the bar was not over yet by the exchange's clock."""
+
+
+class Candles(_Sourced):
+    """Bars of one pair and timeframe, oldest first, kept as columns.
+
+    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``columns`` holds the
+    arrays themselves. JSON rows are ``[openTimeMs, open, high, low, close, volume, trades]``.
+    """
+
+    pair: str
+    timeframe: str
+    source: Literal["candles", "trades"]
+    """What the bars were made from."""
+    forming: bool
+    """Whether the last bar is still forming, by the exchange's clock when it answered."""
+    missing: tuple[Interval, ...]
+    """Ranges without bars: inside the range asked for, or between the bars given."""
+    columns: Columns = Field(alias="candles")
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __iter__(self) -> Iterator[Candle]:  # type: ignore[override]
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Candle: ...
+    @overload
+    def __getitem__(self, index: slice) -> Candles: ...
+    def __getitem__(self, index: int | slice) -> Candle | Candles:
+        """Give one bar, or the bars of a slice."""
+        if isinstance(index, slice):
+            part = self.columns[index]
+            last = len(part) > 0 and part.time[-1] == self.columns.time[-1]
+            return self.model_copy(update={"columns": part, "forming": self.forming and last})
+        position = range(len(self))[index]
+        time, opened, high, low, close, volume, trades = self.columns.row(position)
+        return Candle(
+            open_time=datetime.fromtimestamp(time / 1000, UTC),
+            open=opened,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
+            trades=trades,
+            forming=self.forming and position == len(self) - 1,
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
+        from marketdata import frames
+
+        return frames.to_pandas(self.columns)
+
+    def to_polars(self) -> polars.DataFrame:
+        """Give a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
+        from marketdata import frames
+
+        return frames.to_polars(self.columns)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Give an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
+        from marketdata import frames
+
+        return frames.to_arrow(self.columns)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the bars to any library that speaks the Arrow C stream interface."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def plot(self) -> Figure:
+        """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
+        from marketdata import frames
+
+        return frames.plot(self)
+
+    def _repr_html_(self) -> str:
+        from marketdata import frames
+
+        return frames.html(self)

@@ -1,0 +1,136 @@
+"""The list of operations that the front ends bind, each to a command and to a tool."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketdata.arguments import arguments_of, parse_arguments
+from marketdata.client import AsyncClient
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["OPERATIONS", "Operation"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be asked.
+
+    ``method`` is the method of `AsyncClient`: its signature, annotations and docstring are the
+    only description of the operation. ``record`` names the record in `marketdata.models` that it
+    answers with, ``many`` says that it answers with a list of them.
+    """
+
+    method: Callable[..., Awaitable[Any]]
+    record: str
+    many: bool
+    tool: str | None
+    """The name for agents; None where another tool serves them already."""
+    examples: tuple[str, ...]
+    """Command lines, without the name of the program."""
+
+    @property
+    def name(self) -> str:
+        """The name in Python and in the shell."""
+        return self.method.__name__
+
+    @property
+    def arguments(self) -> type[BaseModel]:
+        """The model of its arguments; field order is the signature's."""
+        return arguments_of(inspect.unwrap(self.method))
+
+    def parse(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Check arguments given by name, as the method itself would; see `parse_arguments`."""
+        return parse_arguments(inspect.unwrap(self.method), given)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description."""
+        return self.description.partition("\n\n")[0]
+
+    @property
+    def description(self) -> str:
+        """What the operation does, paragraphs unwrapped to one line each."""
+        paragraphs = (inspect.getdoc(self.method) or "").split("\n\n")
+        return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        AsyncClient.exchanges,
+        "Exchange",
+        many=True,
+        tool="list_exchanges",
+        examples=("exchanges", "exchanges --format jsonl"),
+    ),
+    Operation(
+        AsyncClient.pairs,
+        "Pair",
+        many=True,
+        tool="list_pairs",
+        examples=("pairs --base BTC", "pairs -e kraken --search doge"),
+    ),
+    Operation(
+        AsyncClient.ticker,
+        "Ticker",
+        many=False,
+        tool="get_ticker",
+        examples=("ticker BTC/USDT", "ticker eth-btc -e kraken", "ticker BTC/USDT --window 4h"),
+    ),
+    Operation(
+        AsyncClient.tickers,
+        "Ticker",
+        many=True,
+        tool="get_tickers",
+        examples=("tickers BTC/USDT ETH/USDT", "tickers --format csv"),
+    ),
+    Operation(
+        AsyncClient.quote,
+        "Quote",
+        many=False,
+        tool="get_quote",
+        examples=("quote BTC/USDT",),
+    ),
+    Operation(
+        AsyncClient.quotes,
+        "Quote",
+        many=True,
+        tool=None,
+        examples=("quotes BTC/USDT ETH/USDT",),
+    ),
+    Operation(
+        AsyncClient.orderbook,
+        "OrderBook",
+        many=False,
+        tool="get_orderbook",
+        examples=("orderbook BTC/USDT --depth 5", "orderbook BTC/USDT -e okx --format csv"),
+    ),
+    Operation(
+        AsyncClient.candles,
+        "Candles",
+        many=False,
+        tool="get_candles",
+        examples=(
+            "candles BTC/USDT -t 1h --limit 24",
+            "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 --format csv",
+        ),
+    ),
+    Operation(
+        AsyncClient.trades,
+        "Trade",
+        many=True,
+        tool="get_trades",
+        examples=("trades BTC/USDT --limit 10", "trades BTC/USDT --from-id 0"),
+    ),
+    Operation(
+        AsyncClient.status,
+        "Status",
+        many=False,
+        tool="get_status",
+        examples=("status", "status -e kraken"),
+    ),
+)

@@ -1,0 +1,123 @@
+"""What an operator sets through the environment: every MARKETDATA_* variable, in one place."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from marketdata.errors import InvalidParameterError
+
+__all__ = ["Credentials", "Settings"]
+
+PREFIX = "MARKETDATA_"
+
+DEFAULT_EXCHANGES = ("binance", "kraken", "okx", "coinbaseexchange")
+
+
+class Credentials(BaseModel):
+    """Keys of one exchange for signed requests; they show as asterisks wherever printed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    api_key: SecretStr | None = None
+    secret: SecretStr | None = None
+    password: SecretStr | None = None
+
+
+class Settings(BaseModel):
+    """How the library behaves; `from_environment` reads it from the MARKETDATA_* variables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange: tuple[str, ...] = Field(DEFAULT_EXCHANGES, min_length=1)
+    """Exchanges in order of preference, for calls that name none (MARKETDATA_EXCHANGE)."""
+
+    home: Path | None = None
+    """Where files live (MARKETDATA_HOME); None: the user's cache folder for this package."""
+
+    endpoints: dict[str, str] = Field(default_factory=dict)
+    """Exchange id to base URL; all hosts of that exchange become it (MARKETDATA_ENDPOINTS)."""
+
+    sim: bool = False
+    """Everything from the simulated exchange (MARKETDATA_SIM)."""
+
+    timeout: float = Field(30.0, gt=0, le=3600)
+    """Seconds for a whole call, retries included (MARKETDATA_TIMEOUT)."""
+
+    retries: int = Field(2, ge=0, le=20)
+    """Retries of transient failures within the call's time (MARKETDATA_RETRIES)."""
+
+    @field_validator("exchange", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(name.strip().lower() for name in names if name.strip())
+
+    @field_validator("endpoints", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("endpoints")
+    @classmethod
+    def _urls(cls, value: dict[str, str]) -> dict[str, str]:
+        for exchange, url in value.items():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"the base URL of '{exchange}' starts with http:// or https://")
+        return {exchange: url.rstrip("/") for exchange, url in value.items()}
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, **chosen: Any
+    ) -> Settings:
+        """Read the settings; arguments that are not None win over variables.
+
+        Raises `InvalidParameterError` naming the variable or argument that is wrong.
+        """
+        variables = os.environ if environment is None else environment
+        given = {
+            name: variables[PREFIX + name.upper()]
+            for name in cls.model_fields
+            if variables.get(PREFIX + name.upper())
+        }
+        given.update({name: value for name, value in chosen.items() if value is not None})
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            name = str(problem["loc"][0])
+            shown = name if chosen.get(name) is not None else PREFIX + name.upper()
+            raise InvalidParameterError(
+                f"{shown}: {problem['msg']}.", details={"parameter": shown}
+            ) from None
+        except json.JSONDecodeError:
+            raise InvalidParameterError(
+                f"{PREFIX}ENDPOINTS is a JSON object of exchange ids and base URLs, "
+                'for example {"binance": "http://127.0.0.1:9000"}.',
+                details={"parameter": f"{PREFIX}ENDPOINTS"},
+            ) from None
+
+    def folder(self) -> Path:
+        """Give the folder that files go to; it need not exist yet."""
+        if self.home is not None:
+            return self.home.expanduser()
+        import platformdirs
+
+        return platformdirs.user_cache_path("marketdata", appauthor=False)
+
+    @staticmethod
+    def credentials(exchange: str) -> Credentials:
+        """Read the keys of one exchange: MARKETDATA_<EXCHANGE>_API_KEY, _SECRET, _PASSWORD."""
+        stem = f"{PREFIX}{exchange.upper()}_"
+        return Credentials.model_validate(
+            {
+                name: os.environ[stem + name.upper()]
+                for name in Credentials.model_fields
+                if os.environ.get(stem + name.upper())
+            }
+        )

@@ -1,0 +1,248 @@
+"""What any simulated market can answer, whether its prices are made up or recorded."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from marketdata.sim.bars import DAY, HOUR, Bar, Grid, Trade, merged, of_trades, quiet
+from marketdata.sim.listings import Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """An order book: rows of (price in ticks, size in lots), best first, and its sequence."""
+
+    sequence: int
+    ms: int
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
+
+
+class Market(ABC):
+    """One pair on one exchange, at any moment of its history.
+
+    ``price_scale`` and ``amount_scale`` are the decimals of a tick and of a lot. ``levels`` are
+    the bar lengths that are at hand without aggregation, longest first; the shortest is the block
+    in which trades are made. ``first`` and ``last`` bound the history: Unix milliseconds, the
+    second exclusive, None for a market that still trades. ``fills`` says that an exchange which
+    sends bars without trades does so here.
+    """
+
+    listing: Listing
+    price_scale: int
+    amount_scale: int
+    levels: tuple[int, ...]
+    first: int
+    last: int | None
+    fills: bool
+
+    @abstractmethod
+    def level(self, step: int, start: int, stop: int) -> list[Bar]:
+        """Return the bars of length ``step`` that begin in [start, stop) and are not empty."""
+
+    @abstractmethod
+    def block_trades(self, block: Bar) -> list[Trade]:
+        """Return the trades of a bar of the shortest level, oldest first."""
+
+    @abstractmethod
+    def block_of(self, trade_id: int) -> int:
+        """Return the start of the block of the first trade whose id is at least ``trade_id``.
+
+        That is the end of the history when there is no such trade.
+        """
+
+    @abstractmethod
+    def dice(self, *key: int) -> random.Random:
+        """Return random numbers that depend on the market and ``key`` only."""
+
+    @property
+    def block(self) -> int:
+        """The length of the shortest bar that is at hand."""
+        return self.levels[-1]
+
+    def end(self, now: int) -> int:
+        """Return the first millisecond that has not been traded at ``now``."""
+        return now + 1 if self.last is None else min(now + 1, self.last)
+
+    def bars(self, grid: Grid, start: int, stop: int, now: int) -> list[Bar]:
+        """Return the bars of ``grid`` that begin in [start, stop), oldest first.
+
+        Bars without trades are left out. The one that ``now`` falls into holds what was traded
+        up to and including ``now``. Empty when the grid is finer than the market's records.
+        """
+        start = grid.ceil(max(start, grid.floor(self.first)))
+        end = self.end(now)
+        if stop <= start or end <= start:
+            return []
+        stop = min(grid.ceil(stop), grid.after(grid.floor(end - 1)))
+        step = next((s for s in self.levels if _divides(s, grid)), None)
+        if step is None:
+            if grid.step >= self.block:
+                return []
+            return grid.group(
+                of_trades(trade.ms, [trade]) for trade in self._trades(start, min(stop, end))
+            )
+        whole = max(start, end - (end - grid.offset) % step)
+        pieces = self.level(step, start, min(stop, whole))
+        if stop > whole:
+            pieces += self._pieces(whole, end)
+        if step == grid.step and grid.floor(whole) == whole:
+            closed = [bar for bar in pieces if bar.start < whole]
+            return closed + grid.group(pieces[len(closed) :])
+        return grid.group(pieces)
+
+    def grid_bars(self, grid: Grid, start: int, stop: int, now: int) -> list[Bar]:
+        """Return the same bars as ``bars``, those without trades included."""
+        present = self.bars(grid, start, stop, now)
+        if not self.fills:
+            return present
+        begin = grid.ceil(max(start, grid.floor(self.first)))
+        stop = min(stop, self.end(now))
+        previous = self.last_trade(begin - 1)
+        if previous is None and present:
+            begin = present[0].start
+        price, next_id = (previous.price, previous.id + 1) if previous else (0, 0)
+        if previous is None and not present:
+            return []
+        result: list[Bar] = []
+        for bar in present:
+            while begin < bar.start:
+                result.append(quiet(begin, price, next_id))
+                begin = grid.after(begin)
+            result.append(bar)
+            price, next_id = bar.close, bar.last_id + 1
+            begin = grid.after(bar.start)
+        while begin < stop:
+            result.append(quiet(begin, price, next_id))
+            begin = grid.after(begin)
+        return result
+
+    def window(self, start: int, now: int) -> Bar | None:
+        """Return all that was traded from ``start`` to ``now``, both included, as one bar.
+
+        A window without trades stands at the last price before it; None when there is none.
+        """
+        pieces = self._pieces(max(start, self.first), self.end(now))
+        if pieces:
+            return merged(start, pieces)
+        before = self.last_trade(now)
+        return quiet(start, before.price, before.id + 1) if before else None
+
+    def last_trade(self, now: int) -> Trade | None:
+        """Return the newest trade at ``now``, or None before the first one."""
+        return next(self.backwards(now), None)
+
+    def backwards(self, now: int) -> Iterator[Trade]:
+        """Yield the trades up to and including ``now``, newest first."""
+        end = self.end(now)
+        for block in self._blocks_backwards(end):
+            for trade in reversed(self.block_trades(block)):
+                if trade.ms < end:
+                    yield trade
+
+    def forwards(self, now: int, *, ms: int | None = None, trade_id: int = 0) -> Iterator[Trade]:
+        """Yield the trades up to and including ``now``, oldest first.
+
+        They begin at ``ms`` (Unix milliseconds) or, without it, at ``trade_id``, both included.
+        """
+        end = self.end(now)
+        if ms is not None:
+            yield from self._trades(max(ms, self.first), end)
+            return
+        for trade in self._trades(self.block_of(trade_id), end):
+            if trade.id >= trade_id:
+                yield trade
+
+    def book(self, now: int, depth: int) -> Book | None:
+        """Return up to ``depth`` rows a side at ``now``; None before the first trade.
+
+        The best bid and ask enclose the last price. The rows depend on the last trade only.
+        """
+        last = self.last_trade(now)
+        if last is None:
+            return None
+        dice = self.dice(8, last.id)
+        spread = 1 + int(last.price * 0.0002 * dice.random() ** 3)
+        size = max(4, self.usual_size(last))
+        bid = last.price - spread if last.buy else last.price
+        ask = last.price if last.buy else last.price + spread
+        step = max(1, int(last.price * 0.0001))
+        return Book(
+            last.id * 2 + 1,
+            now,
+            _side(self.dice(9, last.id), bid, -1, step, size, depth),
+            _side(self.dice(10, last.id), ask, 1, step, size, depth),
+        )
+
+    def usual_size(self, last: Trade) -> int:
+        """Return the lots of an order that is usual around the trade ``last``."""
+        return last.amount
+
+    def _trades(self, start: int, end: int) -> Iterator[Trade]:
+        for block in self._blocks(start - start % self.block, end):
+            for trade in self.block_trades(block):
+                if start <= trade.ms < end:
+                    yield trade
+
+    def _blocks(self, start: int, end: int) -> Iterator[Bar]:
+        span = max(HOUR, self.block)
+        while start < end:
+            stop = min(start - start % span + span, end)
+            yield from self.level(self.block, start, stop)
+            start = stop
+
+    def _blocks_backwards(self, end: int) -> Iterator[Bar]:
+        span = max(HOUR, self.block)
+        while end > self.first:
+            start = (end - 1) - (end - 1) % span
+            yield from reversed(self.level(self.block, start, end))
+            end = start
+
+    def _pieces(self, start: int, end: int, depth: int = 0) -> list[Bar]:
+        if start >= end:
+            return []
+        if depth == len(self.levels):
+            trades = list(self._trades(start, end))
+            return [of_trades(start, trades)] if trades else []
+        step = self.levels[depth]
+        low = start + -start % step
+        high = end - end % step
+        if low >= high:
+            return self._pieces(start, end, depth + 1)
+        return [
+            *self._pieces(start, low, depth + 1),
+            *self.level(step, low, high),
+            *self._pieces(high, end, depth + 1),
+        ]
+
+
+def between(bars: list[Bar], start: int, stop: int) -> list[Bar]:
+    """Return those of ``bars``, oldest first, that begin in [start, stop)."""
+    low = bisect_left(bars, start, key=_start)
+    high = bisect_left(bars, stop, key=_start)
+    return bars[low:high]
+
+
+def _start(bar: Bar) -> int:
+    return bar.start
+
+
+def _divides(step: int, grid: Grid) -> bool:
+    if grid.months:
+        return DAY % step == 0 and grid.offset % step == 0
+    return grid.step % step == 0 and grid.offset % step == 0
+
+
+def _side(
+    dice: random.Random, price: int, sign: int, step: int, size: int, depth: int
+) -> list[tuple[int, int]]:
+    rows: list[tuple[int, int]] = []
+    uniform = dice.random
+    while len(rows) < depth and price > 0:
+        rows.append((price, 1 + int(size * (0.1 + 4 * uniform() ** 2))))
+        price += sign * (1 + int(step * uniform() ** 6))
+    return rows

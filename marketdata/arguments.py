@@ -293,7 +293,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
                 f"{method.__name__}: {error}.", details={"operation": method.__name__}
             ) from None
         caller = given.pop("self")
-        return method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
+        return method(caller, **parse_arguments(method, given))
 
     return wrapper
 

@@ -84,6 +84,7 @@ class AsyncClient:
                 endpoints=endpoints,
             )
         self.settings = settings
+        self._catalogue: Catalogue | None = None
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = (
             weakref.WeakKeyDictionary()
         )
@@ -98,8 +99,7 @@ class AsyncClient:
         """
         from marketdata import _exchange
 
-        catalogue = self._catalogue()
-        known = await asyncio.to_thread(catalogue.exchanges, _exchange.describe_all)
+        known = await asyncio.to_thread(_exchange.known, self.settings.folder())
         if not self.settings.sim:
             return known
         served = await (await self._here()).simulated()
@@ -152,7 +152,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Ticker]:
-            return await venue.tickers(await venue.symbols(pairs))
+            return await venue.tickers(await venue.symbols(pairs), every=pairs is None)
 
         return await self._ask(exchange, work)
 
@@ -175,7 +175,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Quote]:
-            return await venue.quotes(await venue.symbols(pairs))
+            return await venue.quotes(await venue.symbols(pairs), every=pairs is None)
 
         return await self._ask(exchange, work)
 
@@ -329,14 +329,17 @@ class AsyncClient:
         loop = asyncio.get_running_loop()
         connections = self._connections.get(loop)
         if connections is None:
-            connections = self._connections[loop] = _Connections(self.settings, self._catalogue())
+            connections = self._connections[loop] = _Connections(self.settings, self._pairs_known())
             await connections.tie_to_loop()
         return connections
 
-    def _catalogue(self) -> Catalogue:
-        from marketdata._catalogue import Catalogue
+    def _pairs_known(self) -> Catalogue:
+        if self._catalogue is None:
+            from marketdata._catalogue import Catalogue
 
-        return Catalogue(self.settings.folder())
+            # What the simulator lists depends on how it was started, so it is not kept.
+            self._catalogue = Catalogue(None if self.settings.sim else self.settings.folder())
+        return self._catalogue
 
 
 class _Connections:

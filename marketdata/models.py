@@ -403,21 +403,21 @@ class Candles(_Sourced):
 
     def to_pandas(self) -> pandas.DataFrame:
         """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
-        from marketdata import frames
+        from marketdata.frames import to_pandas
 
-        return frames.to_pandas(self.columns)
+        return to_pandas(self.columns)
 
     def to_polars(self) -> polars.DataFrame:
         """Give a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
-        from marketdata import frames
+        from marketdata.frames import to_polars
 
-        return frames.to_polars(self.columns)
+        return to_polars(self.columns)
 
     def to_arrow(self) -> pyarrow.Table:
         """Give an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
-        from marketdata import frames
+        from marketdata.frames import to_arrow
 
-        return frames.to_arrow(self.columns)
+        return to_arrow(self.columns)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the bars to any library that speaks the Arrow C stream interface."""
@@ -425,11 +425,11 @@ class Candles(_Sourced):
 
     def plot(self) -> Figure:
         """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
-        from marketdata import frames
+        from marketdata.frames import plot
 
-        return frames.plot(self)
+        return plot(self)
 
     def _repr_html_(self) -> str:
-        from marketdata import frames
+        from marketdata.frames import html
 
-        return frames.html(self)
+        return html(self)

@@ -1,0 +1,218 @@
+"""Which pairs an exchange has, kept on disk between processes.
+
+One SQLite file holds ccxt's description of each market as a row of its own, so that a process
+that asks for one pair reads one row: building the other 2,000 is what makes ccxt slow to start.
+SQLite comes with Python, takes 10 ms to import and open, and lets any number of processes read
+while one writes. A file that cannot be used is as good as none: it is only a cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marketdata.models import Exchange
+
+MAX_AGE = 24 * 3600.0
+"""Seconds after which an exchange's list is fetched again."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS listing (
+    source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS market (
+    source TEXT NOT NULL, name TEXT NOT NULL, joined TEXT NOT NULL, native TEXT NOT NULL,
+    base TEXT NOT NULL, quote TEXT NOT NULL, pair TEXT NOT NULL, market BLOB NOT NULL,
+    PRIMARY KEY (source, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS market_joined ON market (source, joined);
+CREATE INDEX IF NOT EXISTS market_native ON market (source, native);
+CREATE TABLE IF NOT EXISTS described (version TEXT PRIMARY KEY, exchanges BLOB NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+
+@dataclass(frozen=True)
+class Market:
+    """One active spot market: its pair, and ccxt's description of it."""
+
+    pair: str
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """When an exchange's list was fetched, and whether the simulator gave it."""
+
+    fetched_at: float
+    simulated: bool
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was fetched."""
+        return time.time() - self.fetched_at
+
+
+class Catalogue:
+    """The pairs of exchanges by source: an exchange's id, or its id at another address."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Keep it in a folder, which is made when needed; None keeps it in memory."""
+        self._file = None if folder is None else folder / "catalogue.sqlite"
+        self._memory: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def listing(self, source: str) -> Listing | None:
+        """Tell when a source's list was fetched; None where it never was."""
+        rows = self._read("SELECT fetched_at, simulated FROM listing WHERE source = ?", [source])
+        return Listing(rows[0][0], bool(rows[0][1])) if rows else None
+
+    def find(self, source: str, text: str) -> list[Market]:
+        """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
+
+        Case does not matter. More than one where the text without a slash fits several.
+        """
+        name = text.upper()
+        column = "name" if "/" in name else "joined"
+        rows = self._read(
+            f"SELECT pair, market FROM market WHERE source = ? AND {column} = ?",  # noqa: S608
+            [source, name],
+        ) or self._read(
+            "SELECT pair, market FROM market WHERE source = ? AND native = ?", [source, name]
+        )
+        return list(_markets(rows))
+
+    def names(self, source: str) -> list[str]:
+        """Name all pairs of a source, in order."""
+        rows = self._read("SELECT pair FROM market WHERE source = ? ORDER BY name", [source])
+        return [row[0] for row in rows]
+
+    def markets(
+        self,
+        source: str,
+        *,
+        base: str | None = None,
+        quote: str | None = None,
+        search: str | None = None,
+    ) -> list[Market]:
+        """Give the markets of a source that fit, in order of their pairs."""
+        where, values = ["source = ?"], [source]
+        for column, wanted in (("base", base), ("quote", quote)):
+            if wanted is not None:
+                where.append(f"{column} = ?")
+                values.append(wanted.upper())
+        if search is not None:
+            where.append("instr(name, ?)")
+            values.append(search.upper())
+        rows = self._read(
+            f"SELECT pair, market FROM market WHERE {' AND '.join(where)} ORDER BY name",  # noqa: S608
+            values,
+        )
+        return list(_markets(rows))
+
+    def replace(self, source: str, markets: Iterable[Market], *, simulated: bool) -> None:
+        """Put a freshly fetched list in the place of an older one."""
+        from pydantic_core import to_json
+
+        rows = [
+            (
+                source,
+                market.pair.upper(),
+                market.pair.upper().replace("/", ""),
+                str(market.raw.get("id") or "").upper(),
+                str(market.raw["base"]).upper(),
+                str(market.raw["quote"]).upper(),
+                market.pair,
+                to_json(market.raw),
+            )
+            for market in markets
+        ]
+        self._write(
+            [
+                ("DELETE FROM market WHERE source = ?", [[source]]),
+                ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?)", rows),
+                (
+                    "INSERT OR REPLACE INTO listing VALUES (?,?,?)",
+                    [[source, time.time(), simulated]],
+                ),
+            ]
+        )
+
+    def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
+        """Give what is known of all exchanges in one version of ccxt, described at first use."""
+        from pydantic import TypeAdapter
+
+        from marketdata.models import Exchange
+
+        adapter = TypeAdapter(list[Exchange])
+        rows = self._read("SELECT exchanges FROM described WHERE version = ?", [version])
+        if rows:
+            return adapter.validate_json(rows[0][0])
+        described = list(describe())
+        self._write(
+            [
+                ("DELETE FROM described", [[]]),
+                ("INSERT INTO described VALUES (?,?)", [[version, adapter.dump_json(described)]]),
+            ]
+        )
+        return described
+
+    def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._memory is None and not (self._file and self._file.exists()):
+            return []
+        try:
+            with self._open() as connection:
+                return connection.execute(statement, values).fetchall()
+        except sqlite3.Error:
+            return []
+
+    def _write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Run statements, each for all its rows, in one transaction."""
+        try:
+            self._run(statements)
+        except (sqlite3.Error, OSError) as error:
+            # A damaged file is made anew. One that cannot be written (read-only disk, a lock held
+            # for seconds) costs the next process a request, not this one its answer.
+            damaged = not isinstance(error, sqlite3.OperationalError | OSError)
+            if damaged and self._file is not None:
+                self._file.unlink()
+            else:
+                self._memory = _in_memory()
+            self._run(statements)
+
+    def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        if self._memory is None and self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as connection, connection:
+            connection.executescript(_SCHEMA)
+            connection.execute("BEGIN")
+            for statement, rows in statements:
+                connection.executemany(statement, rows)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        if self._memory is not None or self._file is None:
+            self._memory = self._memory or _in_memory()
+            with self._lock:
+                yield self._memory
+        else:
+            # Opened for each use: a connection must not be carried over a fork.
+            with contextlib.closing(sqlite3.connect(self._file, timeout=2.0)) as connection:
+                yield connection
+
+
+def _in_memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", check_same_thread=False)
+
+
+def _markets(rows: Iterable[tuple[Any, ...]]) -> Iterator[Market]:
+    from pydantic_core import from_json
+
+    return (Market(pair, from_json(raw)) for pair, raw in rows)

@@ -1,0 +1,342 @@
+"""Loads one exchange of ccxt without the hundred others, and translates its errors.
+
+Together with `_exchange` this is all that knows ccxt. ``import ccxt`` loads every exchange: 0.4 s
+and 70 MiB, twice that with the asynchronous half. Here the two packages are put into
+``sys.modules`` unexecuted, so that importing ``ccxt.async_support.binance`` runs that module and
+what it needs, nothing else. A package stays in that state until somebody asks it for something:
+a name that its ``__init__`` merely imports from one of its modules is imported from there, any
+other runs the real ``__init__``. A program that imports ccxt itself, before or after, from any
+thread, therefore finds all of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from importlib.abc import InspectLoader
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from marketdata.errors import (
+    DataUnavailableError,
+    ExchangeUnavailableError,
+    InternalError,
+    InvalidParameterError,
+    MarketDataError,
+    MissingParameterError,
+    PairNotSupportedError,
+)
+
+_PACKAGES = ("ccxt", "ccxt.async_support")
+_lock = threading.RLock()
+
+
+class _LazyPackage(ModuleType):
+    """A package whose ``__init__`` has not run yet."""
+
+    _sources: dict[str, str]
+    """Names that the ``__init__`` imports, and the modules it has them from."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._sources:
+            value = getattr(importlib.import_module(self._sources[name]), name)
+            self.__dict__[name] = value
+            return value
+        if name.startswith("__") and name not in ("__all__", "__version__"):
+            raise AttributeError(name)
+        self._run()
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system sets each imported module on its package. Where the package has a
+        # class of the same name (ccxt.binance), the class must win, as it does in the real one.
+        if not (isinstance(value, ModuleType) and self._sources.get(name) == value.__name__):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        self._run()
+        return sorted(self.__dict__)
+
+    def _run(self) -> None:
+        with _lock:
+            if self.__class__ is _LazyPackage:
+                self.__class__ = ModuleType  # type: ignore[assignment]
+                spec = self.__spec__
+                if spec is not None and spec.loader is not None:
+                    spec.loader.exec_module(self)
+
+
+def _prepare_packages() -> None:
+    with _lock:
+        for name in _PACKAGES:
+            if name in sys.modules:
+                continue
+            spec = importlib.util.find_spec(name)
+            if spec is None or spec.loader is None:
+                raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+            package = importlib.util.module_from_spec(spec)
+            source = _source(name)
+            imported = re.findall(r"^from (ccxt[\w.]*) import (\w+)", source, re.MULTILINE)
+            package.__dict__["_sources"] = {found: module for module, found in imported}
+            package.__class__ = _LazyPackage
+            sys.modules[name] = package
+            parent, _, child = name.rpartition(".")
+            if parent:
+                setattr(sys.modules[parent], child, package)
+
+
+def _source(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    loader = None if spec is None else spec.loader
+    return (loader.get_source(name) or "") if isinstance(loader, InspectLoader) else ""
+
+
+@functools.cache
+def version() -> str:
+    """Give ccxt's version without running its package."""
+    found = re.search(r"^__version__ = '([^']+)'", _source("ccxt"), re.MULTILINE)
+    return found[1] if found else str(importlib.import_module("ccxt").__version__)
+
+
+@functools.cache
+def ids() -> tuple[str, ...]:
+    """Name all exchanges that ccxt has, spot or not, without importing one."""
+    _prepare_packages()
+    path = importlib.import_module("ccxt.async_support").__path__
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg))
+
+
+def ccxt_errors() -> ModuleType:
+    """Give the module that holds ccxt's error classes."""
+    _prepare_packages()
+    return importlib.import_module("ccxt.base.errors")
+
+
+# ---------------------------------------------------------------------------- connecting
+
+
+@dataclass
+class Reply:
+    """What is known of the answers to the requests that one call made."""
+
+    sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    requests: int = 0
+
+    def note(self, status: int, headers: dict[str, str]) -> None:
+        """Take in one answer, the last one so far."""
+        self.received_at = datetime.now(UTC)
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.requests += 1
+
+    @property
+    def date(self) -> datetime | None:
+        """The exchange's clock, in whole seconds, as its answer's Date header has it."""
+        return _http_date(self.headers.get("date"))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds for which the exchange asks to be left alone."""
+        text = self.headers.get("retry-after", "")
+        if text.isdigit():
+            return float(text)
+        moment = _http_date(text)
+        return None if moment is None else max(0.0, (moment - self.received_at).total_seconds())
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the simulated exchange gave the answer."""
+        return "x-marketdata-simulated" in self.headers
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        return None if not text else parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+current_reply: ContextVar[Reply | None] = ContextVar("current_reply", default=None)
+"""Where the requests of the running task note their answers; tasks do not see each other's."""
+
+
+class Connector:
+    """What is changed in ccxt's class of an exchange, mixed in before it."""
+
+    timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
+
+    base_url: str | None = None
+    """Where every request goes instead of the exchange's own hosts, path kept."""
+    count_position: int | None = None
+    """Where a candle on the wire has its number of trades."""
+    keyless_paths: tuple[str, ...] = ()
+    """Paths for which ccxt wants a key although the exchange does not."""
+
+    async def fetch(
+        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+    ) -> Any:
+        """Make one request, at `base_url` where that is set."""
+        reply = current_reply.get()
+        if reply is not None:
+            reply.sent_at = datetime.now(UTC)
+        if self.base_url is not None:
+            asked, base = urlsplit(url), urlsplit(self.base_url)
+            url = urlunsplit(
+                asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path)
+            )
+        return await super().fetch(url, method, headers, body)  # type: ignore[misc]
+
+    def on_rest_response(
+        self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
+    ) -> Any:
+        """Note an answer for the call that is waiting for it."""
+        reply = current_reply.get()
+        if reply is not None:
+            reply.note(code, response_headers)
+        return super().on_rest_response(  # type: ignore[misc]
+            code, reason, url, method, response_headers, *more
+        )
+
+    def parse_ohlcv(self, ohlcv: Any, market: Any = None) -> list[Any]:
+        """Keep the number of trades, which ccxt drops, as a seventh position."""
+        row: list[Any] = super().parse_ohlcv(ohlcv, market)  # type: ignore[misc]
+        if self.count_position is not None:
+            row.append(int(ohlcv[self.count_position]))
+        return row
+
+    def sign(self, path: str, *more: Any, **named: Any) -> Any:
+        """Sign a request; as if for a public path where no key is needed."""
+        if path in self.keyless_paths and not getattr(self, "apiKey", None):
+            signed = super().sign("trades", *more, **named)  # type: ignore[misc]
+            return {**signed, "url": signed["url"].replace("/trades", f"/{path}", 1)}
+        return super().sign(path, *more, **named)  # type: ignore[misc]
+
+    def __del__(self) -> None:
+        # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at
+        # the end of a process that was told to stop is not the user's to close.
+        pass
+
+
+@functools.cache
+def connector_class(name: str) -> type[Any]:
+    """Load ccxt's class of one exchange, with `Connector` mixed in."""
+    _prepare_packages()
+    module = importlib.import_module(f"ccxt.async_support.{name}")
+    return type(name, (Connector, getattr(module, name)), {})
+
+
+# ---------------------------------------------------------------------------- translating
+
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What ccxt's parsers raise, besides ccxt's own errors, on a body of another shape."""
+
+
+def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
+    """Give the error of ours that says what an error of ccxt's, or of its parsers, means.
+
+    The most specific class of ccxt's that has an entry decides. No upstream text is kept.
+    """
+    details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
+    if reply.status == 451 or (reply.status == 403 and isinstance(error, _base_error())):
+        return _refused(exchange, details)
+    for kind in type(error).__mro__:
+        if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
+            ours, said, retryable = TRANSLATIONS[kind.__name__]
+            break
+    else:
+        ours, said, retryable = _UNUSABLE
+    if ours is ExchangeUnavailableError and said == "":
+        return _refused(exchange, details)
+    return ours(
+        said.format(exchange=exchange),
+        retryable=retryable,
+        retry_after=reply.retry_after if retryable else None,
+        details=details,
+    )
+
+
+def _base_error() -> type[Exception]:
+    kind: type[Exception] = ccxt_errors().BaseError
+    return kind
+
+
+def _refused(exchange: str, details: dict[str, Any]) -> MarketDataError:
+    return ExchangeUnavailableError(
+        f"{exchange} refuses requests from this place. Ask another exchange, or set "
+        "MARKETDATA_ENDPOINTS to a host of it that answers here.",
+        retryable=False,
+        details=details,
+    )
+
+
+_UNUSABLE = (DataUnavailableError, "{exchange} answered with something that makes no sense.", True)
+_DOWN = (ExchangeUnavailableError, "{exchange} cannot be reached or is failing. Try later.", True)
+_BUSY = (ExchangeUnavailableError, "{exchange} asks for fewer requests. Wait, then retry.", True)
+_KEYS = (
+    ExchangeUnavailableError,
+    "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
+    False,
+)
+_REFUSED = (ExchangeUnavailableError, "", False)
+_BROKEN = (InternalError, "The call to {exchange} went wrong inside. Please report it.", False)
+
+TRANSLATIONS: dict[str, tuple[type[MarketDataError], str, bool]] = {
+    "BadSymbol": (PairNotSupportedError, "{exchange} does not trade this pair now.", False),
+    "ArgumentsRequired": (MissingParameterError, "{exchange} needs another argument.", False),
+    "BadRequest": (InvalidParameterError, "{exchange} does not take these arguments.", False),
+    "NotSupported": (DataUnavailableError, "{exchange} does not offer this.", False),
+    "MarketClosed": (DataUnavailableError, "{exchange} has closed this market for now.", True),
+    "ContractUnavailable": (DataUnavailableError, "{exchange} does not offer this now.", False),
+    "BadResponse": _UNUSABLE,
+    "NullResponse": _UNUSABLE,
+    "ChecksumError": _UNUSABLE,
+    "RestrictedLocation": _REFUSED,
+    "AuthenticationError": _KEYS,
+    "RateLimitExceeded": _BUSY,
+    "DDoSProtection": _BUSY,
+    "OnMaintenance": (ExchangeUnavailableError, "{exchange} is under maintenance.", True),
+    "RequestTimeout": (ExchangeUnavailableError, "{exchange} did not answer in time.", True),
+    "InvalidNonce": _DOWN,
+    "OperationFailed": _DOWN,
+    "OperationRejected": (DataUnavailableError, "{exchange} rejected the request.", False),
+    "InvalidProxySettings": (
+        InvalidParameterError,
+        "The proxy settings cannot be used. Check HTTPS_PROXY and HTTP_PROXY.",
+        False,
+    ),
+    "InvalidOrder": _BROKEN,
+    "InsufficientFunds": _BROKEN,
+    "InvalidAddress": _BROKEN,
+    "ManualInteractionNeeded": _KEYS,
+    "NoChange": _BROKEN,
+    "ExchangeClosedByUser": _BROKEN,
+    "UnsubscribeError": _BROKEN,
+    "CancelPending": _BROKEN,
+    "ExchangeError": (DataUnavailableError, "{exchange} answered with an error.", False),
+    "BaseError": _BROKEN,
+}
+"""ccxt's error classes: ours, what to say, whether trying again may help."""

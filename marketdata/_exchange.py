@@ -1,0 +1,548 @@
+"""One exchange: every question asked through ccxt, every answer a record.
+
+`Venue` is the only thing above ccxt that talks to it. A call goes through ccxt's unified methods
+and limiter, is retried while it may help and time is left, and comes back as a record of ours or
+as an error of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from marketdata import _ccxt, _normalize
+from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market
+from marketdata._ccxt import Reply, connector_class
+from marketdata._quirks import Quirk, quirk
+from marketdata.errors import (
+    DataUnavailableError,
+    ExchangeNotSupportedError,
+    ExchangeUnavailableError,
+    MarketDataError,
+    PairNotSupportedError,
+    TimeframeNotSupportedError,
+    closest,
+    did_you_mean,
+)
+from marketdata.models import Columns, Exchange, OrderBook, Pair, Quote, Status, Ticker, Trade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from marketdata.settings import Settings
+
+__all__ = ["Venue", "check_known", "connector_class", "deadline", "known"]
+
+T = TypeVar("T")
+
+_NEW_PAIR_AGE = 600.0
+"""Seconds after which a list without the wanted pair is fetched again, in case it is new."""
+
+_deadline: ContextVar[float] = ContextVar("_deadline")
+
+
+# ---------------------------------------------------------------------------- exchanges
+
+
+def check_known(name: str, served: dict[str, str] | None) -> None:
+    """Raise `ExchangeNotSupportedError` unless an exchange of this name can be asked.
+
+    ``served`` holds the exchanges of the simulator where that stands in for all.
+    """
+    known: Iterable[str] = _ccxt.ids() if served is None else served
+    if name in known:
+        return
+    near = closest(name, known)
+    where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
+    raise ExchangeNotSupportedError(
+        f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
+        details={"exchange": name[:40], "closest": near},
+    )
+
+
+def known(folder: Path) -> list[Exchange]:
+    """Give every spot exchange of the installed ccxt, by id; described once and kept there."""
+    return Catalogue(folder).exchanges(_ccxt.version(), _describe_all)
+
+
+def _describe_all() -> list[Exchange]:
+    described = []
+    for name in _ccxt.ids():
+        api = connector_class(name)()
+        if _serves_spot(api):
+            described.append(_normalize.exchange(vars(api), quirk(name).depths))
+    return described
+
+
+def _serves_spot(api: Any) -> bool:
+    # has["spot"] is None on some exchanges that have nothing else; contract-only ones say False.
+    return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
+
+
+@contextlib.asynccontextmanager
+async def deadline(name: str, seconds: float) -> AsyncIterator[None]:
+    """Give what happens inside a number of seconds, then raise `ExchangeUnavailableError`."""
+    token = _deadline.set(asyncio.get_running_loop().time() + seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise ExchangeUnavailableError(
+            f"{name} did not answer within {seconds:.3g} s. Try later, or raise "
+            "MARKETDATA_TIMEOUT.",
+            details={"exchange": name},
+        ) from None
+    finally:
+        _deadline.reset(token)
+
+
+# ---------------------------------------------------------------------------- one exchange
+
+
+class Venue:
+    """One exchange, connected.
+
+    Pairs that its methods take are those that `symbol` gave, so that their markets are loaded.
+    """
+
+    def __init__(
+        self,
+        connector: type[Any],
+        settings: Settings,
+        catalogue: Catalogue,
+        endpoint: str | None,
+    ) -> None:
+        self.id = connector.__name__
+        self._quirk = quirk(self.id)
+        self._settings = settings
+        self._catalogue = catalogue
+        self._source = self.id if endpoint is None else f"{self.id} at {endpoint}"
+        self._api = self._make(connector, endpoint)
+        if not _serves_spot(self._api):
+            raise ExchangeNotSupportedError(
+                f"{self.id} has no spot markets; only spot is served.",
+                details={"exchange": self.id},
+            )
+        self._loaded: dict[str, dict[str, Any]] = {}
+        self._loaded_at = 0.0
+        self._names: dict[str, str] = {}
+        self._listing_lock = asyncio.Lock()
+
+    def _make(self, connector: type[Any], endpoint: str | None) -> Any:
+        keys = self._settings.credentials(self.id)
+        given = {"apiKey": keys.api_key, "secret": keys.secret, "password": keys.password}
+        api = connector(
+            {
+                "enableRateLimit": not self._settings.sim,
+                **({"rateLimiterAlgorithm": "rollingWindow"} if self._quirk.bursts else {}),
+                "timeout": int(self._settings.timeout * 1000),
+                "aiohttp_trust_env": True,
+                "options": dict(self._quirk.options),
+                **{name: key.get_secret_value() for name, key in given.items() if key},
+            }
+        )
+        api.base_url = endpoint
+        if endpoint is not None and endpoint.startswith("http://"):
+            api.verify = False  # no TLS, so no certificates to load
+        api.count_position = self._quirk.count_position
+        api.keyless_paths = self._quirk.keyless_paths
+        # Currencies are a second, sometimes a signed, request that no answer of ours needs.
+        api.has["fetchCurrencies"] = False
+        api.options["defaultType"] = "spot"
+        fetching = api.options.get("fetchMarkets")
+        types = fetching.get("types") if isinstance(fetching, dict) else None
+        if isinstance(types, dict):
+            fetching["types"] = {kind: kind == "spot" for kind in types}
+        elif types is not None or isinstance(fetching, list):
+            api.options["fetchMarkets"] = {"types": ["spot"]}
+        return api
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._api.close()
+        # Transports report their end one turn of the loop later.
+        await asyncio.sleep(0)
+
+    # ------------------------------------------------------------------ calling
+
+    async def call(
+        self, method: str, *args: Any, params: Mapping[str, Any] | None = None
+    ) -> tuple[Any, Reply]:
+        """Call a method of ccxt's; give its answer and what is known of the reply.
+
+        Retries errors that may pass, within the time of the call and the number of retries that
+        the settings allow, and no sooner than the exchange asks.
+        """
+        loop = asyncio.get_running_loop()
+        ends = _deadline.get(loop.time() + self._settings.timeout)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._call_once(method, args, dict(params or {}))
+            except MarketDataError as error:
+                pause = error.retry_after
+                if pause is None:
+                    pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
+                if (
+                    not error.retryable
+                    or attempt > self._settings.retries
+                    or loop.time() + pause >= ends
+                ):
+                    error.details["attempts"] = attempt
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _call_once(
+        self, method: str, args: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, Reply]:
+        reply = Reply()
+        token = _ccxt.current_reply.set(reply)
+        try:
+            answer = await getattr(self._api, method)(*args, params)
+        except (*_ccxt.MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
+            # What ccxt says holds what the exchange said, which never goes further.
+            raise _ccxt.translate(error, self.id, reply) from None
+        finally:
+            _ccxt.current_reply.reset(token)
+        if reply.requests == 0:
+            reply.received_at = datetime.now(UTC)
+        return answer, reply
+
+    def has(self, method: str) -> bool:
+        """Tell whether ccxt has a call for this exchange, and does not emulate it."""
+        return self._api.has.get(method) is True
+
+    def _demand(self, method: str, what: str) -> None:
+        if not self._api.has.get(method):
+            raise DataUnavailableError(
+                f"{self.id} does not offer {what}.", details={"exchange": self.id}
+            )
+
+    # ------------------------------------------------------------------ pairs
+
+    async def symbol(self, pair: str) -> str:
+        """Give the pair that a text names, as BASE/QUOTE, with its market loaded.
+
+        Raises `PairNotSupportedError`, with the closest pairs, where there is no such spot pair.
+        """
+        known = self._names.get(pair)
+        if known is not None and time.time() - self._loaded_at < MAX_AGE:
+            return known
+        listing = await self._listing(MAX_AGE)
+        found = self._catalogue.find(self._source, pair)
+        if not found and listing.age > _NEW_PAIR_AGE:
+            await self._listing(_NEW_PAIR_AGE)
+            found = self._catalogue.find(self._source, pair)
+        if len(found) != 1:
+            raise self._no_such_pair(pair, [market.pair for market in found])
+        self._load(found)
+        self._names[pair] = found[0].pair
+        return found[0].pair
+
+    async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
+        """Give pairs as `symbol` does; all active ones, by name, for None."""
+        if pairs is not None:
+            return [await self.symbol(pair) for pair in pairs]
+        await self._listing(MAX_AGE)
+        found = self._catalogue.markets(self._source)
+        self._load(found)
+        return [market.pair for market in found]
+
+    async def pairs(
+        self, *, base: str | None = None, quote: str | None = None, search: str | None = None
+    ) -> list[Pair]:
+        """Give the active spot pairs that fit, by name."""
+        listing = await self._listing(MAX_AGE)
+        fees = (self._api.fees or {}).get("trading") or {}
+        received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
+        return [
+            _normalize.pair(
+                market.raw,
+                exchange=self.id,
+                received_at=received_at,
+                simulated=listing.simulated,
+                price_tick=self._step(market.raw, "price"),
+                amount_step=self._step(market.raw, "amount"),
+                fees=fees,
+            )
+            for market in self._catalogue.markets(
+                self._source, base=base, quote=quote, search=search
+            )
+        ]
+
+    def _step(self, raw: dict[str, Any], of: str) -> float | None:
+        """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
+        value = (raw.get("precision") or {}).get(of)
+        if value is None:
+            return None
+        match self._api.precisionMode:
+            case 4:  # TICK_SIZE
+                return float(value)
+            case 2:  # DECIMAL_PLACES
+                return float(f"1e{-int(value)}")
+        return None  # SIGNIFICANT_DIGITS: the step depends on the price
+
+    def _no_such_pair(self, pair: str, several: list[str]) -> MarketDataError:
+        if several:
+            return PairNotSupportedError(
+                f"'{pair}' could be {' or '.join(several)} on {self.id}; write it with a slash.",
+                details={"exchange": self.id, "pair": pair, "closest": several},
+            )
+        names = self._catalogue.names(self._source)
+        near = closest(pair, names)
+        if not near and "/" not in pair:
+            by_joined = {name.replace("/", ""): name for name in names}
+            near = [by_joined[one] for one in closest(pair, by_joined)]
+        return PairNotSupportedError(
+            f"{self.id} has no active spot pair '{pair}'.{did_you_mean(near)}",
+            details={"exchange": self.id, "pair": pair, "closest": near},
+        )
+
+    async def _listing(self, max_age: float) -> Listing:
+        """Give when the list of pairs was fetched, fetching it where it is older than that."""
+        listing = self._catalogue.listing(self._source)
+        if listing is not None and listing.age < max_age:
+            return listing
+        async with self._listing_lock:
+            listing = self._catalogue.listing(self._source)
+            if listing is not None and listing.age < max_age:
+                return listing
+            return await self._fetch_listing()
+
+    async def _fetch_listing(self) -> Listing:
+        raw, reply = await self.call("fetch_markets")
+        markets = [
+            Market(one["symbol"], one)
+            for one in raw
+            if one.get("spot") and one.get("active") is not False and ":" not in one["symbol"]
+        ]
+        await asyncio.to_thread(
+            self._catalogue.replace, self._source, markets, simulated=reply.simulated
+        )
+        self._loaded.clear()
+        self._names.clear()
+        self._loaded_at = time.time()
+        return Listing(self._loaded_at, reply.simulated)
+
+    def _load(self, markets: Iterable[Market]) -> None:
+        """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
+        new = {market.pair: market.raw for market in markets if market.pair not in self._loaded}
+        if new:
+            self._loaded.update(new)
+            self._loaded_at = self._loaded_at or time.time()
+            self._api.set_markets(list(self._loaded.values()))
+
+    # ------------------------------------------------------------------ questions
+
+    async def ticker(self, pair: str, window: str = "24h") -> Ticker:
+        """Get the exchange's own ticker, over a window that `has_window` allows."""
+        if window == "24h":
+            if not self.has("fetchTicker"):
+                return (await self.tickers([pair]))[0]
+            raw, reply = await self.call("fetch_ticker", pair)
+        elif window == "day":
+            request = {"symbol": self._api.market_id(pair)}
+            sent, reply = await self.call("publicGetTickerTradingDay", params=request)
+            raw = self._api.parse_ticker(sent, self._api.market(pair))
+            raw["timestamp"] = None  # the exchange's is the end of the day, still to come
+        else:
+            params = {"rolling": True, "windowSize": window}
+            raw, reply = await self.call("fetch_ticker", pair, params=params)
+        return self._ticker(raw, reply, pair, window)
+
+    def has_window(self, window: str) -> bool:
+        """Tell whether the exchange has tickers over this window."""
+        if window == "24h":
+            return True
+        return (window if window == "day" else window[-1]) in self._quirk.windows
+
+    def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
+        return _normalize.ticker(
+            raw,
+            exchange=self.id,
+            pair=pair,
+            window=window,
+            received_at=reply.received_at,
+            simulated=reply.simulated,
+        )
+
+    async def tickers(self, pairs: Sequence[str], *, every: bool = False) -> list[Ticker]:
+        """Get 24-hour tickers, in one request where the exchange can, in the order given.
+
+        Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that
+        the pairs are simply all there are.
+        """
+        raw: dict[str, Any] = {}
+        if self.has("fetchTickers") and (every or self._quirk.full_tickers):
+            raw, reply = await self.call("fetch_tickers", None if every else list(pairs))
+            bulk = {
+                pair: self._ticker(raw[pair], reply, pair, "24h") for pair in pairs if pair in raw
+            }
+        else:
+            self._demand("fetchTicker", "tickers")
+            bulk, every = {}, False
+        left = [] if every else [pair for pair in pairs if pair not in bulk]
+        single = await asyncio.gather(*[self.ticker(pair) for pair in left])
+        bulk.update((ticker.pair, ticker) for ticker in single)
+        return [bulk[pair] for pair in pairs if pair in bulk]
+
+    async def quote(self, pair: str) -> Quote:
+        """Get the best bid and ask."""
+        if self.has("fetchBidsAsks"):
+            return (await self.quotes([pair]))[0]
+        return await self._book_quote(pair)
+
+    async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
+        """Get best bids and asks, in one request where the exchange can, in the order given."""
+        for method, call, source in (
+            ("fetchBidsAsks", "fetch_bids_asks", "quote"),
+            ("fetchTickers", "fetch_tickers", "ticker"),
+        ):
+            if not self.has(method) or (source == "ticker" and not self._quirk.full_tickers):
+                continue
+            raw, reply = await self.call(call, None if every else list(pairs))
+            known = {
+                pair: _normalize.quote(
+                    raw[pair],
+                    exchange=self.id,
+                    pair=pair,
+                    source=source,
+                    received_at=reply.received_at,
+                    simulated=reply.simulated,
+                )
+                for pair in pairs
+                if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
+            }
+            if every or len(known) == len(pairs):
+                return [known[pair] for pair in pairs if pair in known]
+        return list(await asyncio.gather(*[self._book_quote(pair) for pair in pairs]))
+
+    async def _book_quote(self, pair: str) -> Quote:
+        return _normalize.quote_of_book(await self.orderbook(pair, 1, self._quirk.quote_params))
+
+    async def orderbook(
+        self, pair: str, depth: int, params: Mapping[str, Any] | None = None
+    ) -> OrderBook:
+        """Get a book of at most so many levels a side."""
+        self._demand("fetchOrderBook", "order books")
+        raw, reply = await self.call("fetch_order_book", pair, self._depth(depth), params=params)
+        return _normalize.orderbook(
+            raw,
+            exchange=self.id,
+            pair=pair,
+            depth=depth,
+            received_at=reply.received_at,
+            simulated=reply.simulated,
+        )
+
+    def _depth(self, wanted: int) -> int:
+        """Round a depth up to one that the exchange takes."""
+        if self._quirk.depths is None:
+            return min(wanted, self._quirk.max_depth)
+        return next((one for one in self._quirk.depths if one >= wanted), self._quirk.depths[-1])
+
+    async def candles(
+        self, pair: str, timeframe: str, since: int | None, limit: int
+    ) -> tuple[Columns, Reply]:
+        """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first."""
+        rows, reply = await self.call("fetch_ohlcv", pair, timeframe, since, limit)
+        return _normalize.columns(rows, self.id), reply
+
+    def check_timeframe(self, timeframe: str) -> None:
+        """Raise `TimeframeNotSupportedError` unless the exchange has bars of this length."""
+        self._demand("fetchOHLCV", "candles")
+        offered = self.timeframes
+        if timeframe not in offered:
+            raise TimeframeNotSupportedError(
+                f"{self.id} has no '{timeframe[:20]}' candles; it has {', '.join(offered)}.",
+                details={"exchange": self.id, "timeframes": offered},
+            )
+
+    @property
+    def timeframes(self) -> list[str]:
+        """The bar lengths that the exchange has."""
+        return list(self._api.timeframes or ())
+
+    @property
+    def candles_per_request(self) -> int:
+        """How many bars one page holds at most; a cautious guess where ccxt does not say."""
+        spot = (self._api.features or {}).get("spot") or {}
+        return int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
+
+    async def trades(
+        self,
+        pair: str,
+        *,
+        limit: int,
+        since: int | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> list[Trade]:
+        """Get one page of trades as ccxt's unified call gives them, oldest first."""
+        self._demand("fetchTrades", "trades")
+        raw, reply = await self.call("fetch_trades", pair, since, limit, params=params)
+        return _normalize.trades(
+            raw,
+            exchange=self.id,
+            pair=pair,
+            received_at=reply.received_at,
+            simulated=reply.simulated,
+        )
+
+    @property
+    def quirk(self) -> Quirk:
+        """What is special about the exchange."""
+        return self._quirk
+
+    async def status(self) -> Status:
+        """Ask for the time and the state; an exchange that does not answer is reported, too."""
+        methods = [
+            method
+            for name, method in (("fetchTime", "fetch_time"), ("fetchStatus", "fetch_status"))
+            if self.has(name)
+        ]
+        if not methods:
+            self._demand("fetchStatus", "its time or its state")
+        answers = await asyncio.gather(
+            *[self.call(method) for method in methods], return_exceptions=True
+        )
+        good = dict(zip(methods, answers, strict=True))
+        failure = next((one for one in answers if isinstance(one, BaseException)), None)
+        if isinstance(failure, MarketDataError):
+            return Status(
+                exchange=self.id,
+                timestamp=datetime.now(UTC),
+                received_at=datetime.now(UTC),
+                reachable=False,
+                code=failure.code,
+            )
+        if failure is not None:
+            raise failure
+        return self._status(good)
+
+    def _status(self, answers: dict[str, Any]) -> Status:
+        time_ms, reply = answers.get("fetch_time", (None, None))
+        state, state_reply = answers.get("fetch_status", (None, None))
+        reply = reply or state_reply
+        latency = (reply.received_at - reply.sent_at).total_seconds()
+        server, offset = reply.date, None
+        if time_ms is not None:
+            server = _normalize.moment(time_ms, reply.received_at)
+            offset = (server - reply.sent_at).total_seconds() - latency / 2
+        return Status(
+            exchange=self.id,
+            timestamp=server or reply.received_at,
+            received_at=reply.received_at,
+            simulated=True if reply.simulated else None,
+            reachable=True,
+            maintenance=None if state is None else state.get("status") == "maintenance",
+            latency_ms=round(latency * 1000, 3),
+            server_time=server,
+            clock_offset_ms=None if offset is None else round(offset * 1000, 3),
+        )

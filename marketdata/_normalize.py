@@ -1,0 +1,308 @@
+"""Pure functions from ccxt's dicts to records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from marketdata.errors import DataUnavailableError
+from marketdata.models import Columns, Exchange, OrderBook, Pair, Quote, Ticker, Trade
+
+_TICKER_FIELDS = {
+    "last": "last",
+    "bid": "bid",
+    "ask": "ask",
+    "bid_volume": "bidVolume",
+    "ask_volume": "askVolume",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "close": "close",
+    "previous_close": "previousClose",
+    "average": "average",
+    "vwap": "vwap",
+    "base_volume": "baseVolume",
+    "quote_volume": "quoteVolume",
+    "change": "change",
+    "percentage": "percentage",
+}
+
+
+def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
+    """Give Unix milliseconds as a datetime; the second argument where there are none."""
+    return otherwise if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def ticker(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    window: str,
+    received_at: datetime,
+    simulated: bool,
+) -> Ticker:
+    """Make a ticker of ccxt's ticker structure."""
+    return Ticker(
+        exchange=exchange,
+        pair=pair,
+        timestamp=moment(raw["timestamp"], received_at),
+        received_at=received_at,
+        simulated=True if simulated else None,
+        window=window,
+        source="ticker",
+        open_time=_open_time(raw.get("info")),
+        trades=_trade_count(raw.get("info")),
+        **{ours: raw.get(theirs) for ours, theirs in _TICKER_FIELDS.items()},
+    )
+
+
+def _open_time(info: Any) -> datetime | None:
+    # Unified tickers have no such field; where the exchange sends one it is Unix milliseconds.
+    opened = info.get("openTime") if isinstance(info, dict) else None
+    return datetime.fromtimestamp(int(opened) / 1000, UTC) if opened else None
+
+
+def _trade_count(info: Any) -> int | None:
+    count = info.get("count") if isinstance(info, dict) else None
+    return count if isinstance(count, int) else None
+
+
+def quote(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    source: str,
+    received_at: datetime,
+    simulated: bool,
+) -> Quote:
+    """Make a quote of the best bid and ask in ccxt's ticker structure."""
+    return Quote.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": moment(raw["timestamp"], received_at),
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "source": source,
+            "bid": raw.get("bid"),
+            "bid_volume": raw.get("bidVolume"),
+            "ask": raw.get("ask"),
+            "ask_volume": raw.get("askVolume"),
+        }
+    )
+
+
+def quote_of_book(book: OrderBook) -> Quote:
+    """Make a quote of the best levels of a book."""
+    bid, bid_volume = book.best_bid or (None, None)
+    ask, ask_volume = book.best_ask or (None, None)
+    return Quote(
+        exchange=book.exchange,
+        pair=book.pair,
+        timestamp=book.timestamp,
+        received_at=book.received_at,
+        simulated=book.simulated,
+        source="orderbook",
+        bid=bid,
+        bid_volume=bid_volume,
+        ask=ask,
+        ask_volume=ask_volume,
+    )
+
+
+def orderbook(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    depth: int,
+    received_at: datetime,
+    simulated: bool,
+) -> OrderBook:
+    """Make a book of ccxt's order-book structure, cut to a depth."""
+    return OrderBook.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": moment(raw["timestamp"], received_at),
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "sequence": raw.get("nonce"),
+            "bids": _levels(raw["bids"], depth),
+            "asks": _levels(raw["asks"], depth),
+        }
+    )
+
+
+def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[float]]:
+    rows = rows[:depth]
+    # Some exchanges add the number of orders or the time of the level.
+    return rows if not rows or len(rows[0]) == 2 else [row[:2] for row in rows]
+
+
+def columns(raw: Sequence[Sequence[Any]], exchange: str) -> Columns:
+    """Make columns of ccxt's candle rows.
+
+    Raises `DataUnavailableError` where a price is missing.
+    """
+    try:
+        return Columns.from_rows(raw)
+    except (TypeError, ValueError):
+        raise DataUnavailableError(
+            f"{exchange} sent candles without all their prices. Try again later.",
+            retryable=True,
+            details={"exchange": exchange},
+        ) from None
+
+
+def trades(
+    raw: Iterable[Mapping[str, Any]],
+    *,
+    exchange: str,
+    pair: str,
+    received_at: datetime,
+    simulated: bool,
+) -> list[Trade]:
+    """Make trades of ccxt's trade structures, oldest first."""
+    made = [
+        Trade.model_validate(
+            {
+                "exchange": exchange,
+                "pair": pair,
+                "timestamp": moment(one["timestamp"], received_at),
+                "received_at": received_at,
+                "simulated": True if simulated else None,
+                "id": one.get("id"),
+                "price": one["price"],
+                "amount": one["amount"],
+                "cost": one.get("cost"),
+                "side": one.get("side"),
+                **_merged_ids(one.get("info")),
+            }
+        )
+        for one in raw
+    ]
+    return sorted(made, key=_trade_order)
+
+
+def _merged_ids(info: Any) -> dict[str, str]:
+    # Binance's form of an aggregated trade, the only one that any exchange sends.
+    if isinstance(info, dict) and {"a", "f", "l"} <= info.keys():
+        return {"first_id": str(info["f"]), "last_id": str(info["l"])}
+    return {}
+
+
+def _trade_order(trade: Trade) -> tuple[datetime, int]:
+    return trade.timestamp, int(trade.id) if trade.id and trade.id.isdigit() else 0
+
+
+def merge_fills(single: Iterable[Trade]) -> list[Trade]:
+    """Merge neighbouring trades of one moment, price and side, as an exchange's own would be.
+
+    The id of the merged trade is that of its first.
+    """
+    merged: list[Trade] = []
+    for trade in single:
+        last = merged[-1] if merged else None
+        if last is not None and (last.timestamp, last.price, last.side) == (
+            trade.timestamp,
+            trade.price,
+            trade.side,
+        ):
+            cost = None
+            if last.cost is not None and trade.cost is not None:
+                cost = _sum(last.cost, trade.cost)
+            merged[-1] = last.model_copy(
+                update={
+                    "amount": _sum(last.amount, trade.amount),
+                    "cost": cost,
+                    "last_id": trade.id,
+                }
+            )
+        else:
+            merged.append(trade.model_copy(update={"first_id": trade.id, "last_id": trade.id}))
+    return merged
+
+
+def _sum(first: float, second: float) -> float:
+    return float(Decimal(repr(first)) + Decimal(repr(second)))
+
+
+def pair(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    received_at: datetime,
+    simulated: bool,
+    price_tick: float | None,
+    amount_step: float | None,
+    fees: Mapping[str, Any],
+) -> Pair:
+    """Make a pair of ccxt's market structure."""
+    limits = raw.get("limits") or {}
+    amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
+    return Pair(
+        exchange=exchange,
+        pair=raw["symbol"],
+        base=raw["base"],
+        quote=raw["quote"],
+        price_tick=price_tick,
+        amount_step=amount_step,
+        min_amount=amount.get("min"),
+        max_amount=amount.get("max"),
+        min_cost=cost.get("min"),
+        maker=_first(raw.get("maker"), fees.get("maker")),
+        taker=_first(raw.get("taker"), fees.get("taker")),
+        received_at=received_at,
+        simulated=True if simulated else None,
+    )
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+_STREAMS = {
+    "watchTicker": "ticker",
+    "watchBidsAsks": "quote",
+    "watchOrderBook": "orderbook",
+    "watchTrades": "trades",
+    "watchOHLCV": "candles",
+}
+
+_OPERATIONS = {
+    "pairs": ("fetchMarkets",),
+    "ticker": ("fetchTicker", "fetchTickers"),
+    "tickers": ("fetchTickers", "fetchTicker"),
+    "quote": ("fetchBidsAsks", "fetchOrderBook"),
+    "quotes": ("fetchBidsAsks", "fetchTickers", "fetchOrderBook"),
+    "orderbook": ("fetchOrderBook",),
+    "candles": ("fetchOHLCV",),
+    "trades": ("fetchTrades",),
+    "status": ("fetchStatus", "fetchTime"),
+}
+
+
+def exchange(described: Mapping[str, Any], depths: tuple[int, ...] | None) -> Exchange:
+    """Make an exchange of ccxt's description of it."""
+    has = described["has"]
+    spot = (described.get("features") or {}).get("spot") or {}
+    bars = spot.get("fetchOHLCV") or {}
+    return Exchange(
+        id=described["id"],
+        name=described["name"],
+        operations=tuple(
+            name for name, calls in _OPERATIONS.items() if any(has.get(call) for call in calls)
+        ),
+        timeframes=tuple(described.get("timeframes") or ()) if has.get("fetchOHLCV") else (),
+        depths=depths,
+        candles_per_request=bars.get("limit"),
+        history=bool(has.get("fetchOHLCV")),
+        streams=tuple(kind for call, kind in _STREAMS.items() if has.get(call)),
+        rate_limit=described.get("rateLimit"),
+        countries=tuple(described.get("countries") or ()),
+    )

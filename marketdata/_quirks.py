@@ -1,0 +1,103 @@
+"""What single exchanges do differently: the only place that names one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """How one exchange differs from what ccxt's unified calls promise."""
+
+    depths: tuple[int, ...] | None = None
+    """The only order-book depths that it takes, ascending; None: any up to `max_depth`."""
+    max_depth: int = 5_000
+    options: dict[str, Any] = field(default_factory=dict)
+    """ccxt options that keep it from requests which a spot answer does not need."""
+    bursts: bool = False
+    """Whether its limits are a budget for a span of time, which ccxt knows, and not a pace."""
+    full_tickers: bool = True
+    """Whether its bulk tickers hold what a single one holds."""
+    quote_params: dict[str, Any] = field(default_factory=dict)
+    """Makes the order-book call answer with the best level only."""
+    windows: tuple[str, ...] = ()
+    """Units of the rolling windows, and ``day``, that it has tickers for."""
+    count_position: int | None = None
+    """Where a candle on the wire has its number of trades."""
+    keyless_paths: tuple[str, ...] = ()
+    recent_trades: dict[str, Any] = field(default_factory=dict)
+    """Makes the trades call give single trades where it would give aggregated ones."""
+    aggregates: bool = False
+    """Whether the trades call gives aggregated trades by itself."""
+    trades_from_id: str | None = None
+    """How trades are asked for from an id on: the name of the parameter that takes the id
+    itself (``=name``) or, where pages run backwards, the id behind the page (``<name``)."""
+    trades_from_id_params: dict[str, Any] = field(default_factory=dict)
+    trades_from_time: bool = False
+    """Whether the trades call heeds a start time."""
+    trades_before_time: str | None = None
+    """The parameter that asks for the trades before a time, where ids lead on from there."""
+    trades_before_time_params: dict[str, Any] = field(default_factory=dict)
+    trades_per_request: int = 1_000
+
+
+QUIRKS: dict[str, Quirk] = {
+    "binance": Quirk(
+        # Klines carry the number of trades at position 8; rolling and trading-day tickers exist;
+        # trades come aggregated unless the other endpoint is named; old trades want no key.
+        bursts=True,
+        windows=("m", "h", "d", "day"),
+        count_position=8,
+        keyless_paths=("historicalTrades",),
+        recent_trades={"fetchTradesMethod": "publicGetTrades"},
+        aggregates=True,
+        trades_from_id="=fromId",
+        trades_from_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
+        trades_from_time=True,
+    ),
+    "binanceus": Quirk(
+        # Binance's API, without the futures hosts.
+        bursts=True,
+        windows=("m", "h", "d"),
+        count_position=8,
+        recent_trades={"fetchTradesMethod": "publicGetTrades"},
+        aggregates=True,
+        trades_from_time=True,
+    ),
+    # Takes 1, 25 or 100 levels and refuses others.
+    "bitfinex": Quirk(depths=(1, 25, 100)),
+    "bitget": Quirk(bursts=True, max_depth=150),
+    # Spot books end at 1,000 levels.
+    "bingx": Quirk(bursts=True, max_depth=1_000),
+    "bybit": Quirk(bursts=True, max_depth=200, trades_per_request=60),
+    # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
+    # last prices. Trades page backwards from an id.
+    "coinbaseexchange": Quirk(
+        full_tickers=False, quote_params={"level": 1}, trades_from_id="<after"
+    ),
+    "cryptocom": Quirk(max_depth=50),
+    "gate": Quirk(bursts=True, max_depth=1_000),
+    # Other depths are an error.
+    "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
+    # Candles carry the number of trades at position 7; trades take a time in whole seconds.
+    "kraken": Quirk(bursts=True, max_depth=500, count_position=7, trades_from_time=True),
+    # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs.
+    "kucoin": Quirk(depths=(20, 100), options={"fetchMarkets": {"fetchTickersFees": False}}),
+    # 400 levels; above, ccxt turns to a heavier endpoint that has 5,000. History pages backwards
+    # from an id, 100 at a time.
+    "okx": Quirk(
+        trades_from_id="<after",
+        trades_from_id_params={"method": "publicGetMarketHistoryTrades", "type": "1"},
+        trades_before_time="after",
+        trades_before_time_params={"method": "publicGetMarketHistoryTrades", "type": "2"},
+        trades_per_request=500,
+    ),
+}
+
+_PLAIN = Quirk()
+
+
+def quirk(exchange: str) -> Quirk:
+    """Give what is special about an exchange; most have nothing."""
+    return QUIRKS.get(exchange, _PLAIN)

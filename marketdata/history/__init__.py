@@ -1,0 +1,1 @@
+"""Candles and trades over time: paging, windows, and the holes in between."""

@@ -1,0 +1,67 @@
+"""Bar lengths, and the grid of opening times that they make."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from marketdata.errors import InvalidParameterError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def length(timeframe: str) -> int:
+    """Give the length of a bar in milliseconds; of a month or year, its shortest.
+
+    Raises `InvalidParameterError` for text that is no timeframe.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,3})([smhdwMy])", timeframe)
+    if found is None:
+        raise InvalidParameterError(
+            f"timeframe is a number and one of s m h d w M y, for example 1h; "
+            f"was '{timeframe[:20]}'.",
+            details={"parameter": "timeframe"},
+        )
+    count, unit = int(found[1]), found[2]
+    if unit in _SECONDS:
+        return count * _SECONDS[unit] * 1000
+    return count * (28 if unit == "M" else 365) * 86_400_000
+
+
+def following(opened: int, timeframe: str) -> int:
+    """Give the opening time of the bar behind the one that opens at ``opened`` (Unix ms)."""
+    months = _months(timeframe)
+    if months == 0:
+        return opened + length(timeframe)
+    moment = datetime.fromtimestamp(opened / 1000, UTC)
+    count = moment.year * 12 + moment.month - 1 + months
+    later = moment.replace(year=count // 12, month=count % 12 + 1)
+    return round(later.timestamp() * 1000)
+
+
+def _months(timeframe: str) -> int:
+    unit = {"M": 1, "y": 12}.get(timeframe[-1], 0)
+    return int(timeframe[:-1]) * unit
+
+
+def first_open(start: int, timeframe: str, known: int | None) -> int:
+    """Give the first opening time at or after ``start``, on the grid that a known bar stands on.
+
+    Without a known bar, days and shorter bars open at multiples of their length since 1970, weeks
+    on Mondays, months on their first day.
+    """
+    if _months(timeframe):
+        opened = _first_of_month(start if known is None else min(start, known))
+        while opened < start:
+            opened = following(opened, timeframe)
+        return opened
+    step = length(timeframe)
+    monday = 4 * 86_400_000  # 1970-01-05
+    anchor = (monday if timeframe.endswith("w") else 0) if known is None else known
+    return anchor + -((anchor - start) // step) * step
+
+
+def _first_of_month(moment: int) -> int:
+    day = datetime.fromtimestamp(moment / 1000, UTC)
+    first = day.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return round(first.timestamp() * 1000)

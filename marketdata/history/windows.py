@@ -1,0 +1,84 @@
+"""Tickers over windows: the exchange's own, or worked out from its candles."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from marketdata import arguments
+from marketdata.errors import DataUnavailableError
+from marketdata.history import timeframes
+from marketdata.history.pages import candles
+from marketdata.models import Candles, Ticker
+
+if TYPE_CHECKING:
+    from marketdata._exchange import Venue
+
+_DAY = 86_400_000
+
+
+async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
+    """Get a ticker over a window that `arguments.window` has checked."""
+    if venue.has_window(window):
+        return await venue.ticker(pair, window)
+    now = round(datetime.now(UTC).timestamp() * 1000)
+    if window == "day":
+        start = now - now % _DAY
+    else:
+        start = now - round(arguments.window_length(window).total_seconds() * 1000)
+    timeframe = _finest(venue, window, now - start)
+    start -= start % timeframes.length(timeframe)
+    bars = await candles(venue, pair, timeframe, limit=None, start=start, end=None)
+    return _summary(bars, window)
+
+
+def _finest(venue: Venue, window: str, covered: int) -> str:
+    """Choose the shortest bars that cover a time in one page."""
+    offered = sorted(
+        (name for name in venue.timeframes if name[-1] in "mhd"), key=timeframes.length
+    )
+    for name in offered:
+        if covered // timeframes.length(name) + 1 <= venue.candles_per_request:
+            return name
+    raise DataUnavailableError(
+        f"{venue.id} has no ticker over '{window}', nor candles to make one from.",
+        details={"exchange": venue.id, "window": window},
+    )
+
+
+def _summary(bars: Candles, window: str) -> Ticker:
+    columns = bars.columns
+    if not len(columns):
+        raise DataUnavailableError(
+            f"Nothing was traded in {bars.pair} on {bars.exchange} within '{window}'.",
+            details={"exchange": bars.exchange, "pair": bars.pair, "window": window},
+        )
+    opened, close = _exact(columns.open[0]), _exact(columns.close[-1])
+    volumes = map(_exact, columns.volume)
+    return Ticker(
+        exchange=bars.exchange,
+        pair=bars.pair,
+        timestamp=bars.timestamp,
+        received_at=bars.received_at,
+        simulated=bars.simulated,
+        window=window,
+        source="candles",
+        open_time=datetime.fromtimestamp(columns.time[0] / 1000, UTC),
+        last=float(close),
+        open=float(opened),
+        high=max(columns.high),
+        low=min(columns.low),
+        close=float(close),
+        average=float((opened + close) / 2),
+        base_volume=None if math.isnan(sum(columns.volume)) else float(sum(volumes)),
+        change=float(close - opened),
+        percentage=round(float((close - opened) / opened * 100), 8) if opened else None,
+        trades=None if min(columns.trades) < 0 else sum(columns.trades),
+    )
+
+
+def _exact(value: float) -> Decimal:
+    """Give the decimal number that the exchange sent, so that differences have no binary noise."""
+    return Decimal(repr(value))

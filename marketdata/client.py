@@ -432,6 +432,9 @@ class _Connections:
     async def _simulate(self) -> SimulatedExchange:
         from marketdata.sim import SimulatedExchange
 
-        simulator = SimulatedExchange()
+        settings = self._settings
+        simulator = SimulatedExchange(
+            seed=settings.sim_seed, tape=list(settings.sim_tape) or None, now=settings.sim_now
+        )
         await simulator.start()
         return simulator

@@ -83,7 +83,7 @@ def plot(candles: Candles) -> Figure:
     """Draw candlesticks over volume; missing ranges are shaded, a forming bar is hollow."""
     try:
         import numpy as np
-        import matplotlib.dates as dates
+        from matplotlib import dates
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("plot()", "frames") from None
@@ -92,7 +92,7 @@ def plot(candles: Candles) -> Figure:
     prices, volumes = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
     )
-    time = date2num(np.array(columns.time, dtype="datetime64[ms]"))
+    time = dates.date2num(np.array(columns.time, dtype="datetime64[ms]"))
     opened, close = np.array(columns.open), np.array(columns.close)
     width = 0.8 * float(np.diff(time).min()) if len(time) > 1 else 0.8
     middle = time + width / 1.6
@@ -113,10 +113,12 @@ def plot(candles: Candles) -> Figure:
             bodies[-1].set(facecolor="white", edgecolor=colour)
     for gap in candles.missing:
         for axes in (prices, volumes):
-            axes.axvspan(date2num(gap.start), date2num(gap.end), color="#9e9e9e", alpha=0.25)
-    locator = AutoDateLocator()
+            axes.axvspan(
+                dates.date2num(gap.start), dates.date2num(gap.end), color="#9e9e9e", alpha=0.25
+            )
+    locator = dates.AutoDateLocator()
     volumes.xaxis.set_major_locator(locator)
-    volumes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    volumes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     prices.set_title(title(candles), loc="left")
     prices.set_ylabel(candles.pair.partition("/")[2])
     volumes.set_ylabel(candles.pair.partition("/")[0])

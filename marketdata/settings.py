@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ class Settings(BaseModel):
     sim: bool = False
     """Everything from the simulated exchange (MARKETDATA_SIM)."""
 
+    sim_seed: int = 1
+    """What the simulated prices are made from (MARKETDATA_SIM_SEED)."""
+
+    sim_tape: tuple[Path, ...] = ()
+    """Recordings that the simulated exchange plays instead (MARKETDATA_SIM_TAPE, by commas)."""
+
+    sim_now: datetime | None = None
+    """Where the simulated clock starts (MARKETDATA_SIM_NOW); None: now, or a tape's end."""
+
     timeout: float = Field(30.0, gt=0, le=3600)
     """Seconds for a whole call, retries included (MARKETDATA_TIMEOUT)."""
 
@@ -57,6 +67,11 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         names = value.split(",") if isinstance(value, str) else value
         return tuple(name.strip().lower() for name in names if name.strip())
+
+    @field_validator("sim_tape", mode="before")
+    @classmethod
+    def _files(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
     @field_validator("endpoints", mode="before")
     @classmethod

@@ -31,34 +31,48 @@ async def candles(
 
     Raises `InvalidParameterError` for an empty range or one that has not begun.
     """
-    step = timeframes.length(timeframe)
+    timeframes.length(timeframe)
     venue.check_timeframe(timeframe)
-    page = venue.candles_per_request
-    now = _now()
-    if start is None and end is None:
-        wanted = limit or DEFAULT_LIMIT
-        if wanted <= page:
-            columns, reply = await venue.candles(pair, timeframe, None, wanted)
-            return _result(venue, pair, timeframe, columns[-wanted:], reply)
-    newest_only = start is None
-    until = now + 1 if end is None else end
+    now = round(datetime.now(UTC).timestamp() * 1000)
     if start is None:
-        # One bar more than wanted, because the last may be forming and so not reach its end.
-        start = until - ((limit or DEFAULT_LIMIT) + 1) * step
+        behind = None if end is None or end > now else end
+        columns, reply = await _newest(venue, pair, timeframe, limit or DEFAULT_LIMIT, behind)
+        return _result(venue, pair, timeframe, columns, reply)
+    until = now + 1 if end is None else end
     if start >= until or start > now:
         raise InvalidParameterError(
             f"The range is empty: start ({_text(start)}) has to be before end ({_text(until)}) "
             "and not in the future.",
             details={"parameter": "start"},
         )
-    enough = None if newest_only else limit
-    columns, reply = await _range(venue, pair, timeframe, start, until, enough)
-    if newest_only:
-        columns = columns[-(limit or DEFAULT_LIMIT) :]
-        return _result(venue, pair, timeframe, columns, reply)
+    columns, reply = await _range(venue, pair, timeframe, start, until, limit)
     columns = columns[:limit]
     full = limit is not None and len(columns) == limit
     return _result(venue, pair, timeframe, columns, reply, start=start, end=None if full else until)
+
+
+async def _newest(
+    venue: Venue, pair: str, timeframe: str, wanted: int, before: int | None
+) -> tuple[Columns, Reply]:
+    """Get the last bars, or the last that open before a time; fewer where there are no more."""
+    reply: Reply | None = None
+    columns = Columns.from_rows([])
+    if before is None:
+        size = min(wanted, venue.candles_per_request)
+        columns, reply = await venue.candles(pair, timeframe, None, size)
+        columns = columns[-wanted:]
+        if not len(columns):
+            return columns, reply
+        before = columns.time[0]
+    # Bars that an exchange leaves out make a stretch of time hold fewer than it has room for.
+    while len(columns) < wanted or reply is None:
+        start = max(0, before - (wanted - len(columns)) * timeframes.length(timeframe))
+        earlier, reply = await _range(venue, pair, timeframe, start, before, None)
+        if not len(earlier):
+            break
+        earlier.extend(columns)
+        columns, before = earlier[-wanted:], earlier.time[0]
+    return columns, reply
 
 
 async def _range(
@@ -195,10 +209,6 @@ def _exchange_now(reply: Reply) -> int:
     when Date has reached its end.
     """
     return round((reply.date or reply.received_at).timestamp() * 1000)
-
-
-def _now() -> int:
-    return round(datetime.now(UTC).timestamp() * 1000)
 
 
 def _text(moment: int) -> str:

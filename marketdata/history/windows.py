@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -23,15 +24,18 @@ async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
     """Get a ticker over a window that `arguments.window` has checked."""
     if venue.has_window(window):
         return await venue.ticker(pair, window)
-    now = round(datetime.now(UTC).timestamp() * 1000)
-    if window == "day":
-        start = now - now % _DAY
-    else:
-        start = now - round(arguments.window_length(window).total_seconds() * 1000)
-    timeframe = _finest(venue, window, now - start)
-    start -= start % timeframes.length(timeframe)
-    bars = await candles(venue, pair, timeframe, limit=None, start=start, end=None)
-    return _summary(bars, window)
+    covered = _DAY if window == "day" else _milliseconds(window)
+    timeframe = _finest(venue, window, covered)
+    step = timeframes.length(timeframe)
+    bars = await candles(venue, pair, timeframe, limit=covered // step + 1, start=None, end=None)
+    now = round(bars.timestamp.timestamp() * 1000)
+    start = now - now % _DAY if window == "day" else now - covered
+    inside = bisect_left(bars.columns.time, start - start % step)
+    return _summary(bars[inside:], window)
+
+
+def _milliseconds(window: str) -> int:
+    return round(arguments.window_length(window).total_seconds() * 1000)
 
 
 def _finest(venue: Venue, window: str, covered: int) -> str:

@@ -38,7 +38,8 @@ class Trade(NamedTuple):
 class Bar(NamedTuple):
     """What was traded from ``start`` (Unix milliseconds) on.
 
-    Prices are in ticks, ``volume`` in lots, ``quote`` in ticks times lots. ``first_id`` is the id
+    Prices are in ticks, ``volume`` in lots, ``quote`` in ticks times lots; ``trades`` is their
+    number. ``first_id`` is the id
     of the first trade inside; of an empty bar it is the id that the next trade will carry.
     """
 
@@ -49,7 +50,7 @@ class Bar(NamedTuple):
     close: int
     volume: int
     quote: int
-    count: int
+    trades: int
     first_id: int
     last_id: int
 
@@ -67,7 +68,7 @@ def merged(start: int, bars: list[Bar]) -> Bar:
         last.close,
         sum([bar.volume for bar in bars]),
         sum([bar.quote for bar in bars]),
-        sum([bar.count for bar in bars]),
+        sum([bar.trades for bar in bars]),
         first.first_id,
         last.last_id,
     )

@@ -68,11 +68,13 @@ def _date(year: int, month: int, day: int) -> int:
 
 _OPENING = _date(2017, 1, 1)
 
+_Row = tuple[str, float, int, int]
+
 # Pair, usual trade in the base asset, blocks of eight trades on a usual day, listing date.
-_PAIRS = (
-    ("BTC/USDT", 0.02, 8_640, _OPENING),
-    ("ETH/USDT", 0.3, 7_200, _OPENING),
-    ("SOL/USDT", 4.0, 5_000, _date(2020, 8, 11)),
+_PAIRS: tuple[_Row, ...] = (
+    ("BTC/USDT", 0.02, 14_400, _OPENING),
+    ("ETH/USDT", 0.3, 11_520, _OPENING),
+    ("SOL/USDT", 4.0, 8_640, _date(2020, 8, 11)),
     ("BTC/USDC", 0.015, 3_000, _date(2018, 12, 15)),
     ("ETH/BTC", 0.4, 1_500, _OPENING),
     ("BTC/EUR", 0.01, 2_000, _date(2019, 10, 1)),
@@ -82,9 +84,9 @@ _PAIRS = (
     ("ADA/USDT", 400.0, 2_500, _date(2018, 4, 17)),
     ("LTC/BTC", 3.0, 240, _OPENING),
 )
-_DOLLAR_PAIRS = (
-    ("BTC/USD", 0.02, 7_000, _OPENING),
-    ("ETH/USD", 0.3, 5_500, _OPENING),
+_DOLLAR_PAIRS: tuple[_Row, ...] = (
+    ("BTC/USD", 0.02, 11_520, _OPENING),
+    ("ETH/USD", 0.3, 10_080, _OPENING),
 )
 _CLOSED = ("WAVES/USDT", 60.0, 800, _date(2018, 7, 1), _date(2024, 6, 17))
 
@@ -152,7 +154,7 @@ def listings(exchange: str, count: int | None = None) -> list[Listing]:
     ``count`` shortens the list or pads it with pairs of made-up assets; None leaves it alone.
     """
     pairs = _PAIRS + (_DOLLAR_PAIRS if exchange in ("kraken", "coinbaseexchange") else ())
-    found = [_listing(exchange, *row) for row in (*pairs, _CLOSED)]
+    found = [*(_listing(exchange, *row) for row in pairs), _listing(exchange, *_CLOSED)]
     if count is None:
         return found
     found += [_made_up(exchange, index) for index in range(count - len(found))]

@@ -25,20 +25,23 @@ class Book:
 class Market(ABC):
     """One pair on one exchange, at any moment of its history.
 
-    ``price_scale`` and ``amount_scale`` are the decimals of a tick and of a lot. ``levels`` are
-    the bar lengths that are at hand without aggregation, longest first; the shortest is the block
-    in which trades are made. ``first`` and ``last`` bound the history: Unix milliseconds, the
-    second exclusive, None for a market that still trades. ``fills`` says that an exchange which
-    sends bars without trades does so here.
+    ``price_scale`` and ``amount_scale`` are the decimals of a tick and of a lot, ``usual_lots``
+    what a usual trade amounts to. ``levels`` are the bar lengths that are at hand without
+    aggregation, longest first; the shortest is the block in which trades are made. ``first`` and
+    ``last`` bound the history: Unix milliseconds, the second exclusive, None for a market that
+    still trades. ``fills`` says that an exchange which sends bars without trades does so here;
+    ``ticks`` that bars shorter than a block can be made of the trades.
     """
 
     listing: Listing
+    usual_lots: int
     price_scale: int
     amount_scale: int
     levels: tuple[int, ...]
     first: int
     last: int | None
     fills: bool
+    ticks: bool
 
     @abstractmethod
     def level(self, step: int, start: int, stop: int) -> list[Bar]:
@@ -58,6 +61,14 @@ class Market(ABC):
     @abstractmethod
     def dice(self, *key: int) -> random.Random:
         """Return random numbers that depend on the market and ``key`` only."""
+
+    def aggregate_of(self, trade_id: int) -> int:
+        """Return the id of the aggregate trade that a trade belongs to."""
+        return trade_id
+
+    def first_of_aggregate(self, aggregate_id: int) -> int:
+        """Return the id of the first trade of an aggregate trade."""
+        return aggregate_id
 
     @property
     def block(self) -> int:
@@ -81,7 +92,7 @@ class Market(ABC):
         stop = min(grid.ceil(stop), grid.after(grid.floor(end - 1)))
         step = next((s for s in self.levels if _divides(s, grid)), None)
         if step is None:
-            if grid.step >= self.block:
+            if grid.step >= self.block or not self.ticks:
                 return []
             return grid.group(
                 of_trades(trade.ms, [trade]) for trade in self._trades(start, min(stop, end))
@@ -120,6 +131,45 @@ class Market(ABC):
             result.append(quiet(begin, price, next_id))
             begin = grid.after(begin)
         return result
+
+    def oldest(
+        self, grid: Grid, count: int, start: int, stop: int, now: int, *, filled: bool
+    ) -> list[Bar]:
+        """Return the first ``count`` bars that begin in [start, stop), oldest first.
+
+        ``filled`` includes those without trades where the market has them (`grid_bars`).
+        """
+        find = self.grid_bars if filled else self.bars
+        start = grid.ceil(max(start, grid.floor(self.first)))
+        stop = min(stop, self.end(now))
+        reach = count
+        while True:
+            until = grid.after(start, reach)
+            bars = find(grid, start, min(until, stop), now)
+            if len(bars) >= count or until >= stop:
+                return bars[:count]
+            reach *= 2
+
+    def newest(
+        self, grid: Grid, count: int, start: int, stop: int, now: int, *, filled: bool
+    ) -> list[Bar]:
+        """Return the last ``count`` bars that begin in [start, stop), oldest first.
+
+        ``filled`` includes those without trades where the market has them (`grid_bars`).
+        """
+        find = self.grid_bars if filled else self.bars
+        start = max(start, grid.floor(self.first))
+        stop = min(stop, self.end(now))
+        if stop <= start:
+            return []
+        end = grid.floor(stop - 1)
+        reach = count
+        while True:
+            since = grid.after(end, 1 - reach)
+            bars = find(grid, max(start, since), stop, now)
+            if len(bars) >= count or since <= start:
+                return bars[-count:]
+            reach *= 2
 
     def window(self, start: int, now: int) -> Bar | None:
         """Return all that was traded from ``start`` to ``now``, both included, as one bar.
@@ -167,7 +217,7 @@ class Market(ABC):
             return None
         dice = self.dice(8, last.id)
         spread = 1 + int(last.price * 0.0002 * dice.random() ** 3)
-        size = max(4, self.usual_size(last))
+        size = max(4, self.usual_lots)
         bid = last.price - spread if last.buy else last.price
         ask = last.price if last.buy else last.price + spread
         step = max(1, int(last.price * 0.0001))
@@ -177,10 +227,6 @@ class Market(ABC):
             _side(self.dice(9, last.id), bid, -1, step, size, depth),
             _side(self.dice(10, last.id), ask, 1, step, size, depth),
         )
-
-    def usual_size(self, last: Trade) -> int:
-        """Return the lots of an order that is usual around the trade ``last``."""
-        return last.amount
 
     def _trades(self, start: int, end: int) -> Iterator[Trade]:
         for block in self._blocks(start - start % self.block, end):

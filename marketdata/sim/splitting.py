@@ -22,7 +22,7 @@ def spread_units(units: int, parts: int, dice: Random) -> list[int]:
         for _ in range(units):
             counts[int(parts * dice.random())] += 1
         return counts
-    weights = [0.4 + dice.random() for _ in range(parts)]
+    weights = [0.5 + dice.random() for _ in range(parts)]
     scale = units / sum(weights)
     counts = [int(weight * scale) for weight in weights]
     for index in range(units - sum(counts)):
@@ -89,9 +89,7 @@ def _quotes(parent: Bar, volumes: list[int], dice: Random) -> list[int]:
     return quotes
 
 
-def _shapes(
-    parent: Bar, volumes: list[int], quotes: list[int], dice: Random
-) -> list[list[int]]:
+def _shapes(parent: Bar, volumes: list[int], quotes: list[int], dice: Random) -> list[list[int]]:
     """Return open, high, low and close of each child; two of them reach the parent's extremes."""
     means = [quote / volume for quote, volume in zip(quotes, volumes, strict=True)]
     width = parent.high - parent.low

@@ -1,0 +1,184 @@
+"""Rules by which a simulated exchange misbehaves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from threading import Lock
+from typing import Any, Literal, get_args
+
+Body = Literal["truncated", "malformed", "html", "empty"]
+Drop = Literal["request", "body"]
+
+_BODIES = get_args(Body)
+_INTEGERS = ("every", "times", "after", "seed", "status", "short")
+_FLOATS = ("probability", "latency", "retry_after", "stale")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One rule: which requests it meets, and what happens to them.
+
+    Which requests: those to ``exchange`` whose path matches the glob ``path`` (``*`` crosses
+    slashes). Of these the first ``after`` are spared, then every ``every``-th is met, each with
+    ``probability`` (repeatable from ``seed``), ``times`` times at most (None: without end).
+
+    What happens: the answer waits ``latency`` seconds; it is ``stale`` seconds old; only ``short``
+    candles of it are sent; ``status`` replaces it by the exchange's own error body, with a
+    ``Retry-After`` of ``retry_after`` seconds; ``body`` is ``truncated``, ``malformed``, ``html``
+    or ``empty``; ``hang`` never answers until the client or the server leaves; ``drop`` closes
+    the socket after the ``request`` or in the midst of the ``body``.
+
+    Raises ValueError when a value makes no sense.
+    """
+
+    exchange: str = "*"
+    path: str = "*"
+    every: int = 1
+    times: int | None = None
+    after: int = 0
+    probability: float = 1.0
+    seed: int = 0
+    latency: float = 0.0
+    stale: float = 0.0
+    short: int | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    body: Body | None = None
+    hang: bool = False
+    drop: Drop | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1, was {self.every}")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability must be from 0 to 1, was {self.probability}")
+        if self.status is not None and not 100 < self.status < 600:
+            raise ValueError(f"status must be an HTTP status, was {self.status}")
+        if self.body is not None and self.body not in _BODIES:
+            raise ValueError(f"body must be one of {', '.join(_BODIES)}, was {self.body!r}")
+        if self.drop is not None and self.drop not in get_args(Drop):
+            raise ValueError(f"drop must be 'request' or 'body', was {self.drop!r}")
+        for name in ("times", "after", "latency", "short", "retry_after"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative, was {value}")
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """Read ``EXCHANGE:PATH:EFFECT,EFFECT...``.
+
+        An effect is ``name=value``, or a bare ``hang``, ``drop``, ``truncated``, ``malformed``,
+        ``html`` or ``empty``: ``binance:*/ticker*:status=429,retry_after=2,times=3``. Raises
+        ValueError when it cannot be read.
+        """
+        exchange, first, rest = text.partition(":")
+        path, second, effects = rest.rpartition(":")
+        if not first or not second or not effects:
+            raise ValueError(f"a fault reads EXCHANGE:PATH:EFFECT,..., was {text!r}")
+        values: dict[str, Any] = {"exchange": exchange or "*", "path": path or "*"}
+        for effect in effects.split(","):
+            name, given, value = effect.strip().partition("=")
+            if given:
+                values[name] = value
+            elif name in _BODIES:
+                values["body"] = name
+            elif name == "drop":
+                values["drop"] = "request"
+            elif name == "hang":
+                values["hang"] = True
+            else:
+                raise ValueError(f"{name!r} in the fault {text!r} needs a value or is unknown")
+        return cls.from_mapping(values)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Fault:
+        """Make a rule of names and values, such as a JSON object; numbers may be text.
+
+        Raises ValueError for a name that is not a rule's or a value of the wrong kind.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(
+                f"a fault has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+            )
+        return cls(**{name: _read(name, value) for name, value in values.items()})
+
+
+class Faults:
+    """The rules of one simulated exchange, in order; the first that meets a request applies."""
+
+    def __init__(self) -> None:
+        self._rules: list[_Rule] = []
+        self._lock = Lock()
+
+    def add(self, fault: Fault | str | None = None, /, **values: Any) -> Fault:
+        """Add a rule, given as such, as text, or as named values, and return it.
+
+        Raises ValueError when it cannot be read.
+        """
+        if isinstance(fault, str):
+            fault = Fault.parse(fault)
+        elif fault is None:
+            fault = Fault.from_mapping(values)
+        with self._lock:
+            self._rules.append(_Rule(fault))
+        return fault
+
+    def clear(self) -> None:
+        """Remove all rules."""
+        with self._lock:
+            self._rules.clear()
+
+    def list(self) -> list[Fault]:
+        """Return the rules in order."""
+        with self._lock:
+            return [rule.fault for rule in self._rules]
+
+    def meet(self, exchange: str, path: str) -> Fault | None:
+        """Count a request and return the rule that applies to it, if any."""
+        with self._lock:
+            return next((rule.fault for rule in self._rules if rule.meets(exchange, path)), None)
+
+
+class _Rule:
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self._seen = 0
+        self._met = 0
+        self._dice = random.Random(fault.seed)  # noqa: S311 repeatable on purpose
+
+    def meets(self, exchange: str, path: str) -> bool:
+        fault = self.fault
+        if not fnmatchcase(exchange, fault.exchange) or not fnmatchcase(path, fault.path):
+            return False
+        self._seen += 1
+        due = self._seen - fault.after
+        if due < 1 or due % fault.every:
+            return False
+        if fault.times is not None and self._met >= fault.times:
+            return False
+        if self._dice.random() >= fault.probability:
+            return False
+        self._met += 1
+        return True
+
+
+def _read(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        if name in _INTEGERS:
+            return int(value)
+        if name in _FLOATS:
+            return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} of a fault must be a number, was {value!r}") from None
+    if name == "hang":
+        if value not in (True, False, "1", "0", "true", "false"):
+            raise ValueError(f"hang of a fault must be true or false, was {value!r}")
+        return value in (True, "1", "true")
+    return str(value)

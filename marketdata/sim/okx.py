@@ -1,0 +1,324 @@
+"""OKX's public spot REST interface, as `ccxt.okx` calls it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, Bar, Grid, Trade, months
+from marketdata.sim.decimals import short
+from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.listings import Listing
+from marketdata.sim.market import Market
+
+# Bars of six hours and more begin at midnight in Hong Kong unless their name ends in "utc".
+_HONG_KONG = 8 * HOUR
+_RECENT = 1_440
+
+
+def _grids() -> dict[str, Grid]:
+    found = {f"{count}m": Grid(count * MINUTE) for count in (1, 3, 5, 15, 30)}
+    found |= {f"{count}H": Grid(count * HOUR) for count in (1, 2, 4)}
+    for suffix, offset in (("", -_HONG_KONG), ("utc", 0)):
+        for name, step in (("6H", 6 * HOUR), ("12H", 12 * HOUR), ("1D", DAY), ("2D", 2 * DAY)):
+            found[name + suffix] = Grid(step, offset % step)
+        found["3D" + suffix] = Grid(3 * DAY, offset % (3 * DAY))
+        found["1W" + suffix] = Grid(7 * DAY, MONDAY + offset)
+        found["1M" + suffix] = months(1, offset)
+        found["3M" + suffix] = months(3, offset)
+    return found
+
+
+_GRIDS = _grids()
+
+
+class Okx:
+    """Answers for one venue; each public method is one endpoint."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    @cached_property
+    def _ids(self) -> dict[str, Listing]:
+        return self._venue.ids(_instrument_id)
+
+    def time(self, call: Call) -> object:
+        """GET public/time."""
+        return _data([{"ts": str(call.now)}])
+
+    def status(self, _call: Call) -> object:
+        """GET system/status: no maintenance is planned."""
+        return _data([])
+
+    def instruments(self, call: Call) -> object:
+        """GET public/instruments: spot only, any other type is a 404."""
+        _spot(call)
+        wanted = call.query.get("instId")
+        if wanted is not None:
+            return _data([_instrument(self._listing(wanted))])
+        return _data([_instrument(listing) for listing in self._ids.values()])
+
+    def ticker(self, call: Call) -> object:
+        """GET market/ticker."""
+        found = _ticker(self._market(call), call.now)
+        return _data([found] if found else [])
+
+    def tickers(self, call: Call) -> object:
+        """GET market/tickers: spot only, any other type is a 404."""
+        _spot(call)
+        found = [_ticker(market, call.now) for market in self._venue.markets()]
+        return _data([ticker for ticker in found if ticker])
+
+    def books(self, call: Call) -> object:
+        """GET market/books: up to 400 rows a side."""
+        return self._book(call, 1, 400, ("0", "1"))
+
+    def books_full(self, call: Call) -> object:
+        """GET market/books-full: up to 5000 rows a side."""
+        return self._book(call, 1, 5000, ("1",))
+
+    def candles(self, call: Call) -> object:
+        """GET market/candles: the last 1440 only."""
+        return self._candles(call, _RECENT)
+
+    def history_candles(self, call: Call) -> object:
+        """GET market/history-candles."""
+        return self._candles(call, None)
+
+    def trades(self, call: Call) -> object:
+        """GET market/trades: the newest first."""
+        market = self._market(call)
+        newest = islice(market.backwards(call.now), _count(call, "limit", 100, 500))
+        return _data([_trade(market, trade) for trade in newest])
+
+    def history_trades(self, call: Call) -> object:
+        """GET market/history-trades: the newest first, by id or (type 2) by time."""
+        market = self._market(call)
+        limit = _count(call, "limit", 100, 100)
+        after, before = _number(call, "after"), _number(call, "before")
+        if call.query.get("type", "1") == "2":
+            end = call.now if after is None else min(call.now, after - 1)
+            found = (t for t in market.backwards(end) if before is None or t.ms > before)
+            return _data([_trade(market, trade) for trade in islice(found, limit)])
+        end = call.now
+        if after is not None:
+            end = min(end, market.block_of(after) + market.block - 1)
+        rows = []
+        for trade in market.backwards(end):
+            if before is not None and trade.id <= before:
+                break
+            if after is None or trade.id < after:
+                rows.append(_trade(market, trade))
+            if len(rows) == limit:
+                break
+        return _data(rows)
+
+    def _book(self, call: Call, default: int, most: int, tail: tuple[str, ...]) -> object:
+        market = self._market(call)
+        book = market.book(call.now, _count(call, "sz", default, most))
+        sides: dict[str, list[list[str]]] = {"asks": [], "bids": []}
+        if book:
+            for name, rows in (("asks", book.asks), ("bids", book.bids)):
+                sides[name] = [[_price(market, p), _amount(market, a), *tail] for p, a in rows]
+        return _data([{**sides, "ts": str(call.now)}])
+
+    def _candles(self, call: Call, recent: int | None) -> object:
+        market = self._market(call)
+        grid = _GRIDS.get(call.query.get("bar", "1m"))
+        if grid is None:
+            raise _wrong("bar")
+        limit = _count(call, "limit", 100, 300)
+        after, before = _number(call, "after"), _number(call, "before")
+        stop = call.now + 1 if after is None else min(after, call.now + 1)
+        start = 0 if before is None else before + 1
+        if recent is not None:
+            start = max(start, grid.after(grid.floor(call.now), 1 - recent))
+        bars = market.newest(grid, limit, start, stop, call.now, filled=True)[::-1]
+        return _data([_candle(market, grid, bar, call.now) for bar in call.kept(bars)])
+
+    def _market(self, call: Call) -> Market:
+        return self._venue.market(self._listing(call.query.get("instId", "")))
+
+    def _listing(self, name: str) -> Listing:
+        if not name:
+            raise Refusal(400, _failure("50014", "Parameter instId can not be empty"))
+        found = self._ids.get(name)
+        if found is None:
+            message = "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
+            raise Refusal(200, _failure("51001", message))
+        return found
+
+
+def _instrument_id(listing: Listing) -> str:
+    return f"{listing.base}-{listing.quote}"
+
+
+def _data(rows: list[dict[str, Any]] | list[list[str]]) -> object:
+    return {"code": "0", "msg": "", "data": rows}
+
+
+def _failure(code: str, message: str) -> object:
+    return {"code": code, "msg": message, "data": []}
+
+
+def _wrong(name: str) -> Refusal:
+    return Refusal(400, _failure("51000", f"Parameter {name} error"))
+
+
+def _spot(call: Call) -> None:
+    kind = call.query.get("instType", "")
+    if not kind:
+        raise Refusal(400, _failure("50014", "Parameter instType can not be empty"))
+    if kind != "SPOT":
+        raise Refusal(404, _failure("51000", "Parameter instType error"))
+
+
+def _number(call: Call, name: str) -> int | None:
+    text = call.query.get(name, "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise _wrong(name)
+    return int(text)
+
+
+def _count(call: Call, name: str, default: int, most: int) -> int:
+    count = _number(call, name)
+    if count is None:
+        return default
+    if not 0 < count <= most:
+        raise _wrong(name)
+    return count
+
+
+def _price(market: Market, price: int) -> str:
+    return short(price, market.price_scale)
+
+
+def _amount(market: Market, amount: int) -> str:
+    return short(amount, market.amount_scale)
+
+
+def _money(market: Market, quote: int) -> str:
+    return short(quote, market.price_scale + market.amount_scale)
+
+
+def _trade(market: Market, trade: Trade) -> dict[str, Any]:
+    return {
+        "instId": _instrument_id(market.listing),
+        "side": "buy" if trade.buy else "sell",
+        "sz": _amount(market, trade.amount),
+        "source": "0",
+        "px": _price(market, trade.price),
+        "tradeId": str(trade.id),
+        "ts": str(trade.ms),
+    }
+
+
+def _candle(market: Market, grid: Grid, bar: Bar, now: int) -> list[str]:
+    money = _money(market, bar.quote)
+    return [
+        str(bar.start),
+        _price(market, bar.open),
+        _price(market, bar.high),
+        _price(market, bar.low),
+        _price(market, bar.close),
+        _amount(market, bar.volume),
+        money,
+        money,
+        "1" if grid.after(bar.start) <= now else "0",
+    ]
+
+
+def _ticker(market: Market, now: int) -> dict[str, Any] | None:
+    last, book, bar = market.last_trade(now), market.book(now, 1), market.window(now - DAY, now)
+    if last is None or book is None or bar is None:
+        return None
+    (bid, bid_size), (ask, ask_size) = book.bids[0], book.asks[0]
+    opened = []
+    for offset in (0, -_HONG_KONG):
+        today = market.window(Grid(DAY, offset).floor(now), now)
+        opened.append(today.open if today else bar.open)
+    return {
+        "instType": "SPOT",
+        "instId": _instrument_id(market.listing),
+        "last": _price(market, last.price),
+        "lastSz": _amount(market, last.amount),
+        "askPx": _price(market, ask),
+        "askSz": _amount(market, ask_size),
+        "bidPx": _price(market, bid),
+        "bidSz": _amount(market, bid_size),
+        "open24h": _price(market, bar.open),
+        "high24h": _price(market, bar.high),
+        "low24h": _price(market, bar.low),
+        "volCcy24h": _money(market, bar.quote),
+        "vol24h": _amount(market, bar.volume),
+        "ts": str(now),
+        "sodUtc0": _price(market, opened[0]),
+        "sodUtc8": _price(market, opened[1]),
+    }
+
+
+def _instrument(listing: Listing) -> dict[str, Any]:
+    empty = ("alias", "ctMult", "ctType", "ctVal", "ctValCcy", "expTime", "instFamily", "optType")
+    return {
+        **dict.fromkeys(empty, ""),
+        "baseCcy": listing.base,
+        "category": "1",
+        "contTdSwTime": str(listing.since),
+        "instId": _instrument_id(listing),
+        "instType": "SPOT",
+        "lever": "10" if listing.active else "",
+        "listTime": str(listing.since),
+        "lotSz": short(1, listing.amount_scale),
+        "maxIcebergSz": "9999999999",
+        "maxLmtAmt": "20000000",
+        "maxLmtSz": "9999999999",
+        "maxMktAmt": "1000000",
+        "maxMktSz": "1000000",
+        "maxStopSz": "1000000",
+        "maxTriggerSz": "9999999999",
+        "maxTwapSz": "9999999999",
+        "minSz": short(1, listing.amount_scale),
+        "quoteCcy": listing.quote,
+        "ruleType": "normal",
+        "settleCcy": "",
+        "state": "live" if listing.active else "suspend",
+        "stk": "",
+        "tickSz": short(1, listing.price_scale),
+        "tradeQuoteCcyList": [listing.quote],
+        "uly": "",
+    }
+
+
+def _error(status: int) -> object:
+    if status in (418, 429):
+        return _failure("50011", "Too Many Requests")
+    if status in (403, 451):
+        return _failure("50027", "The account is restricted from trading")
+    if status == 503:
+        return _failure("50001", "Service temporarily unavailable. Try again later")
+    return _failure("50026", "System error. Try again later")
+
+
+_V5 = "/api/v5"
+DIALECT = Dialect(
+    name="okx",
+    prefixes=("/api/v5",),
+    routes=(
+        Route(f"{_V5}/public/time", Okx.time),
+        Route(f"{_V5}/public/instruments", Okx.instruments),
+        Route(f"{_V5}/system/status", Okx.status),
+        Route(f"{_V5}/market/ticker", Okx.ticker),
+        Route(f"{_V5}/market/tickers", Okx.tickers),
+        Route(f"{_V5}/market/books", Okx.books),
+        Route(f"{_V5}/market/books-full", Okx.books_full),
+        Route(f"{_V5}/market/candles", Okx.candles),
+        Route(f"{_V5}/market/history-candles", Okx.history_candles),
+        Route(f"{_V5}/market/trades", Okx.trades),
+        Route(f"{_V5}/market/history-trades", Okx.history_trades),
+    ),
+    open=Okx,
+    error=_error,
+)

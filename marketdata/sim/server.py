@@ -1,0 +1,233 @@
+"""The HTTP server in front of the simulated exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from email.utils import formatdate
+from typing import Any
+
+from aiohttp import web
+
+from marketdata.sim import binance, coinbaseexchange, kraken, okx
+from marketdata.sim.clock import Clock
+from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.faults import Fault, Faults
+from marketdata.sim.log import Request
+
+DIALECTS: dict[str, Dialect] = {
+    module.DIALECT.name: module.DIALECT for module in (binance, kraken, coinbaseexchange, okx)
+}
+HEADER = "X-Marketdata-Simulated"
+
+_CONTROL = "/_sim"
+_HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+_FAULT = web.RequestKey("fault", Fault)
+_NO_FAULT = Fault()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """Serves ``venues`` on one port; ``log`` is where requests are written down."""
+
+    def __init__(
+        self, venues: Mapping[str, Venue], clock: Clock, faults: Faults, log: deque[Request]
+    ) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._log = log
+        self._weights: dict[str, tuple[int, int]] = {}
+        self._stopping = asyncio.Event()
+        app = web.Application(middlewares=[self._watch])
+        app.on_response_prepare.append(self._mark)
+        for name, venue in venues.items():
+            opened = DIALECTS[name].open(venue)
+            for route in DIALECTS[name].routes:
+                app.router.add_get(route.path, self._handler(DIALECTS[name], route, opened))
+        app.router.add_get(f"{_CONTROL}/info", self._info)
+        app.router.add_get(f"{_CONTROL}/requests", self._requests)
+        app.router.add_delete(f"{_CONTROL}/requests", self._forget)
+        app.router.add_get(f"{_CONTROL}/faults", self._list_faults)
+        app.router.add_post(f"{_CONTROL}/faults", self._add_fault)
+        app.router.add_delete(f"{_CONTROL}/faults", self._clear_faults)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1
+        )
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        bound = self._runner.addresses[0][1]
+        return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+
+    async def stop(self) -> None:
+        """Close the port and every connection, also those that hang."""
+        self._stopping.set()
+        await self._runner.cleanup()
+
+    def _handler(self, dialect: Dialect, route: Route, opened: Any) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            fault = request.get(_FAULT, _NO_FAULT)
+            now = self._clock.now() - round(fault.stale * 1000)
+            call = Call(request.query, request.match_info, now, fault.short)
+            weight, status = 1, 200
+            try:
+                body = route.answer(opened, call)
+                weight = route.weight if isinstance(route.weight, int) else route.weight(call)
+            except Refusal as refusal:
+                body, status = refusal.body, refusal.status
+            if dialect.weighed:
+                call.headers[dialect.weighed] = str(self._weigh(dialect.name, weight))
+            return _json(body, status, call.headers)
+
+        return handle
+
+    async def _mark(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[HEADER] = "1"
+        # Clients tell by it whether a bar is over, so it has to be the exchange's time.
+        response.headers["Date"] = formatdate(self._clock.now() / 1000, usegmt=True)
+
+    def _weigh(self, name: str, weight: int) -> int:
+        minute = self._clock.now() // 60_000
+        since, used = self._weights.get(name, (minute, 0))
+        used = used + weight if since == minute else weight
+        self._weights[name] = (minute, used)
+        return used
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(_CONTROL):
+            return await handler(request)
+        dialect = _dialect(request.path)
+        name = dialect.name if dialect else ""
+        record = Request(name, request.method, request.path, dict(request.query))
+        self._log.append(record)
+        began = time.perf_counter()
+        fault = self._faults.meet(name, request.path)
+        response: web.StreamResponse | None
+        if fault is None:
+            response = await _answer(request, handler, dialect)
+        else:
+            response = await self._misbehave(fault, request, handler, dialect)
+        record.ms = (time.perf_counter() - began) * 1000
+        if response is None:
+            if request.transport is not None:
+                request.transport.close()
+            return web.Response()
+        record.status = response.status
+        return response
+
+    async def _misbehave(
+        self, fault: Fault, request: web.Request, handler: Handler, dialect: Dialect | None
+    ) -> web.StreamResponse | None:
+        """Return the answer that ``fault`` makes of it; None is a connection that is dropped."""
+        if fault.latency:
+            await self._wait(fault.latency)
+        if fault.hang:
+            await self._stopping.wait()
+            return None
+        if fault.drop == "request":
+            return None
+        request[_FAULT] = fault
+        if fault.status is None:
+            whole: web.StreamResponse = await _answer(request, handler, dialect)
+        else:
+            whole = _json(dialect.error(fault.status) if dialect else {}, fault.status, {})
+        if fault.retry_after is not None:
+            whole.headers["Retry-After"] = f"{fault.retry_after:g}"
+        if not isinstance(whole, web.Response):
+            return whole
+        if fault.drop == "body":
+            await _half(request, whole)
+            return None
+        if fault.body:
+            _spoil(fault, whole)
+        return whole
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def _info(self, _request: web.Request) -> web.StreamResponse:
+        return _json({"now": self._clock.now(), "exchanges": list(DIALECTS)}, 200, {})
+
+    async def _requests(self, _request: web.Request) -> web.StreamResponse:
+        return _json([asdict(record) for record in self._log.copy()], 200, {})
+
+    async def _forget(self, _request: web.Request) -> web.StreamResponse:
+        self._log.clear()
+        return web.Response(status=204)
+
+    async def _list_faults(self, _request: web.Request) -> web.StreamResponse:
+        return _json([asdict(fault) for fault in self._faults.list()], 200, {})
+
+    async def _add_fault(self, request: web.Request) -> web.StreamResponse:
+        text = await request.text()
+        try:
+            if text.lstrip().startswith("{"):
+                fault = self._faults.add(Fault.from_mapping(json.loads(text)))
+            else:
+                fault = self._faults.add(text.strip())
+        except ValueError as error:
+            return _json({"error": str(error)}, 400, {})
+        return _json(asdict(fault), 201, {})
+
+    async def _clear_faults(self, _request: web.Request) -> web.StreamResponse:
+        self._faults.clear()
+        return web.Response(status=204)
+
+
+def _dialect(path: str) -> Dialect | None:
+    return next((d for d in DIALECTS.values() if path.startswith(d.prefixes)), None)
+
+
+async def _answer(
+    request: web.Request, handler: Handler, dialect: Dialect | None
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        body = dialect.error(error.status) if dialect else {"error": error.reason}
+        return _json(body, error.status, {})
+
+
+def _json(body: object, status: int, headers: dict[str, str]) -> web.Response:
+    text = json.dumps(body, separators=(",", ":"))
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+
+
+def _spoil(fault: Fault, response: web.Response) -> None:
+    body = response.body
+    whole = body if isinstance(body, bytes) else b""
+    if fault.body == "html":
+        response.content_type = "text/html"
+        response.body = _HTML.format(response.reason).encode()
+    elif fault.body == "empty":
+        response.body = b""
+    elif fault.body == "truncated":
+        response.body = whole[: len(whole) // 2]
+    else:
+        response.body = whole.replace(b":", b"=", 1).replace(b"[", b"<", 1)
+
+
+async def _half(request: web.Request, whole: web.Response) -> None:
+    """Announce the whole body, and send the first half of it."""
+    body = whole.body if isinstance(whole.body, bytes) else b""
+    cut = web.StreamResponse(status=whole.status, headers=whole.headers)
+    cut.content_length = len(body)
+    await cut.prepare(request)
+    await cut.write(body[: len(body) // 2])

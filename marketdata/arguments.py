@@ -17,6 +17,7 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeAlias, TypeVar
 
 from annotated_types import Ge, Le, MinLen
@@ -255,7 +256,11 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
     """Give the model of a method's arguments (without ``self``), made from its signature."""
     from pydantic import ConfigDict, create_model
 
-    hints = typing.get_type_hints(method, include_extras=True, localns=_annotations())
+    # Without the answer's annotation: records are not imported to check a call.
+    annotated = SimpleNamespace(
+        __annotations__={k: v for k, v in method.__annotations__.items() if k != "return"}
+    )
+    hints = typing.get_type_hints(annotated, globalns=method.__globals__, include_extras=True)
     fields: dict[str, Any] = {
         parameter.name: (
             hints[parameter.name],
@@ -296,12 +301,6 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
         return method(caller, **parse_arguments(method, given))
 
     return wrapper
-
-
-def _annotations() -> dict[str, Any]:
-    from marketdata import models
-
-    return vars(models)
 
 
 def _translate(error: ValidationError, operation: str) -> MarketDataError:

@@ -1,1 +1,21 @@
-"""..."""
+"""The shell front end: one command per operation of `marketdata`, and the rendering of answers."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and end it with the exit code."""
+    from marketdata_cli.process import leave
+
+    try:
+        from marketdata_cli.app import run
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    leave(code)

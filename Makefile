@@ -1,0 +1,56 @@
+# Each target sets up what it needs: a virtual environment in .venv, the package with all extras.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RECORDED ?= ../shared/recorded
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types layers conformance check record bench oldest clean
+
+help: ## Show the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable '.[all]' --group dev
+	@touch $@
+
+demo: $(READY) ## Run the main job on the simulated exchange: no internet.
+	@$(BIN)/python examples/demo.py
+
+test: $(READY) ## Run the whole test suite: no internet.
+	$(BIN)/python -m pytest -n auto
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/mypy examples
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+conformance: $(READY) ## Run the recorded answers in RECORDED through the public operations.
+	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED)
+
+check: lint types layers ## Lint, types and the layers contract.
+
+record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
+	$(BIN)/python -m pytest tests/test_cassettes.py --record-mode=rewrite $(if $(LIVE),--live)
+
+bench: $(READY) ## Measure beside plain ccxt; alone on the machine, please.
+	$(BIN)/python -m benchmarks
+
+oldest: ## Run the test suite on the oldest dependencies that are allowed.
+	$(MAKE) VENV=.venv-oldest OLDEST=1 .venv-oldest/.ready
+	.venv-oldest/bin/python -m pytest -n auto
+
+clean: ## Remove what the targets made.
+	rm -rf .venv .venv-oldest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

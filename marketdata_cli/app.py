@@ -1,0 +1,149 @@
+"""The command ``marketdata``: its options, its commands, and the run of one command line."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, TypeAlias, cast
+
+import typer
+
+from marketdata import __version__
+from marketdata.errors import (
+    InternalError,
+    InvalidParameterError,
+    MarketDataError,
+    MissingParameterError,
+)
+from marketdata.operations import OPERATIONS, Operation
+from marketdata_cli import answer, binding, manual, process, simulator
+from marketdata_cli.options import COMMON, CONTEXT, DEBUG, Common, keyword
+
+NAME = "marketdata"
+
+ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
+
+Answers are tables on a terminal and JSON in a pipe. No key is needed.
+"""
+
+EXAMPLES = (
+    "ticker BTC/USDT",
+    "orderbook BTC/USDT -e kraken --depth 5",
+    "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 -f csv > day.csv",
+    "--sim ticker BTC/USDT",
+    "sim --port 9000",
+)
+
+Job: TypeAlias = Callable[[], int]
+"""The run of one command; gives the exit code."""
+
+
+# Since 0.26 typer has a copy of click of its own, and of its errors only this one is public.
+_UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line, without the name of the program, and give the exit code."""
+    # Also an error in the command line itself is shown in full when that is asked for.
+    debug = "--debug" in arguments
+    try:
+        command = typer.main.get_command(application())
+        job = command.main(list(arguments or ("--help",)), prog_name=NAME, standalone_mode=False)
+        return job() if callable(job) else int(job or 0)
+    except MarketDataError as error:
+        return _refuse(error, error, debug)
+    except _UsageError as error:
+        return _refuse(_wrong(error), error, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return process.INTERRUPTED
+    except SystemExit as end:
+        # The completion of a shell, and a closed pipe while typer writes help.
+        return end.code if isinstance(end.code, int) else 0
+    except Exception as error:  # noqa: BLE001 - the top level: nobody above could say it better
+        said = "Something in this package is broken; --debug shows where."
+        return _refuse(InternalError(f"{type(error).__name__}: {error}. {said}"), error, debug)
+
+
+def _refuse(refusal: MarketDataError, error: BaseException, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    return process.refuse(refusal)
+
+
+def _wrong(error: Any) -> MarketDataError:
+    """Bring what typer says of a command line to the library's codes."""
+    said = error.format_message()
+    place = NAME if error.ctx is None else error.ctx.command_path
+    kind = MissingParameterError if said.startswith("Missing ") else InvalidParameterError
+    return kind(f"{said.rstrip('.')}. Try '{place} --help'.")
+
+
+def application() -> typer.Typer:
+    """Make the application.
+
+    A command gives its `Job` back instead of doing it: typer would make messages of its own of
+    Ctrl-C and of a closed pipe.
+    """
+    app = typer.Typer(
+        name=NAME,
+        help=ABOUT,
+        epilog=examples(EXAMPLES),
+        # Any other mode imports rich for the help pages.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        cls=manual.Group,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    exchange = next(
+        parameter.as_keyword()
+        for operation in OPERATIONS
+        for parameter in binding.parameters(operation)
+        if parameter.name == "exchange"
+    )
+    app.callback()(
+        binding.shaped(_remember, "common", [CONTEXT, exchange, *COMMON, DEBUG, _VERSION])
+    )
+    for operation in OPERATIONS:
+        app.command(
+            cls=manual.Command, help=operation.description, epilog=examples(operation.examples)
+        )(binding.command(operation, _ask))
+    app.command("sim", cls=manual.Command, epilog=examples(simulator.EXAMPLES))(
+        binding.extended(simulator.simulator, DEBUG)
+    )
+    return app
+
+
+def examples(lines: Iterable[str]) -> str:
+    """Write example command lines."""
+    return "\n".join(f"{NAME} {line}" for line in lines)
+
+
+def _remember(context: typer.Context, **said: Any) -> None:
+    context.obj = Common(**said)
+
+
+def _ask(operation: Operation, given: dict[str, Any], options: Common) -> Job:
+    return functools.partial(answer.answer, operation, given, options)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+_VERSION = keyword(
+    "version",
+    Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            expose_value=False,
+            help="Show the version and exit.",
+        ),
+    ],
+    False,
+)

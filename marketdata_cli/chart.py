@@ -1,0 +1,191 @@
+"""Candlesticks drawn with box characters, two steps to a row of the terminal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from marketdata_cli.layout import DOWN, FAINT, LABEL, PLAIN, STRONG, UP, Line, Screen
+from marketdata_cli.numbers import fixed, places
+
+if TYPE_CHECKING:
+    from marketdata.models import Candles, Columns
+
+# Upper and lower half of a row: nothing, wick or body.
+_GLYPHS = {
+    ("", ""): " ",
+    ("", "wick"): "╷",
+    ("wick", ""): "╵",
+    ("wick", "wick"): "│",
+    ("", "body"): "╻",
+    ("body", ""): "╹",
+    ("body", "body"): "┃",
+    ("wick", "body"): "╽",
+    ("body", "wick"): "╿",
+}
+_RISING_BODY = "║"
+"""For a terminal without colours: a rising bar is hollow, as on paper."""
+
+_VOLUMES = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Stick:
+    """What one column of the chart shows: one bar, or several neighbours together."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+    @property
+    def rising(self) -> bool:
+        """Whether it ends where it began or higher."""
+        return self.close >= self.open
+
+
+@dataclass(frozen=True)
+class Sticks:
+    """Bars placed on the columns of a chart by their time; None where there is no bar."""
+
+    places: list[Stick | None]
+    stride: int
+    """Columns of the terminal from one stick to the next."""
+    bars: int
+    """Bars in one stick."""
+    first: int
+    step: float
+    """Milliseconds from one stick to the next."""
+
+
+def place(columns: Columns, width: int, even: bool) -> Sticks:
+    """Put bars on columns; bars share one where there are more than fit.
+
+    ``even`` says that bars are equally long, so that a missing one leaves its place empty.
+    """
+    times = columns.time
+    count = len(times)
+    step = (times[-1] - times[0]) / max(count - 1, 1)
+    if even and count > 1:
+        step = min(later - earlier for earlier, later in pairwise(times))
+        slots = round((times[-1] - times[0]) / step) + 1
+    else:
+        slots = count
+    together = math.ceil(slots / width)
+    groups: list[list[int]] = [[] for _ in range(math.ceil(slots / together))]
+    for index, time in enumerate(times):
+        slot = round((time - times[0]) / step) if even and count > 1 else index
+        groups[slot // together].append(index)
+    sticks = [_join(columns, group[0], group[-1] + 1) if group else None for group in groups]
+    return Sticks(
+        places=sticks,
+        stride=max(1, min(3, width // len(groups))),
+        bars=together,
+        first=times[0],
+        step=step * together,
+    )
+
+
+def _join(columns: Columns, first: int, end: int) -> Stick:
+    return Stick(
+        open=columns.open[first],
+        high=max(columns.high[first:end]),
+        low=min(columns.low[first:end]),
+        close=columns.close[end - 1],
+        volume=sum(volume for volume in columns.volume[first:end] if not math.isnan(volume)),
+    )
+
+
+def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
+    """Draw candlesticks over a row of volumes, with prices at the right and times below."""
+    columns = record.columns
+    low, high = min(columns.low), max(columns.high)
+    if high == low:
+        low, high = low - abs(low) * 0.001, high + abs(high) * 0.001
+    last = columns.close[-1]
+    count = _label_places(low, high, places(columns.close[-100:]))
+    labels = {row: low + (high - low) * (row + 0.5) / rows for row in range(0, rows, 3)}
+    margin = max(len(fixed(price, count)) for price in (*labels.values(), last)) + 2
+    sticks = place(columns, max(screen.width - margin, 10), even=not record.timeframe.endswith("M"))
+    scale = (rows * 2 - 1) / (high - low)
+    level = round((last - low) * scale) // 2
+    lines = []
+    for row in reversed(range(rows)):
+        line = [_cell(stick, row, low, scale, sticks.stride, screen) for stick in sticks.places]
+        if row == level:
+            line.append((f"◂{fixed(last, count)}", STRONG))
+        elif row in labels:
+            line.append((f" {fixed(labels[row], count)}", FAINT))
+        lines.append(_merged(line))
+    return [*lines, *_volumes(sticks), _axis(sticks)]
+
+
+def _label_places(low: float, high: float, most: int) -> int:
+    """Choose as many decimal places as tell neighbouring labels apart, and not more than prices."""
+    return min(max(0, 2 - math.floor(math.log10(high - low))), most) if high > low else most
+
+
+def _cell(
+    stick: Stick | None, row: int, low: float, scale: float, stride: int, screen: Screen
+) -> tuple[str, str]:
+    if stick is None:
+        return " " * stride, PLAIN
+    top = round((max(stick.open, stick.close) - low) * scale)
+    bottom = round((min(stick.open, stick.close) - low) * scale)
+    highest, lowest = round((stick.high - low) * scale), round((stick.low - low) * scale)
+
+    def half(height: int) -> str:
+        if bottom <= height <= top:
+            return "body"
+        return "wick" if lowest <= height <= highest else ""
+
+    glyph = _GLYPHS[half(row * 2 + 1), half(row * 2)]
+    if not screen.colour and stick.rising and glyph in "╻╹┃╽╿":
+        glyph = _RISING_BODY
+    return glyph + " " * (stride - 1), UP if stick.rising else DOWN
+
+
+def _merged(line: Line) -> Line:
+    """Join neighbouring spans of one style, which saves the terminal most of its work."""
+    merged: Line = []
+    for text, style in line:
+        if merged and (style == merged[-1][1] or text.isspace()):
+            merged[-1] = (merged[-1][0] + text, merged[-1][1])
+        else:
+            merged.append((text, style))
+    return merged
+
+
+def _volumes(sticks: Sticks) -> list[Line]:
+    most = max((stick.volume for stick in sticks.places if stick), default=0.0)
+    if most <= 0:
+        return []
+    line: Line = []
+    for stick in sticks.places:
+        height = 0 if stick is None else math.ceil(stick.volume / most * (len(_VOLUMES) - 1))
+        line.append((_VOLUMES[height] + " " * (sticks.stride - 1), LABEL))
+    return [[*_merged(line), (" volume", FAINT)]]
+
+
+def _axis(sticks: Sticks) -> Line:
+    """Write times under the columns that they belong to."""
+    total = sticks.step * len(sticks.places)
+    pattern = "%Y-%m-%d"
+    if total < 3 * 86_400_000:
+        pattern = "%d %H:%M" if sticks.step >= 60_000 else "%H:%M:%S"
+    elif total < 90 * 86_400_000:
+        pattern = "%m-%d %H:%M" if sticks.step < 86_400_000 else "%m-%d"
+    text = ""
+    every = max(1, math.ceil(18 / sticks.stride))
+    for position in range(0, len(sticks.places), every):
+        moment = datetime.fromtimestamp((sticks.first + sticks.step * position) / 1000, UTC)
+        label = moment.strftime(pattern)
+        text = text.ljust(position * sticks.stride)
+        if position and position * sticks.stride + len(label) > len(sticks.places) * sticks.stride:
+            break
+        text += label
+    return [(text, FAINT)]

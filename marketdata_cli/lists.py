@@ -1,0 +1,147 @@
+"""Pages that list many things, one a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from marketdata_cli.layout import DOWN, FAINT, LABEL, PLAIN, STRONG, UP, Column, Line, Screen, table
+from marketdata_cli.numbers import (
+    ABSENT,
+    aligned,
+    clock,
+    digits,
+    fixed,
+    fraction,
+    moments,
+    percent,
+    places,
+)
+from marketdata_cli.origin import freshness, heading
+from marketdata_cli.panels import direction
+
+if TYPE_CHECKING:
+    from marketdata.models import Exchange, Pair, Quote, Ticker, Trade
+
+FIRST = 9
+"""Columns that are never left out."""
+
+
+def exchanges(records: Sequence[Exchange], screen: Screen) -> list[Line]:
+    """List exchanges with what they can do."""
+    columns = [
+        Column("exchange", [one.id for one in records], FIRST, right=False, styles=STRONG),
+        Column("name", [one.name for one in records], 7, right=False),
+        Column("timeframes", [_ends(one.timeframes) for one in records], 6, right=False),
+        Column("bars a request", [digits(one.candles_per_request) for one in records], 5),
+        Column("history", ["yes" if one.history else ABSENT for one in records], 6, right=False),
+        Column("depths", [_depths(one.depths) for one in records], 3, right=False),
+        Column("streams", [" ".join(one.streams) or ABSENT for one in records], 4, right=False),
+        Column("ms a request", [digits(one.rate_limit) for one in records], 2),
+        Column("countries", [" ".join(one.countries) or ABSENT for one in records], 1, right=False),
+    ]
+    return [*table(columns, screen.width), [(_count(records, "exchange"), FAINT)]]
+
+
+def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
+    """List pairs with their trading rules."""
+    if not records:
+        return [[("No active spot pair fits.", FAINT)]]
+    columns = [
+        Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
+        Column("price tick", [digits(one.price_tick) for one in records], 8),
+        Column("amount step", [digits(one.amount_step) for one in records], 7),
+        Column("min amount", [digits(one.min_amount) for one in records], 4),
+        Column("max amount", [digits(one.max_amount) for one in records], 1),
+        Column("min cost", [digits(one.min_cost) for one in records], 5),
+        Column("maker", [fraction(one.maker) for one in records], 6),
+        Column("taker", [fraction(one.taker) for one in records], 6),
+    ]
+    fetched = f"{_count(records, 'pair')}, list fetched {clock(records[0].received_at)}"
+    return [
+        heading("Pairs", records[0].exchange, records[0].simulated),
+        *table(columns, screen.width),
+        [(fetched, FAINT)],
+    ]
+
+
+def tickers(records: Sequence[Ticker], screen: Screen) -> list[Line]:
+    """List tickers."""
+    if not records:
+        return [[("No tickers.", FAINT)]]
+    moves = [direction(one.percentage) for one in records]
+    prices = [aligned([one.last, one.bid, one.ask, one.high, one.low]) for one in records]
+    columns = [
+        Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
+        Column("last", [row[0] for row in prices], FIRST),
+        Column("change", [percent(one.percentage) for one in records], 8, styles=moves),
+        Column("bid", [row[1] for row in prices], 7, styles=UP),
+        Column("ask", [row[2] for row in prices], 7, styles=DOWN),
+        Column("high", [row[3] for row in prices], 5),
+        Column("low", [row[4] for row in prices], 5),
+        Column("base volume", [digits(one.base_volume) for one in records], 3),
+        Column("quote volume", [digits(one.quote_volume) for one in records], 6),
+        Column("trades", [digits(one.trades) for one in records], 1),
+    ]
+    windows = ", ".join(sorted({one.window for one in records}))
+    return [
+        heading("Tickers", records[0].exchange, records[0].simulated, windows),
+        *table(columns, screen.width),
+        [(f"{_count(records, 'ticker')}, ", FAINT), *freshness(records, screen.now)],
+    ]
+
+
+def quotes(records: Sequence[Quote], screen: Screen) -> list[Line]:
+    """List the best bids and asks."""
+    if not records:
+        return [[("No quotes.", FAINT)]]
+    prices = [aligned([one.bid, one.ask]) for one in records]
+    spreads = [fixed(one.spread, places([one.bid, one.ask])) for one in records]
+    columns = [
+        Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
+        Column("bid size", [digits(one.bid_volume) for one in records], 5),
+        Column("bid", [row[0] for row in prices], FIRST, styles=UP),
+        Column("ask", [row[1] for row in prices], FIRST, styles=DOWN),
+        Column("ask size", [digits(one.ask_volume) for one in records], 5),
+        Column("spread", spreads, 4),
+    ]
+    return [
+        heading("Quotes", records[0].exchange, records[0].simulated),
+        *table(columns, screen.width),
+        [(f"{_count(records, 'quote')}, ", FAINT), *freshness(records, screen.now)],
+    ]
+
+
+def trades(records: Sequence[Trade], screen: Screen) -> list[Line]:
+    """List the trades of one pair."""
+    if not records:
+        return [[("No trades.", FAINT)]]
+    sides = [{"buy": UP, "sell": DOWN}.get(one.side or "", PLAIN) for one in records]
+    columns = [
+        Column("time (UTC)", moments([one.timestamp for one in records]), 8, right=False),
+        Column("side", [one.side or ABSENT for one in records], 7, right=False, styles=sides),
+        Column("price", aligned([one.price for one in records]), FIRST, styles=sides),
+        Column("amount", aligned([one.amount for one in records]), FIRST),
+        Column("cost", [digits(one.cost) for one in records], 3),
+        Column("id", [one.id or ABSENT for one in records], 6, styles=LABEL),
+        Column("first id", [one.first_id or ABSENT for one in records], 2),
+        Column("last id", [one.last_id or ABSENT for one in records], 2),
+    ]
+    first = records[0]
+    return [
+        heading(first.pair, first.exchange, first.simulated, "trades, oldest first"),
+        *table(columns, screen.width),
+        [(f"{_count(records, 'trade')}, newest ", FAINT), *freshness(records[-1:], screen.now)],
+    ]
+
+
+def _count(records: Sequence[object], noun: str) -> str:
+    return f"{len(records):,} {noun}{'' if len(records) == 1 else 's'}"
+
+
+def _ends(names: Sequence[str]) -> str:
+    return " ".join(names) if len(names) < 3 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
+def _depths(depths: Sequence[int] | None) -> str:
+    return "any" if depths is None else " ".join(map(str, depths))

@@ -1,0 +1,86 @@
+"""Numbers and times as people read them: the exchange's digits, thousands, never an exponent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+ABSENT = "–"
+
+
+def exact(value: float) -> Decimal:
+    """Give the decimal number that a float stands for, up to 15 significant digits."""
+    return Decimal(format(value, ".15g"))
+
+
+def digits(value: float | None) -> str:
+    """Write a number with all its digits: ``80,934.19``, ``0.00000123``."""
+    if value is None:
+        return ABSENT
+    return f"{value:,}" if isinstance(value, int) else f"{exact(value):,f}"
+
+
+def places(values: Sequence[float | None]) -> int:
+    """Count the decimal places of the number that has most."""
+    return max((-_exponent(value) for value in values if value is not None), default=0)
+
+
+def _exponent(value: float) -> int:
+    exponent = exact(value).as_tuple().exponent
+    return min(exponent, 0) if isinstance(exponent, int) else 0
+
+
+def fixed(value: float | None, count: int) -> str:
+    """Write a number with a number of decimal places."""
+    return ABSENT if value is None else f"{exact(value):,.{count}f}"
+
+
+def aligned(values: Sequence[float | None]) -> list[str]:
+    """Write numbers of one kind with as many decimal places as the longest of them has."""
+    count = places(values)
+    return [fixed(value, count) for value in values]
+
+
+def signed(value: float | None) -> str:
+    """Write a number with its sign."""
+    return ABSENT if value is None else f"{exact(value):+,f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a percentage with its sign and two places."""
+    return ABSENT if value is None else f"{value:+,.2f}%"
+
+
+def fraction(value: float | None) -> str:
+    """Write a fraction as a percentage: 0.001 is ``0.1%``."""
+    return ABSENT if value is None else f"{exact(value).scaleb(2).normalize():,f}%"
+
+
+def moments(times: Sequence[datetime]) -> list[str]:
+    """Write times in UTC, without the places that are zero in all of them."""
+    texts = [time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for time in times]
+    for zero in (".000", ":00", " 00:00"):
+        if not all(text.endswith(zero) for text in texts):
+            break
+        texts = [text.removesuffix(zero) for text in texts]
+    return texts
+
+
+def clock(time: datetime) -> str:
+    """Write a time to the second, zone named."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time in the unit that fits: ``35 ms``, ``45 min``, ``3 d``."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def age(time: datetime, now: datetime) -> str:
+    """Say how old something is."""
+    seconds = (now - time).total_seconds()
+    return f"{duration(-seconds)} ahead" if seconds < -1 else f"{duration(max(seconds, 0))} old"

@@ -1,0 +1,117 @@
+"""Answers as text for programs: JSON, JSON lines and CSV, with full precision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marketdata.models import Candles, OrderBook, Record
+    from marketdata.operations import Operation
+
+
+class Format(StrEnum):
+    """The forms that an answer can be written in."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def as_json(answer: Record | list[Record]) -> str:
+    """Write an answer as one JSON value."""
+    if isinstance(answer, list):
+        return "[" + ",\n".join(record.to_json() for record in answer) + "]\n"
+    return answer.to_json() + "\n"
+
+
+def as_jsonl(answer: Record | list[Record]) -> str:
+    """Write one JSON object a line: a record, a bar of candles, a level of an order book."""
+    from marketdata.models import Candles, OrderBook
+
+    match answer:
+        case list():
+            lines: Iterable[str] = (record.to_json() for record in answer)
+        case Candles():
+            lines = _bar_objects(answer)
+        case OrderBook():
+            lines = (
+                json.dumps({"side": side, "price": price, "size": size}, separators=(",", ":"))
+                for side, price, size in _levels(answer)
+            )
+        case _:
+            lines = (answer.to_json(),)
+    return "".join(line + "\n" for line in lines)
+
+
+def as_csv(operation: Operation, answer: Record | list[Record]) -> str:
+    """Write a header and one row for each record, bar or level."""
+    from marketdata import models
+
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    match answer:
+        case models.Candles():
+            writer.writerow(("time", "open", "high", "low", "close", "volume", "trades"))
+            writer.writerows(_bar_rows(answer))
+        case models.OrderBook():
+            writer.writerow(("side", "price", "size"))
+            writer.writerows(_levels(answer))
+        case _:
+            records = answer if isinstance(answer, list) else [answer]
+            kind: type[Record] = getattr(models, operation.record)
+            header = [field.alias or name for name, field in kind.model_fields.items()]
+            writer.writerow(header)
+            for record in records:
+                values = record.to_dict()
+                writer.writerow([_cell(values.get(name)) for name in header])
+    return output.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return " ".join(map(str, value))
+    return value
+
+
+def _levels(book: OrderBook) -> Iterator[tuple[str, float, float]]:
+    for side, levels in (("bid", book.bids), ("ask", book.asks)):
+        for price, size in levels:
+            yield side, price, size
+
+
+def _bar_rows(record: Candles) -> Iterator[tuple[Any, ...]]:
+    for time, *prices, volume, trades in record.columns.rows():
+        yield _iso(time), *prices, volume, trades
+
+
+def _bar_objects(record: Candles) -> Iterator[str]:
+    """Write each bar as `Candle.to_json` would, without making a record of each."""
+    last = len(record) - 1
+    for index, row in enumerate(record.columns.rows()):
+        time, opened, high, low, close, volume, trades = row
+        counted = "" if volume is None else f',"volume":{volume!r}'
+        if trades is not None:
+            counted += f',"trades":{trades}'
+        forming = "true" if record.forming and index == last else "false"
+        yield (
+            f'{{"openTime":"{_iso(time)}","open":{opened!r},"high":{high!r},"low":{low!r},'
+            f'"close":{close!r}{counted},"forming":{forming}}}'
+        )
+
+
+def _iso(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    text = datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+    return f"{text}.{rest:03}000Z" if rest else f"{text}Z"

@@ -1,0 +1,5 @@
+"""``python -m marketdata_mcp`` is the command ``marketdata-mcp``."""
+
+from marketdata_mcp import main
+
+main()

@@ -1,0 +1,129 @@
+"""How answers are cut to what an agent can read, and how they say where the rest is.
+
+``next`` in an answer holds the arguments to change in the same call for what comes behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from marketdata.arguments import instant
+from marketdata.errors import DataUnavailableError
+from marketdata.models import Candles, Record, Ticker, Trade
+
+__all__ = ["MAX_CHARACTERS", "Answer", "Content", "candles", "compact", "page", "record", "table"]
+
+MAX_CHARACTERS = 80_000
+
+Content: TypeAlias = dict[str, Any]
+Answer: TypeAlias = tuple[Content, str]
+"""The structured content, and the same as text."""
+
+
+def compact(content: Content) -> str:
+    """Give JSON without blanks; raises ValueError for a number that JSON does not have."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def record(answered: Record) -> Answer:
+    """Give one record."""
+    return _fitted(lambda _: answered.to_dict(), 0)
+
+
+def table(
+    name: str,
+    records: Sequence[Record],
+    shared: Sequence[str],
+    following: Callable[[int], Content | None],
+    **more: int,
+) -> Answer:
+    """Give records as rows under a name; fields in `shared` that are equal in all are said once.
+
+    `following` tells the arguments that lead on behind the given number of rows.
+    """
+    rows = [one.to_dict() for one in records]
+    common = {
+        field: rows[0][field]
+        for field in shared
+        if rows and field in rows[0] and all(row.get(field) == rows[0][field] for row in rows)
+    }
+    rows = [{field: value for field, value in row.items() if field not in common} for row in rows]
+
+    def build(count: int) -> Content:
+        behind = following(count)
+        rest = {} if behind is None else {"next": behind}
+        return {**common, "returned": count, **more, **rest, name: rows[:count]}
+
+    return _fitted(build, len(rows))
+
+
+def page(
+    name: str, records: Sequence[Record], shared: Sequence[str], *, limit: int, offset: int
+) -> Answer:
+    """Give at most `limit` of the records from `offset` on."""
+    total = len(records)
+
+    def following(count: int) -> Content | None:
+        return {"offset": offset + count} if offset + count < total else None
+
+    return table(name, records[offset : offset + limit], shared, following, total=total)
+
+
+def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
+    """Give tickers; where not all fit, the other pairs are what to ask for next."""
+
+    def following(count: int) -> Content | None:
+        left = [one.pair for one in answered[count:]]
+        return {"pairs": left} if left else None
+
+    return table("tickers", answered, shared, following)
+
+
+def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> Answer:
+    """Give trades; where they were asked for from somewhere on, say where they go on."""
+
+    def following(count: int) -> Content | None:
+        from_somewhere = asked["start"] is not None or asked["from_id"] is not None
+        if not count or not (from_somewhere or count < len(answered)):
+            return None
+        last = answered[count - 1]
+        if asked["from_id"] is not None and last.id is not None and last.id.isdecimal():
+            return {"from_id": int(last.id) + 1}
+        # From the last one's millisecond on, not from the next: there may be more trades in it.
+        time = instant(last.timestamp)
+        return {"start": time + (time == instant(answered[0].timestamp))}
+
+    return table("trades", answered, shared, following)
+
+
+def candles(answered: Candles, limit: int) -> Answer:
+    """Give the first `limit` bars; `next` starts at the first that is left out."""
+
+    def build(count: int) -> Content:
+        content = answered[:count].to_dict()
+        rows = content.pop("candles")
+        if count < len(answered):
+            left_out = answered.columns.time[count]
+            content["missing"] = [
+                one.to_dict() for one in answered.missing if instant(one.start) < left_out
+            ]
+            content["next"] = {"start": left_out}
+        return {**content, "candles": rows}
+
+    return _fitted(build, min(limit, len(answered)))
+
+
+def _fitted(build: Callable[[int], Content], count: int) -> Answer:
+    """Give the answer with as many of `count` rows as the bound allows."""
+    while True:
+        content = build(count)
+        text = compact(content)
+        if len(text) <= MAX_CHARACTERS:
+            return content, text
+        if count == 0:
+            raise DataUnavailableError(
+                f"The answer is longer than {MAX_CHARACTERS} characters and cannot be divided."
+            )
+        count = min(count - 1, count * MAX_CHARACTERS // len(text))

@@ -1,0 +1,216 @@
+"""One tool for each operation that has a name for agents: definition, arguments, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MaxLen
+from mcp_types import Tool as Definition
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel, ValidationError, create_model
+
+from marketdata import AsyncClient, models
+from marketdata.arguments import BarLimit, Depth, Described, PairNames, TradeLimit
+from marketdata.errors import (
+    InvalidParameterError,
+    MarketDataError,
+    MissingParameterError,
+    closest,
+    did_you_mean,
+)
+from marketdata.models import Record, absent_not_null
+from marketdata.operations import OPERATIONS, Operation
+from marketdata_mcp import answers
+from marketdata_mcp.answers import Answer, Content
+
+__all__ = ["TOOLS", "Tool"]
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a tool differs from its operation, because an agent pays for what it reads."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments with narrower bounds, or that only the tool has: annotation and default."""
+    note: str = ""
+    """Put behind the operation's own description."""
+    shared: Sequence[str] = ()
+    """Fields that are said once for all rows where all rows have the same."""
+
+
+_SHOWN = 60
+"""Characters of what a caller sent that an error repeats."""
+
+_PAGED: Mapping[str, Any] = {
+    "limit": (Annotated[int, Ge(1), Le(200), Described("Rows at most.")], 200),
+    "offset": (Annotated[int, Ge(0), Described("Rows to leave out first.")], 0),
+}
+
+ADAPTATIONS: Mapping[str, Adaptation] = {
+    "list_exchanges": Adaptation(arguments=_PAGED),
+    "list_pairs": Adaptation(
+        arguments=_PAGED,
+        shared=("exchange", "receivedAt", "simulated"),
+    ),
+    "get_tickers": Adaptation(
+        arguments={"pairs": (Annotated[PairNames, MaxLen(50)], ...)},
+        shared=("exchange", "window", "source", "receivedAt", "simulated"),
+    ),
+    "get_orderbook": Adaptation(
+        arguments={"depth": (Annotated[Depth, Le(100)], 20)},
+        note="Levels are [price, size].",
+    ),
+    "get_candles": Adaptation(
+        arguments={"limit": (Annotated[BarLimit, Le(500)], 100)},
+        note="Rows are [openTimeMs, open, high, low, close, volume, trades].",
+    ),
+    "get_trades": Adaptation(
+        arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
+        shared=("exchange", "pair", "receivedAt", "simulated"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An operation as agents see it."""
+
+    name: str
+    operation: Operation
+    adaptation: Adaptation
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The model of the tool's arguments."""
+        model: type[BaseModel] = create_model(
+            self.name, __base__=self.operation.arguments, **self.adaptation.arguments
+        )
+        return model
+
+    @cached_property
+    def definition(self) -> Definition:
+        """What tools/list says."""
+        return Definition(
+            name=self.name,
+            title=self.name.replace("_", " ").capitalize(),
+            description=" ".join(filter(None, (self.operation.summary, self.adaptation.note))),
+            input_schema=absent_not_null(self.arguments.model_json_schema()),
+            output_schema=self._output_schema(),
+            annotations=ToolAnnotations(
+                read_only_hint=True,
+                destructive_hint=False,
+                idempotent_hint=True,
+                open_world_hint=True,
+            ),
+        )
+
+    async def answer(self, client: AsyncClient, given: Mapping[str, Any]) -> Answer:
+        """Check the arguments, ask, and give the answer cut to its bounds."""
+        arguments = self.parse(given)
+        ask = getattr(client, self.operation.name)
+        shared = self.adaptation.shared
+        match self.operation.record, self.operation.many:
+            case "Exchange" | "Pair", _:
+                bounds = {name: arguments.pop(name) for name in _PAGED}
+                return answers.page(self.operation.name, await ask(**arguments), shared, **bounds)
+            case "Ticker", True:
+                return answers.tickers(await ask(**arguments), shared)
+            case "Trade", _:
+                return answers.trades(await ask(**arguments), shared, arguments)
+            case "Candles", _:
+                limit = arguments["limit"]
+                # From a start on, one more than is shown tells whether there are more.
+                arguments["limit"] += arguments["start"] is not None
+                return answers.candles(await ask(**arguments), limit)
+            case _:
+                return answers.record(await ask(**arguments))
+
+    def parse(self, given: Mapping[str, Any]) -> Content:
+        """Check arguments against the input schema; null is the same as not given.
+
+        Raises `MissingParameterError` before `InvalidParameterError`.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        known = self.definition.input_schema["properties"]
+        for name in self.definition.input_schema.get("required", ()):
+            if name not in given:
+                raise MissingParameterError(f"{self.name} needs '{name}'.", details=self._at(name))
+        for name in given:
+            if name not in known:
+                near = did_you_mean(closest(name, known)) or f" It has {', '.join(known)}."
+                shown = name[:_SHOWN]
+                raise InvalidParameterError(
+                    f"{self.name} has no argument '{shown}'.{near}", details=self._at(shown)
+                )
+        try:
+            return vars(self.arguments.model_validate(given, strict=True))
+        except ValidationError as error:
+            raise self._invalid(error) from None
+
+    def _invalid(self, error: ValidationError) -> MarketDataError:
+        problem = error.errors(include_url=False, include_context=False)[0]
+        name = str(problem["loc"][0])
+        expected = self.definition.input_schema["properties"][name].get("type")
+        said = problem["msg"].removeprefix("Input ")
+        if isinstance(expected, list):  # pydantic tells of the first type only
+            said = f"should be of type {' or '.join(expected)}"
+        was = repr(problem["input"])[:_SHOWN]
+        return InvalidParameterError(f"{name} {said}; was {was}.", details=self._at(name))
+
+    def _at(self, argument: str) -> Content:
+        return {"tool": self.name, "parameter": argument}
+
+    def _output_schema(self) -> Content:
+        kind: type[Record] = getattr(models, self.operation.record)
+        schema: Content = _outward(kind.json_schema())
+        properties = schema["properties"]
+        more = {"type": "object", "description": "Arguments to change for what comes behind."}
+        if not self.operation.many:
+            if self.operation.record == "Candles":
+                properties["next"] = more
+            return schema
+        shared = {name: properties[name] for name in self.adaptation.shared}
+        row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
+        count = {"type": "integer"}
+        paged = {"total": count} if "offset" in self.adaptation.arguments else {}
+        return {
+            "type": "object",
+            "properties": {
+                **shared,
+                "returned": count,
+                **paged,
+                "next": more,
+                self.operation.name: {"type": "array", "items": row},
+            },
+            "required": ["returned", *paged, self.operation.name],
+        }
+
+
+def _outward(schema: Any) -> Any:
+    """Leave out what is not for clients: docstrings of Python, and that objects are closed.
+
+    Clients keep schemas, and an answer may get further fields at any time.
+    """
+    match schema:
+        case {"properties": dict(properties), **rest}:
+            inner = {name: _outward(one) for name, one in properties.items()}
+            return {**_outward(rest), "properties": inner}
+        case dict():
+            return {
+                key: _outward(value)
+                for key, value in schema.items()
+                if key not in ("additionalProperties", "description")
+            }
+        case list():
+            return [_outward(one) for one in schema]
+    return schema
+
+
+TOOLS: Mapping[str, Tool] = {
+    operation.tool: Tool(operation.tool, operation, ADAPTATIONS.get(operation.tool, Adaptation()))
+    for operation in OPERATIONS
+    if operation.tool is not None
+}

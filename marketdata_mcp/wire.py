@@ -1,0 +1,108 @@
+"""The process's own stdin and stdout as bytes: taken from everyone else, read without threads."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator
+
+__all__ = ["Output", "claim", "lines"]
+
+_CHUNK = 256 * 1024
+_FLUSH_SECONDS = 1.0
+
+
+def claim() -> tuple[int, int]:
+    """Give descriptors for stdin and stdout that nobody else has.
+
+    Afterwards descriptor 0 is empty and descriptor 1 is stderr, so that a library that prints, or
+    a child process, cannot end up inside the protocol. Raises OSError where one is closed.
+    """
+    # From 3 on: a free place below would be one of the three that everybody writes to.
+    incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
+    outgoing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return incoming, outgoing
+
+
+async def lines(descriptor: int) -> AsyncIterator[bytes]:
+    """Read lines of any length until the other end closes; the last one may lack its newline."""
+    begun: list[bytes] = []
+    async for chunk in _chunks(descriptor):
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        for other in others:
+            yield b"".join(begun)
+            begun = [other]
+    yield b"".join(begun)
+
+
+async def _chunks(descriptor: int) -> AsyncIterator[bytes]:
+    if not _can_wait(descriptor):
+        while chunk := os.read(descriptor, _CHUNK):
+            yield chunk
+        return
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    while chunk := await reader.read(_CHUNK):
+        yield chunk
+
+
+class Output:
+    """Where whole lines are written; `open` makes one."""
+
+    def __init__(self, descriptor: int, writer: asyncio.StreamWriter | None) -> None:
+        self._descriptor = descriptor
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, descriptor: int) -> Output:
+        """Open a descriptor for writing."""
+        if not _can_wait(descriptor):
+            return cls(descriptor, None)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_write_pipe(
+            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()),
+            os.fdopen(descriptor, "wb", buffering=0),
+        )
+        return cls(descriptor, asyncio.StreamWriter(transport, protocol, None, loop))
+
+    def put(self, line: bytes) -> None:
+        """Write a line behind those before; it may still wait for the reader when this returns."""
+        data = line + b"\n"
+        if self._writer is not None:
+            self._writer.write(data)
+            return
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    async def drain(self) -> None:
+        """Wait until the reader has caught up; raises ConnectionError when it has gone."""
+        if self._writer is not None:
+            await self._writer.drain()
+
+    async def finish(self) -> None:
+        """Hand over what is still waiting, to a reader that takes it, and close."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._writer.wait_closed()
+        except (ConnectionError, TimeoutError):
+            pass
+
+
+def _can_wait(descriptor: int) -> bool:
+    """Tell whether the event loop can wait for it; a file or the null device never makes it."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)

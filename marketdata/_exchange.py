@@ -55,9 +55,9 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
 
     ``served`` holds the exchanges of the simulator where that stands in for all.
     """
-    known: Iterable[str] = _ccxt.ids() if served is None else served
-    if name in known:
+    if _ccxt.is_exchange(name) if served is None else name in served:
         return
+    known: Iterable[str] = _ccxt.ids() if served is None else served
     near = closest(name, known)
     where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
     raise ExchangeNotSupportedError(
@@ -150,8 +150,6 @@ class Venue:
         api.base_url = endpoint
         if endpoint is not None and endpoint.startswith("http://"):
             api.verify = False  # no TLS, so no certificates to load
-        api.count_position = self._quirk.count_position
-        api.keyless_paths = self._quirk.keyless_paths
         # Currencies are a second, sometimes a signed, request that no answer of ours needs.
         api.has["fetchCurrencies"] = False
         api.options["defaultType"] = "spot"

@@ -144,11 +144,13 @@ def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[fl
     return rows if not rows or len(rows[0]) == 2 else [row[:2] for row in rows]
 
 
-def columns(raw: Sequence[Sequence[Any]], exchange: str) -> Columns:
-    """Make columns of ccxt's candle rows.
+def columns(raw: Columns | Sequence[Sequence[Any]], exchange: str) -> Columns:
+    """Make columns of ccxt's candle rows, where they are not columns already.
 
     Raises `DataUnavailableError` where a price is missing.
     """
+    if isinstance(raw, Columns):
+        return raw
     try:
         return Columns.from_rows(raw)
     except (TypeError, ValueError):

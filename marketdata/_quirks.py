@@ -7,6 +7,28 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class CandleLayout:
+    """Where a candle on the wire, an array, has its fields."""
+
+    time: int = 0
+    open: int = 1
+    high: int = 2
+    low: int = 3
+    close: int = 4
+    volume: int = 5
+    """In base currency."""
+    trades: int | None = None
+    """Number of trades; None where it is not sent."""
+    seconds: bool = False
+    """Whether the time is in seconds and not in milliseconds."""
+
+    @property
+    def prices_and_volume(self) -> tuple[int, int, int, int, int]:
+        """The positions of open, high, low, close and volume."""
+        return self.open, self.high, self.low, self.close, self.volume
+
+
+@dataclass(frozen=True)
 class Quirk:
     """How one exchange differs from what ccxt's unified calls promise."""
 
@@ -23,8 +45,10 @@ class Quirk:
     """Makes the order-book call answer with the best level only."""
     windows: tuple[str, ...] = ()
     """Units of the rolling windows, and ``day``, that it has tickers for."""
-    count_position: int | None = None
-    """Where a candle on the wire has its number of trades."""
+    candle_layout: CandleLayout | None = None
+    """Where a candle on the wire has its fields; None: ccxt reads it."""
+    plain_levels: bool = False
+    """Whether levels of a book are price and size although ccxt reads them its own way."""
     keyless_paths: tuple[str, ...] = ()
     recent_trades: dict[str, Any] = field(default_factory=dict)
     """Makes the trades call give single trades where it would give aggregated ones."""
@@ -44,11 +68,11 @@ class Quirk:
 
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
-        # Klines carry the number of trades at position 8; rolling and trading-day tickers exist;
-        # trades come aggregated unless the other endpoint is named; old trades want no key.
+        # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint
+        # is named; ccxt wants a key for old trades, Binance does not.
         bursts=True,
         windows=("m", "h", "d", "day"),
-        count_position=8,
+        candle_layout=CandleLayout(trades=8),
         keyless_paths=("historicalTrades",),
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
@@ -60,33 +84,45 @@ QUIRKS: dict[str, Quirk] = {
         # Binance's API, without the futures hosts.
         bursts=True,
         windows=("m", "h", "d"),
-        count_position=8,
+        candle_layout=CandleLayout(trades=8),
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
         trades_from_time=True,
     ),
     # Takes 1, 25 or 100 levels and refuses others.
-    "bitfinex": Quirk(depths=(1, 25, 100)),
+    "bitfinex": Quirk(
+        depths=(1, 25, 100), candle_layout=CandleLayout(open=1, close=2, high=3, low=4)
+    ),
     "bitget": Quirk(bursts=True, max_depth=150),
     # Spot books end at 1,000 levels.
     "bingx": Quirk(bursts=True, max_depth=1_000),
-    "bybit": Quirk(bursts=True, max_depth=200, trades_per_request=60),
+    "bybit": Quirk(bursts=True, max_depth=200, candle_layout=CandleLayout(), trades_per_request=60),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
     # last prices. Trades page backwards from an id.
     "coinbaseexchange": Quirk(
-        full_tickers=False, quote_params={"level": 1}, trades_from_id="<after"
+        full_tickers=False,
+        quote_params={"level": 1},
+        candle_layout=CandleLayout(low=1, high=2, open=3, close=4, seconds=True),
+        trades_from_id="<after",
     ),
     "cryptocom": Quirk(max_depth=50),
     "gate": Quirk(bursts=True, max_depth=1_000),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
-    # Candles carry the number of trades at position 7; trades take a time in whole seconds.
-    "kraken": Quirk(bursts=True, max_depth=500, count_position=7, trades_from_time=True),
+    # The third position of a level is its time.
+    "kraken": Quirk(
+        bursts=True,
+        max_depth=500,
+        candle_layout=CandleLayout(volume=6, trades=7, seconds=True),
+        plain_levels=True,
+        trades_from_time=True,
+    ),
     # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs.
     "kucoin": Quirk(depths=(20, 100), options={"fetchMarkets": {"fetchTickersFees": False}}),
     # 400 levels; above, ccxt turns to a heavier endpoint that has 5,000. History pages backwards
     # from an id, 100 at a time.
     "okx": Quirk(
+        candle_layout=CandleLayout(),
         trades_from_id="<after",
         trades_from_id_params={"method": "publicGetMarketHistoryTrades", "type": "1"},
         trades_before_time="after",

@@ -408,7 +408,7 @@ class _Connections:
         if future is None:
             future = self._venues[name] = asyncio.ensure_future(self._connect(name))
             future.add_done_callback(lambda done: self._forget_failed(name, done))
-        return await asyncio.shield(future)
+        return future.result() if future.done() else await asyncio.shield(future)
 
     def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:
         if future.cancelled() or future.exception():

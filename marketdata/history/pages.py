@@ -169,7 +169,9 @@ def _result(
 def _holes(columns: Columns, timeframe: str, start: int | None, end: int | None) -> list[Interval]:
     """List the bars that are over, belong in the range, and are not there."""
     times = columns.time
-    holes = []
+    holes: list[Interval] = []
+    if start is None and len(times) and _is_unbroken(columns, timeframe):
+        return holes
     expected = None
     if start is not None:
         expected = timeframes.first_open(start, timeframe, times[0] if len(times) else None)
@@ -185,6 +187,14 @@ def _holes(columns: Columns, timeframe: str, start: int | None, end: int | None)
         if closed > expected:
             holes.append(_interval(expected, closed, timeframe))
     return holes
+
+
+def _is_unbroken(columns: Columns, timeframe: str) -> bool:
+    # Bars are in order and on one grid, so that their number tells whether one is missing.
+    times = columns.time
+    if timeframe[-1] in "My":
+        return False
+    return times[-1] - times[0] == (len(times) - 1) * timeframes.length(timeframe)
 
 
 def _interval(start: int, end: int, timeframe: str) -> Interval:

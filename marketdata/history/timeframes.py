@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from marketdata.errors import InvalidParameterError
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
+@functools.cache
 def length(timeframe: str) -> int:
     """Give the length of a bar in milliseconds; of a month or year, its shortest.
 

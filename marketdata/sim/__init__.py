@@ -7,8 +7,9 @@
 """
 
 from marketdata.sim.clock import Clock
-from marketdata.sim.exchange import MARKETS, SimulatedExchange
+from marketdata.sim.exchange import SimulatedExchange
 from marketdata.sim.faults import Fault, Faults
+from marketdata.sim.listings import MARKETS
 from marketdata.sim.log import Request
 from marketdata.sim.tape import Tape
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Self
 
 from marketdata.sim.clock import Clock
 from marketdata.sim.faults import Fault, Faults
+from marketdata.sim.listings import MARKETS
 from marketdata.sim.log import Request
 from marketdata.sim.tape import Tape, load
 
 if TYPE_CHECKING:
     from marketdata.sim.server import Server
-
-MARKETS = ("binance", "kraken", "coinbaseexchange", "okx")
 
 _REMEMBERED = 10_000
 
@@ -54,9 +53,6 @@ class SimulatedExchange:
         else:
             tapes = [tape] if isinstance(tape, (Tape, Path, str)) else list(tape)
         self._taped = load(tapes)
-        unknown = sorted(set(self._taped) - set(MARKETS))
-        if unknown:
-            raise ValueError(f"a tape's exchange must be one of {MARKETS}, was {unknown[0]!r}")
         ends = [market.until for found in self._taped.values() for market in found.values()]
         if now is None and ends:
             now = max(ends)

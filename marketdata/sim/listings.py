@@ -147,6 +147,8 @@ _DECIMALS: dict[str, dict[str, tuple[int, int]]] = {
     },
 }
 
+MARKETS = tuple(_DECIMALS)
+
 
 def listings(exchange: str, count: int | None = None) -> list[Listing]:
     """Return what ``exchange`` lists, the pair that is no longer traded last but for padding.

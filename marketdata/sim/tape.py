@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from marketdata.sim.bars import DAY, HOUR, MINUTE, Bar, Grid, Trade, of_trades
-from marketdata.sim.listings import Listing, listings
+from marketdata.sim.listings import MARKETS, Listing, listings
 from marketdata.sim.market import Market, between
 from marketdata.sim.prices import name_key
 
@@ -179,6 +179,8 @@ def _read(tape: Tape) -> tuple[str, TapeMarket]:
             f"{path}: a tape is called EXCHANGE_BASE_QUOTE-TIMEFRAME.csv, or its exchange and "
             "pair are given"
         )
+    if exchange not in MARKETS:
+        raise ValueError(f"{path}: the exchange must be one of {MARKETS}, was {exchange!r}")
     lines = _lines(path)
     header = next(lines, (1, []))[1]
     if header == CANDLES:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_AGE = 24 * 3600.0
 """Seconds after which an exchange's list is fetched again."""
 
+KEPT = 7 * 24 * 3600.0
+"""Seconds after which a list that nobody fetches any more is dropped from the disk."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listing (
     source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL
@@ -37,6 +40,10 @@ CREATE INDEX IF NOT EXISTS market_native ON market (source, native);
 CREATE TABLE IF NOT EXISTS described (version TEXT PRIMARY KEY, exchanges BLOB NOT NULL);
 PRAGMA user_version = 1;
 """
+
+_DROP_MARKETS = (
+    "DELETE FROM market WHERE source IN (SELECT source FROM listing WHERE fetched_at < ?)"
+)
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,8 @@ class Catalogue:
         ]
         self._write(
             [
+                (_DROP_MARKETS, [[time.time() - KEPT]]),
+                ("DELETE FROM listing WHERE fetched_at < ?", [[time.time() - KEPT]]),
                 ("DELETE FROM market WHERE source = ?", [[source]]),
                 ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?)", rows),
                 (

@@ -318,6 +318,10 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
     if reply.status == 451 or (reply.status == 403 and isinstance(error, _base_error())):
         return _refused(exchange, details)
+    if type(error.__cause__).__module__.partition(".")[0] == "aiohttp":
+        # ccxt has the general ExchangeError for a body that breaks off.
+        ours, said, retryable = _DOWN
+        return ours(said.format(exchange=exchange), retryable=retryable, details=details)
     for kind in type(error).__mro__:
         if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
             ours, said, retryable = TRANSLATIONS[kind.__name__]

@@ -272,7 +272,10 @@ def _zone(call: Call) -> int:
         raise _illegal("timeZone")
     sign, hours, minutes = match.groups()
     offset = int(hours) * HOUR + int(minutes or 0) * MINUTE
-    return -offset if sign == "-" else offset
+    offset = -offset if sign == "-" else offset
+    if not -12 * HOUR <= offset <= 14 * HOUR:
+        raise _illegal("timeZone")
+    return offset
 
 
 def _grid(call: Call) -> Grid:

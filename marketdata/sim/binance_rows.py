@@ -51,7 +51,7 @@ def trade_row(market: Market, trade: Trade) -> dict[str, Any]:
 
 
 def aggregate_rows(market: Market, trades: list[Trade]) -> list[dict[str, Any]]:
-    """Group trades, oldest first, by order; an order that the list cuts in two is left out."""
+    """Return the entries of aggTrades for trades, oldest first."""
     groups: dict[int, list[Trade]] = {}
     for trade in trades:
         groups.setdefault(market.aggregate_of(trade.id), []).append(trade)

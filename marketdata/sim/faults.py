@@ -29,7 +29,9 @@ class Fault:
     candles of it are sent; ``status`` replaces it by the exchange's own error body, with a
     ``Retry-After`` of ``retry_after`` seconds; ``body`` is ``truncated``, ``malformed``, ``html``
     or ``empty``; ``hang`` never answers until the client or the server leaves; ``drop`` closes
-    the socket after the ``request`` or in the midst of the ``body``.
+    the socket after the ``request`` or in the midst of the ``body``. Many clients, ccxt's among
+    them, silently repeat a GET once when the socket closes without an answer: a drop that is to
+    be noticed needs ``times`` of 2 or more.
 
     Raises ValueError when a value makes no sense.
     """

@@ -140,8 +140,10 @@ class Market(ABC):
         ``filled`` includes those without trades where the market has them (`grid_bars`).
         """
         find = self.grid_bars if filled else self.bars
-        start = grid.ceil(max(start, grid.floor(self.first)))
         stop = min(stop, self.end(now))
+        if stop <= start:
+            return []
+        start = grid.ceil(max(start, grid.floor(self.first)))
         reach = count
         while True:
             until = grid.after(start, reach)

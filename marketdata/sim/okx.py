@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, Bar, Grid, Trade, months
@@ -99,8 +99,8 @@ class Okx:
         after, before = _number(call, "after"), _number(call, "before")
         if call.query.get("type", "1") == "2":
             end = call.now if after is None else min(call.now, after - 1)
-            found = (t for t in market.backwards(end) if before is None or t.ms > before)
-            return _data([_trade(market, trade) for trade in islice(found, limit)])
+            newer = takewhile(lambda trade: trade.ms > (before or 0), market.backwards(end))
+            return _data([_trade(market, trade) for trade in islice(newer, limit)])
         end = call.now
         if after is not None:
             end = min(end, market.block_of(after) + market.block - 1)

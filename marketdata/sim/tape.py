@@ -29,7 +29,6 @@ TRADES = ["timestamp_ms", "id", "type", "side", "price", "amount", "cost"]
 _NAME = re.compile(r"([a-z0-9]+)_([A-Z0-9]+)_([A-Z0-9]+)-(\w+)\.csv(?:\.gz)?")
 _TIMEFRAME = re.compile(r"([1-9]\d*)([mhd])")
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY}
-_PLAIN = re.compile(r"\d+(?:\.\d*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +285,11 @@ def _scale(rows: Sequence[tuple[int, list[str]]], columns: Sequence[int]) -> int
 
 
 def _units(path: Path, number: int, text: str, scale: int) -> int:
-    if _PLAIN.fullmatch(text) is None:
-        text = _plain(text)
-        if _PLAIN.fullmatch(text) is None:
+    whole, point, fraction = text.partition(".")
+    if not whole.isdecimal() or (point and not fraction.isdecimal()):
+        whole, point, fraction = _plain(text).partition(".")
+        if not whole.isdecimal() or (point and not fraction.isdecimal()):
             _fail(path, number, f"not a number that a candle or trade can have: {text!r}")
-    whole, _, fraction = text.partition(".")
     return int(whole + fraction[:scale].ljust(scale, "0"))
 
 

@@ -4,7 +4,7 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
-import ccxt.async_support as ccxt
+import ccxt.async_support as ccxt the connectors under test
 import pytest
 
 from marketdata.sim import MARKETS
@@ -59,36 +59,40 @@ def test_ticker_agrees_with_candles_and_book(name: str, sim, connect, now) -> No
 
 
 @each
-@pytest.mark.parametrize("depth", [None, 1, 50, 450])
-def test_order_book(name: str, depth: int | None, sim, connect) -> None:
+def test_order_books(name: str, sim, connect) -> None:
+    depths = (None, 1, 50, 450)
+
     async def run() -> Any:
         async with connect(name, sim) as exchange:
-            return await exchange.fetch_order_book("ETH/USDT", depth)
+            return [await exchange.fetch_order_book("ETH/USDT", depth) for depth in depths]
 
-    book = asyncio.run(run())
-    for side, sign in (("bids", -1), ("asks", 1)):
-        rows = book[side]
-        assert all((b[0] - a[0]) * sign > 0 for a, b in pairwise(rows))
-        assert all(row[1] > 0 for row in rows)
-        wanted = 1000 if name == "coinbaseexchange" else depth or 100
-        assert len(rows) == wanted
+    for depth, book in zip(depths, asyncio.run(run()), strict=True):
+        for side, sign in (("bids", -1), ("asks", 1)):
+            rows = book[side]
+            assert all((b[0] - a[0]) * sign > 0 for a, b in pairwise(rows))
+            assert all(row[1] > 0 for row in rows)
+            assert len(rows) == (1000 if name == "coinbaseexchange" else depth or 100)
 
 
 @each
-@pytest.mark.parametrize("timeframe", ["1m", "5m", "15m", "1h", "1d"])
-def test_recent_candles(name: str, timeframe: str, sim, connect, now) -> None:
+def test_recent_candles(name: str, sim, connect, now) -> None:
     async def run() -> Any:
         async with connect(name, sim) as exchange:
-            step = exchange.parse_timeframe(timeframe) * 1000
-            return step, await exchange.fetch_ohlcv("BTC/USDT", timeframe)
+            return [
+                (
+                    exchange.parse_timeframe(timeframe) * 1000,
+                    await exchange.fetch_ohlcv("BTC/USDT", timeframe),
+                )
+                for timeframe in ("1m", "5m", "15m", "1h", "1d")
+            ]
 
-    step, rows = asyncio.run(run())
-    assert len(rows) >= 100
-    assert rows[-1][0] == now - now % step
-    for before, after in pairwise(rows):
-        assert after[0] - before[0] == step
-        assert before[4] == after[1]
-    assert all(row[3] <= min(row[1], row[4]) <= max(row[1], row[4]) <= row[2] for row in rows)
+    for step, rows in asyncio.run(run()):
+        assert len(rows) >= 100
+        assert rows[-1][0] == now - now % step
+        for before, after in pairwise(rows):
+            assert after[0] - before[0] == step
+            assert before[4] == after[1]
+        assert all(row[3] <= min(row[1], row[4]) <= max(row[1], row[4]) <= row[2] for row in rows)
 
 
 @each

@@ -4,7 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-import ccxt.async_support as ccxt
+import aiohttp
+import ccxt.async_support as ccxt the connectors under test
 import pytest
 
 from marketdata.sim import MARKETS, Fault, SimulatedExchange
@@ -26,66 +27,70 @@ LIMITED = {
 }
 
 
-def outcome(name: str, fault: str, connect: Any, **settings: Any) -> Any:
-    """Return what fetch_time raises, or its answer, when the fault meets it."""
+def outcomes(name: str, faults: list[str], connect: Any, timeout: int = 10_000) -> list[Any]:
+    """Return what fetch_time raises, or its answer, under each fault."""
 
-    async def run() -> Any:
-        async with SimulatedExchange(faults=[fault]) as sim, connect(name, sim) as exchange:
-            for key, value in settings.items():
-                setattr(exchange, key, value)
-            try:
-                return await exchange.fetch_time()
-            except ccxt.BaseError as error:
-                return error
+    async def run() -> list[Any]:
+        found = []
+        async with SimulatedExchange() as sim, connect(name, sim) as exchange:
+            exchange.timeout = timeout
+            for fault in faults:
+                sim.faults.clear()
+                sim.faults.add(fault)
+                try:
+                    found.append(await exchange.fetch_time())
+                except ccxt.BaseError as error:
+                    found.append(error)
+        return found
 
     return asyncio.run(run())
 
 
 @each
-def test_429(name: str, connect) -> None:
-    assert isinstance(outcome(name, f"{name}:*:status=429,retry_after=2", connect), LIMITED[name])
+def test_too_many_requests(name: str, connect) -> None:
+    first, second = outcomes(
+        name, [f"{name}:*:status=429,retry_after=2", "*:*:status=418,retry_after=120"], connect
+    )
+    assert isinstance(first, LIMITED[name])
+    assert isinstance(second, ccxt.DDoSProtection if name == "coinbaseexchange" else LIMITED[name])
 
 
 @each
-def test_418(name: str, connect) -> None:
-    found = outcome(name, f"{name}:*:status=418,retry_after=120", connect)
-    assert isinstance(found, LIMITED[name] if name != "coinbaseexchange" else ccxt.DDoSProtection)
+def test_server_errors(name: str, connect) -> None:
+    faults = [f"*:*:status={status},html" for status in (500, 502, 503, 504)]
+    for found in outcomes(name, faults, connect):
+        assert isinstance(found, ccxt.NetworkError)
 
 
 @each
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_server_errors(name: str, status: int, connect) -> None:
-    found = outcome(name, f"{name}:*:status={status},html", connect)
-    assert isinstance(found, ccxt.NetworkError)
+def test_refused_places(name: str, connect) -> None:
+    for found in outcomes(name, ["*:*:status=403", "*:*:status=451"], connect):
+        assert isinstance(found, ccxt.BaseError)
 
 
 @each
-@pytest.mark.parametrize("status", [403, 451])
-def test_refused_places(name: str, status: int, connect) -> None:
-    assert isinstance(outcome(name, f"*:*:status={status}", connect), ccxt.BaseError)
+def test_bodies_that_are_no_json(name: str, connect) -> None:
+    faults = ["*:*:truncated", "*:*:malformed", "*:*:html", "*:*:empty"]
+    assert not any(isinstance(found, int) for found in outcomes(name, faults, connect))
 
 
 @each
-@pytest.mark.parametrize("effect", ["truncated", "malformed", "html", "empty"])
-def test_bodies_that_are_no_json(name: str, effect: str, connect) -> None:
-    found = outcome(name, f"*:*:{effect}", connect)
-    assert not isinstance(found, int)
+def test_dropped_connections(name: str, connect) -> None:
+    first, second = outcomes(name, ["*:*:drop", "*:*:drop=body"], connect)
+    assert isinstance(first, ccxt.NetworkError)
+    assert type(second) is ccxt.ExchangeError
+    assert isinstance(second.__cause__, aiohttp.ClientPayloadError)
 
 
 @each
-@pytest.mark.parametrize("effect", ["drop", "drop=body"])
-def test_dropped_connections(name: str, effect: str, connect) -> None:
-    assert isinstance(outcome(name, f"*:*:{effect}", connect), ccxt.NetworkError)
+def test_silence_times_out(name: str, connect) -> None:
+    for found in outcomes(name, ["*:*:hang", "*:*:latency=30"], connect, timeout=60):
+        assert isinstance(found, ccxt.RequestTimeout)
 
 
-@each
-def test_a_hung_connection_times_out(name: str, connect) -> None:
-    assert isinstance(outcome(name, "*:*:hang", connect, timeout=60), ccxt.RequestTimeout)
-
-
-def test_latency_is_waited_for(connect) -> None:
-    assert isinstance(outcome("okx", "*:*:latency=30", connect, timeout=60), ccxt.RequestTimeout)
-    assert isinstance(outcome("okx", "*:*:latency=0.001", connect), int)
+def test_a_little_latency_is_no_failure(connect) -> None:
+    (found,) = outcomes("okx", ["*:*:latency=0.001"], connect)
+    assert isinstance(found, int)
 
 
 def test_retry_after_and_body_are_the_exchanges_own(fetch) -> None:
@@ -160,9 +165,7 @@ def test_the_first_rule_that_applies_wins() -> None:
 
 def test_text_and_values_make_the_same_rule() -> None:
     text = Fault.parse("binance:*/ticker*:status=429,retry_after=2,times=3")
-    assert text == Fault(
-        exchange="binance", path="*/ticker*", status=429, retry_after=2.0, times=3
-    )
+    assert text == Fault(exchange="binance", path="*/ticker*", status=429, retry_after=2.0, times=3)
     assert Fault.parse("*:*:malformed") == Fault(body="malformed")
     assert Fault.parse("::hang") == Fault(hang=True)
     assert Fault.from_mapping({"drop": "body", "times": None}) == Fault(drop="body")

@@ -1,5 +1,6 @@
 """Whatever a bar is divided into adds up to it again, to the last unit."""
 
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given, settings
@@ -28,7 +29,7 @@ def test_a_bar_divides_into_bars_and_trades_without_remainder(bar: Bar, seed: in
     dice = Random(seed)
     children = split(bar, MINUTE, spread_units(bar.trades // 8, HOUR // MINUTE, dice), 8, dice)
     assert merged(0, children) == bar
-    for before, after in zip(children, children[1:], strict=False):
+    for before, after in pairwise(children):
         assert before.close == after.open
         assert before.last_id + 1 == after.first_id
         assert before.start < after.start
@@ -40,7 +41,9 @@ def test_a_bar_divides_into_bars_and_trades_without_remainder(bar: Bar, seed: in
         assert (prices[0], max(prices), min(prices), prices[-1]) == child[1:5]
         assert sum(amount for _, amount in parts) == child.volume
         assert sum(price * amount for price, amount in parts) == child.quote
-        assert all(amount >= (2 if index % 3 == 2 else 1) for index, (_, amount) in enumerate(parts))
+        assert all(
+            amount >= (2 if index % 3 == 2 else 1) for index, (_, amount) in enumerate(parts)
+        )
 
 
 @given(st.integers(0, 50_000), st.integers(1, 100), st.integers(0, 2**32))

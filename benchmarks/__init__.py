@@ -1,0 +1,1 @@
+"""What the library costs beside plain ccxt, measured in one run: ``python -m benchmarks``."""

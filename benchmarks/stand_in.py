@@ -1,0 +1,90 @@
+"""An exchange that answers at once, so that what is measured is the client.
+
+The simulated exchange makes the answers, with 2,000 spot pairs; they are then served as bytes.
+Contracts, which plain ccxt also loads, are made from the first spot pairs. ``python -m
+benchmarks.stand_in`` prints its address and the word ready; ``GET /_requests`` gives the number
+of requests since the last time that was asked.
+"""
+
+import asyncio
+import json
+
+import aiohttp
+from aiohttp import web
+
+from marketdata.sim import SimulatedExchange
+
+PAIRS = 2_000
+LINEAR, INVERSE = 560, 60
+
+
+def _contracts(spot: dict, count: int, *, margin: str | None) -> bytes:
+    made = []
+    for symbol in spot["symbols"][:count]:
+        base, quote = symbol["baseAsset"], "USD" if margin is None else margin
+        made.append(
+            {
+                **symbol,
+                "symbol": f"{base}{quote}" if margin else f"{base}USD_PERP",
+                "pair": f"{base}{quote}",
+                "quoteAsset": quote,
+                "marginAsset": margin or base,
+                "contractType": "PERPETUAL",
+                "contractStatus": "TRADING",
+                "contractSize": 100,
+                "deliveryDate": 4133404800000,
+                "onboardDate": 1569398400000,
+                "pricePrecision": 2,
+                "quantityPrecision": 3,
+            }
+        )
+    return json.dumps({**spot, "symbols": made}).encode()
+
+
+async def _answers() -> dict[str, bytes]:
+    async with (
+        SimulatedExchange(pairs=PAIRS, frozen=True) as simulated,
+        aiohttp.ClientSession(simulated.url) as session,
+    ):
+
+        async def read(path: str) -> bytes:
+            async with session.get(path) as response:
+                return await response.read()
+
+        info = await read("/api/v3/exchangeInfo")
+        spot = json.loads(info)
+        return {
+            "/api/v3/exchangeInfo": info,
+            "/fapi/v1/exchangeInfo": _contracts(spot, LINEAR, margin="USDT"),
+            "/dapi/v1/exchangeInfo": _contracts(spot, INVERSE, margin=None),
+            "/api/v3/ticker/24hr": await read("/api/v3/ticker/24hr?symbol=BTCUSDT"),
+        }
+
+
+async def serve() -> None:
+    answers = await _answers()
+    count = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal count
+        if request.path == "/_requests":
+            seen, count = count, 0
+            return web.json_response(seen)
+        count += 1
+        body = answers.get(request.path)
+        if body is None:
+            return web.Response(status=404)
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    print(f"http://{host}:{port} ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

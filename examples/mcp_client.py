@@ -1,0 +1,32 @@
+"""List the server's tools and call each, as an agent's host would, over stdio."""
+
+import asyncio
+import os
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "list_pairs": {"base": "BTC"},
+    "get_ticker": {"pair": "BTC/USDT"},
+    "get_tickers": {"pairs": ["BTC/USDT", "ETH/USDT"]},
+    "get_quote": {"pair": "BTC/USDT"},
+    "get_orderbook": {"pair": "BTC/USDT", "depth": 5},
+    "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "limit": 3},
+    "get_trades": {"pair": "BTC/USDT", "limit": 3},
+}
+
+
+async def main() -> None:
+    settings = {key: value for key, value in os.environ.items() if key.startswith("MARKETDATA_")}
+    server = StdioServerParameters(command="marketdata-mcp", env=settings)
+    async with Client(server) as client:
+        for tool in (await client.list_tools()).tools:
+            result = await client.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
+            answer = result.content[0]
+            text = answer.text if answer.type == "text" else answer.type
+            print(f"{tool.name}: {'refused: ' if result.is_error else ''}{text[:100]}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.abc import InspectLoader
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from marketdata._columns import Columns
@@ -316,20 +316,8 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    if reply.status == 451 or (reply.status == 403 and isinstance(error, _base_error())):
-        return _refused(exchange, details)
-    if type(error.__cause__).__module__.partition(".")[0] == "aiohttp":
-        # ccxt has the general ExchangeError for a body that breaks off.
-        ours, said, retryable = _DOWN
-        return ours(said.format(exchange=exchange), retryable=retryable, details=details)
-    for kind in type(error).__mro__:
-        if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
-            ours, said, retryable = TRANSLATIONS[kind.__name__]
-            break
-    else:
-        ours, said, retryable = _UNUSABLE
-    if ours is ExchangeUnavailableError and said == "":
-        return _refused(exchange, details)
+    refused = reply.status == 451 or (reply.status == 403 and isinstance(error, _base_error()))
+    ours, said, retryable = _REFUSED if refused else _meaning(error)
     return ours(
         said.format(exchange=exchange),
         retryable=retryable,
@@ -338,32 +326,56 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     )
 
 
+def _meaning(error: Exception) -> _Meaning:
+    if type(error.__cause__).__module__.partition(".")[0] == "aiohttp":
+        return _DOWN  # ccxt has the general ExchangeError for a body that breaks off
+    for kind in type(error).__mro__:
+        if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
+            return TRANSLATIONS[kind.__name__]
+    return _UNUSABLE
+
+
 def _base_error() -> type[Exception]:
     kind: type[Exception] = ccxt_errors().BaseError
     return kind
 
 
-def _refused(exchange: str, details: dict[str, Any]) -> MarketDataError:
-    return ExchangeUnavailableError(
-        f"{exchange} refuses requests from this place. Ask another exchange, or set "
-        "MARKETDATA_ENDPOINTS to a host of it that answers here.",
-        retryable=False,
-        details=details,
-    )
+_Meaning: TypeAlias = tuple[type[MarketDataError], str, bool]
+"""The error of ours, what to say, whether trying again may help."""
 
-
-_UNUSABLE = (DataUnavailableError, "{exchange} answered with something that makes no sense.", True)
-_DOWN = (ExchangeUnavailableError, "{exchange} cannot be reached or is failing. Try later.", True)
-_BUSY = (ExchangeUnavailableError, "{exchange} asks for fewer requests. Wait, then retry.", True)
-_KEYS = (
+_UNUSABLE: _Meaning = (
+    DataUnavailableError,
+    "{exchange} answered with something that makes no sense.",
+    True,
+)
+_DOWN: _Meaning = (
+    ExchangeUnavailableError,
+    "{exchange} cannot be reached or is failing. Try later.",
+    True,
+)
+_BUSY: _Meaning = (
+    ExchangeUnavailableError,
+    "{exchange} asks for fewer requests. Wait, then retry.",
+    True,
+)
+_KEYS: _Meaning = (
     ExchangeUnavailableError,
     "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
     False,
 )
-_REFUSED = (ExchangeUnavailableError, "", False)
-_BROKEN = (InternalError, "The call to {exchange} went wrong inside. Please report it.", False)
+_REFUSED: _Meaning = (
+    ExchangeUnavailableError,
+    "{exchange} refuses requests from this place. Ask another exchange, or set "
+    "MARKETDATA_ENDPOINTS to a host of it that answers here.",
+    False,
+)
+_BROKEN: _Meaning = (
+    InternalError,
+    "The call to {exchange} went wrong inside. Please report it.",
+    False,
+)
 
-TRANSLATIONS: dict[str, tuple[type[MarketDataError], str, bool]] = {
+TRANSLATIONS: dict[str, _Meaning] = {
     "BadSymbol": (PairNotSupportedError, "{exchange} does not trade this pair now.", False),
     "ArgumentsRequired": (MissingParameterError, "{exchange} needs another argument.", False),
     "BadRequest": (InvalidParameterError, "{exchange} does not take these arguments.", False),
@@ -398,4 +410,4 @@ TRANSLATIONS: dict[str, tuple[type[MarketDataError], str, bool]] = {
     "ExchangeError": (DataUnavailableError, "{exchange} answered with an error.", False),
     "BaseError": _BROKEN,
 }
-"""ccxt's error classes: ours, what to say, whether trying again may help."""
+"""What ccxt's error classes mean."""

@@ -8,10 +8,9 @@ as an error of ours.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from marketdata.settings import Settings
 
-__all__ = ["Venue", "check_known", "connector_class", "deadline", "known"]
+__all__ = ["Venue", "check_known", "connector_class", "known", "within"]
 
 T = TypeVar("T")
 
@@ -85,13 +84,12 @@ def _serves_spot(api: Any) -> bool:
     return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
 
 
-@contextlib.asynccontextmanager
-async def deadline(name: str, seconds: float) -> AsyncIterator[None]:
-    """Give what happens inside a number of seconds, then raise `ExchangeUnavailableError`."""
+async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
+    """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
     token = _deadline.set(asyncio.get_running_loop().time() + seconds)
     try:
         async with asyncio.timeout(seconds):
-            yield
+            return await work
     except TimeoutError:
         raise ExchangeUnavailableError(
             f"{name} did not answer within {seconds:.3g} s. Try later, or raise "
@@ -157,7 +155,9 @@ class Venue:
         types = fetching.get("types") if isinstance(fetching, dict) else None
         if isinstance(types, dict):
             fetching["types"] = {kind: kind == "spot" for kind in types}
-        elif types is not None or isinstance(fetching, list):
+        elif types is not None:
+            fetching["types"] = ["spot"]
+        elif isinstance(fetching, list):
             api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
 

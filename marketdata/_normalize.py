@@ -66,8 +66,9 @@ def _open_time(info: Any) -> datetime | None:
 
 
 def _trade_count(info: Any) -> int | None:
-    count = info.get("count") if isinstance(info, dict) else None
-    return count if isinstance(count, int) else None
+    # Sent as a number by some and as text by others.
+    count = str(info.get("count")) if isinstance(info, dict) else ""
+    return int(count) if count.isdecimal() else None
 
 
 def quote(

@@ -69,8 +69,10 @@ class Quirk:
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
         # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint
-        # is named; ccxt wants a key for old trades, Binance does not.
+        # is named; ccxt wants a key for old trades, Binance does not. With a key, ccxt would ask
+        # which pairs have margin trading.
         bursts=True,
+        options={"fetchMargins": False},
         windows=("m", "h", "d", "day"),
         candle_layout=CandleLayout(trades=8),
         keyless_paths=("historicalTrades",),
@@ -93,7 +95,8 @@ QUIRKS: dict[str, Quirk] = {
     "bitfinex": Quirk(
         depths=(1, 25, 100), candle_layout=CandleLayout(open=1, close=2, high=3, low=4)
     ),
-    "bitget": Quirk(bursts=True, max_depth=150),
+    # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
+    "bitget": Quirk(bursts=True, max_depth=150, options={"uta": False}),
     # Spot books end at 1,000 levels.
     "bingx": Quirk(bursts=True, max_depth=1_000),
     "bybit": Quirk(bursts=True, max_depth=200, candle_layout=CandleLayout(), trades_per_request=60),
@@ -106,7 +109,8 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_id="<after",
     ),
     "cryptocom": Quirk(max_depth=50),
-    "gate": Quirk(bursts=True, max_depth=1_000),
+    # With a key, ccxt would ask for the kind of the account.
+    "gate": Quirk(bursts=True, max_depth=1_000, options={"unifiedAccount": False}),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
     # The third position of a level is its time.

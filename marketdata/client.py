@@ -296,7 +296,7 @@ class AsyncClient:
         one: bool = False,
     ) -> T:
         """Do the work on the exchange named, or on the first default that can be reached."""
-        from marketdata._exchange import deadline
+        from marketdata._exchange import within
 
         names = (exchange,) if exchange is not None else self.settings.exchange
         if one:
@@ -311,8 +311,7 @@ class AsyncClient:
             # the time in which the next would have answered.
             share = (ends - loop.time()) / left
             try:
-                async with deadline(name, share):
-                    return await work(await here.venue(name))
+                return await within(share, name, here.ask(name, work))
             except ExchangeUnavailableError as error:
                 failures[name] = error
                 here.note_failure(name, error)
@@ -401,6 +400,10 @@ class _Connections:
         """Remember for a while that an exchange could not be reached."""
         seconds = error.retry_after if error.retry_after is not None else 30.0
         self._avoid_until[name] = asyncio.get_running_loop().time() + seconds
+
+    async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
+        """Do the work on one exchange."""
+        return await work(await self.venue(name))
 
     async def venue(self, name: str) -> Venue:
         """Give the connection to one exchange, made at first use, shared by concurrent callers."""

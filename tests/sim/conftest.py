@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import ccxt.async_support as ccxt the connectors under test
+import ccxt.async_support as ccxt
 import pytest
 
 from marketdata.sim import SimulatedExchange

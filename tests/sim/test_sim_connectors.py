@@ -4,7 +4,7 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
-import ccxt.async_support as ccxt the connectors under test
+import ccxt.async_support as ccxt
 import pytest
 
 from marketdata.sim import MARKETS

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import aiohttp
-import ccxt.async_support as ccxt the connectors under test
+import ccxt.async_support as ccxt
 import pytest
 
 from marketdata.sim import MARKETS, Fault, SimulatedExchange

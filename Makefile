@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OLDEST := .venv-oldest
 RECORDED ?= ../shared/recorded
 
 .DEFAULT_GOAL := help
@@ -47,9 +48,15 @@ record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from 
 bench: $(READY) ## Measure beside plain ccxt; alone on the machine, please.
 	$(BIN)/python -m benchmarks
 
-oldest: ## Run the test suite on the oldest dependencies that are allowed.
-	$(MAKE) VENV=.venv-oldest OLDEST=1 .venv-oldest/.ready
-	.venv-oldest/bin/python -m pytest -n auto
+$(OLDEST)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet uv
+	VIRTUAL_ENV=$(OLDEST) $(OLDEST)/bin/uv pip install --quiet --resolution lowest-direct --editable '.[all]'
+	VIRTUAL_ENV=$(OLDEST) $(OLDEST)/bin/uv pip install --quiet --group dev
+	@touch $@
+
+oldest: $(OLDEST)/.ready ## Run the test suite on the oldest dependencies that are allowed.
+	$(OLDEST)/bin/python -m pytest -n auto
 
 clean: ## Remove what the targets made.
 	rm -rf .venv .venv-oldest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 from marketdata.sim import SimulatedExchange
 
@@ -27,7 +28,7 @@ async def ticker_by_mcp() -> str:
     """Ask the stdio server for the ticker, as an agent's host would."""
     settings = {key: value for key, value in os.environ.items() if key.startswith("MARKETDATA_")}
     server = StdioServerParameters(command=str(PROGRAMS / "marketdata-mcp"), env=settings)
-    async with Client(server) as client:
+    async with Client(stdio_client(server)) as client:
         result = await client.call_tool("get_ticker", {"pair": "BTC/USDT"})
         return next(block.text for block in result.content if block.type == "text")
 

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "list_pairs": {"base": "BTC"},
@@ -20,7 +21,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 async def main() -> None:
     settings = {key: value for key, value in os.environ.items() if key.startswith("MARKETDATA_")}
     server = StdioServerParameters(command="marketdata-mcp", env=settings)
-    async with Client(server) as client:
+    async with Client(stdio_client(server)) as client:
         for tool in (await client.list_tools()).tools:
             result = await client.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
             answer = result.content[0]

@@ -195,13 +195,17 @@ class Connector:
     """Where a candle on the wire has its fields."""
     plain_levels: bool = False
     """Whether ccxt's own way of reading a level of a book would give nothing more."""
+    unneeded: tuple[str, ...] = ()
+    """Parts of URLs that ccxt asks for although no spot answer needs them."""
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
-        """Make one request, at `base_url` where that is set."""
+        """Make one request, at `base_url` where that is set; none for what is not needed."""
+        if any(part in url for part in self.unneeded):
+            return {}
         reply = current_reply.get()
         if reply is not None:
             reply.sent_at = datetime.now(UTC)
@@ -290,6 +294,7 @@ def connector_class(name: str) -> type[Any]:
     changes = {
         "candle_layout": special.candle_layout,
         "keyless_paths": special.keyless_paths,
+        "unneeded": special.unneeded,
         "plain_levels": special.plain_levels
         or getattr(reads_levels, "__module__", None) == "ccxt.base.exchange",
     }

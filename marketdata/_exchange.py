@@ -8,9 +8,10 @@ as an error of ours.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,7 @@ from marketdata.errors import (
     MarketDataError,
     PairNotSupportedError,
     TimeframeNotSupportedError,
+    UpstreamError,
     closest,
     did_you_mean,
 )
@@ -170,12 +172,17 @@ class Venue:
     # ------------------------------------------------------------------ calling
 
     async def call(
-        self, method: str, *args: Any, params: Mapping[str, Any] | None = None
-    ) -> tuple[Any, Reply]:
-        """Call a method of ccxt's; give its answer and what is known of the reply.
+        self,
+        make: Callable[[Any, Reply], T],
+        method: str,
+        *args: Any,
+        params: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
 
-        Retries errors that may pass, within the time of the call and the number of retries that
-        the settings allow, and no sooner than the exchange asks.
+        An answer of which nothing can be made is an error like any other. Retries errors that may
+        pass, within the time of the call and the number of retries that the settings allow, and no
+        sooner than the exchange asks.
         """
         loop = asyncio.get_running_loop()
         ends = _deadline.get(loop.time() + self._settings.timeout)
@@ -183,7 +190,7 @@ class Venue:
         while True:
             attempt += 1
             try:
-                return await self._call_once(method, args, dict(params or {}))
+                return await self._call_once(make, method, args, dict(params or {}))
             except MarketDataError as error:
                 pause = error.retry_after
                 if pause is None:
@@ -198,20 +205,24 @@ class Venue:
             await asyncio.sleep(pause)
 
     async def _call_once(
-        self, method: str, args: tuple[Any, ...], params: dict[str, Any]
-    ) -> tuple[Any, Reply]:
+        self,
+        make: Callable[[Any, Reply], T],
+        method: str,
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+    ) -> T:
         reply = Reply()
         token = _ccxt.current_reply.set(reply)
         try:
             answer = await getattr(self._api, method)(*args, params)
+            if reply.requests == 0:
+                reply.received_at = datetime.now(UTC)
+            return make(answer, reply)
         except (*_ccxt.MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
             # What ccxt says holds what the exchange said, which never goes further.
             raise _ccxt.translate(error, self.id, reply) from None
         finally:
             _ccxt.current_reply.reset(token)
-        if reply.requests == 0:
-            reply.received_at = datetime.now(UTC)
-        return answer, reply
 
     def has(self, method: str) -> bool:
         """Tell whether ccxt has a call for this exchange, and does not emulate it."""
@@ -315,19 +326,14 @@ class Venue:
             return await self._fetch_listing()
 
     async def _fetch_listing(self) -> Listing:
-        raw, reply = await self.call("fetch_markets")
-        markets = [
-            Market(one["symbol"], one)
-            for one in raw
-            if one.get("spot") and one.get("active") is not False and ":" not in one["symbol"]
-        ]
-        await asyncio.to_thread(
-            self._catalogue.replace, self._source, markets, simulated=reply.simulated
+        markets, simulated = await self.call(
+            _active_spot, "fetch_markets", params=self._quirk.markets_params
         )
+        await asyncio.to_thread(self._catalogue.replace, self._source, markets, simulated=simulated)
         self._loaded.clear()
         self._names.clear()
         self._loaded_at = time.time()
-        return Listing(self._loaded_at, reply.simulated)
+        return self._catalogue.listing(self._source) or Listing(self._loaded_at, simulated)
 
     def _load(self, markets: Iterable[Market]) -> None:
         """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
@@ -341,19 +347,24 @@ class Venue:
 
     async def ticker(self, pair: str, window: str = "24h") -> Ticker:
         """Get the exchange's own ticker, over a window that `has_window` allows."""
+
+        def make(raw: dict[str, Any], reply: Reply) -> Ticker:
+            return self._ticker(raw, reply, pair, window)
+
+        def make_day(sent: Any, reply: Reply) -> Ticker:
+            raw = self._api.parse_ticker(sent, self._api.market(pair))
+            # The exchange's time is the end of the day, still to come.
+            return make({**raw, "timestamp": None}, reply)
+
         if window == "24h":
             if not self.has("fetchTicker"):
                 return (await self.tickers([pair]))[0]
-            raw, reply = await self.call("fetch_ticker", pair)
-        elif window == "day":
+            return await self.call(make, "fetch_ticker", pair)
+        if window == "day":
             request = {"symbol": self._api.market_id(pair)}
-            sent, reply = await self.call("publicGetTickerTradingDay", params=request)
-            raw = self._api.parse_ticker(sent, self._api.market(pair))
-            raw["timestamp"] = None  # the exchange's is the end of the day, still to come
-        else:
-            params = {"rolling": True, "windowSize": window}
-            raw, reply = await self.call("fetch_ticker", pair, params=params)
-        return self._ticker(raw, reply, pair, window)
+            return await self.call(make_day, "publicGetTickerTradingDay", params=request)
+        params = {"rolling": True, "windowSize": window}
+        return await self.call(make, "fetch_ticker", pair, params=params)
 
     def has_window(self, window: str) -> bool:
         """Tell whether the exchange has tickers over this window."""
@@ -377,17 +388,19 @@ class Venue:
         Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that
         the pairs are simply all there are.
         """
-        raw: dict[str, Any] = {}
-        if self.has("fetchTickers") and (every or self._quirk.full_tickers):
-            raw, reply = await self.call("fetch_tickers", None if every else list(pairs))
-            bulk = {
+
+        def make(raw: dict[str, Any], reply: Reply) -> dict[str, Ticker]:
+            return {
                 pair: self._ticker(raw[pair], reply, pair, "24h") for pair in pairs if pair in raw
             }
+
+        if self.has("fetchTickers") and (every or self._quirk.full_tickers):
+            bulk = await self.call(make, "fetch_tickers", None if every else list(pairs))
         else:
             self._demand("fetchTicker", "tickers")
             bulk, every = {}, False
         left = [] if every else [pair for pair in pairs if pair not in bulk]
-        single = await asyncio.gather(*[self.ticker(pair) for pair in left])
+        single = await _all_of(self.ticker(pair) for pair in left)
         bulk.update((ticker.pair, ticker) for ticker in single)
         return [bulk[pair] for pair in pairs if pair in bulk]
 
@@ -405,22 +418,27 @@ class Venue:
         ):
             if not self.has(method) or (source == "ticker" and not self._quirk.full_tickers):
                 continue
-            raw, reply = await self.call(call, None if every else list(pairs))
-            known = {
-                pair: _normalize.quote(
-                    raw[pair],
-                    exchange=self.id,
-                    pair=pair,
-                    source=source,
-                    received_at=reply.received_at,
-                    simulated=reply.simulated,
-                )
-                for pair in pairs
-                if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
-            }
+            make = functools.partial(self._quotes, pairs, source)
+            known = await self.call(make, call, None if every else list(pairs))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
-        return list(await asyncio.gather(*[self._book_quote(pair) for pair in pairs]))
+        return await _all_of(self._book_quote(pair) for pair in pairs)
+
+    def _quotes(
+        self, pairs: Sequence[str], source: str, raw: dict[str, Any], reply: Reply
+    ) -> dict[str, Quote]:
+        return {
+            pair: _normalize.quote(
+                raw[pair],
+                exchange=self.id,
+                pair=pair,
+                source=source,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+            for pair in pairs
+            if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
+        }
 
     async def _book_quote(self, pair: str) -> Quote:
         return _normalize.quote_of_book(await self.orderbook(pair, 1, self._quirk.quote_params))
@@ -430,15 +448,18 @@ class Venue:
     ) -> OrderBook:
         """Get a book of at most so many levels a side."""
         self._demand("fetchOrderBook", "order books")
-        raw, reply = await self.call("fetch_order_book", pair, self._depth(depth), params=params)
-        return _normalize.orderbook(
-            raw,
-            exchange=self.id,
-            pair=pair,
-            depth=depth,
-            received_at=reply.received_at,
-            simulated=reply.simulated,
-        )
+
+        def make(raw: dict[str, Any], reply: Reply) -> OrderBook:
+            return _normalize.orderbook(
+                raw,
+                exchange=self.id,
+                pair=pair,
+                depth=depth,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+
+        return await self.call(make, "fetch_order_book", pair, self._depth(depth), params=params)
 
     def _depth(self, wanted: int) -> int:
         """Round a depth up to one that the exchange takes."""
@@ -450,8 +471,11 @@ class Venue:
         self, pair: str, timeframe: str, since: int | None, limit: int
     ) -> tuple[Columns, Reply]:
         """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first."""
-        rows, reply = await self.call("fetch_ohlcv", pair, timeframe, since, limit)
-        return _normalize.columns(rows, self.id), reply
+
+        def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
+            return _normalize.columns(rows), reply
+
+        return await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
 
     def check_timeframe(self, timeframe: str) -> None:
         """Raise `TimeframeNotSupportedError` unless the exchange has bars of this length."""
@@ -484,14 +508,17 @@ class Venue:
     ) -> list[Trade]:
         """Get one page of trades as ccxt's unified call gives them, oldest first."""
         self._demand("fetchTrades", "trades")
-        raw, reply = await self.call("fetch_trades", pair, since, limit, params=params)
-        return _normalize.trades(
-            raw,
-            exchange=self.id,
-            pair=pair,
-            received_at=reply.received_at,
-            simulated=reply.simulated,
-        )
+
+        def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
+            return _normalize.trades(
+                raw,
+                exchange=self.id,
+                pair=pair,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+
+        return await self.call(make, "fetch_trades", pair, since, limit, params=params)
 
     @property
     def quirk(self) -> Quirk:
@@ -500,34 +527,35 @@ class Venue:
 
     async def status(self) -> Status:
         """Ask for the time and the state; an exchange that does not answer is reported, too."""
-        methods = [
-            method
-            for name, method in (("fetchTime", "fetch_time"), ("fetchStatus", "fetch_status"))
-            if self.has(name)
-        ]
-        if not methods:
-            self._demand("fetchStatus", "its time or its state")
-        answers = await asyncio.gather(
-            *[self.call(method) for method in methods], return_exceptions=True
+        questions: tuple[tuple[str, str, Callable[[Any, Reply], Status]], ...] = (
+            ("fetchTime", "fetch_time", lambda time_ms, reply: self._status(reply, time_ms)),
+            ("fetchStatus", "fetch_status", lambda state, reply: self._status(reply, state=state)),
         )
-        good = dict(zip(methods, answers, strict=True))
-        failure = next((one for one in answers if isinstance(one, BaseException)), None)
-        if isinstance(failure, MarketDataError):
-            return Status(
-                exchange=self.id,
-                timestamp=datetime.now(UTC),
-                received_at=datetime.now(UTC),
-                reachable=False,
-                code=failure.code,
-            )
-        if failure is not None:
-            raise failure
-        return self._status(good)
+        asked = [(make, method) for name, method, make in questions if self.has(name)]
+        if not asked:
+            self._demand("fetchStatus", "its time or its state")
+        # Not quite all the time that there is: some is left to report in.
+        loop = asyncio.get_running_loop()
+        seconds = 0.9 * (_deadline.get(loop.time() + self._settings.timeout) - loop.time())
+        answers = await asyncio.gather(
+            *[within(seconds, self.id, self.call(make, method)) for make, method in asked],
+            return_exceptions=True,
+        )
+        for failure in answers:
+            if isinstance(failure, BaseException) and not isinstance(failure, UpstreamError):
+                raise failure
+        good = [one for one in answers if isinstance(one, Status)]
+        if good:
+            return good[0].model_copy(update={"maintenance": good[-1].maintenance})
+        now = datetime.now(UTC)
+        codes = [one.code for one in answers if isinstance(one, UpstreamError)]
+        return Status(
+            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=codes[0]
+        )
 
-    def _status(self, answers: dict[str, Any]) -> Status:
-        time_ms, reply = answers.get("fetch_time", (None, None))
-        state, state_reply = answers.get("fetch_status", (None, None))
-        reply = reply or state_reply
+    def _status(
+        self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None
+    ) -> Status:
         latency = (reply.received_at - reply.sent_at).total_seconds()
         server, offset = reply.date, None
         if time_ms is not None:
@@ -544,3 +572,28 @@ class Venue:
             server_time=server,
             clock_offset_ms=None if offset is None else round(offset * 1000, 3),
         )
+
+
+async def _all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Give the results of all; where one fails, end the others and raise its error."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _active_spot(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], bool]:
+    """Give the markets that are served, and whether they are simulated.
+
+    Raises ValueError where there are none, which no exchange would mean.
+    """
+    markets = [
+        Market(str(one["symbol"]), dict(one))
+        for one in raw
+        if one.get("spot") and one.get("active") is not False and ":" not in one["symbol"]
+    ]
+    if not markets:
+        raise ValueError("no spot markets")
+    return markets, reply.simulated

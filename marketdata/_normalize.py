@@ -1,13 +1,19 @@
-"""Pure functions from ccxt's dicts to records."""
+"""Pure functions from ccxt's dicts to records.
+
+What an exchange cannot have meant (no price, an infinite one, a time before 1970) raises
+ValueError, TypeError or ArithmeticError, which `Venue` takes for an unusable answer. Other numbers
+that are none are left out, as if they had not been sent.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
-from marketdata.errors import DataUnavailableError
 from marketdata.models import Columns, Exchange, OrderBook, Pair, Quote, Ticker, Trade
 
 _TICKER_FIELDS = {
@@ -28,6 +34,20 @@ _TICKER_FIELDS = {
     "change": "change",
     "percentage": "percentage",
 }
+
+
+_FAR_FUTURE = 253_402_300_800_000
+"""The end of the year 9999, in Unix milliseconds: no datetime is later."""
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _check(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("not a number")
+    return value
 
 
 def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
@@ -55,7 +75,7 @@ def ticker(
         source="ticker",
         open_time=_open_time(raw.get("info")),
         trades=_trade_count(raw.get("info")),
-        **{ours: raw.get(theirs) for ours, theirs in _TICKER_FIELDS.items()},
+        **{ours: _number(raw.get(theirs)) for ours, theirs in _TICKER_FIELDS.items()},
     )
 
 
@@ -89,10 +109,10 @@ def quote(
             "received_at": received_at,
             "simulated": True if simulated else None,
             "source": source,
-            "bid": raw.get("bid"),
-            "bid_volume": raw.get("bidVolume"),
-            "ask": raw.get("ask"),
-            "ask_volume": raw.get("askVolume"),
+            "bid": _number(raw.get("bid")),
+            "bid_volume": _number(raw.get("bidVolume")),
+            "ask": _number(raw.get("ask")),
+            "ask_volume": _number(raw.get("askVolume")),
         }
     )
 
@@ -141,25 +161,23 @@ def orderbook(
 
 def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[float]]:
     rows = rows[:depth]
-    # Some exchanges add the number of orders or the time of the level.
-    return rows if not rows or len(rows[0]) == 2 else [row[:2] for row in rows]
+    if rows and len(rows[0]) != 2:
+        # Some exchanges add the number of orders or the time of the level.
+        rows = [row[:2] for row in rows]
+    _check(sum(chain.from_iterable(rows)))
+    return rows
 
 
-def columns(raw: Columns | Sequence[Sequence[Any]], exchange: str) -> Columns:
-    """Make columns of ccxt's candle rows, where they are not columns already.
-
-    Raises `DataUnavailableError` where a price is missing.
-    """
-    if isinstance(raw, Columns):
-        return raw
-    try:
-        return Columns.from_rows(raw)
-    except (TypeError, ValueError):
-        raise DataUnavailableError(
-            f"{exchange} sent candles without all their prices. Try again later.",
-            retryable=True,
-            details={"exchange": exchange},
-        ) from None
+def columns(raw: Columns | Sequence[Sequence[Any]]) -> Columns:
+    """Make columns of ccxt's candle rows, where they are not columns already."""
+    made = raw if isinstance(raw, Columns) else Columns.from_rows(raw)
+    for prices in (made.open, made.high, made.low, made.close):
+        _check(sum(prices))
+    if math.inf in made.volume or -math.inf in made.volume:
+        raise ValueError("infinite volume")
+    if len(made) and not 0 <= min(made.time) <= max(made.time) < _FAR_FUTURE:
+        raise ValueError("time out of range")
+    return made
 
 
 def trades(
@@ -180,9 +198,9 @@ def trades(
                 "received_at": received_at,
                 "simulated": True if simulated else None,
                 "id": one.get("id"),
-                "price": one["price"],
-                "amount": one["amount"],
-                "cost": one.get("cost"),
+                "price": _check(one["price"]),
+                "amount": _check(one["amount"]),
+                "cost": _number(one.get("cost")),
                 "side": one.get("side"),
                 **_merged_ids(one.get("info")),
             }
@@ -253,13 +271,13 @@ def pair(
         pair=raw["symbol"],
         base=raw["base"],
         quote=raw["quote"],
-        price_tick=price_tick,
-        amount_step=amount_step,
-        min_amount=amount.get("min"),
-        max_amount=amount.get("max"),
-        min_cost=cost.get("min"),
-        maker=_first(raw.get("maker"), fees.get("maker")),
-        taker=_first(raw.get("taker"), fees.get("taker")),
+        price_tick=_number(price_tick),
+        amount_step=_number(amount_step),
+        min_amount=_number(amount.get("min")),
+        max_amount=_number(amount.get("max")),
+        min_cost=_number(cost.get("min")),
+        maker=_number(_first(raw.get("maker"), fees.get("maker"))),
+        taker=_number(_first(raw.get("taker"), fees.get("taker"))),
         received_at=received_at,
         simulated=True if simulated else None,
     )

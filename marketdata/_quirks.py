@@ -37,6 +37,10 @@ class Quirk:
     max_depth: int = 5_000
     options: dict[str, Any] = field(default_factory=dict)
     """ccxt options that keep it from requests which a spot answer does not need."""
+    markets_params: dict[str, Any] = field(default_factory=dict)
+    """Parameters that do so for the list of its markets."""
+    unneeded: tuple[str, ...] = ()
+    """Parts of the URLs of what ccxt always asks for with the list, and spot has no use for."""
     bursts: bool = False
     """Whether its limits are a budget for a span of time, which ccxt knows, and not a pace."""
     full_tickers: bool = True
@@ -60,10 +64,16 @@ class Quirk:
     trades_from_id_params: dict[str, Any] = field(default_factory=dict)
     trades_from_time: bool = False
     """Whether the trades call heeds a start time."""
+    trades_after_nanoseconds: str | None = None
+    """The parameter that takes the nanosecond before that time, where ccxt sends whole seconds."""
+    trades_span: int | None = None
+    """Milliseconds behind the start time that one answer looks at; None: all."""
     trades_before_time: str | None = None
     """The parameter that asks for the trades before a time, where ids lead on from there."""
     trades_before_time_params: dict[str, Any] = field(default_factory=dict)
     trades_per_request: int = 1_000
+    old_trades_per_request: int | None = None
+    """The same from a time or an id on; None: as many."""
 
 
 QUIRKS: dict[str, Quirk] = {
@@ -81,6 +91,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_id="=fromId",
         trades_from_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
         trades_from_time=True,
+        trades_span=3_600_000,
     ),
     "binanceus": Quirk(
         # Binance's API, without the futures hosts.
@@ -90,16 +101,21 @@ QUIRKS: dict[str, Quirk] = {
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
         trades_from_time=True,
+        trades_span=3_600_000,
     ),
     # Takes 1, 25 or 100 levels and refuses others.
     "bitfinex": Quirk(
         depths=(1, 25, 100), candle_layout=CandleLayout(open=1, close=2, high=3, low=4)
     ),
     # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
-    "bitget": Quirk(bursts=True, max_depth=150, options={"uta": False}),
+    "bitget": Quirk(
+        bursts=True, max_depth=150, options={"uta": False}, unneeded=("/margin/currencies",)
+    ),
     # Spot books end at 1,000 levels.
-    "bingx": Quirk(bursts=True, max_depth=1_000),
+    "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/", "/cswap/")),
     "bybit": Quirk(bursts=True, max_depth=200, candle_layout=CandleLayout(), trades_per_request=60),
+    # The summary, of an account's fees, is asked for with a key.
+    "coinbase": Quirk(unneeded=("product_type=FUTURE", "/transaction_summary")),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
     # last prices. Trades page backwards from an id.
     "coinbaseexchange": Quirk(
@@ -110,7 +126,23 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "cryptocom": Quirk(max_depth=50),
     # With a key, ccxt would ask for the kind of the account.
-    "gate": Quirk(bursts=True, max_depth=1_000, options={"unifiedAccount": False}),
+    "gate": Quirk(
+        bursts=True,
+        max_depth=1_000,
+        options={"unifiedAccount": False},
+        unneeded=("/margin/currency_pairs",),
+    ),
+    "gateeu": Quirk(
+        bursts=True,
+        max_depth=1_000,
+        options={"unifiedAccount": False},
+        unneeded=("/margin/currency_pairs",),
+    ),
+    "mexc": Quirk(unneeded=("/contract/",)),
+    "weex": Quirk(unneeded=("api-contract.",)),
+    "xt": Quirk(unneeded=("fapi.xt.com", "dapi.xt.com")),
+    "aster": Quirk(unneeded=("fapi.",)),
+    "bigone": Quirk(unneeded=("/contract/",)),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
     # The third position of a level is its time.
@@ -120,9 +152,15 @@ QUIRKS: dict[str, Quirk] = {
         candle_layout=CandleLayout(volume=6, trades=7, seconds=True),
         plain_levels=True,
         trades_from_time=True,
+        trades_after_nanoseconds="since",
     ),
-    # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs.
-    "kucoin": Quirk(depths=(20, 100), options={"fetchMarkets": {"fetchTickersFees": False}}),
+    # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs and, with a
+    # key, ask which pairs have margin trading and for the kind of the account.
+    "kucoin": Quirk(
+        depths=(20, 100),
+        options={"fetchMarkets": {"fetchTickersFees": False}, "hf": False},
+        markets_params={"marginables": False},
+    ),
     # 400 levels; above, ccxt turns to a heavier endpoint that has 5,000. History pages backwards
     # from an id, 100 at a time.
     "okx": Quirk(
@@ -132,6 +170,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_before_time="after",
         trades_before_time_params={"method": "publicGetMarketHistoryTrades", "type": "2"},
         trades_per_request=500,
+        old_trades_per_request=100,
     ),
 }
 

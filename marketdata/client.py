@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
@@ -97,12 +98,13 @@ class AsyncClient:
 
         Made from the installed ccxt, without a request. The simulated exchange lists its own.
         """
+        here = await self._here()
         from marketdata import _exchange
 
         known = await asyncio.to_thread(_exchange.known, self.settings.folder())
         if not self.settings.sim:
             return known
-        served = await (await self._here()).simulated()
+        served = await here.simulated()
         return [one for one in known if one.id in served]
 
     @checked
@@ -135,7 +137,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Ticker:
-            from marketdata.history.windows import ticker_over
+            from marketdata.history import ticker_over
 
             symbol = await venue.symbol(pair)
             return await ticker_over(venue, symbol, window)
@@ -209,7 +211,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Candles:
-            from marketdata.history.pages import candles
+            from marketdata.history import candles
 
             symbol = await venue.symbol(pair)
             return await candles(
@@ -241,7 +243,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Trade]:
-            from marketdata.history.tape import trades
+            from marketdata.history import trades
 
             symbol = await venue.symbol(pair)
             return await trades(
@@ -296,12 +298,12 @@ class AsyncClient:
         one: bool = False,
     ) -> T:
         """Do the work on the exchange named, or on the first default that can be reached."""
+        here = await self._here()
         from marketdata._exchange import within
 
         names = (exchange,) if exchange is not None else self.settings.exchange
         if one:
             names = names[:1]
-        here = await self._here()
         names = await here.worth_asking(names)
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.settings.timeout
@@ -327,6 +329,11 @@ class AsyncClient:
         """Give the connections of the running loop."""
         loop = asyncio.get_running_loop()
         connections = self._connections.get(loop)
+        if connections is None:
+            # A thread imports what is needed, which takes longer than a loop should be held up.
+            for module in ("marketdata._exchange", "marketdata.history"):
+                await asyncio.to_thread(importlib.import_module, module)
+            connections = self._connections.get(loop)
         if connections is None:
             connections = self._connections[loop] = _Connections(self.settings, self._pairs_known())
             await connections.tie_to_loop()
@@ -374,13 +381,15 @@ class _Connections:
 
     async def _end(self) -> None:
         for future in self._venues.values():
-            if future.done() and not future.cancelled() and not future.exception():
+            if _succeeded(future):
                 await future.result().close()
             else:
                 future.cancel()
         self._venues.clear()
-        if self._simulator is not None and self._simulator.done():
-            await self._simulator.result().stop()
+        if self._simulator is not None:
+            if _succeeded(self._simulator):
+                await self._simulator.result().stop()
+            self._simulator.cancel()
         self._simulator = None
 
     async def worth_asking(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -433,6 +442,7 @@ class _Connections:
         return (await asyncio.shield(self._simulator)).endpoints
 
     async def _simulate(self) -> SimulatedExchange:
+        await asyncio.to_thread(importlib.import_module, "marketdata.sim.server")
         from marketdata.sim import SimulatedExchange
 
         settings = self._settings
@@ -441,3 +451,7 @@ class _Connections:
         )
         await simulator.start()
         return simulator
+
+
+def _succeeded(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as markup
+import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,17 @@ def plot(candles: Candles) -> Figure:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("plot()", "frames") from None
+
+    class Picture(Figure):
+        """A figure that notebooks show without pyplot, which would keep every figure alive."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
     columns = candles.columns
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = Picture(figsize=(10, 5), layout="constrained")
     prices, volumes = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
     )

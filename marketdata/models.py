@@ -169,7 +169,7 @@ class Ticker(_Sourced):
     close: float | None = None
     previous_close: float | None = None
     average: float | None = None
-    """Mean of open and close."""
+    """Mean of open and close, or what the exchange itself calls its average."""
     vwap: float | None = None
     """Volume-weighted average price."""
     base_volume: float | None = None

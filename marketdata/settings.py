@@ -101,6 +101,8 @@ class Settings(BaseModel):
             if variables.get(PREFIX + name.upper())
         }
         given.update({name: value for name, value in chosen.items() if value is not None})
+        if chosen.get("endpoints") and chosen.get("sim") is None:
+            given.pop("sim", None)  # whoever names the hosts in the program means those
         try:
             return cls.model_validate(given)
         except ValidationError as error:

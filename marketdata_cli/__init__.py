@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -10,12 +11,13 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Run the command line of this process and end it with the exit code."""
-    from marketdata_cli.process import leave
-
     try:
+        from marketdata_cli import process
+
+        process.prepare()
         from marketdata_cli.app import run
 
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = 130
-    leave(code)
+    except KeyboardInterrupt:  # while importing
+        os._exit(130)
+    process.leave(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +10,19 @@ from marketdata_cli.options import Common
 from marketdata_cli.text import Format
 
 if TYPE_CHECKING:
-    from marketdata import Client
+    from marketdata.blocking import Client
     from marketdata.operations import Operation
 
 
 def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
     """Ask, write the answer and give the exit code."""
     form = options.form
-    with contextlib.ExitStack() as kept:
-        client = _client(options, kept)
+    with _client(options) as client:
         found = getattr(client, operation.name)(**given)
-        return process.write(written(operation, found, form))
+        code = process.write(written(operation, found, form))
+        if code == 0 and form in (Format.CSV, Format.JSONL):
+            _remark(found)
+        return code
 
 
 def written(operation: Operation, found: Any, form: Format | None) -> str:
@@ -38,7 +39,23 @@ def written(operation: Operation, found: Any, form: Format | None) -> str:
     return text.as_json(found)
 
 
-def _client(options: Common, kept: contextlib.ExitStack) -> Client:
-    from marketdata import Client
+def _remark(found: Any) -> None:
+    """Say on standard error what rows cannot: which bars are missing between them."""
+    missing = getattr(found, "missing", ())
+    if not missing:
+        return
+    from marketdata_cli.numbers import span
 
-    return Client(sim=options.sim or None)
+    count = sum(gap.bars for gap in missing)
+    ranges = ", ".join(span(gap.start, gap.end) for gap in missing[:3])
+    more = f" and {len(missing) - 3:,} more ranges, see --format json" if missing[3:] else ""
+    process.complain(f"note: {count:,} missing bar{'' if count == 1 else 's'}: {ranges}{more}")
+
+
+def _client(options: Common) -> Client:
+    from marketdata.blocking import Client
+    from marketdata.settings import Settings
+
+    tape = options.tape or None
+    sim = True if options.sim or tape else None
+    return Client(settings=Settings.from_environment(sim=sim, sim_tape=tape))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import typer
 
-from marketdata import __version__
 from marketdata.errors import (
     InternalError,
     InvalidParameterError,
@@ -18,9 +17,7 @@ from marketdata.errors import (
 )
 from marketdata.operations import OPERATIONS, Operation
 from marketdata_cli import answer, binding, manual, process, simulator
-from marketdata_cli.options import COMMON, CONTEXT, DEBUG, Common, keyword
-
-NAME = "marketdata"
+from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
 
@@ -61,8 +58,9 @@ def run(arguments: Sequence[str]) -> int:
         # The completion of a shell, and a closed pipe while typer writes help.
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:  # noqa: BLE001 - the top level: nobody above could say it better
-        said = "Something in this package is broken; --debug shows where."
-        return _refuse(InternalError(f"{type(error).__name__}: {error}. {said}"), error, debug)
+        said = f"{type(error).__name__}: {error}".rstrip(".")
+        bug = InternalError(f"{said}. Something in this package is broken; --debug shows where.")
+        return _refuse(bug, error, debug)
 
 
 def _refuse(refusal: MarketDataError, error: BaseException, debug: bool) -> int:
@@ -102,7 +100,7 @@ def application() -> typer.Typer:
         if parameter.name == "exchange"
     )
     app.callback()(
-        binding.shaped(_remember, "common", [CONTEXT, exchange, *COMMON, DEBUG, _VERSION])
+        binding.shaped(_remember, "common", [CONTEXT, exchange, *COMMON, DEBUG, VERSION])
     )
     for operation in OPERATIONS:
         app.command(
@@ -125,25 +123,3 @@ def _remember(context: typer.Context, **said: Any) -> None:
 
 def _ask(operation: Operation, given: dict[str, Any], options: Common) -> Job:
     return functools.partial(answer.answer, operation, given, options)
-
-
-def _tell_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{NAME} {__version__}")
-        raise typer.Exit
-
-
-_VERSION = keyword(
-    "version",
-    Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            callback=_tell_version,
-            is_eager=True,
-            expose_value=False,
-            help="Show the version and exit.",
-        ),
-    ],
-    False,
-)

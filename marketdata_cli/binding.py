@@ -18,7 +18,7 @@ from annotated_types import Ge, Le
 
 from marketdata.arguments import Described, Moment
 from marketdata_cli.completion import values_of
-from marketdata_cli.options import COMMON, CONTEXT, DEBUG, Common, keyword
+from marketdata_cli.options import COMMON, CONTEXT, DEBUG, UNSEEN, Common, keyword
 
 if TYPE_CHECKING:
     from marketdata.operations import Operation
@@ -125,14 +125,21 @@ def parameters(operation: Operation) -> list[Parameter]:
 def shaped(
     function: Callable[..., Any], name: str, keywords: Iterable[inspect.Parameter]
 ) -> Callable[..., Any]:
-    """Give a function the name and the signature that typer shall see."""
-    function.__name__ = name
-    function.__signature__ = inspect.Signature(list(keywords))  # type: ignore[attr-defined]
-    return function
+    """Give a function under the name and with the signature that typer shall see."""
+
+    def call(**said: Any) -> Any:
+        for one in UNSEEN:
+            said.pop(one.name, None)
+        return function(**said)
+
+    call.__name__ = name
+    call.__doc__ = function.__doc__
+    call.__signature__ = inspect.Signature(list(keywords))  # type: ignore[attr-defined]
+    return call
 
 
 def extended(function: Callable[..., Any], *more: inspect.Parameter) -> Callable[..., Any]:
-    """Give a function more parameters in its signature, such as do not reach it."""
+    """Give a function of typer's usual kind with more parameters."""
     own = inspect.signature(function, eval_str=True).parameters.values()
     return shaped(function, function.__name__, [*own, *more])
 

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from marketdata_cli.layout import DOWN, FAINT, PLAIN, UP, Line, Screen, bar, padded
-from marketdata_cli.numbers import ABSENT, aligned, fixed, places
+from marketdata_cli.numbers import ABSENT, fixed, places
 from marketdata_cli.origin import freshness, heading
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def ladder(record: OrderBook, screen: Screen) -> list[Line]:
     asks = len(record.asks)
     step = places([size for _, size in levels])
     totals = [*reversed(_totals(record.asks)), *_totals(record.bids)]
-    prices = aligned([price for price, _ in levels])
+    tick = places([price for price, _ in levels])
+    prices = [fixed(price, tick) for price, _ in levels]
     sizes = [fixed(size, step) for _, size in levels]
     sums = [fixed(total, step) for total in totals]
     titles = (f"price {quote}", f"size {base}", f"total {base}")
@@ -56,7 +57,7 @@ def ladder(record: OrderBook, screen: Screen) -> list[Line]:
         heading(record.pair, record.exchange, record.simulated, "order book"),
         [(head, FAINT)],
         *map(row, range(asks)),
-        _middle(record, used + max(room, 0)),
+        _middle(record, tick, used + max(room, 0)),
         *map(row, range(asks, len(levels))),
         freshness([record], screen.now, sequence),
     ]
@@ -66,15 +67,15 @@ def _totals(levels: tuple[tuple[float, float], ...]) -> list[float]:
     return list(accumulate(size for _, size in levels))
 
 
-def _middle(record: OrderBook, width: int) -> Line:
+def _middle(record: OrderBook, tick: int, width: int) -> Line:
     if record.spread is None or record.mid is None or record.mid <= 0:
         side = "asks" if not record.asks else "bids"
         text = f" no {side} " if record.asks or record.bids else " empty "
     else:
-        step = places([record.bids[0][0], record.asks[0][0]])
         share = f"{record.spread / record.mid:.4%}"
-        text = f" spread {fixed(record.spread, step)} ({share})  mid {fixed(record.mid, step + 1)} "
+        text = f" spread {fixed(record.spread, tick)} ({share})  mid {fixed(record.mid, tick + 1)} "
     imbalance = record.imbalance()
     if imbalance is not None and text.startswith(" spread"):
-        text += f" imbalance {imbalance:+.2f} "
+        # Adding zero makes -0.0 a plain one.
+        text += f" imbalance {round(imbalance, 2) + 0.0:+.2f} "
     return [("──", FAINT), (text or ABSENT, PLAIN), ("─" * max(width - 2 - len(text), 2), FAINT)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata_cli.chart import chart
-from marketdata_cli.layout import FAINT, PLAIN, WARNING, Column, Line, Screen, clipped, table
-from marketdata_cli.numbers import aligned, digits, duration, moments
+from marketdata_cli.layout import FAINT, PLAIN, WARNING, Column, Line, Screen, table
+from marketdata_cli.numbers import aligned, digits, duration, moments, span
 from marketdata_cli.origin import freshness, heading
 from marketdata_cli.panels import direction
 
@@ -20,34 +19,22 @@ GAPS = 5
 
 def candles(record: Candles, screen: Screen) -> list[Line]:
     """Draw bars: a chart of all, the newest as rows, the ranges without bars."""
-    count = len(record)
-    title = heading(record.pair, record.exchange, record.simulated, _extent(record))
-    title = clipped(title, screen.width)
-    if not count:
-        return [
-            title,
-            [("No bars.", FAINT)],
-            *_missing(record.missing, screen.width),
-            freshness([record], screen.now, _source(record)),
-        ]
+    title = heading(record.pair, record.exchange, record.simulated, f"{record.timeframe} candles")
+    bars = f"{len(record):,} bar{'' if len(record) == 1 else 's'}"
+    end = [
+        *_missing(record.missing),
+        freshness([record], screen.now, _source(record)),
+    ]
+    if not len(record):
+        return [title, [("No bars.", FAINT)], *end]
     return [
         title,
-        [],
+        [(f"{bars}, {span(record[0].open_time, record[-1].open_time)}", FAINT)],
         *chart(record, screen, rows=max(8, min(16, screen.height - ROWS - 12))),
         [],
         *_newest(record, screen.width),
-        *_missing(record.missing, screen.width),
-        freshness([record], screen.now, _source(record)),
+        *end,
     ]
-
-
-def _extent(record: Candles) -> str:
-    bars = f"{record.timeframe}, {len(record):,} bar{'' if len(record) == 1 else 's'}"
-    if not len(record):
-        return bars
-    first, last = record.columns.time[0], record.columns.time[-1]
-    start, end = moments([datetime.fromtimestamp(time / 1000, UTC) for time in (first, last)])
-    return f"{bars}, {start} to {end} UTC" if first != last else f"{bars}, {start} UTC"
 
 
 def _source(record: Candles) -> str:
@@ -65,7 +52,7 @@ def _newest(record: Candles, width: int) -> list[Line]:
         prices[index * len(bars) : (index + 1) * len(bars)] for index in range(4)
     )
     table_columns = [
-        Column("open time (UTC)", moments([bar.open_time for bar in bars]), 9, right=False),
+        Column("time (UTC)", moments([bar.open_time for bar in bars]), 9, right=False),
         Column("open", opens, 7),
         Column("high", highs, 8),
         Column("low", lows, 8),
@@ -81,7 +68,7 @@ def _newest(record: Candles, width: int) -> list[Line]:
     return lines
 
 
-def _missing(missing: tuple[Interval, ...], width: int) -> list[Line]:
+def _missing(missing: tuple[Interval, ...]) -> list[Line]:
     """Name the ranges without bars, the longest first where there are many."""
     if not missing:
         return []
@@ -89,10 +76,10 @@ def _missing(missing: tuple[Interval, ...], width: int) -> list[Line]:
     lines: list[Line] = [[(f"Missing {total:,} bar{'' if total == 1 else 's'}:", WARNING)]]
     shown = sorted(sorted(missing, key=lambda gap: -gap.bars)[:GAPS], key=lambda gap: gap.start)
     for gap in shown:
-        start, end = moments([gap.start, gap.end])
         length = duration((gap.end - gap.start).total_seconds())
-        text = f"  {start} to {end} UTC, {gap.bars:,} bar{'' if gap.bars == 1 else 's'} ({length})"
-        lines.append(clipped([(text, PLAIN)], width))
+        bars = f"{gap.bars:,} bar{'' if gap.bars == 1 else 's'}"
+        text = f"  {span(gap.start, gap.end)}, {bars} ({length})"
+        lines.append([(text, PLAIN)])
     if len(missing) > GAPS:
         lines.append([(f"  and {len(missing) - GAPS:,} shorter; --format json has all", FAINT)])
     return lines

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from marketdata_cli.layout import DOWN, FAINT, LABEL, PLAIN, STRONG, UP, Line, Screen
+from marketdata_cli.layout import DOWN, FAINT, LABEL, PLAIN, STRONG, UP, WARNING, Line, Screen
 from marketdata_cli.numbers import fixed, places
 
 if TYPE_CHECKING:
@@ -103,12 +103,15 @@ def _join(columns: Columns, first: int, end: int) -> Stick:
 def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
     """Draw candlesticks over a row of volumes, with prices at the right and times below."""
     columns = record.columns
-    low, high = min(columns.low), max(columns.high)
-    if high == low:
-        low, high = low - abs(low) * 0.001, high + abs(high) * 0.001
     last = columns.close[-1]
-    count = _label_places(low, high, places(columns.close[-100:]))
-    labels = {row: low + (high - low) * (row + 0.5) / rows for row in range(0, rows, 3)}
+    low, high = min(columns.low), max(columns.high)
+    labels: dict[int, float] = {}
+    if high > low:
+        count = _label_places(low, high, places(columns.close[-100:]))
+        labels = {row: low + (high - low) * (row + 0.5) / rows for row in range(0, rows, 3)}
+    else:
+        count = places([last])
+        low, high = low - 1, high + 1
     margin = max(len(fixed(price, count)) for price in (*labels.values(), last)) + 2
     sticks = place(columns, max(screen.width - margin, 10), even=not record.timeframe.endswith("M"))
     scale = (rows * 2 - 1) / (high - low)
@@ -121,12 +124,15 @@ def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
         elif row in labels:
             line.append((f" {fixed(labels[row], count)}", FAINT))
         lines.append(_merged(line))
-    return [*lines, *_volumes(sticks), _axis(sticks)]
+    lines += [*_volumes(sticks, record.forming), _axis(sticks)]
+    if sticks.bars > 1:
+        lines.append([(f"Each stick is {sticks.bars:,} bars.", FAINT)])
+    return lines
 
 
 def _label_places(low: float, high: float, most: int) -> int:
     """Choose as many decimal places as tell neighbouring labels apart, and not more than prices."""
-    return min(max(0, 2 - math.floor(math.log10(high - low))), most) if high > low else most
+    return min(max(0, 2 - math.floor(math.log10(high - low))), most)
 
 
 def _cell(
@@ -160,32 +166,39 @@ def _merged(line: Line) -> Line:
     return merged
 
 
-def _volumes(sticks: Sticks) -> list[Line]:
+def _volumes(sticks: Sticks, forming: bool) -> list[Line]:
     most = max((stick.volume for stick in sticks.places if stick), default=0.0)
     if most <= 0:
         return []
     line: Line = []
     for stick in sticks.places:
-        height = 0 if stick is None else math.ceil(stick.volume / most * (len(_VOLUMES) - 1))
-        line.append((_VOLUMES[height] + " " * (sticks.stride - 1), LABEL))
+        gap = " " * (sticks.stride - 1)
+        if stick is None:
+            line.append((f"·{gap}", WARNING))
+        else:
+            height = math.ceil(stick.volume / most * (len(_VOLUMES) - 1))
+            line.append((_VOLUMES[height] + gap, LABEL))
+    if forming:
+        line[-1] = (line[-1][0], WARNING)
     return [[*_merged(line), (" volume", FAINT)]]
 
 
 def _axis(sticks: Sticks) -> Line:
-    """Write times under the columns that they belong to."""
-    total = sticks.step * len(sticks.places)
-    pattern = "%Y-%m-%d"
-    if total < 3 * 86_400_000:
-        pattern = "%d %H:%M" if sticks.step >= 60_000 else "%H:%M:%S"
-    elif total < 90 * 86_400_000:
-        pattern = "%m-%d %H:%M" if sticks.step < 86_400_000 else "%m-%d"
+    """Write times under the columns that they belong to, as short as tells them apart."""
+    width = len(sticks.places) * sticks.stride
+    start = datetime.fromtimestamp(sticks.first / 1000, UTC)
+    end = datetime.fromtimestamp((sticks.first + sticks.step * len(sticks.places)) / 1000, UTC)
+    if sticks.step >= 86_400_000 or end - start > timedelta(days=90):
+        pattern = "%Y-%m-%d"
+    elif start.date() != end.date():
+        pattern = "%m-%d %H:%M"
+    else:
+        pattern = "%H:%M" if sticks.step >= 60_000 or not start.second else "%H:%M:%S"
     text = ""
-    every = max(1, math.ceil(18 / sticks.stride))
-    for position in range(0, len(sticks.places), every):
-        moment = datetime.fromtimestamp((sticks.first + sticks.step * position) / 1000, UTC)
-        label = moment.strftime(pattern)
-        text = text.ljust(position * sticks.stride)
-        if position and position * sticks.stride + len(label) > len(sticks.places) * sticks.stride:
-            break
-        text += label
+    for position in range(0, len(sticks.places), math.ceil(18 / sticks.stride)):
+        time = datetime.fromtimestamp((sticks.first + sticks.step * position) / 1000, UTC)
+        label = time.strftime(pattern)
+        column = position * sticks.stride
+        if not position or column + len(label) <= width:
+            text = text.ljust(column) + label
     return [(text, FAINT)]

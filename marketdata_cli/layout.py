@@ -111,7 +111,7 @@ def table(columns: Iterable[Column], width: int, gap: int = 2) -> list[Line]:
     )
     if dropped:
         names = ", ".join(column.title for column in reversed(dropped) if column.title)
-        lines.append(clipped([(f"No room for: {names}.", FAINT)], width))
+        lines.append([(f"No room for: {names}.", FAINT)])
     return lines
 
 
@@ -128,12 +128,6 @@ def clipped(line: Line, width: int) -> Line:
             return [*kept, (padded(text, room), style)]
         kept.append((text, style))
     return kept
-
-
-def between(left: Line, right: Line, width: int) -> Line:
-    """Put two lines at the ends of one; the right one goes where there is no room."""
-    room = width - length(left) - length(right)
-    return [*left, (" " * room, PLAIN), *right] if room > 0 else clipped(left, width)
 
 
 def box(title: Line, corner: Line, body: Iterable[Line], width: int) -> list[Line]:

@@ -140,6 +140,8 @@ def _count(records: Sequence[object], noun: str) -> str:
 
 
 def _ends(names: Sequence[str]) -> str:
+    if not names:
+        return ABSENT
     return " ".join(names) if len(names) < 3 else f"{names[0]} … {names[-1]} ({len(names)})"
 
 

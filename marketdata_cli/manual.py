@@ -6,9 +6,10 @@ from typing import Any
 
 import typer.core
 
-from marketdata_cli.options import COMMON, DEBUG
+from marketdata_cli.options import COMMON, DEBUG, FORMAT
 
 _EVERYWHERE = {"exchange", "help", *(one.name for one in (*COMMON, DEBUG))}
+"""Options that stand apart on the page of an operation."""
 
 
 class Command(typer.core.TyperCommand):
@@ -21,12 +22,13 @@ class Command(typer.core.TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, those of every command last."""
         arguments = [_record(one) for one in self.params if _is_argument(one)]
+        apart = _EVERYWHERE if any(one.name == FORMAT.name for one in self.params) else ()
         options: list[tuple[str, str]] = []
         everywhere: list[tuple[str, str]] = []
         for one in self.get_params(ctx):
             record = None if _is_argument(one) else one.get_help_record(ctx)
             if record is not None:
-                (everywhere if one.name in _EVERYWHERE else options).append(record)
+                (everywhere if one.name in apart else options).append(record)
         _section(formatter, "Arguments", arguments)
         _section(formatter, "Options", options)
         _section(formatter, "Options of every command", everywhere)

@@ -67,6 +67,15 @@ def moments(times: Sequence[datetime]) -> list[str]:
     return texts
 
 
+def span(start: datetime, end: datetime) -> str:
+    """Write a stretch of time in UTC, a day that both ends share only once."""
+    first, last = moments([start, end])
+    if first == last:
+        return f"{first} UTC"
+    day = first[:11]
+    return f"{first} to {last.removeprefix(day) if len(first) > 11 else last} UTC"
+
+
 def clock(time: datetime) -> str:
     """Write a time to the second, zone named."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -9,9 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from marketdata import __version__
 from marketdata.errors import InvalidParameterError
 from marketdata_cli.completion import among
 from marketdata_cli.text import Format
+
+NAME = "marketdata"
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ class Common:
     @property
     def form(self) -> Format | None:
         """The form that was asked for; raises `InvalidParameterError` for an unknown one."""
+        if self.format is None:
+            return None
         try:
-            return None if self.format is None else Format(self.format.lower())
+            return Format(self.format.lower())
         except ValueError:
             raise InvalidParameterError(
                 f"--format is one of {', '.join(Format)}; was '{self.format[:20]}'.",
@@ -43,7 +48,7 @@ class Common:
         return Common(**said)
 
 
-def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+def keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
     """Give a parameter for a signature that typer reads."""
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -82,7 +87,7 @@ TAPE = keyword(
         typer.Option(
             "--tape",
             metavar="FILE",
-            help="With --sim: replay recorded candles or trades. May be repeated.",
+            help="Ask a simulated exchange that replays this recording. May be repeated.",
             show_default=False,
         ),
     ],
@@ -90,13 +95,26 @@ TAPE = keyword(
 )
 DEBUG = keyword(
     "debug",
+    Annotated[bool, typer.Option("--debug", help="Show the traceback of an error as well.")],
+    False,
+)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+VERSION = keyword(
+    "version",
     Annotated[
         bool,
         typer.Option(
-            "--debug",
-            # `run` looks for it before the command line is parsed.
-            expose_value=False,
-            help="Show the traceback of an error as well.",
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            help="Show the version and exit.",
         ),
     ],
     False,
@@ -104,3 +122,6 @@ DEBUG = keyword(
 
 COMMON = (FORMAT, SIM, TAPE)
 """What every operation's command takes besides its own parameters and DEBUG."""
+
+UNSEEN = (DEBUG, VERSION)
+"""Options that no command looks at: they have had their effect before it runs."""

@@ -12,7 +12,7 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 
 from marketdata_cli import book, candlesticks, lists, panels
-from marketdata_cli.layout import Line, Screen
+from marketdata_cli.layout import Line, Screen, clipped
 
 if TYPE_CHECKING:
     from marketdata.operations import Operation
@@ -46,18 +46,19 @@ def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:
     draw = (MANY if operation.many else ONE)[operation.record]
     lines = draw(answer, screen)
     with console.capture() as captured:
-        console.print(Segments(_segments(lines)), end="", crop=False)
+        console.print(Segments(_segments(lines, screen)), end="", crop=False)
     return captured.get()
 
 
-def _segments(lines: list[Line]) -> list[Segment]:
+def _segments(lines: list[Line], screen: Screen) -> list[Segment]:
     segments: list[Segment] = []
-    for line in lines:
+    for full in lines:
+        line = clipped(full, screen.width)
         while line and line[-1][0].isspace():
             line = line[:-1]
         if line:
             *spans, (text, style) = line
-            if " on " not in style:
+            if not screen.colour or " on " not in style:
                 text = text.rstrip()
             segments.extend(Segment(part, Style.parse(name)) for part, name in spans)
             segments.append(Segment(text, Style.parse(style)))

@@ -63,7 +63,7 @@ def ticker(record: Ticker, screen: Screen) -> list[Line]:
     left = [
         ("bid", _level(record.bid, record.bid_volume, step), UP),
         ("ask", _level(record.ask, record.ask_volume, step), DOWN),
-        ("spread", _spread(record.bid, record.ask), PLAIN),
+        ("spread", _spread(record.bid, record.ask, step), PLAIN),
         ("average", digits(record.average), PLAIN),
         ("vwap", digits(record.vwap), PLAIN),
     ]
@@ -98,7 +98,7 @@ def quote(record: Quote, screen: Screen) -> list[Line]:
     left = [
         ("bid", fixed(record.bid, step), UP),
         ("size", f"{digits(record.bid_volume)} {base}", PLAIN),
-        ("spread", _spread(record.bid, record.ask), PLAIN),
+        ("spread", _spread(record.bid, record.ask, step), PLAIN),
     ]
     right = [
         ("ask", fixed(record.ask, step), DOWN),
@@ -136,11 +136,11 @@ def _level(price: float | None, size: float | None, step: int) -> str:
     return text if price is None or size is None else f"{text} × {digits(size)}"
 
 
-def _spread(bid: float | None, ask: float | None) -> str:
+def _spread(bid: float | None, ask: float | None, step: int) -> str:
     if bid is None or ask is None:
         return ABSENT
     share = f" ({(ask - bid) / ask:.4%})" if ask > 0 else ""
-    return fixed(ask - bid, places([bid, ask])) + share
+    return fixed(ask - bid, step) + share
 
 
 def _range(record: Ticker, step: int, width: int) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -18,8 +19,13 @@ PIPE_CLOSED = 141
 
 def write(text: str) -> int:
     """Write to standard output and give the exit code that follows from it."""
+    # A frame that the terminal has no signs for is no reason to show nothing.
+    left = memoryview(text.encode(sys.stdout.encoding, "replace"))
     try:
-        sys.stdout.write(text)
+        sys.stdout.flush()
+        # Unbuffered (PYTHONUNBUFFERED), a write may take only a part and does not say so itself.
+        while left:
+            left = left[sys.stdout.buffer.write(left) :]
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
@@ -39,11 +45,9 @@ def _drop_output() -> None:
 
 def complain(line: str) -> None:
     """Write one line to standard error; a closed one is nobody's loss."""
-    try:
+    with contextlib.suppress(OSError):
         sys.stderr.write(" ".join(line.split()) + "\n")
         sys.stderr.flush()
-    except OSError:
-        pass
 
 
 def refuse(error: MarketDataError) -> int:
@@ -52,11 +56,9 @@ def refuse(error: MarketDataError) -> int:
     return WRONG_CALL if isinstance(error, InvalidRequestError) else FAILED
 
 
-def hurry() -> None:
-    """Prepare a process that answers one question.
-
-    Collecting garbage in between costs more than the memory it would free before the end.
-    """
+def prepare() -> None:
+    """Prepare a process that answers one question."""
+    # Collecting garbage costs more than the memory it would free before the end.
     gc.disable()
 
 
@@ -66,9 +68,9 @@ def leave(code: int) -> NoReturn:
     Connections close with the process; the answer has been written. Taking down the background
     loop and some hundred modules costs tens of milliseconds that nobody gains from.
     """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            code = code or FAILED
+    # Who interrupts a program that waits for its reader does not want it to wait again.
+    if code != INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
     os._exit(code)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -27,31 +29,30 @@ EXAMPLES = (
 )
 
 
+def _option(metavar: str, text: str) -> Any:
+    # Defaults and bounds are left to the text: some versions of typer import rich to write them.
+    return typer.Option(metavar=metavar, help=text, show_default=False)
+
+
 def simulator(
-    port: Annotated[int, typer.Option(metavar="N", help="0 is any free port.", min=0)] = 0,
-    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(metavar="N", help="What decides all prices.")] = 1,
+    port: Annotated[int, _option("N", "Port. [default: any free one]")] = 0,
+    host: Annotated[str, _option("HOST", "Address to listen on. [default: 127.0.0.1]")] = (
+        "127.0.0.1"
+    ),
+    seed: Annotated[int, _option("N", "What decides all prices. [default: 1]")] = 1,
     pairs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Pairs that each exchange lists; a dozen otherwise.", min=1),
+        int | None, _option("N", "Pairs that each exchange lists. [default: a dozen]")
     ] = None,
     tape: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Replay recorded candles or trades (CSV, .gz too). May be repeated.",
-        ),
+        _option("FILE", "Replay recorded candles or trades (CSV, .gz too). May be repeated."),
     ] = None,
     now: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Where the clock stands: ISO-8601, Unix ms, or -7d."),
+        str | None, _option("TIME", "Where the clock stands: ISO-8601, Unix ms, or -7d.")
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="RULE",
-            help="How to misbehave: EXCHANGE:PATH:EFFECT,... May be repeated.",
-        ),
+        _option("RULE", "How to misbehave: EXCHANGE:PATH:EFFECT,... May be repeated."),
     ] = None,
 ) -> Callable[[], int]:
     """Serve the simulated exchange on a port until Ctrl-C.
@@ -59,6 +60,10 @@ def simulator(
     It speaks the wire formats of binance, kraken, coinbaseexchange and okx. Prints its address
     and the variable that sends this library there.
     """
+    if not 0 <= port <= 65_535:
+        raise InvalidParameterError(f"sim: --port is from 0 to 65535; was {port}.")
+    if pairs is not None and pairs < 1:
+        raise InvalidParameterError(f"sim: --pairs is at least 1; was {pairs}.")
     chosen: dict[str, Any] = {
         "seed": seed,
         "pairs": pairs,
@@ -77,6 +82,7 @@ def serve(chosen: dict[str, Any], host: str, port: int) -> int:
         exchange = SimulatedExchange(**chosen)
     except (ValueError, OSError) as error:
         raise InvalidParameterError(f"sim: {error}") from error
+    gc.enable()
     return asyncio.run(_serve(exchange, host, port))
 
 
@@ -88,8 +94,10 @@ async def _serve(exchange: SimulatedExchange, host: str, port: int) -> int:
     try:
         await exchange.start(host, port)
     except OSError as error:
+        # asyncio puts a sentence of its own into strerror.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise InvalidParameterError(
-            f"sim: cannot listen on {host} port {port}: {error.strerror or error}.",
+            f"sim: cannot listen on {host} port {port}: {reason}.",
             details={"parameter": "port"},
         ) from error
     endpoints = json.dumps(exchange.endpoints, separators=(",", ":"))

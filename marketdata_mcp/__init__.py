@@ -118,7 +118,8 @@ def _serve_http(options: argparse.Namespace) -> None:
     try:
         listener = http.listen(host, port)
     except OSError as error:
-        _fail(1, f"cannot listen on {host}:{port}: {error.strerror}.")
+        reason = (error.strerror or "").partition(" (")[0]
+        _fail(1, f"cannot listen on {host}:{port}: {reason}.")
     url = http.url(listener)
     names = [host, *options.allow_remote]
     server = app.build(client)

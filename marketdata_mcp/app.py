@@ -21,7 +21,7 @@ from mcp_types import (
 
 from marketdata import AsyncClient, __version__
 from marketdata.errors import Code, InternalError, MarketDataError, closest, did_you_mean
-from marketdata_mcp.answers import MAX_CHARACTERS, compact
+from marketdata_mcp.answers import MAX_CHARACTERS, Content, compact
 from marketdata_mcp.tools import TOOLS
 
 __all__ = ["ERROR_KEY", "build"]
@@ -42,7 +42,7 @@ def build(client: AsyncClient) -> Server[AsyncClient]:
         async with client:
             yield client
 
-    return Server(
+    server = Server(
         "marketdata",
         title="Market data",
         version=__version__,
@@ -52,6 +52,9 @@ def build(client: AsyncClient) -> Server[AsyncClient]:
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
     )
+    # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
+    server.get_tool_input_schema = _input_schema
+    return server
 
 
 def _instructions(exchanges: tuple[str, ...]) -> str:
@@ -80,6 +83,11 @@ async def _list_tools(
     return ListToolsResult(tools=[tool.definition for tool in TOOLS.values()])
 
 
+def _input_schema(name: str) -> Content | None:
+    tool = TOOLS.get(name)
+    return None if tool is None else tool.definition.input_schema
+
+
 async def _call_tool(
     context: ServerRequestContext[AsyncClient], params: CallToolRequestParams
 ) -> CallToolResult:
@@ -88,7 +96,8 @@ async def _call_tool(
         near = did_you_mean(closest(params.name, TOOLS))
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:60]}.{near}")
     try:
-        content, text = await tool.answer(context.lifespan_context, params.arguments or {})
+        arguments = tool.parse(params.arguments or {})
+        content, text = await tool.answer(context.lifespan_context, arguments)
         return CallToolResult(
             content=[TextContent(type="text", text=text)], structured_content=content
         )

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
 from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import CONNECTION_CLOSED
 from starlette.applications import Starlette
+from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["listen", "serve", "url"]
 
 PATH = "/mcp"
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_GRACE_SECONDS = 2
+_GRACE_SECONDS = 2.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -40,21 +45,87 @@ async def serve(
     names: Iterable[str],
     ready: Callable[[], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; calls under way get two seconds to end.
+    """Serve until SIGINT or SIGTERM; then requests under way get two seconds, or no more at a
+    second signal.
 
     Only requests addressed to the loopback or to one of `names` are served, as protection
-    against web pages whose own name is made to point here. The signal that ended the serving is
-    raised again for whoever had a handler before.
+    against web pages whose own name is made to point here.
     """
+    requests = _Requests(application(server, names, ready))
     config = uvicorn.Config(
-        application(server, names, ready),
+        requests,
         log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=round(_GRACE_SECONDS) + 1,
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    web = _Web(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.call_later(0 if web.should_exit else _GRACE_SECONDS, requests.end)
+        web.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await web.serve(sockets=[listener])
+
+
+class _Web(uvicorn.Server):
+    """uvicorn without its signal handlers: through them sse-starlette, which the SDK uses, finds
+    out and cuts every stream, also one whose answer is about to come.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Requests:
+    """Runs an application so that its requests can be ended with an answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._limits: set[asyncio.Timeout] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._limits.add(limit)
+                await self._app(scope, receive, watched)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if begun:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await _closing()(scope, receive, send)
+        finally:
+            self._limits.discard(limit)
+
+    def end(self) -> None:
+        """End the requests under way."""
+        for limit in self._limits:
+            if limit.when() is None:
+                limit.reschedule(0)
+
+
+def _closing() -> JSONResponse:
+    error = {"code": CONNECTION_CLOSED, "message": "The server is closing; send this again."}
+    body = {"jsonrpc": "2.0", "id": None, "error": error}
+    return JSONResponse(body, status_code=503, headers={"Retry-After": "1"})
 
 
 def application(

@@ -65,7 +65,8 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     ),
     "get_candles": Adaptation(
         arguments={"limit": (Annotated[BarLimit, Le(500)], 100)},
-        note="Rows are [openTimeMs, open, high, low, close, volume, trades].",
+        note="Rows are [openTimeMs, open, high, low, close, volume, trades]; `forming` tells that "
+        "the last bar is not over, `missing` which bars there are none of.",
     ),
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
@@ -107,15 +108,15 @@ class Tool:
             ),
         )
 
-    async def answer(self, client: AsyncClient, given: Mapping[str, Any]) -> Answer:
-        """Check the arguments, ask, and give the answer cut to its bounds."""
-        arguments = self.parse(given)
+    async def answer(self, client: AsyncClient, arguments: Content) -> Answer:
+        """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
         ask = getattr(client, self.operation.name)
         shared = self.adaptation.shared
         match self.operation.record, self.operation.many:
             case "Exchange" | "Pair", _:
-                bounds = {name: arguments.pop(name) for name in _PAGED}
-                return answers.page(self.operation.name, await ask(**arguments), shared, **bounds)
+                asked = {name: one for name, one in arguments.items() if name not in _PAGED}
+                bounds = {name: arguments[name] for name in _PAGED}
+                return answers.page(self.operation.name, await ask(**asked), shared, **bounds)
             case "Ticker", True:
                 return answers.tickers(await ask(**arguments), shared)
             case "Trade", _:
@@ -123,8 +124,8 @@ class Tool:
             case "Candles", _:
                 limit = arguments["limit"]
                 # From a start on, one more than is shown tells whether there are more.
-                arguments["limit"] += arguments["start"] is not None
-                return answers.candles(await ask(**arguments), limit)
+                enough = limit + (arguments["start"] is not None)
+                return answers.candles(await ask(**{**arguments, "limit": enough}), limit)
             case _:
                 return answers.record(await ask(**arguments))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from marketdata import _normalize
 from marketdata.errors import DataUnavailableError, InvalidParameterError
@@ -21,7 +22,7 @@ async def trades(
     from_id: int | None,
     aggregate: bool,
 ) -> list[Trade]:
-    """Get trades, oldest first, in one or two requests.
+    """Get trades, oldest first, in one or two requests, or a few across a quiet time.
 
     With ``aggregate`` on an exchange that aggregates by itself, ids are those of aggregates.
     Raises `DataUnavailableError` where the exchange cannot go to that time or id.
@@ -31,44 +32,76 @@ async def trades(
             "trades goes from a time (start) or from an id (from_id), not both.",
             details={"parameter": "from_id"},
         )
-    found = await _fetch(venue, pair, limit, start, from_id, aggregate)
-    if aggregate and not venue.quirk.aggregates:
-        found = _normalize.merge_fills(found)
-    return found[-limit:] if start is None and from_id is None else found[:limit]
+    newest = start is None and from_id is None
+    quirk = venue.quirk
+    size = quirk.trades_per_request if newest else quirk.old_trades_per_request
+    size = size or quirk.trades_per_request
+    merge = aggregate and not quirk.aggregates
+    if not merge:
+        size = min(limit, size)
+    native = aggregate and quirk.aggregates
+    if from_id is not None:
+        found = await _from_id(venue, pair, size, from_id, native=native)
+    elif start is not None:
+        found = await _from_time(venue, pair, size, start, native=native)
+    else:
+        params = {} if native else quirk.recent_trades
+        found = await venue.trades(pair, limit=size, params=params)
+    if merge:
+        merged = _normalize.merge_fills(found)
+        if len(found) >= size and len(merged) > 1:
+            # Where the page ends it may have cut an order in two.
+            merged = merged[1:] if newest else merged[:-1]
+        found = merged
+    return found[-limit:] if newest else found[:limit]
 
 
-async def _fetch(
-    venue: Venue,
-    pair: str,
-    limit: int,
-    start: int | None,
-    from_id: int | None,
-    aggregate: bool,
+async def _from_time(
+    venue: Venue, pair: str, size: int, start: int, *, native: bool
 ) -> list[Trade]:
     quirk = venue.quirk
-    native = aggregate and quirk.aggregates
-    size = min(limit, quirk.trades_per_request)
-    if from_id is not None:
-        return await _from_id(venue, pair, size, from_id, native=native)
-    if start is None:
-        params = {} if native else quirk.recent_trades
-        return await venue.trades(pair, limit=size, params=params)
     if quirk.trades_before_time is not None:
         params = {**quirk.trades_before_time_params, quirk.trades_before_time: str(start)}
         before = await venue.trades(pair, limit=1, params=params)
-        first_id = int(before[-1].id or 0) + 1 if before else 0
-        return await _from_id(venue, pair, size, first_id, native=native)
+        first_id = _number(before[-1], 0) + 1 if before else 0
+        found = await _from_id(venue, pair, size, first_id, native=native)
+        if not found and not before:
+            raise DataUnavailableError(
+                f"{venue.id} keeps no trades from that far back.", details={"exchange": venue.id}
+            )
+        return found
     if not quirk.trades_from_time:
         raise DataUnavailableError(
             f"{venue.id} only gives its newest trades, or those from an id on.",
             details={"exchange": venue.id},
         )
-    found = await venue.trades(pair, limit=size, since=start)
+    since: Mapping[str, Any] = {}
+    if quirk.trades_after_nanoseconds is not None:
+        since = {quirk.trades_after_nanoseconds: str(start * 1_000_000 - 1)}
+    found = await venue.trades(pair, limit=size, since=start, params=since)
+    while not found and quirk.trades_span is not None:
+        traded = await _next_traded(venue, pair, start + quirk.trades_span)
+        if traded is None:
+            break
+        start = traded
+        found = await venue.trades(pair, limit=size, since=start)
     if quirk.aggregates and not native:
         # Single trades have no times to ask by, but the aggregate at that time names its first.
-        first = next((trade.first_id for trade in found if trade.first_id), None)
-        return [] if first is None else await _from_id(venue, pair, size, int(first), native=False)
+        firsts = (trade.first_id for trade in found)
+        first = next((int(one) for one in firsts if one is not None and one.isdecimal()), None)
+        return [] if first is None else await _from_id(venue, pair, size, first, native=False)
     return found
+
+
+async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
+    """Give where to look for the first trade from a time on: hours in which there were some."""
+    for timeframe, step in (("1h", 3_600_000), ("1d", 86_400_000)):
+        opened = start - start % step
+        bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request)
+        for time, volume in zip(bars.time, bars.volume, strict=True):
+            if time >= opened and volume > 0:
+                return max(start, time)
+    return None
 
 
 async def _from_id(
@@ -85,4 +118,8 @@ async def _from_id(
     # A page that runs backwards from an id ends at the wanted one when it starts a page above.
     params[name] = str(from_id if direction == "=" else from_id + size)
     found = await venue.trades(pair, limit=size, params=params)
-    return [trade for trade in found if trade.id is None or int(trade.id) >= from_id]
+    return [trade for trade in found if _number(trade, from_id) >= from_id]
+
+
+def _number(trade: Trade, otherwise: int) -> int:
+    return int(trade.id) if trade.id is not None and trade.id.isdecimal() else otherwise

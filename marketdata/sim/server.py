@@ -7,6 +7,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict
 from email.utils import formatdate
 from typing import Any
@@ -26,8 +27,9 @@ HEADER = "X-Marketdata-Simulated"
 
 _CONTROL = "/_sim"
 _HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
-_FAULT = web.RequestKey("fault", Fault)
 _NO_FAULT = Fault()
+_fault: ContextVar[Fault] = ContextVar("fault", default=_NO_FAULT)
+"""What the request of the running task meets."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -78,7 +80,7 @@ class Server:
 
     def _handler(self, dialect: Dialect, route: Route, opened: Any) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            fault = request.get(_FAULT, _NO_FAULT)
+            fault = _fault.get()
             now = self._clock.now() - round(fault.stale * 1000)
             call = Call(request.query, request.match_info, now, fault.short)
             weight, status = 1, 200
@@ -115,6 +117,7 @@ class Server:
         self._log.append(record)
         began = time.perf_counter()
         fault = self._faults.meet(name, request.path)
+        _fault.set(fault or _NO_FAULT)
         response: web.StreamResponse | None
         if fault is None:
             response = await _answer(request, handler, dialect)
@@ -139,7 +142,6 @@ class Server:
             return None
         if fault.drop == "request":
             return None
-        request[_FAULT] = fault
         if fault.status is None:
             whole: web.StreamResponse = await _answer(request, handler, dialect)
         else:

@@ -1,0 +1,137 @@
+"""The installed command: one for each operation, options before and after its name."""
+
+import json
+
+import pytest
+import typer
+
+from marketdata.operations import OPERATIONS
+from marketdata_cli.app import application
+
+QUESTIONS = {
+    "exchanges": [],
+    "pairs": ["--base", "btc"],
+    "ticker": ["btc/usdt"],
+    "tickers": ["BTC/USDT", "eth-usdt"],
+    "quote": ["BTCUSDT"],
+    "quotes": ["BTC/USDT", "ETH/USDT"],
+    "orderbook": ["BTC/USDT", "--depth", "7"],
+    "candles": ["BTC/USDT", "-t", "1m", "-n", "5"],
+    "trades": ["BTC/USDT", "-n", "3"],
+    "status": [],
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_installed_command_answers_with_the_record_in_json(operation, command):
+    done = command("--sim", operation.name, *QUESTIONS[operation.name])
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, list) is operation.many
+    first = answer[0] if operation.many else answer
+    if operation.name == "exchanges":
+        assert [one["id"] for one in answer] == ["binance", "coinbaseexchange", "kraken", "okx"]
+    else:
+        assert first["simulated"] is True
+        assert first["exchange"] == "binance"
+    if "pair" in first:
+        assert first["pair"].startswith("BTC/")
+
+
+def test_every_operation_has_a_question_here():
+    assert set(QUESTIONS) == {operation.name for operation in OPERATIONS}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_examples_are_command_lines_of_the_library(operation):
+    program = typer.main.get_command(application())
+    for example in operation.examples:
+        job = program.main(example.split(), prog_name="marketdata", standalone_mode=False)
+        asked, given, _ = job.args
+        assert asked is operation
+        operation.parse(given)
+
+
+def test_simulated_exchange_can_be_chosen_by_variable(command, environment):
+    done = command("quote", "BTC/USDT", env={**environment, "MARKETDATA_SIM": "1"})
+    assert json.loads(done.stdout)["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("-e", "kraken", "-f", "csv", "quote", "BTC/USDT"),
+        ("quote", "BTC/USDT", "-e", "kraken", "-f", "csv"),
+        ("-e", "okx", "-f", "table", "quote", "--exchange=kraken", "BTC/USDT", "--format", "CSV"),
+    ],
+)
+def test_common_options_stand_before_or_after_the_command_and_the_later_wins(line, here):
+    code, out, _ = here(*line)
+    header, row = out.splitlines()
+    assert code == 0
+    assert header.startswith("exchange,timestamp,")
+    assert row.startswith("kraken,")
+
+
+def test_arguments_reach_the_library_as_typed(here):
+    answers = {}
+    for name, line in {
+        "limit": ("candles", "BTC/USDT", "-t", "1m", "-n", "3"),
+        "range": (
+            *("candles", "BTC/USDT", "-t", "1m"),
+            *("--start", "2025-06-15T12:00Z", "--end", "1749989100000"),
+        ),
+        "age": ("candles", "BTC/USDT", "-t", "1h", "--start", "-1d"),
+        "depth": ("orderbook", "BTC/USDT", "-d", "2"),
+        "window": ("ticker", "BTC/USDT", "--window", "day"),
+        "search": ("pairs", "--search", "doge"),
+        "quote": ("pairs", "--quote", "eur"),
+        "trades": ("trades", "BTC/USDT", "--from-id", "7", "-n", "2"),
+        "aggregate": ("trades", "BTC/USDT", "--aggregate", "-n", "1"),
+    }.items():
+        code, out, err = here(*line)
+        assert (code, err) == (0, ""), line
+        answers[name] = json.loads(out)
+    assert len(answers["limit"]["candles"]) == 3
+    assert [row[0] for row in answers["range"]["candles"]] == [
+        1_749_988_800_000 + 60_000 * minute for minute in range(5)
+    ]
+    # The clock of this exchange stands still in the past: a day back from now is after its end.
+    assert answers["age"]["candles"] == []
+    assert len(answers["depth"]["bids"]) == len(answers["depth"]["asks"]) == 2
+    assert answers["window"]["window"] == "day"
+    assert [pair["pair"] for pair in answers["search"]] == ["DOGE/USDT"]
+    assert {pair["quote"] for pair in answers["quote"]} == {"EUR"}
+    assert [trade["id"] for trade in answers["trades"]] == ["7", "8"]
+    assert "firstId" in answers["aggregate"][0]
+
+
+def test_tape_replays_a_recording(tmp_path, here):
+    tape = tmp_path / "binance_BTC_USDT-1m.csv"
+    tape.write_text(
+        "timestamp_ms,open,high,low,close,volume\n"
+        "1700000040000,36500.1,36510.5,36490,36505.25,1.5\n"
+        "1700000100000,36505.25,36505.25,36400.07,36410,2.25\n"
+        "1700000340000,36410,36411,36409,36410.5,0.75\n"
+    )
+    line = ("candles", "BTC/USDT", "-t", "1m", "--start", "1700000040000", "--tape", str(tape))
+    code, out, err = here(*line, "-f", "csv")
+    assert code == 0
+    assert [row.rsplit(",", 1)[0] for row in out.splitlines()[1:]] == [
+        "2023-11-14T22:14:00Z,36500.1,36510.5,36490.0,36505.25,1.5",
+        "2023-11-14T22:15:00Z,36505.25,36505.25,36400.07,36410.0,2.25",
+        "2023-11-14T22:19:00Z,36410.0,36411.0,36409.0,36410.5,0.75",
+    ]
+    assert err == "note: 3 missing bars: 2023-11-14 22:16 to 22:19 UTC\n"
+    assert json.loads(here(*line)[1])["simulated"] is True
+
+
+def test_version_is_the_library_s(command):
+    import marketdata
+
+    done = command("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"marketdata {marketdata.__version__}\n",
+        "",
+    )

@@ -1,0 +1,46 @@
+"""Completion in the shells."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from marketdata.operations import OPERATIONS
+
+
+@pytest.fixture
+def complete(command, asking):
+    """What zsh is offered for a line that ends here."""
+
+    def offers(line):
+        done = command(
+            env={
+                **asking,
+                "MARKETDATA_SIM": "1",
+                "_MARKETDATA_COMPLETE": "complete_bash",
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(len(line.split(" ")) - 1),
+            }
+        )
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    return offers
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_script_for_each_shell(shell, command, environment):
+    done = command("--show-completion", shell, env=environment)
+    assert done.returncode == 0
+    assert "_MARKETDATA_COMPLETE" in done.stdout
+    if shutil.which(shell):
+        subprocess.run([shell, "-n", "-c", done.stdout], check=True)
+
+
+def test_commands_options_and_values_are_offered(complete):
+    assert {one.name for one in OPERATIONS} <= set(complete("marketdata "))
+    assert complete("marketdata order") == ["orderbook"]
+    assert "--timeframe" in complete("marketdata candles --t")
+    assert complete("marketdata ticker -f j") == ["json", "jsonl"]
+    assert complete("marketdata candles BTC/USDT -t 1") == ["1m", "1h", "1d"]
+    assert complete("marketdata ticker -e k") == ["kraken"]

@@ -1,0 +1,146 @@
+"""JSON, JSON lines and CSV hold what the library gave, digit for digit."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from marketdata.blocking import Client
+from marketdata.operations import OPERATIONS
+
+QUESTIONS = {
+    "exchanges": {},
+    "pairs": {"quote": "USDT"},
+    "ticker": {"pair": "PEPE/USDT"},
+    "tickers": {},
+    "quote": {"pair": "BTC/USDT"},
+    "quotes": {},
+    "orderbook": {"pair": "BTC/USDT", "depth": "4"},
+    "candles": {"pair": "BTC/USDT", "timeframe": "15m", "limit": "9"},
+    "trades": {"pair": "BTC/USDT", "limit": "6"},
+    "status": {},
+}
+
+
+@pytest.fixture
+def ask(here, monkeypatch):
+    """Ask in a format: what was written, and the answer of the library that it was made from."""
+
+    def question(operation, form):
+        answers = []
+        method = getattr(Client, operation.name)
+
+        def overheard(client, **given):
+            answers.append(method(client, **given))
+            return answers[0]
+
+        line = [operation.name]
+        for name, value in QUESTIONS[operation.name].items():
+            line += [value] if name == "pair" else [f"--{name}", value]
+        with monkeypatch.context() as patch:
+            patch.setattr(Client, operation.name, overheard)
+            code, out, err = here("-f", form, *line)
+        assert (code, err) == (0, "")
+        return out, answers[0]
+
+    return question
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_json_is_the_record(operation, ask):
+    out, answer = ask(operation, "json")
+    found = json.loads(out)
+    if operation.many:
+        assert found == [one.to_dict() for one in answer]
+    else:
+        assert out == answer.to_json() + "\n"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_json_lines_are_records_bars_or_levels(operation, ask):
+    out, answer = ask(operation, "jsonl")
+    found = [json.loads(line) for line in out.splitlines()]
+    match operation.record:
+        case "Candles":
+            assert found == [bar.to_dict() for bar in answer]
+            assert [bar["forming"] for bar in found] == [False] * 8 + [True]
+        case "OrderBook":
+            assert found == [
+                {"side": side, "price": price, "size": size}
+                for side, levels in (("bid", answer.bids), ("ask", answer.asks))
+                for price, size in levels
+            ]
+        case _:
+            records = answer if operation.many else [answer]
+            assert found == [record.to_dict() for record in records]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_csv_reads_back_as_the_record(operation, ask):
+    out, answer = ask(operation, "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    match operation.record:
+        case "Candles":
+            assert list(rows[0]) == ["time", "open", "high", "low", "close", "volume", "trades"]
+            expected = [
+                {
+                    "time" if key == "openTime" else key: value
+                    for key, value in bar.to_dict().items()
+                }
+                for bar in answer
+            ]
+            for bar in expected:
+                del bar["forming"]
+        case "OrderBook":
+            expected = [
+                {"side": side, "price": price, "size": size}
+                for side, levels in (("bid", answer.bids), ("ask", answer.asks))
+                for price, size in levels
+            ]
+        case _:
+            expected = [one.to_dict() for one in (answer if operation.many else [answer])]
+    assert len(rows) == len(expected)
+    for row, record in zip(rows, expected, strict=True):
+        assert set(record) <= set(row)
+        for name, cell in row.items():
+            assert_same(cell, record.get(name))
+
+
+def assert_same(cell, value):
+    match value:
+        case None:
+            assert cell == ""
+        case bool():
+            assert cell == str(value).lower()
+        case int() | float():
+            assert float(cell) == value
+        case list():
+            assert cell.split() == [str(one) for one in value]
+        case _:
+            assert cell == value
+
+
+def test_numbers_in_csv_are_the_floats_themselves(ask):
+    operation = next(one for one in OPERATIONS if one.name == "ticker")
+    out, answer = ask(operation, "csv")
+    header, row = csv.reader(io.StringIO(out))
+    assert row[header.index("last")] == repr(answer.last)
+    assert "e" in repr(answer.last), "a small price shows that no digit is lost"
+
+
+def test_csv_of_nothing_has_its_header(here):
+    code, out, _ = here("pairs", "--base", "NOSUCH", "-f", "csv")
+    assert code == 0
+    assert out.splitlines() == [
+        "exchange,pair,base,quote,priceTick,amountStep,minAmount,maxAmount,minCost,maker,taker,"
+        "receivedAt,simulated"
+    ]
+
+
+def test_bars_without_trade_counts_leave_the_column_empty(here):
+    code, out, _ = here("candles", "BTC/USD", "-e", "coinbaseexchange", "-n", "2", "-f", "csv")
+    assert code == 0
+    assert all(line.endswith(",") for line in out.splitlines()[1:])
+    code, out, _ = here("candles", "BTC/USD", "-e", "coinbaseexchange", "-n", "2", "-f", "jsonl")
+    assert all("trades" not in json.loads(line) for line in out.splitlines())

@@ -1,0 +1,137 @@
+"""Help pages: complete, from the library's own words, and there at once."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from marketdata.operations import OPERATIONS
+from marketdata_cli.app import application
+
+HEAVY = ("ccxt", "mcp", "rich", "aiohttp", "sqlite3", "requests", "pandas", "polars")
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Help pages by command, as wide as they come."""
+    program = typer.main.get_command(application())
+    context = program.make_context(
+        "marketdata", ["--sim"], resilient_parsing=True, terminal_width=200
+    )
+    found = {"": program.get_help(context)}
+    for name in program.list_commands(context):
+        command = program.get_command(context, name)
+        inner = typer.Context(command, info_name=name, parent=context, terminal_width=200)
+        found[name] = command.get_help(inner)
+    return found
+
+
+def test_first_page_names_every_command_and_option(pages):
+    page = pages[""]
+    for operation in OPERATIONS:
+        assert f"  {operation.name}" in page
+        assert operation.summary in page
+    assert "  sim " in page
+    for option in ("--format", "-f", "--sim", "--tape", "--debug", "--exchange", "-e", "--version"):
+        assert option in page
+    assert "--install-completion" in page
+    assert "marketdata --sim ticker BTC/USDT" in page
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_page_says_what_the_library_says(operation, pages):
+    page = pages[operation.name]
+    for paragraph in operation.description.split("\n\n"):
+        assert " ".join(paragraph.split()) in " ".join(page.split())
+    for example in operation.examples:
+        assert f"  marketdata {example}\n" in page + "\n"
+    for option in ("--format", "--sim", "--tape", "--debug"):
+        assert option in page
+    properties = operation.arguments.model_json_schema().get("properties", {})
+    for name, schema in properties.items():
+        choices = schema.get("anyOf", [schema])
+        text = next(one["description"] for one in choices if "description" in one)
+        assert text in page, name
+
+
+def test_pages_of_candles_and_tickers(pages):
+    assert "marketdata candles [OPTIONS] PAIR\n" in pages["candles"]
+    assert "marketdata tickers [OPTIONS] [PAIR...]\n" in pages["tickers"]
+    words = " ".join(pages["orderbook"].split())
+    assert "-d, --depth N Levels a side, at most. [default: 20, from 1 to 5,000] " in words
+    assert "-t, --timeframe TIMEFRAME Length of a bar" in " ".join(pages["candles"].split())
+    for line in ("Arguments:", "Options:", "Options of every command:", "Examples:"):
+        assert line in pages["candles"]
+
+
+def test_help_fits_a_narrow_terminal(command, environment):
+    for name in ("candles", "sim"):
+        done = command(name, "--help", env={**environment, "COLUMNS": "60"})
+        page = done.stdout.partition("Examples:")[0]
+        assert max(map(len, page.splitlines())) <= 60
+
+
+def test_no_arguments_show_the_first_page(command):
+    bare, asked, short = command(), command("--help"), command("-h")
+    assert bare.returncode == 0
+    assert bare.stdout == asked.stdout == short.stdout != ""
+    assert "\x1b" not in bare.stdout
+
+
+@pytest.mark.parametrize("line", [["--help"], ["--version"], ["candles", "--help"], ["sim", "-h"]])
+def test_pages_import_nothing_that_a_question_needs(line):
+    # typer itself brings pydantic once it reads a value.
+    heavy = set(HEAVY) | (set() if len(line) > 1 else {"pydantic"})
+    code = (
+        "import sys\n"
+        "from marketdata_cli.app import run\n"
+        f"assert run({line!r}) == 0\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        f"sys.exit(' '.join(sorted(loaded & {heavy!r})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == "\n"
+
+
+def test_a_question_does_not_import_rich_unless_for_a_table(asking):
+    code = (
+        "import sys\n"
+        "from marketdata_cli.app import run\n"
+        "assert run(['quote', 'BTC/USDT', '-f', sys.argv[1]]) == 0\n"
+        "sys.exit(' '.join({'ccxt', 'rich', 'mcp'} & set(sys.modules)))\n"
+    )
+    loaded = {
+        form: subprocess.run(
+            [sys.executable, "-c", code, form],
+            env=asking,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        ).stderr.split()
+        for form in ("json", "table")
+    }
+    assert "rich" not in loaded["json"]
+    assert "rich" in loaded["table"]
+    assert "mcp" not in loaded["table"]
+
+
+def test_help_and_version_work_in_a_broken_environment(command, environment):
+    broken = {
+        **environment,
+        "MARKETDATA_ENDPOINTS": "{",
+        "MARKETDATA_TIMEOUT": "soon",
+        "MARKETDATA_EXCHANGE": ",",
+        "MARKETDATA_HOME": "/dev/null/nowhere",
+    }
+    for line in (["--help"], ["ticker", "--help"], ["--version"], ["--show-completion", "bash"]):
+        done = command(*line, env=broken)
+        assert (done.returncode, done.stderr) == (0, ""), line
+    assert command("status", env=broken).returncode == 2
+
+
+def test_module_is_the_command(environment):
+    line = [sys.executable, "-m", "marketdata_cli", "--version"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("marketdata ")

@@ -1,0 +1,333 @@
+"""Pages for a terminal, drawn from records made here."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from marketdata.models import (
+    Candles,
+    Columns,
+    Exchange,
+    Interval,
+    OrderBook,
+    Pair,
+    Quote,
+    Status,
+    Ticker,
+    Trade,
+)
+from marketdata_cli import numbers
+from marketdata_cli.layout import Column, bar, breadth, padded, table
+from marketdata_cli.page import page
+
+NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
+HOUR = 3_600_000
+START = 1_709_251_200_000  # 2024-03-01 00:00
+
+
+def sourced(**more):
+    return {
+        "exchange": "kraken",
+        "timestamp": NOW - timedelta(seconds=3),
+        "received_at": NOW,
+        "simulated": True,
+        "pair": "BTC/USDT",
+        **more,
+    }
+
+
+def ticker(**more):
+    return Ticker(
+        **sourced(window="24h", source="ticker"),
+        **{
+            "last": 80934.19,
+            "bid": 80934.1,
+            "bid_volume": 1.5,
+            "ask": 80934.2,
+            "ask_volume": 0.00000001,
+            "high": 82000,
+            "low": 79000.5,
+            "open": 80000,
+            "change": 934.19,
+            "percentage": 1.1677375,
+            "base_volume": 1234567.891,
+            "quote_volume": 98765432109.8765,
+            "trades": 1234567,
+            **more,
+        },
+    )
+
+
+def candles(count=30, *, without=(), forming=True, **more):
+    kept = [index for index in range(count) if index not in without]
+    rows = [
+        (
+            START + index * HOUR,
+            100.0 + index,
+            103.5 + index,
+            99.25 + index,
+            (101.5 if index % 2 else 99.5) + index,
+            10.0 * (index + 1),
+            index,
+        )
+        for index in kept
+    ]
+    gaps = [
+        Interval(
+            start=datetime.fromtimestamp((START + index * HOUR) / 1000, UTC),
+            end=datetime.fromtimestamp((START + (index + 1) * HOUR) / 1000, UTC),
+            bars=1,
+        )
+        for index in without
+    ]
+    return Candles(
+        **sourced(timeframe="1h", source="candles", forming=forming, missing=gaps),
+        candles=Columns.from_rows(rows),
+    ).model_copy(update=more)
+
+
+def book(bids=((99.5, 1.0), (99.25, 2.5)), asks=((100.0, 0.5), (100.75, 4.0))):
+    return OrderBook(**sourced(), sequence=77, bids=bids, asks=asks)
+
+
+RECORDS = {
+    "Ticker": ticker(),
+    "Quote": Quote(**sourced(source="orderbook"), bid=99.5, bid_volume=1, ask=100, ask_volume=0.5),
+    "Status": Status(
+        exchange="kraken",
+        timestamp=NOW,
+        received_at=NOW,
+        reachable=False,
+        code="EXCHANGE_UNAVAILABLE",
+        maintenance=True,
+    ),
+    "OrderBook": book(),
+    "Candles": candles(without=(3, 4, 17)),
+}
+LISTS = {
+    "Exchange": [
+        Exchange(
+            id="okx",
+            name="欧易 OKX",
+            operations=("ticker",),
+            timeframes=("1m", "1h", "1d"),
+            depths=(1, 5, 400),
+            history=True,
+            streams=("ticker", "trades"),
+        ),
+        Exchange(id="x", name="X", operations=(), timeframes=(), history=False, streams=()),
+    ],
+    "Pair": [
+        Pair(
+            exchange="kraken",
+            pair="PEPE/USDT",
+            base="PEPE",
+            quote="USDT",
+            price_tick=1e-8,
+            amount_step=1.0,
+            min_cost=5.0,
+            maker=0.0025,
+            taker=0.004,
+            received_at=NOW,
+        )
+    ],
+    "Ticker": [ticker(), ticker(last=0.00000123, bid=None, ask=None, percentage=-3.0)],
+    "Quote": [RECORDS["Quote"]],
+    "Trade": [
+        Trade(**sourced(), id="9007199254740993", price=1.5, amount=2.0, cost=3.0, side="sell"),
+        Trade(**sourced(), price=1.25, amount=0.125),
+    ],
+}
+
+
+@pytest.fixture
+def draw(monkeypatch):
+    """Draw a record as on a stream that is no terminal, of a width."""
+
+    def drawn(record, kind, width=80, many=False):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.delenv("FORCE_COLOR", raising=False)
+        monkeypatch.setattr("sys.stdout", io.StringIO())
+        operation = SimpleNamespace(record=kind, many=many)
+        return page(operation, record, NOW)
+
+    return drawn
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_no_line_is_wider_than_the_terminal(width, draw):
+    pages = [draw(record, kind, width) for kind, record in RECORDS.items()]
+    pages += [draw(records, kind, width, many=True) for kind, records in LISTS.items()]
+    for text in pages:
+        assert max(map(breadth, text.splitlines())) <= width, text
+        assert all(line == line.rstrip() for line in text.splitlines()), text
+
+
+def test_ticker(draw):
+    text = draw(ticker(), "Ticker")
+    assert "╭─ BTC/USDT  kraken   SIMULATED " in text
+    assert "80,934.19 USDT   ▲ +1.17%  +934.19" in text
+    assert "80,934.10 × 1.5" in text
+    assert "80,934.20 × 0.00000001" in text
+    assert "0.10 (0.0001%)" in text
+    assert "98,765,432,109.8765" in text
+    assert "2024-03-01 11:59:57 UTC, 3.0 s old, the exchange's ticker" in text
+    falling = draw(ticker(percentage=-0.004, change=-3.2), "Ticker")
+    assert "▼ -0.00%  -3.2" in falling
+
+
+def test_ticker_without_values_leaves_them_out(draw):
+    bare = Ticker(**sourced(window="day", source="candles"), last=1.5)
+    text = draw(bare, "Ticker")
+    assert "trading day" in text
+    assert "worked out from candles" in text
+    assert "bid" not in text
+    assert "volume" not in text
+
+
+def test_order_book_is_a_ladder(draw):
+    lines = draw(book(), "OrderBook").splitlines()
+    cells = [line.split() for line in lines[2:-1]]
+    assert [row[:3] for row in cells if "spread" not in row] == [
+        ["100.75", "4.0", "4.5"],
+        ["100.00", "0.5", "0.5"],
+        ["99.50", "1.0", "1.0"],
+        ["99.25", "2.5", "3.5"],
+    ]
+    assert "spread 0.50 (0.5013%)  mid 99.750  imbalance -0.12" in lines[4]
+    assert len(cells[0][3]) > len(cells[1][3])
+    assert lines[-1].endswith("sequence 77")
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ({"bids": (), "asks": ()}, " empty "),
+        ({"bids": ()}, " no bids "),
+        ({"asks": ()}, " no asks "),
+    ],
+)
+def test_order_book_with_an_empty_side(sides, said, draw):
+    assert said in draw(book(**sides), "OrderBook")
+
+
+def test_candles_show_chart_rows_and_holes(draw):
+    text = draw(candles(without=(3, 4, 17)), "Candles")
+    assert "\n27 bars, 2024-03-01 00:00 to 2024-03-02 05:00 UTC" in text
+    assert "… 17 earlier" in text
+    forming = [line for line in text.splitlines() if line.endswith("forming")]
+    assert len(forming) == 1
+    assert forming[0].startswith(
+        "2024-03-02 05:00  129.00  132.50  128.25  130.50     300      29  f"
+    )
+    assert "Missing 3 bars:" in text
+    assert "  2024-03-01 03:00 to 04:00 UTC, 1 bar (60 min)" in text
+    volumes = next(line for line in text.splitlines() if line.endswith(" volume"))
+    assert volumes.count("·") == 3
+    assert "║" in text, "rising bars are hollow where there is no colour"
+
+
+def test_candles_with_many_holes_name_the_longest(draw):
+    text = draw(candles(without=(2, 5, 8, 11, 14, 17, 20)), "Candles")
+    assert "Missing 7 bars:" in text
+    assert "and 2 shorter; --format json has all" in text
+
+
+def test_more_bars_than_columns_share_sticks(draw):
+    text = draw(candles(500), "Candles")
+    assert "Each stick is 7 bars." in text
+
+
+def test_few_and_no_bars(draw):
+    assert "\n1 bar, 2024-03-01 UTC" in draw(candles(1), "Candles")
+    assert "No bars." in draw(candles(0, forming=False), "Candles")
+    flat = Columns.from_rows([(START + n, 5.0, 5.0, 5.0, 5.0, 0.0, None) for n in (0, HOUR)])
+    assert "║  ║  ◂5\n" in draw(candles(2, columns=flat), "Candles")
+    unknown = Columns.from_rows([(START, 5.0, 6.0, 4.0, 5.5, None, None)])
+    assert "volume" not in draw(candles(1, columns=unknown), "Candles")
+
+
+def test_status_of_an_exchange_that_is_away(draw):
+    text = draw(RECORDS["Status"], "Status")
+    assert "● not reachable  EXCHANGE_UNAVAILABLE  in maintenance" in text
+
+
+def test_lists_name_the_columns_that_had_no_room(draw):
+    text = draw(LISTS["Ticker"], "Ticker", 60, many=True)
+    assert "No room for: " in text
+    assert "No room for" not in draw(LISTS["Ticker"], "Ticker", 160, many=True)
+    assert "0.00000123" in text
+    assert "-3.00%" in text
+
+
+@pytest.mark.parametrize("kind", ["Pair", "Ticker", "Quote", "Trade"])
+def test_empty_lists_say_so(kind, draw):
+    assert draw([], kind, many=True).startswith("No ")
+
+
+def test_trades(draw):
+    text = draw(LISTS["Trade"], "Trade", many=True)
+    assert "9007199254740993" in text
+    assert "0.125" in text
+    assert "2 trades, newest 2024-03-01 11:59:57 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (80934.19, "80,934.19"),
+        (0.00000123, "0.00000123"),
+        (1e-12, "0.000000000001"),
+        (1e21, "1,000,000,000,000,000,000,000"),
+        (0.1 + 0.2, "0.3"),
+        (123456789012.345, "123,456,789,012.345"),
+        (5.0, "5"),
+        (-0.5, "-0.5"),
+        (1234567, "1,234,567"),
+        (None, "–"),
+    ],
+)
+def test_numbers_keep_their_digits_without_exponents(value, text):
+    assert numbers.digits(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.035, "35 ms old"),
+        (3, "3.0 s old"),
+        (300, "5 min old"),
+        (9000, "2 h old"),
+        (9e5, "10 d old"),
+    ],
+)
+def test_ages(seconds, text):
+    assert numbers.age(NOW - timedelta(seconds=seconds), NOW) == text
+
+
+def test_a_time_ahead_of_ours_is_said_so():
+    assert numbers.age(NOW + timedelta(seconds=90), NOW) == "90.0 s ahead"
+
+
+def test_times_without_what_is_zero_in_all():
+    day = datetime(2024, 1, 1, tzinfo=UTC)
+    assert numbers.moments([day, day + timedelta(days=1)]) == ["2024-01-01", "2024-01-02"]
+    assert numbers.moments([day, day + timedelta(hours=1)])[0] == "2024-01-01 00:00"
+    assert numbers.moments([day, day + timedelta(milliseconds=5)])[1] == "2024-01-01 00:00:00.005"
+
+
+def test_wide_signs_take_two_columns():
+    assert breadth("欧易 OKX") == 8
+    assert padded("欧易", 3) == "欧…"
+    assert padded("ab", 4, right=True) == "  ab"
+
+
+def test_bars_are_exact_to_an_eighth():
+    assert [bar(share, 2) for share in (0, 0.5, 0.5625, 1, 7)] == ["", "█", "█▏", "██", "██"]
+
+
+def test_a_column_of_nothing_is_not_shown():
+    lines = table([Column("a", ["1"]), Column("b", ["–"])], 80)
+    assert [text.strip() for text, _ in lines[0]] == ["a"]

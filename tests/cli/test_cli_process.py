@@ -1,0 +1,133 @@
+"""The command as a process: signals, closed pipes, full disks, and the served simulator."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+# A test suite that runs in the background of a shell has Ctrl-C ignored, and hands that on.
+INTERRUPTIBLE = (
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
+
+
+@pytest.fixture
+def started(program):
+    """Start the installed command; what is still running at the end is killed."""
+    running = []
+
+    def start(*arguments, **options):
+        process = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTIBLE, program, *arguments],
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_ends_a_hanging_question_quietly(started, environment):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment["MARKETDATA_ENDPOINTS"] = json.dumps({"binance": url})
+        process = started("ticker", "BTC/USDT", "-e", "binance", env=environment)
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        with connection:
+            connection.recv(1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_a_reader_that_leaves_ends_it_quietly(started, asking):
+    process = started("pairs", "-e", "binance", "-f", "csv", env=asking)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert (process.wait(timeout=60), err) == (141, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_closed_early_loses_nothing_that_was_read(unbuffered, asking, program):
+    line = f"set -o pipefail; '{program}' candles BTC/USDT -t 1m -n 3000 -f csv | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        env={**asking, "PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("time,open,high,low,close,volume,trades\n", "")
+    assert done.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_an_error(started, asking):
+    with Path("/dev/full").open("w") as full:
+        process = started("quote", "BTC/USDT", env=asking, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert (
+        err == "error: INTERNAL_ERROR: The output could not be written: No space left on device.\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_served_simulator_says_where_and_ends_quietly(number, started, environment, command):
+    process = started("sim", "--seed", "5", "--now", "2025-06-15T12:00Z", env=environment)
+    first, export = process.stdout.readline(), process.stdout.readline()
+    url = first.split()[-1]
+    name, _, value = export.removeprefix("export ").strip().partition("=")
+    environment[name] = value.strip("'")
+    assert json.loads(environment["MARKETDATA_ENDPOINTS"])["okx"] == url
+    done = command("quote", "BTC/USDT", "-e", "okx", env=environment)
+    assert json.loads(done.stdout)["simulated"] is True
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_served_simulator_misbehaves_as_told(started, environment, command):
+    process = started("sim", "--fault", "binance:*:status=503", env=environment)
+    url = process.stdout.readline().split()[-1]
+    environment |= {
+        "MARKETDATA_ENDPOINTS": json.dumps({"binance": url}),
+        "MARKETDATA_RETRIES": "0",
+    }
+    done = command("status", "-e", "binance", env=environment)
+    assert json.loads(done.stdout)["reachable"] is False
+
+
+def test_a_port_that_is_taken_is_a_wrong_call(environment, command):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command("sim", "--port", str(port), env=environment)
+    assert done.returncode == 2
+    assert f"port {port}: Address already in use" in done.stderr
+
+
+def test_a_port_asked_for_is_the_port(started, environment):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    process = started("sim", "--port", str(port), env=environment)
+    assert select.select([process.stdout], [], [], 60)[0]
+    assert process.stdout.readline() == f"Simulated exchange on http://127.0.0.1:{port}\n"

@@ -1,0 +1,76 @@
+"""A real terminal, and its absence: when there is a table, when there are colours."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+
+import pytest
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-9]|4[0-9]|9[0-7]|10[0-7])[;m]")
+ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@pytest.fixture
+def on_terminal(program):
+    """Run the installed command on a terminal of a width; what it shows."""
+
+    def run(*arguments, env, columns=80):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        process = subprocess.Popen(
+            [program, *arguments], env=env, stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # Linux says so when the last writer is gone
+                break
+            if not part:
+                break
+            shown += part
+        os.close(ours)
+        assert process.wait(timeout=60) == 0
+        return shown.decode().replace("\r\n", "\n")
+
+    return run
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_terminal_gets_a_table_in_colour(columns, on_terminal, asking):
+    shown = on_terminal("candles", "BTC/USDT", "-n", "60", env=asking, columns=columns)
+    plain = ESCAPE.sub("", shown)
+    assert COLOUR.search(shown)
+    assert plain.startswith("BTC/USDT  binance   SIMULATED   1h candles\n60 bars, ")
+    assert "forming" in plain
+    assert "┃" in plain
+    assert max(map(len, plain.splitlines())) <= columns
+
+
+def test_no_color_is_honoured(on_terminal, asking):
+    shown = on_terminal("ticker", "BTC/USDT", env={**asking, "NO_COLOR": "1"})
+    assert "╭─" in shown
+    assert not COLOUR.search(shown)
+
+
+def test_a_format_that_was_asked_for_wins_on_a_terminal(on_terminal, asking):
+    assert on_terminal("quote", "BTC/USDT", "-f", "json", env=asking).startswith('{"exchange":')
+
+
+def test_a_table_in_a_pipe_has_no_escapes(command, asking):
+    done = command("ticker", "BTC/USDT", "-f", "table", env=asking)
+    assert done.returncode == 0
+    assert "╭─ BTC/USDT" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_terminal_without_the_signs_still_shows_the_numbers(command, asking):
+    latin = {**asking, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = command("ticker", "BTC/USDT", "-f", "table", env=latin)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "BTC/USDT" in done.stdout

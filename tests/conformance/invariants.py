@@ -1,0 +1,102 @@
+"""What holds for every answer, whichever exchange gave it."""
+
+import functools
+import json
+from itertools import pairwise
+from typing import Any
+
+import jsonschema
+
+from marketdata.models import Candles, OrderBook, Quote, Record, Ticker
+
+_STEPS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def check(record: Record, *, depth: int | None = None) -> None:
+    """Raise AssertionError where a record breaks what all records of its kind promise."""
+    _check_json(record)
+    match record:
+        case OrderBook():
+            _check_book(record, depth)
+        case Candles():
+            _check_candles(record)
+        case Ticker():
+            _check_ticker(record)
+        case Quote():
+            assert record.bid is None or record.ask is None or record.bid < record.ask
+
+
+@functools.cache
+def _validator(kind: type[Record]) -> Any:
+    schema = kind.json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _check_json(record: Record) -> None:
+    sent = record.to_dict()
+    assert json.loads(record.to_json()) == sent
+    _validator(type(record)).validate(sent)
+    assert not [name for name in _keys(sent) if "_" in name or name[0].isupper()]
+    # Rows of candles have a null where there is no count; nothing else is null.
+    assert None not in [value for name, value in _items(sent) if name != "candles"]
+    assert type(record).model_validate_json(record.to_json()) == record
+
+
+def _items(sent: Any) -> Any:
+    match sent:
+        case dict():
+            for name, value in sent.items():
+                yield name, value
+                yield from _items(value)
+        case list():
+            for value in sent:
+                yield from _items(value)
+
+
+def _keys(sent: Any) -> list[str]:
+    return [name for name, _ in _items(sent)]
+
+
+def _check_book(book: OrderBook, depth: int | None) -> None:
+    bids, asks = [row[0] for row in book.bids], [row[0] for row in book.asks]
+    assert all(better > worse for better, worse in pairwise(bids)), "bids do not descend"
+    assert all(better < worse for better, worse in pairwise(asks)), "asks do not ascend"
+    assert not bids or not asks or bids[0] < asks[0], "the book is crossed"
+    assert all(price > 0 and size >= 0 for price, size in book.bids + book.asks)
+    assert depth is None or max(len(bids), len(asks)) <= depth
+    assert book.best_bid == (book.bids[0] if bids else None)
+    assert book.best_ask == (book.asks[0] if asks else None)
+
+
+def _check_candles(bars: Candles) -> None:
+    step = _STEPS[bars.timeframe[-1]] * int(bars.timeframe[:-1])
+    columns = bars.columns
+    assert all(earlier < later for earlier, later in pairwise(columns.time)), "not ascending"
+    assert all(time % step == 0 for time in columns.time), "off the grid"
+    for time, opened, high, low, close, volume, trades in columns:
+        assert low <= min(opened, close) <= max(opened, close) <= high, time
+        assert volume is None or volume >= 0, time
+        assert trades is None or trades >= 0, time
+    holes = sum(hole.bars for hole in bars.missing)
+    if len(bars):
+        first = min([columns.time[0], *(_ms(hole.start) for hole in bars.missing)])
+        last = max([columns.time[-1] + step, *(_ms(hole.end) for hole in bars.missing)])
+        assert len(bars) + holes == (last - first) // step, "bars and holes do not add up"
+
+
+def _ms(moment: Any) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _check_ticker(ticker: Ticker) -> None:
+    assert ticker.close == ticker.last
+    if ticker.low is not None and ticker.high is not None and ticker.last is not None:
+        assert ticker.low <= ticker.last <= ticker.high
+    if ticker.bid is not None and ticker.ask is not None:
+        assert ticker.bid < ticker.ask
+    if ticker.change is not None and ticker.open:
+        # Exchanges round their percentages to two or three places.
+        assert abs(ticker.change / ticker.open * 100 - (ticker.percentage or 0)) < 0.01
+    if ticker.open is not None and ticker.last is not None and ticker.change is not None:
+        assert abs(ticker.last - ticker.open - ticker.change) <= 1e-9 * ticker.last

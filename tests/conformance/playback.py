@@ -1,0 +1,168 @@
+"""ccxt's connectors with nothing replaced but ``fetch``, which plays recorded bodies back."""
+
+import copy
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from marketdata import AsyncClient, _ccxt, _exchange
+from marketdata._catalogue import Catalogue, Market
+from marketdata.settings import Settings
+
+Answer = Callable[[str], Any]
+"""Gives the body for a URL."""
+
+DERIVATIVES = re.compile(
+    r"[/.](fapi|dapi|eapi|papi)\d*[/.]"
+    r"|futures|delivery|swap|option|perpetual|contract|linear|inverse|margin"
+    r"|(instType|tradeType|product_type|productType|category)=(?!SPOT\b)",
+    re.IGNORECASE,
+)
+"""What the URL of a request for anything but spot markets has in it, on any of the exchanges."""
+
+MIXED = "https://api-pub.bitfinex.com/v2/conf/"
+"""Bitfinex gives all its lists in one answer; ccxt names them all in the one request."""
+
+
+class Playback:
+    """Answers for the requests of one test, and what was asked."""
+
+    def __init__(self, *bodies: Any, answer: Answer | None = None, date: str | None = None) -> None:
+        """Answer with the bodies, one a request, or with what ``answer`` gives for its URL.
+
+        ``date`` is the Date header of all answers.
+        """
+        self._bodies = iter(bodies)
+        self._answer = answer
+        self._date = date
+        self.urls: list[str] = []
+
+    def __call__(self, url: str) -> tuple[str, dict[str, str]]:
+        """Give the text and the headers of the answer to one request."""
+        self.urls.append(url)
+        if self._answer is not None:
+            body = self._answer(url)
+        else:
+            body = next(self._bodies, None)
+            assert body is not None, f"one request more than recorded: {url}"
+        headers = {"Content-Type": "application/json"}
+        if self._date is not None:
+            headers["Date"] = self._date
+        return json.dumps(body), headers
+
+    @property
+    def strays(self) -> list[str]:
+        """The requests for anything but spot markets."""
+        return [url for url in self.urls if DERIVATIVES.search(url) and not url.startswith(MIXED)]
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the requests went, without their queries."""
+        return ["{0.netloc}{0.path}".format(urlsplit(url)) for url in self.urls]
+
+
+def plain_connector(name: str, playback: Playback, **options: Any) -> type[Any]:
+    """Make ccxt's class of an exchange with another ``fetch``.
+
+    That does what ccxt's own does with an answer, in the same order, from its text on.
+    """
+    theirs = getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
+
+    class Recorded(theirs):
+        timeout_on_exit = 0
+
+        def describe(self) -> Any:
+            return self.deep_extend(super().describe(), {"options": options})
+
+        async def fetch(
+            self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+        ) -> Any:
+            assert method == "GET", f"{method} {url}"
+            asked = self.prepare_request_headers(headers)
+            text, answered = playback(url)
+            request = ("GET", answered)
+            text = self.on_rest_response(200, "OK", url, *request, text, asked, body)
+            parsed = self.parse_json(text)
+            self.handle_errors(200, "OK", url, *request, text, parsed, asked, body)
+            self.handle_http_status_code(200, "OK", url, method, text)
+            return parsed
+
+    return type(name, (Recorded,), {})
+
+
+def connector(name: str, playback: Playback, monkeypatch: Any, **options: Any) -> type[Any]:
+    """Make the library's own class of an exchange, on top of `plain_connector`."""
+    with monkeypatch.context() as patch:
+        module = importlib.import_module(f"ccxt.async_support.{name}")
+        patch.setattr(module, name, plain_connector(name, playback, **options))
+        made: type[Any] = _ccxt.connector_class.__wrapped__(name)
+    return made
+
+
+@asynccontextmanager
+async def client(
+    home: Path,
+    name: str,
+    playback: Playback,
+    markets: Iterable[dict[str, Any]] | None = None,
+    *,
+    monkeypatch: Any,
+    listed: list[dict[str, Any]] | None = None,
+    **options: Any,
+) -> Any:
+    """Give a client of ours to one exchange, which is a playback.
+
+    Its catalogue holds the spot markets among ``markets``; nothing, where they are None. With
+    ``listed`` that is what ccxt's own market call gives, contracts and all.
+    """
+    made = connector(name, playback, monkeypatch, **options)
+    if listed is not None:
+
+        async def fetch_markets(self: Any, params: Any = None) -> list[dict[str, Any]]:
+            return copy.deepcopy(listed)
+
+        made.fetch_markets = fetch_markets
+    monkeypatch.setattr(_exchange, "connector_class", lambda wanted: {name: made}[wanted])
+    if markets is not None:
+        spot = [Market(one["symbol"], one) for one in markets if one["spot"] and one["active"]]
+        Catalogue(home).replace(name, spot, simulated=False)
+    settings = Settings(exchange=(name,), home=home, retries=0)
+    async with AsyncClient(settings=settings) as made_client:
+        yield made_client
+
+
+async def plain_ccxt(
+    name: str,
+    playback: Playback,
+    markets: Iterable[dict[str, Any]],
+    method: str,
+    arguments: Iterable[Any] = (),
+    options: dict[str, Any] | None = None,
+    keys: dict[str, str] | None = None,
+) -> Any:
+    """Give what ccxt alone, without any of ours, makes of recorded bodies."""
+    made = plain_connector(name, playback, **(options or {}))
+    api = made({"enableRateLimit": False, **(keys or {})})
+    api.set_markets(list(markets))
+    snake = re.sub("([a-z])([A-Z])", r"\1_\2", method).lower()
+    try:
+        return await getattr(api, snake)(*arguments)
+    finally:
+        await api.close()
+
+
+def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give markets as ccxt completes them, with the exchange's fees above all."""
+    api = plain_connector(name, Playback())()
+    api.set_markets(markets)
+    return list(api.markets.values())
+
+
+def steps(name: str) -> bool:
+    """Tell whether an exchange's precisions are steps in ccxt."""
+    return bool(plain_connector(name, Playback())().precisionMode == 4)

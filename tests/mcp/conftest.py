@@ -1,0 +1,39 @@
+"""Simulated exchanges for the server to ask."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from marketdata import AsyncClient
+from marketdata.sim import SimulatedExchange
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MARKETDATA_HOME of everything here, so that lists of pairs are fetched once."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[SimulatedExchange]:
+    """Exchanges with a dozen pairs each."""
+    with SimulatedExchange(seed=3) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def crowd() -> Iterator[SimulatedExchange]:
+    """Exchanges with 2,000 pairs each."""
+    with SimulatedExchange(seed=3, pairs=2000) as started:
+        yield started
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Callable[[SimulatedExchange], AsyncClient]:
+    """Return a function that gives a client of a simulator."""
+
+    def client(simulator: SimulatedExchange) -> AsyncClient:
+        return AsyncClient(endpoints=simulator.endpoints, home=tmp_path, retries=0)
+
+    return client

@@ -1,0 +1,170 @@
+"""Ways to the server that the tests share, and a client behind it that is fed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp_types import CallToolResult
+
+from marketdata import AsyncClient
+from marketdata.operations import OPERATIONS
+from marketdata_mcp import app
+
+T = TypeVar("T")
+
+ERAS = ("auto", "legacy")
+"""How the SDK's client opens: by 2026-07-28, or by the handshake of the revisions before."""
+
+COMMAND = Path(sys.executable).with_name("marketdata-mcp")
+
+PATIENCE = 60
+"""Seconds until something counts as hanging; nothing here takes a tenth of it."""
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+class FedClient(AsyncClient):
+    """Answers with what it is fed, by operation; raises what is an exception; notes the asking."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__(sim=True)
+        self.asked: list[dict[str, Any]] = []
+        self.closed = False
+        for operation in OPERATIONS:
+            if operation.name in answers:
+                setattr(self, operation.name, self._feed(answers[operation.name]))
+
+    def _feed(self, answer: Any) -> Any:
+        async def method(**arguments: Any) -> Any:
+            self.asked.append(arguments)
+            if isinstance(answer, BaseException):
+                raise answer
+            return await answer() if asyncio.iscoroutinefunction(answer) else answer
+
+        return method
+
+    async def close(self) -> None:
+        self.closed = True
+        await super().close()
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; one that hangs fails instead."""
+    return asyncio.run(asyncio.wait_for(work, PATIENCE))
+
+
+def ask(
+    client: AsyncClient, tool: str, arguments: Mapping[str, Any] | None = None, era: str = "auto"
+) -> CallToolResult:
+    """Call one tool of a server in memory."""
+
+    async def work() -> CallToolResult:
+        async with Client(app.build(client), mode=era) as connected:
+            return await connected.call_tool(tool, dict(arguments or {}))
+
+    return finish(work())
+
+
+def content(result: CallToolResult) -> dict[str, Any]:
+    """Give the answer of a call that went well, after a look at its form."""
+    assert not result.is_error, result.content
+    (block,) = result.content
+    decoded = json.loads(block.text)
+    assert decoded == result.structured_content
+    assert block.text == json.dumps(decoded, ensure_ascii=False, separators=(",", ":"))
+    assert len(block.text) <= 80_000
+    return decoded
+
+
+def failure(result: CallToolResult) -> dict[str, Any]:
+    """Give the error of a call that went wrong, after a look at its form."""
+    assert result.is_error
+    assert result.structured_content is None
+    (block,) = result.content
+    decoded = json.loads(block.text)
+    assert block.text == json.dumps(decoded, ensure_ascii=False, separators=(",", ":"))
+    assert result.meta is not None
+    assert result.meta[app.ERROR_KEY] == decoded
+    assert set(decoded) - {"retryAfter", "details"} == {"code", "message", "retryable"}
+    return decoded
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Give a server process what it needs of this one, and nothing of MARKETDATA_*."""
+    kept = {name: value for name, value in os.environ.items() if name[:11] != "MARKETDATA_"}
+    return {**kept, "MARKETDATA_HOME": str(home), **more}
+
+
+@asynccontextmanager
+async def over_stdio(
+    home: Path, *arguments: str, era: str = "auto", **variables: str
+) -> AsyncIterator[Client]:
+    """Connect the SDK's client to the installed command."""
+    parameters = StdioServerParameters(
+        command=str(COMMAND), args=list(arguments), env=environment(home, **variables)
+    )
+    async with Client(stdio_client(parameters), mode=era) as client:
+        yield client
+
+
+@contextmanager
+def running(command: list[str], home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process with pipes on all three descriptors, and see that it ends."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home, **variables),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def request(number: int, method: str, **params: Any) -> bytes:
+    """Give a request of revision 2026-07-28 as one line."""
+    body = {
+        "jsonrpc": "2.0",
+        "id": number,
+        "method": method,
+        "params": {**params, "_meta": ENVELOPE},
+    }
+    return json.dumps(body).encode() + b"\n"
+
+
+class Silent:
+    """An exchange that takes requests and never answers; tells of the first and of its end."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.left = asyncio.Event()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """Listen, and give what MARKETDATA_ENDPOINTS has to be."""
+        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            yield json.dumps({"binance": f"http://127.0.0.1:{port}"})
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.asked.set()
+        await reader.read()
+        self.left.set()
+        writer.close()

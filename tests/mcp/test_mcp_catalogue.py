@@ -1,0 +1,138 @@
+"""What tools/list says: the surface that agents and their hosts are built against."""
+
+import json
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp_doors import ERAS, FedClient, finish
+from mcp_types import ListToolsResult, Tool
+
+from marketdata.operations import OPERATIONS
+from marketdata_mcp import app
+
+REQUIRED = {
+    "list_exchanges": [],
+    "list_pairs": [],
+    "get_ticker": ["pair"],
+    "get_tickers": ["pairs"],
+    "get_quote": ["pair"],
+    "get_orderbook": ["pair"],
+    "get_candles": ["pair"],
+    "get_trades": ["pair"],
+    "get_status": [],
+}
+
+OPTIONAL = {
+    "list_exchanges": ["limit", "offset"],
+    "list_pairs": ["exchange", "base", "quote", "search", "limit", "offset"],
+    "get_ticker": ["exchange", "window"],
+    "get_tickers": ["exchange"],
+    "get_quote": ["exchange"],
+    "get_orderbook": ["depth", "exchange"],
+    "get_candles": ["timeframe", "limit", "start", "end", "exchange"],
+    "get_trades": ["limit", "start", "from_id", "aggregate", "exchange"],
+    "get_status": ["exchange"],
+}
+
+BOUNDS = {
+    ("list_pairs", "limit"): {"minimum": 1, "maximum": 200, "default": 200},
+    ("list_exchanges", "limit"): {"minimum": 1, "maximum": 200, "default": 200},
+    ("get_tickers", "pairs"): {"minItems": 1, "maxItems": 50},
+    ("get_orderbook", "depth"): {"minimum": 1, "maximum": 100, "default": 20},
+    ("get_candles", "limit"): {"minimum": 1, "maximum": 500, "default": 100},
+    ("get_trades", "limit"): {"minimum": 1, "maximum": 200, "default": 50},
+}
+
+
+def _listed(era: str = "auto") -> ListToolsResult:
+    async def work() -> ListToolsResult:
+        async with Client(app.build(FedClient()), mode=era) as client:
+            return await client.list_tools()
+
+    return finish(work())
+
+
+@pytest.fixture(scope="module")
+def tools() -> dict[str, Tool]:
+    return {tool.name: tool for tool in _listed().tools}
+
+
+def _keys(schema: Any) -> set[str]:
+    match schema:
+        case dict():
+            return set(schema) | {key for value in schema.values() for key in _keys(value)}
+        case list():
+            return {key for value in schema for key in _keys(value)}
+    return set()
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_the_tools_are_the_operations_in_their_order(era: str) -> None:
+    named = [operation.tool for operation in OPERATIONS if operation.tool is not None]
+    assert [tool.name for tool in _listed(era).tools] == named == list(REQUIRED)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_arguments(tools: dict[str, Tool], name: str) -> None:
+    schema = tools[name].input_schema
+    assert schema["type"] == "object"
+    assert schema["additionalProperties"] is False
+    assert schema.get("required", []) == REQUIRED[name]
+    optional = [one for one in schema["properties"] if one not in REQUIRED[name]]
+    assert optional == OPTIONAL[name]
+    assert all(one["description"] for one in schema["properties"].values())
+    assert not _keys(schema) & {"anyOf", "title", "$defs"}
+    assert "null" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize(("tool", "argument"), BOUNDS)
+def test_bounds_are_in_the_schema(tools: dict[str, Tool], tool: str, argument: str) -> None:
+    found = tools[tool].input_schema["properties"][argument]
+    bounds = BOUNDS[tool, argument]
+    assert {key: found.get(key) for key in bounds} == bounds
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_hosts_see_a_tool_that_only_reads(tools: dict[str, Tool], name: str) -> None:
+    tool = tools[name]
+    assert tool.title
+    assert tool.description
+    assert tool.annotations is not None
+    assert tool.annotations.read_only_hint
+    assert tool.annotations.destructive_hint is False
+    assert tool.annotations.idempotent_hint
+    assert tool.annotations.open_world_hint
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_outputs_are_objects_that_may_grow(tools: dict[str, Tool], name: str) -> None:
+    schema = tools[name].output_schema
+    assert schema is not None
+    assert schema["type"] == "object"
+    assert not _keys(schema) & {"title", "additionalProperties"}
+
+
+def test_the_catalogue_is_cheap(tools: dict[str, Tool]) -> None:
+    # About four characters make a token: this is some 1,500 of the 3,000 that are allowed.
+    read = [[tool.name, tool.description, tool.input_schema] for tool in tools.values()]
+    assert len(json.dumps(read, separators=(",", ":"))) < 6_000
+
+
+def test_the_list_may_be_cached() -> None:
+    listed = _listed()
+    assert listed.ttl_ms == 3_600_000
+    assert listed.cache_scope == "public"
+
+
+def test_instructions_say_the_conventions_once() -> None:
+    said = app.build(FedClient()).instructions
+    assert said is not None
+    assert len(said) < 2_000
+    for word in ("BASE/QUOTE", "UTC", "-7d", "`next`", "retryable", "PAIR_NOT_SUPPORTED", "kraken"):
+        assert word in said
+
+
+def test_nobody_can_send_credentials(tools: dict[str, Tool]) -> None:
+    names = {name for tool in tools.values() for name in tool.input_schema["properties"]}
+    assert not {name for name in names if "key" in name or "secret" in name or "pass" in name}

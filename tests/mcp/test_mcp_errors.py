@@ -1,0 +1,266 @@
+"""Every way in which a call can fail, as a program on the other side sees it."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError
+from mcp_doors import ERAS, FedClient, ask, failure, finish
+from mcp_types import INVALID_PARAMS
+
+from marketdata import (
+    AsyncClient,
+    ExchangeUnavailableError,
+    ForbiddenError,
+    InvalidParameterError,
+    MarketDataError,
+    QuotaExceededError,
+    RateLimitExceededError,
+    Ticker,
+)
+from marketdata.sim import SimulatedExchange
+from marketdata_mcp import app
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+
+Connect = Callable[[SimulatedExchange], AsyncClient]
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("tool", "arguments", "parameter"),
+    [
+        ("get_ticker", {}, "pair"),
+        ("get_ticker", {"pair": None}, "pair"),
+        ("get_tickers", {"exchange": "kraken"}, "pairs"),
+        ("get_candles", {"limit": 9_999, "start": "rubbish"}, "pair"),
+        ("get_quote", {"symbol": "BTC/USDT"}, "pair"),
+    ],
+)
+def test_a_missing_argument_is_named_before_a_wrong_one(
+    era: str, tool: str, arguments: dict[str, Any], parameter: str
+) -> None:
+    error = failure(ask(FedClient(), tool, arguments, era))
+    assert error["code"] == "MISSING_PARAMETER"
+    assert error["retryable"] is False
+    assert error["details"] == {"tool": tool, "parameter": parameter}
+    assert f"'{parameter}'" in error["message"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"pair": "BTC/USDT", "windw": "4h"}, ["window"]),
+        ({"pair": "BTC/USDT", "zzz": 1}, ["pair", "exchange", "window"]),
+    ],
+)
+def test_an_unknown_argument_names_what_there_is(
+    era: str, arguments: dict[str, Any], names: list[str]
+) -> None:
+    error = failure(ask(FedClient(), "get_ticker", arguments, era))
+    assert error["code"] == "INVALID_PARAMETER"
+    assert error["details"]["parameter"] == list(arguments)[1]
+    assert all(name in error["message"] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "parameter"),
+    [
+        ("get_candles", {"pair": "BTC/USDT", "limit": 501}, "limit"),
+        ("get_candles", {"pair": "BTC/USDT", "limit": 0}, "limit"),
+        ("get_candles", {"pair": "BTC/USDT", "limit": "5"}, "limit"),
+        ("get_candles", {"pair": "BTC/USDT", "limit": True}, "limit"),
+        ("get_candles", {"pair": "BTC/USDT", "start": [1]}, "start"),
+        ("get_candles", {"pair": "BTC/USDT", "timeframe": 60}, "timeframe"),
+        ("get_orderbook", {"pair": "BTC/USDT", "depth": 101}, "depth"),
+        ("get_orderbook", {"pair": "BTC/USDT", "depth": -1}, "depth"),
+        ("get_trades", {"pair": "BTC/USDT", "limit": 201}, "limit"),
+        ("get_trades", {"pair": "BTC/USDT", "from_id": -1}, "from_id"),
+        ("get_trades", {"pair": "BTC/USDT", "aggregate": "yes"}, "aggregate"),
+        ("get_tickers", {"pairs": []}, "pairs"),
+        ("get_tickers", {"pairs": ["BTC/USDT"] * 51}, "pairs"),
+        ("get_tickers", {"pairs": "BTC/USDT"}, "pairs"),
+        ("get_tickers", {"pairs": ["BTC/USDT", 5]}, "pairs"),
+        ("list_pairs", {"limit": 201}, "limit"),
+        ("list_pairs", {"offset": -1}, "offset"),
+        ("get_ticker", {"pair": {"base": "BTC"}}, "pair"),
+        ("get_ticker", {"pair": "BTC/USDT", "exchange": 5}, "exchange"),
+    ],
+)
+def test_what_the_schema_forbids_is_refused(
+    tool: str, arguments: dict[str, Any], parameter: str
+) -> None:
+    client = FedClient()
+    error = failure(ask(client, tool, arguments))
+    assert error["code"] == "INVALID_PARAMETER"
+    assert error["details"] == {"tool": tool, "parameter": parameter}
+    assert error["message"].startswith(f"{parameter} ")
+    assert not client.asked
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "code"),
+    [
+        ("get_ticker", {"pair": "nonsense pair here"}, "INVALID_PARAMETER"),
+        ("get_ticker", {"pair": "BTC/USDT:USDT"}, "PAIR_NOT_SUPPORTED"),
+        ("get_ticker", {"pair": "BTC/USDT", "window": "9y"}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "start": "yesterday"}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "start": 1_700_000_000}, "INVALID_PARAMETER"),
+    ],
+)
+def test_what_only_the_library_knows_to_be_wrong(
+    tool: str, arguments: dict[str, Any], code: str
+) -> None:
+    assert failure(ask(FedClient(), tool, arguments))["code"] == code
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("tool", "arguments", "code", "detail"),
+    [
+        ("get_ticker", {"pair": "BTC/USTD"}, "PAIR_NOT_SUPPORTED", "closest"),
+        (
+            "get_ticker",
+            {"pair": "BTC/USDT", "exchange": "krakn"},
+            "EXCHANGE_NOT_SUPPORTED",
+            "closest",
+        ),
+        (
+            "get_candles",
+            {"pair": "BTC/USDT", "exchange": "coinbaseexchange", "timeframe": "4h"},
+            "TIMEFRAME_NOT_SUPPORTED",
+            "timeframes",
+        ),
+    ],
+)
+def test_what_an_exchange_does_not_have(
+    simulator: SimulatedExchange,
+    connect: Connect,
+    era: str,
+    tool: str,
+    arguments: dict[str, Any],
+    code: str,
+    detail: str,
+) -> None:
+    error = failure(ask(connect(simulator), tool, arguments, era))
+    assert error["code"] == code
+    assert error["retryable"] is False
+    assert error["details"][detail]
+
+
+def test_an_exchange_that_is_away_is_worth_another_try(connect: Connect) -> None:
+    with SimulatedExchange(faults=["binance:*:status=503"]) as broken:
+        asked = {"pair": "BTC/USDT", "exchange": "binance"}
+        error = failure(ask(connect(broken), "get_ticker", asked))
+    assert error["code"] == "EXCHANGE_UNAVAILABLE"
+    assert error["retryable"] is True
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    "raised",
+    [
+        RateLimitExceededError("Too often.", retry_after=2.5),
+        ExchangeUnavailableError("Away.", details={"exchange": "kraken"}),
+        QuotaExceededError("Used up.", details={"resetAt": "2025-06-08T00:00:00Z"}),
+        ForbiddenError("Suspended."),
+    ],
+)
+def test_the_librarys_errors_arrive_whole(era: str, raised: MarketDataError) -> None:
+    assert failure(ask(FedClient(status=raised), "get_status", era=era)) == raised.to_dict()
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_bug_tells_the_log_and_not_the_client(era: str, caplog: pytest.LogCaptureFixture) -> None:
+    result = ask(FedClient(status=RuntimeError("the secret is 42")), "get_status", era=era)
+    error = failure(result)
+    assert error["code"] == "INTERNAL_ERROR"
+    assert error["retryable"] is False
+    assert "42" not in result.model_dump_json()
+    (logged,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert logged.exc_info is not None
+    assert isinstance(logged.exc_info[1], RuntimeError)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_what_is_not_a_number_never_leaves(number: float) -> None:
+    ticker = Ticker(
+        exchange="binance",
+        timestamp=NOW,
+        received_at=NOW,
+        pair="BTC/USDT",
+        window="24h",
+        source="ticker",
+        last=number,
+    )
+    error = failure(ask(FedClient(ticker=ticker), "get_ticker", {"pair": "BTC/USDT"}))
+    assert error["code"] == "INTERNAL_ERROR"
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_an_unknown_tool_is_the_protocols_error(era: str) -> None:
+    async def work() -> MCPError:
+        async with Client(app.build(FedClient()), mode=era) as client:
+            with pytest.raises(MCPError) as caught:
+                await client.call_tool("get_tikcer", {"pair": "BTC/USDT"})
+            return caught.value
+
+    error = finish(work()).error
+    assert error.code == INVALID_PARAMS
+    assert "get_ticker" in error.message
+
+
+def test_a_long_argument_does_not_make_a_long_error() -> None:
+    long = "B" * 200_000
+    for arguments in (
+        {"pair": f"BTC/USDT:{long}"},
+        {"pair": long},
+        {"pair": "BTC/USDT", long: 1},
+        {"pair": "BTC/USDT", "window": long},
+        {"pair": [long]},
+    ):
+        result = ask(FedClient(), "get_ticker", arguments)
+        assert failure(result)["code"] in ("INVALID_PARAMETER", "PAIR_NOT_SUPPORTED")
+        assert len(result.content[0].text) <= 80_000
+
+
+def test_an_error_with_text_that_cannot_be_encoded_arrives() -> None:
+    raised = InvalidParameterError("was '\ud800'", details={"value": "\udfff"})
+    error = failure(ask(FedClient(status=raised), "get_status"))
+    assert error["code"] == "INVALID_PARAMETER"
+    assert error["details"] == {"value": "?"}
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_cancelling_a_call_cancels_what_it_asked_for(era: str) -> None:
+    async def work() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def hang() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        client = FedClient(status=hang)
+        async with Client(app.build(client), mode=era) as connected:
+            call = asyncio.create_task(connected.call_tool("get_status", {}))
+            await begun.wait()
+            call.cancel()
+            await asyncio.wait([call])
+            await ended.wait()
+            assert call.cancelled()
+
+    finish(work())
+
+
+def test_the_client_is_closed_with_the_server() -> None:
+    client = FedClient(status=ForbiddenError("Suspended."))
+    ask(client, "get_status")
+    assert client.closed

@@ -1,0 +1,240 @@
+"""The server on a port of the loopback."""
+
+import asyncio
+import http.client
+import json
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from mcp import Client
+from mcp_doors import (
+    COMMAND,
+    ENVELOPE,
+    ERAS,
+    Silent,
+    content,
+    environment,
+    failure,
+    finish,
+    request,
+)
+
+from marketdata_mcp.app import ERROR_KEY
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+VERSIONS = ("2026-07-28", "2025-11-25")
+
+
+@asynccontextmanager
+async def _serving(
+    home: Path, *arguments: str, **variables: str
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """Start the server, and give its URL once it says that it serves."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *(arguments or ("--http", "127.0.0.1:0", "--sim")),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home, **variables),
+    )
+    try:
+        assert process.stderr
+        line = (await process.stderr.readline()).decode()
+        found = re.fullmatch(r"marketdata-mcp: serving (http://\S+/mcp)\n", line)
+        assert found, line
+        yield found[1], process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _headers(version: str, method: str, **more: str) -> dict[str, str]:
+    named = {"Mcp-Name": more.pop("name")} if "name" in more else {}
+    return {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": version,
+        "Mcp-Method": method,
+        **named,
+        **more,
+    }
+
+
+def _send(url: str, verb: str, version: str = VERSIONS[0], **headers: str) -> tuple[int, Any]:
+    """Send one request to list the tools, and give the status and the body."""
+    with _connection(url) as connection:
+        body = request(1, "tools/list") if verb == "POST" else None
+        connection.request(verb, "/mcp", body, _headers(version, "tools/list", **headers))
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
+    async def work() -> None:
+        async with _serving(home) as (url, _), Client(url, mode=era) as client:
+            assert len((await client.list_tools()).tools) == 9
+            asked = [client.call_tool("get_quote", {"pair": "ETH/USDT"}) for _ in range(16)]
+            for each in await asyncio.gather(*asked):
+                assert content(each)["pair"] == "ETH/USDT"
+            wrong = failure(await client.call_tool("get_quote", {"pair": "ETH/USDT", "x": 1}))
+            assert wrong["code"] == "INVALID_PARAMETER"
+
+    finish(work())
+
+
+def test_a_client_needs_no_handshake_and_no_session(home: Path) -> None:
+    async def work() -> None:
+        async with _serving(home) as (url, _):
+            call = {"name": "get_ticker", "arguments": {}}
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
+            with _connection(url) as connection:
+                headers = _headers("2025-06-18", "tools/call", name="get_ticker")
+                connection.request("POST", "/mcp", body, headers)
+                response = connection.getresponse()
+                assert response.status == 200
+                assert response.getheader("Mcp-Session-Id") is None
+                data = re.search(rb"^data: (\{.*)$", response.read(), re.MULTILINE)
+            assert data
+            result = json.loads(data[1])["result"]
+            assert result["_meta"][ERROR_KEY]["code"] == "MISSING_PARAMETER"
+
+    finish(work())
+
+
+def test_who_may_ask(home: Path) -> None:
+    async def work() -> None:
+        async with _serving(home) as (url, _):
+            port = urlsplit(url).port
+            assert _send(url, "POST")[0] == 200
+            assert _send(url, "POST", Host=f"localhost:{port}")[0] == 200
+            assert _send(url, "POST", Origin=f"http://localhost:{port}")[0] == 200
+            assert _send(url, "POST", Host="rebound.example")[0] == 421
+            assert _send(url, "POST", Origin="http://rebound.example")[0] == 403
+            assert _send(url, "POST", Origin="null")[0] == 403
+
+    finish(work())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_there_is_nothing_to_listen_to_and_nothing_to_delete(home: Path, version: str) -> None:
+    async def work() -> None:
+        async with _serving(home) as (url, _):
+            assert _send(url, "GET", version)[0] == 405
+            assert _send(url, "DELETE", version)[0] == 405
+
+    finish(work())
+
+
+def test_beyond_the_loopback_only_under_its_name(home: Path) -> None:
+    async def work() -> None:
+        remote = ("--http", "0.0.0.0:0", "--allow-remote", "data.example")
+        async with _serving(home, *remote) as (url, _):
+            port = urlsplit(url).port
+            local = f"http://127.0.0.1:{port}/mcp"
+            assert _send(local, "POST", Host="data.example")[0] == 200
+            assert _send(local, "POST", Host=f"data.example:{port}")[0] == 200
+            assert _send(local, "POST", Host="other.example")[0] == 421
+            asked = {"Host": "data.example", "Origin": "https://data.example"}
+            assert _send(local, "POST", **asked)[0] == 200
+
+    finish(work())
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_an_idle_server(home: Path, number: signal.Signals) -> None:
+    async def work() -> tuple[int | None, bytes, bytes]:
+        async with _serving(home) as (url, process):
+            with _connection(url) as connection:
+                headers = _headers(VERSIONS[0], "tools/list")
+                connection.request("POST", "/mcp", request(1, "tools/list"), headers)
+                assert connection.getresponse().status == 200
+                process.send_signal(number)  # the connection is still open
+                out, err = await process.communicate()
+            return process.returncode, out, err
+
+    assert finish(work()) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_second_signal_ends_calls_that_wait_for_an_exchange(tmp_path: Path, version: str) -> None:
+    async def work() -> tuple[int | None, bytes, bytes, bytes]:
+        silent = Silent()
+        arguments = ("--http", "127.0.0.1:0", "-e", "binance")
+        async with (
+            silent.listening() as endpoints,
+            _serving(tmp_path, *arguments, MARKETDATA_ENDPOINTS=endpoints) as (url, process),
+        ):
+            at = urlsplit(url)
+            reader, writer = await asyncio.open_connection(at.hostname, at.port)
+            writer.write(_raw_call(version, at.netloc))
+            await silent.asked.wait()
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            await silent.left.wait()
+            answer = await reader.read()
+            writer.close()
+            out, err = await process.communicate()
+            return process.returncode, out, err, answer
+
+    status, out, err, answer = finish(work())
+    assert (status, out) == (0, b"")
+    assert b"Traceback" not in err
+    if version == VERSIONS[0]:
+        assert answer.startswith(b"HTTP/1.1 503 ")
+    else:
+        assert answer.endswith(b"\r\n0\r\n\r\n")  # the stream had begun; it ends in order
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_leaves_ends_its_call(tmp_path: Path, version: str) -> None:
+    async def work() -> None:
+        silent = Silent()
+        arguments = ("--http", "127.0.0.1:0", "-e", "binance")
+        async with (
+            silent.listening() as endpoints,
+            _serving(tmp_path, *arguments, MARKETDATA_ENDPOINTS=endpoints) as (url, _),
+        ):
+            at = urlsplit(url)
+            _, writer = await asyncio.open_connection(at.hostname, at.port)
+            writer.write(_raw_call(version, at.netloc))
+            await silent.asked.wait()
+            writer.close()
+            await silent.left.wait()
+
+    finish(work())
+
+
+def _raw_call(version: str, host: str) -> bytes:
+    """Give a whole HTTP request for a ticker."""
+    params = {"name": "get_ticker", "arguments": {"pair": "BTC/USDT"}, "_meta": ENVELOPE}
+    if version != VERSIONS[0]:
+        del params["_meta"]
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    body = json.dumps(call).encode()
+    headers = {
+        **_headers(version, "tools/call", name="get_ticker"),
+        "Host": host,
+        "Content-Length": str(len(body)),
+    }
+    lines = ["POST /mcp HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body

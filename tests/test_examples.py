@@ -1,0 +1,75 @@
+"""Every example runs as its users would run it, on the simulated exchange."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from marketdata.operations import OPERATIONS
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NOTEBOOK = EXAMPLES / "notebook.ipynb"
+SCRIPTS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh"))
+
+
+@pytest.fixture(autouse=True)
+def _simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MARKETDATA_SIM", "1")
+    monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+
+
+def _run(script: Path) -> subprocess.CompletedProcess[str]:
+    program = ["bash"] if script.suffix == ".sh" else [sys.executable, "-X", "dev", "-W", "error"]
+    environment = dict(os.environ)
+    if script.name == "demo.py":  # brings a simulated exchange of its own
+        del environment["MARKETDATA_SIM"]
+    return subprocess.run(
+        [*program, str(script)], env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_nothing_in_the_folder_is_left_out() -> None:
+    known = {path.name for path in [*SCRIPTS, NOTEBOOK]}
+    assert {path.name for path in EXAMPLES.iterdir() if path.name[0] not in "._"} == known
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_runs(script: Path) -> None:
+    done = _run(script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    # The pipes show what an error looks like, which is the only line on stderr of any example.
+    # The event loop's debug mode also tells of slow steps on a busy machine.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert len(errors) == (1 if script.suffix == ".sh" else 0), errors
+
+
+def test_the_mcp_client_calls_every_tool_and_none_refuses() -> None:
+    lines = _run(EXAMPLES / "mcp_client.py").stdout.splitlines()
+    tools = [operation.tool for operation in OPERATIONS if operation.tool is not None]
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(tools)
+    assert not [line for line in lines if "refused" in line]
+
+
+def test_the_demo_shows_the_same_ticker_twice() -> None:
+    out = _run(EXAMPLES / "demo.py").stdout
+    assert "SIMULATED" in out
+    assert out.rstrip().endswith("Both say the same.")
+
+
+def test_the_notebook_runs_in_a_real_kernel() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not [cell for cell in notebook.cells if cell.get("outputs")]
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    shown = [kind for output in outputs for kind in output.get("data", {})]
+    assert "text/html" in shown
+    assert "image/png" in shown

@@ -17,7 +17,7 @@ Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
 
 PLAIN = ""
-FAINT = "bright_black"
+FAINT = "dim"
 STRONG = "bold"
 UP = "green"
 DOWN = "red"
@@ -95,18 +95,18 @@ def table(columns: Iterable[Column], width: int, gap: int = 2) -> list[Line]:
     if not shown:
         return []
     widths = [min(column.width, width) for column in shown]
-    blank = " " * gap
-    lines = [
-        [
-            (padded(column.title, size, right=column.right) + blank, FAINT)
-            for column, size in zip(shown, widths, strict=True)
+    blanks = [" " * gap] * (len(shown) - 1) + [""]
+
+    def line(cells: Iterable[str], styles: Iterable[str]) -> Line:
+        parts = zip(shown, cells, widths, blanks, styles, strict=True)
+        return [
+            (padded(cell, size, right=column.right) + blank, style)
+            for column, cell, size, blank, style in parts
         ]
-    ]
+
+    lines = [line((column.title for column in shown), [FAINT] * len(shown))]
     lines.extend(
-        [
-            (padded(column.cells[row], size, right=column.right) + blank, column.style(row))
-            for column, size in zip(shown, widths, strict=True)
-        ]
+        line((column.cells[row] for column in shown), (column.style(row) for column in shown))
         for row in range(len(shown[0].cells))
     )
     if dropped:

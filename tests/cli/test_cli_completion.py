@@ -30,9 +30,9 @@ def complete(command, asking):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_script_for_each_shell(shell, command, environment):
-    done = command("--show-completion", shell, env=environment)
+    done = command(env={**environment, "_MARKETDATA_COMPLETE": f"source_{shell}"})
     assert done.returncode == 0
-    assert "_MARKETDATA_COMPLETE" in done.stdout
+    assert f"_MARKETDATA_COMPLETE=complete_{shell}" in done.stdout
     if shutil.which(shell):
         subprocess.run([shell, "-n", "-c", done.stdout], check=True)
 

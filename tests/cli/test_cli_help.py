@@ -125,7 +125,7 @@ def test_help_and_version_work_in_a_broken_environment(command, environment):
         "MARKETDATA_EXCHANGE": ",",
         "MARKETDATA_HOME": "/dev/null/nowhere",
     }
-    for line in (["--help"], ["ticker", "--help"], ["--version"], ["--show-completion", "bash"]):
+    for line in (["--help"], ["ticker", "--help"], ["--version"]):
         done = command(*line, env=broken)
         assert (done.returncode, done.stderr) == (0, ""), line
     assert command("status", env=broken).returncode == 2

@@ -165,6 +165,16 @@ def test_no_line_is_wider_than_the_terminal(width, draw):
         assert all(line == line.rstrip() for line in text.splitlines()), text
 
 
+@pytest.mark.parametrize("width", [80, 81, 82, 83, 84, 85, 100])
+def test_no_number_is_cut(width, draw):
+    for kind, records in LISTS.items():
+        text = draw(records, kind, width, many=True)
+        assert "…" not in text.replace("1m … 1d", ""), text
+    for kind, record in RECORDS.items():
+        text = draw(record, kind, width)
+        assert "…" not in text.replace("… 17 earlier", ""), text
+
+
 def test_ticker(draw):
     text = draw(ticker(), "Ticker")
     assert "╭─ BTC/USDT  kraken   SIMULATED " in text

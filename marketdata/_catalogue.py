@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,7 @@ class Catalogue:
             if damaged and self._file is not None:
                 self._file.unlink()
             else:
-                self._memory = _in_memory()
+                self._turn_to_memory()
             self._run(statements)
 
     def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
@@ -205,20 +206,20 @@ class Catalogue:
             for statement, rows in statements:
                 connection.executemany(statement, rows)
 
+    def _turn_to_memory(self) -> sqlite3.Connection:
+        self._memory = connection = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, connection.close)
+        return connection
+
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         if self._memory is not None or self._file is None:
-            self._memory = self._memory or _in_memory()
             with self._lock:
-                yield self._memory
+                yield self._memory or self._turn_to_memory()
         else:
             # Opened for each use: a connection must not be carried over a fork.
             with contextlib.closing(sqlite3.connect(self._file, timeout=2.0)) as connection:
                 yield connection
-
-
-def _in_memory() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", check_same_thread=False)
 
 
 def _markets(rows: Iterable[tuple[Any, ...]]) -> Iterator[Market]:

@@ -156,11 +156,11 @@ def _run(serving: Coroutine[object, object, None]) -> None:
     asyncio.run(serve())
 
 
-def _leave(status: int = 0) -> NoReturn:
+def _leave() -> NoReturn:
     # Everything is closed by now. An orderly exit would still wait for threads, for example for
     # one that asks a name server which does not answer, and take ccxt apart piece by piece.
     sys.stderr.flush()
-    os._exit(status)
+    os._exit(0)
 
 
 def _fail(status: int, message: str) -> NoReturn:

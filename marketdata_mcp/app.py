@@ -102,6 +102,8 @@ async def _call_tool(
             content=[TextContent(type="text", text=text)], structured_content=content
         )
     except MarketDataError as error:
+        if isinstance(error, InternalError):
+            _logger.exception("%s failed", tool.name)
         return _failure(error)
     except Exception:
         # Nobody above knows which call it was, and the SDK would tell the client less.

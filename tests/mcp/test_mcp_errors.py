@@ -16,6 +16,7 @@ from marketdata import (
     AsyncClient,
     ExchangeUnavailableError,
     ForbiddenError,
+    InternalError,
     InvalidParameterError,
     MarketDataError,
     QuotaExceededError,
@@ -185,6 +186,14 @@ def test_a_bug_tells_the_log_and_not_the_client(era: str, caplog: pytest.LogCapt
     (logged,) = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert logged.exc_info is not None
     assert isinstance(logged.exc_info[1], RuntimeError)
+
+
+def test_a_bug_that_the_library_found_tells_the_log_too(caplog: pytest.LogCaptureFixture) -> None:
+    raised = InternalError("ccxt was called wrongly.")
+    assert failure(ask(FedClient(status=raised), "get_status")) == raised.to_dict()
+    (logged,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert logged.exc_info is not None
+    assert logged.exc_info[1] is raised
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])

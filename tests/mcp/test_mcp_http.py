@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +28,7 @@ from mcp_doors import (
 )
 
 from marketdata_mcp.app import ERROR_KEY
+from marketdata_mcp.http import listen
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 VERSIONS = ("2026-07-28", "2025-11-25")
@@ -155,8 +157,18 @@ def test_beyond_the_loopback_only_under_its_name(home: Path) -> None:
             assert _send(local, "POST", Host="other.example")[0] == 421
             asked = {"Host": "data.example", "Origin": "https://data.example"}
             assert _send(local, "POST", **asked)[0] == 200
+            # Blanks around a header's value are no part of it.
+            assert _send(local, "POST", Host="  data.example ")[0] == 200
 
     finish(work())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_answers_do_not_wait_for_acknowledgements(host: str) -> None:
+    with listen(host, 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,7 +46,8 @@ T = TypeVar("T")
 _NEW_PAIR_AGE = 600.0
 """Seconds after which a list without the wanted pair is fetched again, in case it is new."""
 
-_deadline: ContextVar[float] = ContextVar("_deadline")
+_limit: ContextVar[_Limit | None] = ContextVar("_limit", default=None)
+"""How long the running call may still take."""
 
 
 # ---------------------------------------------------------------------------- exchanges
@@ -86,11 +88,38 @@ def _serves_spot(api: Any) -> bool:
     return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
 
 
+@dataclass(frozen=True)
+class _Limit:
+    """The time that a call has."""
+
+    timeout: asyncio.Timeout
+    seconds: float
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is over."""
+        ends = self.timeout.when()
+        return 0.0 if ends is None else ends - asyncio.get_running_loop().time()
+
+    def renew(self) -> None:
+        """Start it anew."""
+        self.timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
+
+
+def _seconds_left(settings: Settings) -> float:
+    limit = _limit.get()
+    return settings.timeout if limit is None else limit.left
+
+
 async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
-    """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
-    token = _deadline.set(asyncio.get_running_loop().time() + seconds)
+    """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name.
+
+    Candles of a range get so many for each page.
+    """
+    limit = _Limit(asyncio.timeout(seconds), seconds)
+    token = _limit.set(limit)
     try:
-        async with asyncio.timeout(seconds):
+        async with limit.timeout:
             return await work
     except TimeoutError:
         raise ExchangeUnavailableError(
@@ -99,7 +128,7 @@ async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
             details={"exchange": name},
         ) from None
     finally:
-        _deadline.reset(token)
+        _limit.reset(token)
 
 
 # ---------------------------------------------------------------------------- one exchange
@@ -184,8 +213,6 @@ class Venue:
         pass, within the time of the call and the number of retries that the settings allow, and no
         sooner than the exchange asks.
         """
-        loop = asyncio.get_running_loop()
-        ends = _deadline.get(loop.time() + self._settings.timeout)
         attempt = 0
         while True:
             attempt += 1
@@ -198,7 +225,7 @@ class Venue:
                 if (
                     not error.retryable
                     or attempt > self._settings.retries
-                    or loop.time() + pause >= ends
+                    or pause >= _seconds_left(self._settings)
                 ):
                     error.details["attempts"] = attempt
                     raise
@@ -475,7 +502,10 @@ class Venue:
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
             return _normalize.columns(rows), reply
 
-        return await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
+        page = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
+        if (time := _limit.get()) is not None:
+            time.renew()
+        return page
 
     def check_timeframe(self, timeframe: str) -> None:
         """Raise `TimeframeNotSupportedError` unless the exchange has bars of this length."""
@@ -535,8 +565,7 @@ class Venue:
         if not asked:
             self._demand("fetchStatus", "its time or its state")
         # Not quite all the time that there is: some is left to report in.
-        loop = asyncio.get_running_loop()
-        seconds = 0.9 * (_deadline.get(loop.time() + self._settings.timeout) - loop.time())
+        seconds = 0.9 * _seconds_left(self._settings)
         answers = await asyncio.gather(
             *[within(seconds, self.id, self.call(make, method)) for make, method in asked],
             return_exceptions=True,

@@ -28,7 +28,11 @@ from marketdata.arguments import (
     Window,
     checked,
 )
-from marketdata.errors import ExchangeUnavailableError, MarketDataError
+from marketdata.errors import (
+    ExchangeUnavailableError,
+    InvalidParameterError,
+    MarketDataError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -320,7 +324,8 @@ class AsyncClient:
         if len(failures) == 1:
             raise next(iter(failures.values()))
         raise ExchangeUnavailableError(
-            f"None of {', '.join(failures)} could be reached.",
+            "None of the exchanges could be reached. "
+            + " ".join(error.message for error in failures.values()),
             retryable=any(error.retryable for error in failures.values()),
             details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
         )
@@ -446,9 +451,14 @@ class _Connections:
         from marketdata.sim import SimulatedExchange
 
         settings = self._settings
-        simulator = SimulatedExchange(
-            seed=settings.sim_seed, tape=list(settings.sim_tape) or None, now=settings.sim_now
-        )
+        try:
+            simulator = SimulatedExchange(
+                seed=settings.sim_seed, tape=list(settings.sim_tape) or None, now=settings.sim_now
+            )
+        except (ValueError, OSError) as error:
+            raise InvalidParameterError(
+                f"The recording cannot be played: {error}.", details={"parameter": "sim_tape"}
+            ) from error
         await simulator.start()
         return simulator
 

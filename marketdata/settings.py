@@ -57,7 +57,8 @@ class Settings(BaseModel):
     """Where the simulated clock starts (MARKETDATA_SIM_NOW); None: now, or a tape's end."""
 
     timeout: float = Field(30.0, gt=0, le=3600)
-    """Seconds for a whole call, retries included (MARKETDATA_TIMEOUT)."""
+    """Seconds for a whole call, retries included (MARKETDATA_TIMEOUT); for a range of candles,
+    seconds for each page."""
 
     retries: int = Field(2, ge=0, le=20)
     """Retries of transient failures within the call's time (MARKETDATA_RETRIES)."""
@@ -76,7 +77,13 @@ class Settings(BaseModel):
     @field_validator("endpoints", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str) else value
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError:
+            raise ValueError(
+                "a JSON object of exchange ids and base URLs is wanted, "
+                'for example {"binance": "http://127.0.0.1:9000"}'
+            ) from None
 
     @field_validator("endpoints")
     @classmethod
@@ -109,15 +116,8 @@ class Settings(BaseModel):
             problem = error.errors(include_url=False, include_input=False)[0]
             name = str(problem["loc"][0])
             shown = name if chosen.get(name) is not None else PREFIX + name.upper()
-            raise InvalidParameterError(
-                f"{shown}: {problem['msg']}.", details={"parameter": shown}
-            ) from None
-        except json.JSONDecodeError:
-            raise InvalidParameterError(
-                f"{PREFIX}ENDPOINTS is a JSON object of exchange ids and base URLs, "
-                'for example {"binance": "http://127.0.0.1:9000"}.',
-                details={"parameter": f"{PREFIX}ENDPOINTS"},
-            ) from None
+            said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            raise InvalidParameterError(f"{shown}: {said}.", details={"parameter": shown}) from None
 
     def folder(self) -> Path:
         """Give the folder that files go to; it need not exist yet."""

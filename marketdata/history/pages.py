@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 100
 
+_DAY = 86_400_000
+_FIRST_MARKET = 1_262_304_000_000
+"""2010-01-01, before there was a market, in Unix ms: nothing earlier need be asked for."""
+_FOREVER = 1 << 62
+
 
 async def candles(
     venue: Venue,
@@ -33,74 +38,105 @@ async def candles(
     """
     timeframes.length(timeframe)
     venue.check_timeframe(timeframe)
-    now = round(datetime.now(UTC).timestamp() * 1000)
     if start is None:
-        behind = None if end is None or end > now else end
-        columns, reply = await _newest(venue, pair, timeframe, limit or DEFAULT_LIMIT, behind)
-        return _result(venue, pair, timeframe, columns, reply)
-    until = now + 1 if end is None else end
-    if start >= until or start > now:
-        raise InvalidParameterError(
-            f"The range is empty: start ({_text(start)}) has to be before end ({_text(until)}) "
-            "and not in the future.",
-            details={"parameter": "start"},
-        )
-    columns, reply = await _range(venue, pair, timeframe, start, until, limit)
+        wanted = limit or DEFAULT_LIMIT
+        columns, reply = await _newest(venue, pair, timeframe, wanted, end)
+        if len(columns) < wanted:
+            first = columns.time[0] if len(columns) else end or _exchange_now(reply)
+            start = timeframes.earlier(first, timeframe, wanted - len(columns))
+        return _result(venue, pair, timeframe, columns, reply, start=start, end=end)
+    if end is not None and start >= end:
+        raise _empty(start, f"has to be before end ({_text(end)})")
+    columns, reply = await _range(venue, pair, timeframe, start, end, limit)
+    if start > _exchange_now(reply) and not len(columns):
+        raise _empty(start, f"is still to come on {venue.id}")
     columns = columns[:limit]
     full = limit is not None and len(columns) == limit
-    return _result(venue, pair, timeframe, columns, reply, start=start, end=None if full else until)
+    last = None if full else end or _exchange_now(reply)
+    return _result(venue, pair, timeframe, columns, reply, start=start, end=last)
+
+
+async def newest_page(venue: Venue, pair: str, timeframe: str, count: int) -> Candles:
+    """Get those of the newest so many bars that one request gives."""
+    columns, reply = await venue.candles(pair, timeframe, None, count)
+    return _result(venue, pair, timeframe, columns[-count:], reply)
+
+
+def _empty(start: int, why: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"The range is empty: start ({_text(start)}) {why}.", details={"parameter": "start"}
+    )
 
 
 async def _newest(
-    venue: Venue, pair: str, timeframe: str, wanted: int, before: int | None
+    venue: Venue, pair: str, timeframe: str, wanted: int, end: int | None
 ) -> tuple[Columns, Reply]:
     """Get the last bars, or the last that open before a time; fewer where there are no more."""
-    reply: Reply | None = None
-    columns = Columns.from_rows([])
-    if before is None:
-        size = min(wanted, venue.candles_per_request)
-        columns, reply = await venue.candles(pair, timeframe, None, size)
+    page, step = venue.candles_per_request, timeframes.length(timeframe)
+    if end is None or end > _our_now():
+        columns, reply = await venue.candles(pair, timeframe, None, min(wanted, page))
+        columns = _between(columns, 0, end)[-wanted:]
+        high = min(end or _FOREVER, _exchange_now(reply) + 1)
+        high = columns.time[0] if len(columns) else high
+    else:
+        high = max(_FIRST_MARKET, end - wanted * step)
+        columns, reply = await _range(venue, pair, timeframe, high, end, None)
         columns = columns[-wanted:]
-        if not len(columns):
-            return columns, reply
-        before = columns.time[0]
     # Bars that an exchange leaves out make a stretch of time hold fewer than it has room for.
-    while len(columns) < wanted or reply is None:
-        start = max(0, before - (wanted - len(columns)) * timeframes.length(timeframe))
-        earlier, reply = await _range(venue, pair, timeframe, start, before, None)
-        if not len(earlier):
-            break
-        earlier.extend(columns)
-        columns, before = earlier[-wanted:], earlier.time[0]
+    size, leapt = wanted - len(columns), False
+    while len(columns) < wanted and high > _FIRST_MARKET:
+        low = max(_FIRST_MARKET, high - max(size * step, _DAY if leapt else 0))
+        earlier, past = await _range(venue, pair, timeframe, low, high, None)
+        if len(earlier):
+            # Whether the last bar is still forming is told by the reply that brought it.
+            reply = reply if len(columns) else past
+            earlier.extend(columns)
+            columns, high, leapt = earlier[-wanted:], low, False
+        else:
+            day = None if leapt else await _last_day(venue, pair, timeframe, low)
+            if day is None:
+                break
+            high, leapt = min(low, day), True
+        size = max(page, wanted - len(columns))
     return columns, reply
 
 
 async def _range(
-    venue: Venue, pair: str, timeframe: str, start: int, end: int, enough: int | None
+    venue: Venue, pair: str, timeframe: str, start: int, end: int | None, enough: int | None
 ) -> tuple[Columns, Reply]:
-    """Get all bars that open in a range, or its first so many."""
+    """Get all bars that open in a range (``end=None``: up to now), or its first so many."""
     step = timeframes.length(timeframe)
     page = venue.candles_per_request
     pages: list[Columns] = []
     count = 0
-    cursor = timeframes.first_open(start, timeframe, None) if step <= 86_400_000 else start
+    cursor = max(start, _FIRST_MARKET)
+    if step <= _DAY:
+        cursor = timeframes.first_open(cursor, timeframe, None)
+    stop = end or _our_now() + 1
+    last: Reply | None = None
     while True:
-        left = -((cursor - end) // step)
+        left = -((cursor - stop) // step)
         ask = max(1, min(page, left if enough is None else min(left, enough - count)))
         found, reply = await venue.candles(pair, timeframe, cursor, ask)
+        # Whether bars are still to come is for the exchange's clock to say.
+        stop = min(end or _FOREVER, _exchange_now(reply) + 1)
         fresh = _between(found, cursor, end)
         if len(fresh):
+            if fresh.time[0] > cursor and len(found) < ask:
+                # A page of an exchange that gives the newest first may lack its beginning.
+                head, _ = await _range(venue, pair, timeframe, cursor, fresh.time[0], None)
+                pages.append(head)
             pages.append(fresh)
-            count += len(fresh)
-            cursor = timeframes.following(fresh.time[-1], timeframe)
-        else:
-            cursor = await _beyond_nothing(venue, pair, timeframe, cursor, ask, found)
-        if cursor >= min(end, _exchange_now(reply)) or (enough is not None and count >= enough):
-            return _joined(pages), reply
+            count = sum(map(len, pages))
+            cursor, last = timeframes.following(fresh.time[-1], timeframe), reply
+        elif cursor < stop:
+            cursor = await _beyond_nothing(venue, pair, timeframe, cursor, ask, stop, found)
+        if cursor >= stop or (enough is not None and count >= enough):
+            return _joined(pages), last or reply
 
 
 async def _beyond_nothing(
-    venue: Venue, pair: str, timeframe: str, cursor: int, asked: int, found: Columns
+    venue: Venue, pair: str, timeframe: str, cursor: int, asked: int, stop: int, found: Columns
 ) -> int:
     """Give where to go on when a page had nothing between its start and the end of the range.
 
@@ -110,21 +146,39 @@ async def _beyond_nothing(
     """
     if len(found) and found.time[0] > cursor:
         return found.time[0]
-    step = timeframes.length(timeframe)
-    beyond = cursor + asked * step
-    day = 86_400_000
-    if step < day and "1d" in venue.timeframes:
-        page = venue.candles_per_request
-        daily, _ = await venue.candles(pair, "1d", beyond - beyond % day, page)
-        if len(daily):
-            return max(beyond, daily.time[0])
-        return beyond + page * day
+    probe, step = _probe(venue, timeframe)
+    beyond = cursor + asked * timeframes.length(timeframe)
+    while beyond < stop:
+        opened = beyond - beyond % _DAY
+        bars, _ = await venue.candles(pair, probe, opened, venue.candles_per_request)
+        later = next((time for time in bars.time if time + step > beyond), None)
+        if later is not None:
+            return max(beyond, later)
+        beyond = opened + venue.candles_per_request * step
     return beyond
 
 
-def _between(columns: Columns, start: int, end: int) -> Columns:
+async def _last_day(venue: Venue, pair: str, timeframe: str, before: int) -> int | None:
+    """Give the end of the last day that has bars before a time; None where none is known."""
+    probe, step = _probe(venue, timeframe)
+    days = venue.candles_per_request
+    start = max(_FIRST_MARKET, before - before % _DAY - (days - 1) * step)
+    bars, _ = await venue.candles(pair, probe, start, days)
+    opened = [time for time in bars.time if time < before]
+    return opened[-1] + step if opened else None
+
+
+def _probe(venue: Venue, timeframe: str) -> tuple[str, int]:
+    """Choose the bars that show where there are any: daily ones, or those asked for if longer."""
+    name = "1d" if "1d" in venue.timeframes else timeframe
+    if timeframes.length(timeframe) >= timeframes.length(name):
+        name = timeframe
+    return name, timeframes.length(name)
+
+
+def _between(columns: Columns, start: int, end: int | None) -> Columns:
     """Give the bars that open in a range, each once, in order."""
-    times = columns.time
+    times, end = columns.time, end or _FOREVER
     ordered = all(earlier < later for earlier, later in pairwise(times))
     if ordered and len(times) and start <= times[0] and times[-1] < end:
         return columns
@@ -181,9 +235,7 @@ def _holes(columns: Columns, timeframe: str, start: int | None, end: int | None)
         expected = timeframes.following(time, timeframe)
     if end is not None and expected is not None:
         # The bar that is still forming exists only once it has had a trade.
-        closed = expected
-        while timeframes.following(closed, timeframe) <= end:
-            closed = timeframes.following(closed, timeframe)
+        closed = timeframes.last_end(expected, end, timeframe)
         if closed > expected:
             holes.append(_interval(expected, closed, timeframe))
     return holes
@@ -198,17 +250,10 @@ def _is_unbroken(columns: Columns, timeframe: str) -> bool:
 
 
 def _interval(start: int, end: int, timeframe: str) -> Interval:
-    bars, opened = 0, start
-    step = timeframes.length(timeframe)
-    if timeframes.following(start, timeframe) == start + step and timeframe[-1] not in "My":
-        bars = (end - start) // step
-    else:
-        while opened < end:
-            bars, opened = bars + 1, timeframes.following(opened, timeframe)
     return Interval(
         start=datetime.fromtimestamp(start / 1000, UTC),
         end=datetime.fromtimestamp(end / 1000, UTC),
-        bars=bars,
+        bars=timeframes.count(start, end, timeframe),
     )
 
 
@@ -219,6 +264,10 @@ def _exchange_now(reply: Reply) -> int:
     when Date has reached its end.
     """
     return round((reply.date or reply.received_at).timestamp() * 1000)
+
+
+def _our_now() -> int:
+    return round(datetime.now(UTC).timestamp() * 1000)
 
 
 def _text(moment: int) -> str:

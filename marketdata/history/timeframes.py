@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import functools
 import re
 from datetime import UTC, datetime
@@ -32,13 +33,41 @@ def length(timeframe: str) -> int:
 
 def following(opened: int, timeframe: str) -> int:
     """Give the opening time of the bar behind the one that opens at ``opened`` (Unix ms)."""
+    return earlier(opened, timeframe, -1)
+
+
+def earlier(opened: int, timeframe: str, count: int) -> int:
+    """Give the opening time of the bar so many places before the one that opens at ``opened``."""
     months = _months(timeframe)
     if months == 0:
-        return opened + length(timeframe)
+        return opened - count * length(timeframe)
     moment = datetime.fromtimestamp(opened / 1000, UTC)
-    count = moment.year * 12 + moment.month - 1 + months
-    later = moment.replace(year=count // 12, month=count % 12 + 1)
-    return round(later.timestamp() * 1000)
+    month = moment.year * 12 + moment.month - 1 - count * months
+    year, month = month // 12, month % 12 + 1
+    # Months that begin at midnight elsewhere open on the last day of the one before.
+    last = calendar.monthrange(year, month)[1]
+    day = last if moment.day > 27 else moment.day
+    return round(moment.replace(year=year, month=month, day=day).timestamp() * 1000)
+
+
+def last_end(opened: int, end: int, timeframe: str) -> int:
+    """Give where the last whole bar ends that fits between an opening time and an end."""
+    if not _months(timeframe):
+        step = length(timeframe)
+        return opened + max(0, (end - opened) // step) * step
+    while (later := following(opened, timeframe)) <= end:
+        opened = later
+    return opened
+
+
+def count(start: int, end: int, timeframe: str) -> int:
+    """Count the bars between two opening times."""
+    if not _months(timeframe):
+        return (end - start) // length(timeframe)
+    bars = 0
+    while start < end:
+        bars, start = bars + 1, following(start, timeframe)
+    return bars
 
 
 def _months(timeframe: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from marketdata import arguments
 from marketdata.errors import DataUnavailableError
 from marketdata.history import timeframes
-from marketdata.history.pages import candles
+from marketdata.history.pages import newest_page
 from marketdata.models import Candles, Ticker
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
     covered = _DAY if window == "day" else _milliseconds(window)
     timeframe = _finest(venue, window, covered)
     step = timeframes.length(timeframe)
-    bars = await candles(venue, pair, timeframe, limit=covered // step + 1, start=None, end=None)
+    bars = await newest_page(venue, pair, timeframe, covered // step + 1)
     now = round(bars.timestamp.timestamp() * 1000)
     start = now - now % _DAY if window == "day" else now - covered
-    inside = bisect_left(bars.columns.time, start - start % step)
-    return _summary(bars[inside:], window)
+    opened = start - start % step
+    return _summary(bars[bisect_left(bars.columns.time, opened) :], window, opened)
 
 
 def _milliseconds(window: str) -> int:
@@ -52,7 +52,7 @@ def _finest(venue: Venue, window: str, covered: int) -> str:
     )
 
 
-def _summary(bars: Candles, window: str) -> Ticker:
+def _summary(bars: Candles, window: str, opened_at: int) -> Ticker:
     columns = bars.columns
     if not len(columns):
         raise DataUnavailableError(
@@ -69,7 +69,7 @@ def _summary(bars: Candles, window: str) -> Ticker:
         simulated=bars.simulated,
         window=window,
         source="candles",
-        open_time=datetime.fromtimestamp(columns.time[0] / 1000, UTC),
+        open_time=datetime.fromtimestamp(opened_at / 1000, UTC),
         last=float(close),
         open=float(opened),
         high=max(columns.high),

@@ -79,7 +79,10 @@ def _describe_all() -> list[Exchange]:
     for name in _ccxt.ids():
         api = connector_class(name)()
         if _serves_spot(api):
-            described.append(_normalize.exchange(vars(api), quirk(name).depths))
+            special = quirk(name)
+            described.append(
+                _normalize.exchange(vars(api), special.depths, special.misnamed_timeframes)
+            )
     return described
 
 
@@ -520,7 +523,8 @@ class Venue:
     @property
     def timeframes(self) -> list[str]:
         """The bar lengths that the exchange has."""
-        return list(self._api.timeframes or ())
+        names = self._api.timeframes or ()
+        return [name for name in names if name not in self._quirk.misnamed_timeframes]
 
     @property
     def candles_per_request(self) -> int:

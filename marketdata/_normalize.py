@@ -308,18 +308,21 @@ _OPERATIONS = {
 }
 
 
-def exchange(described: Mapping[str, Any], depths: tuple[int, ...] | None) -> Exchange:
-    """Make an exchange of ccxt's description of it."""
+def exchange(
+    described: Mapping[str, Any], depths: tuple[int, ...] | None, without: tuple[str, ...]
+) -> Exchange:
+    """Make an exchange of ccxt's description of it, without some timeframes."""
     has = described["has"]
     spot = (described.get("features") or {}).get("spot") or {}
     bars = spot.get("fetchOHLCV") or {}
+    timeframes = (described.get("timeframes") or ()) if has.get("fetchOHLCV") else ()
     return Exchange(
         id=described["id"],
         name=described["name"],
         operations=tuple(
             name for name, calls in _OPERATIONS.items() if any(has.get(call) for call in calls)
         ),
-        timeframes=tuple(described.get("timeframes") or ()) if has.get("fetchOHLCV") else (),
+        timeframes=tuple(name for name in timeframes if name not in without),
         depths=depths,
         candles_per_request=bars.get("limit"),
         history=bool(has.get("fetchOHLCV")),

@@ -51,6 +51,8 @@ class Quirk:
     """Units of the rolling windows, and ``day``, that it has tickers for."""
     candle_layout: CandleLayout | None = None
     """Where a candle on the wire has its fields; None: ccxt reads it."""
+    misnamed_timeframes: tuple[str, ...] = ()
+    """Bar lengths of ccxt's that get bars of another length, and are therefore not offered."""
     plain_levels: bool = False
     """Whether levels of a book are price and size although ccxt reads them its own way."""
     keyless_paths: tuple[str, ...] = ()
@@ -145,8 +147,11 @@ QUIRKS: dict[str, Quirk] = {
     "bigone": Quirk(unneeded=("/contract/",)),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
-    # The third position of a level is its time.
+    # Its week has three days.
+    "bitstamp": Quirk(misnamed_timeframes=("1w",)),
+    # The third position of a level is its time. Two weeks have 15 days.
     "kraken": Quirk(
+        misnamed_timeframes=("2w",),
         bursts=True,
         max_depth=500,
         candle_layout=CandleLayout(volume=6, trades=7, seconds=True),
@@ -172,6 +177,8 @@ QUIRKS: dict[str, Quirk] = {
         trades_per_request=500,
         old_trades_per_request=100,
     ),
+    # Four hours are eight.
+    "zebpay": Quirk(misnamed_timeframes=("4h",)),
 }
 
 _PLAIN = Quirk()

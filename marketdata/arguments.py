@@ -52,8 +52,8 @@ def pair(text: str) -> str:
     if ":" in cleaned:
         spot = cleaned.partition(":")[0]
         raise PairNotSupportedError(
-            f"'{text}' names a derivative; only spot pairs are served. Ask for {spot}.",
-            details={"pair": text, "closest": [spot]},
+            f"'{text[:60]}' names a derivative; only spot pairs are served. Ask for {spot[:60]}.",
+            details={"pair": text[:60], "closest": [spot[:60]]},
         )
     parts = re.split(r"[/\-_ ]", cleaned)
     if len(parts) > 2 or not all(parts) or not re.fullmatch(r"[^\s\"'\\<>{}]{2,40}", cleaned):
@@ -92,7 +92,10 @@ def instant(value: datetime | date | str | int, *, now: datetime | None = None) 
         case date():
             moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
         case str() if age := _AGE.fullmatch(value.strip()):
-            moment = (now or datetime.now(UTC)) - int(age[1]) * _UNITS[age[2]]
+            try:
+                moment = (now or datetime.now(UTC)) - int(age[1]) * _UNITS[age[2]]
+            except OverflowError:  # before the year 1
+                raise _not_a_time(value) from None
         case str() if re.fullmatch(r"\d{9,16}", value.strip()):
             return _milliseconds(int(value))
         case str():

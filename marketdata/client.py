@@ -152,9 +152,9 @@ class AsyncClient:
     async def tickers(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
     ) -> list[Ticker]:
-        """Get the 24-hour tickers of several pairs, or of all, in one request where possible.
+        """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        In the order asked for; by name where `pairs` is left out.
+        In the order asked for; all there are, by name, where `pairs` is left out.
         """
 
         async def work(venue: Venue) -> list[Ticker]:
@@ -175,9 +175,9 @@ class AsyncClient:
     async def quotes(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
     ) -> list[Quote]:
-        """Get the best bids and asks of several pairs, or of all, in one request where possible.
+        """Get the best bids and asks of several pairs, in one request where possible.
 
-        In the order asked for; by name where `pairs` is left out.
+        In the order asked for; all there are, by name, where `pairs` is left out.
         """
 
         async def work(venue: Venue) -> list[Quote]:

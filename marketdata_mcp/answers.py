@@ -13,7 +13,17 @@ from marketdata.arguments import instant
 from marketdata.errors import DataUnavailableError
 from marketdata.models import Candles, Record, Ticker, Trade
 
-__all__ = ["MAX_CHARACTERS", "Answer", "Content", "candles", "compact", "page", "record", "table"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "Answer",
+    "Content",
+    "candles",
+    "compact",
+    "page",
+    "record",
+    "tickers",
+    "trades",
+]
 
 MAX_CHARACTERS = 80_000
 

@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
+PACKAGE := .venv-package
 RECORDED ?= ../shared/recorded
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers conformance check record bench oldest clean
+.PHONY: help demo test lint types layers conformance check record bench oldest package clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +59,11 @@ $(OLDEST)/.ready: pyproject.toml
 oldest: $(OLDEST)/.ready ## Run the test suite on the oldest dependencies that are allowed.
 	$(OLDEST)/bin/python -m pytest -n auto
 
+package: $(OLDEST)/.ready ## Install the built package alone, without extras, and use it.
+	$(OLDEST)/bin/uv venv --quiet --clear --python $(OLDEST)/bin/python $(PACKAGE)
+	VIRTUAL_ENV=$(PACKAGE) $(OLDEST)/bin/uv pip install --quiet .
+	cd / && $(abspath $(PACKAGE))/bin/python $(abspath tests/installed.py)
+
 clean: ## Remove what the targets made.
-	rm -rf .venv .venv-oldest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(OLDEST) $(PACKAGE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

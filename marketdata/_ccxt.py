@@ -14,10 +14,12 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
 import threading
+import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -200,6 +202,10 @@ class Connector:
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
 
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        super().__init__(config or {})  # type: ignore[call-arg]
+        _connectors.add(self)
+
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
@@ -282,6 +288,22 @@ class Connector:
         # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at
         # the end of a process that was told to stop is not the user's to close.
         pass
+
+
+_connectors: weakref.WeakSet[Connector] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    # A forked child shares its parent's sockets and the selector that watches them. Taking the
+    # connections down at its end would stop the parent from hearing its answers.
+    for connector in _connectors:
+        pool = getattr(connector, "tcp_connector", None)
+        if pool is not None:
+            pool._closed = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @functools.cache

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketdata import _ccxt, _normalize
 from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market
 from marketdata._ccxt import Reply, connector_class
+from marketdata._deadline import renew, seconds_left, within
 from marketdata._quirks import Quirk, quirk
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
-    ExchangeUnavailableError,
     MarketDataError,
     PairNotSupportedError,
     TimeframeNotSupportedError,
@@ -39,16 +38,12 @@ if TYPE_CHECKING:
 
     from marketdata.settings import Settings
 
-__all__ = ["Venue", "check_known", "connector_class", "known", "within"]
+__all__ = ["Venue", "check_known", "connector_class", "known"]
 
 T = TypeVar("T")
 
 _NEW_PAIR_AGE = 600.0
 """Seconds after which a list without the wanted pair is fetched again, in case it is new."""
-
-_limit: ContextVar[_Limit | None] = ContextVar("_limit", default=None)
-"""How long the running call may still take."""
-
 
 # ---------------------------------------------------------------------------- exchanges
 
@@ -89,49 +84,6 @@ def _describe_all() -> list[Exchange]:
 def _serves_spot(api: Any) -> bool:
     # has["spot"] is None on some exchanges that have nothing else; contract-only ones say False.
     return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
-
-
-@dataclass(frozen=True)
-class _Limit:
-    """The time that a call has."""
-
-    timeout: asyncio.Timeout
-    seconds: float
-
-    @property
-    def left(self) -> float:
-        """Seconds until it is over."""
-        ends = self.timeout.when()
-        return 0.0 if ends is None else ends - asyncio.get_running_loop().time()
-
-    def renew(self) -> None:
-        """Start it anew."""
-        self.timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
-
-
-def _seconds_left(settings: Settings) -> float:
-    limit = _limit.get()
-    return settings.timeout if limit is None else limit.left
-
-
-async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
-    """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name.
-
-    Candles of a range get so many for each page.
-    """
-    limit = _Limit(asyncio.timeout(seconds), seconds)
-    token = _limit.set(limit)
-    try:
-        async with limit.timeout:
-            return await work
-    except TimeoutError:
-        raise ExchangeUnavailableError(
-            f"{name} did not answer within {seconds:.3g} s. Try later, or raise "
-            "MARKETDATA_TIMEOUT.",
-            details={"exchange": name},
-        ) from None
-    finally:
-        _limit.reset(token)
 
 
 # ---------------------------------------------------------------------------- one exchange
@@ -175,6 +127,7 @@ class Venue:
                 **({"rateLimiterAlgorithm": "rollingWindow"} if self._quirk.bursts else {}),
                 "timeout": int(self._settings.timeout * 1000),
                 "aiohttp_trust_env": True,
+                **({"cafile": cafile} if (cafile := os.environ.get("SSL_CERT_FILE")) else {}),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }
@@ -228,7 +181,7 @@ class Venue:
                 if (
                     not error.retryable
                     or attempt > self._settings.retries
-                    or pause >= _seconds_left(self._settings)
+                    or pause >= seconds_left(self._settings.timeout)
                 ):
                     error.details["attempts"] = attempt
                     raise
@@ -506,8 +459,7 @@ class Venue:
             return _normalize.columns(rows), reply
 
         page = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
-        if (time := _limit.get()) is not None:
-            time.renew()
+        renew()
         return page
 
     def check_timeframe(self, timeframe: str) -> None:
@@ -569,7 +521,7 @@ class Venue:
         if not asked:
             self._demand("fetchStatus", "its time or its state")
         # Not quite all the time that there is: some is left to report in.
-        seconds = 0.9 * _seconds_left(self._settings)
+        seconds = 0.9 * seconds_left(self._settings.timeout)
         answers = await asyncio.gather(
             *[within(seconds, self.id, self.call(make, method)) for make, method in asked],
             return_exceptions=True,

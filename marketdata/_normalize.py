@@ -44,6 +44,14 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
+def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
+    values = {ours: raw.get(theirs) for ours, theirs in names.items()}
+    # One sum tells whether all are finite, which they nearly always are.
+    if math.isfinite(sum(filter(None, values.values()))):
+        return values
+    return {name: _number(value) for name, value in values.items()}
+
+
 def _check(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("not a number")
@@ -75,7 +83,7 @@ def ticker(
         source="ticker",
         open_time=_open_time(raw.get("info")),
         trades=_trade_count(raw.get("info")),
-        **{ours: _number(raw.get(theirs)) for ours, theirs in _TICKER_FIELDS.items()},
+        **_numbers(raw, _TICKER_FIELDS),
     )
 
 

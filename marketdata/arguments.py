@@ -30,7 +30,13 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+    from pydantic import (
+        BaseModel,
+        GetCoreSchemaHandler,
+        GetJsonSchemaHandler,
+        ValidationError,
+        ValidationInfo,
+    )
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,19 +55,18 @@ def pair(text: str) -> str:
     name of a swap, future or option, `InvalidParameterError` for anything else.
     """
     cleaned = text.strip().upper()
-    if ":" in cleaned:
+    if ":" in cleaned and cleaned.isprintable():
         spot = cleaned.partition(":")[0]
         raise PairNotSupportedError(
             f"'{text[:60]}' names a derivative; only spot pairs are served. Ask for {spot[:60]}.",
             details={"pair": text[:60], "closest": [spot[:60]]},
         )
     parts = re.split(r"[/\-_ ]", cleaned)
-    if len(parts) > 2 or not all(parts) or not re.fullmatch(r"[^\s\"'\\<>{}]{2,40}", cleaned):
-        raise InvalidParameterError(
-            f"pair is BASE/QUOTE, for example BTC/USDT; was '{text[:60]}'.",
-            details={"parameter": "pair"},
-        )
-    return "/".join(parts)
+    joined = "/".join(parts)
+    possible = re.fullmatch(r"[^\s\"'\\<>{}]{2,40}", joined) and joined.isprintable()
+    if len(parts) > 2 or not all(parts) or not possible:
+        raise InvalidParameterError(f"pair is BASE/QUOTE, for example BTC/USDT; {_was(text)}.")
+    return joined
 
 
 _UNITS = {
@@ -74,19 +79,28 @@ _UNITS = {
 _AGE = re.compile(r"-(\d{1,6})([smhdw])")
 
 
-def instant(value: datetime | date | str | int, *, now: datetime | None = None) -> int:
+class Milliseconds(int):
+    """A time that `instant` has read: Unix milliseconds, which it leaves as they are."""
+
+
+def instant(value: datetime | date | str | float, *, now: datetime | None = None) -> Milliseconds:
     """Give a point in time as Unix milliseconds.
 
     Takes a datetime (UTC where it has no zone), a date (its first moment in UTC), ISO-8601 text,
     Unix milliseconds (also as text), or an age such as ``-90m``, ``-7d``. Raises
-    `InvalidParameterError` for anything else, also for numbers that look like seconds.
+    `InvalidParameterError` for anything else, also for numbers that look like seconds and for
+    times before 1970 or after 2999.
     """
     moment: datetime
     match value:
+        case Milliseconds():
+            return value
         case bool():
             raise _not_a_time(value)
         case int():
             return _milliseconds(value)
+        case float() if value.is_integer():
+            return _milliseconds(int(value))
         case datetime():
             moment = value
         case date():
@@ -96,7 +110,7 @@ def instant(value: datetime | date | str | int, *, now: datetime | None = None) 
                 moment = (now or datetime.now(UTC)) - int(age[1]) * _UNITS[age[2]]
             except OverflowError:  # before the year 1
                 raise _not_a_time(value) from None
-        case str() if re.fullmatch(r"\d{9,16}", value.strip()):
+        case str() if re.fullmatch(r"\d{9,40}", value.strip()):
             return _milliseconds(int(value))
         case str():
             try:
@@ -107,30 +121,49 @@ def instant(value: datetime | date | str | int, *, now: datetime | None = None) 
             raise _not_a_time(value)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    milliseconds = round(moment.timestamp() * 1000)
+    if not 0 <= milliseconds < _YEAR_3000:
+        raise InvalidParameterError(f"A time is after 1970 and before 3000; {_was(value)}.")
+    return Milliseconds(milliseconds)
 
 
-def _milliseconds(number: int) -> int:
+_YEAR_3000 = 32_503_680_000_000
+
+
+def _milliseconds(number: int) -> Milliseconds:
     # 1e11 ms is March 1973, before any exchange; the same number of seconds is the year 5138.
     if not 100_000_000_000 <= number <= 9_999_999_999_999:
         raise InvalidParameterError(
-            f"A number given as a time is Unix milliseconds (13 digits); was {number}.",
-            details={"value": number},
+            f"A number given as a time is Unix milliseconds (13 digits); {_was(number)}."
         )
-    return number
+    return Milliseconds(number)
 
 
 def _not_a_time(value: object) -> InvalidParameterError:
     return InvalidParameterError(
         "A time is ISO-8601 (2024-01-31T12:00Z), a date, Unix milliseconds or an age (-7d); "
-        f"was {str(value)[:60]!r}.",
-        details={"value": str(value)[:60]},
+        f"{_was(value)}."
     )
 
 
+def _was(value: object) -> str:
+    try:
+        return f"was {repr(value)[:60]}"
+    except ValueError:
+        return "was a number of thousands of digits"  # Python writes none of more than 4,300
+
+
 def exchange_id(text: str) -> str:
-    """Bring the name of an exchange to ccxt's form: lower case without blanks."""
-    return text.strip().lower()
+    """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks."""
+    return text.strip().lower().encode("ascii", "replace").decode()
+
+
+def part(text: str) -> str:
+    """Check the name of a currency, or a part of a pair's name to search for."""
+    cleaned = text.strip()
+    if not 1 <= len(cleaned) <= 40 or not cleaned.isprintable():
+        raise InvalidParameterError(f"A name has 1 to 40 characters; {_was(text)}.")
+    return cleaned
 
 
 _WINDOW = re.compile(r"(\d{1,4})([mhd])")
@@ -149,8 +182,7 @@ def window(text: str) -> str:
         if 1 <= count <= {"m": 59, "h": 24, "d": 7}[unit]:
             return "24h" if (count, unit) == (1, "d") else f"{count}{unit}"
     raise InvalidParameterError(
-        f"window is 'day' or a length: 1m to 59m, 1h to 24h, 1d to 7d; was '{text[:20]}'.",
-        details={"parameter": "window"},
+        f"window is 'day' or a length: 1m to 59m, 1h to 24h, 1d to 7d; {_was(text)}."
     )
 
 
@@ -170,15 +202,28 @@ class Described:
     examples: tuple[str, ...] = ()
     parse: Callable[[Any], Any] | None = None
     json_types: tuple[str, ...] = ()
-    """JSON types instead of those that the annotation would give."""
+    """JSON types instead of those that the annotation would give; `parse` then takes it all."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
 
+        if self.json_types:
+            return core_schema.with_info_plain_validator_function(self._parse)
         inner = handler(source)
         if self.parse is None:
             return inner
-        return core_schema.no_info_after_validator_function(self.parse, inner)
+        return core_schema.with_info_after_validator_function(self._parse, inner)
+
+    def _parse(self, value: Any, info: ValidationInfo) -> Any:
+        if self.json_types and not isinstance(value, str | int | float | date):
+            from pydantic_core import PydanticCustomError
+
+            raise PydanticCustomError("time_type", "Input should be a time")
+        try:
+            return value if self.parse is None else self.parse(value)
+        except InvalidParameterError as error:
+            error.details.setdefault("parameter", info.field_name)
+            raise
 
     def __get_pydantic_json_schema__(
         self, core: Any, handler: GetJsonSchemaHandler
@@ -247,9 +292,13 @@ Aggregate = Annotated[
     bool,
     Described("Merge the fills of one order at one price."),
 ]
-BaseCode = Annotated[str, Described("Only pairs with this base currency.", examples=("BTC",))]
-QuoteCode = Annotated[str, Described("Only pairs with this quote currency.", examples=("USDT",))]
-Search = Annotated[str, Described("Only pairs whose name contains this text.")]
+BaseCode = Annotated[
+    str, Described("Only pairs with this base currency.", examples=("BTC",), parse=part)
+]
+QuoteCode = Annotated[
+    str, Described("Only pairs with this quote currency.", examples=("USDT",), parse=part)
+]
+Search = Annotated[str, Described("Only pairs whose name contains this text.", parse=part)]
 
 # ---------------------------------------------------------------------------- checking
 
@@ -282,8 +331,17 @@ def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[s
     """
     from pydantic import ValidationError
 
+    model = arguments_of(method)
+    for name, value in given.items():
+        # pydantic takes True for 1.
+        field = model.model_fields.get(name)
+        if isinstance(value, bool) and field is not None and field.annotation is not bool:
+            raise InvalidParameterError(
+                f"{name} is neither true nor false; {_was(value)}.",
+                details={"operation": method.__name__, "parameter": name},
+            )
     try:
-        return vars(arguments_of(method).model_validate(given))
+        return vars(model.model_validate(given))
     except ValidationError as error:
         raise _translate(error, method.__name__) from None
 
@@ -323,5 +381,4 @@ def _translate(error: ValidationError, operation: str) -> MarketDataError:
         case "extra_forbidden":
             return InvalidParameterError(f"{operation} has no argument '{where}'.", details=details)
     said = problem["msg"].removeprefix("Input ")
-    was = repr(problem["input"])[:60]
-    return InvalidParameterError(f"{where} {said}; was {was}.", details=details)
+    return InvalidParameterError(f"{where} {said}; {_was(problem['input'])}.", details=details)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from marketdata import arguments
+from marketdata._deadline import within
 from marketdata.arguments import (
     Aggregate,
     BarLimit,
@@ -302,13 +303,14 @@ class AsyncClient:
         one: bool = False,
     ) -> T:
         """Do the work on the exchange named, or on the first default that can be reached."""
-        here = await self._here()
-        from marketdata._exchange import within
-
+        here = self._connections.get(asyncio.get_running_loop()) or await self._here()
         names = (exchange,) if exchange is not None else self.settings.exchange
         if one:
             names = names[:1]
-        names = await here.worth_asking(names)
+        for name in names:
+            if name not in here.checked:
+                await here.check(name)
+        names = here.worth_asking(names)
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.settings.timeout
         failures: dict[str, MarketDataError] = {}
@@ -361,6 +363,8 @@ class _Connections:
         self._catalogue = catalogue
         self._venues: dict[str, asyncio.Future[Venue]] = {}
         self._avoid_until: dict[str, float] = {}
+        self.checked: set[str] = set()
+        """Names that are known to be exchanges."""
         self._simulator: asyncio.Future[SimulatedExchange] | None = None
         self._lifetime: AsyncGenerator[None] | None = None
 
@@ -397,18 +401,19 @@ class _Connections:
             self._simulator.cancel()
         self._simulator = None
 
-    async def worth_asking(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Check the names, and leave out defaults that failed a moment ago while others are left.
-
-        Raises `ExchangeNotSupportedError` for a name that is not a spot exchange here.
-        """
+    async def check(self, name: str) -> None:
+        """Raise `ExchangeNotSupportedError` for a name that is not an exchange here."""
         from marketdata import _exchange
 
-        for name in names:
-            _exchange.check_known(name, await self.simulated() if self._settings.sim else None)
+        _exchange.check_known(name, await self.simulated() if self._settings.sim else None)
+        self.checked.add(name)
+
+    def worth_asking(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Leave out exchanges that failed a moment ago while others are left."""
+        if not self._avoid_until:
+            return names
         now = asyncio.get_running_loop().time()
-        fine = tuple(name for name in names if self._avoid_until.get(name, 0) <= now)
-        return fine or names
+        return tuple(name for name in names if self._avoid_until.get(name, 0) <= now) or names
 
     def note_failure(self, name: str, error: MarketDataError) -> None:
         """Remember for a while that an exchange could not be reached."""

@@ -224,7 +224,7 @@ def _holes(columns: Columns, timeframe: str, start: int | None, end: int | None)
     """List the bars that are over, belong in the range, and are not there."""
     times = columns.time
     holes: list[Interval] = []
-    if start is None and len(times) and _is_unbroken(columns, timeframe):
+    if start is None and end is None and len(times) and _is_unbroken(columns, timeframe):
         return holes
     expected = None
     if start is not None:

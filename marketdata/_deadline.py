@@ -1,0 +1,46 @@
+"""How long the running call may take, for everything that it awaits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextvars import ContextVar
+from typing import TypeVar
+
+from marketdata.errors import ExchangeUnavailableError
+
+T = TypeVar("T")
+
+_running: ContextVar[tuple[asyncio.Timeout, float] | None] = ContextVar("_running", default=None)
+
+
+async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
+    """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
+    timeout = asyncio.timeout(seconds)
+    token = _running.set((timeout, seconds))
+    try:
+        async with timeout:
+            return await work
+    except TimeoutError:
+        raise ExchangeUnavailableError(
+            f"{name} did not answer within {seconds:.3g} s. Try later, or raise "
+            "MARKETDATA_TIMEOUT.",
+            details={"exchange": name},
+        ) from None
+    finally:
+        _running.reset(token)
+
+
+def seconds_left(otherwise: float) -> float:
+    """Tell how much is left of the running call's time; the argument where it has no limit."""
+    running = _running.get()
+    ends = None if running is None else running[0].when()
+    return otherwise if ends is None else ends - asyncio.get_running_loop().time()
+
+
+def renew() -> None:
+    """Start the running call's time anew: a long job has got on."""
+    running = _running.get()
+    if running is not None:
+        timeout, seconds = running
+        timeout.reschedule(asyncio.get_running_loop().time() + seconds)

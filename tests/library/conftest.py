@@ -1,0 +1,120 @@
+"""Clients of the library connected to simulated exchanges by real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import marketdata as md
+from marketdata._ccxt import Connector
+from marketdata.sim import SimulatedExchange
+
+from .gateway import Gateway
+from .markets import DIALECTS, NOW, SEED
+
+Factory = Callable[..., md.Client]
+Run = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment without settings of ours, and a home of the test's own."""
+    for name in list(os.environ):
+        if name.startswith("MARKETDATA_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("MARKETDATA_HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without ccxt's pauses between them, which no simulated exchange needs.
+
+    Tests marked ``paced`` keep them.
+    """
+
+    async def throttle(self: Any, cost: Any = None) -> None:
+        pass
+
+    if "paced" not in request.keywords:
+        monkeypatch.setattr(Connector, "throttle", throttle, raising=False)
+
+
+@pytest.fixture
+def sim() -> Iterator[SimulatedExchange]:
+    """All four exchanges with a clock that stands still at NOW."""
+    with SimulatedExchange(seed=SEED, now=NOW, frozen=True) as started:
+        yield started
+
+
+@pytest.fixture
+def gateway(sim: SimulatedExchange) -> Iterator[Gateway]:
+    """A server in front of ``sim`` that can change its answers."""
+    with Gateway(sim.url) as started:
+        yield started
+
+
+@pytest.fixture
+def connect() -> Iterator[Factory]:
+    """Makes clients of the simulated exchanges at an address, and closes them at the end."""
+    made: list[md.Client] = []
+
+    def connect(to: SimulatedExchange | Gateway, exchange: Any = "binance", **more: Any):
+        endpoints = dict.fromkeys(DIALECTS, to.url)
+        more.setdefault("retries", 0)
+        client = md.Client(exchange, endpoints=endpoints | more.pop("endpoints", {}), **more)
+        made.append(client)
+        return client
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(sim: SimulatedExchange, connect: Factory) -> md.Client:
+    """A client of ``sim``, binance by default."""
+    return connect(sim)
+
+
+@pytest.fixture
+def python(sim: SimulatedExchange) -> Run:
+    """Runs a program with all warnings as errors, and gives what it printed.
+
+    It fails when the program does, or when it writes anything to stderr. MARKETDATA_ENDPOINTS
+    holds the addresses of ``sim``.
+    """
+
+    def run(program: str, *arguments: str, code: int = 0, **environment: str) -> str:
+        import json
+
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-X",
+                "dev",
+                "-W",
+                "error",
+                "-c",
+                textwrap.dedent(program),
+                *arguments,
+            ],
+            env={**os.environ, "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (code, "")
+        return done.stdout
+
+    return run

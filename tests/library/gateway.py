@@ -1,0 +1,113 @@
+"""A real server between the connectors and a simulated exchange, which changes answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import web
+
+
+@dataclass
+class Answer:
+    """What goes back to the caller."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+Change = Callable[[Answer], Answer]
+
+_KEPT = ("date", "x-marketdata-simulated", "retry-after", "cb-before", "cb-after")
+
+
+class Gateway:
+    """Passes requests on to ``upstream`` and hands each answer to the first rule for its path.
+
+    ``requests`` holds method and path of each request, ``proxied`` the absolute addresses that
+    were asked for: HTTP clients send these to a proxy.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._rules: list[tuple[str, Change]] = []
+        self.requests: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.url = ""
+
+    def change(self, path: str, change: Change) -> None:
+        """Let ``change`` alter the answers to paths like ``path``; the newest rule comes first."""
+        self._rules.insert(0, (path, change))
+
+    def answer(self, path: str, body: Any, *, status: int = 200, **more: Any) -> None:
+        """Answer paths like ``path`` with a body: bytes, text, or anything as JSON."""
+        if isinstance(body, str):
+            body = body.encode()
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.change(path, lambda _: Answer(sent, status, **more))
+
+    def edit(self, path: str, edit: Callable[[Any], Any]) -> None:
+        """Alter the JSON of answers to paths like ``path``; None keeps what was edited in place."""
+
+        def change(answer: Answer) -> Answer:
+            sent = answer.json
+            edited = edit(sent)
+            answer.body = json.dumps(sent if edited is None else edited).encode()
+            return answer
+
+        self.change(path, change)
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(ready),), daemon=True)
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._leave.set)
+        self._thread.join()
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
+        async with aiohttp.ClientSession() as session:
+
+            async def handle(request: web.Request) -> web.Response:
+                return await self._pass(session, request)
+
+            runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            ready.set()
+            await self._leave.wait()
+            await runner.cleanup()
+
+    async def _pass(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.Response:
+        self.requests.append(f"{request.method} {request.raw_path}")
+        self.headers.append(dict(request.headers))
+        async with session.get(self._upstream + request.path_qs) as response:
+            kept = {k: v for k, v in response.headers.items() if k.lower() in _KEPT}
+            answer = Answer(await response.read(), response.status, kept, response.content_type)
+        change = next((to for path, to in self._rules if fnmatchcase(request.path, path)), None)
+        if change is not None:
+            answer = change(answer)
+        return web.Response(
+            body=answer.body,
+            status=answer.status,
+            headers=answer.headers,
+            content_type=answer.content_type,
+        )

@@ -1,0 +1,96 @@
+"""The errors themselves: one root, stable codes, and a place for everything that ccxt raises."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from ccxt.base import errors as theirs
+
+from marketdata import _ccxt, errors
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.MarketDataError)
+]
+GROUPS = (
+    errors.MarketDataError,
+    errors.InvalidRequestError,
+    errors.AccessError,
+    errors.UpstreamError,
+)
+
+
+def below(tree: dict[str, Any]) -> Iterator[str]:
+    for name, branch in tree.items():
+        yield name
+        yield from below(branch)
+
+
+def test_each_code_has_one_class() -> None:
+    codes = [kind.code for kind in KINDS if kind not in (*GROUPS, errors.MissingExtraError)]
+    assert sorted(codes) == sorted(get_args(errors.Code))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_survives_the_way_between_processes(kind: type[errors.MarketDataError]) -> None:
+    if kind is errors.MissingExtraError:
+        made: errors.MarketDataError = kind("plot()", "frames")
+    else:
+        made = kind("what to do", retryable=True, retry_after=2.5, details={"pair": "BTC/USDT"})
+    copy = pickle.loads(pickle.dumps(made))
+    assert type(copy) is kind
+    assert (str(copy), copy.to_dict()) == (str(made), made.to_dict())
+
+
+def test_what_an_error_says_as_json() -> None:
+    error = errors.ExchangeUnavailableError("Wait.", retry_after=2.0, details={"exchange": "okx"})
+    assert error.to_dict() == {
+        "code": "EXCHANGE_UNAVAILABLE",
+        "message": "Wait.",
+        "retryable": True,
+        "retryAfter": 2.0,
+        "details": {"exchange": "okx"},
+    }
+    assert errors.InternalError("Oops.").to_dict() == {
+        "code": "INTERNAL_ERROR",
+        "message": "Oops.",
+        "retryable": False,
+    }
+
+
+def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:
+    error = errors.MissingExtraError("to_pandas()", "frames")
+    assert (
+        str(error) == "to_pandas() needs the extra 'frames': pip install 'marketdata-sdk[frames]'."
+    )
+    assert isinstance(error, ImportError)
+
+
+@pytest.mark.parametrize("name", sorted(set(below(theirs.error_hierarchy))))
+def test_every_error_of_ccxt_is_mapped_on_purpose(name: str) -> None:
+    kind = getattr(theirs, name)
+    path = [one.__name__ for one in kind.__mro__ if issubclass(one, theirs.BaseError)]
+    entry = next(one for one in path if one in _ccxt.TRANSLATIONS)
+    general = {"BaseError", "ExchangeError", "OperationFailed"}
+    assert entry not in general or name in general | {"NetworkError", "ExchangeNotAvailable"}
+
+    made = _ccxt.translate(kind("secret upstream text"), "okx", _ccxt.Reply())
+    ours, _, retryable = _ccxt.TRANSLATIONS[entry]
+    assert (type(made), made.retryable) == (ours, retryable)
+    assert "secret" not in f"{made!r} {made.to_dict()}"
+    assert made.details == {"exchange": "okx"}
+
+
+@pytest.mark.parametrize("kind", _ccxt.MALFORMED)
+def test_what_parsers_raise_is_bad_data_not_a_bug(kind: type[Exception]) -> None:
+    made = _ccxt.translate(kind("secret"), "okx", _ccxt.Reply())
+    assert isinstance(made, errors.DataUnavailableError)
+    assert "secret" not in f"{made!r} {made.to_dict()}"
+
+
+def test_the_table_holds_no_class_that_ccxt_does_not_have() -> None:
+    assert not [name for name in _ccxt.TRANSLATIONS if not hasattr(theirs, name)]

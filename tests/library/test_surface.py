@@ -1,0 +1,69 @@
+"""The public names, and that every face of an operation is the same operation."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import marketdata as md
+from marketdata import models
+from marketdata.operations import OPERATIONS
+
+NAMES = [operation.name for operation in OPERATIONS]
+
+
+def test_all_names_exist_are_sorted_and_listed() -> None:
+    assert md.__all__ == sorted(md.__all__)
+    assert set(md.__all__) <= set(dir(md))
+    assert all(getattr(md, name) is not None for name in md.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'tikcer'"):
+        _ = md.tikcer  # type: ignore[attr-defined]
+
+
+def test_every_public_error_and_record_is_exported() -> None:
+    errors = {name for name in vars(md.errors) if name.endswith("Error")}  # type: ignore[attr-defined]
+    records = {
+        name
+        for name, value in vars(models).items()
+        if isinstance(value, type) and issubclass(value, models.Record) and name[0] != "_"
+    }
+    assert errors | records - {"Record"} <= set(md.__all__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_signature_and_one_text(name: str) -> None:
+    method = getattr(md.AsyncClient, name)
+    signature = inspect.signature(method)
+    for face in (getattr(md.Client, name), getattr(md, name)):
+        assert inspect.signature(face) == signature
+        assert inspect.getdoc(face) == inspect.getdoc(method)
+    assert inspect.getdoc(method).partition("\n\n")[0].count("\n") <= 1
+
+
+def test_operations_are_the_public_functions() -> None:
+    functions = [name for name in md.__all__ if name.islower()]
+    assert sorted(NAMES) == functions
+    assert all(hasattr(models, operation.record) for operation in OPERATIONS)
+
+
+@pytest.mark.parametrize("name", md.__all__)
+def test_everything_public_says_what_it_is(name: str) -> None:
+    value = getattr(md, name)
+    assert (inspect.getdoc(value) or "").partition("\n")[0].endswith((".", ":"))
+    if isinstance(value, type):
+        for attribute, member in vars(value).items():
+            if attribute[0] != "_" and inspect.isfunction(member):
+                assert inspect.getdoc(member), f"{name}.{attribute}"
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    heavy = ("asyncio", "pydantic", "ccxt", "aiohttp", "sqlite3", "mcp", "typer", "pandas")
+    program = f"import sys, marketdata; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n"

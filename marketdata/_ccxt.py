@@ -197,6 +197,8 @@ class Connector:
     """Where a candle on the wire has its fields."""
     plain_levels: bool = False
     """Whether ccxt's own way of reading a level of a book would give nothing more."""
+    envelope: str | None = None
+    """The field of each answer that holds what was asked for."""
     unneeded: tuple[str, ...] = ()
     """Parts of URLs that ccxt asks for although no spot answer needs them."""
     keyless_paths: tuple[str, ...] = ()
@@ -220,7 +222,15 @@ class Connector:
             url = urlunsplit(
                 asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path)
             )
-        return await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        content = answer
+        if self.envelope is not None:
+            content = answer.get(self.envelope) if isinstance(answer, dict) else None
+        if not isinstance(content, dict | list | int | float):
+            # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
+            # make a ticker of Nones, or no trades.
+            raise ccxt_errors().BadResponse("not an answer")
+        return answer
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
@@ -248,10 +258,14 @@ class Connector:
         takes ten times as long and drops the number of trades.
         """
         layout = self.candle_layout
-        if layout is None or not ohlcvs or not isinstance(ohlcvs[0], list):
+        if layout is None:
             return super().parse_ohlcvs(  # type: ignore[misc]
                 ohlcvs, market, timeframe, since, limit, tail
             )
+        if not isinstance(ohlcvs, list):
+            raise TypeError("candles are a list")
+        if not ohlcvs:
+            return ohlcvs
         fields = list(zip(*ohlcvs, strict=True))
         unit = 1000 if layout.seconds else 1
         opened, high, low, close, volume = (
@@ -268,6 +282,12 @@ class Connector:
         )
         newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
         return columns[::-1] if newest_first else columns
+
+    def parse_trades(self, trades: Any, *more: Any, **named: Any) -> Any:
+        """Read trades, of which there may be none, but only in a list."""
+        if not trades and not isinstance(trades, list):
+            raise TypeError("trades are a list")
+        return super().parse_trades(trades, *more, **named)  # type: ignore[misc]
 
     def parse_order_book_bids_asks(self, bidasks: Any, *keys: Any) -> Any:
         """Read price and size of levels; a third position is a count or a time, and dropped."""
@@ -315,6 +335,7 @@ def connector_class(name: str) -> type[Any]:
     reads_levels = getattr(theirs, "parse_order_book_bid_ask", None)
     changes = {
         "candle_layout": special.candle_layout,
+        "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
         "unneeded": special.unneeded,
         "plain_levels": special.plain_levels

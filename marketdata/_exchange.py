@@ -514,7 +514,7 @@ class Venue:
     async def status(self) -> Status:
         """Ask for the time and the state; an exchange that does not answer is reported, too."""
         questions: tuple[tuple[str, str, Callable[[Any, Reply], Status]], ...] = (
-            ("fetchTime", "fetch_time", lambda time_ms, reply: self._status(reply, time_ms)),
+            ("fetchTime", "fetch_time", lambda time_ms, reply: self._status(reply, float(time_ms))),
             ("fetchStatus", "fetch_status", lambda state, reply: self._status(reply, state=state)),
         )
         asked = [(make, method) for name, method, make in questions if self.has(name)]
@@ -552,7 +552,7 @@ class Venue:
             received_at=reply.received_at,
             simulated=True if reply.simulated else None,
             reachable=True,
-            maintenance=None if state is None else state.get("status") == "maintenance",
+            maintenance=None if state is None else {"ok": False, "maintenance": True}[state["status"]],
             latency_ms=round(latency * 1000, 3),
             server_time=server,
             clock_offset_ms=None if offset is None else round(offset * 1000, 3),

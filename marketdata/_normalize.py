@@ -73,6 +73,8 @@ def ticker(
     simulated: bool,
 ) -> Ticker:
     """Make a ticker of ccxt's ticker structure."""
+    if all(raw.get(name) is None for name in ("last", "close", "bid", "ask")):
+        raise ValueError("a ticker without a price")
     return Ticker(
         exchange=exchange,
         pair=pair,
@@ -153,6 +155,8 @@ def orderbook(
     simulated: bool,
 ) -> OrderBook:
     """Make a book of ccxt's order-book structure, cut to a depth."""
+    if not raw["bids"] and not raw["asks"]:
+        raise ValueError("a book without a level")
     return OrderBook.model_validate(
         {
             "exchange": exchange,

@@ -32,6 +32,8 @@ class CandleLayout:
 class Quirk:
     """How one exchange differs from what ccxt's unified calls promise."""
 
+    envelope: str | None = None
+    """The field of each answer that holds what was asked for."""
     depths: tuple[int, ...] | None = None
     """The only order-book depths that it takes, ascending; None: any up to `max_depth`."""
     max_depth: int = 5_000
@@ -151,6 +153,7 @@ QUIRKS: dict[str, Quirk] = {
     "bitstamp": Quirk(misnamed_timeframes=("1w",)),
     # The third position of a level is its time. Two weeks have 15 days.
     "kraken": Quirk(
+        envelope="result",
         misnamed_timeframes=("2w",),
         bursts=True,
         max_depth=500,
@@ -169,6 +172,7 @@ QUIRKS: dict[str, Quirk] = {
     # 400 levels; above, ccxt turns to a heavier endpoint that has 5,000. History pages backwards
     # from an id, 100 at a time.
     "okx": Quirk(
+        envelope="data",
         candle_layout=CandleLayout(),
         trades_from_id="<after",
         trades_from_id_params={"method": "publicGetMarketHistoryTrades", "type": "1"},

@@ -154,8 +154,12 @@ def _was(value: object) -> str:
 
 
 def exchange_id(text: str) -> str:
-    """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks."""
-    return text.strip().lower().encode("ascii", "replace").decode()
+    """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks around it."""
+    return _ascii(text.strip().lower())
+
+
+def _ascii(text: str) -> str:
+    return re.sub(r"[^ -~]", "?", text)
 
 
 def part(text: str) -> str:
@@ -166,7 +170,20 @@ def part(text: str) -> str:
     return cleaned
 
 
-_WINDOW = re.compile(r"(\d{1,4})([mhd])")
+_TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
+
+
+def timeframe(text: str) -> str:
+    """Check the length of a bar: a number up to 9999 and a unit."""
+    cleaned = text.strip()
+    if not _TIMEFRAME.fullmatch(cleaned):
+        raise InvalidParameterError(
+            f"timeframe is a number and one of s m h d w M y, for example 1h; {_was(text)}."
+        )
+    return cleaned
+
+
+_WINDOW = re.compile(r"(\d{1,4})([mhdHD])")  # not M, which is a month elsewhere
 
 
 def window(text: str) -> str:
@@ -174,11 +191,11 @@ def window(text: str) -> str:
 
     Minutes from 1 to 59, hours from 1 to 24 and days from 1 to 7 are allowed; ``1d`` is ``24h``.
     """
-    cleaned = text.strip().lower()
-    if cleaned == "day":
-        return cleaned
+    cleaned = text.strip()
+    if cleaned.lower() == "day":
+        return "day"
     if found := _WINDOW.fullmatch(cleaned):
-        count, unit = int(found[1]), found[2]
+        count, unit = int(found[1]), found[2].lower()
         if 1 <= count <= {"m": 59, "h": 24, "d": 7}[unit]:
             return "24h" if (count, unit) == (1, "d") else f"{count}{unit}"
     raise InvalidParameterError(
@@ -268,7 +285,11 @@ Window = Annotated[
 Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Levels a side, at most.")]
 TimeframeName = Annotated[
     str,
-    Described("Length of a bar, such as 1m, 5m, 1h, 4h, 1d, 1w.", examples=("1m", "1h", "1d")),
+    Described(
+        "Length of a bar, such as 1m, 5m, 1h, 4h, 1d, 1w.",
+        examples=("1m", "1h", "1d"),
+        parse=timeframe,
+    ),
 ]
 BarLimit = Annotated[
     int, Ge(1), Described("Bars at most: the newest, or the first from `start` on.")
@@ -373,7 +394,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
 def _translate(error: ValidationError, operation: str) -> MarketDataError:
     problems = error.errors(include_url=False, include_context=False)
     problem = next((one for one in problems if one["type"] == "missing"), problems[0])
-    where = ".".join(str(part) for part in problem["loc"])
+    where = _ascii(".".join(str(part) for part in problem["loc"]))[:60]
     details = {"operation": operation, "parameter": where}
     match problem["type"]:
         case "missing":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
@@ -344,6 +345,9 @@ class AsyncClient:
         if connections is None:
             connections = self._connections[loop] = _Connections(self.settings, self._pairs_known())
             await connections.tie_to_loop()
+            # Until they are closed something has to hold them: sockets that are collected with
+            # their client complain of not having been closed.
+            weakref.finalize(self, connections.close_soon).atexit = False
         return connections
 
     def _pairs_known(self) -> Catalogue:
@@ -367,6 +371,8 @@ class _Connections:
         """Names that are known to be exchanges."""
         self._simulator: asyncio.Future[SimulatedExchange] | None = None
         self._lifetime: AsyncGenerator[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
 
     async def tie_to_loop(self) -> None:
         """End with the event loop, also where nobody calls close.
@@ -381,8 +387,20 @@ class _Connections:
             finally:
                 await self._end()
 
+        self._loop = asyncio.get_running_loop()
         self._lifetime = lifetime()
         await anext(self._lifetime)
+
+    def close_soon(self) -> None:
+        """Close from outside the loop, or from within a callback."""
+        # A forked child has its parent's loop, but nothing runs it there.
+        here = os.getpid() == self._process
+        if here and self._loop is not None and not self._loop.is_closed():
+            closing = self.close()
+            try:
+                self._loop.call_soon_threadsafe(self._loop.create_task, closing)
+            except RuntimeError:  # closed since
+                closing.close()
 
     async def close(self) -> None:
         if self._lifetime is not None:
@@ -400,6 +418,7 @@ class _Connections:
                 await self._simulator.result().stop()
             self._simulator.cancel()
         self._simulator = None
+        self._loop = None
 
     async def check(self, name: str) -> None:
         """Raise `ExchangeNotSupportedError` for a name that is not an exchange here."""

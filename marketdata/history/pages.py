@@ -36,14 +36,15 @@ async def candles(
 
     Raises `InvalidParameterError` for an empty range or one that has not begun.
     """
-    timeframes.length(timeframe)
     venue.check_timeframe(timeframe)
     if start is None:
         wanted = limit or DEFAULT_LIMIT
         columns, reply = await _newest(venue, pair, timeframe, wanted, end)
         if len(columns) < wanted:
             first = columns.time[0] if len(columns) else end or _exchange_now(reply)
-            start = timeframes.earlier(first, timeframe, wanted - len(columns))
+            since_1970 = first // timeframes.length(timeframe)
+            short = min(wanted - len(columns), since_1970)
+            start = timeframes.earlier(first, timeframe, short)
         return _result(venue, pair, timeframe, columns, reply, start=start, end=end)
     if end is not None and start >= end:
         raise _empty(start, f"has to be before end ({_text(end)})")

@@ -95,8 +95,6 @@ def python(sim: SimulatedExchange) -> Run:
     """
 
     def run(program: str, *arguments: str, code: int = 0, **environment: str) -> str:
-        import json
-
         done = subprocess.run(
             [
                 sys.executable,

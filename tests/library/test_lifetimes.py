@@ -43,6 +43,25 @@ def test_an_async_client_that_nobody_closes_serves_loop_after_loop(tmp_path: Pat
     assert run(program, tmp_path) == "BTC/USDT\n" * 2
 
 
+def test_clients_that_are_dropped_while_their_loop_goes_on(tmp_path: Path) -> None:
+    program = """
+        import asyncio
+        import gc
+        import marketdata as md
+
+        async def main():
+            for pair in ("BTC/USDT", "ETH/USDT"):
+                print((await md.AsyncClient().ticker(pair)).pair)
+                gc.collect()
+
+        asyncio.run(main())
+        for pair in ("BTC/USDT", "ETH/USDT"):
+            print(md.Client().ticker(pair).pair)
+            gc.collect()
+    """
+    assert run(program, tmp_path) == "BTC/USDT\nETH/USDT\n" * 2
+
+
 def test_a_client_goes_on_after_close(tmp_path: Path) -> None:
     program = """
         import marketdata as md
@@ -84,6 +103,7 @@ def test_a_forked_child_has_connections_of_its_own_and_leaves_its_parents_alone(
     tmp_path: Path,
 ) -> None:
     program = """
+        import gc
         import os
         import sys
         import marketdata as md
@@ -93,6 +113,8 @@ def test_a_forked_child_has_connections_of_its_own_and_leaves_its_parents_alone(
         child = os.fork()
         if child == 0:
             print(client.ticker("ETH/USDT").pair, flush=True)
+            del client
+            gc.collect()
             sys.exit(0)
         print(os.waitpid(child, 0)[1])
         print([client.ticker("BTC/USDT").pair for _ in range(3)])

@@ -1,0 +1,339 @@
+"""Arguments in every form, good and bad, and what is said of the bad ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import marketdata as md
+from marketdata import arguments
+from marketdata.operations import OPERATIONS
+from marketdata.sim import SimulatedExchange
+
+from .markets import ms
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+NOON = ms("2024-01-31T12:00:00")
+HUGE = 10**5_000  # more digits than Python writes
+
+
+def parsed(operation: str, **given: Any) -> dict[str, Any]:
+    return BY_NAME[operation].parse(given)
+
+
+@pytest.mark.parametrize(
+    ("form", "milliseconds"),
+    [
+        (datetime(2024, 1, 31, 12), NOON),
+        (datetime(2024, 1, 31, 12, tzinfo=UTC), NOON),
+        (datetime(2024, 1, 31, 14, tzinfo=timezone(timedelta(hours=2))), NOON),
+        (datetime(2024, 1, 31, 12, 0, 0, 1_499), NOON + 1),
+        (date(2024, 1, 31), NOON - 12 * 3_600_000),
+        ("2024-01-31", NOON - 12 * 3_600_000),
+        ("2024-01-31T12:00", NOON),
+        ("2024-01-31T12:00Z", NOON),
+        ("2024-01-31 12:00:00", NOON),
+        (" 2024-01-31T12:00:00.250Z ", NOON + 250),
+        ("2024-01-31T13:30+01:30", NOON),
+        ("20240131T120000Z", NOON),
+        ("2024-W05-3", NOON - 12 * 3_600_000),
+        (NOON, NOON),
+        (float(NOON), NOON),
+        (str(NOON), NOON),
+        (100_000_000_000, 100_000_000_000),
+        (9_999_999_999_999, 9_999_999_999_999),
+        ("1970-01-01", 0),
+        (date(1970, 1, 2), 86_400_000),
+        ("2999-12-31T23:59:59.999Z", 32_503_679_999_999),
+    ],
+)
+def test_a_time_may_be_written_in_many_ways(form: Any, milliseconds: int) -> None:
+    assert parsed("candles", pair="BTC/USDT", start=form)["start"] == milliseconds
+    assert parsed("candles", pair="BTC/USDT", end=form)["end"] == milliseconds
+    assert parsed("trades", pair="BTC/USDT", start=form)["start"] == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [("-90s", 90), ("-15m", 900), ("-7d", 7 * 86_400), ("-1h", 3_600), (" -2w ", 14 * 86_400)],
+)
+def test_a_time_may_be_an_age(age: str, seconds: int) -> None:
+    now = datetime(2024, 1, 31, 12, tzinfo=UTC)
+    assert arguments.instant(age, now=now) == ms(now) - seconds * 1000
+
+
+def test_an_age_counts_from_now() -> None:
+    before = ms(datetime.now(UTC)) - 3_600_000
+    hour_ago = parsed("candles", pair="BTC/USDT", start="-1h")["start"]
+    assert before <= hour_ago <= ms(datetime.now(UTC)) - 3_600_000
+
+
+@pytest.mark.parametrize(
+    "form", [datetime(2024, 1, 31, 12), "2024-01-31", "-1d", NOON, "1970-01-01", "2999-12-31"]
+)
+def test_a_time_that_was_read_can_be_read_again(form: Any) -> None:
+    once = parsed("candles", pair="BTC/USDT", start=form)
+    assert parsed("candles", **once) == once
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "",
+        "yesterday",
+        "now",
+        "7d",
+        "-7y",
+        "-7",
+        "--7d",
+        "-1.5d",
+        "-9999999d",
+        "-999999w",
+        "-3000w",
+        "2024-13-01",
+        "2024-02-30",
+        "31.01.2024",
+        "12:00",
+        "1714564800.5",
+        1_714_564_800,
+        1_714_564_800.0,
+        1_714_564_800_000.5,
+        "1714564800",
+        99_999_999_999,
+        10_000_000_000_000,
+        1_714_564_800_000_000,
+        "1714564800000000000",
+        0,
+        -1,
+        -NOON,
+        10**30,
+        HUGE,
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        True,
+        False,
+        b"2024-01-31",
+        bytearray(b"-7d"),
+        Decimal(NOON),
+        timedelta(days=1),
+        datetime.min,
+        datetime.max,
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))),
+        date.min,
+        date.max,
+        "0001-01-01",
+        "9999-12-31",
+        "1969-12-31",
+        "3000-01-01",
+        "\ud800",
+        "x" * 100_000,
+        [NOON],
+        {"start": NOON},
+        (2024, 1, 31),
+        object(),
+    ],
+    ids=lambda form: "huge" if form is HUGE else repr(form)[:40],
+)
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_what_is_no_time_is_refused_by_name(name: str, form: Any) -> None:
+    with pytest.raises(md.InvalidParameterError) as caught:
+        parsed("candles", pair="BTC/USDT", **{name: form})
+
+    assert caught.value.details["parameter"] == name
+    assert len(str(caught.value)) < 200
+    str(caught.value).encode()
+    caught.value.to_dict()
+
+
+@pytest.mark.parametrize("seconds", [1_714_564_800, "1714564800", 1_714_564_800.0])
+def test_seconds_are_told_from_milliseconds(seconds: Any) -> None:
+    with pytest.raises(md.InvalidParameterError, match="Unix milliseconds"):
+        parsed("trades", pair="BTC/USDT", start=seconds)
+
+
+def test_none_is_the_same_as_nothing() -> None:
+    given = {"limit": None, "start": None, "end": None, "exchange": None}
+    assert parsed("candles", pair="BTC/USDT", **given) == parsed("candles", pair="BTC/USDT")
+
+
+NUMBERS = [
+    ("orderbook", "depth", 1, 5_000),
+    ("candles", "limit", 1, None),
+    ("trades", "limit", 1, 1_000),
+    ("trades", "from_id", 0, None),
+]
+
+
+@pytest.mark.parametrize(("operation", "name", "least", "most"), NUMBERS)
+def test_numbers_within_their_bounds(
+    operation: str, name: str, least: int, most: int | None
+) -> None:
+    for good in (least, most or 10**15, str(least), float(least)):
+        assert parsed(operation, pair="BTC/USDT", **{name: good})[name] == int(good)
+
+
+@pytest.mark.parametrize(("operation", "name", "least", "most"), NUMBERS)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        -1,
+        -(10**30),
+        -HUGE,
+        1.5,
+        float("nan"),
+        float("inf"),
+        True,
+        False,
+        "many",
+        "",
+        "1e3",
+        "0x10",
+        b"\xff",
+        [5],
+        {},
+        object(),
+    ],
+    ids=lambda wrong: "huge" if wrong == -HUGE else repr(wrong)[:20],
+)
+def test_what_is_no_number_or_out_of_bounds_is_refused_by_name(
+    operation: str, name: str, least: int, most: int | None, wrong: Any
+) -> None:
+    for bad in [wrong, least - 1, *([] if most is None else [most + 1, 10**30, HUGE])]:
+        with pytest.raises(md.InvalidParameterError) as caught:
+            parsed(operation, pair="BTC/USDT", **{name: bad})
+        assert caught.value.details["parameter"] == name
+        assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("form", "window"),
+    [
+        ("day", "day"),
+        ("DAY ", "day"),
+        ("1d", "24h"),
+        ("24h", "24h"),
+        ("4H", "4h"),
+        ("1m", "1m"),
+        ("59m", "59m"),
+        ("7d", "7d"),
+        ("04h", "4h"),
+    ],
+)
+def test_windows(form: str, window: str) -> None:
+    assert parsed("ticker", pair="BTC/USDT", window=form)["window"] == window
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "60m",
+        "25h",
+        "8d",
+        "0h",
+        "-4h",
+        "4",
+        "h",
+        "1w",
+        "1M",
+        "week",
+        "4 h",
+        4,
+        None,
+        b"\xff",
+        [],
+    ],
+)
+def test_what_is_no_window_is_refused_by_name(wrong: Any) -> None:
+    with pytest.raises(md.InvalidParameterError) as caught:
+        parsed("ticker", pair="BTC/USDT", window=wrong)
+    assert caught.value.details["parameter"] == "window"
+
+
+@pytest.mark.parametrize("operation", ["tickers", "quotes"])
+@pytest.mark.parametrize(
+    "wrong", [[], (), "BTC/USDT", {"BTC/USDT": 1}, {"BTC/USDT"}, 5, [5], [None]]
+)
+def test_several_pairs_are_a_sequence_of_at_least_one(operation: str, wrong: Any) -> None:
+    with pytest.raises(md.InvalidParameterError) as caught:
+        parsed(operation, pairs=wrong)
+    assert caught.value.details["parameter"].partition(".")[0] == "pairs"
+
+
+def test_one_wrong_pair_among_several_is_named() -> None:
+    with pytest.raises(md.InvalidParameterError, match="'A/B/C'") as caught:
+        parsed("tickers", pairs=["BTC/USDT", "A/B/C"])
+    assert caught.value.details["parameter"] == "pairs"
+
+
+@pytest.mark.parametrize("name", ["base", "quote", "search"])
+@pytest.mark.parametrize("wrong", ["", " ", "x" * 41, "\ud800", "a\x00", 5, b"\xff", ["BTC"]])
+def test_what_is_no_part_of_a_name_is_refused_by_name(name: str, wrong: Any) -> None:
+    with pytest.raises(md.InvalidParameterError) as caught:
+        parsed("pairs", **{name: wrong})
+    assert caught.value.details["parameter"] == name
+
+
+@pytest.mark.parametrize(
+    "operation", [name for name, one in BY_NAME.items() if "pair" in one.arguments.model_fields]
+)
+def test_a_missing_pair_is_a_missing_parameter(client: md.Client, operation: str) -> None:
+    for call in (getattr(client, operation), lambda: parsed(operation)):
+        with pytest.raises(md.MissingParameterError) as caught:
+            call()
+        assert caught.value.code == "MISSING_PARAMETER"
+        assert caught.value.details == {"operation": operation, "parameter": "pair"}
+        assert str(caught.value) == f"{operation} needs 'pair'."
+
+
+def test_what_is_missing_is_named_before_what_is_wrong() -> None:
+    with pytest.raises(md.MissingParameterError):
+        parsed("orderbook", depth=0)
+    with pytest.raises(md.MissingParameterError):
+        parsed("ticker", nonsense=1)
+
+
+@pytest.mark.parametrize("operation", BY_NAME)
+def test_an_unknown_argument_is_an_invalid_parameter(client: md.Client, operation: str) -> None:
+    given = {"pair": "BTC/USDT"} if "pair" in BY_NAME[operation].arguments.model_fields else {}
+    with pytest.raises(md.InvalidParameterError) as caught:
+        parsed(operation, **given, nonsense=1)
+    assert caught.value.details == {"operation": operation, "parameter": "nonsense"}
+    with pytest.raises(md.InvalidParameterError, match="nonsense"):
+        getattr(client, operation)(**given, nonsense=1)
+
+
+@pytest.mark.parametrize("operation", BY_NAME)
+def test_too_many_positional_arguments_are_an_invalid_parameter(
+    client: md.Client, operation: str
+) -> None:
+    with pytest.raises(md.InvalidParameterError, match=operation):
+        getattr(client, operation)("BTC/USDT", "1h", "binance", "more")
+
+
+@pytest.mark.parametrize("operation", BY_NAME)
+@pytest.mark.parametrize("wrong", [5, True, b"\xff", ["kraken"], object()])
+def test_an_exchange_that_is_no_text_is_refused_before_any_request(
+    client: md.Client, sim: SimulatedExchange, operation: str, wrong: Any
+) -> None:
+    fields = BY_NAME[operation].arguments.model_fields
+    if "exchange" not in fields:
+        return
+    given = {"pair": "BTC/USDT"} if "pair" in fields else {}
+    with pytest.raises(md.InvalidParameterError) as caught:
+        getattr(client, operation)(**given, exchange=wrong)
+    assert caught.value.details["parameter"] == "exchange"
+    assert sim.requests == []
+
+
+@pytest.mark.parametrize("name", ["", "no such", "x" * 100_000, "\ud800", "../kraken", "base"])
+def test_what_is_no_exchange_is_not_supported(client: md.Client, name: str) -> None:
+    with pytest.raises(md.ExchangeNotSupportedError) as caught:
+        client.status(exchange=name)
+    assert len(str(caught.value)) < 200
+    str(caught.value).encode()

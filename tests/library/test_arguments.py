@@ -135,7 +135,7 @@ def test_a_time_that_was_read_can_be_read_again(form: Any) -> None:
         [NOON],
         {"start": NOON},
         (2024, 1, 31),
-        object(),
+        Ellipsis,
     ],
     ids=lambda form: "huge" if form is HUGE else repr(form)[:40],
 )
@@ -196,7 +196,7 @@ def test_numbers_within_their_bounds(
         b"\xff",
         [5],
         {},
-        object(),
+        Ellipsis,
     ],
     ids=lambda wrong: "huge" if wrong == -HUGE else repr(wrong)[:20],
 )
@@ -317,7 +317,7 @@ def test_too_many_positional_arguments_are_an_invalid_parameter(
 
 
 @pytest.mark.parametrize("operation", BY_NAME)
-@pytest.mark.parametrize("wrong", [5, True, b"\xff", ["kraken"], object()])
+@pytest.mark.parametrize("wrong", [5, True, b"\xff", ["kraken"], Ellipsis])
 def test_an_exchange_that_is_no_text_is_refused_before_any_request(
     client: md.Client, sim: SimulatedExchange, operation: str, wrong: Any
 ) -> None:

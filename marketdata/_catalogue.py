@@ -64,8 +64,8 @@ class Listing:
 
     @property
     def age(self) -> float:
-        """Seconds since it was fetched."""
-        return time.time() - self.fetched_at
+        """Seconds since it was fetched; as many where a wrong clock put that in the future."""
+        return abs(time.time() - self.fetched_at)
 
 
 class Catalogue:
@@ -79,7 +79,11 @@ class Catalogue:
 
     def listing(self, source: str) -> Listing | None:
         """Tell when a source's list was fetched; None where it never was."""
-        rows = self._read("SELECT fetched_at, simulated FROM listing WHERE source = ?", [source])
+        rows = self._read(
+            "SELECT fetched_at, simulated FROM listing WHERE source = ?"
+            " AND EXISTS (SELECT 1 FROM market WHERE market.source = listing.source)",
+            [source],
+        )
         return Listing(rows[0][0], bool(rows[0][1])) if rows else None
 
     def find(self, source: str, text: str) -> list[Market]:
@@ -95,7 +99,7 @@ class Catalogue:
         ) or self._read(
             "SELECT pair, market FROM market WHERE source = ? AND native = ?", [source, name]
         )
-        return list(_markets(rows))
+        return self._parse(rows)
 
     def names(self, source: str) -> list[str]:
         """Name all pairs of a source, in order."""
@@ -123,25 +127,35 @@ class Catalogue:
             f"SELECT pair, market FROM market WHERE {' AND '.join(where)} ORDER BY name",  # noqa: S608
             values,
         )
-        return list(_markets(rows))
+        return self._parse(rows)
+
+    def _parse(self, rows: Iterable[tuple[Any, ...]]) -> list[Market]:
+        from pydantic_core import from_json
+
+        try:
+            return [Market(pair, from_json(raw)) for pair, raw in rows]
+        except ValueError:
+            self._discard()
+            return []
 
     def replace(self, source: str, markets: Iterable[Market], *, simulated: bool) -> None:
         """Put a freshly fetched list in the place of an older one."""
         from pydantic_core import to_json
 
-        rows = [
-            (
-                source,
+        rows = []
+        for market in markets:
+            names = (
                 market.pair.upper(),
                 market.pair.upper().replace("/", ""),
                 str(market.raw.get("id") or "").upper(),
                 str(market.raw["base"]).upper(),
                 str(market.raw["quote"]).upper(),
                 market.pair,
-                to_json(market.raw),
             )
-            for market in markets
-        ]
+            # A text that is not Unicode cannot be kept, nor asked for.
+            with contextlib.suppress(ValueError):
+                "".join(names).encode()
+                rows.append((source, *names, to_json(market.raw)))
         self._write(
             [
                 (_DROP_MARKETS, [[time.time() - KEPT]]),
@@ -156,7 +170,7 @@ class Catalogue:
         )
 
     def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
-        """Give what is known of all exchanges in one version of ccxt, described at first use."""
+        """Give what is known of all exchanges in one version (ccxt's and ours), described once."""
         from pydantic import TypeAdapter
 
         from marketdata.models import Exchange
@@ -164,7 +178,8 @@ class Catalogue:
         adapter = TypeAdapter(list[Exchange])
         rows = self._read("SELECT exchanges FROM described WHERE version = ?", [version])
         if rows:
-            return adapter.validate_json(rows[0][0])
+            with contextlib.suppress(ValueError):  # damaged, or of another version of `Exchange`
+                return adapter.validate_json(rows[0][0])
         described = list(describe())
         self._write(
             [
@@ -180,21 +195,31 @@ class Catalogue:
         try:
             with self._open() as connection:
                 return connection.execute(statement, values).fetchall()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                self._discard()
             return []
+
+    def _discard(self) -> None:
+        """Remove a damaged file, so that it is made anew."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.unlink()
 
     def _write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
         """Run statements, each for all its rows, in one transaction."""
         try:
-            self._run(statements)
-        except (sqlite3.Error, OSError) as error:
-            # A damaged file is made anew. One that cannot be written (read-only disk, a lock held
-            # for seconds) costs the next process a request, not this one its answer.
-            damaged = not isinstance(error, sqlite3.OperationalError | OSError)
-            if damaged and self._file is not None:
-                self._file.unlink()
-            else:
-                self._turn_to_memory()
+            try:
+                self._run(statements)
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    raise
+                self._discard()
+                self._run(statements)
+        except (sqlite3.Error, OSError):
+            # A file that cannot be written (read-only disk, a lock that is not let go of) costs
+            # the next process a request, not this one its answer.
+            self._turn_to_memory()
             self._run(statements)
 
     def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
@@ -218,11 +243,17 @@ class Catalogue:
                 yield self._memory or self._turn_to_memory()
         else:
             # Opened for each use: a connection must not be carried over a fork.
-            with contextlib.closing(sqlite3.connect(self._file, timeout=2.0)) as connection:
+            with contextlib.closing(sqlite3.connect(self._file, timeout=0.5)) as connection:
                 yield connection
 
 
-def _markets(rows: Iterable[tuple[Any, ...]]) -> Iterator[Market]:
-    from pydantic_core import from_json
-
-    return (Market(pair, from_json(raw)) for pair, raw in rows)
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Tell a file that is no good from one that cannot be used now."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_ERROR,  # no such table or column
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_NOTADB,
+    )

@@ -1,7 +1,7 @@
 """Loads one exchange of ccxt without the hundred others, and translates its errors.
 
 Together with `_exchange` this is all that knows ccxt. ``import ccxt`` loads every exchange: 0.4 s
-and 70 MiB, twice that with the asynchronous half. Here the two packages are put into
+and 70 MiB, twice that with the asynchronous half. Here these packages are put into
 ``sys.modules`` unexecuted, so that importing ``ccxt.async_support.binance`` runs that module and
 what it needs, nothing else. A package stays in that state until somebody asks it for something:
 a name that its ``__init__`` merely imports from one of its modules is imported from there, any
@@ -41,7 +41,7 @@ from marketdata.errors import (
     PairNotSupportedError,
 )
 
-_PACKAGES = ("ccxt", "ccxt.async_support")
+_PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
 _lock = threading.RLock()
 
 
@@ -129,6 +129,18 @@ def is_exchange(name: str) -> bool:
     return name in ids()
 
 
+def described(name: str) -> Any:
+    """Give an exchange as ccxt describes it, streams included where it has any.
+
+    Slow, and more than is needed to ask it anything: `connector_class` is for that.
+    """
+    _prepare_packages()
+    module = f"ccxt.pro.{name}"
+    if importlib.util.find_spec(module) is None:
+        module = f"ccxt.async_support.{name}"
+    return getattr(importlib.import_module(module), name)()
+
+
 def ccxt_errors() -> ModuleType:
     """Give the module that holds ccxt's error classes."""
     _prepare_packages()
@@ -147,6 +159,8 @@ class Reply:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     requests: int = 0
+    hollow: bool = False
+    """Whether the last answer was an object without fields."""
 
     def note(self, status: int, headers: dict[str, str]) -> None:
         """Take in one answer, the last one so far."""
@@ -164,7 +178,7 @@ class Reply:
     def retry_after(self) -> float | None:
         """Seconds for which the exchange asks to be left alone."""
         text = self.headers.get("retry-after", "")
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return float(text)
         moment = _http_date(text)
         return None if moment is None else max(0.0, (moment - self.received_at).total_seconds())
@@ -226,6 +240,9 @@ class Connector:
         content = answer
         if self.envelope is not None:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
+            content = None if content == {} else content
+        if reply is not None:
+            reply.hollow = content == {}
         if not isinstance(content, dict | list | int | float):
             # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
             # make a ticker of Nones, or no trades.
@@ -282,12 +299,6 @@ class Connector:
         )
         newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
         return columns[::-1] if newest_first else columns
-
-    def parse_trades(self, trades: Any, *more: Any, **named: Any) -> Any:
-        """Read trades, of which there may be none, but only in a list."""
-        if not trades and not isinstance(trades, list):
-            raise TypeError("trades are a list")
-        return super().parse_trades(trades, *more, **named)  # type: ignore[misc]
 
     def parse_order_book_bids_asks(self, bidasks: Any, *keys: Any) -> Any:
         """Read price and size of levels; a third position is a count or a time, and dropped."""
@@ -364,8 +375,7 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    refused = reply.status == 451 or (reply.status == 403 and isinstance(error, _base_error()))
-    ours, said, retryable = _REFUSED if refused else _meaning(error)
+    ours, said, retryable = _meaning(error, reply.status or 0)
     return ours(
         said.format(exchange=exchange),
         retryable=retryable,
@@ -374,7 +384,16 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     )
 
 
-def _meaning(error: Exception) -> _Meaning:
+def _meaning(error: Exception, status: int) -> _Meaning:
+    if status == 451 or (status == 403 and isinstance(error, _base_error())):
+        return _REFUSED
+    if status in (418, 429):
+        return _BUSY
+    meaning = _meaning_of_class(error)
+    return _DOWN if status >= 500 and meaning[0] is DataUnavailableError else meaning
+
+
+def _meaning_of_class(error: Exception) -> _Meaning:
     if type(error.__cause__).__module__.partition(".")[0] == "aiohttp":
         return _DOWN  # ccxt has the general ExchangeError for a body that breaks off
     for kind in type(error).__mro__:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from marketdata import _ccxt, _normalize
+from marketdata import __version__, _ccxt, _normalize
 from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Venue", "check_known", "connector_class", "known"]
 
 T = TypeVar("T")
+Rows = TypeVar("Rows")
 
 _NEW_PAIR_AGE = 600.0
 """Seconds after which a list without the wanted pair is fetched again, in case it is new."""
@@ -66,19 +67,17 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
 
 def known(folder: Path) -> list[Exchange]:
     """Give every spot exchange of the installed ccxt, by id; described once and kept there."""
-    return Catalogue(folder).exchanges(_ccxt.version(), _describe_all)
+    return Catalogue(folder).exchanges(f"{_ccxt.version()} {__version__}", _describe_all)
 
 
 def _describe_all() -> list[Exchange]:
-    described = []
+    spot = []
     for name in _ccxt.ids():
-        api = connector_class(name)()
+        api = _ccxt.described(name)
         if _serves_spot(api):
             special = quirk(name)
-            described.append(
-                _normalize.exchange(vars(api), special.depths, special.misnamed_timeframes)
-            )
-    return described
+            spot.append(_normalize.exchange(vars(api), special.depths, special.misnamed_timeframes))
+    return spot
 
 
 def _serves_spot(api: Any) -> bool:
@@ -114,7 +113,7 @@ class Venue:
                 details={"exchange": self.id},
             )
         self._loaded: dict[str, dict[str, Any]] = {}
-        self._loaded_at = 0.0
+        self._listed_at = 0.0
         self._names: dict[str, str] = {}
         self._listing_lock = asyncio.Lock()
 
@@ -225,11 +224,15 @@ class Venue:
         Raises `PairNotSupportedError`, with the closest pairs, where there is no such spot pair.
         """
         known = self._names.get(pair)
-        if known is not None and time.time() - self._loaded_at < MAX_AGE:
+        if known is not None and time.time() - self._listed_at < MAX_AGE:
             return known
         listing = await self._listing(MAX_AGE)
+        if listing.fetched_at != self._listed_at:
+            self._names.clear()
+            self._listed_at = listing.fetched_at
         found = self._catalogue.find(self._source, pair)
-        if not found and listing.age > _NEW_PAIR_AGE:
+        if not found:
+            # It may be new, or the list may have turned out to be damaged.
             await self._listing(_NEW_PAIR_AGE)
             found = self._catalogue.find(self._source, pair)
         if len(found) != 1:
@@ -242,16 +245,24 @@ class Venue:
         """Give pairs as `symbol` does; all active ones, by name, for None."""
         if pairs is not None:
             return [await self.symbol(pair) for pair in pairs]
-        await self._listing(MAX_AGE)
-        found = self._catalogue.markets(self._source)
+        _, found = await self._markets()
         self._load(found)
         return [market.pair for market in found]
+
+    async def _markets(self, **wanted: str | None) -> tuple[Listing, list[Market]]:
+        listing = await self._listing(MAX_AGE)
+        found = self._catalogue.markets(self._source, **wanted)
+        if not found and self._catalogue.listing(self._source) is None:
+            # The list has turned out to be damaged.
+            listing = await self._listing(MAX_AGE)
+            found = self._catalogue.markets(self._source, **wanted)
+        return listing, found
 
     async def pairs(
         self, *, base: str | None = None, quote: str | None = None, search: str | None = None
     ) -> list[Pair]:
         """Give the active spot pairs that fit, by name."""
-        listing = await self._listing(MAX_AGE)
+        listing, found = await self._markets(base=base, quote=quote, search=search)
         fees = (self._api.fees or {}).get("trading") or {}
         received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
         return [
@@ -264,9 +275,7 @@ class Venue:
                 amount_step=self._step(market.raw, "amount"),
                 fees=fees,
             )
-            for market in self._catalogue.markets(
-                self._source, base=base, quote=quote, search=search
-            )
+            for market in found
         ]
 
     def _step(self, raw: dict[str, Any], of: str) -> float | None:
@@ -313,17 +322,14 @@ class Venue:
             _active_spot, "fetch_markets", params=self._quirk.markets_params
         )
         await asyncio.to_thread(self._catalogue.replace, self._source, markets, simulated=simulated)
-        self._loaded.clear()
-        self._names.clear()
-        self._loaded_at = time.time()
-        return self._catalogue.listing(self._source) or Listing(self._loaded_at, simulated)
+        return self._catalogue.listing(self._source) or Listing(time.time(), simulated)
 
     def _load(self, markets: Iterable[Market]) -> None:
         """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
-        new = {market.pair: market.raw for market in markets if market.pair not in self._loaded}
+        new = {one.pair: one.raw for one in markets if self._loaded.get(one.pair) != one.raw}
         if new:
+            # Those of an older list stay, for calls that are under way.
             self._loaded.update(new)
-            self._loaded_at = self._loaded_at or time.time()
             self._api.set_markets(list(self._loaded.values()))
 
     # ------------------------------------------------------------------ questions
@@ -373,9 +379,12 @@ class Venue:
         """
 
         def make(raw: dict[str, Any], reply: Reply) -> dict[str, Ticker]:
-            return {
-                pair: self._ticker(raw[pair], reply, pair, "24h") for pair in pairs if pair in raw
+            found = {
+                pair: self._ticker(raw[pair], reply, pair, "24h")
+                for pair in pairs
+                if pair in raw and _normalize.has_price(raw[pair])
             }
+            return _some(found) if every else found
 
         if self.has("fetchTickers") and (every or self._quirk.full_tickers):
             bulk = await self.call(make, "fetch_tickers", None if every else list(pairs))
@@ -401,16 +410,16 @@ class Venue:
         ):
             if not self.has(method) or (source == "ticker" and not self._quirk.full_tickers):
                 continue
-            make = functools.partial(self._quotes, pairs, source)
+            make = functools.partial(self._quotes, pairs, source, every)
             known = await self.call(make, call, None if every else list(pairs))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
         return await _all_of(self._book_quote(pair) for pair in pairs)
 
     def _quotes(
-        self, pairs: Sequence[str], source: str, raw: dict[str, Any], reply: Reply
+        self, pairs: Sequence[str], source: str, every: bool, raw: dict[str, Any], reply: Reply
     ) -> dict[str, Quote]:
-        return {
+        found = {
             pair: _normalize.quote(
                 raw[pair],
                 exchange=self.id,
@@ -422,6 +431,7 @@ class Venue:
             for pair in pairs
             if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
         }
+        return _some(found) if every else found
 
     async def _book_quote(self, pair: str) -> Quote:
         return _normalize.quote_of_book(await self.orderbook(pair, 1, self._quirk.quote_params))
@@ -456,7 +466,7 @@ class Venue:
         """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first."""
 
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
-            return _normalize.columns(rows), reply
+            return _listed(_normalize.columns(rows), reply), reply
 
         page = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
         renew()
@@ -497,7 +507,7 @@ class Venue:
 
         def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
             return _normalize.trades(
-                raw,
+                _listed(raw, reply),
                 exchange=self.id,
                 pair=pair,
                 received_at=reply.received_at,
@@ -552,7 +562,7 @@ class Venue:
             received_at=reply.received_at,
             simulated=True if reply.simulated else None,
             reachable=True,
-            maintenance=None if state is None else {"ok": False, "maintenance": True}[state["status"]],
+            maintenance=None if state is None else state["status"].lower() == "maintenance",
             latency_ms=round(latency * 1000, 3),
             server_time=server,
             clock_offset_ms=None if offset is None else round(offset * 1000, 3),
@@ -567,6 +577,20 @@ async def _all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def _listed(found: Rows, reply: Reply) -> Rows:
+    """Raise ValueError where ccxt took an object without fields for an empty list."""
+    if reply.hollow:
+        raise ValueError("not a list")
+    return found
+
+
+def _some(found: dict[str, T]) -> dict[str, T]:
+    """Raise ValueError where nothing was found of all that an exchange has."""
+    if not found:
+        raise ValueError("an answer without a pair")
+    return found
 
 
 def _active_spot(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], bool]:

@@ -73,7 +73,7 @@ def ticker(
     simulated: bool,
 ) -> Ticker:
     """Make a ticker of ccxt's ticker structure."""
-    if all(raw.get(name) is None for name in ("last", "close", "bid", "ask")):
+    if not has_price(raw):
         raise ValueError("a ticker without a price")
     return Ticker(
         exchange=exchange,
@@ -87,6 +87,11 @@ def ticker(
         trades=_trade_count(raw.get("info")),
         **_numbers(raw, _TICKER_FIELDS),
     )
+
+
+def has_price(raw: Mapping[str, Any]) -> bool:
+    """Tell whether ccxt's ticker structure holds any price of now."""
+    return any(raw.get(name) is not None for name in ("last", "close", "bid", "ask"))
 
 
 def _open_time(info: Any) -> datetime | None:

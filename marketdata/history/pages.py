@@ -45,6 +45,7 @@ async def candles(
             since_1970 = first // timeframes.length(timeframe)
             short = min(wanted - len(columns), since_1970)
             start = timeframes.earlier(first, timeframe, short)
+            end = end if len(columns) else first
         return _result(venue, pair, timeframe, columns, reply, start=start, end=end)
     if end is not None and start >= end:
         raise _empty(start, f"has to be before end ({_text(end)})")

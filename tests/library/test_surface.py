@@ -67,3 +67,16 @@ def test_importing_the_package_imports_nothing_else() -> None:
     program = f"import sys, marketdata; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_exchanges_says_what_each_can_do() -> None:
+    known = {one.id: one for one in md.exchanges()}
+    assert len(known) > 70
+    assert set(known["binance"].streams) == {"ticker", "quote", "orderbook", "trades", "candles"}
+    assert "candles" not in known["coinbase"].streams
+    assert "4h" in known["binance"].timeframes
+    assert "4h" not in known["coinbaseexchange"].timeframes
+    assert known["kucoin"].depths == (20, 100)
+    assert known["okx"].candles_per_request == 300
+    assert "binanceusdm" not in known
+    assert md.exchanges() == list(known.values())

@@ -1,0 +1,336 @@
+"""The pairs of exchanges, kept on disk: shared, renewed, and no more than a cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import marketdata as md
+from marketdata.sim import SimulatedExchange
+
+from .conftest import Factory, Run
+from .gateway import Gateway
+from .markets import DIALECTS, minutes, record
+
+LIST = "/api/v3/exchangeInfo"
+DAY = 24 * 3600
+
+
+def lists(of: SimulatedExchange | Gateway) -> int:
+    """How often the list of pairs was asked for."""
+    if isinstance(of, Gateway):
+        return sum(LIST in request for request in of.requests)
+    return sum(request.path == LIST for request in of.requests)
+
+
+def grow_older(home: Path, seconds: float) -> None:
+    with sqlite3.connect(home / "catalogue.sqlite") as connection:
+        connection.execute("UPDATE listing SET fetched_at = fetched_at - ?", [seconds])
+    connection.close()
+
+
+@pytest.fixture
+def program() -> str:
+    return "import marketdata as md; print(md.ticker('BTC/USDT').pair)"
+
+
+def test_the_list_is_kept_below_the_home(client: md.Client, isolated: Path) -> None:
+    assert not isolated.exists()
+    client.pairs()
+
+    assert [path.name for path in isolated.iterdir()] == ["catalogue.sqlite"]
+
+
+def test_clients_share_the_list(sim: SimulatedExchange, connect: Factory) -> None:
+    for _ in range(3):
+        connect(sim).ticker("BTC/USDT")
+    assert lists(sim) == 1
+
+
+def test_an_address_has_a_list_of_its_own(sim: SimulatedExchange, connect: Factory) -> None:
+    connect(sim).pairs()
+    with SimulatedExchange(pairs=20) as other:
+        assert len(connect(other).pairs()) > len(connect(sim).pairs())
+        assert lists(other) == 1
+    assert lists(sim) == 1
+
+
+@pytest.mark.parametrize(("age", "fetched"), [(DAY - 60, 1), (DAY + 60, 2), (365 * DAY, 2)])
+def test_a_list_is_renewed_after_a_day(
+    sim: SimulatedExchange, connect: Factory, isolated: Path, age: float, fetched: int
+) -> None:
+    connect(sim).ticker("BTC/USDT")
+    grow_older(isolated, age)
+    connect(sim).ticker("BTC/USDT")
+
+    assert lists(sim) == fetched
+
+
+def test_a_list_from_the_far_future_is_renewed(
+    sim: SimulatedExchange, connect: Factory, isolated: Path
+) -> None:
+    connect(sim).ticker("BTC/USDT")
+    grow_older(isolated, -30 * DAY)  # the clock was wrong when it was fetched
+    connect(sim).ticker("BTC/USDT")
+
+    assert lists(sim) == 2
+
+
+def test_pairs_say_when_their_list_was_fetched(
+    sim: SimulatedExchange, connect: Factory, isolated: Path
+) -> None:
+    connect(sim).pairs()
+    grow_older(isolated, 3600)
+    ages = {time.time() - pair.received_at.timestamp() for pair in connect(sim).pairs()}
+
+    assert all(3600 <= age < 3700 for age in ages)
+
+
+def add_pair(gateway: Gateway, base: str) -> None:
+    def edit(sent: Any) -> None:
+        new = json.loads(json.dumps(sent["symbols"][0]).replace("BTC", base))
+        sent["symbols"].append(new)
+
+    gateway.edit("*/exchangeInfo", edit)
+
+
+def test_a_pair_that_is_new_is_found_once_the_list_is_ten_minutes_old(
+    gateway: Gateway, connect: Factory, isolated: Path
+) -> None:
+    client = connect(gateway)
+    client.ticker("BTC/USDT")
+    add_pair(gateway, "NEW")
+    with pytest.raises(md.PairNotSupportedError):
+        client.pairs() and client.ticker("NEW/USDT")
+    assert lists(gateway) == 1
+
+    grow_older(isolated, 700)
+    gateway.edit("*/24hr", lambda sent: sent)
+    with pytest.raises(md.PairNotSupportedError) as caught:
+        client.ticker("NEW/USDT")  # listed now, but the simulated exchange has no ticker of it
+    assert lists(gateway) == 2
+    assert "does not trade this pair now" in str(caught.value)
+    assert "NEW/USDT" in {pair.pair for pair in client.pairs()}
+
+
+def test_a_pair_that_does_not_exist_does_not_fetch_the_list_each_time(
+    sim: SimulatedExchange, connect: Factory, isolated: Path
+) -> None:
+    client = connect(sim)
+    client.pairs()
+    grow_older(isolated, 700)
+    for _ in range(4):
+        with pytest.raises(md.PairNotSupportedError):
+            client.ticker("NOPE/USDT")
+
+    assert lists(sim) == 2
+
+
+def test_a_pair_that_is_no_longer_listed_goes_with_the_next_list(
+    gateway: Gateway, connect: Factory, isolated: Path
+) -> None:
+    client = connect(gateway)
+    client.ticker("DOGE/USDT")
+
+    def delist(sent: Any) -> None:
+        for symbol in sent["symbols"]:
+            if symbol["symbol"] == "DOGEUSDT":
+                symbol["status"] = "BREAK"
+
+    gateway.edit("*/exchangeInfo", delist)
+    grow_older(isolated, DAY)
+    assert "DOGE/USDT" not in {pair.pair for pair in client.pairs()}
+    with pytest.raises(md.PairNotSupportedError):
+        connect(gateway).ticker("DOGE/USDT")
+
+
+def test_an_exchange_that_suddenly_lists_nothing_keeps_its_pairs(
+    gateway: Gateway, connect: Factory, isolated: Path
+) -> None:
+    client = connect(gateway)
+    client.pairs()
+    gateway.edit("*/exchangeInfo", lambda sent: {**sent, "symbols": []})
+    grow_older(isolated, DAY)
+    with pytest.raises(md.DataUnavailableError):
+        client.pairs()
+
+    grow_older(isolated, -DAY)
+    assert client.pairs()
+
+
+def damage(file: Path, how: str) -> None:
+    content = file.read_bytes()
+    match how:
+        case "text":
+            file.write_text("not a database at all " * 100)
+        case "empty":
+            file.write_bytes(b"")
+        case "half":
+            file.write_bytes(content[: len(content) // 2])
+        case "header":
+            file.write_bytes(content[:20] + b"\xff" * 80 + content[100:])
+        case "pages":
+            middle = len(content) // 3
+            file.write_bytes(content[:4096] + b"\xa5" * middle + content[4096 + middle :])
+        case "values":
+            file.write_bytes(content.replace(b'{"', b"<<"))
+        case "tables":
+            with sqlite3.connect(file) as connection:
+                connection.execute("DROP TABLE market")
+            connection.close()
+        case "columns":
+            with sqlite3.connect(file) as connection:
+                connection.execute("DROP TABLE market")
+                connection.execute("CREATE TABLE market (source TEXT, other TEXT)")
+            connection.close()
+        case "rows":
+            with sqlite3.connect(file) as connection:
+                connection.execute("DELETE FROM market")
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["text", "empty", "half", "header", "pages", "values", "tables", "columns", "rows"],
+)
+@pytest.mark.parametrize("operation", ["ticker", "pairs", "tickers", "exchanges"])
+def test_a_damaged_file_is_as_good_as_none(
+    sim: SimulatedExchange, connect: Factory, isolated: Path, how: str, operation: str
+) -> None:
+    first = connect(sim)
+    first.pairs()
+    if operation == "exchanges":
+        first.exchanges()
+    file = isolated / "catalogue.sqlite"
+    damage(file, how)
+    sim.forget()
+
+    if operation == "exchanges":
+        assert {"binance", "kraken"} <= {one.id for one in connect(sim).exchanges()}
+        return
+    if operation == "ticker":
+        assert connect(sim).ticker("BTC/USDT").pair == "BTC/USDT"
+    else:
+        assert "BTC/USDT" in {one.pair for one in getattr(connect(sim), operation)()}
+    assert lists(sim) == 1
+
+    connect(sim).ticker("ETH/USDT")
+    assert lists(sim) == 1 or how == "columns"  # which cannot be told from a newer version's
+
+
+def test_a_description_from_another_version_is_made_anew(client: md.Client, isolated: Path) -> None:
+    known = client.exchanges()
+    with sqlite3.connect(isolated / "catalogue.sqlite") as connection:
+        connection.execute("""UPDATE described SET exchanges = '[{"id": "old", "colour": 1}]'""")
+    connection.close()
+
+    assert client.exchanges() == known
+
+
+@pytest.mark.parametrize("blocked", ["home is a file", "file is a folder"])
+def test_a_home_that_cannot_be_written_costs_requests_but_no_answers(
+    sim: SimulatedExchange, connect: Factory, isolated: Path, blocked: str
+) -> None:
+    if blocked == "home is a file":
+        isolated.write_text("in the way")
+    else:
+        (isolated / "catalogue.sqlite").mkdir(parents=True)
+    client = connect(sim)
+    client.ticker("BTC/USDT")
+    client.ticker("ETH/USDT")
+    assert lists(sim) == 1
+    assert client.pairs()
+
+    connect(sim).ticker("BTC/USDT")
+    assert lists(sim) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_a_folder_of_somebody_elses(sim: SimulatedExchange, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    code = "import marketdata as md; print(md.ticker('BTC/USDT').pair, md.ticker('ETH/USDT').pair)"
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", f"import os; os.setuid(65534)\n{code}"],
+        env={
+            **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MARKETDATA_HOME": str(home),
+            "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "PermissionError" in done.stderr and "marketdata" not in done.stderr.rpartition("File")[2]:
+        pytest.skip("this Python is not for everybody's eyes")
+    assert (done.stdout, done.stderr) == ("BTC/USDT ETH/USDT\n", "")
+    assert list(home.iterdir()) == []
+
+
+def test_a_file_that_another_process_holds_locked(
+    sim: SimulatedExchange, connect: Factory, isolated: Path
+) -> None:
+    connect(sim).pairs()
+    with sqlite3.connect(isolated / "catalogue.sqlite") as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        assert connect(sim).ticker("BTC/USDT").pair == "BTC/USDT"
+        connection.rollback()
+    connection.close()
+
+
+def test_processes_at_once_with_no_list_yet(
+    sim: SimulatedExchange, python: Run, program: str, isolated: Path
+) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        printed = list(threads.map(lambda _: python(program), range(4)))
+
+    assert printed == ["BTC/USDT\n"] * 4
+    assert 1 <= lists(sim) <= 4
+    sim.forget()
+    assert python(program) == "BTC/USDT\n"
+    assert lists(sim) == 0
+
+
+def test_lists_of_several_exchanges_stand_side_by_side(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    for exchange in DIALECTS:
+        connect(sim, exchange).pairs()
+    sim.forget()
+    for exchange in DIALECTS:
+        assert {pair.exchange for pair in connect(sim, exchange).pairs()} == {exchange}
+    assert sim.requests == []
+
+
+def test_the_simulated_exchange_leaves_nothing_behind(
+    isolated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record(tmp_path, minutes("2024-01-01", "2024-01-01T01:00"))
+    monkeypatch.setenv("MARKETDATA_SIM_TAPE", str(path))
+    with md.Client(sim=True) as taped:
+        assert [pair.pair for pair in taped.pairs()] == ["BTC/USDT"]
+    monkeypatch.delenv("MARKETDATA_SIM_TAPE")
+    with md.Client(sim=True) as seeded:
+        assert len(seeded.pairs()) > 5
+    assert not isolated.exists()
+
+
+def test_a_market_with_two_thousand_pairs_is_listed_whole(connect: Factory) -> None:
+    with SimulatedExchange(pairs=2_000) as sim:
+        pairs = connect(sim).pairs()
+        names = [pair.pair for pair in pairs]
+
+    assert len(names) == len(set(names)) == 1_999  # one of them is no longer traded
+    assert names == sorted(names)

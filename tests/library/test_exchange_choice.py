@@ -1,0 +1,244 @@
+"""Which exchange answers when none is named, and which errors pass on to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import marketdata as md
+from marketdata.sim import SimulatedExchange
+
+from .conftest import Factory
+from .markets import DIALECTS, minutes, record
+
+
+def asked(sim: SimulatedExchange) -> list[str]:
+    """The exchanges that were asked, each once, in order."""
+    return list(dict.fromkeys(request.exchange for request in sim.requests))
+
+
+@pytest.mark.parametrize("first", DIALECTS)
+def test_the_first_default_answers(sim: SimulatedExchange, connect: Factory, first: str) -> None:
+    client = connect(sim, [first, *DIALECTS])
+
+    assert client.ticker("BTC/USDT").exchange == first
+    assert asked(sim) == [first]
+
+
+def test_defaults_may_be_text_with_commas(sim: SimulatedExchange, connect: Factory) -> None:
+    client = connect(sim, " OKX , kraken,,")
+
+    assert client.settings.exchange == ("okx", "kraken")
+    assert client.ticker("BTC/USDT").exchange == "okx"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"status": 451},
+        {"status": 403},
+        {"status": 429, "retry_after": 60},
+        {"drop": "request"},
+        {"hang": True},
+    ],
+    ids=str,
+)
+def test_one_that_cannot_be_reached_is_passed_over(
+    sim: SimulatedExchange, connect: Factory, fault: dict[str, Any]
+) -> None:
+    sim.faults.add(exchange="binance", **fault)
+    client = connect(sim, ["binance", "kraken"], timeout=0.8 if "hang" in fault else 20)
+
+    assert client.ticker("BTC/USDT").exchange == "kraken"
+    assert asked(sim) == ["binance", "kraken"]
+
+
+def test_every_operation_passes_on(sim: SimulatedExchange, connect: Factory) -> None:
+    sim.faults.add(exchange="binance", status=451)
+    for operation, given in [
+        ("pairs", {}),
+        ("tickers", {"pairs": ["BTC/USDT"]}),
+        ("quote", {"pair": "BTC/USDT"}),
+        ("quotes", {"pairs": ["BTC/USDT"]}),
+        ("orderbook", {"pair": "BTC/USDT"}),
+        ("candles", {"pair": "BTC/USDT", "limit": 1}),
+        ("trades", {"pair": "BTC/USDT", "limit": 1}),
+    ]:
+        answer = getattr(connect(sim, ["binance", "okx"]), operation)(**given)
+        record = answer[0] if isinstance(answer, list) else answer
+        assert record.exchange == "okx", operation
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "error"),
+    [
+        ("ticker", {"pair": "NOPE/USDT"}, md.PairNotSupportedError),
+        ("candles", {"pair": "BTC/USDT", "timeframe": "4h"}, md.TimeframeNotSupportedError),
+        (
+            "candles",
+            {"pair": "BTC/USDT", "start": "2024-01-02", "end": "2024-01-01"},
+            md.InvalidParameterError,
+        ),
+        ("trades", {"pair": "BTC/USDT", "start": "2024-01-02"}, md.DataUnavailableError),
+    ],
+)
+def test_other_errors_are_not_passed_on(
+    sim: SimulatedExchange, connect: Factory, operation: str, given: Any, error: type[Exception]
+) -> None:
+    client = connect(sim, ["coinbaseexchange", "binance"])
+    with pytest.raises(error):
+        getattr(client, operation)(**given)
+
+    assert asked(sim) == ["coinbaseexchange"]
+
+
+def test_a_garbled_answer_is_not_passed_on(sim: SimulatedExchange, connect: Factory) -> None:
+    sim.faults.add(exchange="binance", path="*/24hr", body="malformed")
+    with pytest.raises(md.DataUnavailableError):
+        connect(sim, ["binance", "kraken"]).ticker("BTC/USDT")
+
+    assert asked(sim) == ["binance"]
+
+
+@pytest.mark.parametrize("status", [451, 503])
+def test_a_named_exchange_is_never_replaced(
+    sim: SimulatedExchange, connect: Factory, status: int
+) -> None:
+    sim.faults.add(exchange="binance", status=status)
+    with pytest.raises(md.ExchangeUnavailableError):
+        connect(sim, ["binance", "kraken"]).ticker("BTC/USDT", exchange="binance")
+
+    assert asked(sim) == ["binance"]
+
+
+def test_an_exchange_that_failed_is_left_out_for_a_while(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    client = connect(sim, ["binance", "kraken", "okx"])
+    sim.faults.add(exchange="binance", status=503)
+    client.ticker("BTC/USDT")
+    sim.forget()
+
+    assert client.ticker("ETH/USDT").exchange == "kraken"
+    assert asked(sim) == ["kraken"]
+
+
+def test_an_exchange_that_is_left_out_is_still_asked_by_name(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    client = connect(sim, ["binance", "kraken"])
+    sim.faults.add(exchange="binance", status=503)
+    client.ticker("BTC/USDT")
+    sim.faults.clear()
+
+    assert client.ticker("BTC/USDT", exchange="binance").exchange == "binance"
+
+
+def test_after_its_pause_an_exchange_is_asked_again(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    client = connect(sim, ["binance", "kraken"])
+    sim.faults.add(exchange="binance", status=429, retry_after=0, times=1)
+
+    assert client.ticker("BTC/USDT").exchange == "kraken"
+    assert client.ticker("BTC/USDT").exchange == "binance"
+
+
+def test_when_all_are_left_out_all_are_asked(sim: SimulatedExchange, connect: Factory) -> None:
+    client = connect(sim, ["binance", "kraken"])
+    sim.faults.add(status=503)
+    with pytest.raises(md.ExchangeUnavailableError):
+        client.ticker("BTC/USDT")
+    sim.faults.clear()
+    sim.forget()
+
+    assert client.ticker("BTC/USDT").exchange == "binance"
+
+
+def test_when_none_can_be_reached_the_error_tells_of_each(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    sim.faults.add(exchange="binance", status=451)
+    sim.faults.add(exchange="kraken", status=429, retry_after=90)
+    sim.faults.add(exchange="okx", status=503)
+    with pytest.raises(md.ExchangeUnavailableError) as caught:
+        connect(sim, ["binance", "kraken", "okx"]).ticker("BTC/USDT")
+
+    exchanges = caught.value.details["exchanges"]
+    assert list(exchanges) == ["binance", "kraken", "okx"]
+    assert [one["retryable"] for one in exchanges.values()] == [False, True, True]
+    assert exchanges["kraken"]["retryAfter"] == 90.0
+    assert exchanges["binance"]["details"]["httpStatus"] == 451
+    assert {one["code"] for one in exchanges.values()} == {"EXCHANGE_UNAVAILABLE"}
+    assert caught.value.retryable is True
+    for name in exchanges:
+        assert name in str(caught.value)
+
+
+def test_when_all_refuse_for_good_trying_again_is_no_use(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    sim.faults.add(status=451)
+    with pytest.raises(md.ExchangeUnavailableError) as caught:
+        connect(sim, ["binance", "kraken"]).ticker("BTC/USDT")
+
+    assert caught.value.retryable is False
+
+
+def test_with_one_default_its_own_error_is_told(sim: SimulatedExchange, connect: Factory) -> None:
+    sim.faults.add(exchange="kraken", status=503)
+    with pytest.raises(md.ExchangeUnavailableError) as caught:
+        connect(sim, ["kraken"]).ticker("BTC/USDT")
+
+    assert caught.value.details["exchange"] == "kraken"
+    assert "exchanges" not in caught.value.details
+
+
+def test_exchanges_that_hang_leave_time_for_the_others(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    for exchange in ("binance", "kraken", "okx"):
+        sim.faults.add(exchange=exchange, hang=True)
+    client = connect(sim, (*DIALECTS[:2], "okx", "coinbaseexchange"), timeout=1.2)
+
+    assert client.ticker("BTC/USDT").exchange == "coinbaseexchange"
+
+
+@pytest.mark.parametrize("name", ["binanec", "binanceusdm"])
+def test_a_default_that_is_no_spot_exchange_is_an_error_and_not_passed_over(
+    sim: SimulatedExchange, connect: Factory, name: str
+) -> None:
+    with pytest.raises(md.ExchangeNotSupportedError):
+        connect(sim, [name, "kraken"]).ticker("BTC/USDT")
+    assert sim.requests == []
+
+
+def test_a_pair_is_looked_for_on_the_exchange_that_answers(tmp_path: Any, connect: Factory) -> None:
+    # Only kraken lists it, and it is not the first default: no other exchange is searched.
+    tapes = [
+        record(tmp_path, minutes("2024-01-01", "2024-01-01T01:00"), f"{name}-1m.csv")
+        for name in ("binance_BTC_USDT", "kraken_AAA_USDT")
+    ]
+    with SimulatedExchange(tape=tapes) as sim:
+        client = connect(sim, ["binance", "kraken"])
+        with pytest.raises(md.PairNotSupportedError) as caught:
+            client.ticker("AAA/USDT")
+        assert caught.value.details["exchange"] == "binance"
+        assert client.ticker("AAA/USDT", exchange="kraken").exchange == "kraken"
+
+
+def test_many_callers_at_once_share_one_list_and_one_connection(
+    sim: SimulatedExchange,
+) -> None:
+    async def main() -> set[str]:
+        async with md.AsyncClient("binance", endpoints=dict.fromkeys(DIALECTS, sim.url)) as client:
+            tickers = await asyncio.gather(*[client.ticker("BTC/USDT") for _ in range(20)])
+        return {ticker.exchange for ticker in tickers}
+
+    assert asyncio.run(main()) == {"binance"}
+    paths = [request.path.rpartition("/")[2] for request in sim.requests]
+    assert paths.count("exchangeInfo") == 1
+    assert paths.count("24hr") == 20

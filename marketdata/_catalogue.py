@@ -170,7 +170,7 @@ class Catalogue:
         )
 
     def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
-        """Give what is known of all exchanges in one version (ccxt's and ours), described once."""
+        """Give what is known of all exchanges in one version, described at first use."""
         from pydantic import TypeAdapter
 
         from marketdata.models import Exchange
@@ -190,11 +190,13 @@ class Catalogue:
         return described
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        if self._memory is None and not (self._file and self._file.exists()):
-            return []
         try:
+            if self._memory is None and not (self._file and self._file.exists()):
+                return []
             with self._open() as connection:
                 return connection.execute(statement, values).fetchall()
+        except OSError:
+            return []  # a folder that may not even be looked into
         except sqlite3.Error as error:
             if _is_damage(error):
                 self._discard()

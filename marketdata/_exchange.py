@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from marketdata import __version__, _ccxt, _normalize
+from marketdata import _ccxt, _normalize
 from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
@@ -67,7 +67,9 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
 
 def known(folder: Path) -> list[Exchange]:
     """Give every spot exchange of the installed ccxt, by id; described once and kept there."""
-    return Catalogue(folder).exchanges(f"{_ccxt.version()} {__version__}", _describe_all)
+    # What was described by another version of ccxt, or without a field of today, is of no use.
+    version = " ".join([_ccxt.version(), *Exchange.model_fields])
+    return Catalogue(folder).exchanges(version, _describe_all)
 
 
 def _describe_all() -> list[Exchange]:

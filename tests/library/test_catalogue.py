@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -254,29 +251,29 @@ def test_a_home_that_cannot_be_written_costs_requests_but_no_answers(
     assert lists(sim) == 2
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
-def test_a_folder_of_somebody_elses(sim: SimulatedExchange, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir(mode=0o755)
-    tmp_path.chmod(0o755)
-    code = "import marketdata as md; print(md.ticker('BTC/USDT').pair, md.ticker('ETH/USDT').pair)"
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", f"import os; os.setuid(65534)\n{code}"],
-        env={
-            **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "MARKETDATA_HOME": str(home),
-            "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if "PermissionError" in done.stderr and "marketdata" not in done.stderr.rpartition("File")[2]:
-        pytest.skip("this Python is not for everybody's eyes")
-    assert (done.stdout, done.stderr) == ("BTC/USDT ETH/USDT\n", "")
-    assert list(home.iterdir()) == []
+@pytest.mark.parametrize(("mode", "above"), [(0o500, 0o755), (0o700, 0o000)])
+def test_a_home_without_the_right_to_write_or_even_look(
+    python: Run, isolated: Path, mode: int, above: int
+) -> None:
+    # Root may do everything, so root becomes somebody else, once all is imported.
+    program = """
+        import os, pathlib, sys
+        import marketdata as md
+
+        home, mode, above = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+        with md.Client(home=home / "other") as client:
+            client.ticker("BTC/USDT")
+        (home / "below" / "home").mkdir(parents=True)
+        (home / "below" / "home").chmod(mode)
+        (home / "below").chmod(above)
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        with md.Client(home=home / "below" / "home") as client:
+            print(client.ticker("BTC/USDT").pair, client.ticker("ETH/USDT").pair)
+        if os.geteuid() != 65534:
+            (home / "below").chmod(0o700)
+    """
+    assert python(program, str(isolated), str(mode), str(above)) == "BTC/USDT ETH/USDT\n"
 
 
 def test_a_file_that_another_process_holds_locked(

@@ -75,12 +75,19 @@ class _LazyPackage(ModuleType):
         return sorted(self.__dict__)
 
     def _run(self) -> None:
+        # Other threads wait here until all of it is there; the one that runs it comes by again
+        # when the package asks itself for a name that it does not have yet.
         with _lock:
-            if self.__class__ is _LazyPackage:
-                self.__class__ = ModuleType  # type: ignore[assignment]
-                spec = self.__spec__
+            spec, state = self.__spec__, self.__dict__
+            if self.__class__ is not _LazyPackage or "_runs" in state:
+                return
+            state["_runs"] = True
+            try:
                 if spec is not None and spec.loader is not None:
                     spec.loader.exec_module(self)
+            finally:
+                del state["_runs"]
+            self.__class__ = ModuleType  # type: ignore[assignment]
 
 
 def _prepare_packages() -> None:

@@ -510,6 +510,7 @@ class Venue:
         def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
             return _normalize.trades(
                 _listed(raw, reply),
+                seconds_at=self._quirk.trade_seconds,
                 exchange=self.id,
                 pair=pair,
                 received_at=reply.received_at,

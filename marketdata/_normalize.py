@@ -200,18 +200,29 @@ def columns(raw: Columns | Sequence[Sequence[Any]]) -> Columns:
 def trades(
     raw: Iterable[Mapping[str, Any]],
     *,
+    seconds_at: int | None = None,
     exchange: str,
     pair: str,
     received_at: datetime,
     simulated: bool,
 ) -> list[Trade]:
-    """Make trades of ccxt's trade structures, oldest first."""
+    """Make trades of ccxt's trade structures, oldest first.
+
+    ``seconds_at`` is where the exchange's own form has the time in seconds as a float, which may
+    be up to a microsecond short of a whole millisecond that was meant.
+    """
+
+    def time(one: Mapping[str, Any]) -> float | None:
+        if seconds_at is None:
+            return one["timestamp"]  # type: ignore[no-any-return]
+        return int(Decimal(str(one["info"][seconds_at])) * 1000 + Decimal("0.001"))
+
     made = [
         Trade.model_validate(
             {
                 "exchange": exchange,
                 "pair": pair,
-                "timestamp": moment(one["timestamp"], received_at),
+                "timestamp": moment(time(one), received_at),
                 "received_at": received_at,
                 "simulated": True if simulated else None,
                 "id": one.get("id"),

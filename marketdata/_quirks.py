@@ -68,6 +68,8 @@ class Quirk:
     trades_from_id_params: dict[str, Any] = field(default_factory=dict)
     trades_from_time: bool = False
     """Whether the trades call heeds a start time."""
+    trade_seconds: int | None = None
+    """Where a trade on the wire has its time in seconds, a float that may be a hair too small."""
     trades_after_nanoseconds: str | None = None
     """The parameter that takes the nanosecond before that time, where ccxt sends whole seconds."""
     trades_span: int | None = None
@@ -160,6 +162,7 @@ QUIRKS: dict[str, Quirk] = {
         candle_layout=CandleLayout(volume=6, trades=7, seconds=True),
         plain_levels=True,
         trades_from_time=True,
+        trade_seconds=2,
         trades_after_nanoseconds="since",
     ),
     # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs and, with a

@@ -110,10 +110,13 @@ def default_client() -> Client:
     """Give the client behind the module's functions; a new one when MARKETDATA_* has changed."""
     global _default
     variables = {name: value for name, value in os.environ.items() if name[:11] == "MARKETDATA_"}
-    if _default is None or _default[0] != variables:
+    default = _default
+    if default is None or default[0] != variables:
         with _lock:
-            _default = (variables, Client())
-    return _default[1]
+            default = _default
+            if default is None or default[0] != variables:
+                default = _default = (variables, Client())
+    return default[1]
 
 
 def _function(

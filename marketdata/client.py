@@ -407,12 +407,12 @@ class _Connections:
             await self._lifetime.aclose()
 
     async def _end(self) -> None:
-        for future in self._venues.values():
+        venues, self._venues = self._venues, {}
+        for future in venues.values():
             if _succeeded(future):
                 await future.result().close()
             else:
                 future.cancel()
-        self._venues.clear()
         if self._simulator is not None:
             if _succeeded(self._simulator):
                 await self._simulator.result().stop()
@@ -452,8 +452,9 @@ class _Connections:
         return future.result() if future.done() else await asyncio.shield(future)
 
     def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:
-        if future.cancelled() or future.exception():
-            self._venues.pop(name, None)
+        failed = future.cancelled() or future.exception() is not None
+        if failed and self._venues.get(name) is future:
+            del self._venues[name]
 
     async def _connect(self, name: str) -> Venue:
         from marketdata import _exchange

@@ -48,7 +48,8 @@ def to_polars(columns: Columns) -> polars.DataFrame:
         import polars as pl
     except ImportError:
         raise MissingExtraError("to_polars()", "frames") from None
-    frame = pl.DataFrame({name: getattr(columns, name) for name in NAMES})
+    kinds = {name: pl.Int64 if name in ("time", "trades") else pl.Float64 for name in NAMES}
+    frame = pl.DataFrame({name: getattr(columns, name) for name in NAMES}, schema=kinds)
     return frame.with_columns(
         pl.col("time").cast(pl.Datetime("ms", "UTC")),
         pl.col("volume").fill_nan(None),

@@ -9,8 +9,9 @@ from the simulated exchange and None otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,6 +47,23 @@ __all__ = [
 Side: TypeAlias = Literal["buy", "sell"]
 Level: TypeAlias = tuple[float, float]
 """Price and size."""
+
+
+def _decimal(value: float) -> Decimal:
+    """Give the number that an exchange sent: sums of floats would add binary noise to it."""
+    return Decimal(str(value))
+
+
+def _difference(more: float, less: float) -> float:
+    return float(_decimal(more) - _decimal(less))
+
+
+def _mean(first: float, second: float) -> float:
+    return float((_decimal(first) + _decimal(second)) / 2)
+
+
+def _total(values: Iterable[float]) -> Decimal:
+    return sum(map(_decimal, values), Decimal(0))
 
 
 class Record(BaseModel):
@@ -196,12 +214,12 @@ class Quote(_Sourced):
     @property
     def spread(self) -> float | None:
         """Ask minus bid; None where a side is missing."""
-        return None if self.bid is None or self.ask is None else self.ask - self.bid
+        return None if self.bid is None or self.ask is None else _difference(self.ask, self.bid)
 
     @property
     def mid(self) -> float | None:
         """Mean of bid and ask; None where a side is missing."""
-        return None if self.bid is None or self.ask is None else (self.ask + self.bid) / 2
+        return None if self.bid is None or self.ask is None else _mean(self.ask, self.bid)
 
 
 class Fill(Record):
@@ -243,12 +261,13 @@ class OrderBook(_Sourced):
     @property
     def spread(self) -> float | None:
         """Best ask minus best bid; None where a side is empty."""
-        return self.asks[0][0] - self.bids[0][0] if self.bids and self.asks else None
+        both = self.bids and self.asks
+        return _difference(self.asks[0][0], self.bids[0][0]) if both else None
 
     @property
     def mid(self) -> float | None:
         """Mean of best bid and best ask; None where a side is empty."""
-        return (self.asks[0][0] + self.bids[0][0]) / 2 if self.bids and self.asks else None
+        return _mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
     def depth(self, price: float) -> float:
         """Give the size in base currency offered from the best level up to a price, inclusive.
@@ -256,18 +275,18 @@ class OrderBook(_Sourced):
         A price at or below the best bid counts bids, one at or above the best ask counts asks,
         one in between finds nothing: 0.0.
         """
-        bids = sum(size for level, size in self.bids if level >= price)
-        asks = sum(size for level, size in self.asks if level <= price)
-        return bids + asks
+        bids = [size for level, size in self.bids if level >= price]
+        asks = [size for level, size in self.asks if level <= price]
+        return float(_total(bids) + _total(asks))
 
     def imbalance(self, levels: int | None = None) -> float | None:
         """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
 
         ``levels=None`` takes all. None where there is no size on either side.
         """
-        bids = sum(size for _, size in self.bids[:levels])
-        asks = sum(size for _, size in self.asks[:levels])
-        return (bids - asks) / (bids + asks) if bids + asks else None
+        bids = _total(size for _, size in self.bids[:levels])
+        asks = _total(size for _, size in self.asks[:levels])
+        return float((bids - asks) / (bids + asks)) if bids + asks else None
 
     def fill(self, side: Side, amount: float) -> Fill:
         """Work out what buying from the asks, or selling to the bids, would give.
@@ -275,26 +294,27 @@ class OrderBook(_Sourced):
         ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
         an amount that is not positive or a side other than ``buy`` and ``sell``.
         """
-        if side not in ("buy", "sell") or not amount > 0:
+        if side not in ("buy", "sell") or not 0 < amount < float("inf"):
             raise InvalidParameterError(
                 f"fill takes 'buy' or 'sell' and a positive amount; was {side!r}, {amount!r}."
             )
-        left, cost, worst = amount, 0.0, None
+        wanted = left = _decimal(amount)
+        cost, worst = Decimal(0), None
         for price, size in self.asks if side == "buy" else self.bids:
-            if left <= 0:
+            if not left:
                 break
-            taken = min(size, left)
+            taken = min(_decimal(size), left)
             left -= taken
-            cost += taken * price
+            cost += taken * _decimal(price)
             worst = price
-        filled = amount - left
+        filled = wanted - left
         return Fill(
             side=side,
-            amount=filled,
-            cost=cost,
-            average_price=cost / filled if filled else None,
+            amount=float(filled),
+            cost=float(cost),
+            average_price=float(cost / filled) if filled else None,
             worst_price=worst,
-            unfilled=left,
+            unfilled=float(left),
         )
 
 

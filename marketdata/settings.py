@@ -67,6 +67,8 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
+            raise ValueError("names of exchanges are wanted")
         return tuple(name.strip().lower() for name in names if name.strip())
 
     @field_validator("sim_tape", mode="before")
@@ -79,7 +81,7 @@ class Settings(BaseModel):
     def _parse(cls, value: Any) -> Any:
         try:
             return json.loads(value) if isinstance(value, str) else value
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError(
                 "a JSON object of exchange ids and base URLs is wanted, "
                 'for example {"binance": "http://127.0.0.1:9000"}'

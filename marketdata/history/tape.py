@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from marketdata import _normalize
 from marketdata.errors import DataUnavailableError, InvalidParameterError
@@ -75,10 +74,10 @@ async def _from_time(
             f"{venue.id} only gives its newest trades, or those from an id on.",
             details={"exchange": venue.id},
         )
-    since: Mapping[str, Any] = {}
     if quirk.trades_after_nanoseconds is not None:
         since = {quirk.trades_after_nanoseconds: str(start * 1_000_000 - 1)}
-    found = await venue.trades(pair, limit=size, since=start, params=since)
+        return await venue.trades(pair, limit=size, params=since)
+    found = await venue.trades(pair, limit=size, since=start)
     while not found and quirk.trades_span is not None:
         traded = await _next_traded(venue, pair, start + quirk.trades_span)
         if traded is None:

@@ -1,0 +1,327 @@
+"""Candles as frames of pandas, polars and Arrow, as a picture and as HTML."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from matplotlib import colors, dates
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+import marketdata as md
+from marketdata.models import Columns
+
+from .programs import run
+from .test_candle_columns import ROWS, candles
+
+FIELDS = ["open", "high", "low", "close", "volume", "trades"]
+PARTS: list[list[Any]] = [ROWS, ROWS[:1], ROWS[1:2], []]
+each = pytest.mark.parametrize("rows", PARTS, ids=["all", "one", "unknown", "none"])
+
+
+@each
+def test_pandas(rows: list[Any]) -> None:
+    frame = candles(rows).to_pandas()
+
+    assert list(frame.columns) == FIELDS
+    assert frame.index.name == "time"
+    assert frame.index.tz is not None
+    assert str(frame.index.tz) == "UTC"
+    assert [round(one.timestamp() * 1000) for one in frame.index] == [row[0] for row in rows]
+    assert {str(frame[name].dtype) for name in FIELDS[:5]} == {"float64"}
+    assert str(frame["trades"].dtype) == "Int64"
+    for position, name in enumerate(FIELDS, 1):
+        values = [None if pd.isna(value) else value for value in frame[name]]
+        assert values == [row[position] for row in rows]
+
+
+@each
+def test_polars(rows: list[Any]) -> None:
+    frame = candles(rows).to_polars()
+
+    assert frame.schema == {
+        "time": pl.Datetime("ms", "UTC"),
+        **dict.fromkeys(FIELDS[:5], pl.Float64),
+        "trades": pl.Int64,
+    }
+    assert frame.with_columns(pl.col("time").cast(pl.Int64)).rows() == [tuple(row) for row in rows]
+
+
+@each
+def test_arrow(rows: list[Any]) -> None:
+    table = candles(rows).to_arrow()
+
+    assert table.schema == pa.schema(
+        [
+            ("time", pa.timestamp("ms", tz="UTC")),
+            *((name, pa.float64()) for name in FIELDS[:5]),
+            ("trades", pa.int64()),
+        ]
+    )
+    table.validate(full=True)
+    columns = [
+        table["time"].cast(pa.int64()).to_pylist(),
+        *(table[name].to_pylist() for name in FIELDS),
+    ]
+    assert list(zip(*columns, strict=True)) == [tuple(row) for row in rows]
+
+
+@each
+def test_the_arrow_interface(rows: list[Any]) -> None:
+    made = candles(rows)
+
+    assert pa.table(made) == made.to_arrow()
+    assert pl.DataFrame(made).equals(made.to_polars())
+    assert pa.RecordBatchReader.from_stream(made).read_all() == made.to_arrow()
+
+
+def test_all_three_hold_the_same(client: md.Client) -> None:
+    made = client.candles("LTC/BTC", "1m", limit=120, exchange="kraken")
+    arrow, polars = made.to_arrow(), made.to_polars()
+
+    assert polars.to_arrow().cast(arrow.schema) == arrow
+    assert arrow.to_pandas().set_index("time")["close"].equals(made.to_pandas()["close"])
+
+
+def test_frames_are_copies(client: md.Client) -> None:
+    made = client.candles("BTC/USDT", limit=3)
+    before = made.columns.rows()
+    frame = made.to_pandas()
+    frame.loc[:, "close"] = 0.0
+    frame.loc[:, "trades"] = 0
+
+    assert made.columns.rows() == before
+
+
+def test_columns_can_be_looked_at_without_copying(client: md.Client) -> None:
+    made = client.candles("BTC/USDT", limit=3)
+    view = np.asarray(made.columns.close)
+
+    assert view.dtype == np.float64
+    assert view.tolist() == list(made.columns.close)
+    assert np.shares_memory(view, np.frombuffer(made.columns.close))
+
+
+def picture(made: md.Candles) -> Any:
+    figure = made.plot()
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+START = 1_700_000_040_000
+
+
+def series(count: int, *without: int) -> list[Any]:
+    return [
+        (START + 60_000 * index, 10.0, 12.0, 9.0, 11.0 if index % 2 else 9.5, 1.0 + index, 3)
+        for index in range(count)
+        if index not in without
+    ]
+
+
+def test_a_plot_has_a_body_for_each_bar_and_its_volume() -> None:
+    figure = picture(candles(series(20), forming=False))
+    prices, volumes = figure.axes
+
+    bodies = [bar for group in prices.containers for bar in group]
+    assert len(bodies) == 20
+    assert sorted(round(bar.get_height(), 9) for bar in bodies) == [-0.5] * 10 + [1.0] * 10
+    heights = [bar.get_height() for group in volumes.containers for bar in group]
+    assert sorted(heights) == [1.0 + index for index in range(20)]
+    assert figure.axes[0].get_title(loc="left") == "BTC/USDT 1m on binance"
+    assert (prices.get_ylabel(), volumes.get_ylabel()) == ("USDT", "BTC")
+
+
+def test_holes_are_shaded() -> None:
+    hole = md.Interval(
+        start=datetime.fromtimestamp(START / 1000 + 300, UTC),
+        end=datetime.fromtimestamp(START / 1000 + 600, UTC),
+        bars=5,
+    )
+    made = candles(series(20, 5, 6, 7, 8, 9), missing=(hole,))
+    shaded = [
+        [patch for patch in axes.patches if patch.get_alpha() == 0.25]
+        for axes in picture(made).axes
+    ]
+
+    assert [len(patches) for patches in shaded] == [1, 1]
+    [patch] = shaded[0]
+    edges = patch.get_x(), patch.get_x() + patch.get_width()
+    assert edges == pytest.approx((dates.date2num(hole.start), dates.date2num(hole.end)))
+    whole = picture(candles(series(20)))
+    assert [patch for axes in whole.axes for patch in axes.patches if patch.get_alpha()] == []
+
+
+@pytest.mark.parametrize("forming", [True, False])
+def test_the_forming_bar_is_hollow(forming: bool) -> None:
+    prices = picture(candles(series(6), forming=forming)).axes[0]
+    hollow = [
+        bar
+        for group in prices.containers
+        for bar in group
+        if colors.to_hex(bar.get_facecolor()) == "#ffffff"
+    ]
+
+    assert len(hollow) == int(forming)
+    if forming:
+        assert hollow[0].get_x() == max(bar.get_x() for group in prices.containers for bar in group)
+
+
+@pytest.mark.parametrize("rows", [[], series(1), ROWS], ids=["none", "one", "unknown volume"])
+def test_a_plot_of_little_draws_too(rows: list[Any]) -> None:
+    assert len(picture(candles(rows)).axes) == 2
+
+
+def test_a_plot_says_what_is_simulated(client: md.Client) -> None:
+    figure = client.candles("BTC/USDT", limit=3).plot()
+    assert figure.axes[0].get_title(loc="left") == "BTC/USDT 1h on binance (simulated)"
+
+
+def test_a_plot_can_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "candles.png"
+    candles(series(5)).plot().savefig(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+class Text(HTMLParser):
+    """Reads HTML, complains of what is not closed, and keeps its text and tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        self.tags.append(tag)
+        if tag not in ("br", "polyline"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: Any) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def test_html_shows_both_ends() -> None:
+    page = Text(candles(series(50))._repr_html_())
+
+    assert "50 bars" in page.text
+    assert "2023-11-14 22:14 to 2023-11-14 23:03" in page.text
+    assert "no holes" in page.text
+    assert "last bar forming" in page.text
+    assert page.tags.count("tr") == 1 + 3 + 1 + 3
+    assert "svg" in page.tags
+
+
+def test_html_counts_the_holes() -> None:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    missing = (
+        md.Interval(start=start, end=start + timedelta(minutes=1_200), bars=1_200),
+        md.Interval(start=start, end=start + timedelta(minutes=5), bars=5),
+    )
+    page = Text(candles(series(3), missing=missing, forming=False)._repr_html_())
+
+    assert "1,205 missing in 2 holes" in page.text
+    assert "last bar closed" in page.text
+
+
+def test_html_of_nothing() -> None:
+    assert "no bars" in Text(candles([])._repr_html_()).text
+
+
+def test_html_of_what_is_unknown_has_empty_cells() -> None:
+    page = candles(ROWS)._repr_html_()
+    Text(page)
+    assert "<td></td>" in page
+    assert not re.search(r">\s*(nan|None|-1)\s*<", page)
+
+
+@pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x onerror=y>', "a&b"])
+def test_html_is_escaped(evil: str) -> None:
+    for changes in ({"pair": evil}, {"exchange": evil}, {"timeframe": evil}):
+        for rows in (series(3), []):
+            html = candles(rows, **changes)._repr_html_()
+            page = Text(html)
+            assert evil not in html
+            assert evil in page.text
+            assert {"script", "img"} & set(page.tags) == set()
+
+
+def test_a_sparkline_of_a_flat_market_stays_inside() -> None:
+    rows = [(START + 60_000 * index, 5.0, 5.0, 5.0, 5.0, 1.0, 1) for index in range(5)]
+    points = re.findall(r"([\d.-]+),([\d.-]+)", candles(rows)._repr_html_().split("points=")[1])
+    assert len(points) == 5
+    assert all(0 <= float(x) <= 320 and 0 <= float(y) <= 40 for x, y in points)
+
+
+def test_a_sparkline_of_many_bars_is_thinned() -> None:
+    html = candles(series(5_000))._repr_html_()
+    Text(html)
+    assert len(html) < 20_000
+
+
+WITHOUT = """
+    import sys
+
+    class Blocked:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in {blocked!r}:
+                raise ImportError(f"No module named {{name!r}}", name=name)
+
+    sys.meta_path.insert(0, Blocked())
+    import marketdata as md
+
+    candles = md.candles("BTC/USDT", limit=3)
+    for method in {methods!r}:
+        try:
+            getattr(candles, method)()
+        except md.MissingExtraError as error:
+            print(method, error.code, isinstance(error, ImportError), error)
+        else:
+            print(method, "worked")
+    print(len(candles._repr_html_()) > 100)
+"""
+
+
+@pytest.mark.parametrize(
+    ("blocked", "missing"),
+    [
+        (["pandas"], ["to_pandas"]),
+        (["polars"], ["to_polars"]),
+        (["pyarrow"], ["to_arrow", "__arrow_c_stream__"]),
+        (["matplotlib"], ["plot"]),
+        (["numpy"], ["to_pandas", "plot"]),
+    ],
+)
+def test_what_is_not_installed_is_named_in_one_line(
+    tmp_path: Path, blocked: list[str], missing: list[str]
+) -> None:
+    program = WITHOUT.format(blocked=blocked, methods=missing)
+    *said, page = run(program, tmp_path).splitlines()
+
+    assert page == "True"
+    assert len(said) == len(missing)
+    for method, line in zip(missing, said, strict=True):
+        assert line.startswith(f"{method} INVALID_PARAMETER True ")
+        assert line.endswith("needs the extra 'frames': pip install 'marketdata-sdk[frames]'.")
+
+
+def test_columns_of_nothing() -> None:
+    assert candles([]).columns == Columns((), (), (), (), (), ())
+    assert len(candles([])) == 0
+    assert list(candles([])) == []

@@ -1,0 +1,176 @@
+"""Whether an exchange answers, how fast, what it says of itself, and what time it has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from marketdata.sim import SimulatedExchange
+
+from .conftest import Factory
+from .gateway import Gateway
+from .markets import DIALECTS
+
+STATES = {
+    "binance": "*/system/status",
+    "kraken": "*/SystemStatus",
+    "okx": "*/system/status",
+}
+
+
+@pytest.fixture
+def on_time(sim: SimulatedExchange) -> SimulatedExchange:
+    """The simulated exchange with a clock like ours."""
+    sim.clock.move(datetime.now(UTC))
+    return sim
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+def test_an_exchange_that_is_up(
+    on_time: SimulatedExchange, connect: Factory, exchange: str
+) -> None:
+    status = connect(on_time).status(exchange=exchange)
+
+    assert (status.exchange, status.reachable, status.code) == (exchange, True, None)
+    assert status.maintenance is (None if exchange == "coinbaseexchange" else False)
+    assert status.latency_ms is not None
+    assert 0 < status.latency_ms < 20_000
+    assert status.server_time == status.timestamp
+    assert status.received_at.tzinfo is UTC
+    assert status.simulated is True
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+@pytest.mark.parametrize("hours", [-5000, -1, 0, 1, 5000])
+def test_the_offset_of_the_exchanges_clock(
+    sim: SimulatedExchange, connect: Factory, exchange: str, hours: int
+) -> None:
+    theirs = datetime.now(UTC) + timedelta(hours=hours)
+    sim.clock.move(theirs)
+    status = connect(sim).status(exchange=exchange)
+
+    # Kraken's time has whole seconds; the clock stands still while the test runs.
+    assert status.server_time is not None
+    assert abs(status.server_time - theirs) <= timedelta(seconds=1)
+    assert status.clock_offset_ms is not None
+    assert abs(status.clock_offset_ms - hours * 3_600_000) < 30_000
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 451}, {"status": 429}, {"drop": "request"}], ids=str
+)
+def test_an_exchange_that_is_down_is_an_answer(
+    sim: SimulatedExchange, connect: Factory, exchange: str, fault: dict[str, Any]
+) -> None:
+    sim.faults.add(exchange=exchange, **fault)
+    status = connect(sim).status(exchange=exchange)
+
+    assert (status.reachable, status.code) == (False, "EXCHANGE_UNAVAILABLE")
+    assert (status.latency_ms, status.server_time, status.clock_offset_ms) == (None, None, None)
+    assert status.timestamp.tzinfo is UTC
+    assert {"latencyMs", "serverTime", "maintenance"} & set(status.to_dict()) == set()
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+def test_an_exchange_that_hangs_is_an_answer_in_time(
+    sim: SimulatedExchange, connect: Factory, exchange: str
+) -> None:
+    sim.faults.add(exchange=exchange, hang=True)
+    status = connect(sim, timeout=0.3).status(exchange=exchange)
+
+    assert (status.reachable, status.code) == (False, "EXCHANGE_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+def test_an_exchange_that_talks_nonsense_is_an_answer(
+    sim: SimulatedExchange, connect: Factory, exchange: str
+) -> None:
+    sim.faults.add(exchange=exchange, body="html")
+    status = connect(sim).status(exchange=exchange)
+
+    assert (status.reachable, status.code) == (False, "DATA_UNAVAILABLE")
+
+
+def test_nobody_there_at_all_is_an_answer(connect: Factory) -> None:
+    with SimulatedExchange() as sim:
+        client = connect(sim)
+    status = client.status()
+
+    assert (status.reachable, status.code) == (False, "EXCHANGE_UNAVAILABLE")
+    assert status.simulated is None
+
+
+@pytest.mark.parametrize("exchange", STATES)
+def test_one_of_two_questions_answered_is_enough(
+    sim: SimulatedExchange, connect: Factory, exchange: str
+) -> None:
+    sim.faults.add(exchange=exchange, path=STATES[exchange], status=500)
+    status = connect(sim).status(exchange=exchange)
+    assert (status.reachable, status.maintenance) == (True, None)
+    assert status.clock_offset_ms is not None
+
+    sim.faults.clear()
+    sim.faults.add(exchange=exchange, path="*ime", status=500)
+    status = connect(sim).status(exchange=exchange)
+    assert (status.reachable, status.maintenance) == (True, False)
+    assert status.clock_offset_ms is None
+
+
+@pytest.mark.parametrize(
+    ("exchange", "answer"),
+    [
+        ("binance", {"status": 1, "msg": "system_maintenance"}),
+        (
+            "kraken",
+            {"error": [], "result": {"status": "maintenance", "timestamp": "2024-05-01T12:00:00Z"}},
+        ),
+        (
+            "okx",
+            {
+                "code": "0",
+                "msg": "",
+                "data": [
+                    {
+                        "begin": "1",
+                        "end": "9999999999999",
+                        "state": "ongoing",
+                        "title": "maintenance",
+                        "serviceType": "5",
+                        "system": "unified",
+                        "scheDesc": "",
+                        "href": "",
+                    }
+                ],
+            },
+        ),
+    ],
+)
+def test_maintenance_is_told(
+    gateway: Gateway, connect: Factory, exchange: str, answer: Any
+) -> None:
+    gateway.answer(STATES[exchange], answer)
+    status = connect(gateway).status(exchange=exchange)
+
+    assert (status.reachable, status.maintenance) == (True, True)
+
+
+def test_without_a_name_it_is_the_first_default(sim: SimulatedExchange, connect: Factory) -> None:
+    sim.faults.add(exchange="kraken", status=500)
+    status = connect(sim, ["kraken", "binance"]).status()
+
+    assert (status.exchange, status.reachable) == ("kraken", False)
+    assert {request.exchange for request in sim.requests} == {"kraken"}
+
+
+def test_asking_leaves_an_exchange_that_is_down_out_of_nothing(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    client = connect(sim, ["kraken", "binance"])
+    sim.faults.add(exchange="kraken", status=500)
+    assert client.status().reachable is False
+    sim.faults.clear()
+
+    assert client.ticker("BTC/USDT").exchange == "kraken"

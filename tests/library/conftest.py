@@ -19,6 +19,7 @@ from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway
 from .markets import DIALECTS, NOW, SEED
+from .programs import said
 
 Factory = Callable[..., md.Client]
 Run = Callable[..., str]
@@ -112,7 +113,7 @@ def python(sim: SimulatedExchange) -> Run:
             timeout=60,
             check=False,
         )
-        assert (done.returncode, done.stderr) == (code, "")
+        assert (done.returncode, said(done.stderr)) == (code, "")
         return done.stdout
 
     return run

@@ -228,6 +228,8 @@ class Catalogue:
         if self._memory is None and self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as connection, connection:
+            # A cache need not be on the disk before the answer is out: that takes the longest.
+            connection.execute("PRAGMA synchronous = OFF")
             connection.executescript(_SCHEMA)
             connection.execute("BEGIN")
             for statement, rows in statements:

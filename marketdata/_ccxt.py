@@ -212,6 +212,8 @@ class Connector:
 
     timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
 
+    ended: bool = False
+    """Whether it makes no more requests: ccxt would open a new connection, for nobody to close."""
     base_url: str | None = None
     """Where every request goes instead of the exchange's own hosts, path kept."""
     candle_layout: CandleLayout | None = None
@@ -235,6 +237,8 @@ class Connector:
         """Make one request, at `base_url` where that is set; none for what is not needed."""
         if any(part in url for part in self.unneeded):
             return {}
+        if self.ended:
+            raise ccxt_errors().ExchangeClosedByUser("closed")
         reply = current_reply.get()
         if reply is not None:
             reply.sent_at = datetime.now(UTC)
@@ -374,6 +378,9 @@ MALFORMED = (
     ValueError,
 )
 """What ccxt's parsers raise, besides ccxt's own errors, on a body of another shape."""
+
+CUT_OFF = (AssertionError, OSError, RuntimeError)
+"""What aiohttp raises in a request whose session is closed under it."""
 
 
 def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:

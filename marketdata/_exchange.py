@@ -87,6 +87,15 @@ def _serves_spot(api: Any) -> bool:
     return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
 
 
+def closed(name: str) -> DataUnavailableError:
+    """Make the error of a call whose client was closed under it."""
+    return DataUnavailableError(
+        "The client was closed while the call was under way.",
+        retryable=True,
+        details={"exchange": name},
+    )
+
+
 # ---------------------------------------------------------------------------- one exchange
 
 
@@ -150,7 +159,8 @@ class Venue:
         return api
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; calls that are under way end with an error."""
+        self._api.ended = True
         await self._api.close()
         # Transports report their end one turn of the loop later.
         await asyncio.sleep(0)
@@ -181,6 +191,7 @@ class Venue:
                     pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
                 if (
                     not error.retryable
+                    or self._api.ended
                     or attempt > self._settings.retries
                     or pause >= seconds_left(self._settings.timeout)
                 ):
@@ -203,8 +214,14 @@ class Venue:
                 reply.received_at = datetime.now(UTC)
             return make(answer, reply)
         except (*_ccxt.MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
+            if self._api.ended:
+                raise closed(self.id) from None
             # What ccxt says holds what the exchange said, which never goes further.
             raise _ccxt.translate(error, self.id, reply) from None
+        except _ccxt.CUT_OFF:
+            if self._api.ended:
+                raise closed(self.id) from None
+            raise
         finally:
             _ccxt.current_reply.reset(token)
 

@@ -50,7 +50,11 @@ class Portal:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("A blocking call was made on the loop that would have to serve it.")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:
+            coroutine.close()
+            raise RuntimeError("The program is ending; nothing is served any more.") from None
         try:
             return future.result()
         finally:

@@ -304,7 +304,9 @@ class AsyncClient:
         one: bool = False,
     ) -> T:
         """Do the work on the exchange named, or on the first default that can be reached."""
-        here = self._connections.get(asyncio.get_running_loop()) or await self._here()
+        here = self._connections.get(asyncio.get_running_loop())
+        if here is None or here.closed:
+            here = await self._here()
         names = (exchange,) if exchange is not None else self.settings.exchange
         if one:
             names = names[:1]
@@ -337,12 +339,12 @@ class AsyncClient:
         """Give the connections of the running loop."""
         loop = asyncio.get_running_loop()
         connections = self._connections.get(loop)
-        if connections is None:
+        if connections is None or connections.closed:
             # A thread imports what is needed, which takes longer than a loop should be held up.
             for module in ("marketdata._exchange", "marketdata.history"):
                 await asyncio.to_thread(importlib.import_module, module)
             connections = self._connections.get(loop)
-        if connections is None:
+        if connections is None or connections.closed:
             connections = self._connections[loop] = _Connections(self.settings, self._pairs_known())
             await connections.tie_to_loop()
             # Until they are closed something has to hold them: sockets that are collected with
@@ -365,6 +367,7 @@ class _Connections:
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self._settings = settings
         self._catalogue = catalogue
+        self.closed = False
         self._venues: dict[str, asyncio.Future[Venue]] = {}
         self._avoid_until: dict[str, float] = {}
         self.checked: set[str] = set()
@@ -407,6 +410,7 @@ class _Connections:
             await self._lifetime.aclose()
 
     async def _end(self) -> None:
+        self.closed = True
         venues, self._venues = self._venues, {}
         for future in venues.values():
             if _succeeded(future):
@@ -441,7 +445,20 @@ class _Connections:
 
     async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
         """Do the work on one exchange."""
-        return await work(await self.venue(name))
+        self._check_open(name)
+        try:
+            return await work(await self.venue(name))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                self._check_open(name)  # what it waited for was cancelled, not the caller
+            raise
+
+    def _check_open(self, name: str) -> None:
+        from marketdata import _exchange
+
+        if self.closed:
+            raise _exchange.closed(name) from None
 
     async def venue(self, name: str) -> Venue:
         """Give the connection to one exchange, made at first use, shared by concurrent callers."""

@@ -50,11 +50,23 @@ def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(Connector, "throttle", throttle, raising=False)
 
 
-@pytest.fixture
-def sim() -> Iterator[SimulatedExchange]:
-    """All four exchanges with a clock that stands still at NOW."""
+@pytest.fixture(scope="session")
+def _started() -> Iterator[SimulatedExchange]:
     with SimulatedExchange(seed=SEED, now=NOW, frozen=True) as started:
         yield started
+
+
+@pytest.fixture
+def sim(_started: SimulatedExchange) -> SimulatedExchange:
+    """All four exchanges, without faults and with a clock that stands still at NOW.
+
+    The server is the same for all tests, since its prices take time to make; nothing that a test
+    can do to it outlives the test.
+    """
+    _started.faults.clear()
+    _started.clock.move(NOW)
+    _started.forget()
+    return _started
 
 
 @pytest.fixture

@@ -46,10 +46,19 @@ class Gateway:
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
+        self.held, self.left = threading.Event(), threading.Event()
+        self._hold: str | None = None
 
     def change(self, path: str, change: Change) -> None:
         """Let ``change`` alter the answers to paths like ``path``; the newest rule comes first."""
         self._rules.insert(0, (path, change))
+
+    def hold(self, path: str) -> None:
+        """Never answer paths like ``path``.
+
+        ``held`` is set when such a request is there, ``left`` when its caller has gone.
+        """
+        self._hold = path
 
     def answer(self, path: str, body: Any, *, status: int = 200, **more: Any) -> None:
         """Answer paths like ``path`` with a body: bytes, text, or anything as JSON."""
@@ -87,7 +96,8 @@ class Gateway:
             async def handle(request: web.Request) -> web.Response:
                 return await self._pass(session, request)
 
-            runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
+            server = web.Server(handle, access_log=None, handler_cancellation=True)
+            runner = web.ServerRunner(server, shutdown_timeout=0.1)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -99,6 +109,12 @@ class Gateway:
     async def _pass(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.Response:
         self.requests.append(f"{request.method} {request.raw_path}")
         self.headers.append(dict(request.headers))
+        if self._hold is not None and fnmatchcase(request.path, self._hold):
+            self.held.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.left.set()
         async with session.get(self._upstream + request.path_qs) as response:
             kept = {k: v for k, v in response.headers.items() if k.lower() in _KEPT}
             answer = Answer(await response.read(), response.status, kept, response.content_type)

@@ -195,33 +195,35 @@ def damage(file: Path, how: str) -> None:
             connection.close()
 
 
-@pytest.mark.parametrize(
-    "how",
-    ["text", "empty", "half", "header", "pages", "values", "tables", "columns", "rows"],
-)
-@pytest.mark.parametrize("operation", ["ticker", "pairs", "tickers", "exchanges"])
+DAMAGES = ["text", "empty", "half", "header", "pages", "values", "tables", "columns", "rows"]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("operation", ["ticker", "pairs"])
 def test_a_damaged_file_is_as_good_as_none(
     sim: SimulatedExchange, connect: Factory, isolated: Path, how: str, operation: str
 ) -> None:
-    first = connect(sim)
-    first.pairs()
-    if operation == "exchanges":
-        first.exchanges()
-    file = isolated / "catalogue.sqlite"
-    damage(file, how)
+    connect(sim).pairs()
+    damage(isolated / "catalogue.sqlite", how)
     sim.forget()
 
-    if operation == "exchanges":
-        assert {"binance", "kraken"} <= {one.id for one in connect(sim).exchanges()}
-        return
     if operation == "ticker":
         assert connect(sim).ticker("BTC/USDT").pair == "BTC/USDT"
     else:
-        assert "BTC/USDT" in {one.pair for one in getattr(connect(sim), operation)()}
+        assert "BTC/USDT" in {one.pair for one in connect(sim).pairs()}
+    assert lists(sim) == 1
+    connect(sim).ticker("ETH/USDT")
     assert lists(sim) == 1
 
-    connect(sim).ticker("ETH/USDT")
-    assert lists(sim) == 1 or how == "columns"  # which cannot be told from a newer version's
+
+@pytest.mark.parametrize("how", ["text", "values"])
+def test_exchanges_are_described_anew_where_the_file_is_damaged(
+    connect: Factory, sim: SimulatedExchange, isolated: Path, how: str
+) -> None:
+    known = connect(sim).exchanges()
+    damage(isolated / "catalogue.sqlite", how)
+
+    assert connect(sim).exchanges() == known
 
 
 def test_a_description_from_another_version_is_made_anew(client: md.Client, isolated: Path) -> None:
@@ -290,11 +292,11 @@ def test_a_file_that_another_process_holds_locked(
 def test_processes_at_once_with_no_list_yet(
     sim: SimulatedExchange, python: Run, program: str, isolated: Path
 ) -> None:
-    with ThreadPoolExecutor(4) as threads:
-        printed = list(threads.map(lambda _: python(program), range(4)))
+    with ThreadPoolExecutor(3) as threads:
+        printed = list(threads.map(lambda _: python(program), range(3)))
 
-    assert printed == ["BTC/USDT\n"] * 4
-    assert 1 <= lists(sim) <= 4
+    assert printed == ["BTC/USDT\n"] * 3
+    assert 1 <= lists(sim) <= 3
     sim.forget()
     assert python(program) == "BTC/USDT\n"
     assert lists(sim) == 0

@@ -298,13 +298,13 @@ WITHOUT = """
 """
 
 
+METHODS = ["to_pandas", "to_polars", "to_arrow", "__arrow_c_stream__", "plot"]
+
+
 @pytest.mark.parametrize(
     ("blocked", "missing"),
     [
-        (["pandas"], ["to_pandas"]),
-        (["polars"], ["to_polars"]),
-        (["pyarrow"], ["to_arrow", "__arrow_c_stream__"]),
-        (["matplotlib"], ["plot"]),
+        (["pandas", "polars", "pyarrow", "matplotlib"], METHODS),
         (["numpy"], ["to_pandas", "plot"]),
     ],
 )

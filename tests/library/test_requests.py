@@ -156,28 +156,24 @@ NEEDED: list[tuple[str, dict[str, Any], dict[str, list[str]]]] = [
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-@pytest.mark.parametrize(
-    ("operation", "given", "needed"), NEEDED, ids=[f"{one[0]} {one[1]}" for one in NEEDED]
-)
 def test_an_operation_asks_for_what_it_needs(
-    sim: SimulatedExchange,
-    connect: Factory,
-    exchange: str,
-    operation: str,
-    given: dict[str, Any],
-    needed: dict[str, list[str]],
+    sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     connect(sim, exchange).pairs()
     assert [request.path for request in sim.requests] == [LISTS[exchange]]
-    sim.forget()
 
-    getattr(connect(sim, exchange), operation)(**given)
-    paths = [request.path for request in sim.requests]
-    for end in needed[exchange]:
-        paths.remove(next(path for path in paths if path.endswith(end)))
-    assert paths == []
-    assert {request.method for request in sim.requests} <= {"GET"}
-    assert {request.exchange for request in sim.requests} <= {exchange}
+    # Each time with a client that has asked for nothing yet.
+    for operation, given, needed in NEEDED:
+        sim.forget()
+        getattr(connect(sim, exchange), operation)(**given)
+        paths = [request.path for request in sim.requests]
+        for end in needed[exchange]:
+            found = [path for path in paths if path.endswith(end)]
+            assert found, (operation, given, paths)
+            paths.remove(found[0])
+        assert paths == [], (operation, given)
+        assert {request.method for request in sim.requests} <= {"GET"}
+        assert {request.exchange for request in sim.requests} <= {exchange}
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
@@ -201,7 +197,7 @@ def test_nothing_but_public_spot_paths_is_ever_asked_for(
         assert kinds <= {"SPOT"}
 
 
-@pytest.mark.parametrize("exchange", DIALECTS)
+@pytest.mark.parametrize("exchange", ["binance", "kraken"])
 def test_the_first_ticker_of_all_takes_two_requests_and_later_processes_one(
     sim: SimulatedExchange, python: Run, exchange: str
 ) -> None:

@@ -9,12 +9,14 @@ import pickle
 import random
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema
 import pytest
 
 import marketdata as md
+from marketdata.models import Record
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -26,19 +28,21 @@ CANARY = "Xq7-secret-of-the-exchange"
 QUESTIONS: list[tuple[str, dict[str, Any]]] = [
     ("ticker", {"pair": "BTC/USDT"}),
     ("ticker", {"pair": "BTC/USDT", "window": "4h"}),
-    ("ticker", {"pair": "BTC/USDT", "window": "day"}),
     ("tickers", {"pairs": ["BTC/USDT", "ETH/USDT"]}),
     ("tickers", {}),
     ("quote", {"pair": "BTC/USDT"}),
-    ("quotes", {"pairs": ["BTC/USDT", "ETH/USDT"]}),
     ("orderbook", {"pair": "BTC/USDT", "depth": 3}),
     ("candles", {"pair": "BTC/USDT", "limit": 5}),
-    ("candles", {"pair": "BTC/USDT", "start": "2024-05-01T08:00Z"}),
     ("trades", {"pair": "BTC/USDT", "limit": 5}),
-    ("trades", {"pair": "BTC/USDT", "limit": 5, "start": "2024-05-01T08:00Z"}),
     ("trades", {"pair": "BTC/USDT", "limit": 5, "from_id": 5}),
 ]
-SLOW_IN_PARTS = ("tickers", "quotes")
+MORE: list[tuple[str, dict[str, Any]]] = [
+    ("ticker", {"pair": "BTC/USDT", "window": "day"}),
+    ("quotes", {"pairs": ["BTC/USDT", "ETH/USDT"]}),
+    ("candles", {"pair": "BTC/USDT", "start": "2024-05-01T08:00Z"}),
+    ("trades", {"pair": "BTC/USDT", "limit": 5, "start": "2024-05-01T08:00Z"}),
+    ("status", {}),
+]
 
 
 def told(error: BaseException) -> str:
@@ -145,10 +149,10 @@ def test_what_an_exchange_says_never_gets_out(
         "data": [{"sCode": CANARY, "sMsg": CANARY}],
     }
     page = f"<html><body>{CANARY}: 10.1.2.3 apiKey={CANARY}</body></html>"
-    for status in (200, 400, 401, 403, 404, 418, 429, 451, 500, 503):
+    for status in (200, 400, 401, 403, 404, 429, 451, 500):
         for body in (said, page):
             gateway.answer("*", body, status=status, headers={"X-Secret": CANARY})
-            for operation, given in (QUESTIONS[0], QUESTIONS[7], QUESTIONS[10]):
+            for operation, given in (QUESTIONS[0], QUESTIONS[5], QUESTIONS[6]):
                 with pytest.raises(md.MarketDataError) as caught:
                     getattr(known, operation)(exchange=exchange, **given)
                 assert CANARY not in told(caught.value), status
@@ -192,6 +196,11 @@ WEIRD: list[Any] = [
 ]
 
 
+@cache
+def checker(kind: type[Record]) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(kind.json_schema())
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -226,7 +235,7 @@ def test_one_odd_value_anywhere_in_an_answer(
         return answer
 
     gateway.change("*", spoil)
-    for operation, given in [*QUESTIONS, ("status", {})] * 3:
+    for operation, given in [*QUESTIONS, *MORE] * 2:
         done: list[Any] = []
         try:
             answer = getattr(known, operation)(exchange=exchange, **given)
@@ -238,7 +247,7 @@ def test_one_odd_value_anywhere_in_an_answer(
         for record in answer if isinstance(answer, list) else [answer]:
             sent = record.to_dict()
             json.dumps(sent, allow_nan=False)
-            jsonschema.validate(sent, type(record).json_schema())
+            checker(type(record)).validate(sent)
             assert type(record).model_validate_json(record.to_json()) == record, done
 
 

@@ -143,7 +143,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Ticker:
-            from marketdata.history import ticker_over
+            from marketdata._history import ticker_over
 
             symbol = await venue.symbol(pair)
             return await ticker_over(venue, symbol, window)
@@ -217,7 +217,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Candles:
-            from marketdata.history import candles
+            from marketdata._history import candles
 
             symbol = await venue.symbol(pair)
             return await candles(
@@ -249,7 +249,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Trade]:
-            from marketdata.history import trades
+            from marketdata._history import trades
 
             symbol = await venue.symbol(pair)
             return await trades(
@@ -341,7 +341,7 @@ class AsyncClient:
         connections = self._connections.get(loop)
         if connections is None or connections.closed:
             # A thread imports what is needed, which takes longer than a loop should be held up.
-            for module in ("marketdata._exchange", "marketdata.history"):
+            for module in ("marketdata._exchange", "marketdata._history"):
                 await asyncio.to_thread(importlib.import_module, module)
             connections = self._connections.get(loop)
         if connections is None or connections.closed:

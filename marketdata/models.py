@@ -47,6 +47,9 @@ __all__ = [
 Side: TypeAlias = Literal["buy", "sell"]
 Level: TypeAlias = tuple[float, float]
 """Price and size."""
+Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
+"""Why bars are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
+exchange does not give bars from then; what it gave could not be had or failed the checks."""
 
 
 def _decimal(value: float) -> Decimal:
@@ -357,6 +360,8 @@ class Interval(Record):
     start: datetime
     end: datetime
     bars: int
+    cause: Cause | None = None
+    """Why there are none; None where nobody looked into it, as in the newest bars."""
 
 
 class Candle(Record):
@@ -373,6 +378,8 @@ class Candle(Record):
     """Number of trades; None where the exchange does not count."""
     forming: bool = False
     """Whether the bar was not over yet by the exchange's clock."""
+    filled: bool = False
+    """Whether it was made up because ``fill`` asked for it: the exchange has no such bar."""
 
 
 class Candles(_Sourced):
@@ -390,6 +397,11 @@ class Candles(_Sourced):
     """Whether the last bar is still forming, by the exchange's clock when it answered."""
     missing: tuple[Interval, ...]
     """Ranges without bars: inside the range asked for, or between the bars given."""
+    filled: tuple[Interval, ...] | None = None
+    """Ranges whose bars were made up; None unless ``fill`` was asked for."""
+    resampled_from: str | None = None
+    """The shorter bars that these were made of; None where they are the exchange's own, or made
+    of trades (``source`` tells)."""
     columns: Columns = Field(alias="candles")
 
     def __len__(self) -> int:
@@ -410,8 +422,9 @@ class Candles(_Sourced):
             return self.model_copy(update={"columns": part, "forming": self.forming and last})
         position = range(len(self))[index]
         time, opened, high, low, close, volume, trades = self.columns.row(position)
+        opened_at = datetime.fromtimestamp(time / 1000, UTC)
         return Candle(
-            open_time=datetime.fromtimestamp(time / 1000, UTC),
+            open_time=opened_at,
             open=opened,
             high=high,
             low=low,
@@ -419,6 +432,7 @@ class Candles(_Sourced):
             volume=volume,
             trades=trades,
             forming=self.forming and position == len(self) - 1,
+            filled=any(gap.start <= opened_at < gap.end for gap in self.filled or ()),
         )
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from marketdata.errors import InvalidParameterError
-from marketdata.history import timeframes
+from marketdata._history import timeframes
 from marketdata.models import Candles, Columns, Interval
 
 if TYPE_CHECKING:

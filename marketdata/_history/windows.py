@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from marketdata import arguments
 from marketdata.errors import DataUnavailableError
-from marketdata.history import timeframes
-from marketdata.history.pages import newest_page
+from marketdata._history import timeframes
+from marketdata._history.pages import newest_page
 from marketdata.models import Candles, Ticker
 
 if TYPE_CHECKING:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketdata._sqlite import discard, is_damage
+
 if TYPE_CHECKING:
     from marketdata.models import Exchange
 
@@ -29,7 +31,7 @@ KEPT = 7 * 24 * 3600.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listing (
-    source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL
+    source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL, plays TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS market (
     source TEXT NOT NULL, name TEXT NOT NULL, joined TEXT NOT NULL, native TEXT NOT NULL,
@@ -47,6 +49,11 @@ _DROP_MARKETS = (
 )
 
 
+def source(exchange: str, endpoint: str | None) -> str:
+    """Name where a list comes from: an exchange, or an exchange at another address."""
+    return exchange if endpoint is None else f"{exchange} at {endpoint}"
+
+
 @dataclass(frozen=True)
 class Market:
     """One active spot market: its pair, and ccxt's description of it."""
@@ -61,6 +68,8 @@ class Listing:
 
     fetched_at: float
     simulated: bool
+    plays: str | None = None
+    """What a simulated exchange played; None for real ones."""
 
     @property
     def age(self) -> float:
@@ -80,11 +89,11 @@ class Catalogue:
     def listing(self, source: str) -> Listing | None:
         """Tell when a source's list was fetched; None where it never was."""
         rows = self._read(
-            "SELECT fetched_at, simulated FROM listing WHERE source = ?"
+            "SELECT fetched_at, simulated, plays FROM listing WHERE source = ?"
             " AND EXISTS (SELECT 1 FROM market WHERE market.source = listing.source)",
             [source],
         )
-        return Listing(rows[0][0], bool(rows[0][1])) if rows else None
+        return Listing(rows[0][0], bool(rows[0][1]), rows[0][2]) if rows else None
 
     def find(self, source: str, text: str) -> list[Market]:
         """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
@@ -138,7 +147,9 @@ class Catalogue:
             self._discard()
             return []
 
-    def replace(self, source: str, markets: Iterable[Market], *, simulated: bool) -> None:
+    def replace(
+        self, source: str, markets: Iterable[Market], *, simulated: bool, plays: str | None = None
+    ) -> None:
         """Put a freshly fetched list in the place of an older one."""
         from pydantic_core import to_json
 
@@ -163,11 +174,15 @@ class Catalogue:
                 ("DELETE FROM market WHERE source = ?", [[source]]),
                 ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?)", rows),
                 (
-                    "INSERT OR REPLACE INTO listing VALUES (?,?,?)",
-                    [[source, time.time(), simulated]],
+                    "INSERT OR REPLACE INTO listing VALUES (?,?,?,?)",
+                    [[source, time.time(), simulated, plays]],
                 ),
             ]
         )
+
+    def forget(self, source: str) -> None:
+        """Drop a source's list."""
+        self._write([("DELETE FROM listing WHERE source = ?", [[source]])])
 
     def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
         """Give what is known of all exchanges in one version, described at first use."""
@@ -198,15 +213,14 @@ class Catalogue:
         except OSError:
             return []  # a folder that may not even be looked into
         except sqlite3.Error as error:
-            if _is_damage(error):
+            if is_damage(error):
                 self._discard()
             return []
 
     def _discard(self) -> None:
         """Remove a damaged file, so that it is made anew."""
         if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.unlink()
+            discard(self._file)
 
     def _write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
         """Run statements, each for all its rows, in one transaction."""
@@ -214,7 +228,7 @@ class Catalogue:
             try:
                 self._run(statements)
             except sqlite3.Error as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise
                 self._discard()
                 self._run(statements)
@@ -249,15 +263,3 @@ class Catalogue:
             # Opened for each use: a connection must not be carried over a fork.
             with contextlib.closing(sqlite3.connect(self._file, timeout=0.5)) as connection:
                 yield connection
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Tell a file that is no good from one that cannot be used now."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-    return code in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_ERROR,  # no such table or column
-        sqlite3.SQLITE_FORMAT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_NOTADB,
-    )

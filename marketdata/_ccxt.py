@@ -1,12 +1,12 @@
-"""Loads one exchange of ccxt without the hundred others, and translates its errors.
+"""Loads one exchange of ccxt without the hundred others, and changes how it asks.
 
-Together with `_exchange` this is all that knows ccxt. ``import ccxt`` loads every exchange: 0.4 s
-and 70 MiB, twice that with the asynchronous half. Here these packages are put into
+Together with `_translate` and `_exchange` this is all that knows ccxt. ``import ccxt`` loads every
+exchange: 0.4 s and 70 MiB, twice that with the asynchronous half. Here these packages are put into
 ``sys.modules`` unexecuted, so that importing ``ccxt.async_support.binance`` runs that module and
-what it needs, nothing else. A package stays in that state until somebody asks it for something:
-a name that its ``__init__`` merely imports from one of its modules is imported from there, any
-other runs the real ``__init__``. A program that imports ccxt itself, before or after, from any
-thread, therefore finds all of it.
+what it needs, nothing else. A package stays in that state until somebody asks it for something: a
+name that its ``__init__`` merely imports from one of its modules is imported from there, any other
+runs the real ``__init__``. A program that imports ccxt itself, before or after, from any thread,
+therefore finds all of it.
 """
 
 from __future__ import annotations
@@ -26,20 +26,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.abc import InspectLoader
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from marketdata._columns import Columns
 from marketdata._quirks import CandleLayout, quirk
-from marketdata.errors import (
-    DataUnavailableError,
-    ExchangeUnavailableError,
-    InternalError,
-    InvalidParameterError,
-    MarketDataError,
-    MissingParameterError,
-    PairNotSupportedError,
-)
+
+if TYPE_CHECKING:
+    from marketdata._budget import Budget
 
 _PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
 _lock = threading.RLock()
@@ -195,6 +189,11 @@ class Reply:
         """Whether the simulated exchange gave the answer."""
         return "x-marketdata-simulated" in self.headers
 
+    @property
+    def plays(self) -> str | None:
+        """What a simulated exchange plays, as it names it; None for real ones."""
+        return self.headers.get("x-marketdata-plays", "unnamed") if self.simulated else None
+
 
 def _http_date(text: str | None) -> datetime | None:
     try:
@@ -226,10 +225,22 @@ class Connector:
     """Parts of URLs that ccxt asks for although no spot answer needs them."""
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
+    used_weight: tuple[str, float] | None = None
+    """The header that tells what is used of the exchange's window, and what that holds."""
+    budget: Budget | None = None
+    """What it may ask of the exchange, in place of ccxt's own limiter."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config or {})  # type: ignore[call-arg]
         _connectors.add(self)
+
+    async def throttle(self, cost: float | None = None) -> None:
+        """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
+        cost = 1.0 if cost is None else cost
+        if self.budget is None:
+            await super().throttle(cost)  # type: ignore[misc]
+        elif not self.budget.spend(cost):
+            await self.budget.take(cost)
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
@@ -263,13 +274,26 @@ class Connector:
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
     ) -> Any:
-        """Note an answer for the call that is waiting for it."""
-        reply = current_reply.get()
-        if reply is not None:
-            reply.note(code, response_headers)
-        return super().on_rest_response(  # type: ignore[misc]
+        """Note an answer for the call that is waiting for it, and what it says of our requests."""
+        reply = current_reply.get() or Reply()
+        reply.note(code, response_headers)
+        if self.budget is not None:
+            if code in (418, 429) and reply.retry_after is not None:
+                self.budget.block(reply.retry_after)
+            if self.used_weight is not None:
+                header, limit = self.used_weight
+                used = reply.headers.get(header, "")
+                if used.isdecimal():
+                    self.budget.correct(float(used) / limit)
+        body = super().on_rest_response(  # type: ignore[misc]
             code, reason, url, method, response_headers, *more
         )
+        layout = self.candle_layout
+        if layout is not None and layout.quoted and code == 200 and body.startswith("[["):
+            # What is no text any more the JSON parser reads as a number: that halves the time. It
+            # would not take NaN and Infinity, which cost one bar and not the page.
+            return body if "N" in body or "I" in body else body.replace('"', "")
+        return body
 
     def parse_ohlcvs(
         self,
@@ -296,11 +320,14 @@ class Connector:
             return ohlcvs
         fields = list(zip(*ohlcvs, strict=True))
         unit = 1000 if layout.seconds else 1
-        opened, high, low, close, volume = (
-            map(float, fields[position]) for position in layout.prices_and_volume
-        )
+        numbers = [fields[position] for position in layout.prices_and_volume]
+        if isinstance(numbers[0][0], str):
+            numbers = [tuple(map(float, column)) for column in numbers]
+        opened, high, low, close, volume = numbers
+        times = fields[layout.time]
+        whole = unit == 1 and isinstance(times[0], int)
         columns = Columns(
-            [int(time) * unit for time in fields[layout.time]],
+            times if whole else [int(time) * unit for time in times],
             opened,
             high,
             low,
@@ -359,136 +386,9 @@ def connector_class(name: str) -> type[Any]:
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
+        "used_weight": special.used_weight,
         "unneeded": special.unneeded,
         "plain_levels": special.plain_levels
         or getattr(reads_levels, "__module__", None) == "ccxt.base.exchange",
     }
     return type(name, (Connector, theirs), changes)
-
-
-# ---------------------------------------------------------------------------- translating
-
-MALFORMED = (
-    ArithmeticError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What ccxt's parsers raise, besides ccxt's own errors, on a body of another shape."""
-
-CUT_OFF = (AssertionError, OSError, RuntimeError)
-"""What aiohttp raises in a request whose session is closed under it."""
-
-
-def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
-    """Give the error of ours that says what an error of ccxt's, or of its parsers, means.
-
-    The most specific class of ccxt's that has an entry decides. No upstream text is kept.
-    """
-    details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    ours, said, retryable = _meaning(error, reply.status or 0)
-    return ours(
-        said.format(exchange=exchange),
-        retryable=retryable,
-        retry_after=reply.retry_after if retryable else None,
-        details=details,
-    )
-
-
-def _meaning(error: Exception, status: int) -> _Meaning:
-    if status == 451 or (status == 403 and isinstance(error, _base_error())):
-        return _REFUSED
-    if status in (418, 429):
-        return _BUSY
-    meaning = _meaning_of_class(error)
-    return _DOWN if status >= 500 and meaning[0] is DataUnavailableError else meaning
-
-
-def _meaning_of_class(error: Exception) -> _Meaning:
-    if type(error.__cause__).__module__.partition(".")[0] == "aiohttp":
-        return _DOWN  # ccxt has the general ExchangeError for a body that breaks off
-    for kind in type(error).__mro__:
-        if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
-            return TRANSLATIONS[kind.__name__]
-    return _UNUSABLE
-
-
-def _base_error() -> type[Exception]:
-    kind: type[Exception] = ccxt_errors().BaseError
-    return kind
-
-
-_Meaning: TypeAlias = tuple[type[MarketDataError], str, bool]
-"""The error of ours, what to say, whether trying again may help."""
-
-_UNUSABLE: _Meaning = (
-    DataUnavailableError,
-    "{exchange} answered with something that makes no sense.",
-    True,
-)
-_DOWN: _Meaning = (
-    ExchangeUnavailableError,
-    "{exchange} cannot be reached or is failing. Try later.",
-    True,
-)
-_BUSY: _Meaning = (
-    ExchangeUnavailableError,
-    "{exchange} asks for fewer requests. Wait, then retry.",
-    True,
-)
-_KEYS: _Meaning = (
-    ExchangeUnavailableError,
-    "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
-    False,
-)
-_REFUSED: _Meaning = (
-    ExchangeUnavailableError,
-    "{exchange} refuses requests from this place. Ask another exchange, or set "
-    "MARKETDATA_ENDPOINTS to a host of it that answers here.",
-    False,
-)
-_BROKEN: _Meaning = (
-    InternalError,
-    "The call to {exchange} went wrong inside. Please report it.",
-    False,
-)
-
-TRANSLATIONS: dict[str, _Meaning] = {
-    "BadSymbol": (PairNotSupportedError, "{exchange} does not trade this pair now.", False),
-    "ArgumentsRequired": (MissingParameterError, "{exchange} needs another argument.", False),
-    "BadRequest": (InvalidParameterError, "{exchange} does not take these arguments.", False),
-    "NotSupported": (DataUnavailableError, "{exchange} does not offer this.", False),
-    "MarketClosed": (DataUnavailableError, "{exchange} has closed this market for now.", True),
-    "ContractUnavailable": (DataUnavailableError, "{exchange} does not offer this now.", False),
-    "BadResponse": _UNUSABLE,
-    "NullResponse": _UNUSABLE,
-    "ChecksumError": _UNUSABLE,
-    "RestrictedLocation": _REFUSED,
-    "AuthenticationError": _KEYS,
-    "RateLimitExceeded": _BUSY,
-    "DDoSProtection": _BUSY,
-    "OnMaintenance": (ExchangeUnavailableError, "{exchange} is under maintenance.", True),
-    "RequestTimeout": (ExchangeUnavailableError, "{exchange} did not answer in time.", True),
-    "InvalidNonce": _DOWN,
-    "OperationFailed": _DOWN,
-    "OperationRejected": (DataUnavailableError, "{exchange} rejected the request.", False),
-    "InvalidProxySettings": (
-        InvalidParameterError,
-        "The proxy settings cannot be used. Check HTTPS_PROXY and HTTP_PROXY.",
-        False,
-    ),
-    "InvalidOrder": _BROKEN,
-    "InsufficientFunds": _BROKEN,
-    "InvalidAddress": _BROKEN,
-    "ManualInteractionNeeded": _KEYS,
-    "NoChange": _BROKEN,
-    "ExchangeClosedByUser": _BROKEN,
-    "UnsubscribeError": _BROKEN,
-    "CancelPending": _BROKEN,
-    "ExchangeError": (DataUnavailableError, "{exchange} answered with an error.", False),
-    "BaseError": _BROKEN,
-}
-"""What ccxt's error classes mean."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import Awaitable, Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -44,3 +45,35 @@ def renew() -> None:
     if running is not None:
         timeout, seconds = running
         timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+_patient: ContextVar[bool] = ContextVar("_patient", default=False)
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """Let what runs inside wait for its turn as long as that takes: its time starts anew then."""
+    token = _patient.set(True)
+    try:
+        yield
+    finally:
+        _patient.reset(token)
+
+
+def is_patient() -> bool:
+    """Tell whether the running call waits for its turn as long as that takes."""
+    return _patient.get()
+
+
+async def rest(seconds: float) -> None:
+    """Wait; the time of a patient call starts anew meanwhile."""
+    running = _running.get()
+    if running is None or not is_patient():
+        await asyncio.sleep(seconds)
+        return
+    while seconds > 0:
+        renew()
+        part = min(seconds, running[1] / 2)
+        await asyncio.sleep(part)
+        seconds -= part
+    renew()

@@ -1,8 +1,8 @@
 """One exchange: every question asked through ccxt, every answer a record.
 
 `Venue` is the only thing above ccxt that talks to it. A call goes through ccxt's unified methods
-and limiter, is retried while it may help and time is left, and comes back as a record of ours or
-as an error of ours.
+and the machine's request budget, is retried while it may help and time is left, and comes back as
+a record of ours or as an error of ours.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.request import getproxies
 
 from marketdata import _ccxt, _normalize
-from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market
+from marketdata._budget import Budget
+from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market, source
 from marketdata._ccxt import Reply, connector_class
-from marketdata._deadline import renew, seconds_left, within
+from marketdata._deadline import is_patient, renew, rest, seconds_left, within
+from marketdata._ledger import Limit
 from marketdata._quirks import Quirk, quirk
+from marketdata._translate import CUT_OFF, MALFORMED, translate
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
@@ -43,6 +47,8 @@ __all__ = ["Venue", "check_known", "connector_class", "known"]
 T = TypeVar("T")
 Rows = TypeVar("Rows")
 
+_QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
+"""Currencies in which exchanges have their busiest pairs, the most frequent first."""
 _NEW_PAIR_AGE = 600.0
 """Seconds after which a list without the wanted pair is fetched again, in case it is new."""
 
@@ -116,7 +122,7 @@ class Venue:
         self._quirk = quirk(self.id)
         self._settings = settings
         self._catalogue = catalogue
-        self._source = self.id if endpoint is None else f"{self.id} at {endpoint}"
+        self._source = source(self.id, endpoint)
         self._api = self._make(connector, endpoint)
         if not _serves_spot(self._api):
             raise ExchangeNotSupportedError(
@@ -134,14 +140,18 @@ class Venue:
         api = connector(
             {
                 "enableRateLimit": not self._settings.sim,
-                **({"rateLimiterAlgorithm": "rollingWindow"} if self._quirk.bursts else {}),
                 "timeout": int(self._settings.timeout * 1000),
-                "aiohttp_trust_env": True,
+                # Looking for proxies takes aiohttp two turns in a thread, for each request.
+                "aiohttp_trust_env": bool(getproxies()),
                 **({"cafile": cafile} if (cafile := os.environ.get("SSL_CERT_FILE")) else {}),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }
         )
+        if not self._settings.sim:
+            api.budget = Budget(
+                self._settings.folder() / "budget.sqlite", self._source, self.id, self._limit(api)
+            )
         api.base_url = endpoint
         if endpoint is not None and endpoint.startswith("http://"):
             api.verify = False  # no TLS, so no certificates to load
@@ -157,6 +167,15 @@ class Venue:
         elif isinstance(fetching, list):
             api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
+
+    def _limit(self, api: Any) -> Limit:
+        window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0
+        return Limit(api.rateLimit / 1000, window or None)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it makes no more requests."""
+        return bool(self._api.ended)
 
     async def close(self) -> None:
         """Close its connections; calls that are under way end with an error."""
@@ -193,11 +212,11 @@ class Venue:
                     not error.retryable
                     or self._api.ended
                     or attempt > self._settings.retries
-                    or pause >= seconds_left(self._settings.timeout)
+                    or (pause >= seconds_left(self._settings.timeout) and not is_patient())
                 ):
                     error.details["attempts"] = attempt
                     raise
-            await asyncio.sleep(pause)
+            await rest(pause)
 
     async def _call_once(
         self,
@@ -213,12 +232,12 @@ class Venue:
             if reply.requests == 0:
                 reply.received_at = datetime.now(UTC)
             return make(answer, reply)
-        except (*_ccxt.MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
+        except (*MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
             if self._api.ended:
                 raise closed(self.id) from None
             # What ccxt says holds what the exchange said, which never goes further.
-            raise _ccxt.translate(error, self.id, reply) from None
-        except _ccxt.CUT_OFF:
+            raise translate(error, self.id, reply) from None
+        except CUT_OFF:
             if self._api.ended:
                 raise closed(self.id) from None
             raise
@@ -297,6 +316,33 @@ class Venue:
             for market in found
         ]
 
+    async def plays(self) -> str | None:
+        """Give what the exchange plays where it is a simulated one; None for a real one."""
+        listing = await self._listing(MAX_AGE)
+        return (listing.plays or "unnamed") if listing.simulated else None
+
+    def forget_pairs(self) -> None:
+        """Have the list of pairs fetched again before it is next used."""
+        self._catalogue.forget(self._source)
+        self._listed_at = 0.0
+        self._names.clear()
+
+    def traded_most(self, besides: str, count: int = 2) -> list[str]:
+        """Name pairs that are traded at any time on any exchange which has them.
+
+        Fewer than ``count`` where the exchange does not have so many.
+        """
+        names = (f"{base}/{quote}" for base in ("BTC", "ETH") for quote in _QUOTES)
+        found = [
+            market
+            for name in names
+            if name != besides
+            for market in self._catalogue.find(self._source, name)
+            if market.pair == name
+        ][:count]
+        self._load(found)
+        return [market.pair for market in found]
+
     def _step(self, raw: dict[str, Any], of: str) -> float | None:
         """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
         value = (raw.get("precision") or {}).get(of)
@@ -337,11 +383,18 @@ class Venue:
             return await self._fetch_listing()
 
     async def _fetch_listing(self) -> Listing:
-        markets, simulated = await self.call(
+        markets, reply = await self.call(
             _active_spot, "fetch_markets", params=self._quirk.markets_params
         )
-        await asyncio.to_thread(self._catalogue.replace, self._source, markets, simulated=simulated)
-        return self._catalogue.listing(self._source) or Listing(time.time(), simulated)
+        await asyncio.to_thread(
+            self._catalogue.replace,
+            self._source,
+            markets,
+            simulated=reply.simulated,
+            plays=reply.plays,
+        )
+        fetched = self._catalogue.listing(self._source)
+        return fetched or Listing(time.time(), reply.simulated, reply.plays)
 
     def _load(self, markets: Iterable[Market]) -> None:
         """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
@@ -423,13 +476,13 @@ class Venue:
 
     async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
         """Get best bids and asks, in one request where the exchange can, in the order given."""
-        for method, call, source in (
+        for method, call, kind in (
             ("fetchBidsAsks", "fetch_bids_asks", "quote"),
             ("fetchTickers", "fetch_tickers", "ticker"),
         ):
-            if not self.has(method) or (source == "ticker" and not self._quirk.full_tickers):
+            if not self.has(method) or (kind == "ticker" and not self._quirk.full_tickers):
                 continue
-            make = functools.partial(self._quotes, pairs, source, every)
+            make = functools.partial(self._quotes, pairs, kind, every)
             known = await self.call(make, call, None if every else list(pairs))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
@@ -480,26 +533,43 @@ class Venue:
         return next((one for one in self._quirk.depths if one >= wanted), self._quirk.depths[-1])
 
     async def candles(
-        self, pair: str, timeframe: str, since: int | None, limit: int
+        self, pair: str, timeframe: str, since: int | None, limit: int, *, finite: bool = True
     ) -> tuple[Columns, Reply]:
-        """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first."""
+        """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first.
+
+        With numbers that are not ``finite`` it is no answer, unless the caller looks at each bar.
+        """
 
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
-            return _listed(_normalize.columns(rows), reply), reply
+            return _listed(_normalize.columns(rows, finite=finite), reply), reply
 
         page = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
         renew()
         return page
 
-    def check_timeframe(self, timeframe: str) -> None:
-        """Raise `TimeframeNotSupportedError` unless the exchange has bars of this length."""
-        self._demand("fetchOHLCV", "candles")
+    @property
+    def has_candles(self) -> bool:
+        """Whether the exchange gives candles of its own."""
+        return bool(self._api.has.get("fetchOHLCV"))
+
+    def timeframe_for(
+        self, wanted: str, source_for: Callable[[str, Sequence[str]], str | None]
+    ) -> str:
+        """Give the timeframe itself where the exchange has it, else one to make its bars of.
+
+        Raises `TimeframeNotSupportedError` where there is neither.
+        """
         offered = self.timeframes
-        if timeframe not in offered:
+        if wanted in offered:
+            return wanted
+        finer = source_for(wanted, offered)
+        if finer is None:
             raise TimeframeNotSupportedError(
-                f"{self.id} has no '{timeframe[:20]}' candles; it has {', '.join(offered)}.",
+                f"{self.id} has no '{wanted[:20]}' candles, nor any to make them of; it has "
+                f"{', '.join(offered)}.",
                 details={"exchange": self.id, "timeframes": offered},
             )
+        return finer
 
     @property
     def timeframes(self) -> list[str]:
@@ -512,6 +582,14 @@ class Venue:
         """How many bars one page holds at most; a cautious guess where ccxt does not say."""
         spot = (self._api.features or {}).get("spot") or {}
         return int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
+
+    def seconds_for(self, requests: int) -> float:
+        """Tell how long so many pages of candles take at least, within the exchange's limits."""
+        pace = float(self._api.rateLimit) / 1000
+        if not self._quirk.bursts:
+            return requests * pace
+        # The first minute's budget may be spent at once; then the pace is the limit's.
+        return max(requests * 0.01, requests * pace - 60.0)
 
     async def trades(
         self,
@@ -613,8 +691,8 @@ def _some(found: dict[str, T]) -> dict[str, T]:
     return found
 
 
-def _active_spot(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], bool]:
-    """Give the markets that are served, and whether they are simulated.
+def _active_spot(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], Reply]:
+    """Give the markets that are served, and the reply that listed them.
 
     Raises ValueError where there are none, which no exchange would mean.
     """
@@ -625,4 +703,4 @@ def _active_spot(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[M
     ]
     if not markets:
         raise ValueError("no spot markets")
-    return markets, reply.simulated
+    return markets, reply

@@ -21,6 +21,8 @@ class CandleLayout:
     """Number of trades; None where it is not sent."""
     seconds: bool = False
     """Whether the time is in seconds and not in milliseconds."""
+    quoted: bool = False
+    """Whether an answer is nothing but rows, of numbers of which some are in quotes."""
 
     @property
     def prices_and_volume(self) -> tuple[int, int, int, int, int]:
@@ -45,6 +47,9 @@ class Quirk:
     """Parts of the URLs of what ccxt always asks for with the list, and spot has no use for."""
     bursts: bool = False
     """Whether its limits are a budget for a span of time, which ccxt knows, and not a pace."""
+    used_weight: tuple[str, float] | None = None
+    """The header, in small letters, that tells how much of that budget is used by everything at
+    this address, and how much that may be."""
     full_tickers: bool = True
     """Whether its bulk tickers hold what a single one holds."""
     quote_params: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +58,11 @@ class Quirk:
     """Units of the rolling windows, and ``day``, that it has tickers for."""
     candle_layout: CandleLayout | None = None
     """Where a candle on the wire has its fields; None: ccxt reads it."""
+    quiet_bars: bool = False
+    """Whether it has a bar, without volume, for a time in which nobody traded: a bar that it
+    lacks then means that it did not work."""
+    newest_bars_only: bool = False
+    """Whether it gives one page of the newest bars, from whatever time on they are asked for."""
     misnamed_timeframes: tuple[str, ...] = ()
     """Bar lengths of ccxt's that get bars of another length, and are therefore not offered."""
     plain_levels: bool = False
@@ -88,9 +98,11 @@ QUIRKS: dict[str, Quirk] = {
         # is named; ccxt wants a key for old trades, Binance does not. With a key, ccxt would ask
         # which pairs have margin trading.
         bursts=True,
+        used_weight=("x-mbx-used-weight-1m", 6_000),
         options={"fetchMargins": False},
         windows=("m", "h", "d", "day"),
-        candle_layout=CandleLayout(trades=8),
+        candle_layout=CandleLayout(trades=8, quoted=True),
+        quiet_bars=True,
         keyless_paths=("historicalTrades",),
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
@@ -102,8 +114,10 @@ QUIRKS: dict[str, Quirk] = {
     "binanceus": Quirk(
         # Binance's API, without the futures hosts.
         bursts=True,
+        used_weight=("x-mbx-used-weight-1m", 1_200),
         windows=("m", "h", "d"),
-        candle_layout=CandleLayout(trades=8),
+        candle_layout=CandleLayout(trades=8, quoted=True),
+        quiet_bars=True,
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
         trades_from_time=True,
@@ -119,7 +133,13 @@ QUIRKS: dict[str, Quirk] = {
     ),
     # Spot books end at 1,000 levels.
     "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/", "/cswap/")),
-    "bybit": Quirk(bursts=True, max_depth=200, candle_layout=CandleLayout(), trades_per_request=60),
+    "bybit": Quirk(
+        bursts=True,
+        max_depth=200,
+        candle_layout=CandleLayout(),
+        quiet_bars=True,
+        trades_per_request=60,
+    ),
     # The summary, of an account's fees, is asked for with a key.
     "coinbase": Quirk(unneeded=("product_type=FUTURE", "/transaction_summary")),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
@@ -156,6 +176,7 @@ QUIRKS: dict[str, Quirk] = {
     # The third position of a level is its time. Two weeks have 15 days.
     "kraken": Quirk(
         envelope="result",
+        newest_bars_only=True,
         misnamed_timeframes=("2w",),
         bursts=True,
         max_depth=500,
@@ -177,6 +198,7 @@ QUIRKS: dict[str, Quirk] = {
     "okx": Quirk(
         envelope="data",
         candle_layout=CandleLayout(),
+        quiet_bars=True,
         trades_from_id="<after",
         trades_from_id_params={"method": "publicGetMarketHistoryTrades", "type": "1"},
         trades_before_time="after",

@@ -38,16 +38,16 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests without ccxt's pauses between them, which no simulated exchange needs.
+    """Requests without a budget, which no simulated exchange needs.
 
-    Tests marked ``paced`` keep them.
+    Tests marked ``paced`` keep it.
     """
 
     async def throttle(self: Any, cost: Any = None) -> None:
         pass
 
     if "paced" not in request.keywords:
-        monkeypatch.setattr(Connector, "throttle", throttle, raising=False)
+        monkeypatch.setattr(Connector, "throttle", throttle)
 
 
 @pytest.fixture(scope="session")

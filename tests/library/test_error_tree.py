@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from ccxt.base import errors as theirs
 
-from marketdata import _ccxt, errors
+from marketdata import _ccxt, _translate, errors
 
 KINDS = [
     kind
@@ -74,23 +74,23 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:
 def test_every_error_of_ccxt_is_mapped_on_purpose(name: str) -> None:
     kind = getattr(theirs, name)
     path = [one.__name__ for one in kind.__mro__ if issubclass(one, theirs.BaseError)]
-    entry = next(one for one in path if one in _ccxt.TRANSLATIONS)
+    entry = next(one for one in path if one in _translate.TRANSLATIONS)
     general = {"BaseError", "ExchangeError", "OperationFailed"}
     assert entry not in general or name in general | {"NetworkError", "ExchangeNotAvailable"}
 
-    made = _ccxt.translate(kind("secret upstream text"), "okx", _ccxt.Reply())
-    ours, _, retryable = _ccxt.TRANSLATIONS[entry]
+    made = _translate.translate(kind("secret upstream text"), "okx", _ccxt.Reply())
+    ours, _, retryable = _translate.TRANSLATIONS[entry]
     assert (type(made), made.retryable) == (ours, retryable)
     assert "secret" not in f"{made!r} {made.to_dict()}"
     assert made.details == {"exchange": "okx"}
 
 
-@pytest.mark.parametrize("kind", _ccxt.MALFORMED)
+@pytest.mark.parametrize("kind", _translate.MALFORMED)
 def test_what_parsers_raise_is_bad_data_not_a_bug(kind: type[Exception]) -> None:
-    made = _ccxt.translate(kind("secret"), "okx", _ccxt.Reply())
+    made = _translate.translate(kind("secret"), "okx", _ccxt.Reply())
     assert isinstance(made, errors.DataUnavailableError)
     assert "secret" not in f"{made!r} {made.to_dict()}"
 
 
 def test_the_table_holds_no_class_that_ccxt_does_not_have() -> None:
-    assert not [name for name in _ccxt.TRANSLATIONS if not hasattr(theirs, name)]
+    assert not [name for name in _translate.TRANSLATIONS if not hasattr(theirs, name)]

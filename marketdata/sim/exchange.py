@@ -15,7 +15,7 @@ from marketdata.sim.clock import Clock
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.listings import MARKETS
 from marketdata.sim.log import Request
-from marketdata.sim.tape import Tape, load
+from marketdata.sim.tape import Tape, digest, load
 
 if TYPE_CHECKING:
     from marketdata.sim.server import Server
@@ -53,6 +53,7 @@ class SimulatedExchange:
         else:
             tapes = [tape] if isinstance(tape, (Tape, Path, str)) else list(tape)
         self._taped = load(tapes)
+        self._plays = f"tape-{digest(tapes)}" if tapes else f"seed-{seed}"
         ends = [market.until for found in self._taped.values() for market in found.values()]
         if now is None and ends:
             now = max(ends)
@@ -116,7 +117,7 @@ class SimulatedExchange:
             )
             for name in MARKETS
         }
-        server = Server(venues, self._clock, self._faults, self._log)
+        server = Server(venues, self._clock, self._faults, self._log, self._plays)
         self._url = await server.start(host, port)
         self._server = server
 

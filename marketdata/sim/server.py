@@ -24,6 +24,8 @@ DIALECTS: dict[str, Dialect] = {
     module.DIALECT.name: module.DIALECT for module in (binance, kraken, coinbaseexchange, okx)
 }
 HEADER = "X-Marketdata-Simulated"
+PLAYS_HEADER = "X-Marketdata-Plays"
+"""Tells one simulated history from another: two servers that say the same give the same bars."""
 
 _CONTROL = "/_sim"
 _HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
@@ -38,8 +40,14 @@ class Server:
     """Serves ``venues`` on one port; ``log`` is where requests are written down."""
 
     def __init__(
-        self, venues: Mapping[str, Venue], clock: Clock, faults: Faults, log: deque[Request]
+        self,
+        venues: Mapping[str, Venue],
+        clock: Clock,
+        faults: Faults,
+        log: deque[Request],
+        plays: str,
     ) -> None:
+        self._plays = plays
         self._clock = clock
         self._faults = faults
         self._log = log
@@ -97,6 +105,7 @@ class Server:
 
     async def _mark(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers[HEADER] = "1"
+        response.headers[PLAYS_HEADER] = self._plays
         # Clients tell by it whether a bar is over, so it has to be the exchange's time.
         response.headers["Date"] = formatdate(self._clock.now() / 1000, usegmt=True)
 

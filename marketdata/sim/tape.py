@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import random
 import re
 from bisect import bisect_left
@@ -166,6 +167,15 @@ def load(tapes: Iterable[Tape | Path | str]) -> dict[str, dict[str, TapeMarket]]
             raise ValueError(f"two tapes for {market.listing.pair} on {exchange}")
         markets[market.listing.pair] = market
     return found
+
+
+def digest(tapes: Iterable[Tape | Path | str]) -> str:
+    """Give a short text that tells these recordings from others."""
+    summary = hashlib.blake2b(digest_size=6)
+    for tape in tapes:
+        path = Path(tape.path if isinstance(tape, Tape) else tape)
+        summary.update(path.name.encode() + path.read_bytes())
+    return summary.hexdigest()
 
 
 def _read(tape: Tape) -> tuple[str, TapeMarket]:

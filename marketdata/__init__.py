@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from marketdata import history
+    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
+    from marketdata.archive import AsyncHistory
     from marketdata.blocking import (
         Client,
+        History,
         candles,
         exchanges,
         orderbook,
@@ -68,15 +72,19 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessError",
     "AsyncClient",
+    "AsyncHistory",
     "Candle",
     "Candles",
     "Client",
+    "Damage",
     "DataUnavailableError",
+    "Downloaded",
     "Exchange",
     "ExchangeNotSupportedError",
     "ExchangeUnavailableError",
     "Fill",
     "ForbiddenError",
+    "History",
     "HistoryLimitExceededError",
     "InternalError",
     "Interval",
@@ -88,9 +96,12 @@ __all__ = [
     "OrderBook",
     "Pair",
     "PairNotSupportedError",
+    "Plan",
+    "Progress",
     "QuotaExceededError",
     "Quote",
     "RateLimitExceededError",
+    "Series",
     "Settings",
     "Status",
     "Ticker",
@@ -100,6 +111,7 @@ __all__ = [
     "UpstreamError",
     "candles",
     "exchanges",
+    "history",
     "orderbook",
     "pairs",
     "quote",
@@ -110,7 +122,18 @@ __all__ = [
     "trades",
 ]
 
-_HOMES = {"AsyncClient": "client", "Client": "blocking", "Settings": "settings"}
+_HOMES = {
+    "AsyncClient": "client",
+    "AsyncHistory": "archive",
+    "Client": "blocking",
+    "Damage": "_history.records",
+    "Downloaded": "_history.records",
+    "History": "blocking",
+    "Plan": "_history.records",
+    "Progress": "_history.records",
+    "Series": "_history.records",
+    "Settings": "settings",
+}
 
 
 def _home(name: str) -> str:
@@ -123,6 +146,8 @@ def _home(name: str) -> str:
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'marketdata' has no attribute '{name}'")
+    if name == "history":
+        return importlib.import_module("marketdata.history")
     value = getattr(importlib.import_module(f"marketdata.{_home(name)}"), name)
     globals()[name] = value
     return value

@@ -18,12 +18,19 @@ NAMES = ("time", "open", "high", "low", "close", "volume", "trades")
 _UNCOUNTED = -1
 
 
+def _array(code: str, values: Iterable[Any]) -> array[Any]:
+    if isinstance(values, array) and values.typecode == code:
+        return values  # copying goes number by number, and most are made for this
+    return array(code, values)
+
+
 class Columns:
     """Seven columns of equal length, ordered by time.
 
     ``time`` (Unix ms) and ``trades`` are arrays of int64, the others of doubles; all support the
     buffer protocol, so ``numpy.asarray(columns.close)`` copies nothing. An unknown volume is NaN,
-    an unknown count of trades -1; rows and JSON have None for both.
+    an unknown count of trades -1; rows and JSON have None for both. Arrays of these types that
+    it is made of are taken over, others are copied.
     """
 
     __slots__ = NAMES
@@ -46,14 +53,14 @@ class Columns:
         volume: Iterable[float],
         trades: Iterable[int] | None = None,
     ) -> None:
-        self.time = array("q", time)
-        self.open = array("d", open)
-        self.high = array("d", high)
-        self.low = array("d", low)
-        self.close = array("d", close)
-        self.volume = array("d", volume)
+        self.time = _array("q", time)
+        self.open = _array("d", open)
+        self.high = _array("d", high)
+        self.low = _array("d", low)
+        self.close = _array("d", close)
+        self.volume = _array("d", volume)
         count = len(self.time)
-        self.trades = array("q", [_UNCOUNTED]) * count if trades is None else array("q", trades)
+        self.trades = array("q", [_UNCOUNTED]) * count if trades is None else _array("q", trades)
         if any(len(getattr(self, name)) != count for name in NAMES):
             raise ValueError("the columns of candles have different lengths")
 

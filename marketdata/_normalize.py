@@ -185,13 +185,17 @@ def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[fl
     return rows
 
 
-def columns(raw: Columns | Sequence[Sequence[Any]]) -> Columns:
-    """Make columns of ccxt's candle rows, where they are not columns already."""
+def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> Columns:
+    """Make columns of ccxt's candle rows, where they are not columns already.
+
+    Raises ValueError for a time that cannot be, and for numbers that are not ``finite``.
+    """
     made = raw if isinstance(raw, Columns) else Columns.from_rows(raw)
-    for prices in (made.open, made.high, made.low, made.close):
-        _check(sum(prices))
-    if math.inf in made.volume or -math.inf in made.volume:
-        raise ValueError("infinite volume")
+    if finite:
+        for prices in (made.open, made.high, made.low, made.close):
+            _check(sum(prices))
+        if math.inf in made.volume or -math.inf in made.volume:
+            raise ValueError("infinite volume")
     if len(made) and not 0 <= min(made.time) <= max(made.time) < _FAR_FUTURE:
         raise ValueError("time out of range")
     return made

@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_LONGEST_END = 5.0
+"""Seconds for a call that was cancelled, or a loop that was stopped, to end."""
+
 _lock = threading.Lock()
 _portal: Portal | None = None
 
@@ -43,16 +46,19 @@ class Portal:
         self._done.set()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait for it; Ctrl-C cancels it.
+        """Run a coroutine on the loop and wait for it; Ctrl-C cancels it, and waits for its end.
 
         Raises RuntimeError on the loop's own thread, where waiting would never end.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("A blocking call was made on the loop that would have to serve it.")
+        ended = threading.Event()
+        call = _signalling(coroutine, ended)
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+            future = asyncio.run_coroutine_threadsafe(call, self.loop)
         except RuntimeError:
+            call.close()
             coroutine.close()
             raise RuntimeError("The program is ending; nothing is served any more.") from None
         try:
@@ -60,12 +66,22 @@ class Portal:
         finally:
             if not future.done():
                 future.cancel()
+                # What it has got so far may still have to be stored.
+                ended.wait(timeout=_LONGEST_END)
 
     def stop(self) -> None:
         """End the loop and wait for its thread; what runs on it is cancelled."""
         self.loop.call_soon_threadsafe(self._stop.set)
-        self._done.wait(timeout=5)
-        self._thread.join(timeout=5)
+        self._done.wait(timeout=_LONGEST_END)
+        self._thread.join(timeout=_LONGEST_END)
+
+
+async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    """Await a coroutine, and tell other threads when it has ended, however it did."""
+    try:
+        return await coroutine
+    finally:
+        ended.set()
 
 
 def portal() -> Portal:

@@ -17,8 +17,9 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import PurePath
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from annotated_types import Ge, Le, MinLen
 
@@ -274,6 +275,36 @@ ExchangeId = Annotated[
     str,
     Described("Exchange id; the first reachable default otherwise.", parse=exchange_id),
 ]
+ExchangeIds = Annotated[
+    Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    MinLen(1),
+    Described("Exchanges; the first default otherwise."),
+]
+OnlyExchanges = Annotated[
+    Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    MinLen(1),
+    Described("Only what is stored of these exchanges."),
+]
+OnlyPairs = Annotated[
+    Sequence[PairName], MinLen(1), Described("Only what is stored of these pairs.")
+]
+Destination = Annotated[
+    str | PurePath, Described("File to write: .parquet, .csv or .feather.", parse=PurePath)
+]
+ExportFormat = Annotated[
+    Literal["parquet", "csv", "feather"], Described("Format; the file's ending otherwise.")
+]
+DryRun = Annotated[bool, Described("Change nothing; say what would be done.")]
+ProgressCallback = Annotated[
+    Callable[..., Any], Described("Called with a `Progress` as bars come, on the client's loop.")
+]
+Scheduler = Annotated[
+    Any,
+    Described(
+        "Client of Dask's distributed whose workers do it instead, in parts; all have to reach "
+        "the store."
+    ),
+]
 Window = Annotated[
     str,
     Described(
@@ -294,6 +325,22 @@ TimeframeName = Annotated[
 BarLimit = Annotated[
     int, Ge(1), Described("Bars at most: the newest, or the first from `start` on.")
 ]
+OnlyTimeframe = Annotated[
+    str,
+    Described(
+        "Only bars of this length, such as 1m.", examples=("1m", "1h", "1d"), parse=timeframe
+    ),
+]
+Fill = Annotated[
+    Literal["none", "zero", "previous"],
+    Described(
+        "Bars to put where nobody traded or the exchange did not work: 'previous' repeats the "
+        "last close with no volume, 'zero' has zeros throughout."
+    ),
+]
+Strict = Annotated[bool, Described("Fail where a bar is missing, unless it was filled.")]
+Refresh = Annotated[bool, Described("Fetch again what is stored, and replace it.")]
+UseStore = Annotated[bool, Described("Keep closed bars of a range, and read those that are kept.")]
 TradeLimit = Annotated[int, Ge(1), Le(MAX_TRADES), Described("Trades at most.")]
 Start = Annotated[
     Moment,

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from marketdata._portal import portal
+from marketdata.archive import AsyncHistory
 from marketdata.client import AsyncClient
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "History",
     "candles",
     "exchanges",
     "orderbook",
@@ -78,6 +80,11 @@ class Client:
         """What this client goes by."""
         return self._client.settings
 
+    @property
+    def history(self) -> History:
+        """The stored candles: download, list, verify, repair, export and remove."""
+        return History(self._client.history)
+
     exchanges = _blocking(AsyncClient.exchanges)
     pairs = _blocking(AsyncClient.pairs)
     ticker = _blocking(AsyncClient.ticker)
@@ -100,6 +107,31 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _blocking_history(
+    method: Callable[Concatenate[AsyncHistory, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[History, P], T]:
+    def call(self: History, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(self._history, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class History:
+    """The stored candles of a `Client`, as its ``history``; see `AsyncHistory`."""
+
+    def __init__(self, history: AsyncHistory) -> None:
+        self._history = history
+
+    download = _blocking_history(AsyncHistory.download)
+    plan = _blocking_history(AsyncHistory.plan)
+    list = _blocking_history(AsyncHistory.list)
+    verify = _blocking_history(AsyncHistory.verify)
+    repair = _blocking_history(AsyncHistory.repair)
+    export = _blocking_history(AsyncHistory.export)
+    remove = _blocking_history(AsyncHistory.remove)
 
 
 _lock = threading.Lock()

@@ -19,14 +19,18 @@ from marketdata.arguments import (
     Depth,
     End,
     ExchangeId,
+    Fill,
     PairName,
     PairNames,
     QuoteCode,
+    Refresh,
     Search,
     Start,
+    Strict,
     TimeframeName,
     TradeId,
     TradeLimit,
+    UseStore,
     Window,
     checked,
 )
@@ -34,6 +38,7 @@ from marketdata.errors import (
     ExchangeUnavailableError,
     InvalidParameterError,
     MarketDataError,
+    MissingExtraError,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
     from marketdata._catalogue import Catalogue
     from marketdata._exchange import Venue
+    from marketdata._history.store import Store
+    from marketdata.archive import AsyncHistory
     from marketdata.models import (
         Candles,
         Exchange,
@@ -92,6 +99,7 @@ class AsyncClient:
             )
         self.settings = settings
         self._catalogue: Catalogue | None = None
+        self._candles: Store | MarketDataError | None = None
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = (
             weakref.WeakKeyDictionary()
         )
@@ -207,27 +215,42 @@ class AsyncClient:
         limit: BarLimit | None = None,
         start: Start | None = None,
         end: End | None = None,
+        fill: Fill = "none",
+        strict: Strict = False,
+        refresh: Refresh = False,
+        store: UseStore = True,
         exchange: ExchangeId | None = None,
     ) -> Candles:
         """Get a pair's bars (open, high, low, close, volume), oldest first.
 
         The newest 100, or `limit`; or all that open from `start` on and before `end` (now, where
-        it is left out), as many requests as that takes. The result says whether its last bar is
-        still forming and which bars are missing.
+        it is left out). Of such a range, closed bars are kept on disk and never fetched twice.
+        The result says whether its last bar is still forming, and which bars are missing and why.
         """
+        from marketdata._catalogue import source
+        from marketdata._history import Keep, Question, candles, stored
+
+        asked = Question(
+            timeframe,
+            limit=limit,
+            start=None if start is None else arguments.instant(start),
+            end=None if end is None else arguments.instant(end),
+            fill=fill,
+            strict=strict,
+        )
+        kept = await self._store() if store else None
+        keep = Keep(None if isinstance(kept, MarketDataError) else kept, refresh)
+        if keep.store is not None and not refresh and not self.settings.sim:
+            name = exchange or self.settings.exchange[0]
+            origin = source(name, self.settings.endpoints.get(name))
+            known = await asyncio.to_thread(
+                stored, keep.store, self._pairs_known(), origin, name, pair, asked
+            )
+            if known is not None:
+                return known
 
         async def work(venue: Venue) -> Candles:
-            from marketdata._history import candles
-
-            symbol = await venue.symbol(pair)
-            return await candles(
-                venue,
-                symbol,
-                timeframe,
-                limit=limit,
-                start=None if start is None else arguments.instant(start),
-                end=None if end is None else arguments.instant(end),
-            )
+            return await candles(venue, await venue.symbol(pair), asked, keep)
 
         return await self._ask(exchange, work)
 
@@ -274,6 +297,21 @@ class AsyncClient:
             return await venue.status()
 
         return await self._ask(exchange, work, one=True)
+
+    async def _store(self) -> Store | MarketDataError:
+        """Open the store of candles, or say why there is none."""
+        if self._candles is None:
+            self._candles = await asyncio.to_thread(_open_store, self.settings)
+        if isinstance(self._candles, MarketDataError):
+            return self._candles
+        return self._candles.lost() or self._candles
+
+    @property
+    def history(self) -> AsyncHistory:
+        """The stored candles: download, list, verify, repair, export and remove."""
+        from marketdata.archive import AsyncHistory
+
+        return AsyncHistory(self)
 
     # ------------------------------------------------------------------ lifetime
 
@@ -359,6 +397,23 @@ class AsyncClient:
             # What the simulator lists depends on how it was started, so it is not kept.
             self._catalogue = Catalogue(None if self.settings.sim else self.settings.folder())
         return self._catalogue
+
+
+def _open_store(settings: Settings) -> Store | MarketDataError:
+    url = settings.candle_store()
+    if url is None:
+        return InvalidParameterError(
+            "MARKETDATA_STORE is 'none': no candles are kept. Name a folder or a URL.",
+            details={"parameter": "MARKETDATA_STORE"},
+        )
+    try:
+        from marketdata._history.store import Store
+
+        store = Store(url)
+    except MissingExtraError as error:
+        return error
+    # A folder that somebody has named may be for reading only.
+    return (store.unwritable() if settings.store is None else None) or store
 
 
 class _Connections:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html as markup
 import io
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from marketdata._columns import NAMES, Columns
 from marketdata.errors import MissingExtraError
@@ -16,15 +18,20 @@ if TYPE_CHECKING:
     import pyarrow
     from matplotlib.figure import Figure
 
-    from marketdata.models import Candles
+    from marketdata.models import Candles, Interval
 
 _UNCOUNTED = -1
 
 
-def to_pandas(columns: Columns) -> pandas.DataFrame:
+Filled: TypeAlias = "Sequence[Interval] | None"
+"""Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
+
+
+def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
     """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
-    ``trades`` is a nullable integer column, all missing where the exchange does not count.
+    ``trades`` is a nullable integer column, all missing where the exchange does not count;
+    ``filled`` is there where bars were to be made up, and says which were.
     """
     try:
         import numpy as np
@@ -39,26 +46,33 @@ def to_pandas(columns: Columns) -> pandas.DataFrame:
     data["trades"] = pd.array(np.maximum(counts, 0), dtype="Int64")
     frame = pd.DataFrame(data, index=index)
     frame.loc[counts == _UNCOUNTED, "trades"] = pd.NA
+    if filled is not None:
+        frame["filled"] = made_up(columns, filled)
     return frame
 
 
-def to_polars(columns: Columns) -> polars.DataFrame:
-    """Give a polars DataFrame; ``time`` is Datetime in ms and UTC."""
+def to_polars(columns: Columns, filled: Filled = None) -> polars.DataFrame:
+    """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`."""
     try:
+        import numpy as np
         import polars as pl
     except ImportError:
         raise MissingExtraError("to_polars()", "frames") from None
-    kinds = {name: pl.Int64 if name in ("time", "trades") else pl.Float64 for name in NAMES}
-    frame = pl.DataFrame({name: getattr(columns, name) for name in NAMES}, schema=kinds)
-    return frame.with_columns(
-        pl.col("time").cast(pl.Datetime("ms", "UTC")),
-        pl.col("volume").fill_nan(None),
-        pl.col("trades").replace(_UNCOUNTED, None),
-    )
+    # By way of numpy, since polars takes an array of Python's number by number.
+    numbers = {name: np.asarray(getattr(columns, name)) for name in NAMES}
+    frame = pl.DataFrame(numbers)
+    known: list[polars.Expr | polars.Series] = [pl.col("time").cast(pl.Datetime("ms", "UTC"))]
+    if np.isnan(numbers["volume"]).any():
+        known.append(pl.col("volume").fill_nan(None))
+    if (numbers["trades"] == _UNCOUNTED).any():
+        known.append(pl.col("trades").replace(_UNCOUNTED, None))
+    if filled is not None:
+        known.append(pl.Series("filled", made_up(columns, filled)))
+    return frame.with_columns(known)
 
 
-def to_arrow(columns: Columns) -> pyarrow.Table:
-    """Give an Arrow table; ``time`` is a timestamp in ms and UTC."""
+def to_arrow(columns: Columns, filled: Filled = None) -> pyarrow.Table:
+    """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`."""
     try:
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -78,11 +92,28 @@ def to_arrow(columns: Columns) -> pyarrow.Table:
         ("trades", pc.equal(arrays["trades"], _UNCOUNTED)),
     ):
         arrays[name] = pc.if_else(unknown, None, arrays[name])
+    if filled is not None:
+        arrays["filled"] = pa.array(made_up(columns, filled))
     return pa.table(arrays)
 
 
+def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
+    """Tell of each bar whether it was made up."""
+    marks = [False] * len(columns)
+    for gap in filled:
+        first, last = (
+            bisect_left(columns.time, round(edge.timestamp() * 1000))
+            for edge in (gap.start, gap.end)
+        )
+        marks[first:last] = [True] * (last - first)
+    return marks
+
+
 def plot(candles: Candles) -> Figure:
-    """Draw candlesticks over volume; missing ranges are shaded, a forming bar is hollow."""
+    """Draw candlesticks over volume; missing ranges are shaded, a forming bar is hollow.
+
+    More bars than a picture has room for are drawn several as one.
+    """
     try:
         import numpy as np
         from matplotlib import dates
@@ -98,7 +129,7 @@ def plot(candles: Candles) -> Figure:
             self.savefig(file, format="png")
             return file.getvalue()
 
-    columns = candles.columns
+    columns = _gathered(candles.columns, -(-len(candles) // _DRAWN))
     figure = Picture(figsize=(10, 5), layout="constrained")
     prices, volumes = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
@@ -137,6 +168,25 @@ def plot(candles: Candles) -> Figure:
     return figure
 
 
+_DRAWN = 1_000
+"""Bars that a picture has room for."""
+
+
+def _gathered(columns: Columns, count: int) -> Columns:
+    """Make one bar of each so many."""
+    if count <= 1:
+        return columns
+    parts = [slice(first, first + count) for first in range(0, len(columns), count)]
+    return Columns(
+        columns.time[::count],
+        columns.open[::count],
+        [max(columns.high[part]) for part in parts],
+        [min(columns.low[part]) for part in parts],
+        [columns.close[part][-1] for part in parts],
+        [sum(columns.volume[part]) for part in parts],
+    )
+
+
 def title(candles: Candles) -> str:
     """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
     simulated = " (simulated)" if candles.simulated else ""
@@ -148,11 +198,10 @@ def html(candles: Candles) -> str:
     columns = candles.columns
     if not len(columns):
         return f"<p><b>{markup.escape(title(candles))}</b>: no bars</p>"
-    missing = sum(gap.bars for gap in candles.missing)
     facts = [
         f"{len(columns):,} bars",
         f"{_time(columns.time[0])} to {_time(columns.time[-1])}",
-        f"{missing:,} missing in {len(candles.missing)} holes" if missing else "no holes",
+        *_holes(candles),
         "last bar forming" if candles.forming else "last bar closed",
     ]
     head = "".join(f"<th>{name}</th>" for name in NAMES)
@@ -162,6 +211,26 @@ def html(candles: Candles) -> str:
         f"{_sparkline(columns)}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         "</div>"
     )
+
+
+def _holes(candles: Candles) -> list[str]:
+    """Say how many bars are missing for which cause, how many were made up, and of what."""
+    counts: dict[str, int] = {}
+    for gap in candles.missing:
+        if gap.cause is not None:
+            cause = gap.cause.replace("_", " ")
+            counts[cause] = counts.get(cause, 0) + gap.bars
+    causes = ", ".join(f"{bars:,} {cause}" for cause, bars in counts.items())
+    missing = sum(gap.bars for gap in candles.missing)
+    facts = ["no holes"]
+    if missing:
+        holes = f"{missing:,} missing in {len(candles.missing)} holes"
+        facts = [f"{holes}: {causes}" if causes else holes]
+    if candles.filled:
+        facts.append(f"{sum(gap.bars for gap in candles.filled):,} made up")
+    if candles.resampled_from is not None:
+        facts.append(f"made of {candles.resampled_from} bars")
+    return facts
 
 
 def _time(milliseconds: int) -> str:

@@ -439,19 +439,19 @@ class Candles(_Sourced):
         """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
         from marketdata.frames import to_pandas
 
-        return to_pandas(self.columns)
+        return to_pandas(self.columns, self.filled)
 
     def to_polars(self) -> polars.DataFrame:
         """Give a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
         from marketdata.frames import to_polars
 
-        return to_polars(self.columns)
+        return to_polars(self.columns, self.filled)
 
     def to_arrow(self) -> pyarrow.Table:
         """Give an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
         from marketdata.frames import to_arrow
 
-        return to_arrow(self.columns)
+        return to_arrow(self.columns, self.filled)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the bars to any library that speaks the Arrow C stream interface."""

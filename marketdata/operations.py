@@ -1,4 +1,4 @@
-"""The list of operations that the front ends bind, each to a command and to a tool."""
+"""The lists of operations that the front ends bind, each to a command and to a tool."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from marketdata.archive import AsyncHistory
 from marketdata.arguments import arguments_of, parse_arguments
 from marketdata.client import AsyncClient
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["OPERATIONS", "Operation"]
+__all__ = ["HISTORY", "OPERATIONS", "PLAN", "Operation"]
 
 
 @dataclass(frozen=True)
 class Operation:
     """One thing that can be asked.
 
-    ``method`` is the method of `AsyncClient`: its signature, annotations and docstring are the
-    only description of the operation. ``record`` names the record in `marketdata.models` that it
-    answers with, ``many`` says that it answers with a list of them.
+    ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
+    docstring are the only description of the operation. ``record`` names the record in
+    `marketdata`, or other type, that it answers with, ``many`` says that it answers with several.
     """
 
     method: Callable[..., Awaitable[Any]]
@@ -134,3 +135,57 @@ OPERATIONS: tuple[Operation, ...] = (
         examples=("status", "status -e kraken"),
     ),
 )
+
+HISTORY: tuple[Operation, ...] = (
+    Operation(
+        AsyncHistory.download,
+        "Downloaded",
+        many=True,
+        tool=None,
+        examples=(
+            "history download BTC/USDT ETH/USDT -t 1m --start 2023-01-01 -e binance,kraken",
+            "history download BTC/USDT --start -30d --dry-run",
+        ),
+    ),
+    Operation(
+        AsyncHistory.list,
+        "Series",
+        many=True,
+        tool=None,
+        examples=("history list", "history list BTC/USDT -e kraken --format csv"),
+    ),
+    Operation(
+        AsyncHistory.verify,
+        "Damage",
+        many=True,
+        tool=None,
+        examples=("history verify", "history verify BTC/USDT -t 1m"),
+    ),
+    Operation(
+        AsyncHistory.repair, "Damage", many=True, tool=None, examples=("history repair BTC/USDT",)
+    ),
+    Operation(
+        AsyncHistory.export,
+        "Path",
+        many=False,
+        tool=None,
+        examples=(
+            "history export btc.parquet BTC/USDT -t 1m --start 2024-01-01 --end 2025-01-01",
+            "history export - BTC/USDT > btc.csv",
+        ),
+    ),
+    Operation(
+        AsyncHistory.remove,
+        "Series",
+        many=True,
+        tool=None,
+        examples=(
+            "history remove BTC/USDT -t 1m --dry-run",
+            "history remove BTC/USDT -e okx --yes",
+        ),
+    ),
+)
+"""What can be done with stored candles."""
+
+PLAN = Operation(AsyncHistory.plan, "Plan", many=True, tool=None, examples=())
+"""What a download would have to do."""

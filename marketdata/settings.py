@@ -41,6 +41,10 @@ class Settings(BaseModel):
     home: Path | None = None
     """Where files live (MARKETDATA_HOME); None: the user's cache folder for this package."""
 
+    store: str | None = None
+    """Where closed candles are kept, a folder or a URL that Delta Lake takes such as
+    ``s3://bucket/candles`` (MARKETDATA_STORE); ``none`` keeps none, None: `candle_store`."""
+
     endpoints: dict[str, str] = Field(default_factory=dict)
     """Exchange id to base URL; all hosts of that exchange become it (MARKETDATA_ENDPOINTS)."""
 
@@ -128,6 +132,23 @@ class Settings(BaseModel):
         import platformdirs
 
         return platformdirs.user_cache_path("marketdata", appauthor=False)
+
+    def candle_store(self) -> str | None:
+        """Give where candles are kept; None for nowhere.
+
+        The folder ``candles`` under MARKETDATA_HOME, or the user's data folder for this package:
+        it is not a cache that may be emptied without a loss.
+        """
+        if self.store is not None:
+            if self.store.lower() == "none":
+                return None
+            remote = "://" in self.store
+            return self.store if remote else str(Path(self.store).expanduser().absolute())
+        if self.home is not None:
+            return str(self.home.expanduser().absolute() / "candles")
+        import platformdirs
+
+        return str(platformdirs.user_data_path("marketdata", appauthor=False) / "candles")
 
     @staticmethod
     def credentials(exchange: str) -> Credentials:

@@ -59,7 +59,12 @@ def test_the_outage_is_named_as_missing(tape: Path, tmp_path: Path) -> None:
     )
     answer = json.loads(done.stdout)
     assert answer["missing"] == [
-        {"start": f"{OUTAGE}T12:40:00Z", "end": f"{OUTAGE}T14:00:00Z", "bars": 80}
+        {
+            "start": f"{OUTAGE}T12:40:00Z",
+            "end": f"{OUTAGE}T14:00:00Z",
+            "bars": 80,
+            "cause": "outage",
+        }
     ]
     assert len(answer["candles"]) == 1440 - 80
     assert answer["simulated"] is True

@@ -1,7 +1,7 @@
-"""Candles and trades over time: paging, windows, and the holes in between."""
+"""Candles and trades over time: what is stored, fetched, missing and made from what."""
 
-from marketdata._history.pages import candles
+from marketdata._history.ranges import Keep, Question, bars, candles, is_stored, stored
 from marketdata._history.tape import trades
 from marketdata._history.windows import ticker_over
 
-__all__ = ["candles", "ticker_over", "trades"]
+__all__ = ["Keep", "Question", "bars", "candles", "is_stored", "stored", "ticker_over", "trades"]

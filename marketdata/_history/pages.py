@@ -1,73 +1,66 @@
-"""Candles over any range: page after page, nothing twice, nothing silently missing."""
+"""Pages of candles: as many as a range takes, nothing twice, nothing silently left out."""
 
 from __future__ import annotations
 
+import operator
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from marketdata.errors import InvalidParameterError
+from marketdata._columns import Columns, Row
 from marketdata._history import timeframes
-from marketdata.models import Candles, Columns, Interval
+from marketdata._history.stretch import Span
+from marketdata.models import Candles, Interval
 
 if TYPE_CHECKING:
     from marketdata._ccxt import Reply
     from marketdata._exchange import Venue
 
-DEFAULT_LIMIT = 100
-
 _DAY = 86_400_000
-_FIRST_MARKET = 1_262_304_000_000
+FIRST_MARKET = 1_262_304_000_000
 """2010-01-01, before there was a market, in Unix ms: nothing earlier need be asked for."""
 _FOREVER = 1 << 62
 
 
-async def candles(
-    venue: Venue,
-    pair: str,
-    timeframe: str,
-    *,
-    limit: int | None,
-    start: int | None,
-    end: int | None,
-) -> Candles:
-    """Get the newest bars, or those of a range: ``start`` inside, ``end`` outside, in Unix ms.
+@dataclass
+class Found:
+    """The bars that an exchange gave of a range."""
 
-    Raises `InvalidParameterError` for an empty range or one that has not begun.
+    columns: Columns
+    reply: Reply
+    """The one that brought the last bar, or the last one where there is none."""
+    until: int
+    """How far the exchange was asked: behind the last bar none opens before this (Unix ms)."""
+    beyond: Columns
+    """Bars from behind the range that came with the last of it, none left out."""
+    disputed: frozenset[int] = frozenset()
+    """Opening times for which different bars came."""
+
+
+async def newest(
+    venue: Venue, pair: str, timeframe: str, wanted: int, end: int | None
+) -> tuple[Columns, Reply, Span]:
+    """Get the last bars, or the last that open before a time (Unix ms), and their range.
+
+    Fewer than wanted where there are no more; the range then begins where the first would be. It
+    ends at the time given, or behind the last bar.
     """
-    venue.check_timeframe(timeframe)
-    if start is None:
-        wanted = limit or DEFAULT_LIMIT
-        columns, reply = await _newest(venue, pair, timeframe, wanted, end)
-        if len(columns) < wanted:
-            first = columns.time[0] if len(columns) else end or _exchange_now(reply)
-            since_1970 = first // timeframes.length(timeframe)
-            short = min(wanted - len(columns), since_1970)
-            start = timeframes.earlier(first, timeframe, short)
-            end = end if len(columns) else first
-        return _result(venue, pair, timeframe, columns, reply, start=start, end=end)
-    if end is not None and start >= end:
-        raise _empty(start, f"has to be before end ({_text(end)})")
-    columns, reply = await _range(venue, pair, timeframe, start, end, limit)
-    if start > _exchange_now(reply) and not len(columns):
-        raise _empty(start, f"is still to come on {venue.id}")
-    columns = columns[:limit]
-    full = limit is not None and len(columns) == limit
-    last = None if full else end or _exchange_now(reply)
-    return _result(venue, pair, timeframe, columns, reply, start=start, end=last)
+    columns, reply = await _newest(venue, pair, timeframe, wanted, end)
+    start = columns.time[0] if len(columns) else end or exchange_now(reply)
+    if end is None:
+        end = timeframes.following(columns.time[-1], timeframe) if len(columns) else start
+    if len(columns) < wanted:
+        since_1970 = start // timeframes.length(timeframe)
+        start = timeframes.earlier(start, timeframe, min(wanted - len(columns), since_1970))
+    return columns, reply, Span(start, min(end, exchange_now(reply)))
 
 
 async def newest_page(venue: Venue, pair: str, timeframe: str, count: int) -> Candles:
     """Get those of the newest so many bars that one request gives."""
     columns, reply = await venue.candles(pair, timeframe, None, count)
-    return _result(venue, pair, timeframe, columns[-count:], reply)
-
-
-def _empty(start: int, why: str) -> InvalidParameterError:
-    return InvalidParameterError(
-        f"The range is empty: start ({_text(start)}) {why}.", details={"parameter": "start"}
-    )
+    return result(venue, pair, timeframe, columns[-count:], reply)
 
 
 async def _newest(
@@ -78,24 +71,24 @@ async def _newest(
     if end is None or end > _our_now():
         columns, reply = await venue.candles(pair, timeframe, None, min(wanted, page))
         columns = _between(columns, 0, end)[-wanted:]
-        high = min(end or _FOREVER, _exchange_now(reply) + 1)
+        high = min(end or _FOREVER, exchange_now(reply) + 1)
         high = columns.time[0] if len(columns) else high
     else:
-        high = max(_FIRST_MARKET, end - wanted * step)
-        columns, reply = await _range(venue, pair, timeframe, high, end, None)
-        columns = columns[-wanted:]
+        high = max(FIRST_MARKET, end - wanted * step)
+        found = await bars_between(venue, pair, timeframe, high, end)
+        columns, reply = found.columns[-wanted:], found.reply
     # Bars that an exchange leaves out make a stretch of time hold fewer than it has room for.
     size, leapt = wanted - len(columns), False
-    while len(columns) < wanted and high > _FIRST_MARKET:
-        low = max(_FIRST_MARKET, high - max(size * step, _DAY if leapt else 0))
-        earlier, past = await _range(venue, pair, timeframe, low, high, None)
-        if len(earlier):
+    while len(columns) < wanted and high > FIRST_MARKET:
+        low = max(FIRST_MARKET, high - max(size * step, _DAY if leapt else 0))
+        found = await bars_between(venue, pair, timeframe, low, high)
+        if len(found.columns):
             # Whether the last bar is still forming is told by the reply that brought it.
-            reply = reply if len(columns) else past
-            earlier.extend(columns)
-            columns, high, leapt = earlier[-wanted:], low, False
+            reply = reply if len(columns) else found.reply
+            found.columns.extend(columns)
+            columns, high, leapt = found.columns[-wanted:], low, False
         else:
-            day = None if leapt else await _last_day(venue, pair, timeframe, low)
+            day = None if leapt else await last_day(venue, pair, timeframe, low)
             if day is None:
                 break
             high, leapt = min(low, day), True
@@ -103,38 +96,53 @@ async def _newest(
     return columns, reply
 
 
-async def _range(
-    venue: Venue, pair: str, timeframe: str, start: int, end: int | None, enough: int | None
-) -> tuple[Columns, Reply]:
-    """Get all bars that open in a range (``end=None``: up to now), or its first so many."""
+async def bars_between(
+    venue: Venue,
+    pair: str,
+    timeframe: str,
+    start: int,
+    end: int | None,
+    far: int | None = None,
+    *,
+    finite: bool = True,
+) -> Found:
+    """Get all bars that open in a range (Unix ms; ``end=None``: up to now), oldest first.
+
+    Where the range ends in nothing, the next bar is looked for up to ``far``. ``finite`` is that
+    of `Venue.candles`.
+    """
     step = timeframes.length(timeframe)
     page = venue.candles_per_request
     pages: list[Columns] = []
-    count = 0
-    cursor = max(start, _FIRST_MARKET)
+    disputed: set[int] = set()
+    cursor = max(start, FIRST_MARKET)
     if step <= _DAY:
         cursor = timeframes.first_open(cursor, timeframe, None)
     stop = end or _our_now() + 1
     last: Reply | None = None
     while True:
-        left = -((cursor - stop) // step)
-        ask = max(1, min(page, left if enough is None else min(left, enough - count)))
-        found, reply = await venue.candles(pair, timeframe, cursor, ask)
+        ask = max(1, min(page, -((cursor - stop) // step)))
+        found, reply = await venue.candles(pair, timeframe, cursor, ask, finite=finite)
         # Whether bars are still to come is for the exchange's clock to say.
-        stop = min(end or _FOREVER, _exchange_now(reply) + 1)
-        fresh = _between(found, cursor, end)
+        stop = min(end or _FOREVER, exchange_now(reply) + 1)
+        fresh = _between(found, cursor, end, disputed)
         if len(fresh):
             if fresh.time[0] > cursor and len(found) < ask:
                 # A page of an exchange that gives the newest first may lack its beginning.
-                head, _ = await _range(venue, pair, timeframe, cursor, fresh.time[0], None)
-                pages.append(head)
+                head = await bars_between(
+                    venue, pair, timeframe, cursor, fresh.time[0], finite=finite
+                )
+                pages.append(head.columns)
+                disputed |= head.disputed
             pages.append(fresh)
-            count = sum(map(len, pages))
             cursor, last = timeframes.following(fresh.time[-1], timeframe), reply
-        elif cursor < stop:
-            cursor = await _beyond_nothing(venue, pair, timeframe, cursor, ask, stop, found)
-        if cursor >= stop or (enough is not None and count >= enough):
-            return _joined(pages), last or reply
+        if cursor < stop and not len(fresh):
+            until = max(stop, min(far or 0, exchange_now(reply) + 1))
+            cursor = await _beyond_nothing(venue, pair, timeframe, cursor, ask, until, found)
+        if cursor >= stop:
+            beyond = _between(found, cursor, None, disputed)
+            until = beyond.time[0] if len(beyond) else cursor
+            return Found(_joined(pages), last or reply, until, beyond, frozenset(disputed))
 
 
 async def _beyond_nothing(
@@ -160,11 +168,11 @@ async def _beyond_nothing(
     return beyond
 
 
-async def _last_day(venue: Venue, pair: str, timeframe: str, before: int) -> int | None:
+async def last_day(venue: Venue, pair: str, timeframe: str, before: int) -> int | None:
     """Give the end of the last day that has bars before a time; None where none is known."""
     probe, step = _probe(venue, timeframe)
     days = venue.candles_per_request
-    start = max(_FIRST_MARKET, before - before % _DAY - (days - 1) * step)
+    start = max(FIRST_MARKET, before - before % _DAY - (days - 1) * step)
     bars, _ = await venue.candles(pair, probe, start, days)
     opened = [time for time in bars.time if time < before]
     return opened[-1] + step if opened else None
@@ -178,13 +186,20 @@ def _probe(venue: Venue, timeframe: str) -> tuple[str, int]:
     return name, timeframes.length(name)
 
 
-def _between(columns: Columns, start: int, end: int | None) -> Columns:
-    """Give the bars that open in a range, each once, in order."""
+def _between(
+    columns: Columns, start: int, end: int | None, disputed: set[int] | None = None
+) -> Columns:
+    """Give the bars that open in a range, once, in order; note those that came in two forms."""
     times, end = columns.time, end or _FOREVER
-    ordered = all(earlier < later for earlier, later in pairwise(times))
+    ordered = all(map(operator.lt, times, times[1:]))
     if ordered and len(times) and start <= times[0] and times[-1] < end:
         return columns
-    rows = {row[0]: row for row in columns.rows() if start <= row[0] < end}
+    if ordered:
+        return columns[bisect_left(times, start) : bisect_left(times, end)]
+    rows: dict[int, Row] = {}
+    for row in columns.rows():
+        if start <= row[0] < end and rows.setdefault(row[0], row) != row and disputed is not None:
+            disputed.add(row[0])
     return Columns.from_rows([rows[time] for time in sorted(rows)])
 
 
@@ -195,19 +210,17 @@ def _joined(pages: Sequence[Columns]) -> Columns:
     return joined
 
 
-def _result(
+def result(
     venue: Venue,
     pair: str,
     timeframe: str,
     columns: Columns,
     reply: Reply,
-    *,
-    start: int | None = None,
-    end: int | None = None,
+    missing: Sequence[Interval] = (),
 ) -> Candles:
-    now = _exchange_now(reply)
+    """Make the record of bars whose last one may still be forming."""
+    now = exchange_now(reply)
     last = columns.time[-1] if len(columns) else None
-    forming = last is not None and timeframes.following(last, timeframe) > now
     return Candles(
         exchange=venue.id,
         pair=pair,
@@ -216,50 +229,44 @@ def _result(
         simulated=True if reply.simulated else None,
         timeframe=timeframe,
         source="candles",
-        forming=forming,
-        missing=tuple(_holes(columns, timeframe, start, None if end is None else min(end, now))),
+        forming=last is not None and timeframes.following(last, timeframe) > now,
+        missing=tuple(missing),
         columns=columns,
     )
 
 
-def _holes(columns: Columns, timeframe: str, start: int | None, end: int | None) -> list[Interval]:
-    """List the bars that are over, belong in the range, and are not there."""
-    times = columns.time
-    holes: list[Interval] = []
-    if start is None and end is None and len(times) and _is_unbroken(columns, timeframe):
-        return holes
-    expected = None
-    if start is not None:
-        expected = timeframes.first_open(start, timeframe, times[0] if len(times) else None)
+def spans_missing(times: Sequence[int], timeframe: str, start: int, end: int) -> list[Span]:
+    """List where bars are missing that open in a range; times are in order and on one grid."""
+    if not len(times):
+        first = timeframes.first_open(start, timeframe, None)
+        closed = timeframes.last_end(first, end, timeframe) if first < end else first
+        return [Span(first, closed)] if first < closed else []
+    holes: list[Span] = []
+    expected = timeframes.first_open(start, timeframe, times[0])
+    if _is_unbroken(times, timeframe):
+        # One look at both ends instead of one at each of a thousand bars.
+        if times[0] > expected:
+            holes.append(Span(expected, times[0]))
+        expected = timeframes.following(times[-1], timeframe)
+        times = ()
     for time in times:
-        if expected is not None and time > expected:
-            holes.append(_interval(expected, time, timeframe))
+        if time > expected:
+            holes.append(Span(expected, time))
         expected = timeframes.following(time, timeframe)
-    if end is not None and expected is not None:
-        # The bar that is still forming exists only once it has had a trade.
-        closed = timeframes.last_end(expected, end, timeframe)
-        if closed > expected:
-            holes.append(_interval(expected, closed, timeframe))
+    closed = timeframes.last_end(expected, end, timeframe)
+    if closed > expected:
+        holes.append(Span(expected, closed))
     return holes
 
 
-def _is_unbroken(columns: Columns, timeframe: str) -> bool:
+def _is_unbroken(times: Sequence[int], timeframe: str) -> bool:
     # Bars are in order and on one grid, so that their number tells whether one is missing.
-    times = columns.time
     if timeframe[-1] in "My":
         return False
     return times[-1] - times[0] == (len(times) - 1) * timeframes.length(timeframe)
 
 
-def _interval(start: int, end: int, timeframe: str) -> Interval:
-    return Interval(
-        start=datetime.fromtimestamp(start / 1000, UTC),
-        end=datetime.fromtimestamp(end / 1000, UTC),
-        bars=timeframes.count(start, end, timeframe),
-    )
-
-
-def _exchange_now(reply: Reply) -> int:
+def exchange_now(reply: Reply) -> int:
     """Give the exchange's time in Unix ms: its answer's Date, or ours where it sent none.
 
     Date has whole seconds, rounded down, and bars end on whole seconds: a bar is over exactly
@@ -270,7 +277,3 @@ def _exchange_now(reply: Reply) -> int:
 
 def _our_now() -> int:
     return round(datetime.now(UTC).timestamp() * 1000)
-
-
-def _text(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1000, UTC).isoformat().replace("+00:00", "Z")

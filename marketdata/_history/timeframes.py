@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import calendar
 import functools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+_DAY = 86_400_000
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -15,7 +17,13 @@ def length(timeframe: str) -> int:
     count, unit = int(timeframe[:-1]), timeframe[-1]
     if unit in _SECONDS:
         return count * _SECONDS[unit] * 1000
-    return count * (28 if unit == "M" else 365) * 86_400_000
+    return count * (28 if unit == "M" else 365) * _DAY
+
+
+def longest(timeframe: str) -> int:
+    """Give the length of the longest bar in milliseconds, where months and years differ."""
+    months = _months(timeframe)
+    return months * 31 * 86_400_000 if months else length(timeframe)
 
 
 def following(opened: int, timeframe: str) -> int:
@@ -65,21 +73,36 @@ def _months(timeframe: str) -> int:
 def first_open(start: int, timeframe: str, known: int | None) -> int:
     """Give the first opening time at or after ``start``, on the grid that a known bar stands on.
 
-    Without a known bar, days and shorter bars open at multiples of their length since 1970, weeks
-    on Mondays, months on their first day.
+    Without a known bar, days and shorter bars open at multiples of their length since 1970, and so
+    do several days; weeks on Mondays, several of them counted from 1970-01-05; months and years on
+    the first day of the month, several of them counted from January 1970.
     """
-    if _months(timeframe):
-        opened = _first_of_month(start if known is None else min(start, known))
+    months = _months(timeframe)
+    if months:
+        anchor = 0 if known is None else known
+        # As many bars as surely do not pass the start: the few that are left are counted off.
+        longest = length(timeframe) if start < anchor else months * 31 * _DAY
+        opened = earlier(anchor, timeframe, -((start - anchor) // longest))
         while opened < start:
             opened = following(opened, timeframe)
         return opened
     step = length(timeframe)
-    monday = 4 * 86_400_000  # 1970-01-05
+    monday = 4 * _DAY  # 1970-01-05
     anchor = (monday if timeframe.endswith("w") else 0) if known is None else known
     return anchor + -((anchor - start) // step) * step
 
 
-def _first_of_month(moment: int) -> int:
-    day = datetime.fromtimestamp(moment / 1000, UTC)
-    first = day.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return round(first.timestamp() * 1000)
+def opening(moment: int, timeframe: str) -> int:
+    """Give when the bar opens that a moment (Unix ms) is in, on the grid without a known bar."""
+    return earlier(first_open(moment + 1, timeframe, None), timeframe, 1)
+
+
+def openings(start: int, end: int, timeframe: str) -> Sequence[int]:
+    """Give the opening times from one of them on, in order, up to but not including ``end``."""
+    if not _months(timeframe):
+        return range(start, end, length(timeframe))
+    opened = []
+    while start < end:
+        opened.append(start)
+        start = following(start, timeframe)
+    return opened

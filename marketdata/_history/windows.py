@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marketdata import arguments
-from marketdata.errors import DataUnavailableError
 from marketdata._history import timeframes
 from marketdata._history.pages import newest_page
+from marketdata.errors import DataUnavailableError
 from marketdata.models import Candles, Ticker
 
 if TYPE_CHECKING:

@@ -167,9 +167,16 @@ def test_a_hole_is_an_interval_of_times(taped) -> None:
     candles = client.candles("BTC/USDT", "1m", start=START)
 
     [hole] = candles.missing
-    assert hole == md.Interval(start=START + 10 * MINUTE, end=START + 12 * MINUTE, bars=2)
+    assert hole == md.Interval(
+        start=START + 10 * MINUTE, end=START + 12 * MINUTE, bars=2, cause="no_trades"
+    )
     assert candles.to_dict()["missing"] == [
-        {"start": "2024-03-01T00:10:00Z", "end": "2024-03-01T00:12:00Z", "bars": 2}
+        {
+            "start": "2024-03-01T00:10:00Z",
+            "end": "2024-03-01T00:12:00Z",
+            "bars": 2,
+            "cause": "no_trades",
+        }
     ]
     assert when(ms(hole.start)) == hole.start
 

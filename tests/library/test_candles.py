@@ -1,6 +1,7 @@
 """The newest bars, the bar that is still forming, and the lengths that bars may have."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -216,7 +217,7 @@ def test_weeks_and_months_before_the_listing_are_counted(
     assert hole.end == candles[0].open_time
 
 
-@pytest.mark.parametrize("timeframe", ["4h", "2h", "1w", "7m"])
+@pytest.mark.parametrize("timeframe", ["7m", "36h", "1s"])
 def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
     client: md.Client, sim: SimulatedExchange, timeframe: str
 ) -> None:
@@ -230,11 +231,37 @@ def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
     assert not any("candles" in request.path for request in sim.requests)
 
 
-def test_krakens_two_weeks_are_refused_because_they_are_fifteen_days(client: md.Client) -> None:
-    with pytest.raises(md.TimeframeNotSupportedError) as caught:
-        client.candles("BTC/USDT", "2w", exchange="kraken")
+def test_krakens_two_weeks_are_made_of_days_because_its_own_are_fifteen_days(
+    client: md.Client,
+) -> None:
+    candles = client.candles("BTC/USDT", "2w", exchange="kraken", limit=5)
 
-    assert "2w" not in caught.value.details["timeframes"]
+    assert candles.resampled_from == "1d"
+    times = list(candles.columns.time)
+    assert {later - earlier for earlier, later in pairwise(times)} == {14 * 86_400_000}
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+@pytest.mark.parametrize("timeframe", ["45m", "2h", "4h", "3d"])
+def test_a_length_that_the_exchange_lacks_is_made_of_shorter_ones(
+    client: md.Client, exchange: str, timeframe: str
+) -> None:
+    longer = client.candles("BTC/USDT", timeframe, limit=8, exchange=exchange)
+    step = 60_000 * {"45m": 45, "2h": 120, "4h": 240, "3d": 4320}[timeframe]
+
+    if longer.resampled_from is not None:
+        shorter = client.candles(
+            "BTC/USDT", longer.resampled_from, start=longer[0].open_time, exchange=exchange
+        )
+        whole = [bar for bar in shorter if bar.open_time < longer[1].open_time]
+        assert longer[0].open == whole[0].open
+        assert longer[0].close == whole[-1].close
+        assert longer[0].high == max(bar.high for bar in whole)
+        assert longer[0].low == min(bar.low for bar in whole)
+        assert longer[0].volume == pytest.approx(sum(bar.volume or 0 for bar in whole), rel=1e-12)
+    assert len(longer) == 8
+    assert longer.forming
+    assert {b - a for a, b in pairwise(longer.columns.time)} == {step}
 
 
 @pytest.mark.parametrize("timeframe", ["", "h", "0m", "1x", "1H ", "-1h", "1.5h", "1 h", "60"])

@@ -18,7 +18,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import marketdata as md
 from marketdata.models import Columns
+from marketdata.sim import SimulatedExchange
 
+from .conftest import Factory
+from .markets import NOW
 from .programs import run
 from .test_candle_columns import ROWS, candles
 
@@ -325,3 +328,41 @@ def test_columns_of_nothing() -> None:
     assert candles([]).columns == Columns((), (), (), (), (), ())
     assert len(candles([])) == 0
     assert list(candles([])) == []
+
+
+def test_made_up_bars_are_marked_in_every_frame(connect: Factory, sim: SimulatedExchange) -> None:
+    client = connect(sim, "kraken")
+    asked = {"start": NOW - timedelta(hours=2), "end": NOW - timedelta(hours=1)}
+    bare = client.candles("LTC/BTC", "1m", **asked)
+    full = client.candles("LTC/BTC", "1m", **asked, fill="previous")
+
+    opened = set(bare.columns.time)
+    expected = [time not in opened for time in full.columns.time]
+    assert True in expected
+    assert len(full) + sum(hole.bars for hole in full.missing) == 60
+    assert list(full.to_pandas()["filled"]) == expected
+    assert full.to_polars()["filled"].to_list() == expected
+    assert full.to_arrow()["filled"].to_pylist() == expected
+    assert [bar.filled for bar in full] == expected
+    assert "filled" not in bare.to_pandas()
+    assert f"{sum(expected):,} made up" in full._repr_html_()
+
+
+def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> None:
+    count = 10_500
+    columns = Columns(
+        range(0, count * 60_000, 60_000),
+        [10.0] * count,
+        [float(11 + (index == 7_777) * 50) for index in range(count)],
+        [float(9 - (index == 3_333) * 5) for index in range(count)],
+        [10.5] * count,
+        [1.0] * count,
+    )
+    figure = candles(columns.rows()).plot()
+
+    prices, volumes = figure.axes
+    assert prices.dataLim.ymin == 4.0
+    assert prices.dataLim.ymax == 61.0
+    heights = [bar.get_height() for bar in volumes.patches]
+    assert len(heights) <= 1_000
+    assert sum(heights) == count

@@ -1,0 +1,402 @@
+"""The Parquet files of a series: each a stretch of time, bars and holes in one order.
+
+A file's rows leave nothing between its first ``time`` and its last ``until`` unexplained: a row is
+either a bar or, where ``cause`` is not null, a range without bars.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import sys
+import uuid
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketdata._columns import NAMES, Columns
+from marketdata._history import timeframes
+from marketdata._history.stretch import Hole, Span, Stretch, merged
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.fs
+    import pyarrow.parquet
+
+_GROUP = 20_000
+"""Rows of a row group, the least that is read: two weeks of one-minute bars."""
+_CODES = {name: "q" if name in ("time", "trades") else "d" for name in NAMES}
+_UNCOUNTED = -1
+_ENCODINGS = {
+    **dict.fromkeys(("time", "until", "trades"), "DELTA_BINARY_PACKED"),
+    **dict.fromkeys(("open", "high", "low", "close", "volume"), "BYTE_STREAM_SPLIT"),
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """One data file; times are Unix milliseconds."""
+
+    path: str
+    start: int
+    end: int
+    rows: int
+    """Bars and holes."""
+    holes: int
+    unmeasured: int
+    """Bars whose volume is unknown."""
+    uncounted: int
+    """Bars whose number of trades is unknown."""
+    size: int
+
+
+def load_arrow() -> None:
+    """Import pyarrow, with the system's memory where the choice is still to be made.
+
+    Its own allocator keeps what was freed, which doubles what reading a year takes. The first
+    import decides for the process. Raises ImportError where pyarrow is not installed.
+    """
+    choice = "ARROW_DEFAULT_MEMORY_POOL"
+    if "pyarrow" in sys.modules or choice in os.environ:
+        return
+    os.environ[choice] = "system"
+    try:
+        import pyarrow as pa
+
+        pa.default_memory_pool()
+    finally:
+        del os.environ[choice]
+
+
+def filesystem(url: str) -> pyarrow.fs.FileSystem:
+    """Open the files below a folder or a URL that Delta Lake takes."""
+    from pyarrow import fs
+
+    if "://" in url:
+        from deltalake.fs import DeltaStorageHandler
+
+        return fs.PyFileSystem(DeltaStorageHandler(url))
+    return fs.SubTreeFileSystem(url, fs.LocalFileSystem())
+
+
+def stamp(url: str, path: str) -> tuple[int, ...] | None:
+    """Give what tells a file from another one that has taken its place; None where it is gone."""
+    if "://" not in url:
+        try:
+            found = (Path(url) / path).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+    info = filesystem(url).get_file_info(path)
+    return (info.mtime_ns, info.size) if info.is_file else None
+
+
+@functools.cache
+def schema() -> pyarrow.Schema:
+    """Give the columns of a data file; prices, volume and trades are null in holes."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", tz="UTC")
+    kinds = {name: pa.float64() for name in NAMES}
+    kinds |= {"time": moment, "trades": pa.int64(), "until": moment, "cause": pa.string()}
+    return pa.schema(kinds)
+
+
+class DataFiles:
+    """Reads and writes the data files of one series; which of them count its table's log says."""
+
+    def __init__(self, url: str, timeframe: str) -> None:
+        self.url = url
+        self._timeframe = timeframe
+
+    # ------------------------------------------------------------------ reading
+
+    def read(self, files: Iterable[File], start: int, end: int) -> list[Stretch]:
+        """Read what files, given in order, hold of a range (Unix ms); joined where it touches."""
+        runs: list[list[File]] = []
+        for file in files:
+            if runs and runs[-1][-1].end == file.start:
+                runs[-1].append(file)
+            else:
+                runs.append([file])
+        return [self._run(run, start, end) for run in runs]
+
+    def _run(self, files: Sequence[File], start: int, end: int) -> Stretch:
+        """Read files that lie side by side, into columns that are made once."""
+        with contextlib.ExitStack() as stack:
+            opened = [(file, stack.enter_context(self.open(file))) for file in files]
+            groups = [
+                (file, parquet, group)
+                for file, parquet in opened
+                for group in range(parquet.num_row_groups)
+                if _overlaps(parquet.metadata, group, start, end)
+            ]
+            rows = sum(parquet.metadata.row_group(group).num_rows for _, parquet, group in groups)
+            columns = Columns(*(array(_CODES[name], [0]) * rows for name in NAMES))
+            filled, holes = 0, list[Hole]()
+            for file, parquet, group in groups:
+                names = [*NAMES, "until", "cause"] if file.holes else list(NAMES)
+                part = parquet.read_row_group(group, columns=names)
+                if file.holes:
+                    part, found = _without_holes(part)
+                    holes += found
+                _put(columns, filled, part)
+                filled += len(part)
+        if filled < rows:
+            columns = columns[:filled]
+        return Stretch(files[0].start, files[-1].end, columns, merged(holes)).cut(start, end)
+
+    def rows(self, path: str) -> pyarrow.Table:
+        """Read all rows of a file as they are, checksums compared."""
+        with self.open(path, page_checksum_verification=True) as parquet:
+            return parquet.read()
+
+    @contextlib.contextmanager
+    def open(self, file: File | str, **options: Any) -> Iterator[pyarrow.parquet.ParquetFile]:
+        """Open a data file."""
+        import pyarrow.parquet as pq
+
+        path = file if isinstance(file, str) else file.path
+        source = filesystem(self.url).open_input_file(path)
+        with source, pq.ParquetFile(source, **options) as parquet:
+            yield parquet
+
+    def paths(self) -> list[str]:
+        """List the data files in the folder, the newest first, whether they count or not."""
+        from pyarrow import fs
+
+        found = filesystem(self.url).get_file_info(fs.FileSelector("", allow_not_found=True))
+        files = [one for one in found if one.path.endswith(".parquet")]
+        return [one.path for one in sorted(files, key=lambda one: one.mtime_ns, reverse=True)]
+
+    def describe(self, path: str) -> File | None:
+        """Tell what a data file holds from the file itself; None where it cannot be read."""
+        import pyarrow as pa
+
+        try:
+            rows = self.rows(path)
+            start, end = milliseconds_of(rows["time"])[:1], milliseconds_of(rows["until"])[-1:]
+        except (OSError, KeyError, pa.ArrowException):
+            return None
+        if not start:
+            return None
+        holes = rows["open"].null_count
+        return File(
+            path,
+            start[0],
+            end[0],
+            len(rows),
+            holes,
+            rows["volume"].null_count - holes,
+            rows["trades"].null_count - holes,
+            self._size(path),
+        )
+
+    # ------------------------------------------------------------------ writing
+
+    def write(self, stretch: Stretch) -> File:
+        """Write a stretch to a new file."""
+        path = _name(stretch.start, stretch.end)
+        with self._writer(path) as writer:
+            writer.write_table(_rows_of(stretch, self._timeframe), row_group_size=_GROUP)
+        holes = len(stretch.holes)
+        return File(
+            path,
+            stretch.start,
+            stretch.end,
+            len(stretch.columns) + holes,
+            holes,
+            _count_nan(stretch.columns.volume),
+            stretch.columns.trades.count(_UNCOUNTED),
+            self._size(path),
+        )
+
+    def merge(self, files: Sequence[File]) -> File:
+        """Write one new file of several that lie side by side, a row group at a time."""
+        import pyarrow as pa
+
+        path = _name(files[0].start, files[-1].end)
+        waiting: list[pyarrow.Table] = []
+        with self._writer(path) as writer:
+            for file in files:
+                with self.open(file) as parquet:
+                    for group in range(parquet.num_row_groups):
+                        waiting.append(parquet.read_row_group(group))
+                        if sum(map(len, waiting)) >= _GROUP:
+                            writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
+                            waiting.clear()
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
+        return File(
+            path,
+            files[0].start,
+            files[-1].end,
+            sum(file.rows for file in files),
+            sum(file.holes for file in files),
+            sum(file.unmeasured for file in files),
+            sum(file.uncounted for file in files),
+            self._size(path),
+        )
+
+    @contextlib.contextmanager
+    def _writer(self, path: str) -> Iterator[pyarrow.parquet.ParquetWriter]:
+        import pyarrow.parquet as pq
+
+        if "://" not in self.url:
+            Path(self.url).mkdir(parents=True, exist_ok=True)
+        with (
+            filesystem(self.url).open_output_stream(path) as sink,
+            pq.ParquetWriter(
+                sink,
+                schema(),
+                # The fastest to read of what is much smaller than plain numbers.
+                compression="lz4",
+                use_dictionary=["cause"],
+                column_encoding=_ENCODINGS,
+                write_statistics=["time"],
+                write_page_checksum=True,
+                store_schema=False,
+            ) as writer,
+        ):
+            yield writer
+
+    def _size(self, path: str) -> int:
+        return int(filesystem(self.url).get_file_info(path).size)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Delete files that no log names."""
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                filesystem(self.url).delete_file(path)
+
+
+def _name(start: int, end: int) -> str:
+    first, last = (
+        datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y%m%dT%H%M%S")
+        for moment in (start, end)
+    )
+    return f"{first}-{last}-{uuid.uuid4().hex[:12]}.parquet"
+
+
+# ---------------------------------------------------------------------------- bars and Arrow
+
+
+def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
+    """Give the rows of a stretch, holes among the bars, in order."""
+    import pyarrow as pa
+
+    columns, kind = stretch.columns, schema()
+    count = len(columns)
+
+    def whole(values: array[Any]) -> pyarrow.Array:
+        flat = pa.float64() if values.typecode == "d" else pa.int64()
+        return pa.Array.from_buffers(flat, count, [None, pa.py_buffer(values)])
+
+    data = {name: whole(getattr(columns, name)) for name in NAMES}
+    data["time"] = _moments(data["time"])
+    step = timeframes.length(timeframe)
+    data["until"] = _moments(whole(array("q", [time + step for time in columns.time])))
+    if columns.trades.count(_UNCOUNTED) == count:
+        data["trades"] = pa.nulls(count, pa.int64())
+    elif _UNCOUNTED in columns.trades:
+        data["trades"] = _nulled(data["trades"], [one == _UNCOUNTED for one in columns.trades])
+    if _count_nan(columns.volume):
+        data["volume"] = _nulled(data["volume"], list(map(math.isnan, columns.volume)))
+    data["cause"] = pa.nulls(count, pa.string())
+    bars = pa.table({name: data[name] for name in kind.names}, schema=kind)
+    if not stretch.holes:
+        return bars
+    start, end, cause = (list(values) for values in zip(*stretch.holes, strict=True))
+    empty = {name: pa.nulls(len(cause), kind.field(name).type) for name in kind.names}
+    moments = {"time": _moments(pa.array(start)), "until": _moments(pa.array(end))}
+    holes = pa.table({**empty, **moments, "cause": pa.array(cause)}, schema=kind)
+    return pa.concat_tables([bars, holes]).sort_by("time")
+
+
+def _nulled(values: pyarrow.Array, unknown: list[bool]) -> pyarrow.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(pa.array(unknown), pa.nulls(len(values), values.type), values)
+
+
+def _moments(milliseconds: pyarrow.Array) -> pyarrow.Array:
+    import pyarrow as pa
+
+    return milliseconds.cast(pa.timestamp("ms", tz="UTC")).cast(pa.timestamp("us", tz="UTC"))
+
+
+def milliseconds_of(moments: pyarrow.ChunkedArray) -> list[int]:
+    """Give a column of moments as Unix milliseconds."""
+    found: list[int] = _whole_milliseconds(moments).to_pylist()
+    return found
+
+
+def _whole_milliseconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    import pyarrow as pa
+
+    return moments.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
+
+
+def _without_holes(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Hole]]:
+    """Divide rows into bars and holes."""
+    # Rarely needed, and slow to import.
+    import pyarrow.compute as pc
+
+    is_bar = pc.is_null(part["cause"])
+    found = part.filter(pc.invert(is_bar))
+    start, end = milliseconds_of(found["time"]), milliseconds_of(found["until"])
+    return part.filter(is_bar), list(map(Hole, start, end, found["cause"].to_pylist()))
+
+
+def _put(columns: Columns, at: int, part: pyarrow.Table) -> None:
+    """Put rows that are all bars into columns, from a place on."""
+    for name in NAMES:
+        values = part[name]
+        if name == "time":
+            values = _whole_milliseconds(values)
+        elif name == "volume" and values.null_count:
+            values = _filled(values, math.nan)
+        elif name == "trades" and values.null_count == len(values):
+            columns.trades[at : at + len(values)] = array("q", [_UNCOUNTED]) * len(values)
+            continue
+        elif name == "trades" and values.null_count:
+            values = _filled(values, _UNCOUNTED)
+        target = memoryview(getattr(columns, name)).cast("B")
+        place = at * 8
+        for chunk in values.chunks:
+            begin, size = chunk.offset * 8, len(chunk) * 8
+            source = memoryview(chunk.buffers()[1]).cast("B")
+            target[place : place + size] = source[begin : begin + size]
+            place += size
+
+
+def _filled(values: pyarrow.ChunkedArray, unknown: float) -> pyarrow.ChunkedArray:
+    # Rarely needed, and slow to import.
+    import pyarrow.compute as pc
+
+    return pc.fill_null(values, unknown)
+
+
+def _overlaps(metadata: Any, group: int, start: int, end: int) -> bool:
+    """Tell from when row groups begin whether one may hold rows of a range."""
+    begins = [
+        metadata.row_group(one).column(0).statistics.min_raw // 1000
+        for one in range(group, min(group + 2, metadata.num_row_groups))
+    ]
+    # A hole reaches up to the next row.
+    return begins[0] < end and (len(begins) == 1 or begins[1] > start)
+
+
+def span_of(file: File) -> Span:
+    """Give the range that a file covers."""
+    return Span(file.start, file.end)
+
+
+def _count_nan(values: Iterable[float]) -> int:
+    return sum(map(math.isnan, values))

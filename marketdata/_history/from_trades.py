@@ -1,0 +1,319 @@
+"""Bars made of single trades, for exchanges that offer none and for lengths that they lack."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from marketdata import _normalize
+from marketdata._columns import Columns, Row
+from marketdata._deadline import renew
+from marketdata._history import timeframes
+from marketdata._history.pages import exchange_now, spans_missing
+from marketdata._history.stretch import Hole, intervals
+from marketdata._history.tape import trades as trades_from
+from marketdata.errors import DataUnavailableError
+from marketdata.models import Interval, Trade
+
+if TYPE_CHECKING:
+    from marketdata._ccxt import Reply
+    from marketdata._exchange import Venue
+    from marketdata._quirks import Quirk
+
+Tick: TypeAlias = tuple[int, float, float]
+"""Time in Unix ms, price, amount in base currency."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CHUNK = 10_000
+_FIRST_IDS = (0, 1)
+"""Ids that only the first trade ever of a pair has."""
+
+# ---------------------------------------------------------------------------- bars
+
+
+def bars(trades: Iterable[Trade], timeframe: str) -> Columns:
+    """Make bars of trades, which come in order of time; times without a trade have no bar.
+
+    Bars stand on the grid of `timeframes.first_open` without a known bar. Volume is the exact sum
+    of the amounts, rounded once. An aggregated trade counts as one. Raises ValueError for trades
+    that are out of order.
+    """
+    return bars_of(map(_tick, trades), timeframe)
+
+
+def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
+    """Make bars as `bars` does, of plain numbers; holds few of them at a time.
+
+    Raises ValueError also for a price or an amount that is not finite.
+    """
+    made, left = _Bars(timeframe), iter(ticks)
+    while chunk := list(islice(left, _CHUNK)):
+        made.add(chunk)
+    return made.columns()
+
+
+class _Bars:
+    """Bars that grow at one end, a page of trades after another."""
+
+    def __init__(self, timeframe: str) -> None:
+        self._timeframe = timeframe
+        self._pages: deque[Columns] = deque()
+        self._volumes: dict[int, list[float]] = {}
+        """What was traded in the first and the last bar of each page, which go on in others."""
+
+    def add(self, ticks: Sequence[Tick], *, before: bool = False) -> None:
+        """Add trades, in order of time, behind all others or before them."""
+        if not ticks:
+            return
+        times, prices, amounts = zip(*ticks, strict=True)
+        if list(times) != sorted(times):
+            raise ValueError("the trades are not in order of time")
+        if not (math.isfinite(sum(prices)) and math.isfinite(sum(amounts))):
+            raise ValueError("a trade without a price or an amount")
+        rows: list[Row] = []
+        first, opened = 0, timeframes.opening(times[0], self._timeframe)
+        while first < len(times):
+            end = timeframes.following(opened, self._timeframe)
+            if times[first] >= end:
+                opened = timeframes.opening(times[first], self._timeframe)
+                end = timeframes.following(opened, self._timeframe)
+            behind = bisect_left(times, end, first)
+            part, volumes = prices[first:behind], amounts[first:behind]
+            count = behind - first
+            rows.append(
+                (opened, part[0], max(part), min(part), part[-1], math.fsum(volumes), count)
+            )
+            if first == 0 or behind == len(times):
+                known = self._volumes.get(opened, ())
+                self._volumes[opened] = _condensed([*known, *volumes])
+            first, opened = behind, end
+        page = Columns.from_rows(rows)
+        if before:
+            self._pages.appendleft(page)
+        else:
+            self._pages.append(page)
+
+    def columns(self) -> Columns:
+        """Give the bars; raises ValueError where a page begins before the last bar of another."""
+        joined = Columns.from_rows([])
+        for page in self._pages:
+            if len(joined) and page.time[0] < joined.time[-1]:
+                raise ValueError("the trades are not in order of time")
+            whole = len(joined) and page.time[0] == joined.time[-1]
+            if whole:
+                joined.high[-1] = max(joined.high[-1], page.high[0])
+                joined.low[-1] = min(joined.low[-1], page.low[0])
+                joined.close[-1] = page.close[0]
+                joined.volume[-1] = math.fsum(self._volumes[page.time[0]])
+                joined.trades[-1] += page.trades[0]
+            joined.extend(page[1:] if whole else page)
+        return joined
+
+
+def _condensed(values: list[float]) -> list[float]:
+    """Give the few numbers whose exact sum is that of many: their sum, what it was rounded by, …"""
+    sums: list[float] = []
+    while total := math.fsum(values):
+        sums.append(total)
+        values.append(-total)
+    return sums
+
+
+def _ms(trade: Trade) -> int:
+    return (trade.timestamp - _EPOCH) // _MILLISECOND
+
+
+def _tick(trade: Trade) -> Tick:
+    return _ms(trade), trade.price, trade.amount
+
+
+# ---------------------------------------------------------------------------- an exchange's
+
+
+async def candles_from_trades(
+    venue: Venue, pair: str, timeframe: str, start: int, end: int
+) -> tuple[Columns, list[Interval], Reply]:
+    """Make the bars that open in a range (Unix ms) of all the exchange's trades in it.
+
+    Gives the bars, as holes without trades those that are over and are not there, and the reply
+    by whose time they are over: the last bar may still be forming. Reads page after page and keeps
+    the bars only. Each page has to hold a trade of the one before, which proves that none in
+    between was left out.
+
+    Raises `DataUnavailableError` where the exchange has no trades from that far back, cannot be
+    asked for them, or gives pages that do not join.
+    """
+    if not venue.has("fetchTrades"):
+        raise _unavailable(venue, "offers no trades to make candles of")
+    first = timeframes.first_open(start, timeframe, None)
+    stop = timeframes.first_open(end, timeframe, None)
+    backwards = not _leads_on(venue.quirk)
+    read = _read_back if backwards else _read_on
+    made = _Bars(timeframe)
+    async for page, reply in read(venue, pair, first, stop):
+        made.add([tick for tick in map(_tick, page) if first <= tick[0] < stop], before=backwards)
+        known = min(stop, exchange_now(reply))
+    try:
+        columns = made.columns()
+    except ValueError:
+        raise _unavailable(venue, "gives trades out of order") from None
+    quiet = spans_missing(columns.time, timeframe, first, known)
+    holes = intervals([Hole(*span, "no_trades") for span in quiet], timeframe)
+    return columns, list(holes), reply
+
+
+def _leads_on(quirk: Quirk) -> bool:
+    """Tell whether trades can be read from a time on, to their end."""
+    if quirk.trades_from_id is not None:
+        return quirk.trades_from_id.startswith("=") and quirk.trades_from_time
+    # An answer that looks at a span only does not tell whether more is behind it.
+    return quirk.trades_from_time and not quirk.aggregates and quirk.trades_span is None
+
+
+async def _read_on(
+    venue: Venue, pair: str, start: int, stop: int
+) -> AsyncIterator[tuple[list[Trade], Reply]]:
+    """Give pages of trades and their replies, from a time on until one is at ``stop`` or later."""
+    quirk = venue.quirk
+    size = quirk.old_trades_per_request or quirk.trades_per_request
+    if quirk.trades_from_id is None:
+        ask = _since(quirk, start)
+    else:
+        # This reply comes first: its time may not be later than the look for the first trade.
+        _, reply = await _page(venue, pair, 1, _Ask(quirk.recent_trades))
+        found = await trades_from(venue, pair, limit=1, start=start, from_id=None, aggregate=False)
+        if not found:
+            yield [], reply
+            return
+        ask = _by_id(quirk, _id(venue, found[0]))
+    last: Trade | None = None
+    while True:
+        page, reply = await _page(venue, pair, size, ask)
+        fresh = page if last is None else page[_place(venue, page, last) + 1 :]
+        yield fresh, reply
+        if not fresh or _ms(fresh[-1]) >= stop:
+            return
+        asked, last = ask, fresh[-1]
+        if quirk.trades_from_id is None:
+            # With room, since times may have been sent a hair too small.
+            start = max(start, _ms(last) - 1)
+            ask = _since(quirk, start)
+        else:
+            ask = _by_id(quirk, _id(venue, last))
+        if ask == asked:
+            if len(page) < size:
+                return
+            raise _unavailable(venue, "has more trades in a millisecond than it gives at a time")
+
+
+async def _read_back(
+    venue: Venue, pair: str, start: int, stop: int
+) -> AsyncIterator[tuple[list[Trade], Reply]]:
+    """Give pages of trades, the newest first, until one is before ``start``.
+
+    Each comes with the reply that tells up to when they are known.
+    """
+    quirk = venue.quirk
+    size = quirk.old_trades_per_request or quirk.trades_per_request
+    can_go_back = (quirk.trades_from_id or "").startswith("<")
+    if quirk.trades_before_time is not None:
+        before = {**quirk.trades_before_time_params, quirk.trades_before_time: str(stop)}
+        page, reply = await _page(venue, pair, size, _Ask(before))
+    else:
+        newest = _Ask(quirk.recent_trades)
+        page, reply = await _page(venue, pair, quirk.trades_per_request, newest)
+    if not page:
+        raise _unavailable(venue, "gives no trades from that far back")
+    yield page, reply
+    oldest = page[0]
+    if can_go_back and _ms(oldest) >= stop:
+        oldest = await _early(venue, pair, stop, oldest, size)
+    while _ms(oldest) >= start:
+        if not can_go_back:
+            raise _unavailable(venue, "only gives its newest trades, which begin later")
+        # The page before the id behind it begins with the trade itself.
+        page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
+        page = page[: _place(venue, page, oldest)]
+        if page:
+            yield page, reply
+            oldest = page[0]
+        elif _id(venue, oldest) in _FIRST_IDS:
+            return
+        else:
+            raise _unavailable(venue, "keeps no trades from that far back")
+
+
+async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -> Trade:
+    """Give a trade at or after ``stop`` with few such before it, by halving the ids below one."""
+    low = 0
+    while _id(venue, late) - low > enough:
+        middle = (low + _id(venue, late)) // 2
+        page, _ = await _page(venue, pair, 1, _by_id(venue.quirk, middle))
+        if page and _ms(page[-1]) >= stop:
+            late = page[-1]
+        else:
+            low = middle
+    return late
+
+
+class _Ask(NamedTuple):
+    """What a page is asked for with, besides its size."""
+
+    params: Mapping[str, Any]
+    since: int | None = None
+
+
+def _since(quirk: Quirk, start: int) -> _Ask:
+    if quirk.trades_after_nanoseconds is None:
+        return _Ask({}, start)
+    return _Ask({quirk.trades_after_nanoseconds: str(start * 1_000_000 - 1)})
+
+
+def _by_id(quirk: Quirk, trade_id: int) -> _Ask:
+    name = (quirk.trades_from_id or "")[1:]
+    return _Ask({**quirk.trades_from_id_params, name: str(trade_id)})
+
+
+async def _page(venue: Venue, pair: str, size: int, ask: _Ask) -> tuple[list[Trade], Reply]:
+    """Get a page of trades, oldest first, and the reply that brought it."""
+
+    def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], Reply]:
+        if reply.hollow:
+            raise ValueError("not a list")
+        found = _normalize.trades(
+            raw,
+            seconds_at=venue.quirk.trade_seconds,
+            exchange=venue.id,
+            pair=pair,
+            received_at=reply.received_at,
+            simulated=reply.simulated,
+        )
+        return found, reply
+
+    page = await venue.call(make, "fetch_trades", pair, ask.since, size, params=ask.params)
+    renew()
+    return page
+
+
+def _place(venue: Venue, page: Sequence[Trade], trade: Trade) -> int:
+    """Tell where in a page a trade of the page before is; raises where the two do not join."""
+    for index, one in enumerate(page):
+        if one.id is not None and one.id == trade.id:
+            return index
+    raise _unavailable(venue, "gives pages of trades that do not join")
+
+
+def _id(venue: Venue, trade: Trade) -> int:
+    if trade.id is None or not trade.id.isdecimal():
+        raise _unavailable(venue, "gives trades without numbers to go on from")
+    return int(trade.id)
+
+
+def _unavailable(venue: Venue, what: str) -> DataUnavailableError:
+    return DataUnavailableError(f"{venue.id} {what}.", details={"exchange": venue.id})

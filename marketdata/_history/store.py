@@ -1,0 +1,184 @@
+"""The candle store: a folder or a bucket with one Delta table a series.
+
+::
+
+    binance/BTC-USDT/1m/            the table, readable by all that reads Delta Lake
+    simulated/seed-1/binance/...    the same of simulated exchanges, each by what it plays
+
+One table a series, so that what one costs does not depend on how many others there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
+
+from marketdata._history.datafiles import filesystem, load_arrow
+from marketdata._history.table import SeriesTable
+from marketdata._history.trouble import refused, translated
+from marketdata.errors import DataUnavailableError, MarketDataError, MissingExtraError
+
+Args = TypeVarTuple("Args")
+T = TypeVar("T")
+
+_SIMULATED = "simulated"
+_PAIR = re.compile(r"(?:[A-Za-z0-9._]|~[0-9a-f]{1,5}~)*-(?:[A-Za-z0-9._]|~[0-9a-f]{1,5}~)*")
+_TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhd]", re.ASCII)
+_KEPT_OPEN = 64
+_THREADS = 4
+
+
+class SeriesName(NamedTuple):
+    """What a stored series holds."""
+
+    exchange: str
+    pair: str
+    timeframe: str
+    simulated: str | None = None
+    """What a simulated exchange played; None for real ones."""
+
+    @property
+    def folder(self) -> str:
+        """Where its table is, below the store's root."""
+        base, _, quote = self.pair.partition("/")
+        parts = [self.exchange, f"{_escaped(base)}-{_escaped(quote)}", self.timeframe]
+        if self.simulated is not None:
+            parts = [_SIMULATED, _escaped(self.simulated), *parts]
+        return "/".join(parts)
+
+
+def _escaped(name: str) -> str:
+    """Give a name that every file system and object store takes, for `_unescaped`.
+
+    A dot at its beginning would hide it, or lead out of the store.
+    """
+    return re.sub(r"^\.|[^A-Za-z0-9._]", lambda found: f"~{ord(found[0]):x}~", name)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"~([0-9a-f]+)~", lambda found: chr(int(found[1], 16)), text)
+
+
+class Store:
+    """All stored series below one folder or URL; needs the extra ``history``."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            load_arrow()
+            import deltalake  # noqa: F401
+        except ImportError:
+            raise MissingExtraError("The candle store", "history") from None
+        self.url = url.removeprefix("file://").rstrip("/")
+        self.table = functools.lru_cache(_KEPT_OPEN)(self._table)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candle store")
+
+    async def apart(self, work: Callable[[Unpack[Args]], T], *arguments: *Args) -> T:
+        """Do what blocks in a thread of the store's own.
+
+        Mostly that is one and the same: memory that one thread has freed is of no use to others.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _table(self, name: SeriesName) -> SeriesTable:
+        return SeriesTable(f"{self.url}/{name.folder}", name.timeframe)
+
+    def series(self) -> list[SeriesName]:
+        """List what is stored, real exchanges first, by name."""
+        names = self._below("", None)
+        return sorted(names, key=lambda name: (name.simulated or "", name))
+
+    def _below(self, root: str, simulated: str | None) -> list[SeriesName]:
+        names: list[SeriesName] = []
+        for exchange in self._folders(root):
+            if simulated is None and exchange == _SIMULATED:
+                for identity in self._folders(exchange):
+                    names += self._below(f"{exchange}/{identity}", _unescaped(identity))
+                continue
+            for pair in self._folders(f"{root}/{exchange}"):
+                # Others may have folders here, too.
+                if not _PAIR.fullmatch(pair):
+                    continue
+                base, _, quote = pair.partition("-")
+                names += [
+                    SeriesName(
+                        exchange, f"{_unescaped(base)}/{_unescaped(quote)}", timeframe, simulated
+                    )
+                    for timeframe in self._folders(f"{root}/{exchange}/{pair}")
+                    if _TIMEFRAME.fullmatch(timeframe)
+                ]
+        return names
+
+    def _folders(self, path: str) -> list[str]:
+        from pyarrow import fs
+
+        selector = fs.FileSelector(path.strip("/"), allow_not_found=True)
+        with translated(self.url):
+            found = filesystem(self.url).get_file_info(selector)
+        return sorted(one.base_name for one in found if one.type == fs.FileType.Directory)
+
+    def rebuild(self, name: SeriesName) -> None:
+        """Make a new transaction log of the data files of a series whose own log is lost."""
+        table = self.table(name)
+        with translated(table.url), contextlib.suppress(FileNotFoundError):
+            filesystem(table.url).delete_dir("_delta_log")
+        self.table.cache_clear()
+        self.table(name).adopt()
+
+    def remove(self, name: SeriesName) -> None:
+        """Delete the bars of one series from the disk, damaged or not."""
+        table = self.table(name)
+        try:
+            if table.refresh():
+                table.clear()
+                return
+        except DataUnavailableError:
+            pass  # what cannot be read any more goes as a whole
+        with translated(table.url), contextlib.suppress(FileNotFoundError):
+            filesystem(self.url).delete_dir(name.folder)
+        self.table.cache_clear()
+
+    # ------------------------------------------------------------------ whether it can be used
+
+    def lost(self) -> MarketDataError | None:
+        """Give what is to be said in a process that was forked from one with an open store.
+
+        Delta Lake's library does not survive that.
+        """
+        if not _forked:
+            return None
+        return DataUnavailableError(
+            "The candle store cannot be used in a process that was forked from one which has used "
+            "it, or Delta Lake. Start it with multiprocessing's 'spawn' instead.",
+            details={"store": self.url},
+        )
+
+    def unwritable(self) -> MarketDataError | None:
+        """Give what is to be said of a folder that cannot be made or written to."""
+        there = Path(self.url)
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            return refused(self.url, errno.ENOTDIR)
+        return None if os.access(there, os.W_OK | os.X_OK) else refused(self.url, errno.EACCES)
+
+
+_forked = False
+"""Whether Delta Lake's library was loaded when this process was forked."""
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = "deltalake" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

@@ -1,0 +1,387 @@
+"""The bars of one series: a Delta table whose every file is a stretch of time.
+
+Both ends of each file's stretch stand in its statistics in the transaction log, so that one commit
+adds the bars and the proof that their range is complete, and what is stored can be told without
+opening a file.
+
+Commits carry one application transaction (``marketdata``), which makes any two of them that did
+not see each other a conflict: whoever loses looks again at what is left to add. No bar is ever in
+two files.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from marketdata._history.datafiles import (
+    DataFiles,
+    File,
+    milliseconds_of,
+    schema,
+    span_of,
+    stamp,
+)
+from marketdata._history.stretch import Span, Stretch, joined, without
+from marketdata._history.trouble import translated
+
+if TYPE_CHECKING:
+    import deltalake
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_APPLICATION = "marketdata"
+_PROPERTIES = {
+    # Opening a table reads the last checkpoint and the commits behind it.
+    "delta.checkpointInterval": "32",
+    # What was replaced is no history to travel in. Commits behind a checkpoint that are older go
+    # away: each is a file that every later commit would find in its listing. Whoever is so far
+    # behind opens the table anew. Data files stay for an hour, see `tidy`.
+    "delta.logRetentionDuration": "interval 10 seconds",
+    "delta.deletedFileRetentionDuration": "interval 10 seconds",
+    "delta.enableExpiredLogCleanup": "true",
+}
+_LARGEST = 1_000_000
+"""Rows beyond which files are not merged."""
+_SMALL_FILES = 8
+"""How many files that lie side by side are merged when one was added to them."""
+_VACUUM_EVERY = 128
+"""Commits after which files that were replaced an hour ago are removed."""
+
+
+def _translating(
+    method: Callable[Concatenate[SeriesTable, P], T],
+) -> Callable[Concatenate[SeriesTable, P], T]:
+    """Have a method raise errors of ours."""
+
+    @functools.wraps(method)
+    def call(self: SeriesTable, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with translated(self.url):
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+class SeriesTable:
+    """The stored bars of one series.
+
+    All methods block, and may be called from any thread. Times are Unix milliseconds.
+    """
+
+    def __init__(self, url: str, timeframe: str) -> None:
+        self.url = url
+        self.timeframe = timeframe
+        self.data = DataFiles(url, timeframe)
+        self._lock = threading.RLock()
+        self._table: deltalake.DeltaTable | None = None
+        self._stamp: tuple[int, ...] | None = None
+        """What tells the last commit from that of a table which has taken this one's place."""
+        self._listed: tuple[int, list[File]] = (-1, [])
+
+    # ------------------------------------------------------------------ looking
+
+    @_translating
+    def refresh(self) -> bool:
+        """Take in what others have committed; tell whether the table exists."""
+        import deltalake
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        with self._lock:
+            if self._table is not None:
+                try:
+                    # Somebody may have removed the table, and made another one in its place.
+                    if self._stamp is None or self._stamp != self._last_commit():
+                        self._table = None
+                    else:
+                        self._table.update_incremental()
+                except DeltaError:  # so far behind that the log no longer goes back there
+                    self._table = None
+            if self._table is None:
+                self._listed = (-1, [])
+                try:
+                    self._table = deltalake.DeltaTable(self.url)
+                except TableNotFoundError:
+                    return False
+            self._stamp = self._last_commit()
+            return True
+
+    def _last_commit(self) -> tuple[int, ...] | None:
+        """Describe the file of the last commit that is known; None where it is gone."""
+        version = 0 if self._table is None else self._table.version()
+        return stamp(self.url, f"_delta_log/{version:020}.json")
+
+    @_translating
+    def files(self) -> list[File]:
+        """List the data files as of the last refresh, by time."""
+        with self._lock:
+            if self._table is None:
+                return []
+            version = self._table.version()
+            if self._listed[0] != version:
+                self._listed = (version, _files(self._table))
+            return self._listed[1]
+
+    def covered(self) -> list[Span]:
+        """List the ranges of which every bar is known, by time, none touching another."""
+        spans: list[Span] = []
+        for file in self.files():
+            if spans and spans[-1].end >= file.start:
+                spans[-1] = Span(spans[-1].start, max(spans[-1].end, file.end))
+            else:
+                spans.append(Span(file.start, file.end))
+        return spans
+
+    @_translating
+    def read(self, start: int, end: int) -> list[Stretch]:
+        """Read all that is stored in a range, joined where it touches, in order."""
+        for last in (False, True):
+            files = [file for file in self.files() if file.start < end and file.end > start]
+            try:
+                return self.data.read(files, start, end)
+            except FileNotFoundError:
+                # Merged, and removed an hour later, since this table was last looked at.
+                if last:
+                    raise
+                self.refresh()
+        return []
+
+    # ------------------------------------------------------------------ changing
+
+    @_translating
+    def add(self, stretches: Iterable[Stretch]) -> None:
+        """Store what is not stored yet of some stretches, in one commit."""
+        offered = list(stretches)
+        written: dict[Span, File] = {}
+        with self._lock:
+            while True:
+                known = self.covered() if self.refresh() else []
+                left = {
+                    span: one
+                    for one in offered
+                    for span in without(Span(one.start, one.end), known)
+                }
+                for span, one in left.items():
+                    if span not in written:
+                        written[span] = self.data.write(one.cut(*span))
+                if not left or self._commit([written[span] for span in left], []):
+                    break
+            self._discard([one for span, one in written.items() if span not in left])
+
+    @_translating
+    def replace(self, stretches: Iterable[Stretch]) -> None:
+        """Store stretches in place of what is stored of their time, in one commit."""
+        new = joined(stretches)
+        spans = [Span(one.start, one.end) for one in new]
+        with self._lock:
+            while True:
+                known = self.files() if self.refresh() else []
+                gone = [
+                    file
+                    for file in known
+                    if any(file.start < one.end and file.end > one.start for one in spans)
+                ]
+                kept = [
+                    part
+                    for file in gone
+                    for span in without(span_of(file), spans)
+                    for part in self.data.read([file], *span)
+                ]
+                added = [self.data.write(one) for one in [*kept, *new]]
+                if self._commit(added, gone):
+                    return
+                self._discard(added)
+
+    @_translating
+    def drop(self, files: Sequence[File]) -> None:
+        """Take files out of the table; what they told is then no longer known."""
+        with self._lock:
+            while True:
+                known = {file.path for file in self.files()} if self.refresh() else set()
+                gone = [file for file in files if file.path in known]
+                if not gone or self._commit([], gone):
+                    return
+
+    @_translating
+    def clear(self) -> None:
+        """Take all bars out of the table and off the disk.
+
+        The log stays: whoever else is at this table finds it empty, and not gone under his feet.
+        """
+        with self._lock:
+            while self.refresh() and (files := self.files()):
+                self.drop(files)
+            if self._table is not None:
+                self._table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+
+    @_translating
+    def adopt(self) -> None:
+        """Take data files that lie in the folder into a table that has no log.
+
+        Each tells by itself which range it covers. Of those that tell of one time the one that
+        covers most is taken, and the newest of those that cover as much.
+        """
+        described = [self.data.describe(path) for path in self.data.paths()]
+        taken: list[File] = []
+        for file in sorted(filter(None, described), key=lambda one: one.start - one.end):
+            if all(file.end <= other.start or file.start >= other.end for other in taken):
+                taken.append(file)
+        with self._lock:
+            self._commit(taken, [])
+
+    @_translating
+    def tidy(self, fewest: int = _SMALL_FILES) -> None:
+        """Merge files that lie side by side where there are so many; remove long replaced ones.
+
+        What is merged is never much less than what it is merged with, so that adding bars one by
+        one costs the same however many are stored.
+        """
+        with self._lock:
+            while run := worth_merging(self.files(), fewest):
+                whole = self.data.merge(run)
+                if not self._commit([whole], run):
+                    self._discard([whole])
+            table = self._table
+            if table is not None and table.version() % _VACUUM_EVERY < 2:
+                # Also files that whoever wrote them did not live to commit.
+                table.vacuum(1, dry_run=False, enforce_retention_duration=False, full=True)
+
+    def _discard(self, files: Sequence[File]) -> None:
+        """Delete files that were written for nothing.
+
+        Not those that are in use: a commit whose answer got lost on the way counts as failed.
+        """
+        if files and self.refresh():
+            used = {file.path for file in self.files()}
+            self.data.remove(file.path for file in files if file.path not in used)
+
+    def _commit(self, added: Sequence[File], removed: Sequence[File]) -> bool:
+        """Change the table at once; False where somebody else has changed it first."""
+        import deltalake
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import (
+            CommitProperties,
+            RemoveAction,
+            Transaction,
+            create_table_with_add_actions,
+        )
+
+        if self._table is None:
+            try:
+                create_table_with_add_actions(
+                    self.url,
+                    _schema(),
+                    [_action(file) for file in added],
+                    configuration=_PROPERTIES,
+                    description=f"marketdata candles, {self.timeframe}",
+                )
+            except DeltaError:
+                if not deltalake.DeltaTable.is_deltatable(self.url):
+                    raise
+                return False
+            return self.refresh()
+        now = round(time.time() * 1000)
+        gone = [RemoveAction(file.path, True, now, file.size, {}) for file in removed]
+        transaction = Transaction(_APPLICATION, self._table.version() + 1)
+        try:
+            self._table.create_write_transaction(
+                [*gone, *map(_action, added)],
+                "append",
+                self._table.schema(),
+                commit_properties=CommitProperties(app_transactions=[transaction]),
+            )
+        except DeltaError:
+            # Others may have changed it so often that the log does not tell how any more.
+            before = self._table.version()
+            if self.refresh() and self._table.version() == before:
+                raise
+            return False
+        self._table.update_incremental()
+        self._stamp = self._last_commit()
+        return True
+
+
+# ---------------------------------------------------------------------------- the log
+
+
+def _files(table: deltalake.DeltaTable) -> list[File]:
+    import pyarrow as pa
+
+    # `pa.table` would import pandas to see whether it was given a frame.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
+    starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
+    names = ["path", "num_records", "null_count.open", "null_count.volume", "null_count.trades"]
+    facts = (actions[name].to_pylist() for name in [*names, "size_bytes"])
+    files = [
+        File(path, start, end, rows, holes, unmeasured - holes, uncounted - holes, size)
+        for start, end, path, rows, holes, unmeasured, uncounted, size in zip(
+            starts, ends, *facts, strict=True
+        )
+    ]
+    return sorted(files, key=lambda file: file.start)
+
+
+def _action(file: File) -> deltalake.transaction.AddAction:
+    """Give the entry of the log that adds a file."""
+    from deltalake.transaction import AddAction
+
+    nulls = dict.fromkeys(("time", "until"), 0)
+    nulls |= dict.fromkeys(("open", "high", "low", "close"), file.holes)
+    nulls["volume"] = file.holes + file.unmeasured
+    nulls["trades"] = file.holes + file.uncounted
+    nulls["cause"] = file.rows - file.holes
+    statistics = {
+        "numRecords": file.rows,
+        "minValues": {"time": _text(file.start)},
+        "maxValues": {"until": _text(file.end)},
+        "nullCount": nulls,
+    }
+    now = round(time.time() * 1000)
+    return AddAction(file.path, file.size, {}, now, True, json.dumps(statistics))
+
+
+def worth_merging(files: Sequence[File], fewest: int) -> list[File]:
+    """Choose files that lie side by side and are to become one; none where that is not worth it.
+
+    At least so many, together no larger than one file may be, and none larger than the others
+    together: a large file is not written again for a few bars beside it.
+    """
+    run: list[File] = []
+    for file in [*files, None]:
+        fits = file is not None and (
+            not run
+            or (run[-1].end == file.start and sum(one.rows for one in run) + file.rows <= _LARGEST)
+        )
+        if fits and file is not None:
+            run.append(file)
+            continue
+        if chosen := _balanced(run, fewest):
+            return chosen
+        run = [] if file is None else [file]
+    return []
+
+
+def _balanced(run: list[File], fewest: int) -> list[File]:
+    if len(run) < max(2, fewest):
+        return []
+    largest = max(range(len(run)), key=lambda index: run[index].rows)
+    if run[largest].rows <= sum(file.rows for file in run) // 2:
+        return run
+    return _balanced(run[:largest], fewest) or _balanced(run[largest + 1 :], fewest)
+
+
+def _text(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@functools.cache
+def _schema() -> deltalake.Schema:
+    from deltalake import Schema
+
+    return Schema.from_arrow(schema())

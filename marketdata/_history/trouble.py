@@ -1,0 +1,48 @@
+"""What is raised where the candle store cannot be used, whoever found that out."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+from marketdata.errors import DataUnavailableError, MarketDataError
+
+
+@contextlib.contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raise `DataUnavailableError` for what the libraries raise that read and write a table.
+
+    Errors of ours pass.
+    """
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except MarketDataError:
+        raise
+    except (DeltaError, pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataUnavailableError(_said(url, error), details={"store": url}) from error
+
+
+def refused(url: str, number: int) -> DataUnavailableError:
+    """Make the error of a folder that the operating system does not let us use."""
+    return DataUnavailableError(
+        f"The candle store {url} cannot be used: {os.strerror(number)}. Set MARKETDATA_STORE to "
+        "another folder, or to 'none'.",
+        details={"store": url},
+    )
+
+
+def _said(url: str, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
+        return refused(url, error.errno).message
+    hint = "`history verify` tells what is, `history repair` mends it."
+    if "://" in url:
+        return (
+            f"The candle store {url} cannot be reached, or it is damaged: check its address and "
+            f"the variables that hold its keys; {hint}"
+        )
+    return f"The stored candles in {url} are damaged: {hint}"

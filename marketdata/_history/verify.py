@@ -1,0 +1,90 @@
+"""Looking through a stored series for damage, and taking damaged files out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from marketdata._history import timeframes
+from marketdata._history.checks import sound
+from marketdata._history.datafiles import File, filesystem, milliseconds_of
+from marketdata._history.records import Problem
+from marketdata._history.table import SeriesTable
+from marketdata._history.trouble import translated
+from marketdata.errors import DataUnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, and the file that it is wrong with, if it is one."""
+
+    problem: Problem
+    file: File | None
+
+
+def findings(table: SeriesTable) -> list[Finding]:
+    """Read everything that a series has stored, and say what is wrong with it; takes a while.
+
+    Raises `DataUnavailableError` where the disk or the network does not let it be read.
+    """
+    # What an open table remembers of its log says nothing about the disk.
+    table = SeriesTable(table.url, table.timeframe)
+    try:
+        known = table.refresh()
+        files = table.files()
+    except DataUnavailableError:
+        _read_log(table.url)  # which raises where that is what cannot be done
+        known, files = False, []
+    if not known:
+        return [Finding("log_unreadable", None)] if table.data.paths() else []
+    found: list[Finding] = []
+    reached = 0
+    for file in files:
+        problem = _problem(table, file)
+        if problem is None and file.start < reached:
+            problem = "overlap"
+        if problem is None:
+            reached = max(reached, file.end)
+        else:
+            found.append(Finding(problem, file))
+    return found
+
+
+def _read_log(url: str) -> None:
+    from pyarrow import fs
+
+    with translated(url):
+        files = filesystem(url)
+        for one in files.get_file_info(fs.FileSelector("_delta_log", allow_not_found=True)):
+            if one.is_file:
+                with files.open_input_file(one.path) as file:
+                    file.read()
+
+
+def _problem(table: SeriesTable, file: File) -> Problem | None:
+    import pyarrow as pa
+
+    try:
+        rows = table.data.rows(file.path)
+        [stretch] = table.data.read([file], file.start, file.end)
+    except FileNotFoundError:
+        return "file_missing"
+    except (OSError, pa.ArrowException, ValueError, KeyError):
+        return "file_unreadable"
+    read = len(stretch.columns) + len(rows) - rows["cause"].null_count
+    if not read == len(rows) == file.rows or not _is_whole(rows, file, table.timeframe):
+        return "rows_wrong"
+    _, wrong = sound(stretch.columns, table.timeframe)
+    return "bars_wrong" if wrong else None
+
+
+def _is_whole(rows: pyarrow.Table, file: File, timeframe: str) -> bool:
+    """Tell whether rows follow one another from the file's start to its end without a gap."""
+    begins, ends = milliseconds_of(rows["time"]), milliseconds_of(rows["until"])
+    if not begins:
+        return False
+    # Bars may open off the hour, where the range does not.
+    step = timeframes.length(timeframe)
+    edges = abs(begins[0] - file.start) < step and abs(ends[-1] - file.end) < step
+    return edges and begins[1:] == ends[:-1]

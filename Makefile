@@ -46,8 +46,8 @@ check: lint types layers ## Lint, types and the layers contract.
 record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
 	$(BIN)/python -m pytest tests/test_cassettes.py --record-mode=rewrite $(if $(LIVE),--live)
 
-bench: $(READY) ## Measure beside plain ccxt; alone on the machine, please.
-	$(BIN)/python -m benchmarks
+bench: $(READY) ## Measure beside plain ccxt; SUITE=history: a year of candles, beside freqtrade too.
+	$(BIN)/python -m benchmarks $(SUITE)
 
 $(OLDEST)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLDEST)

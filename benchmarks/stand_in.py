@@ -18,7 +18,7 @@ PAIRS = 2_000
 LINEAR, INVERSE = 560, 60
 
 
-def _contracts(spot: dict, count: int, *, margin: str | None) -> bytes:
+def contracts(spot: dict, count: int, *, margin: str | None) -> bytes:
     made = []
     for symbol in spot["symbols"][:count]:
         base, quote = symbol["baseAsset"], "USD" if margin is None else margin
@@ -55,8 +55,8 @@ async def _answers() -> dict[str, bytes]:
         spot = json.loads(info)
         return {
             "/api/v3/exchangeInfo": info,
-            "/fapi/v1/exchangeInfo": _contracts(spot, LINEAR, margin="USDT"),
-            "/dapi/v1/exchangeInfo": _contracts(spot, INVERSE, margin=None),
+            "/fapi/v1/exchangeInfo": contracts(spot, LINEAR, margin="USDT"),
+            "/dapi/v1/exchangeInfo": contracts(spot, INVERSE, margin=None),
             "/api/v3/ticker/24hr": await read("/api/v3/ticker/24hr?symbol=BTCUSDT"),
         }
 

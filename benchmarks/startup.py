@@ -1,17 +1,13 @@
 """Whole processes: a first and a second ticker, importing, the help page; beside plain ccxt."""
 
-import contextlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.processes import Run, own_environment, run, stand_in
 
 ROUNDS = 15
 
@@ -59,7 +55,7 @@ class Measured:
 
 
 def main() -> int:
-    with _stand_in() as base, tempfile.TemporaryDirectory() as home:
+    with stand_in("benchmarks.stand_in") as base, tempfile.TemporaryDirectory() as home:
         python = [sys.executable, "-c"]
         runs = {
             "plain ccxt": [*python, _CCXT.replace("BASE", base)],
@@ -73,10 +69,7 @@ def main() -> int:
             "marketdata --help": [_MARKETDATA, "--help"],
             "bare interpreter": [*python, "pass"],
         }
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("MARKETDATA_")},
-            "MARKETDATA_ENDPOINTS": json.dumps({"binance": base}),
-        }
+        environment = own_environment(MARKETDATA_ENDPOINTS=json.dumps({"binance": base}))
         measured = _interleaved(runs, environment, base, Path(home))
     _print(measured)
     return 0
@@ -86,60 +79,21 @@ def _interleaved(
     runs: dict[str, list[str]], environment: dict[str, str], base: str, home: Path
 ) -> dict[str, Measured]:
     # All take turns, so that a busy moment of the machine hits each alike.
-    samples: dict[str, list[tuple[float, float, int]]] = {name: [] for name in runs}
+    samples: dict[str, list[Run]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
         for name, command in runs.items():
             folder = home / (f"empty-{turn}" if "first" in name else "warm")
-            sample = _run(command, {**environment, "MARKETDATA_HOME": str(folder)}, base)
+            sample = run(command, {**environment, "MARKETDATA_HOME": str(folder)}, base)
             if turn:  # the first turn warms the file cache and, for the second ticker, the pairs
                 samples[name].append(sample)
     return {
         name: Measured(
-            statistics.median(seconds for seconds, _, _ in taken),
-            max(size for _, size, _ in taken),
-            statistics.median(count for _, _, count in taken),
+            statistics.median(one.seconds for one in taken),
+            max(one.mebibytes for one in taken),
+            statistics.median(one.requests for one in taken),
         )
         for name, taken in samples.items()
     }
-
-
-def _run(command: list[str], environment: dict[str, str], base: str) -> tuple[float, float, int]:
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    _, errors = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    process.stderr.close()
-    if process.returncode:
-        raise SystemExit(f"{command} failed:\n{errors.decode()}")
-    with urllib.request.urlopen(f"{base}/_requests") as response:
-        requests = json.load(response)
-    return seconds, usage.ru_maxrss / 1024, requests
-
-
-@contextlib.contextmanager
-def _stand_in() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.stand_in"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        _pin(process.pid, 0)
-        _pin(0, 1)
-        yield process.stdout.readline().split()[0]
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def _pin(pid: int, core: int) -> None:
-    cores = sorted(os.sched_getaffinity(0) | {0})
-    with contextlib.suppress(OSError):
-        os.sched_setaffinity(pid, {cores[core % len(cores)]})
 
 
 def _print(measured: dict[str, Measured]) -> None:

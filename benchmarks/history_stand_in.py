@@ -1,0 +1,203 @@
+"""An exchange with a year of one-minute bars that costs as little as possible per request.
+
+``python -m benchmarks.history_stand_in [seconds]`` prints its address and the word ready; each
+answer comes after that many seconds. Bars are made up from a seed, and each answer says so in the
+simulator's headers. They are text from the start: an answer is one slice of it. Every pair that is
+listed has the same bars. ``startTime``, ``endTime`` and ``limit`` mean what they do at Binance.
+``GET /_requests`` gives the number of requests since the last time that was asked, and
+``GET /_latency?seconds=`` sets how long an answer takes from then on; neither is counted or
+delayed.
+
+HTTP is spoken by hand, because a server framework would take longer over a request than some of
+the clients that are measured.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from array import array
+from email.utils import formatdate
+from itertools import pairwise
+from urllib.parse import parse_qsl
+
+import aiohttp
+
+from benchmarks.stand_in import INVERSE, LINEAR, PAIRS, contracts
+from benchmarks.year import BARS, DAY, MINUTE, START
+from marketdata.sim import SimulatedExchange
+from marketdata.sim.server import HEADER, PLAYS_HEADER
+
+SEED = 2023
+SERVED = BARS + 14 * 1440
+"""Bars: the year, and two weeks beyond it that can be added to it."""
+
+
+class Bars:
+    """The bars of one length as text, and where each begins in it."""
+
+    def __init__(self, step: int, rows: list[bytes]) -> None:
+        self.step = step
+        self.text = b",".join(rows)
+        # Where each row begins, and where one behind the last would.
+        self.starts = array("q", [0])
+        for row in rows:
+            self.starts.append(self.starts[-1] + len(row) + 1)
+
+    def page(self, query: dict[str, str]) -> bytes:
+        """Give what Binance would answer."""
+        count = len(self.starts) - 1
+        limit = min(int(query.get("limit", 500)), 1000)
+        low, high = 0, count
+        if "startTime" in query:
+            low = max(0, -((START - int(query["startTime"])) // self.step))
+        if "endTime" in query:
+            high = min(count, (int(query["endTime"]) - START) // self.step + 1)
+        if "startTime" in query:
+            high = min(high, low + limit)
+        else:
+            low = max(0, high - limit)
+        if low >= high:
+            return b"[]"
+        return b"[" + self.text[self.starts[low] : self.starts[high] - 1] + b"]"
+
+
+def make_bars() -> dict[str, Bars]:
+    """Make up the minutes, and their days."""
+    rng = random.Random(SEED)
+    uniform = rng.random
+    minutes: list[tuple[int, ...]] = []
+    close = 1_654_200  # in cents
+    for _ in range(SERVED):
+        opened = close + int(uniform() * 300) - 150
+        close = max(100_000, opened + int((uniform() - 0.5) * 4000))
+        high = max(opened, close) + int(uniform() * 1000)
+        low = min(opened, close) - int(uniform() * 1000)
+        volume = 1 + int(uniform() * 30_000_000)  # in units of 0.000001
+        minutes.append((opened, high, low, close, volume, 1 + volume // 20_000))
+    days = [
+        (
+            day[0][0],
+            max(bar[1] for bar in day),
+            min(bar[2] for bar in day),
+            day[-1][3],
+            sum(bar[4] for bar in day),
+            sum(bar[5] for bar in day),
+        )
+        for low, high in pairwise(range(0, SERVED + 1, 1440))
+        if (day := minutes[low:high])
+    ]
+    return {
+        "1m": Bars(MINUTE, list(map(_row, range(START, START + SERVED * MINUTE, MINUTE), minutes))),
+        "1d": Bars(DAY, [_row(START + n * DAY, day, DAY) for n, day in enumerate(days)]),
+    }
+
+
+def _row(opened: int, bar: tuple[int, ...], step: int = MINUTE) -> bytes:
+    first, high, low, close, volume, trades = bar
+    quote = volume * close
+    return (
+        f'[{opened},"{first / 100:.8f}","{high / 100:.8f}","{low / 100:.8f}","{close / 100:.8f}",'
+        f'"{volume / 1e6:.8f}",{opened + step - 1},"{quote / 1e8:.8f}",{trades},'
+        f'"{volume / 2e6:.8f}","{quote / 2e8:.8f}","0"]'
+    ).encode()
+
+
+class Exchange:
+    """What every connection shares."""
+
+    def __init__(self, latency: float, bars: dict[str, Bars], listing: bytes) -> None:
+        self.latency = latency
+        self.bars = bars
+        self.requests = 0
+        spot = json.loads(listing)
+        self.symbols = {one["symbol"] for one in spot["symbols"]}
+        self.fixed = {
+            "/api/v3/exchangeInfo": listing,
+            "/api/v3/ping": b"{}",
+            "/fapi/v1/exchangeInfo": contracts(spot, LINEAR, margin="USDT"),
+            "/dapi/v1/exchangeInfo": contracts(spot, INVERSE, margin=None),
+        }
+
+    def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
+        """Give the status and the body."""
+        if path == "/api/v3/klines":
+            if query.get("symbol") not in self.symbols:
+                return 400, b'{"code":-1121,"msg":"Invalid symbol."}'
+            bars = self.bars.get(query.get("interval", ""))
+            if bars is None:
+                return 400, b'{"code":-1120,"msg":"Invalid interval."}'
+            return 200, bars.page(query)
+        if path == "/api/v3/time":
+            return 200, b'{"serverTime":%d}' % (time.time() * 1000)
+        if path in self.fixed:
+            return 200, self.fixed[path]
+        return 404, b'{"code":-1,"msg":"Not found."}'
+
+    def control(self, path: str, query: dict[str, str]) -> bytes:
+        """Do what the benchmark asks for itself."""
+        if path == "/_latency":
+            self.latency = float(query["seconds"])
+        seen, self.requests = self.requests, 0
+        return b"%d" % seen
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: GET after GET, none of them with a body."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._waiting = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._waiting += data
+        while (end := self._waiting.find(b"\r\n\r\n")) >= 0:
+            target = self._waiting[: self._waiting.index(b"\r\n")].split(b" ")[1].decode()
+            self._waiting = self._waiting[end + 4 :]
+            path, _, text = target.partition("?")
+            query = dict(parse_qsl(text))
+            if path.startswith("/_"):
+                self._send(200, self._exchange.control(path, query))
+                continue
+            self._exchange.requests += 1
+            answer = self._exchange.answer(path, query)
+            if self._exchange.latency:
+                self._loop.call_later(self._exchange.latency, self._send, *answer)
+            else:
+                self._send(*answer)
+
+    def _send(self, status: int, body: bytes) -> None:
+        head = (
+            f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
+            f"Content-Type: application/json;charset=UTF-8\r\nContent-Length: {len(body)}\r\n"
+            f"Date: {formatdate(usegmt=True)}\r\n"
+            f"{HEADER}: 1\r\n{PLAYS_HEADER}: benchmark-{SEED}\r\n\r\n"
+        )
+        self._transport.writelines((head.encode(), body))
+
+
+async def _listing() -> bytes:
+    async with (
+        SimulatedExchange(pairs=PAIRS, frozen=True) as simulated,
+        aiohttp.ClientSession(simulated.url) as session,
+        session.get("/api/v3/exchangeInfo") as response,
+    ):
+        return await response.read()
+
+
+async def serve(latency: float) -> None:
+    exchange = Exchange(latency, make_bars(), await _listing())
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(exchange), "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    print(f"http://{host}:{port} ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))

@@ -261,9 +261,7 @@ class AsyncHistory:
 
         A client of the simulated exchange has nothing to do with what is stored of real ones.
         """
-        from marketdata._history.inventory import chosen
-
-        names = chosen(await asyncio.to_thread(store.series), pairs, timeframe, exchanges)
+        names = await asyncio.to_thread(store.series, pairs, timeframe, exchanges)
         if self._client.settings.sim:
             return [name for name in names if name.simulated is not None]
         return names

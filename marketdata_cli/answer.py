@@ -10,15 +10,19 @@ from marketdata_cli.options import Common
 from marketdata_cli.text import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from marketdata.blocking import Client
+    from marketdata.models import Interval
     from marketdata.operations import Operation
+    from marketdata.settings import Settings
 
 
 def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
     """Ask, write the answer and give the exit code."""
     form = options.form
-    with _client(options) as client:
-        found = getattr(client, operation.name)(**given)
+    with client(options) as asked:
+        found = getattr(asked, operation.name)(**given)
         code = process.write(written(operation, found, form))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
@@ -26,8 +30,8 @@ def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
 
 
 def written(operation: Operation, found: Any, form: Format | None) -> str:
-    """Write an answer in a form; None: for eyes on a terminal, for programs elsewhere."""
-    match form or (Format.TABLE if sys.stdout.isatty() else Format.JSON):
+    """Write an answer in a form; None: see `chosen`."""
+    match chosen(form):
         case Format.TABLE:
             from marketdata_cli.page import page
 
@@ -39,23 +43,44 @@ def written(operation: Operation, found: Any, form: Format | None) -> str:
     return text.as_json(found)
 
 
+def chosen(form: Format | None) -> Format:
+    """Choose for eyes on a terminal and for programs elsewhere, where no form was asked for."""
+    return form or (Format.TABLE if sys.stdout.isatty() else Format.JSON)
+
+
 def _remark(found: Any) -> None:
-    """Say on standard error what rows cannot: which bars are missing between them."""
-    missing = getattr(found, "missing", ())
-    if not missing:
-        return
-    from marketdata_cli.numbers import span
-
-    count = sum(gap.bars for gap in missing)
-    ranges = ", ".join(span(gap.start, gap.end) for gap in missing[:3])
-    more = f" and {len(missing) - 3:,} more ranges, see --format json" if missing[3:] else ""
-    process.complain(f"note: {count:,} missing bar{'' if count == 1 else 's'}: {ranges}{more}")
+    """Say on standard error what rows cannot: which bars are missing between them, or made up."""
+    for what, intervals in (
+        ("missing", getattr(found, "missing", ())),
+        ("filled", getattr(found, "filled", None) or ()),
+    ):
+        if intervals:
+            process.complain(f"note: {_ranges(what, intervals)}")
 
 
-def _client(options: Common) -> Client:
-    from marketdata.blocking import Client
+def _ranges(what: str, intervals: Sequence[Interval]) -> str:
+    from marketdata_cli.holes import by_cause, of_bars
+    from marketdata_cli.numbers import counted, span
+
+    ranges = ", ".join(span(gap.start, gap.end) for gap in intervals[:3])
+    left = counted(len(intervals) - 3, "more range")
+    more = f" and {left}, see --format json" if intervals[3:] else ""
+    causes = by_cause(intervals)
+    why = f" ({causes})" if causes else ""
+    return f"{of_bars(intervals, what)}{why}: {ranges}{more}"
+
+
+def settings(options: Common) -> Settings:
+    """Read the settings that a command line and the environment make."""
     from marketdata.settings import Settings
 
     tape = options.tape or None
     sim = True if options.sim or tape else None
-    return Client(settings=Settings.from_environment(sim=sim, sim_tape=tape))
+    return Settings.from_environment(sim=sim, sim_tape=tape)
+
+
+def client(options: Common) -> Client:
+    """Make the client that a command line asks for."""
+    from marketdata.blocking import Client
+
+    return Client(settings=settings(options))

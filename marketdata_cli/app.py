@@ -15,8 +15,8 @@ from marketdata.errors import (
     MarketDataError,
     MissingParameterError,
 )
-from marketdata.operations import OPERATIONS, Operation
-from marketdata_cli import answer, binding, manual, process, simulator
+from marketdata.operations import HISTORY, OPERATIONS, Operation
+from marketdata_cli import answer, binding, history, manual, process, simulator
 from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
@@ -83,33 +83,46 @@ def application() -> typer.Typer:
     A command gives its `Job` back instead of doing it: typer would make messages of its own of
     Ctrl-C and of a closed pipe.
     """
-    app = typer.Typer(
-        name=NAME,
-        help=ABOUT,
-        epilog=examples(EXAMPLES),
-        # Any other mode imports rich for the help pages.
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        cls=manual.Group,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
     exchange = next(
         parameter.as_keyword()
         for operation in OPERATIONS
         for parameter in binding.parameters(operation)
         if parameter.name == "exchange"
     )
-    app.callback()(
-        binding.shaped(_remember, "common", [CONTEXT, exchange, *COMMON, DEBUG, VERSION])
-    )
+    everywhere = [CONTEXT, exchange, *COMMON, DEBUG]
+    app = _group(NAME, ABOUT, EXAMPLES)
+    app.callback()(binding.shaped(_remember, "common", [*everywhere, VERSION]))
     for operation in OPERATIONS:
         app.command(
             cls=manual.Command, help=operation.description, epilog=examples(operation.examples)
         )(binding.command(operation, _ask))
+    stored = _group("history", history.ABOUT, history.EXAMPLES)
+    stored.callback(invoke_without_command=True)(binding.shaped(_help, "common", everywhere))
+    for operation in HISTORY:
+        stored.command(
+            operation.name,
+            cls=manual.Command,
+            help=operation.description,
+            epilog=examples(operation.examples),
+        )(history.command(operation))
+    app.add_typer(stored)
     app.command("sim", cls=manual.Command, epilog=examples(simulator.EXAMPLES))(
         binding.extended(simulator.simulator, DEBUG)
     )
     return app
+
+
+def _group(name: str, about: str, lines: Iterable[str]) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        help=about,
+        epilog=examples(lines),
+        # Any other mode imports rich for the help pages.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        cls=manual.Group,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
 
 
 def examples(lines: Iterable[str]) -> str:
@@ -118,7 +131,14 @@ def examples(lines: Iterable[str]) -> str:
 
 
 def _remember(context: typer.Context, **said: Any) -> None:
-    context.obj = Common(**said)
+    context.obj = (context.obj or Common()).then(Common(**said))
+
+
+def _help(context: typer.Context, **said: Any) -> None:
+    """Take in the options of a group; without a command behind them it shows its page."""
+    _remember(context, **said)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _ask(operation: Operation, given: dict[str, Any], options: Common) -> Job:

@@ -11,7 +11,8 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from annotated_types import Ge, Le
@@ -23,7 +24,14 @@ from marketdata_cli.options import COMMON, CONTEXT, DEBUG, UNSEEN, Common, keywo
 if TYPE_CHECKING:
     from marketdata.operations import Operation
 
-_SHORT = {"exchange": "-e", "timeframe": "-t", "depth": "-d", "limit": "-n"}
+_SHORT = {
+    "exchange": "-e",
+    "exchanges": "-e",
+    "timeframe": "-t",
+    "depth": "-d",
+    "limit": "-n",
+    "format": "-f",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class Parameter:
     """Bounds, None where there is none."""
     default: Any
     """`inspect.Parameter.empty` where it must be given."""
+    named: bool
+    """Whether it cannot be given by position."""
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, hint: Any) -> Parameter:
@@ -56,7 +66,13 @@ class Parameter:
             least=next((note.ge for note in notes if isinstance(note, Ge)), None),
             most=next((note.le for note in notes if isinstance(note, Le)), None),
             default=parameter.default,
+            named=parameter.kind is parameter.KEYWORD_ONLY,
         )
+
+    @property
+    def typeable(self) -> bool:
+        """Whether it can be written on a command line: programs also hand over objects."""
+        return self.kind is not Any and typing.get_origin(self.kind) is not Callable
 
     @property
     def many(self) -> bool:
@@ -64,15 +80,27 @@ class Parameter:
         return typing.get_origin(self.kind) is Sequence
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """The only values that it takes; empty where there are others."""
+        return typing.get_args(self.kind) if typing.get_origin(self.kind) is Literal else ()
+
+    @property
     def required(self) -> bool:
         """Whether it must be given."""
         return self.default is inspect.Parameter.empty
 
     @property
+    def is_argument(self) -> bool:
+        """Whether it is typed without the name of an option."""
+        return not self.named and (self.required or self.many)
+
+    @property
     def help(self) -> str:
         """Its text, with default and bounds."""
         facts = []
-        if self.default not in (inspect.Parameter.empty, None, False):
+        if self.default is True:
+            facts.append(f"default: {self._flag}")
+        elif self.default not in (inspect.Parameter.empty, None, False):
             facts.append(f"default: {self.default}")
         if self.least is not None and self.most is not None:
             facts.append(f"from {self.least} to {self.most:,}")
@@ -82,44 +110,64 @@ class Parameter:
     def metavar(self) -> str:
         """What stands for its value in help."""
         if self.many:
-            return self.name.upper().removesuffix("S")
+            one = self.name.upper().removesuffix("S")
+            return one if self.is_argument else f"{one},..."
+        if self.choices:
+            return "|".join(self.choices)
         if self.kind == Moment:
             return "TIME"
+        if self.kind == str | PurePath:
+            return "FILE"
         return "N" if self.kind is int else self.name.upper()
 
+    @property
+    def _flag(self) -> str:
+        return f"--{self.name.removesuffix('s' if self.many else '').replace('_', '-')}"
+
     def as_keyword(self) -> inspect.Parameter:
-        """Give it in typer's terms: positional where it must be given or takes several."""
-        if self.required or self.many:
+        """Give it in typer's terms."""
+        if self.is_argument:
             argument = typer.Argument(metavar=self.metavar, help=self.help, show_default=False)
             kind = list[str] | None if self.many else str
             return keyword(self.name, Annotated[kind, argument], self.default)
-        names = [f"--{self.name.replace('_', '-')}"]
+        names = [self._flag]
         if self.name in _SHORT:
             names.append(_SHORT[self.name])
         if self.kind is bool:
+            if self.default:
+                names = [f"{self._flag}/--no-{self._flag.removeprefix('--')}"]
             flag = typer.Option(*names, help=self.help, show_default=False)
-            return keyword(self.name, Annotated[bool, flag], False)
+            return keyword(self.name, Annotated[bool, flag], self.default)
         option = typer.Option(
             *names,
             metavar=self.metavar,
             help=self.help,
             show_default=False,
-            autocompletion=values_of(self.name, self.examples),
+            autocompletion=values_of(self.name, self.choices or self.examples),
         )
-        return keyword(self.name, Annotated[str | None, option], None)
+        option_kind = list[str] | None if self.many else str | None
+        default = inspect.Parameter.empty if self.required else None
+        return keyword(self.name, Annotated[option_kind, option], default)
+
+    def value(self, said: Any) -> Any:
+        """Give what was typed as the library takes it: options take several with commas."""
+        if not self.many or self.is_argument:
+            return said
+        return [name for one in said for name in one.split(",")]
 
 
 def parameters(operation: Operation) -> list[Parameter]:
-    """Read the parameters of an operation."""
+    """Read the parameters of an operation that can be typed."""
     method = inspect.unwrap(operation.method)
     annotations = {name: text for name, text in method.__annotations__.items() if name != "return"}
     # The annotation of the result names a record, and records would bring pydantic.
     without_result = types.SimpleNamespace(__annotations__=annotations)
     hints = typing.get_type_hints(without_result, method.__globals__, include_extras=True)
-    return [
+    found = (
         Parameter.of(parameter, hints[parameter.name])
         for parameter in list(inspect.signature(method).parameters.values())[1:]
-    ]
+    )
+    return [one for one in found if one.typeable]
 
 
 def shaped(
@@ -145,17 +193,34 @@ def extended(function: Callable[..., Any], *more: inspect.Parameter) -> Callable
 
 
 def command(
-    operation: Operation, ask: Callable[[Operation, dict[str, Any], Common], Any]
+    operation: Operation, ask: Callable[..., Any], *more: inspect.Parameter
 ) -> Callable[..., Any]:
-    """Make the function of an operation's command; it calls ``ask`` with what was typed."""
+    """Make the function of an operation's command.
+
+    It calls ``ask`` with the operation, what was typed for it and the common options, and with
+    what was typed for parameters of the command's own (``more``) by name.
+    """
+    own = {one.name: one for one in parameters(operation)}
+    # An operation may have an option of its own in the place of one that all have.
+    common = [one for one in COMMON if one.name not in own]
 
     def bound(context: typer.Context, **said: Any) -> Any:
-        common = Common(**{one.name: said.pop(one.name) for one in COMMON})
-        options = context.obj.then(common)
-        given = {name: value for name, value in said.items() if value not in (None, False)}
+        options = context.obj.then(Common(**{one.name: said.pop(one.name) for one in common}))
+        further = {one.name: said.pop(one.name) for one in more}
+        given = {
+            name: own[name].value(value)
+            for name, value in said.items()
+            if value not in (None, [], own[name].default)
+        }
         if options.exchange is not None:
-            given.setdefault("exchange", options.exchange)
-        return ask(operation, given, options)
+            several = own.get("exchanges")
+            if several is None:
+                given.setdefault("exchange", options.exchange)
+            else:
+                given.setdefault("exchanges", several.value([options.exchange]))
+        if options.format is not None and "format" in own:
+            given.setdefault("format", options.format)
+        return ask(operation, given, options, **further)
 
-    own = [parameter.as_keyword() for parameter in parameters(operation)]
-    return shaped(bound, operation.name, [CONTEXT, *own, *COMMON, DEBUG])
+    typed = [parameter.as_keyword() for parameter in own.values()]
+    return shaped(bound, operation.name, [CONTEXT, *typed, *more, *common, DEBUG])

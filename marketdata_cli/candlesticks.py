@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from marketdata_cli.chart import chart
-from marketdata_cli.layout import FAINT, PLAIN, WARNING, Column, Line, Screen, table
-from marketdata_cli.numbers import aligned, digits, duration, moments, span
+from marketdata_cli.holes import named
+from marketdata_cli.layout import FAINT, WARNING, Column, Line, Screen, table
+from marketdata_cli.numbers import aligned, counted, digits, moments, span
 from marketdata_cli.origin import freshness, heading
 from marketdata_cli.panels import direction
 
 if TYPE_CHECKING:
-    from marketdata.models import Candles, Interval
+    from marketdata.models import Candles
 
 ROWS = 10
-GAPS = 5
+RANGES = 5
 
 
 def candles(record: Candles, screen: Screen) -> list[Line]:
-    """Draw bars: a chart of all, the newest as rows, the ranges without bars."""
+    """Draw bars: a chart of all, the newest as rows, the ranges without bars and why."""
     title = heading(record.pair, record.exchange, record.simulated, f"{record.timeframe} candles")
-    bars = f"{len(record):,} bar{'' if len(record) == 1 else 's'}"
+    bars = counted(len(record), "bar")
     end = [
-        *_missing(record.missing),
+        *named("Missing", record.missing, RANGES),
+        *named("Filled", record.filled or (), RANGES),
         freshness([record], screen.now, _source(record)),
     ]
     if not len(record):
         return [title, [("No bars.", FAINT)], *end]
+    drawn = _without_filled(record)
+    height = max(8, min(16, screen.height - ROWS - 12))
     return [
         title,
         [(f"{bars}, {span(record[0].open_time, record[-1].open_time)}", FAINT)],
-        *chart(record, screen, rows=max(8, min(16, screen.height - ROWS - 12))),
+        *(chart(drawn, screen, rows=height) if len(drawn) else []),
         [],
         *_newest(record, screen.width),
         *end,
@@ -38,14 +43,30 @@ def candles(record: Candles, screen: Screen) -> list[Line]:
 
 
 def _source(record: Candles) -> str:
+    if record.resampled_from is not None:
+        return f"made of {record.resampled_from} bars"
     return "made from trades" if record.source == "trades" else ""
+
+
+def _without_filled(record: Candles) -> Candles:
+    """Leave out bars that the exchange does not have: a chart of them would hide that."""
+    if not record.filled:
+        return record
+    columns = record.columns
+    own, at = columns[:0], 0
+    for gap in record.filled:
+        first = bisect_left(columns.time, gap.start.timestamp() * 1000, at)
+        own.extend(columns[at:first])
+        at = bisect_left(columns.time, gap.end.timestamp() * 1000, first)
+    own.extend(columns[at:])
+    return record.model_copy(update={"columns": own})
 
 
 def _newest(record: Candles, width: int) -> list[Line]:
     part = record[-ROWS:]
     bars = list(part)
     moves = [bar.close - bar.open for bar in bars]
-    marks = ["forming" if bar.forming else "" for bar in bars]
+    marks = ["forming" if bar.forming else "filled" if bar.filled else "" for bar in bars]
     columns = part.columns
     prices = aligned([*columns.open, *columns.high, *columns.low, *columns.close])
     opens, highs, lows, closes = (
@@ -65,21 +86,4 @@ def _newest(record: Candles, width: int) -> list[Line]:
     hidden = len(record) - len(bars)
     if hidden:
         lines.insert(1, [(f"… {hidden:,} earlier; --format csv has all", FAINT)])
-    return lines
-
-
-def _missing(missing: tuple[Interval, ...]) -> list[Line]:
-    """Name the ranges without bars, the longest first where there are many."""
-    if not missing:
-        return []
-    total = sum(gap.bars for gap in missing)
-    lines: list[Line] = [[(f"Missing {total:,} bar{'' if total == 1 else 's'}:", WARNING)]]
-    shown = sorted(sorted(missing, key=lambda gap: -gap.bars)[:GAPS], key=lambda gap: gap.start)
-    for gap in shown:
-        length = duration((gap.end - gap.start).total_seconds())
-        bars = f"{gap.bars:,} bar{'' if gap.bars == 1 else 's'}"
-        text = f"  {span(gap.start, gap.end)}, {bars} ({length})"
-        lines.append([(text, PLAIN)])
-    if len(missing) > GAPS:
-        lines.append([(f"  and {len(missing) - GAPS:,} shorter; --format json has all", FAINT)])
     return lines

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from marketdata.arguments import window_length
 from marketdata_cli.layout import DOWN, FAINT, LABEL, PLAIN, STRONG, UP, WARNING, Line, Screen
 from marketdata_cli.numbers import fixed, places
 
@@ -62,28 +65,30 @@ class Sticks:
     """Milliseconds from one stick to the next."""
 
 
-def place(columns: Columns, width: int, even: bool) -> Sticks:
+def place(columns: Columns, width: int, step: float | None) -> Sticks:
     """Put bars on columns; bars share one where there are more than fit.
 
-    ``even`` says that bars are equally long, so that a missing one leaves its place empty.
+    ``step`` is the length of a bar in milliseconds where all are equally long, so that a missing
+    one leaves its place empty.
     """
     times = columns.time
     count = len(times)
-    step = (times[-1] - times[0]) / max(count - 1, 1)
-    if even and count > 1:
-        step = min(later - earlier for earlier, later in pairwise(times))
-        slots = round((times[-1] - times[0]) / step) + 1
-    else:
-        slots = count
+    slots = count if step is None else round((times[-1] - times[0]) / step) + 1
     together = math.ceil(slots / width)
-    groups: list[list[int]] = [[] for _ in range(math.ceil(slots / together))]
-    for index, time in enumerate(times):
-        slot = round((time - times[0]) / step) if even and count > 1 else index
-        groups[slot // together].append(index)
-    sticks = [_join(columns, group[0], group[-1] + 1) if group else None for group in groups]
+    groups = math.ceil(slots / together)
+    if step is None:
+        step = (times[-1] - times[0]) / max(count - 1, 1)
+        edges = [min(count, group * together) for group in range(groups + 1)]
+    else:
+        edges = [
+            bisect_left(times, times[0] + (group * together - 0.5) * step)
+            for group in range(groups + 1)
+        ]
     return Sticks(
-        places=sticks,
-        stride=max(1, min(3, width // len(groups))),
+        places=[
+            _join(columns, first, end) if first < end else None for first, end in pairwise(edges)
+        ],
+        stride=max(1, min(3, width // groups)),
         bars=together,
         first=times[0],
         step=step * together,
@@ -96,8 +101,13 @@ def _join(columns: Columns, first: int, end: int) -> Stick:
         high=max(columns.high[first:end]),
         low=min(columns.low[first:end]),
         close=columns.close[end - 1],
-        volume=sum(volume for volume in columns.volume[first:end] if not math.isnan(volume)),
+        volume=_total(columns.volume[first:end]),
     )
+
+
+def _total(volumes: Sequence[float]) -> float:
+    total = sum(volumes)
+    return sum(one for one in volumes if not math.isnan(one)) if math.isnan(total) else total
 
 
 def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
@@ -113,7 +123,7 @@ def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
         count = places([last])
         low, high = low - 1, high + 1
     margin = max(len(fixed(price, count)) for price in (*labels.values(), last)) + 2
-    sticks = place(columns, max(screen.width - margin, 10), even=not record.timeframe.endswith("M"))
+    sticks = place(columns, max(screen.width - margin, 10), _length(record.timeframe))
     scale = (rows * 2 - 1) / (high - low)
     level = round((last - low) * scale) // 2
     lines = []
@@ -127,7 +137,15 @@ def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
     lines += [*_volumes(sticks, record.forming), _axis(sticks)]
     if sticks.bars > 1:
         lines.append([(f"Each stick is {sticks.bars:,} bars.", FAINT)])
+    if None in sticks.places:
+        lines.append([("· is where there is none.", FAINT)])
     return lines
+
+
+def _length(timeframe: str) -> float | None:
+    """Give the length of bars in milliseconds; None for months and years."""
+    even = timeframe[-1] not in "My"
+    return window_length(timeframe).total_seconds() * 1000 if even else None
 
 
 def _label_places(low: float, high: float, most: int) -> int:

@@ -11,6 +11,8 @@ def values_of(name: str, examples: tuple[str, ...]) -> Callable[[str], list[str]
     """Give what completes the value of a parameter: exchange ids, or its examples."""
     if name == "exchange":
         return exchange_ids
+    if name == "exchanges":
+        return lists_of_exchanges
     return among(examples) if examples else None
 
 
@@ -32,3 +34,9 @@ def exchange_ids(incomplete: str) -> list[str]:
     except MarketDataError:
         return []
     return [exchange.id for exchange in known if exchange.id.startswith(incomplete)]
+
+
+def lists_of_exchanges(incomplete: str) -> list[str]:
+    """Complete the last of some exchange ids with commas between them."""
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in exchange_ids(last)]

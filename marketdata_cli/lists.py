@@ -10,6 +10,7 @@ from marketdata_cli.numbers import (
     ABSENT,
     aligned,
     clock,
+    counted,
     digits,
     fixed,
     fraction,
@@ -40,7 +41,7 @@ def exchanges(records: Sequence[Exchange], screen: Screen) -> list[Line]:
         Column("ms a request", [digits(one.rate_limit) for one in records], 2),
         Column("countries", [" ".join(one.countries) or ABSENT for one in records], 1, right=False),
     ]
-    return [*table(columns, screen.width), [(_count(records, "exchange"), FAINT)]]
+    return [*table(columns, screen.width), [(counted(len(records), "exchange"), FAINT)]]
 
 
 def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
@@ -57,7 +58,7 @@ def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
         Column("maker", [fraction(one.maker) for one in records], 6),
         Column("taker", [fraction(one.taker) for one in records], 6),
     ]
-    fetched = f"{_count(records, 'pair')}, list fetched {clock(records[0].received_at)}"
+    fetched = f"{counted(len(records), 'pair')}, list fetched {clock(records[0].received_at)}"
     return [
         heading("Pairs", records[0].exchange, records[0].simulated),
         *table(columns, screen.width),
@@ -87,7 +88,7 @@ def tickers(records: Sequence[Ticker], screen: Screen) -> list[Line]:
     return [
         heading("Tickers", records[0].exchange, records[0].simulated, windows),
         *table(columns, screen.width),
-        [(f"{_count(records, 'ticker')}, ", FAINT), *freshness(records, screen.now)],
+        [(f"{counted(len(records), 'ticker')}, ", FAINT), *freshness(records, screen.now)],
     ]
 
 
@@ -108,7 +109,7 @@ def quotes(records: Sequence[Quote], screen: Screen) -> list[Line]:
     return [
         heading("Quotes", records[0].exchange, records[0].simulated),
         *table(columns, screen.width),
-        [(f"{_count(records, 'quote')}, ", FAINT), *freshness(records, screen.now)],
+        [(f"{counted(len(records), 'quote')}, ", FAINT), *freshness(records, screen.now)],
     ]
 
 
@@ -131,12 +132,11 @@ def trades(records: Sequence[Trade], screen: Screen) -> list[Line]:
     return [
         heading(first.pair, first.exchange, first.simulated, "trades, oldest first"),
         *table(columns, screen.width),
-        [(f"{_count(records, 'trade')}, newest ", FAINT), *freshness(records[-1:], screen.now)],
+        [
+            (f"{counted(len(records), 'trade')}, newest ", FAINT),
+            *freshness(records[-1:], screen.now),
+        ],
     ]
-
-
-def _count(records: Sequence[object], noun: str) -> str:
-    return f"{len(records):,} {noun}{'' if len(records) == 1 else 's'}"
 
 
 def _ends(names: Sequence[str]) -> str:

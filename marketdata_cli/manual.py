@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import typer.core
 
-from marketdata_cli.options import COMMON, DEBUG, FORMAT
+from marketdata_cli.options import COMMON, DEBUG, SIM
 
-_EVERYWHERE = {"exchange", "help", *(one.name for one in (*COMMON, DEBUG))}
-"""Options that stand apart on the page of an operation."""
+_EVERYWHERE = {get_args(one.annotation)[1].help for one in (*COMMON, DEBUG)}
+"""What is said of options that stand apart on the page of an operation."""
 
 
 class Command(typer.core.TyperCommand):
@@ -22,13 +22,14 @@ class Command(typer.core.TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, those of every command last."""
         arguments = [_record(one) for one in self.params if _is_argument(one)]
-        apart = _EVERYWHERE if any(one.name == FORMAT.name for one in self.params) else ()
+        divided = any(one.name == SIM.name for one in self.params)
         options: list[tuple[str, str]] = []
         everywhere: list[tuple[str, str]] = []
         for one in self.get_params(ctx):
             record = None if _is_argument(one) else one.get_help_record(ctx)
             if record is not None:
-                (everywhere if one.name in apart else options).append(record)
+                apart = one.name in ("exchange", "help") or getattr(one, "help", "") in _EVERYWHERE
+                (everywhere if divided and apart else options).append(record)
         _section(formatter, "Arguments", arguments)
         _section(formatter, "Options", options)
         _section(formatter, "Options of every command", everywhere)

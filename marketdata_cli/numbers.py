@@ -21,6 +21,11 @@ def digits(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{exact(value):,f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number of things: ``1 bar``, ``3,000 bars``."""
+    return f"{count:,} {noun}{'' if count == 1 or noun.endswith('s') else 's'}"
+
+
 def places(values: Sequence[float | None]) -> int:
     """Count the decimal places of the number that has most."""
     return max((-_exponent(value) for value in values if value is not None), default=0)
@@ -93,3 +98,11 @@ def age(time: datetime, now: datetime) -> str:
     """Say how old something is."""
     seconds = (now - time).total_seconds()
     return f"{duration(-seconds)} ahead" if seconds < -1 else f"{duration(max(seconds, 0))} old"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in the unit that fits: ``512 B``, ``12.3 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    power = next((power for power in (1, 2, 3) if count < 999.95 * 1000**power), 4)
+    return f"{count / 1000**power:,.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

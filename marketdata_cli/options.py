@@ -106,6 +106,15 @@ def _tell_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+QUIET = keyword(
+    "quiet",
+    Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")],
+    False,
+)
+YES = keyword(
+    "yes", Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")], False
+)
+
 VERSION = keyword(
     "version",
     Annotated[

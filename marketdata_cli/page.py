@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from marketdata_cli import book, candlesticks, lists, panels
+from marketdata_cli import book, candlesticks, lists, panels, stored
 from marketdata_cli.layout import Line, Screen, clipped
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ MANY: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "Ticker": lists.tickers,
     "Quote": lists.quotes,
     "Trade": lists.trades,
+    "Series": stored.series,
+    "Downloaded": stored.downloaded,
+    "Plan": stored.plans,
+    "Damage": stored.damage,
 }
 
 

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 from marketdata.errors import InternalError, InvalidRequestError, MarketDataError
@@ -20,12 +21,19 @@ PIPE_CLOSED = 141
 def write(text: str) -> int:
     """Write to standard output and give the exit code that follows from it."""
     # A frame that the terminal has no signs for is no reason to show nothing.
-    left = memoryview(text.encode(sys.stdout.encoding, "replace"))
+    return send([text.encode(sys.stdout.encoding, "replace")])
+
+
+def send(parts: Iterable[bytes]) -> int:
+    """Write bytes to standard output and give the exit code that follows from it."""
     try:
         sys.stdout.flush()
-        # Unbuffered (PYTHONUNBUFFERED), a write may take only a part and does not say so itself.
-        while left:
-            left = left[sys.stdout.buffer.write(left) :]
+        for part in parts:
+            # Unbuffered (PYTHONUNBUFFERED), a write may take only a part and does not say so
+            # itself.
+            left = memoryview(part)
+            while left:
+                left = left[sys.stdout.buffer.write(left) :]
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from marketdata.models import Candles, OrderBook, Record
     from marketdata.operations import Operation
+
+    Answer: TypeAlias = Record | list[Record] | tuple[Record, ...]
+
+_NEVER = (math.inf, math.inf)
 
 
 class Format(StrEnum):
@@ -24,19 +29,19 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def as_json(answer: Record | list[Record]) -> str:
+def as_json(answer: Answer) -> str:
     """Write an answer as one JSON value."""
-    if isinstance(answer, list):
+    if isinstance(answer, list | tuple):
         return "[" + ",\n".join(record.to_json() for record in answer) + "]\n"
     return answer.to_json() + "\n"
 
 
-def as_jsonl(answer: Record | list[Record]) -> str:
+def as_jsonl(answer: Answer) -> str:
     """Write one JSON object a line: a record, a bar of candles, a level of an order book."""
     from marketdata.models import Candles, OrderBook
 
     match answer:
-        case list():
+        case list() | tuple():
             lines: Iterable[str] = (record.to_json() for record in answer)
         case Candles():
             lines = _bar_objects(answer)
@@ -50,22 +55,22 @@ def as_jsonl(answer: Record | list[Record]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def as_csv(operation: Operation, answer: Record | list[Record]) -> str:
+def as_csv(operation: Operation, answer: Answer) -> str:
     """Write a header and one row for each record, bar or level."""
-    from marketdata import models
+    import marketdata as md
 
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     match answer:
-        case models.Candles():
+        case md.Candles():
             writer.writerow(("time", "open", "high", "low", "close", "volume", "trades"))
             writer.writerows(_bar_rows(answer))
-        case models.OrderBook():
+        case md.OrderBook():
             writer.writerow(("side", "price", "size"))
             writer.writerows(_levels(answer))
         case _:
-            records = answer if isinstance(answer, list) else [answer]
-            kind: type[Record] = getattr(models, operation.record)
+            records = answer if isinstance(answer, list | tuple) else [answer]
+            kind: type[Record] = getattr(md, operation.record)
             header = [field.alias or name for name, field in kind.model_fields.items()]
             writer.writerow(header)
             for record in records:
@@ -80,8 +85,10 @@ def _cell(value: Any) -> Any:
             return ""
         case bool():
             return "true" if value else "false"
-        case list():
+        case [str() | int() | float(), *_]:
             return " ".join(map(str, value))
+        case list() | dict():
+            return json.dumps(value, separators=(",", ":")) if value else ""
     return value
 
 
@@ -99,15 +106,20 @@ def _bar_rows(record: Candles) -> Iterator[tuple[Any, ...]]:
 def _bar_objects(record: Candles) -> Iterator[str]:
     """Write each bar as `Candle.to_json` would, without making a record of each."""
     last = len(record) - 1
+    spans = iter([(one.start.timestamp(), one.end.timestamp()) for one in record.filled or ()])
+    start, end = next(spans, _NEVER)
     for index, row in enumerate(record.columns.rows()):
         time, opened, high, low, close, volume, trades = row
         counted = "" if volume is None else f',"volume":{volume!r}'
         if trades is not None:
             counted += f',"trades":{trades}'
         forming = "true" if record.forming and index == last else "false"
+        while time >= end * 1000:
+            start, end = next(spans, _NEVER)
+        filled = "true" if time >= start * 1000 else "false"
         yield (
             f'{{"openTime":"{_iso(time)}","open":{opened!r},"high":{high!r},"low":{low!r},'
-            f'"close":{close!r}{counted},"forming":{forming}}}'
+            f'"close":{close!r}{counted},"forming":{forming},"filled":{filled}}}'
         )
 
 

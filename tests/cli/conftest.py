@@ -1,5 +1,6 @@
 """The installed command, and a simulated exchange for it to ask."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,12 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from marketdata.sim import SimulatedExchange
 
 NOW = datetime(2025, 6, 15, 12, 34, 56, 789_000, tzinfo=UTC)
+
+DRAWN = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
+"""When pages are drawn."""
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -21,6 +26,21 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def program() -> str:
     """The command as pip has installed it."""
     return str(Path(sys.executable).with_name("marketdata"))
+
+
+@pytest.fixture(scope="session")
+def interruptible(program: str) -> list[str]:
+    """The beginning of a command line whose process Ctrl-C ends, whatever was handed on to us.
+
+    A test suite that runs in the background of a shell has Ctrl-C ignored.
+    """
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    return [sys.executable, "-c", code, program]
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +81,22 @@ def command(program: str, environment: dict[str, str]) -> Command:
         )
 
     return run
+
+
+@pytest.fixture
+def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Draw a record as on a stream that is no terminal, of a width."""
+
+    def drawn(record: object, kind: str, width: int = 80, many: bool = False) -> str:
+        from marketdata_cli.page import page
+
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.delenv("FORCE_COLOR", raising=False)
+        monkeypatch.setattr("sys.stdout", io.StringIO())
+        operation = SimpleNamespace(record=kind, many=many)
+        return page(operation, record, DRAWN)
+
+    return drawn
 
 
 @pytest.fixture

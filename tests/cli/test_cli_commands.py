@@ -1,11 +1,12 @@
 """The installed command: one for each operation, options before and after its name."""
 
 import json
+import shlex
 
 import pytest
 import typer
 
-from marketdata.operations import OPERATIONS
+from marketdata.operations import HISTORY, OPERATIONS
 from marketdata_cli.app import application
 
 QUESTIONS = {
@@ -42,11 +43,12 @@ def test_every_operation_has_a_question_here():
     assert set(QUESTIONS) == {operation.name for operation in OPERATIONS}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *HISTORY], ids=lambda one: one.name)
 def test_examples_are_command_lines_of_the_library(operation):
     program = typer.main.get_command(application())
     for example in operation.examples:
-        job = program.main(example.split(), prog_name="marketdata", standalone_mode=False)
+        line = shlex.split(example.partition(" > ")[0])
+        job = program.main(line, prog_name="marketdata", standalone_mode=False)
         asked, given, _ = job.args
         assert asked is operation
         operation.parse(given)
@@ -125,7 +127,7 @@ def test_tape_replays_a_recording(tmp_path, here):
         "2023-11-14T22:15:00Z,36505.25,36505.25,36400.07,36410.0,2.25",
         "2023-11-14T22:19:00Z,36410.0,36411.0,36409.0,36410.5,0.75",
     ]
-    assert err == "note: 3 missing bars: 2023-11-14 22:16 to 22:19 UTC\n"
+    assert err == "note: 3 missing bars (outage): 2023-11-14 22:16 to 22:19 UTC\n"
     assert json.loads(here(*line)[1])["simulated"] is True
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from marketdata.operations import OPERATIONS
+from marketdata.operations import HISTORY, OPERATIONS
 
 
 @pytest.fixture
@@ -44,3 +44,12 @@ def test_commands_options_and_values_are_offered(complete):
     assert complete("marketdata ticker -f j") == ["json", "jsonl"]
     assert complete("marketdata candles BTC/USDT -t 1") == ["1m", "1h", "1d"]
     assert complete("marketdata ticker -e k") == ["kraken"]
+
+
+def test_the_group_of_stored_candles_is_completed(complete):
+    assert complete("marketdata his") == ["history"]
+    assert {one.name for one in HISTORY} <= set(complete("marketdata history "))
+    assert complete("marketdata history download BTC/USDT --d") == ["--dry-run", "--debug"]
+    assert complete("marketdata history list -e binance,k") == ["binance,kraken"]
+    assert complete("marketdata history export x.csv BTC/USDT --format f") == ["feather"]
+    assert complete("marketdata candles BTC/USDT --fill p") == ["previous"]

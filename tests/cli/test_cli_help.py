@@ -1,15 +1,23 @@
 """Help pages: complete, from the library's own words, and there at once."""
 
+import inspect
 import subprocess
 import sys
 
 import pytest
 import typer
 
-from marketdata.operations import OPERATIONS
+from marketdata.operations import HISTORY, OPERATIONS
 from marketdata_cli.app import application
+from marketdata_cli.binding import parameters
 
-HEAVY = ("ccxt", "mcp", "rich", "aiohttp", "sqlite3", "requests", "pandas", "polars")
+HEAVY = (
+    *("ccxt", "mcp", "rich", "aiohttp", "sqlite3", "requests", "pandas", "polars"),
+    *("deltalake", "pyarrow"),
+)
+
+OBJECTS = {"progress", "scheduler"}
+"""Arguments that only programs can hand over."""
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +32,11 @@ def pages():
         command = program.get_command(context, name)
         inner = typer.Context(command, info_name=name, parent=context, terminal_width=200)
         found[name] = command.get_help(inner)
+        for below in command.list_commands(inner) if name == "history" else ():
+            page = typer.Context(
+                command.get_command(inner, below), info_name=below, parent=inner, terminal_width=200
+            )
+            found[f"history {below}"] = page.command.get_help(page)
     return found
 
 
@@ -33,26 +46,51 @@ def test_first_page_names_every_command_and_option(pages):
         assert f"  {operation.name}" in page
         assert operation.summary in page
     assert "  sim " in page
+    assert "  history " in page
     for option in ("--format", "-f", "--sim", "--tape", "--debug", "--exchange", "-e", "--version"):
         assert option in page
     assert "--install-completion" in page
     assert "marketdata --sim ticker BTC/USDT" in page
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *HISTORY], ids=lambda one: one.name)
 def test_page_says_what_the_library_says(operation, pages):
-    page = pages[operation.name]
+    page = pages[f"history {operation.name}" if operation in HISTORY else operation.name]
     for paragraph in operation.description.split("\n\n"):
         assert " ".join(paragraph.split()) in " ".join(page.split())
     for example in operation.examples:
         assert f"  marketdata {example}\n" in page + "\n"
+    own = inspect.signature(operation.method).parameters
     for option in ("--format", "--sim", "--tape", "--debug"):
         assert option in page
-    properties = operation.arguments.model_json_schema().get("properties", {})
-    for name, schema in properties.items():
-        choices = schema.get("anyOf", [schema])
-        text = next(one["description"] for one in choices if "description" in one)
-        assert text in page, name
+    for parameter in parameters(operation):
+        assert parameter.text in page, parameter.name
+    assert {one.name for one in parameters(operation)} | {"self"} | OBJECTS >= set(own)
+
+
+def test_the_page_of_a_group_names_its_commands(pages, command):
+    for operation in HISTORY:
+        assert f"  {operation.name}" in pages["history"]
+        assert operation.summary in pages["history"]
+    bare = command("history")
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert bare.stdout == command("history", "--help").stdout
+
+
+def test_pages_of_stored_candles(pages):
+    words = " ".join(pages["history download"].split())
+    assert "Usage: marketdata history download [OPTIONS] PAIR... " in words
+    assert "--start TIME From this time on, inclusive: ISO-8601, Unix ms, or an age " in words
+    assert "-7d. [required] --end TIME" in words
+    assert "-e, --exchange EXCHANGE,... Exchanges; the first default otherwise. " in words
+    assert "--dry-run Change nothing; say what would be done. " in words
+    assert "-q, --quiet " in words
+    words = " ".join(pages["history export"].split())
+    assert "[OPTIONS] FILE PAIR " in words
+    assert "-f, --format parquet|csv|feather Format; the file's ending otherwise. " in words
+    assert words.count("--format") == 1
+    assert "[OPTIONS] [PAIR...] " in " ".join(pages["history list"].split())
+    assert "-y, --yes" in pages["history remove"]
 
 
 def test_pages_of_candles_and_tickers(pages):
@@ -61,13 +99,19 @@ def test_pages_of_candles_and_tickers(pages):
     words = " ".join(pages["orderbook"].split())
     assert "-d, --depth N Levels a side, at most. [default: 20, from 1 to 5,000] " in words
     assert "-t, --timeframe TIMEFRAME Length of a bar" in " ".join(pages["candles"].split())
+    words = " ".join(pages["candles"].split())
+    assert "--fill none|zero|previous " in words
+    assert (
+        "--store / --no-store Keep closed bars of a range, and read those that are kept. " in words
+    )
+    assert "[default: --store]" in words
     for line in ("Arguments:", "Options:", "Options of every command:", "Examples:"):
         assert line in pages["candles"]
 
 
 def test_help_fits_a_narrow_terminal(command, environment):
-    for name in ("candles", "sim"):
-        done = command(name, "--help", env={**environment, "COLUMNS": "60"})
+    for name in ("candles", "sim", "history download"):
+        done = command(*name.split(), "--help", env={**environment, "COLUMNS": "60"})
         page = done.stdout.partition("Examples:")[0]
         assert max(map(len, page.splitlines())) <= 60
 
@@ -79,10 +123,21 @@ def test_no_arguments_show_the_first_page(command):
     assert "\x1b" not in bare.stdout
 
 
-@pytest.mark.parametrize("line", [["--help"], ["--version"], ["candles", "--help"], ["sim", "-h"]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--help"],
+        ["--version"],
+        ["candles", "--help"],
+        ["sim", "-h"],
+        ["history"],
+        ["history", "download", "-h"],
+    ],
+    ids=" ".join,
+)
 def test_pages_import_nothing_that_a_question_needs(line):
-    # typer itself brings pydantic once it reads a value.
-    heavy = set(HEAVY) | (set() if len(line) > 1 else {"pydantic"})
+    # typer itself brings pydantic once it reads the options of a command.
+    heavy = set(HEAVY) | ({"pydantic"} if line[0].startswith("--") else set())
     code = (
         "import sys\n"
         "from marketdata_cli.app import run\n"

@@ -1,8 +1,6 @@
 """Pages for a terminal, drawn from records made here."""
 
-import io
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +18,6 @@ from marketdata.models import (
 )
 from marketdata_cli import numbers
 from marketdata_cli.layout import Column, bar, breadth, padded, table
-from marketdata_cli.page import page
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 HOUR = 3_600_000
@@ -142,20 +139,6 @@ LISTS = {
 }
 
 
-@pytest.fixture
-def draw(monkeypatch):
-    """Draw a record as on a stream that is no terminal, of a width."""
-
-    def drawn(record, kind, width=80, many=False):
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.delenv("FORCE_COLOR", raising=False)
-        monkeypatch.setattr("sys.stdout", io.StringIO())
-        operation = SimpleNamespace(record=kind, many=many)
-        return page(operation, record, NOW)
-
-    return drawn
-
-
 @pytest.mark.parametrize("width", [40, 60, 80, 140])
 def test_no_line_is_wider_than_the_terminal(width, draw):
     pages = [draw(record, kind, width) for kind, record in RECORDS.items()]
@@ -233,7 +216,8 @@ def test_candles_show_chart_rows_and_holes(draw):
         "2024-03-02 05:00  129.00  132.50  128.25  130.50     300      29  f"
     )
     assert "Missing 3 bars:" in text
-    assert "  2024-03-01 03:00 to 04:00 UTC, 1 bar (60 min)" in text
+    assert "  2024-03-01 03:00 to 04:00 UTC, 1 bar\n" in text
+    assert "· is where there is none." in text
     volumes = next(line for line in text.splitlines() if line.endswith(" volume"))
     assert volumes.count("·") == 3
     assert "║" in text, "rising bars are hollow where there is no colour"

@@ -6,30 +6,21 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
-# A test suite that runs in the background of a shell has Ctrl-C ignored, and hands that on.
-INTERRUPTIBLE = (
-    "import os, signal, sys\n"
-    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
-    "os.execv(sys.argv[1], sys.argv[1:])\n"
-)
-
 
 @pytest.fixture
-def started(program):
+def started(interruptible):
     """Start the installed command; what is still running at the end is killed."""
     running = []
 
     def start(*arguments, **options):
         process = subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTIBLE, program, *arguments],
+            [*interruptible, *arguments],
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=subprocess.PIPE,
             text=True,

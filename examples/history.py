@@ -1,0 +1,44 @@
+"""Two days of minutes of two pairs: planned, downloaded, checked, read elsewhere, resampled."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+import marketdata as md
+
+PAIRS = ["BTC/USDT", "LTC/BTC"]
+END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+START = END - timedelta(days=2)
+
+
+def main() -> None:
+    client = md.Client("coinbaseexchange")
+    for plan in client.history.plan(PAIRS, "1m", start=START, end=END):
+        print(f"{plan.pair}: {plan.wanted} bars to fetch, {plan.requests} requests")
+
+    for series in client.history.download(PAIRS, "1m", start=START, end=END):
+        if series.error is not None:
+            raise SystemExit(series.error["message"])
+        causes = Counter({hole.cause: hole.bars for hole in series.holes})
+        print(f"{series.pair}: {series.bars} bars are stored, missing: {dict(causes)}")
+    assert not client.history.verify()
+
+    # Each series is a Delta table. Rows without a price are holes; `cause` says why.
+    [stored] = client.history.list(["BTC/USDT"], "1m")
+    rows = pl.read_delta(stored.location).filter(pl.col("open").is_not_null())
+    print(f"polars reads {rows.height} bars from {rows['time'].min()!s} on")
+
+    # No request is made for what is stored; lengths that no exchange has are made of what is.
+    hours = client.candles("BTC/USDT", "45m", start=START, end=END)
+    print(f"{len(hours)} bars of 45m, made of {hours.resampled_from}")
+
+    with TemporaryDirectory() as folder:
+        file = client.history.export(Path(folder) / "btc.csv", "BTC/USDT", "1m", start=START)
+        print(f"{file.name}: {file.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,9 @@ def main() -> None:
     for series in client.history.download(PAIRS, "1m", start=START, end=END):
         if series.error is not None:
             raise SystemExit(series.error["message"])
-        causes = Counter({hole.cause: hole.bars for hole in series.holes})
+        causes: Counter[str | None] = Counter()
+        for hole in series.holes:
+            causes[hole.cause] += hole.bars
         print(f"{series.pair}: {series.bars} bars are stored, missing: {dict(causes)}")
     assert not client.history.verify()
 

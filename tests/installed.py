@@ -37,7 +37,10 @@ def main() -> None:
     assert run("marketdata-mcp", "--version").split()[-1] == md.__version__
     assert json.loads(run("marketdata", "--sim", "ticker", "BTC/USDT"))["simulated"] is True
 
-    day = md.Client(sim=True).candles("BTC/USDT", limit=3)
+    client = md.Client(sim=True)
+    assert len(client.candles("BTC/USDT", "1h", start="-5h", end="-1h")) == 4  # stored nowhere
+    assert "marketdata-sdk[history]" in refusal(client.history.list)
+    day = client.candles("BTC/USDT", limit=3)
     for convert in (day.to_pandas, day.to_polars, day.to_arrow, day.plot):
         said = refusal(convert)
         assert "pip install 'marketdata-sdk[frames]'" in said

@@ -15,6 +15,7 @@ from marketdata.models import Candles, Record, Ticker, Trade
 
 __all__ = [
     "MAX_CHARACTERS",
+    "MAX_STRETCHES",
     "Answer",
     "Content",
     "candles",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 80_000
+MAX_STRETCHES = 100
+"""Stretches of time that an answer lists as missing, or as filled."""
 
 Content: TypeAlias = dict[str, Any]
 Answer: TypeAlias = tuple[Content, str]
@@ -108,18 +111,38 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
     return table("trades", answered, shared, following)
 
 
-def candles(answered: Candles, limit: int) -> Answer:
-    """Give the first `limit` bars; `next` starts at the first that is left out."""
+def candles(
+    answered: Candles,
+    limit: int,
+    *,
+    behind: int | None = None,
+    named: Content | None = None,
+    note: str = "",
+) -> Answer:
+    """Give the first `limit` bars; `next` starts at the first that is left out, or at `behind`.
+
+    `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many are given.
+    """
 
     def build(count: int) -> Content:
         content = answered[:count].to_dict()
         rows = content.pop("candles")
-        if count < len(answered):
-            left_out = answered.columns.time[count]
-            content["missing"] = [
-                one.to_dict() for one in answered.missing if instant(one.start) < left_out
+        left_out = answered.columns.time[count] if count < len(answered) else behind
+        notes = [note.format(rows=count)] if note else []
+        for name in ("missing", "filled"):
+            stretches = [
+                one.to_dict()
+                for one in getattr(answered, name) or ()
+                if left_out is None or instant(one.start) < left_out
             ]
-            content["next"] = {"start": left_out}
+            if len(stretches) > MAX_STRETCHES:
+                notes.append(f"{name}: first {MAX_STRETCHES} of {len(stretches)}.")
+            if name in content:
+                content[name] = stretches[:MAX_STRETCHES]
+        if notes:
+            content["note"] = " ".join(notes)
+        if left_out is not None:
+            content["next"] = {"start": left_out, **(named or {})}
         return {**content, "candles": rows}
 
     return _fitted(build, min(limit, len(answered)))

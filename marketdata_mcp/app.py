@@ -69,9 +69,9 @@ Unix milliseconds or an age such as -7d; `start` is inside, `end` outside.
 - A value that the exchange did not give is absent. Sizes and volumes are in the base currency, \
 `percentage` is in percent, fees are fractions. `simulated` marks data that are not real.
 - Fields that all rows share stand beside the list instead of in each row.
-- Answers are bounded: 100 candles (at most 500), 20 levels a side (100), 50 tickers, 200 pairs, \
-50 trades (200), {MAX_CHARACTERS} characters. `next` holds the arguments to change in the same \
-call for what comes behind.
+- Answers are bounded: 100 candles (500 of a range), 20 levels a side (100), 50 tickers, 200 \
+pairs, 50 trades (200), {MAX_CHARACTERS} characters. `next` holds the arguments to change in the \
+same call for what comes behind.
 - Errors are {{code, message, retryable, retryAfter?, details?}}; branch on code, and call again \
 unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen
 from mcp_types import Tool as Definition
@@ -13,7 +13,7 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ValidationError, create_model
 
 from marketdata import AsyncClient, models
-from marketdata.arguments import BarLimit, Depth, Described, PairNames, TradeLimit
+from marketdata.arguments import Depth, Described, PairNames, TradeLimit, timeframe
 from marketdata.errors import (
     InvalidParameterError,
     MarketDataError,
@@ -35,6 +35,8 @@ class Adaptation:
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Arguments with narrower bounds, or that only the tool has: annotation and default."""
+    hidden: Sequence[str] = ()
+    """Arguments of the operation that are not for agents."""
     note: str = ""
     """Put behind the operation's own description."""
     shared: Sequence[str] = ()
@@ -64,9 +66,41 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
         note="Levels are [price, size].",
     ),
     "get_candles": Adaptation(
-        arguments={"limit": (Annotated[BarLimit, Le(500)], 100)},
-        note="Rows are [openTimeMs, open, high, low, close, volume, trades]; `forming` tells that "
-        "the last bar is not over, `missing` which bars there are none of.",
+        arguments={
+            "timeframe": (
+                Annotated[
+                    str,
+                    Described(
+                        "Length of a bar, such as 1m, 4h, 1d. Default 1h, or what fits a long "
+                        "range in 500 rows.",
+                        parse=timeframe,
+                    ),
+                ]
+                | None,
+                None,
+            ),
+            "limit": (
+                Annotated[
+                    int,
+                    Ge(1),
+                    Le(500),
+                    Described("Rows at most. Default the newest 100, or 500 of a range."),
+                ]
+                | None,
+                None,
+            ),
+            "fill": (
+                Annotated[
+                    Literal["zero", "previous"],
+                    Described("Make up bars where nobody traded."),
+                ]
+                | None,
+                None,
+            ),
+        },
+        hidden=("strict", "refresh", "store"),
+        note="Rows are [openTimeMs, open, high, low, close, volume, trades]; `forming`: the last "
+        "bar is not over; `missing`: when there are none; `note`: what became of a long range.",
     ),
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
@@ -86,9 +120,14 @@ class Tool:
     @cached_property
     def arguments(self) -> type[BaseModel]:
         """The model of the tool's arguments."""
-        model: type[BaseModel] = create_model(
-            self.name, __base__=self.operation.arguments, **self.adaptation.arguments
-        )
+        own = self.operation.arguments
+        fields: dict[str, Any] = {
+            name: (info.annotation, info)
+            for name, info in own.model_fields.items()
+            if name not in self.adaptation.hidden
+        }
+        fields.update(self.adaptation.arguments)
+        model: type[BaseModel] = create_model(self.name, __config__=own.model_config, **fields)
         return model
 
     @cached_property
@@ -122,10 +161,10 @@ class Tool:
             case "Trade", _:
                 return answers.trades(await ask(**arguments), shared, arguments)
             case "Candles", _:
-                limit = arguments["limit"]
-                # From a start on, one more than is shown tells whether there are more.
-                enough = limit + (arguments["start"] is not None)
-                return answers.candles(await ask(**{**arguments, "limit": enough}), limit)
+                # Listing the tools is to be fast, and needs nothing of what this imports.
+                from marketdata_mcp import candles
+
+                return await candles.ask(client, arguments)
             case _:
                 return answers.record(await ask(**arguments))
 
@@ -171,6 +210,7 @@ class Tool:
         more = {"type": "object", "description": "Arguments to change for what comes behind."}
         if not self.operation.many:
             if self.operation.record == "Candles":
+                properties["note"] = {"type": "string"}
                 properties["next"] = more
             return schema
         shared = {name: properties[name] for name in self.adaptation.shared}

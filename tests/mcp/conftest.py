@@ -2,11 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from marketdata import AsyncClient
+from marketdata._ccxt import Connector
 from marketdata.sim import SimulatedExchange
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unhurried() -> Iterator[None]:
+    """Requests of this process without a budget, which no simulated exchange needs."""
+
+    async def throttle(self: Any, cost: Any = None) -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Connector, "throttle", throttle)
+        yield
 
 
 @pytest.fixture(scope="session")

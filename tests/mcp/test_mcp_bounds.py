@@ -15,6 +15,7 @@ from marketdata.sim import SimulatedExchange
 from marketdata_mcp import app
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
+LONG = "x" * 3_000
 SOURCED: dict[str, Any] = {"exchange": "binance", "timestamp": NOW, "received_at": NOW}
 
 Connect = Callable[[SimulatedExchange], AsyncClient]
@@ -116,18 +117,6 @@ def test_a_long_range_is_walked_without_loss_or_repetition(
     ]
 
 
-def test_a_year_of_minutes_costs_one_request(
-    simulator: SimulatedExchange, connect: Connect
-) -> None:
-    client = connect(simulator)
-    asked = {"pair": "BTC/USDT", "exchange": "binance", "timeframe": "1m", "start": "-365d"}
-    simulator.forget()
-    answer = content(ask(client, "get_candles", asked))
-    assert len(answer["candles"]) == 100
-    assert answer["next"] == {"start": answer["candles"][-1][0] + 60_000}
-    assert len([one for one in simulator.requests if "klines" in one.path]) == 1
-
-
 def _candles(count: int, holes: int = 0) -> Candles:
     start = round(NOW.timestamp() * 1000)
     times = [start + 2 * 3_600_000 * index for index in range(count)]
@@ -147,13 +136,15 @@ def _candles(count: int, holes: int = 0) -> Candles:
     )
 
 
-def test_the_one_bar_more_is_not_shown_and_its_hole_is() -> None:
+def test_bars_beyond_the_rows_are_not_shown_nor_are_their_holes() -> None:
     client = FedClient(candles=_candles(6, holes=6))
-    answer = content(ask(client, "get_candles", {"pair": "BTC/USDT", "start": "-7d", "limit": 5}))
-    assert client.asked[0]["limit"] == 6
+    asked = {"pair": "BTC/USDT", "start": "2025-05-31", "end": "2025-06-02", "limit": 5}
+    answer = content(ask(client, "get_candles", asked))
+    assert client.asked[0]["end"] - client.asked[0]["start"] == 5 * 3_600_000
     assert len(answer["candles"]) == len(answer["missing"]) == 5
     assert answer["forming"] is False
     assert answer["next"] == {"start": answer["candles"][4][0] + 2 * 3_600_000}
+    assert "note" not in answer
 
 
 def test_without_a_start_no_more_is_asked_for_than_is_shown() -> None:
@@ -165,15 +156,24 @@ def test_without_a_start_no_more_is_asked_for_than_is_shown() -> None:
     assert "next" not in answer
 
 
-def test_candles_with_all_their_holes_stay_within_the_characters() -> None:
-    answered = _candles(501, holes=501)
+@pytest.mark.parametrize("asked", [{"limit": 500}, {"start": "2025-05-30", "timeframe": "1h"}])
+def test_a_hundred_holes_are_listed_and_the_others_counted(asked: dict[str, Any]) -> None:
+    client = FedClient(candles=_candles(300, holes=240))
+    answer = content(ask(client, "get_candles", {"pair": "BTC/USDT", **asked}))
+    assert len(answer["candles"]) == 300
+    assert len(answer["missing"]) == 100
+    assert answer["note"].endswith("missing: first 100 of 240.")
+
+
+def test_long_candles_are_cut_and_go_on() -> None:
+    answered = _candles(500).model_copy(update={"pair": 15 * LONG})
     client = FedClient(candles=answered)
-    asked = {"pair": "BTC/USDT", "start": "-90d", "limit": 500}
+    asked = {"pair": "BTC/USDT", "timeframe": "1h", "limit": 500}
     answer = content(ask(client, "get_candles", asked))
     count = len(answer["candles"])
-    assert 300 < count < 500
+    assert 200 < count < 500
+    assert answer["forming"] is False
     assert answer["next"] == {"start": answered.columns.time[count]}
-    assert len(answer["missing"]) == count
 
 
 # ------------------------------------------------------------------------------- trades
@@ -227,8 +227,6 @@ def test_no_trades_lead_nowhere() -> None:
 
 
 # ------------------------------------------------------------------------------- characters
-
-LONG = "x" * 3_000
 
 
 def test_long_trades_are_cut_and_can_be_had() -> None:

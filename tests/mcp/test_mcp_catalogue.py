@@ -30,7 +30,7 @@ OPTIONAL = {
     "get_tickers": ["exchange"],
     "get_quote": ["exchange"],
     "get_orderbook": ["depth", "exchange"],
-    "get_candles": ["timeframe", "limit", "start", "end", "exchange"],
+    "get_candles": ["timeframe", "limit", "start", "end", "fill", "exchange"],
     "get_trades": ["limit", "start", "from_id", "aggregate", "exchange"],
     "get_status": ["exchange"],
 }
@@ -40,7 +40,7 @@ BOUNDS = {
     ("list_exchanges", "limit"): {"minimum": 1, "maximum": 200, "default": 200},
     ("get_tickers", "pairs"): {"minItems": 1, "maxItems": 50},
     ("get_orderbook", "depth"): {"minimum": 1, "maximum": 100, "default": 20},
-    ("get_candles", "limit"): {"minimum": 1, "maximum": 500, "default": 100},
+    ("get_candles", "limit"): {"minimum": 1, "maximum": 500},
     ("get_trades", "limit"): {"minimum": 1, "maximum": 200, "default": 50},
 }
 

@@ -69,6 +69,16 @@ def test_an_unknown_argument_names_what_there_is(
     assert all(name in error["message"] for name in names)
 
 
+@pytest.mark.parametrize("name", ["strict", "refresh", "store"])
+def test_what_the_operator_decides_is_no_argument(name: str) -> None:
+    client = FedClient()
+    error = failure(ask(client, "get_candles", {"pair": "BTC/USDT", name: True}))
+    assert error["code"] == "INVALID_PARAMETER"
+    assert error["details"] == {"tool": "get_candles", "parameter": name}
+    assert f"no argument '{name}'" in error["message"]
+    assert not client.asked
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "parameter"),
     [
@@ -78,6 +88,7 @@ def test_an_unknown_argument_names_what_there_is(
         ("get_candles", {"pair": "BTC/USDT", "limit": True}, "limit"),
         ("get_candles", {"pair": "BTC/USDT", "start": [1]}, "start"),
         ("get_candles", {"pair": "BTC/USDT", "timeframe": 60}, "timeframe"),
+        ("get_candles", {"pair": "BTC/USDT", "fill": "none"}, "fill"),
         ("get_orderbook", {"pair": "BTC/USDT", "depth": 101}, "depth"),
         ("get_orderbook", {"pair": "BTC/USDT", "depth": -1}, "depth"),
         ("get_trades", {"pair": "BTC/USDT", "limit": 201}, "limit"),
@@ -112,6 +123,7 @@ def test_what_the_schema_forbids_is_refused(
         ("get_ticker", {"pair": "BTC/USDT", "window": "9y"}, "INVALID_PARAMETER"),
         ("get_candles", {"pair": "BTC/USDT", "start": "yesterday"}, "INVALID_PARAMETER"),
         ("get_candles", {"pair": "BTC/USDT", "start": 1_700_000_000}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "timeframe": "hourly"}, "INVALID_PARAMETER"),
     ],
 )
 def test_what_only_the_library_knows_to_be_wrong(
@@ -133,7 +145,7 @@ def test_what_only_the_library_knows_to_be_wrong(
         ),
         (
             "get_candles",
-            {"pair": "BTC/USDT", "exchange": "coinbaseexchange", "timeframe": "4h"},
+            {"pair": "BTC/USDT", "exchange": "coinbaseexchange", "timeframe": "7m"},
             "TIMEFRAME_NOT_SUPPORTED",
             "timeframes",
         ),

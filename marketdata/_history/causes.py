@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from marketdata._columns import Columns
 from marketdata._history import pages, timeframes
 from marketdata._history.stretch import Hole, Span
-from marketdata.errors import UpstreamError
+from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import Cause
 
 if TYPE_CHECKING:
@@ -71,19 +71,22 @@ class Causes:
         }
 
     async def _is_served(self, hole: Span) -> bool:
-        """Tell whether the exchange gives bars from before a hole."""
+        """Tell whether the exchange gives bars from before a hole; so it does if it cannot say."""
         if self._venue.quirk.newest_bars_only or hole.start <= pages.FIRST_MARKET:
             return False
         midnight = hole.start - hole.start % _DAY
-        day = await pages.last_day(self._venue, self._pair, self._timeframe, midnight)
-        # The last day before that has bars, and the hole's own, whose bars may be behind it.
-        for start in (None if day is None else day - _DAY, midnight):
-            if start is not None and start < hole.start:
-                columns, _ = await self._venue.candles(
-                    self._pair, self._timeframe, start, self._venue.candles_per_request
-                )
-                if len(columns) and columns.time[0] < hole.start:
-                    return True
+        try:
+            day = await pages.last_day(self._venue, self._pair, self._timeframe, midnight)
+            # The last day before that has bars, and the hole's own, whose bars may be behind it.
+            for start in (None if day is None else day - _DAY, midnight):
+                if start is not None and start < hole.start:
+                    columns, _ = await self._venue.candles(
+                        self._pair, self._timeframe, start, self._venue.candles_per_request
+                    )
+                    if len(columns) and columns.time[0] < hole.start:
+                        return True
+        except DataUnavailableError:
+            return True
         return False
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeVar, TypeVarTuple, Unpack
 
 from marketdata._columns import Columns, Row
-from marketdata._deadline import patient
+from marketdata._deadline import patient, unhurried
 from marketdata._history import pages, timeframes
 from marketdata._history.causes import Causes
 from marketdata._history.download import Download
@@ -121,12 +121,13 @@ def stored(
     if span.start >= span.end or not table.refresh() or without(span, table.covered()):
         return None
     [stretch] = table.read(*span)
+    read_at = datetime.now(UTC)
     known = Bars(
         stretch.columns,
         stretch.holes,
-        now=round(time.time() * 1000),
+        now=milliseconds(read_at),
         forming=False,
-        received_at=datetime.now(UTC),
+        received_at=read_at,
         simulated=listing.simulated,
     )
     return _record(exchange, found[0].pair, asked, known)
@@ -288,7 +289,10 @@ class _Range:
 
     async def _apart(self, work: Callable[[Unpack[Args]], T], *arguments: *Args) -> T:
         store = self._keep.store
-        return work(*arguments) if store is None else await store.apart(work, *arguments)
+        if store is None:
+            return work(*arguments)
+        with unhurried():
+            return await store.apart(work, *arguments)
 
     async def _left(self) -> list[Span]:
         """List what has to be fetched."""
@@ -329,21 +333,25 @@ class _Range:
             received_at = last.reply.received_at if last.reply else received_at
             # What is not over yet is not missing.
             end = last.late.start if last.late else min(end, last.under_way)
-        known = (Span(one.start, one.end) for one in found)
+        known = [Span(one.start, one.end) for one in found]
         left = without(Span(self._span.start, end), known)
         holes = [Hole(*span, "not_fetched") for span in left]
         for index, stretch in enumerate(found):
             if index:
                 columns.extend(stretch.columns)
             holes += stretch.holes
-        if last is not None:
-            columns.extend(last.forming)
-            holes += [Hole(*last.late, "no_trades")] if last.late else []
+        forming = last.forming if last is not None else columns[:0]
+        # What is fetched anew may be stored from a time when the exchange had more to say.
+        if len(columns) and len(forming) and forming.time[0] <= columns.time[-1]:
+            forming = columns[:0]
+        columns.extend(forming)
+        if last is not None and last.late is not None:
+            holes += [Hole(*span, "no_trades") for span in without(last.late, known)]
         return Bars(
             columns,
             merged(sorted(holes)),
             now=now,
-            forming=last is not None and len(last.forming) > 0,
+            forming=len(forming) > 0,
             received_at=received_at,
             simulated=self._plays is not None,
         )
@@ -360,24 +368,31 @@ async def _first(
 ) -> Bars:
     """Get the first so many bars of a range, and the holes before the last of them."""
     step = timeframes.length(timeframe)
-    columns, holes, at = Columns.from_rows([]), list[Hole](), start
+    at = start + -start % step if is_stored(timeframe) else start
+    columns, holes = Columns.from_rows([]), list[Hole]()
+    width = limit
     while True:
-        upto = min(end or _FOREVER, at + (limit - len(columns)) * step)
+        upto = min(end or _FOREVER, at + width * step)
         part = await bars(venue, pair, timeframe, at, upto, keep)
         columns.extend(part.columns)
         holes = merged([*holes, *part.holes])
         if len(columns) >= limit or upto >= min(end or _FOREVER, part.now):
             break
         at = upto
+        # Where bars are missing a whole page is looked at, which costs no more than a few bars.
+        width = max(limit - len(columns), venue.candles_per_request - 1)
         if not len(part.columns):
             # Whether nothing comes for minutes or for years, the exchange says in an answer or two.
             room = venue.candles_per_request * step
-            found = await pages.bars_between(venue, pair, timeframe, at, at + room)
+            far = end or _FOREVER
+            found = await pages.bars_between(venue, pair, timeframe, at, at + room, far)
             at = found.columns.time[0] if len(found.columns) else found.until
             if at > upto:
                 cause = holes[-1].cause if holes and holes[-1].end == upto else "no_trades"
                 holes = merged([*holes, Hole(upto, at, cause)])
-    if len(columns) == limit:
+    if len(columns) >= limit:
+        part = replace(part, forming=part.forming and len(columns) == limit)
+        columns = columns[:limit]
         holes = [hole for hole in holes if hole.start < columns.time[-1]]
     return replace(part, columns=columns, holes=holes)
 
@@ -411,10 +426,12 @@ def _record(exchange: str, pair: str, asked: Question, found: Bars) -> Candles:
                 "missing": [hole.to_dict() for hole in missing[:20]],
             },
         )
+    # Where the exchange did not tell its time, ours stands for it.
+    ours = round(found.received_at.timestamp() * 1000) == found.now
     return Candles(
         exchange=exchange,
         pair=pair,
-        timestamp=datetime.fromtimestamp(found.now / 1000, UTC),
+        timestamp=found.received_at if ours else datetime.fromtimestamp(found.now / 1000, UTC),
         received_at=found.received_at,
         simulated=True if found.simulated else None,
         timeframe=asked.timeframe,

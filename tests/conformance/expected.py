@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Any
 
+from marketdata._quirks import quirk
+
 TICKER_FIELDS = (
     *("last", "bid", "ask", "bidVolume", "askVolume", "open", "high", "low", "close"),
     *("previousClose", "average", "vwap", "baseVolume", "quoteVolume", "change", "percentage"),
@@ -132,18 +134,23 @@ def candles(
     times = [row[0] for row in rows]
     if limit is not None and len(times) == limit:
         end = times[-1] + 1  # as many as wanted: what follows is not missing
+    cause = None  # nobody looks into the newest
+    if start is not None:
+        cause = "outage" if quirk(exchange).quiet_bars else "no_trades"
     return {
         **_sourced(exchange, None, received_at),
         "pair": pair,
         "timeframe": timeframe,
         "source": "candles",
         "forming": False,
-        "missing": list(_holes(times, timeframe, start or times[0], end or times[-1] + 1)),
+        "missing": list(_holes(times, timeframe, start or times[0], end or times[-1] + 1, cause)),
         "candles": rows,
     }
 
 
-def _holes(times: list[int], timeframe: str, start: int, end: int) -> Iterator[dict[str, Any]]:
+def _holes(
+    times: list[int], timeframe: str, start: int, end: int, cause: str | None
+) -> Iterator[dict[str, Any]]:
     step = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}[timeframe[-1]] * int(timeframe[:-1])
     there = set(times)
     hole: list[int] = []
@@ -155,6 +162,12 @@ def _holes(times: list[int], timeframe: str, start: int, end: int) -> Iterator[d
                 "start": moment(hole[0]),
                 "end": moment(hole[-1] + step),
                 "bars": len(hole),
+                # Of a time before all bars that it ever gave the exchange has none.
+                **(
+                    {}
+                    if cause is None
+                    else {"cause": cause if hole[0] > times[0] else "not_served"}
+                ),
             }
             hole = []
 

@@ -32,11 +32,20 @@ MIXED = "https://api-pub.bitfinex.com/v2/conf/"
 class Playback:
     """Answers for the requests of one test, and what was asked."""
 
-    def __init__(self, *bodies: Any, answer: Answer | None = None, date: str | None = None) -> None:
+    def __init__(
+        self,
+        *bodies: Any,
+        answer: Answer | None = None,
+        date: str | None = None,
+        further: Any = None,
+    ) -> None:
         """Answer with the bodies, one a request, or with what ``answer`` gives for its URL.
 
-        ``date`` is the Date header of all answers.
+        ``date`` is the Date header of all answers. ``further`` answers requests beyond the bodies,
+        of which there may be none where it is None: why bars are missing is looked for in what
+        was not recorded.
         """
+        self._further = further
         self._bodies = iter(bodies)
         self._answer = answer
         self._date = date
@@ -48,7 +57,7 @@ class Playback:
         if self._answer is not None:
             body = self._answer(url)
         else:
-            body = next(self._bodies, None)
+            body = next(self._bodies, self._further)
             assert body is not None, f"one request more than recorded: {url}"
         headers = {"Content-Type": "application/json"}
         if self._date is not None:

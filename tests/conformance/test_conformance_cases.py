@@ -41,13 +41,17 @@ def test_spot_case(
         oracles.append(case.parsed)
 
     for call in calls.calls(case):
-        by_us = playback.Playback(*call.bodies)
+        # Why bars of a range are missing is looked for in what was not recorded; there the
+        # exchange says the same again.
+        in_range = call.operation == "candles" and "start" in call.arguments
+        by_us = playback.Playback(*call.bodies, further=case.body if in_range else None)
         before = datetime.now(UTC)
         records = asyncio.run(_ask(call, case, markets, by_us, tmp_path, monkeypatch))
         after = datetime.now(UTC)
-        assert len(by_us.urls) == len(call.bodies)
+        if not (in_range and records[0].missing):
+            assert len(by_us.urls) == len(call.bodies)
         assert not by_us.strays
-        assert by_us.paths == by_ccxt.paths
+        assert by_us.paths[: len(call.bodies)] == by_ccxt.paths
 
         sent = [expected.datetimes(record.to_dict()) for record in records]
         wire = expected.digits_on_the_wire(list(call.bodies))

@@ -6,19 +6,38 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 from marketdata.errors import ExchangeUnavailableError
 
 T = TypeVar("T")
 
-_running: ContextVar[tuple[asyncio.Timeout, float] | None] = ContextVar("_running", default=None)
+
+@dataclass
+class _Running:
+    """A call that is under way."""
+
+    timeout: asyncio.Timeout
+    seconds: float
+    """How long it may take, from its beginning or from when it last got on."""
+    held: int = 0
+    """How much is under way for which its time stands still."""
+
+    def start(self) -> None:
+        """Let its time begin, or stand still."""
+        ends = None if self.held else asyncio.get_running_loop().time() + self.seconds
+        with contextlib.suppress(RuntimeError):  # it is over already
+            self.timeout.reschedule(ends)
+
+
+_running: ContextVar[_Running | None] = ContextVar("_running", default=None)
 
 
 async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
     """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
     timeout = asyncio.timeout(seconds)
-    token = _running.set((timeout, seconds))
+    token = _running.set(_Running(timeout, seconds))
     try:
         async with timeout:
             return await work
@@ -35,7 +54,7 @@ async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
 def seconds_left(otherwise: float) -> float:
     """Tell how much is left of the running call's time; the argument where it has no limit."""
     running = _running.get()
-    ends = None if running is None else running[0].when()
+    ends = None if running is None else running.timeout.when()
     return otherwise if ends is None else ends - asyncio.get_running_loop().time()
 
 
@@ -43,8 +62,23 @@ def renew() -> None:
     """Start the running call's time anew: a long job has got on."""
     running = _running.get()
     if running is not None:
-        timeout, seconds = running
-        timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+        running.start()
+
+
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """Let the running call's time stand still for what no exchange does; it starts anew then."""
+    running = _running.get()
+    if running is None:
+        yield
+        return
+    running.held += 1
+    running.start()
+    try:
+        yield
+    finally:
+        running.held -= 1
+        running.start()
 
 
 _patient: ContextVar[bool] = ContextVar("_patient", default=False)
@@ -73,7 +107,7 @@ async def rest(seconds: float) -> None:
         return
     while seconds > 0:
         renew()
-        part = min(seconds, running[1] / 2)
+        part = min(seconds, running.seconds / 2)
         await asyncio.sleep(part)
         seconds -= part
     renew()

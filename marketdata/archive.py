@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -86,6 +87,10 @@ class AsyncHistory:
         """
         store = await self.store()
         since, until = _range(start, end)
+        if scheduler is not None:
+            from marketdata import cluster
+
+            cluster.check(scheduler)
         one_exchange = {name: asyncio.Semaphore(_AT_ONCE) for name in self._names(exchanges)}
 
         async def one(exchange: str, pair: str) -> Downloaded:
@@ -93,9 +98,13 @@ class AsyncHistory:
                 job = Job(self._client, store, exchange, pair, timeframe, since, until, refresh)
                 return await job.run(progress, scheduler)
 
-        return tuple(
-            await asyncio.gather(*[one(name, pair) for name in one_exchange for pair in pairs])
-        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = [one(name, pair) for name in one_exchange for pair in pairs]
+                tasks = [group.create_task(each) for each in work]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return tuple(task.result() for task in tasks)
 
     @checked
     async def plan(
@@ -199,14 +208,13 @@ class AsyncHistory:
         store = await self.store()
         exchanges = (exchange,) if exchange is not None else self._client.settings.exchange[:1]
         names = await self._chosen(store, (pair,), timeframe, exchanges)
-        if not names:
+        table = store.table(names[0]) if names else None
+        if table is None or not await asyncio.to_thread(lambda: table.refresh() and table.files()):
             raise DataUnavailableError(
                 f"No {timeframe} bars of {pair} on {exchanges[0]} are stored. `history list` "
                 "shows what is, `history download` fetches them.",
                 details={"exchange": exchanges[0], "pair": pair, "timeframe": timeframe},
             )
-        table = store.table(names[0])
-        await asyncio.to_thread(table.refresh)
         upto = _FOREVER if until is None else until
         try:
             await asyncio.to_thread(export.write, table, path, kind, since, upto)
@@ -289,7 +297,8 @@ class Job:
 
         began = time.monotonic()
         failure: MarketDataError | None = None
-        name, known, fetched = None, inventory.Known(), 0
+        name, table = None, None
+        before = known = inventory.Known()
         try:
             name, table = await self._series()
             before = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
@@ -301,12 +310,14 @@ class Job:
 
                 await cluster.fetch(self, table, scheduler, report)
                 await asyncio.to_thread(table.tidy, 2)
-            known = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
-            fetched = known.rows if self.refresh else known.rows - before.rows
             if report is not None:
                 report(None)
         except MarketDataError as error:
             failure = error
+        if table is not None:
+            with contextlib.suppress(MarketDataError):
+                known = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
+        anew = self.refresh and failure is None
         return Downloaded(
             exchange=self.exchange,
             pair=self.pair if name is None else name.pair,
@@ -315,7 +326,7 @@ class Job:
             start=inventory.moment(self.start),
             end=None if self.end is None else inventory.moment(self.end),
             bars=known.bars,
-            fetched=fetched,
+            fetched=known.rows if anew else max(0, known.rows - before.rows),
             holes=known.holes,
             seconds=round(time.monotonic() - began, 3),
             error=None if failure is None else failure.to_dict(),

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from marketdata._columns import NAMES, Columns
 from marketdata._history import timeframes
 from marketdata._history.stretch import Hole, Span, Stretch, merged
+from marketdata._history.trouble import UNREADABLE
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 _GROUP = 20_000
 """Rows of a row group, the least that is read: two weeks of one-minute bars."""
 _CODES = {name: "q" if name in ("time", "trades") else "d" for name in NAMES}
+_AT_ONCE = 6
+"""Row groups that are decoded together."""
 _UNCOUNTED = -1
-_ENCODINGS = {
-    **dict.fromkeys(("time", "until", "trades"), "DELTA_BINARY_PACKED"),
-    **dict.fromkeys(("open", "high", "low", "close", "volume"), "BYTE_STREAM_SPLIT"),
-}
+_FOREVER = 1 << 62
+_WHOLE = dict.fromkeys(("time", "until", "trades"), "DELTA_BINARY_PACKED")
+_SPLIT = _WHOLE | dict.fromkeys(("open", "high", "low", "close", "volume"), "BYTE_STREAM_SPLIT")
+"""How columns are encoded; readers before 2024 choke on split bytes where values are null."""
 
 
 @dataclass(frozen=True)
@@ -130,18 +133,21 @@ class DataFiles:
         """Read files that lie side by side, into columns that are made once."""
         with contextlib.ExitStack() as stack:
             opened = [(file, stack.enter_context(self.open(file))) for file in files]
-            groups = [
-                (file, parquet, group)
+            parts = [
+                (file, parquet, groups)
                 for file, parquet in opened
-                for group in range(parquet.num_row_groups)
-                if _overlaps(parquet.metadata, group, start, end)
+                for groups in _batches(parquet.metadata, start, end)
             ]
-            rows = sum(parquet.metadata.row_group(group).num_rows for _, parquet, group in groups)
+            rows = sum(
+                parquet.metadata.row_group(group).num_rows
+                for _, parquet, groups in parts
+                for group in groups
+            )
             columns = Columns(*(array(_CODES[name], [0]) * rows for name in NAMES))
             filled, holes = 0, list[Hole]()
-            for file, parquet, group in groups:
+            for file, parquet, groups in parts:
                 names = [*NAMES, "until", "cause"] if file.holes else list(NAMES)
-                part = parquet.read_row_group(group, columns=names)
+                part = parquet.read_row_groups(groups, columns=names)
                 if file.holes:
                     part, found = _without_holes(part)
                     holes += found
@@ -152,18 +158,18 @@ class DataFiles:
         return Stretch(files[0].start, files[-1].end, columns, merged(holes)).cut(start, end)
 
     def rows(self, path: str) -> pyarrow.Table:
-        """Read all rows of a file as they are, checksums compared."""
-        with self.open(path, page_checksum_verification=True) as parquet:
+        """Read all rows of a file as they are."""
+        with self.open(path) as parquet:
             return parquet.read()
 
     @contextlib.contextmanager
-    def open(self, file: File | str, **options: Any) -> Iterator[pyarrow.parquet.ParquetFile]:
-        """Open a data file."""
+    def open(self, file: File | str) -> Iterator[pyarrow.parquet.ParquetFile]:
+        """Open a data file; what is read of it is compared with its checksums."""
         import pyarrow.parquet as pq
 
         path = file if isinstance(file, str) else file.path
         source = filesystem(self.url).open_input_file(path)
-        with source, pq.ParquetFile(source, **options) as parquet:
+        with source, pq.ParquetFile(source, page_checksum_verification=True) as parquet:
             yield parquet
 
     def paths(self) -> list[str]:
@@ -181,9 +187,9 @@ class DataFiles:
         try:
             rows = self.rows(path)
             start, end = milliseconds_of(rows["time"])[:1], milliseconds_of(rows["until"])[-1:]
-        except (OSError, KeyError, pa.ArrowException):
+        except (pa.ArrowException, *UNREADABLE):
             return None
-        if not start:
+        if not start or not rows.schema.equals(schema()):
             return None
         holes = rows["open"].null_count
         return File(
@@ -199,10 +205,16 @@ class DataFiles:
 
     # ------------------------------------------------------------------ writing
 
+    def make_folder(self) -> None:
+        """Make the folder of the series where it is one on the disk."""
+        if "://" not in self.url:
+            Path(self.url).mkdir(parents=True, exist_ok=True)
+
     def write(self, stretch: Stretch) -> File:
         """Write a stretch to a new file."""
         path = _name(stretch.start, stretch.end)
-        with self._writer(path) as writer:
+        unmeasured = _count_nan(stretch.columns.volume)
+        with self._writer(path, nulls=bool(stretch.holes or unmeasured)) as writer:
             writer.write_table(_rows_of(stretch, self._timeframe), row_group_size=_GROUP)
         holes = len(stretch.holes)
         return File(
@@ -211,7 +223,7 @@ class DataFiles:
             stretch.end,
             len(stretch.columns) + holes,
             holes,
-            _count_nan(stretch.columns.volume),
+            unmeasured,
             stretch.columns.trades.count(_UNCOUNTED),
             self._size(path),
         )
@@ -222,7 +234,8 @@ class DataFiles:
 
         path = _name(files[0].start, files[-1].end)
         waiting: list[pyarrow.Table] = []
-        with self._writer(path) as writer:
+        nulls = any(file.holes or file.unmeasured for file in files)
+        with self._writer(path, nulls=nulls) as writer:
             for file in files:
                 with self.open(file) as parquet:
                     for group in range(parquet.num_row_groups):
@@ -244,11 +257,9 @@ class DataFiles:
         )
 
     @contextlib.contextmanager
-    def _writer(self, path: str) -> Iterator[pyarrow.parquet.ParquetWriter]:
+    def _writer(self, path: str, *, nulls: bool) -> Iterator[pyarrow.parquet.ParquetWriter]:
         import pyarrow.parquet as pq
 
-        if "://" not in self.url:
-            Path(self.url).mkdir(parents=True, exist_ok=True)
         with (
             filesystem(self.url).open_output_stream(path) as sink,
             pq.ParquetWriter(
@@ -257,7 +268,7 @@ class DataFiles:
                 # The fastest to read of what is much smaller than plain numbers.
                 compression="lz4",
                 use_dictionary=["cause"],
-                column_encoding=_ENCODINGS,
+                column_encoding=_WHOLE if nulls else _SPLIT,
                 write_statistics=["time"],
                 write_page_checksum=True,
                 store_schema=False,
@@ -383,14 +394,20 @@ def _filled(values: pyarrow.ChunkedArray, unknown: float) -> pyarrow.ChunkedArra
     return pc.fill_null(values, unknown)
 
 
-def _overlaps(metadata: Any, group: int, start: int, end: int) -> bool:
-    """Tell from when row groups begin whether one may hold rows of a range."""
-    begins = [
-        metadata.row_group(one).column(0).statistics.min_raw // 1000
-        for one in range(group, min(group + 2, metadata.num_row_groups))
-    ]
+def _batches(metadata: Any, start: int, end: int) -> list[list[int]]:
+    """Choose the row groups that may hold rows of a range; some are read at once, on all cores."""
+    begins = [_begin(metadata.row_group(group)) for group in range(metadata.num_row_groups)]
     # A hole reaches up to the next row.
-    return begins[0] < end and (len(begins) == 1 or begins[1] > start)
+    ends = [*begins[1:], _FOREVER]
+    groups = [group for group, begin in enumerate(begins) if begin < end and ends[group] > start]
+    return [groups[first : first + _AT_ONCE] for first in range(0, len(groups), _AT_ONCE)]
+
+
+def _begin(group: Any) -> int:
+    found = group.column(0).statistics
+    if found is None or not found.has_min_max:
+        raise ValueError("a group of rows does not say when it begins")
+    return int(found.min_raw // 1000)
 
 
 def span_of(file: File) -> Span:

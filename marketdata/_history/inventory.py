@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -46,23 +45,6 @@ def known_of(table: SeriesTable, start: int, end: int | None) -> Known:
             bars += len(part.columns)
             holes += part.holes
     return Known(bars, rows, intervals(merged(sorted(holes)), table.timeframe))
-
-
-def chosen(
-    names: Sequence[SeriesName],
-    pairs: Sequence[str] | None,
-    timeframe: str | None,
-    exchanges: Sequence[str] | None,
-) -> list[SeriesName]:
-    """Choose among stored series; a pair may lack its slash, None takes all."""
-    wanted = None if pairs is None else {pair.upper().replace("/", "") for pair in pairs}
-    return [
-        name
-        for name in names
-        if (wanted is None or name.pair.upper().replace("/", "") in wanted)
-        and (timeframe is None or name.timeframe == timeframe)
-        and (exchanges is None or name.exchange in exchanges)
-    ]
 
 
 def describe(store: Store, name: SeriesName) -> Series | None:

@@ -387,9 +387,13 @@ async def _first(
             far = end or _FOREVER
             found = await pages.bars_between(venue, pair, timeframe, at, at + room, far)
             at = found.columns.time[0] if len(found.columns) else found.until
-            if at > upto:
+            # What is not over yet is not missing.
+            known = timeframes.last_end(upto, min(far, part.now), timeframe)
+            if at > upto and known > upto:
                 cause = holes[-1].cause if holes and holes[-1].end == upto else "no_trades"
-                holes = merged([*holes, Hole(upto, at, cause)])
+                holes = merged([*holes, Hole(upto, min(at, known), cause)])
+            if at >= min(far, part.now):
+                break
     if len(columns) >= limit:
         part = replace(part, forming=part.forming and len(columns) == limit)
         columns = columns[:limit]

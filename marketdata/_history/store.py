@@ -17,7 +17,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
@@ -91,31 +91,38 @@ class Store:
     def _table(self, name: SeriesName) -> SeriesTable:
         return SeriesTable(f"{self.url}/{name.folder}", name.timeframe)
 
-    def series(self) -> list[SeriesName]:
-        """List what is stored, real exchanges first, by name."""
-        names = self._below("", None)
-        return sorted(names, key=lambda name: (name.simulated or "", name))
+    def series(
+        self,
+        pairs: Sequence[str] | None = None,
+        timeframe: str | None = None,
+        exchanges: Sequence[str] | None = None,
+    ) -> list[SeriesName]:
+        """List what is stored, real exchanges first, by name; None takes all.
 
-    def _below(self, root: str, simulated: str | None) -> list[SeriesName]:
-        names: list[SeriesName] = []
-        for exchange in self._folders(root):
-            if simulated is None and exchange == _SIMULATED:
-                for identity in self._folders(exchange):
-                    names += self._below(f"{exchange}/{identity}", _unescaped(identity))
-                continue
-            for pair in self._folders(f"{root}/{exchange}"):
+        A pair may lack its slash. Folders of others are not looked into.
+        """
+        joined = None if pairs is None else {pair.upper().replace("/", "") for pair in pairs}
+
+        def below(root: str, simulated: str | None) -> Iterator[SeriesName]:
+            for exchange in self._folders(root):
+                if simulated is None and exchange == _SIMULATED:
+                    for identity in self._folders(exchange):
+                        yield from below(f"{exchange}/{identity}", _unescaped(identity))
+                elif exchanges is None or exchange in exchanges:
+                    yield from in_exchange(f"{root}/{exchange}", exchange, simulated)
+
+        def in_exchange(folder: str, exchange: str, simulated: str | None) -> Iterator[SeriesName]:
+            for name in self._folders(folder):
                 # Others may have folders here, too.
-                if not _PAIR.fullmatch(pair):
+                if not _PAIR.fullmatch(name):
                     continue
-                base, _, quote = pair.partition("-")
-                names += [
-                    SeriesName(
-                        exchange, f"{_unescaped(base)}/{_unescaped(quote)}", timeframe, simulated
-                    )
-                    for timeframe in self._folders(f"{root}/{exchange}/{pair}")
-                    if _TIMEFRAME.fullmatch(timeframe)
-                ]
-        return names
+                base, quote = map(_unescaped, name.split("-"))
+                if joined is None or f"{base}{quote}".upper() in joined:
+                    for length in self._folders(f"{folder}/{name}"):
+                        if _TIMEFRAME.fullmatch(length) and timeframe in (None, length):
+                            yield SeriesName(exchange, f"{base}/{quote}", length, simulated)
+
+        return sorted(below("", None), key=lambda name: (name.simulated or "", name))
 
     def _folders(self, path: str) -> list[str]:
         from pyarrow import fs

@@ -51,6 +51,8 @@ _LARGEST = 1_000_000
 """Rows beyond which files are not merged."""
 _SMALL_FILES = 8
 """How many files that lie side by side are merged when one was added to them."""
+_MANY_FILES = 64
+"""After how many files of one download they are merged in between."""
 _VACUUM_EVERY = 128
 """Commits after which files that were replaced an hour ago are removed."""
 
@@ -83,6 +85,8 @@ class SeriesTable:
         self._stamp: tuple[int, ...] | None = None
         """What tells the last commit from that of a table which has taken this one's place."""
         self._listed: tuple[int, list[File]] = (-1, [])
+        self._tidied = 0
+        """How many files there were when they were last merged."""
 
     # ------------------------------------------------------------------ looking
 
@@ -160,7 +164,8 @@ class SeriesTable:
         written: dict[Span, File] = {}
         with self._lock:
             while True:
-                known = self.covered() if self.refresh() else []
+                self._make_sure()
+                known = self.covered()
                 left = {
                     span: one
                     for one in offered
@@ -172,6 +177,9 @@ class SeriesTable:
                 if not left or self._commit([written[span] for span in left], []):
                     break
             self._discard([one for span, one in written.items() if span not in left])
+            # A long download, which is tidied at its end, may never get there.
+            if left and len(self.files()) >= self._tidied + _MANY_FILES:
+                self.tidy()
 
     @_translating
     def replace(self, stretches: Iterable[Stretch]) -> None:
@@ -180,7 +188,8 @@ class SeriesTable:
         spans = [Span(one.start, one.end) for one in new]
         with self._lock:
             while True:
-                known = self.files() if self.refresh() else []
+                self._make_sure()
+                known = self.files()
                 gone = [
                     file
                     for file in known
@@ -223,14 +232,21 @@ class SeriesTable:
     def adopt(self) -> None:
         """Take data files that lie in the folder into a table that has no log.
 
-        Each tells by itself which range it covers. Of those that tell of one time the one that
-        covers most is taken, and the newest of those that cover as much.
+        Each tells by itself which range it covers. Of those that tell of one time the newest
+        counts; what else the others tell is kept.
         """
-        described = [self.data.describe(path) for path in self.data.paths()]
         taken: list[File] = []
-        for file in sorted(filter(None, described), key=lambda one: one.start - one.end):
-            if all(file.end <= other.start or file.start >= other.end for other in taken):
+        for path in self.data.paths():
+            file = self.data.describe(path)
+            if file is None:
+                continue
+            span = span_of(file)
+            left = without(span, sorted(map(span_of, taken)))
+            if left == [span]:
                 taken.append(file)
+            else:
+                parts = [part for one in left for part in self.data.read([file], *one)]
+                taken += map(self.data.write, parts)
         with self._lock:
             self._commit(taken, [])
 
@@ -250,6 +266,13 @@ class SeriesTable:
             if table is not None and table.version() % _VACUUM_EVERY < 2:
                 # Also files that whoever wrote them did not live to commit.
                 table.vacuum(1, dry_run=False, enforce_retention_duration=False, full=True)
+            self._tidied = len(self.files())
+
+    def _make_sure(self) -> None:
+        """Make the table where there is none, so that files without a log have lost theirs."""
+        while not self.refresh():
+            self.data.make_folder()
+            self._commit([], [])
 
     def _discard(self, files: Sequence[File]) -> None:
         """Delete files that were written for nothing.

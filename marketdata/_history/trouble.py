@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 
 from marketdata.errors import DataUnavailableError, MarketDataError
+
+UNREADABLE = (ArithmeticError, LookupError, MemoryError, OSError, ValueError)
+"""What is raised in reading a file that says something else than it did, besides Arrow's own."""
 
 
 @contextlib.contextmanager
@@ -23,7 +27,7 @@ def translated(url: str) -> Iterator[None]:
         yield
     except MarketDataError:
         raise
-    except (DeltaError, pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+    except (DeltaError, pa.ArrowException, *UNREADABLE) as error:
         raise DataUnavailableError(_said(url, error), details={"store": url}) from error
 
 
@@ -37,8 +41,11 @@ def refused(url: str, number: int) -> DataUnavailableError:
 
 
 def _said(url: str, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
-        return refused(url, error.errno).message
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (told := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(told[1])
+    if number not in (None, errno.ENOENT, errno.EINVAL):
+        return refused(url, number).message
     hint = "`history verify` tells what is, `history repair` mends it."
     if "://" in url:
         return (

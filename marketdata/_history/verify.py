@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from marketdata._history import timeframes
 from marketdata._history.checks import sound
-from marketdata._history.datafiles import File, filesystem, milliseconds_of
+from marketdata._history.datafiles import File, filesystem, milliseconds_of, schema
 from marketdata._history.records import Problem
 from marketdata._history.table import SeriesTable
-from marketdata._history.trouble import translated
+from marketdata._history.trouble import UNREADABLE, translated
 from marketdata.errors import DataUnavailableError
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def _problem(table: SeriesTable, file: File) -> Problem | None:
         [stretch] = table.data.read([file], file.start, file.end)
     except FileNotFoundError:
         return "file_missing"
-    except (OSError, pa.ArrowException, ValueError, KeyError):
+    except (pa.ArrowException, *UNREADABLE):
+        return "file_unreadable"
+    if not rows.schema.equals(schema()):
         return "file_unreadable"
     read = len(stretch.columns) + len(rows) - rows["cause"].null_count
     if not read == len(rows) == file.rows or not _is_whole(rows, file, table.timeframe):

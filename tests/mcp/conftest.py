@@ -11,16 +11,14 @@ from marketdata._ccxt import Connector
 from marketdata.sim import SimulatedExchange
 
 
-@pytest.fixture(scope="session", autouse=True)
-def unhurried() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests of this process without a budget, which no simulated exchange needs."""
 
     async def throttle(self: Any, cost: Any = None) -> None:
         pass
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Connector, "throttle", throttle)
-        yield
+    monkeypatch.setattr(Connector, "throttle", throttle)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,59 @@
+"""Programs that use the library, to be killed, interrupted and run side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from library.markets import DIALECTS
+from library.programs import said
+
+
+@contextmanager
+def running(
+    program: str, to: str, *arguments: str, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program whose exchanges are at an address; it does not outlive the block."""
+    with subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), *arguments],
+        env={
+            **os.environ,
+            "MARKETDATA_ENDPOINTS": json.dumps(dict.fromkeys(DIALECTS, to)),
+            **environment,
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(program: str, to: str, *arguments: str, **environment: str) -> str:
+    """Run a program to its end and give what it printed; it may not say anything on stderr."""
+    with running(program, to, *arguments, **environment) as process:
+        return ended(process)
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for a program and give what it printed; it may not say anything on stderr."""
+    printed, errors = process.communicate(timeout=60)
+    assert (process.returncode, said(errors)) == (0, "")
+    return printed
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread or process does."""
+    ends = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(0.002)

@@ -1,0 +1,345 @@
+"""Bars that cannot be are asked for twice, never stored, and do not keep the others from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from library.gateway import Gateway
+
+import marketdata as md
+
+from .conftest import Before, Connect, Play
+from .tapes import at, holes, minutes, ms, opened, rows, tables
+
+LENGTH = 3200
+KLINES = "*/klines"
+Change = Callable[[list[Any]], None]
+
+
+def put(position: int, value: str) -> Change:
+    """Change one field of a bar: 1 to 4 are open, high, low and close, 5 the volume."""
+
+    def change(bar: list[Any]) -> None:
+        bar[position] = value
+
+    return change
+
+
+def add_a_second(bar: list[Any]) -> None:
+    bar[0] += 1000
+
+
+UNSOUND: dict[str, Change] = {
+    "high below the open": put(2, "1"),
+    "low above the close": put(3, "5000"),
+    "open above the high": put(1, "5000"),
+    "open below the low": put(1, "1"),
+    "close above the high": put(4, "5000"),
+    "close below the low": put(4, "1"),
+    "a price of zero": put(3, "0"),
+    "a negative price": put(3, "-1"),
+    "a price that is not a number": put(4, "NaN"),
+    "an open that is not a number": put(1, "NaN"),
+    "an infinite price": put(2, "Infinity"),
+    "a negative volume": put(5, "-1"),
+    "an infinite volume": put(5, "Infinity"),
+    "off the grid": add_a_second,
+}
+
+
+class Spoiler:
+    """Changes one bar in the answers that hold it: ``times`` times, or always (None)."""
+
+    def __init__(self, minute: int, change: Change, times: int | None = None) -> None:
+        self._time, self._change, self.left = ms(minute), change, times
+
+    def __call__(self, sent: list[Any]) -> None:
+        for bar in sent:
+            if bar[0] == self._time and self.left != 0:
+                self._change(bar)
+                if self.left is not None:
+                    self.left -= 1
+                return
+
+
+def candles(client: md.Client, **more: Any) -> md.Candles:
+    return client.candles("BTC/USDT", "1m", start=at(0), end=at(LENGTH), **more)
+
+
+@pytest.fixture
+def gateway(play: Play, before: Before) -> Gateway:
+    return before(play("binance", LENGTH + 100))
+
+
+def asked(gateway: Gateway) -> int:
+    found = sum("klines" in request for request in gateway.requests)
+    gateway.requests.clear()
+    return found
+
+
+@pytest.mark.parametrize("what", UNSOUND)
+def test_what_was_wrong_once_is_asked_for_again_and_right(
+    gateway: Gateway, connect: Connect, isolated: Path, what: str
+) -> None:
+    gateway.edit(KLINES, Spoiler(1500, UNSOUND[what], times=1))
+    found = candles(connect(gateway))
+
+    assert rows(found) == minutes(0, LENGTH)
+    assert found.missing == ()
+    assert asked(gateway) == 4 + 1
+    [table] = tables(isolated)
+    assert opened(table) == list(range(LENGTH))
+
+
+@pytest.mark.parametrize("what", UNSOUND)
+def test_what_is_always_wrong_is_not_stored_but_all_else_is(
+    gateway: Gateway, connect: Connect, isolated: Path, what: str
+) -> None:
+    wrong = 1500
+    spoiler = Spoiler(wrong, UNSOUND[what])
+    gateway.edit(KLINES, spoiler)
+    client = connect(gateway)
+    found = candles(client)
+
+    assert rows(found) == [row for row in minutes(0, LENGTH) if row[0] != ms(wrong)]
+    assert holes(found.missing) == [(wrong, wrong + 1, "not_fetched")]
+    [table] = tables(isolated)
+    assert opened(table) == [one for one in range(LENGTH) if one != wrong]
+    assert client.history.verify() == ()
+
+    asked(gateway)
+    assert holes(candles(client).missing) == [(wrong, wrong + 1, "not_fetched")]
+    assert 1 <= asked(gateway) <= 2  # the one bar is asked for twice
+    spoiler.left = 0
+    assert rows(candles(client)) == minutes(0, LENGTH)
+    assert asked(gateway) == 1
+    assert opened(table) == list(range(LENGTH))
+    candles(client)
+    assert asked(gateway) == 0
+
+
+@pytest.mark.parametrize("wrong", [0, 999, 1000, 1998, LENGTH - 1])
+def test_a_wrong_bar_at_the_edge_of_a_page_or_of_the_range(
+    gateway: Gateway, connect: Connect, isolated: Path, wrong: int
+) -> None:
+    spoiler = Spoiler(wrong, put(3, "0"))
+    gateway.edit(KLINES, spoiler)
+    client = connect(gateway)
+
+    assert holes(candles(client).missing) == [(wrong, wrong + 1, "not_fetched")]
+    [table] = tables(isolated)
+    assert opened(table) == [one for one in range(LENGTH) if one != wrong]
+    spoiler.left = 0
+    assert rows(candles(client)) == minutes(0, LENGTH)
+    assert opened(table) == list(range(LENGTH))
+
+
+def test_a_whole_page_that_is_wrong_is_not_fetched_and_the_others_are(
+    gateway: Gateway, connect: Connect
+) -> None:
+    zero = put(3, "0")
+
+    def spoil(sent: list[Any]) -> None:
+        for bar in sent:
+            if ms(1000) <= bar[0] < ms(2000):
+                zero(bar)
+
+    gateway.edit(KLINES, spoil)
+    found = candles(connect(gateway))
+
+    assert holes(found.missing) == [(1000, 2000, "not_fetched")]
+    assert rows(found) == minutes(0, LENGTH, (1000, 2000))
+
+
+def test_a_page_that_makes_no_sense_is_not_fetched_and_the_others_are(
+    gateway: Gateway, connect: Connect
+) -> None:
+    def spoil(sent: list[Any]) -> Any:
+        return {"neither": "candles"} if sent and sent[0][0] == ms(1998) else None
+
+    gateway.edit(KLINES, spoil)
+    client = connect(gateway)
+    found = candles(client)
+
+    assert holes(found.missing) == [(1999, 2998, "not_fetched")]
+    assert rows(found) == minutes(0, LENGTH, (1999, 2998))
+    gateway.edit(KLINES, lambda sent: None)
+    assert candles(client).missing == ()
+
+
+def test_bars_in_another_order_are_put_in_order(
+    gateway: Gateway, connect: Connect, isolated: Path
+) -> None:
+    def shuffle(sent: list[Any]) -> None:
+        sent.sort(key=lambda bar: bar[0] * 7919 % 1009)
+
+    gateway.edit(KLINES, shuffle)
+    assert rows(candles(connect(gateway))) == minutes(0, LENGTH)
+    [table] = tables(isolated)
+    assert opened(table) == list(range(LENGTH))
+
+
+def test_bars_that_come_twice_are_one_bar(
+    gateway: Gateway, connect: Connect, isolated: Path
+) -> None:
+    gateway.edit(KLINES, lambda sent: [bar for bar in sent for _ in range(2)])
+    found = candles(connect(gateway))
+
+    assert rows(found) == minutes(0, LENGTH)
+    assert found.missing == ()
+    [table] = tables(isolated)
+    assert opened(table) == list(range(LENGTH))
+
+
+def double(minute: int, times: int | None) -> Callable[[list[Any]], Any]:
+    """Send another version of a bar behind it."""
+    left = times
+
+    def change(sent: list[Any]) -> Any:
+        nonlocal left
+        found = [bar for bar in sent if bar[0] == ms(minute)]
+        if not found or left == 0:
+            return None
+        left = None if left is None else left - 1
+        index = sent.index(found[0])
+        return [*sent[: index + 1], [*found[0][:5], "77", *found[0][6:]], *sent[index + 1 :]]
+
+    return change
+
+
+@pytest.mark.parametrize("minute", [700, 999, 1500])
+def test_two_versions_of_a_bar_are_none_until_the_exchange_makes_up_its_mind(
+    gateway: Gateway, connect: Connect, minute: int
+) -> None:
+    gateway.edit(KLINES, double(minute, None))
+    client = connect(gateway)
+    assert holes(candles(client).missing) == [(minute, minute + 1, "not_fetched")]
+    gateway.edit(KLINES, double(minute, 1))
+    assert rows(candles(client)) == minutes(0, LENGTH)
+
+
+# ---------------------------------------------------------------------------- seams
+
+
+def last_of_its_page(minute: int, change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
+    """Change a bar where it is the last one of a page, not where it is the first one."""
+
+    def edit(sent: list[Any]) -> Any:
+        if len(sent) > 2 and sent[-1][0] == ms(minute):
+            return change(sent)
+        return None
+
+    return edit
+
+
+def with_another_close(sent: list[Any]) -> None:
+    sent[-1][4] = sent[-1][2]
+
+
+def without_it(sent: list[Any]) -> Any:
+    return sent[:-1]
+
+
+def test_pages_that_tell_of_a_bar_differently_once_are_asked_for_again(
+    gateway: Gateway, connect: Connect, isolated: Path
+) -> None:
+    left = [1]
+
+    def change(sent: list[Any]) -> None:
+        if left[0]:
+            left[0] -= 1
+            with_another_close(sent)
+
+    gateway.edit(KLINES, last_of_its_page(999, change))
+    found = candles(connect(gateway))
+
+    assert rows(found) == minutes(0, LENGTH)
+    assert found.missing == ()
+    assert asked(gateway) == 4 + 2
+    [table] = tables(isolated)
+    assert opened(table) == list(range(LENGTH))
+
+
+@pytest.mark.parametrize("seam", [999, 1998])
+def test_a_bar_of_which_pages_tell_differently_is_not_stored(
+    gateway: Gateway, connect: Connect, isolated: Path, seam: int
+) -> None:
+    gateway.edit(KLINES, last_of_its_page(seam, with_another_close))
+    client = connect(gateway)
+    found = candles(client)
+
+    assert holes(found.missing) == [(seam, seam + 1, "not_fetched")]
+    assert rows(found) == minutes(0, LENGTH, (seam, seam + 1))
+    [table] = tables(isolated)
+    assert opened(table) == [one for one in range(LENGTH) if one != seam]
+    # Asked for by itself it is no longer the last one of a page.
+    assert rows(candles(client)) == minutes(0, LENGTH)
+
+
+@pytest.mark.parametrize("seam", [999, 1998])
+def test_a_bar_that_only_the_later_page_has_takes_no_other_with_it(
+    gateway: Gateway, connect: Connect, seam: int
+) -> None:
+    def change(sent: list[Any]) -> Any:
+        """Never send the bar but as the first one of a page of many."""
+        return [bar for bar in sent if bar[0] != ms(seam) or (bar is sent[0] and len(sent) > 900)]
+
+    gateway.edit(KLINES, change)
+    client = connect(gateway)
+    found = candles(client)
+
+    assert holes(found.missing) == [(seam, seam + 1, "not_fetched")]
+    assert rows(found) == minutes(0, LENGTH, (seam, seam + 1))
+    gateway.edit(KLINES, lambda sent: None)
+    assert rows(candles(client)) == minutes(0, LENGTH)
+
+
+# ---------------------------------------------------------------------------- what is stored
+
+
+def test_a_stored_last_bar_that_the_exchange_has_corrected_is_replaced(
+    gateway: Gateway, connect: Connect, isolated: Path
+) -> None:
+    client = connect(gateway)
+    gateway.edit(KLINES, Spoiler(499, put(5, "9.75")))
+    found = client.candles("BTC/USDT", "1m", start=at(0), end=at(500))
+    assert rows(found)[-1][5] == 9.75
+
+    gateway.edit(KLINES, lambda sent: None)
+    assert rows(candles(client)) == minutes(0, LENGTH)
+    [table] = tables(isolated)
+    assert opened(table) == list(range(LENGTH))
+    asked(gateway)
+    assert rows(candles(client)) == minutes(0, LENGTH)
+    assert asked(gateway) == 0
+
+
+def test_a_correction_is_kept_where_what_comes_behind_it_fails(
+    gateway: Gateway, connect: Connect
+) -> None:
+    client = connect(gateway)
+    gateway.edit(KLINES, Spoiler(499, put(5, "9.75")))
+    client.candles("BTC/USDT", "1m", start=at(0), end=at(500))
+
+    def fail_later(answer: Any) -> Any:
+        if answer.json and answer.json[0][0] > ms(600):
+            answer.status, answer.body = 503, b"{}"
+        return answer
+
+    gateway.change(KLINES, fail_later)
+    with pytest.raises(md.ExchangeUnavailableError):
+        candles(client)
+    gateway.requests.clear()
+    found = client.candles("BTC/USDT", "1m", start=at(0), end=at(500))
+    assert asked(gateway) == 0
+    assert rows(found) == minutes(0, 500)
+
+
+def test_a_correction_that_cannot_be_is_not_believed(gateway: Gateway, connect: Connect) -> None:
+    client = connect(gateway)
+    client.candles("BTC/USDT", "1m", start=at(0), end=at(500))
+    gateway.edit(KLINES, Spoiler(499, put(3, "0")))
+    assert rows(candles(client)) == minutes(0, LENGTH)

@@ -9,10 +9,10 @@ PACKAGE := .venv-package
 RECORDED ?= ../shared/recorded
 
 # What other packages could change; on the newest ones all suites are run.
-OLDEST_SUITES := $(wildcard tests/library/test_candle*.py tests/history/test_[dps]*.py \
-	tests/mcp/test_mcp_[ahs]*.py) tests/cli/test_cli_commands.py tests/test_cassettes.py \
-	$(patsubst %,tests/library/test_%.py,budget failures frames orderbook pairs proxies records \
-	requests settings surface tickers trades unusable_answers)
+OLDEST_SUITES := $(wildcard tests/library/test_candle*.py) tests/test_cassettes.py \
+	tests/history/test_damage.py tests/history/test_store_commits.py \
+	tests/mcp/test_mcp_answers.py tests/mcp/test_mcp_stdio.py tests/cli/test_cli_commands.py \
+	$(patsubst %,tests/library/test_%.py,frames orderbook records requests surface tickers trades)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types layers conformance check record bench oldest package clean

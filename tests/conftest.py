@@ -1,9 +1,19 @@
 """Options that several suites share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+_DEEPEST = sys.getrecursionlimit()
+
+
+@pytest.fixture(autouse=True)
+def _as_deep_as_ever() -> None:
+    """What a test before has done to the recursion limit is no other test's trouble."""
+    if sys.getrecursionlimit() < _DEEPEST:
+        sys.setrecursionlimit(_DEEPEST)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ import functools
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import getproxies
@@ -24,6 +24,7 @@ from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import is_patient, renew, rest, seconds_left, within
 from marketdata._ledger import Limit
 from marketdata._quirks import Quirk, quirk
+from marketdata._tasks import all_of
 from marketdata._translate import CUT_OFF, MALFORMED, translate
 from marketdata.errors import (
     DataUnavailableError,
@@ -233,16 +234,16 @@ class Venue:
                 reply.received_at = datetime.now(UTC)
             return make(answer, reply)
         except (*MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
-            if self._api.ended:
-                raise closed(self.id) from None
-            # What ccxt says holds what the exchange said, which never goes further.
-            raise translate(error, self.id, reply) from None
+            failure = closed(self.id) if self._api.ended else translate(error, self.id, reply)
         except CUT_OFF:
-            if self._api.ended:
-                raise closed(self.id) from None
-            raise
+            if not self._api.ended:
+                raise
+            failure = closed(self.id)
         finally:
             _ccxt.current_reply.reset(token)
+        # What ccxt says holds what the exchange said, which never goes further: raised out here,
+        # the error has no context, which a cluster, for one, would send along.
+        raise failure
 
     def has(self, method: str) -> bool:
         """Tell whether ccxt has a call for this exchange, and does not emulate it."""
@@ -464,7 +465,7 @@ class Venue:
             self._demand("fetchTicker", "tickers")
             bulk, every = {}, False
         left = [] if every else [pair for pair in pairs if pair not in bulk]
-        single = await _all_of(self.ticker(pair) for pair in left)
+        single = await all_of(self.ticker(pair) for pair in left)
         bulk.update((ticker.pair, ticker) for ticker in single)
         return [bulk[pair] for pair in pairs if pair in bulk]
 
@@ -486,7 +487,7 @@ class Venue:
             known = await self.call(make, call, None if every else list(pairs))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
-        return await _all_of(self._book_quote(pair) for pair in pairs)
+        return await all_of(self._book_quote(pair) for pair in pairs)
 
     def _quotes(
         self, pairs: Sequence[str], source: str, every: bool, raw: dict[str, Any], reply: Reply
@@ -665,16 +666,6 @@ class Venue:
             server_time=server,
             clock_offset_ms=None if offset is None else round(offset * 1000, 3),
         )
-
-
-async def _all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Give the results of all; where one fails, end the others and raise its error."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _listed(found: Rows, reply: Reply) -> Rows:

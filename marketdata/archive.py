@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketdata import arguments
+from marketdata._tasks import all_of
 from marketdata.arguments import (
     Destination,
     DryRun,
@@ -98,13 +99,7 @@ class AsyncHistory:
                 job = Job(self._client, store, exchange, pair, timeframe, since, until, refresh)
                 return await job.run(progress, scheduler)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                work = [one(name, pair) for name in one_exchange for pair in pairs]
-                tasks = [group.create_task(each) for each in work]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return tuple(task.result() for task in tasks)
+        return tuple(await all_of(one(name, pair) for name in one_exchange for pair in pairs))
 
     @checked
     async def plan(

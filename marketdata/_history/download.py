@@ -20,6 +20,7 @@ from marketdata._history.causes import Causes
 from marketdata._history.checks import sound
 from marketdata._history.pages import FIRST_MARKET, bars_between, exchange_now, spans_missing
 from marketdata._history.stretch import Hole, Span, Stretch, joined, merged, without
+from marketdata._tasks import all_of
 from marketdata.errors import DataUnavailableError
 
 if TYPE_CHECKING:
@@ -158,12 +159,7 @@ class Download:
         self._is_first_known = before is None
         await self._arrived(0, first)
         numbers = iter(range(1, len(self._plan)))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(CONCURRENT, len(self._plan))):
-                    group.create_task(self._work(numbers))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await all_of(self._work(numbers) for _ in range(min(CONCURRENT, len(self._plan))))
         await self._settle()
 
     async def _work(self, numbers: Iterator[int]) -> None:

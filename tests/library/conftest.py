@@ -119,7 +119,13 @@ def python(sim: SimulatedExchange) -> Run:
                 textwrap.dedent(program),
                 *arguments,
             ],
-            env={**os.environ, "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints), **environment},
+            env={
+                **os.environ,
+                "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints),
+                # A new process on a busy machine may take longer than an exchange is given.
+                "MARKETDATA_TIMEOUT": "50",
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=60,

@@ -50,6 +50,8 @@ def told(error: BaseException) -> str:
     parts = [str(error), repr(error), *traceback.format_exception(error)]
     if isinstance(error, md.MarketDataError):
         parts += [json.dumps(error.to_dict()), repr(error.details), error.message]
+        # A cluster sends an error's context along, with its text and its traceback.
+        assert error.__context__ is None
         copied = pickle.loads(pickle.dumps(error))
         parts += [repr(copied), repr(vars(copied))]
     return "\n".join(parts)

@@ -84,7 +84,8 @@ class _LazyPackage(ModuleType):
             self.__class__ = ModuleType  # type: ignore[assignment]
 
 
-def _prepare_packages() -> None:
+def prepare_packages() -> None:
+    """Put ccxt's packages into place, unexecuted, where they are not there already."""
     with _lock:
         for name in _PACKAGES:
             if name in sys.modules:
@@ -119,7 +120,7 @@ def version() -> str:
 @functools.cache
 def ids() -> tuple[str, ...]:
     """Name all exchanges that ccxt has, spot or not, without importing one."""
-    _prepare_packages()
+    prepare_packages()
     path = importlib.import_module("ccxt.async_support").__path__
     return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg))
 
@@ -135,7 +136,7 @@ def described(name: str) -> Any:
 
     Slow, and more than is needed to ask it anything: `connector_class` is for that.
     """
-    _prepare_packages()
+    prepare_packages()
     module = f"ccxt.pro.{name}"
     if importlib.util.find_spec(module) is None:
         module = f"ccxt.async_support.{name}"
@@ -144,7 +145,7 @@ def described(name: str) -> Any:
 
 def ccxt_errors() -> ModuleType:
     """Give the module that holds ccxt's error classes."""
-    _prepare_packages()
+    prepare_packages()
     return importlib.import_module("ccxt.base.errors")
 
 
@@ -378,11 +379,16 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def connector_class(name: str) -> type[Any]:
     """Load ccxt's class of one exchange, with `Connector` mixed in."""
-    _prepare_packages()
+    prepare_packages()
     theirs = getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
+    return type(name, (Connector, theirs), connector_attributes(name, theirs))
+
+
+def connector_attributes(name: str, theirs: type[Any]) -> dict[str, Any]:
+    """Give what `Connector` has to know of an exchange, whose class of ccxt's is given."""
     special = quirk(name)
     reads_levels = getattr(theirs, "parse_order_book_bid_ask", None)
-    changes = {
+    return {
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
@@ -391,4 +397,3 @@ def connector_class(name: str) -> type[Any]:
         "plain_levels": special.plain_levels
         or getattr(reads_levels, "__module__", None) == "ccxt.base.exchange",
     }
-    return type(name, (Connector, theirs), changes)

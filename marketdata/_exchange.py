@@ -134,6 +134,8 @@ class Venue:
         self._listed_at = 0.0
         self._names: dict[str, str] = {}
         self._listing_lock = asyncio.Lock()
+        self._endpoint = endpoint
+        self._live: Any = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
         keys = self._settings.credentials(self.id)
@@ -169,6 +171,25 @@ class Venue:
             api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
 
+    def live(self) -> Any:
+        """Give ccxt's connector for streams, which knows the same markets.
+
+        Raises `DataUnavailableError` where ccxt has none.
+        """
+        if self._live is None:
+            # Most programs never watch anything.
+            from marketdata._pro import stream_class
+
+            connector = stream_class(self.id)
+            if connector is None:
+                raise DataUnavailableError(
+                    f"{self.id} has no streams that ccxt knows; ask it again and again instead.",
+                    details={"exchange": self.id},
+                )
+            self._live = self._make(connector, self._endpoint)
+            self._live.set_markets(list(self._loaded.values()))
+        return self._live
+
     def _limit(self, api: Any) -> Limit:
         window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0
         return Limit(api.rateLimit / 1000, window or None)
@@ -181,6 +202,9 @@ class Venue:
     async def close(self) -> None:
         """Close its connections; calls that are under way end with an error."""
         self._api.ended = True
+        if self._live is not None:
+            self._live.ended = True
+            await self._live.close()
         await self._api.close()
         # Transports report their end one turn of the loop later.
         await asyncio.sleep(0)
@@ -317,6 +341,10 @@ class Venue:
             for market in found
         ]
 
+    async def is_simulated(self) -> bool:
+        """Tell whether it is the simulated exchange."""
+        return (await self._listing(MAX_AGE)).simulated
+
     async def plays(self) -> str | None:
         """Give what the exchange plays where it is a simulated one; None for a real one."""
         listing = await self._listing(MAX_AGE)
@@ -403,7 +431,9 @@ class Venue:
         if new:
             # Those of an older list stay, for calls that are under way.
             self._loaded.update(new)
-            self._api.set_markets(list(self._loaded.values()))
+            for api in (self._api, self._live):
+                if api is not None:
+                    api.set_markets(list(self._loaded.values()))
 
     # ------------------------------------------------------------------ questions
 
@@ -527,6 +557,10 @@ class Venue:
 
         return await self.call(make, "fetch_order_book", pair, self._depth(depth), params=params)
 
+    async def whole_book(self, pair: str, depth: int) -> OrderBook:
+        """Get a book as deep as the exchange gives it, or so deep, for changes to build upon."""
+        return await self.orderbook(pair, min(depth, self._quirk.max_depth))
+
     def _depth(self, wanted: int) -> int:
         """Round a depth up to one that the exchange takes."""
         if self._quirk.depths is None:
@@ -571,6 +605,15 @@ class Venue:
                 details={"exchange": self.id, "timeframes": offered},
             )
         return finer
+
+    def check_stream(self, timeframe: str | None) -> None:
+        """Raise `TimeframeNotSupportedError` for a bar length that the exchange does not have."""
+        offered = self.timeframes
+        if timeframe is not None and timeframe not in offered and self.has_candles:
+            raise TimeframeNotSupportedError(
+                f"{self.id} has no '{timeframe[:20]}' candles; it has {', '.join(offered)}.",
+                details={"exchange": self.id, "timeframes": offered},
+            )
 
     @property
     def timeframes(self) -> list[str]:

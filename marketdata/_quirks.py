@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,16 @@ class Quirk:
     trades_per_request: int = 1_000
     old_trades_per_request: int | None = None
     """The same from a time or an id on; None: as many."""
+    subscriptions_a_line: int | None = None
+    """How many streams share a socket, where ccxt would open one for each."""
+    book_wire: Literal["numbered", "linked", "checked", "sided"] | None = None
+    """How its book stream is written (`_streams.wires`); None: ccxt keeps the book."""
+    book_stream_params: dict[str, Any] = field(default_factory=dict)
+    """Makes ccxt subscribe to the book stream that everybody may have."""
+    ticker_stream_params: dict[str, Any] = field(default_factory=dict)
+    """Makes its ticker stream tell of every change of the best bid and ask."""
+    numbered_trades: bool = False
+    """Whether the ids of a pair's trades are numbers without a hole."""
 
 
 QUIRKS: dict[str, Quirk] = {
@@ -110,6 +120,10 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
         trades_from_time=True,
         trades_span=3_600_000,
+        # ccxt opens a socket for each stream; Binance counts sockets, and has 1,024 streams on one.
+        subscriptions_a_line=200,
+        book_wire="numbered",
+        numbered_trades=True,
     ),
     "binanceus": Quirk(
         # Binance's API, without the futures hosts.
@@ -122,6 +136,9 @@ QUIRKS: dict[str, Quirk] = {
         aggregates=True,
         trades_from_time=True,
         trades_span=3_600_000,
+        subscriptions_a_line=200,
+        book_wire="numbered",
+        numbered_trades=True,
     ),
     # Takes 1, 25 or 100 levels and refuses others.
     "bitfinex": Quirk(
@@ -143,12 +160,16 @@ QUIRKS: dict[str, Quirk] = {
     # The summary, of an account's fees, is asked for with a key.
     "coinbase": Quirk(unneeded=("product_type=FUTURE", "/transaction_summary")),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
-    # last prices. Trades page backwards from an id.
+    # last prices. Trades page backwards from an id. The book stream that ccxt asks for wants a key,
+    # the batched one does not.
     "coinbaseexchange": Quirk(
         full_tickers=False,
         quote_params={"level": 1},
         candle_layout=CandleLayout(low=1, high=2, open=3, close=4, seconds=True),
         trades_from_id="<after",
+        book_wire="sided",
+        book_stream_params={"channels": ["level2_batch"]},
+        numbered_trades=True,
     ),
     "cryptocom": Quirk(max_depth=50),
     # With a key, ccxt would ask for the kind of the account.
@@ -185,6 +206,8 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_time=True,
         trade_seconds=2,
         trades_after_nanoseconds="since",
+        book_wire="checked",
+        ticker_stream_params={"event_trigger": "bbo"},
     ),
     # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs and, with a
     # key, ask which pairs have margin trading and for the kind of the account.
@@ -205,6 +228,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_before_time_params={"method": "publicGetMarketHistoryTrades", "type": "2"},
         trades_per_request=500,
         old_trades_per_request=100,
+        book_wire="linked",
     ),
     # Four hours are eight.
     "zebpay": Quirk(misnamed_timeframes=("4h",)),

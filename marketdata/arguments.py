@@ -44,6 +44,8 @@ R = TypeVar("R")
 
 MAX_DEPTH = 5_000
 MAX_TRADES = 1_000
+MAX_WATCHED = 200
+"""Pairs that one call can watch."""
 
 # ---------------------------------------------------------------------------- parsing
 
@@ -68,6 +70,19 @@ def pair(text: str) -> str:
     if len(parts) > 2 or not all(parts) or not possible:
         raise InvalidParameterError(f"pair is BASE/QUOTE, for example BTC/USDT; {_was(text)}.")
     return joined
+
+
+def one_or_several(
+    given: str | Sequence[str], parse: Callable[[str], str], name: str
+) -> tuple[str, ...]:
+    """Parse one text, or each of several, once each; there has to be one, and at most 200."""
+    texts = [given] if isinstance(given, str) else list(given)
+    if not 1 <= len(texts) <= MAX_WATCHED:
+        raise InvalidParameterError(
+            f"{name} takes 1 to {MAX_WATCHED} at once; was given {len(texts)}.",
+            details={"parameter": name},
+        )
+    return tuple(dict.fromkeys(parse(text) for text in texts))
 
 
 _UNITS = {
@@ -270,6 +285,33 @@ PairNames = Annotated[
     Sequence[PairName],
     MinLen(1),
     Described("Spot pairs as BASE/QUOTE."),
+]
+WatchedPairs = Annotated[
+    str | Sequence[str],
+    Described(
+        "Spot pair as BASE/QUOTE, or several.",
+        examples=("BTC/USDT",),
+        parse=lambda given: one_or_several(given, pair, "pair"),
+    ),
+]
+WatchedExchanges = Annotated[
+    str | Sequence[str],
+    Described(
+        "Exchange id, or several; the first reachable default otherwise.",
+        parse=lambda given: one_or_several(given, exchange_id, "exchange"),
+    ),
+]
+Delivery = Annotated[
+    Literal["latest", "every"],
+    Described(
+        "What a slow reader gets: 'latest' the newest state, 'every' each one, up to `buffer`."
+    ),
+]
+Buffer = Annotated[
+    int,
+    Ge(1),
+    Le(1_000_000),
+    Described("Records kept for a slow reader of each; then the oldest are dropped, and counted."),
 ]
 ExchangeId = Annotated[
     str,

@@ -16,6 +16,8 @@ from marketdata.client import AsyncClient
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from marketdata._streams.watch import AsyncWatch, Watch
+    from marketdata.models import Record, Stream
     from marketdata.settings import Settings
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", bound="Record")
 
 
 def _blocking(
@@ -42,6 +45,19 @@ def _blocking(
 ) -> Callable[Concatenate[Client, P], T]:
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return portal().call(method(self._client, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _watching(
+    method: Callable[Concatenate[AsyncClient, P], AsyncWatch[R]],
+) -> Callable[Concatenate[Client, P], Watch[R]]:
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
+        from marketdata._streams.watch import Watch
+
+        watch = method(self._client, *args, **kwargs)
+        return Watch(watch)
 
     functools.update_wrapper(call, method)
     return call
@@ -95,7 +111,20 @@ class Client:
     candles = _blocking(AsyncClient.candles)
     trades = _blocking(AsyncClient.trades)
     status = _blocking(AsyncClient.status)
+    watch_ticker = _watching(AsyncClient.watch_ticker)
+    watch_quote = _watching(AsyncClient.watch_quote)
+    watch_orderbook = _watching(AsyncClient.watch_orderbook)
+    watch_trades = _watching(AsyncClient.watch_trades)
+    watch_candles = _watching(AsyncClient.watch_candles)
     close = _blocking(AsyncClient.close)
+
+    def streams(self) -> list[Stream]:
+        """Tell how each live subject is doing."""
+
+        async def told() -> list[Stream]:
+            return self._client.streams()
+
+        return portal().call(told())
 
     def __enter__(self) -> Self:
         return self

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from marketdata import arguments
 from marketdata._deadline import within
+from marketdata._tasks import all_of
 from marketdata.arguments import (
     Aggregate,
     BarLimit,
     BaseCode,
+    Buffer,
+    Delivery,
     Depth,
     End,
     ExchangeId,
@@ -31,6 +34,8 @@ from marketdata.arguments import (
     TradeId,
     TradeLimit,
     UseStore,
+    WatchedExchanges,
+    WatchedPairs,
     Window,
     checked,
 )
@@ -47,6 +52,9 @@ if TYPE_CHECKING:
     from marketdata._catalogue import Catalogue
     from marketdata._exchange import Venue
     from marketdata._history.store import Store
+    from marketdata._streams.feed import Subject
+    from marketdata._streams.hub import Hub
+    from marketdata._streams.watch import AsyncWatch
     from marketdata.archive import AsyncHistory
     from marketdata.models import (
         Candles,
@@ -55,6 +63,8 @@ if TYPE_CHECKING:
         Pair,
         Quote,
         Status,
+        Stream,
+        StreamKind,
         Ticker,
         Trade,
     )
@@ -313,6 +323,105 @@ class AsyncClient:
 
         return AsyncHistory(self)
 
+    # ------------------------------------------------------------------ streams
+
+    @checked
+    def watch_ticker(
+        self,
+        pair: WatchedPairs,
+        *,
+        exchange: WatchedExchanges | None = None,
+        delivery: Delivery = "latest",
+        buffer: Buffer = 10_000,
+    ) -> AsyncWatch[Ticker]:
+        """Watch the 24-hour tickers of pairs: their last prices, best bids and asks, volumes."""
+        return self._watch("ticker", pair, exchange, delivery, buffer)
+
+    @checked
+    def watch_quote(
+        self,
+        pair: WatchedPairs,
+        *,
+        exchange: WatchedExchanges | None = None,
+        delivery: Delivery = "latest",
+        buffer: Buffer = 10_000,
+    ) -> AsyncWatch[Quote]:
+        """Watch the best bids and asks of pairs with their sizes."""
+        return self._watch("quote", pair, exchange, delivery, buffer)
+
+    @checked
+    def watch_orderbook(
+        self,
+        pair: WatchedPairs,
+        depth: Depth = 20,
+        *,
+        exchange: WatchedExchanges | None = None,
+        delivery: Delivery = "latest",
+        buffer: Buffer = 10_000,
+    ) -> AsyncWatch[OrderBook]:
+        """Watch the order books of pairs: every change is applied, lost ones are mended."""
+        return self._watch("orderbook", pair, exchange, delivery, buffer, depth=depth)
+
+    @checked
+    def watch_trades(
+        self,
+        pair: WatchedPairs,
+        *,
+        exchange: WatchedExchanges | None = None,
+        delivery: Delivery = "every",
+        buffer: Buffer = 10_000,
+    ) -> AsyncWatch[Trade]:
+        """Watch the trades of pairs, one after the other."""
+        return self._watch("trades", pair, exchange, delivery, buffer)
+
+    @checked
+    def watch_candles(
+        self,
+        pair: WatchedPairs,
+        timeframe: TimeframeName = "1m",
+        *,
+        exchange: WatchedExchanges | None = None,
+        delivery: Delivery = "latest",
+        buffer: Buffer = 10_000,
+    ) -> AsyncWatch[Candles]:
+        """Watch the bars of pairs: the one that forms, and those that it leaves behind."""
+        return self._watch("candles", pair, exchange, delivery, buffer, timeframe=timeframe)
+
+    def streams(self) -> list[Stream]:
+        """Tell how each live subject of the running loop is doing."""
+        here = self._connections.get(asyncio.get_running_loop())
+        return [] if here is None else [one for hub in here.hubs for one in hub.told()]
+
+    def _watch(
+        self,
+        kind: StreamKind,
+        pairs: str | Sequence[str],
+        exchanges: str | Sequence[str] | None,
+        delivery: str,
+        buffer: int,
+        *,
+        depth: int = 0,
+        timeframe: str | None = None,
+    ) -> AsyncWatch[Any]:
+        from marketdata._streams.watch import AsyncWatch
+
+        async def find() -> list[tuple[Hub, Subject]]:
+            here = await self._here()
+
+            async def work(venue: Venue) -> list[tuple[Hub, Subject]]:
+                from marketdata._streams.feed import Subject
+
+                hub = await here.hub(venue)
+                venue.check_stream(timeframe)
+                symbols = [await venue.symbol(pair) for pair in pairs]
+                return [(hub, Subject(kind, symbol, timeframe)) for symbol in symbols]
+
+            names: Sequence[str | None] = exchanges if exchanges is not None else (None,)
+            found = await all_of(self._ask(name, work) for name in names)
+            return [subject for those in found for subject in those]
+
+        return AsyncWatch(find, every=delivery == "every", buffer=buffer, depth=depth)
+
     # ------------------------------------------------------------------ lifetime
 
     async def close(self) -> None:
@@ -424,6 +533,7 @@ class _Connections:
         self._catalogue = catalogue
         self.closed = False
         self._venues: dict[str, asyncio.Future[Venue]] = {}
+        self._hubs: dict[str, Hub] = {}
         self._avoid_until: dict[str, float] = {}
         self.checked: set[str] = set()
         """Names that are known to be exchanges."""
@@ -466,6 +576,9 @@ class _Connections:
 
     async def _end(self) -> None:
         self.closed = True
+        hubs, self._hubs = self._hubs, {}
+        for hub in hubs.values():
+            await hub.close()
         venues, self._venues = self._venues, {}
         for future in venues.values():
             if _succeeded(future):
@@ -522,6 +635,28 @@ class _Connections:
             future = self._venues[name] = asyncio.ensure_future(self._connect(name))
             future.add_done_callback(lambda done: self._forget_failed(name, done))
         return future.result() if future.done() else await asyncio.shield(future)
+
+    @property
+    def hubs(self) -> list[Hub]:
+        """The exchanges that are watched, or were."""
+        return list(self._hubs.values())
+
+    async def hub(self, venue: Venue) -> Hub:
+        """Give the live subjects of an exchange."""
+        if venue.id not in self._hubs:
+            for module in ("marketdata._streams.hub", "marketdata._pro"):
+                await asyncio.to_thread(importlib.import_module, module)
+            from marketdata._pro import stream_class
+            from marketdata._streams.hub import Hub
+
+            await asyncio.to_thread(stream_class, venue.id)
+            simulated = await venue.is_simulated()
+            if venue.id not in self._hubs:
+                timeout = self._settings.timeout
+                self._hubs[venue.id] = Hub(
+                    venue, venue.live(), timeout=timeout, simulated=simulated
+                )
+        return self._hubs[venue.id]
 
     def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:
         failed = future.cancelled() or future.exception() is not None

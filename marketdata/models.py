@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -40,11 +40,14 @@ __all__ = [
     "Record",
     "Side",
     "Status",
+    "Stream",
+    "StreamKind",
     "Ticker",
     "Trade",
 ]
 
 Side: TypeAlias = Literal["buy", "sell"]
+StreamKind: TypeAlias = Literal["ticker", "quote", "orderbook", "trades", "candles"]
 Level: TypeAlias = tuple[float, float]
 """Price and size."""
 Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
@@ -129,6 +132,26 @@ class _Sourced(Record):
     simulated: Literal[True] | None = None
 
 
+class _Streamed(_Sourced):
+    """An answer that may also come from a stream."""
+
+    fresh_for: float | None = None
+    """Seconds after `received_at` within which the stream was to bring the next; None: it is not
+    from a stream, or news come as they happen."""
+    stale: Literal[True] | None = None
+    """Whether the stream was interrupted when this was handed out; it is mended meanwhile."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was received, by our clock."""
+        return (datetime.now(UTC) - self.received_at).total_seconds()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it comes from a stream that is silent for longer than it should be."""
+        return self.stale is True or (self.fresh_for is not None and self.age > self.fresh_for)
+
+
 class Exchange(Record):
     """A spot exchange and what it can do."""
 
@@ -169,7 +192,7 @@ class Pair(Record):
     simulated: Literal[True] | None = None
 
 
-class Ticker(_Sourced):
+class Ticker(_Streamed):
     """Price and volume over a window: the last 24 hours unless another was asked for."""
 
     pair: str
@@ -203,7 +226,7 @@ class Ticker(_Sourced):
     """Number of trades in the window."""
 
 
-class Quote(_Sourced):
+class Quote(_Streamed):
     """Best bid and ask; sizes in base currency."""
 
     pair: str
@@ -240,7 +263,7 @@ class Fill(Record):
     """In base currency."""
 
 
-class OrderBook(_Sourced):
+class OrderBook(_Streamed):
     """A snapshot of an order book: levels are (price, size in base currency), best first."""
 
     pair: str
@@ -250,6 +273,19 @@ class OrderBook(_Sourced):
     """Price descending."""
     asks: tuple[Level, ...]
     """Price ascending."""
+
+    @classmethod
+    def trusted(cls, fields: dict[str, Any]) -> Self:
+        """Make a book of fields that are right already, all of them; nothing is checked.
+
+        Checking a book of a thousand levels takes longer than applying fifty changes to it.
+        """
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
 
     @property
     def best_bid(self) -> Level | None:
@@ -321,7 +357,7 @@ class OrderBook(_Sourced):
         )
 
 
-class Trade(_Sourced):
+class Trade(_Streamed):
     """One trade, or with ``aggregate`` the fills of one order at one price."""
 
     pair: str
@@ -354,6 +390,39 @@ class Status(_Sourced):
     """The error code that a call would meet, where it is not reachable."""
 
 
+class Stream(Record):
+    """One live subscription, and how it is doing."""
+
+    exchange: str
+    kind: StreamKind
+    pair: str
+    timeframe: str | None = None
+    state: Literal["connecting", "live", "stale", "resyncing", "reconnecting", "ended", "failed"]
+    """``stale``: silent for too long; ``resyncing``: a book waits for its whole state."""
+    watchers: int
+    messages: int
+    """Frames about this subject."""
+    updates: int
+    """What they changed: states of a book or price, trades, bars."""
+    dropped: int
+    """Of what its watchers were to get each, what they were too slow for."""
+    gaps: int
+    """Losses that were found: a missing number, a wrong checksum, a crossed book."""
+    resyncs: int
+    """Whole states that were fetched to mend them."""
+    reconnects: int
+    unreadable: int
+    """Frames on its socket of which nothing could be made."""
+    last_message: datetime | None = None
+    lag_ms: float | None = None
+    """From the exchange's time to ours, of the newest frame; None where it has no time."""
+    memory: int
+    """Bytes that its state and what its watchers have not taken yet amount to, about."""
+    error: str | None = None
+    """The code of the error that ended it, or of the last that it was mended from."""
+    simulated: Literal[True] | None = None
+
+
 class Interval(Record):
     """A time range, start inside and end outside, and the bars that belong in it."""
 
@@ -382,7 +451,7 @@ class Candle(Record):
     """Whether it was made up because ``fill`` asked for it: the exchange has no such bar."""
 
 
-class Candles(_Sourced):
+class Candles(_Streamed):
     """Bars of one pair and timeframe, oldest first, kept as columns.
 
     Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``columns`` holds the

@@ -1,0 +1,1 @@
+"""Live data: one upstream subscription for each subject, however many watch it."""

@@ -1,0 +1,381 @@
+"""One live subject: its upstream subscription, its state, and who watches it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+
+from marketdata._ccxt import Reply
+from marketdata._pro import asking
+from marketdata._translate import translate
+from marketdata.errors import DataUnavailableError, ExchangeUnavailableError, MarketDataError
+from marketdata.models import Record, Stream, StreamKind
+
+if TYPE_CHECKING:
+    from marketdata._streams.hub import Hub
+    from marketdata._streams.inbox import Inbox
+
+__all__ = ["Feed", "Subject"]
+
+R = TypeVar("R", bound=Record)
+
+State = Literal["connecting", "live", "stale", "resyncing", "reconnecting", "ended", "failed"]
+
+_LONGEST_PAUSE = 30.0
+_GIVES_UP_AFTER = 300.0
+"""Seconds without a word after which a stream that was there once is given up."""
+_LEAST_PATIENCE = 5.0
+_MOST_PATIENCE = 900.0
+_LOOSE = 20.0
+"""How many times its usual pause a stream may be silent."""
+_QUIET_KINDS = ("trades", "candles")
+"""Kinds that say nothing for as long as nobody trades."""
+_QUIET_PATIENCE = 60.0
+
+
+class Subject(NamedTuple):
+    """What can be watched of one exchange."""
+
+    kind: StreamKind
+    pair: str
+    timeframe: str | None = None
+
+
+class Feed(ABC, Generic[R]):
+    """One upstream subscription, shared by all who watch it.
+
+    It begins with its first watcher and ends with its last. `take` gets what arrives; whatever
+    goes wrong upstream is mended in `_run`, which alone decides that it cannot be.
+    """
+
+    def __init__(self, hub: Hub, subject: Subject) -> None:
+        self.hub = hub
+        self.subject = subject
+        self.timeframe = subject.timeframe
+        self.state: State = "connecting"
+        self.watches: set[Inbox] = set()
+        self._resting: list[Inbox] = []
+        """Those who have taken the newest state, and wait for the next."""
+        self._each: list[Inbox] = []
+        """Those who get each."""
+        self.version = 0
+        """Counts the states."""
+        self.messages = self.updates = self.dropped = 0
+        self.gaps = self.resyncs = self.reconnects = 0
+        self.heard: float | None = None
+        """When the last frame was received, in Unix seconds."""
+        self.lag: float | None = None
+        self._usual_pause = 0.0
+        self._impatience = 1.0
+        """Doubles with each silence that a new subscription did not end."""
+        self._since = time.monotonic()
+        self._failures = 0
+        self._trouble: asyncio.Future[Exception | None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.error: MarketDataError | None = None
+
+    # ------------------------------------------------------------------ what a kind does
+
+    @abstractmethod
+    async def subscribe(self, api: Any) -> None:
+        """Have ccxt subscribe; ends whenever it likes, what arrives comes by `take`."""
+
+    @abstractmethod
+    def take(self, result: Any, at: float) -> None:
+        """Take what ccxt made of a frame received at a Unix time."""
+
+    @abstractmethod
+    def record(self, watch: Inbox) -> R | None:
+        """Give the newest state as a watcher wants it; None where there is none yet."""
+
+    def records(self, watch: Inbox) -> Iterable[R]:
+        """Give what is new, each, for a watcher that gets each."""
+        record = self.record(watch)
+        return () if record is None else (record,)
+
+    def demand(self, api: Any, method: str) -> None:
+        """Raise `DataUnavailableError` unless ccxt has a stream of this kind."""
+        if not api.has.get(method):
+            raise DataUnavailableError(
+                f"{self.hub.id} has no stream of {self.subject.kind} that ccxt knows.",
+                details=self.details,
+            )
+
+    def marked(self, record: R | None) -> R | None:
+        """Give a record with what the stream knows of its freshness."""
+        if record is None:
+            return None
+        update: dict[str, Any] = {"fresh_for": self.fresh_for}
+        if self.interrupted:
+            update["stale"] = True
+        return record.model_copy(update=update)
+
+    def begin_anew(self) -> None:
+        """Forget what a lost socket makes useless."""
+
+    def size(self) -> int:
+        """Give the bytes that the state takes, about."""
+        return 0
+
+    # ------------------------------------------------------------------ watchers
+
+    def join(self, watch: Inbox) -> None:
+        """Let somebody watch; the first one starts the subscription."""
+        self.watches.add(watch)
+        if watch.every:
+            self._each.append(watch)
+        elif self.version:
+            watch.changed(self)
+        else:
+            self._resting.append(watch)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    async def leave(self, watch: Inbox) -> None:
+        """Let somebody watch no more; the last one ends the subscription."""
+        self.watches.discard(watch)
+        for those in (self._each, self._resting):
+            if watch in those:
+                those.remove(watch)
+        if not self.watches:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """End the subscription: it is taken back, and nothing of it is left."""
+        self.hub.forget(self)
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        await self.hub.unsubscribe(self)
+
+    def rest(self, watch: Inbox) -> None:
+        """Hear that a watcher has taken the newest state."""
+        self._resting.append(watch)
+
+    def news(self, at: float, exchange_time: float | None, updates: int = 1) -> None:
+        """Tell the watchers of a new state; the exchange's time is in Unix milliseconds."""
+        self.version += 1
+        self.updates += updates
+        if exchange_time is not None:
+            self.lag = at * 1000 - exchange_time + self.hub.clock_offset
+        if self.state != "live":
+            self._is_live()
+        if self._resting:
+            resting, self._resting = self._resting, []
+            for watch in resting:
+                watch.changed(self)
+        for watch in self._each:
+            watch.put(self, self.records(watch))
+
+    def note_frame(self, at: float) -> None:
+        """Count a frame, and learn how often they come."""
+        self.messages += 1
+        if self.heard is not None:
+            pause = at - self.heard
+            # Falls slowly and rises at once: the longest pause of late.
+            self._usual_pause = max(pause, 0.99 * self._usual_pause)
+        self.heard = at
+
+    def _is_live(self) -> None:
+        self.state = "live"
+        self._failures = 0
+        self._since = time.monotonic()
+
+    def wait_for_whole(self) -> None:
+        """Note that a whole state has to come before anything is of use."""
+        self.state = "resyncing"
+        self._since = time.monotonic()
+
+    def _tell_of_trouble(self) -> None:
+        """Hand the last state out again, marked, to those who wait for the next."""
+        if self.version:
+            self.version += 1
+            resting, self._resting = self._resting, []
+            for watch in resting:
+                watch.changed(self)
+
+    # ------------------------------------------------------------------ freshness
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which something must be wrong."""
+        quiet = self.subject.kind in _QUIET_KINDS
+        least = _QUIET_PATIENCE if quiet else _LEAST_PATIENCE
+        return min(_MOST_PATIENCE, max(least, _LOOSE * self._usual_pause) * self._impatience)
+
+    @property
+    def fresh_for(self) -> float | None:
+        """Seconds within which the next state is to come; None: it comes when it happens."""
+        return None if self.subject.kind == "trades" else round(self.patience, 3)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the newest state may be an old one."""
+        return self.state in ("stale", "resyncing", "reconnecting", "ended", "failed")
+
+    def look(self) -> None:
+        """Look whether it is silent for too long, as the watchdog does again and again."""
+        if self.state != "live" or self.heard is None:
+            waited = time.monotonic() - self._since
+            asked = self.state in ("connecting", "reconnecting", "resyncing")
+            quiet = self.subject.kind in _QUIET_KINDS
+            if asked and not quiet and waited > self.hub.timeout * self._impatience:
+                self._since = time.monotonic()
+                self._silent()
+            return
+        if time.time() - self.heard > self.patience:
+            self.state = "stale"
+            self._tell_of_trouble()
+            self._silent()
+
+    def _silent(self) -> None:
+        patience, self._impatience = self.patience, min(64.0, self._impatience * 2)
+        if self.hub.drop_silent(self, min(patience, self.hub.timeout)):
+            return  # which everybody on that socket hears of
+        self.trouble(
+            ExchangeUnavailableError(
+                f"{self.hub.id} sends nothing about {self.subject.pair}.",
+                retryable=True,
+                details=self.details,
+            )
+        )
+
+    # ------------------------------------------------------------------ trouble
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What an error says of where it comes from."""
+        return {
+            "exchange": self.hub.id,
+            "pair": self.subject.pair,
+            "stream": self.subject.kind,
+        }
+
+    def joined(self, line: Any, names: list[str]) -> None:
+        """Hear which socket it will come from, and under which names of ccxt's."""
+
+    def refused(self, error: Exception) -> None:
+        """Hear that the exchange, or ccxt, turned the subscription down or gave it up."""
+        self.trouble(error)
+
+    def lost(self, *, ended: bool) -> None:
+        """Hear that the socket is gone."""
+        self.trouble(None if ended else ConnectionError())
+
+    def trouble(self, error: Exception | None) -> None:
+        """Have something mended, or the end of a recording noticed (None)."""
+        if self._trouble is not None and not self._trouble.done():
+            self._trouble.set_result(error)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                error = await self._stay()
+                if error is None:
+                    await self._finish(None)
+                    return
+                ours = self._ours(error)
+                if not self._may_pass(ours):
+                    await self._finish(ours)
+                    return
+                self.error = ours
+                await self._prepare_anew(ours)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a watcher must hear of it, whatever it is
+            await self._finish(self._ours(error))
+
+    async def _stay(self) -> Exception | None:
+        """Subscribe, and give what ended it; None is the end of a recording."""
+        self._trouble = asyncio.get_running_loop().create_future()
+        token = asking.set(self)
+        try:
+            asked = asyncio.ensure_future(self.hub.subscribe(self))
+        finally:
+            asking.reset(token)
+        asked.add_done_callback(self._asked)
+        try:
+            return await self._trouble
+        finally:
+            asked.cancel()
+
+    def _asked(self, asked: asyncio.Future[None]) -> None:
+        if not asked.cancelled() and (error := asked.exception()) is not None:
+            self.trouble(error if isinstance(error, Exception) else RuntimeError())
+
+    def _ours(self, error: Exception) -> MarketDataError:
+        if isinstance(error, MarketDataError):
+            return error
+        if isinstance(error, ConnectionError | OSError):
+            return ExchangeUnavailableError(
+                f"The stream of {self.hub.id} was interrupted.",
+                retryable=True,
+                details=self.details,
+            )
+        made = translate(error, self.hub.id, Reply())
+        made.details.update(self.details)
+        return made
+
+    def _may_pass(self, error: MarketDataError) -> bool:
+        """Tell whether it makes sense to go on."""
+        waited = time.monotonic() - self._since
+        if isinstance(error, DataUnavailableError) and error.retryable:
+            return self._failures < 5  # what ccxt cannot make sense of, again and again
+        if not error.retryable:
+            return False
+        return waited < (_GIVES_UP_AFTER if self.version else self.hub.timeout)
+
+    async def _prepare_anew(self, error: MarketDataError) -> None:
+        was_live = self.state in ("live", "stale")
+        self.state = "reconnecting" if self.version else "connecting"
+        self._failures += 1
+        self.reconnects += 1
+        if was_live:
+            self._since = time.monotonic()
+        self._tell_of_trouble()
+        await self.hub.unsubscribe(self)
+        self.begin_anew()
+        pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
+        await asyncio.sleep(max(pause, error.retry_after or 0.0))
+
+    async def _finish(self, error: MarketDataError | None) -> None:
+        self.error = error or self.error
+        self.state = "ended" if error is None else "failed"
+        watches = list(self.watches)
+        self.hub.forget(self)
+        await self.hub.unsubscribe(self)
+        for watch in watches:
+            watch.finished(self, error)
+
+    # ------------------------------------------------------------------ telling
+
+    def told(self) -> Stream:
+        """Tell how it is doing."""
+        waiting = sum(len(watch) for watch in self._each)
+        return Stream(
+            exchange=self.hub.id,
+            kind=self.subject.kind,
+            pair=self.subject.pair,
+            timeframe=self.timeframe,
+            state=self.state,
+            watchers=len(self.watches),
+            messages=self.messages,
+            updates=self.updates,
+            dropped=self.dropped,
+            gaps=self.gaps,
+            resyncs=self.resyncs,
+            reconnects=self.reconnects,
+            unreadable=self.hub.unreadable(self),
+            last_message=None if self.heard is None else datetime.fromtimestamp(self.heard, UTC),
+            lag_ms=None if self.lag is None else round(self.lag, 3),
+            memory=self.size() + 500 * waiting + sys.getsizeof(self),
+            error=None if self.error is None else self.error.code,
+            simulated=self.hub.simulated,
+        )
+

@@ -1,0 +1,184 @@
+"""All live subjects of one exchange on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from marketdata._deadline import within
+from marketdata._exchange import closed
+from marketdata._history.tape import trades
+from marketdata._pro import opposite
+from marketdata._streams.bars import CandlesFeed
+from marketdata._streams.books import KeptBookFeed, WiredBookFeed
+from marketdata._streams.feed import Feed, Subject
+from marketdata._streams.prices import QuoteFeed, TickerFeed
+from marketdata._streams.tape import TradesFeed
+from marketdata.models import Columns, OrderBook, Stream, Trade
+
+if TYPE_CHECKING:
+    from marketdata._exchange import Venue
+    from marketdata._quirks import Quirk
+
+__all__ = ["Hub"]
+
+_LOOKS_EVERY = 0.5
+"""Seconds between two looks of the watchdog."""
+
+
+class Hub:
+    """The feeds of one exchange: one for each subject, however many watch it."""
+
+    def __init__(self, venue: Venue, api: Any, *, timeout: float, simulated: bool) -> None:
+        self.id = venue.id
+        self.venue = venue
+        self.api = api
+        self.quirk: Quirk = venue.quirk
+        self.timeout = timeout
+        """Seconds for the first state to come."""
+        self.simulated: Literal[True] | None = True if simulated else None
+        self.clock_offset = 0.0
+        """Milliseconds by which the exchange's clock is known to differ from ours."""
+        self.feeds: dict[Subject, Feed[Any]] = {}
+        self._watchdog: asyncio.Task[None] | None = None
+        self._one_book_at_a_time = asyncio.Lock()
+        self._closing: list[asyncio.Task[None]] = []
+        """Sockets that are being closed; nobody else holds these tasks."""
+
+    def feed(self, subject: Subject) -> Feed[Any]:
+        """Give the feed of a subject, made where it is not there."""
+        feed = self.feeds.get(subject)
+        if feed is None:
+            feed = self.feeds[subject] = self._make(subject)
+            if self._watchdog is None or self._watchdog.done():
+                self._watchdog = asyncio.create_task(self._watch())
+        return feed
+
+    def _make(self, subject: Subject) -> Feed[Any]:
+        match subject.kind:
+            case "ticker":
+                return TickerFeed(self, subject)
+            case "quote":
+                return QuoteFeed(self, subject)
+            case "trades":
+                return TradesFeed(self, subject)
+            case "candles":
+                return CandlesFeed(self, subject)
+            case "orderbook" if self.quirk.book_wire is not None:
+                return WiredBookFeed(self, subject)
+        return KeptBookFeed(self, subject)
+
+    def forget(self, feed: Feed[Any]) -> None:
+        """Let a feed go that has ended."""
+        if self.feeds.get(feed.subject) is feed:
+            del self.feeds[feed.subject]
+        if not self.feeds and self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    def told(self) -> list[Stream]:
+        """Tell how each is doing."""
+        return [feed.told() for feed in self.feeds.values()]
+
+    async def close(self) -> None:
+        """End all of them."""
+        for feed in list(self.feeds.values()):
+            for watch in list(feed.watches):
+                watch.finished(feed, closed(self.id))
+            await feed.stop()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOKS_EVERY)
+            for feed in list(self.feeds.values()):
+                feed.look()
+
+    # ------------------------------------------------------------------ upstream
+
+    async def subscribe(self, feed: Feed[Any]) -> None:
+        """Have a feed's subscription made; `asking` names the feed."""
+        await feed.subscribe(self.api)
+
+    async def unsubscribe(self, feed: Feed[Any]) -> None:
+        """Take a feed's subscription back, and close sockets that nobody needs any more."""
+        for line in self.api.lines(feed):
+            messages = line.leave(feed)
+            with contextlib.suppress(Exception):  # a socket that is gone has no subscriptions
+                for message in messages:
+                    await line.send(message)
+            if not line.routes:
+                await self.api.drop(line)
+
+    async def resubscribe(self, feed: Feed[Any], changes: dict[str, Any]) -> None:
+        """Take a feed's subscription back and make it again, with changed parameters."""
+        for line in self.api.lines(feed):
+            for name, request in list(line.requests.items()):
+                if feed not in line.routes.get(name, ()):
+                    continue
+                taking_back = opposite(request)
+                if taking_back is None:
+                    await self.api.drop(line)
+                    return
+                if changes:
+                    request = {**request, "params": {**request.get("params", {}), **changes}}
+                    line.requests[name] = request
+                try:
+                    await line.send(taking_back)
+                    await line.send(request)
+                except Exception:  # noqa: BLE001 - whatever it is, the socket cannot be used
+                    await self.api.drop(line)
+                    return
+
+    def drop_silent(self, feed: Feed[Any], seconds: float) -> bool:
+        """Close the sockets of a feed on which nothing at all came for so long."""
+        silent = [line for line in self.api.lines(feed) if time.time() - line.heard >= seconds]
+        for line in silent:
+            line.over(ended=False)
+            self._closing.append(asyncio.create_task(self.api.drop(line)))
+        self._closing = [task for task in self._closing if not task.done()]
+        return bool(silent)
+
+    def unreadable(self, feed: Feed[Any]) -> int:
+        """Count the frames on a feed's socket of which nothing could be made."""
+        return sum(line.unreadable for line in self.api.lines(feed))
+
+    # ------------------------------------------------------------------ requests
+
+    async def whole_book(self, pair: str, depth: int) -> OrderBook:
+        """Get a book over REST; one after the other, however many need theirs."""
+        async with self._one_book_at_a_time:
+            return await within(self.timeout, self.id, self.venue.whole_book(pair, depth))
+
+    async def trades_between(self, pair: str, start: int, end: int) -> list[Trade]:
+        """Get the trades with ids from ``start`` up to ``end`` over REST."""
+        found: list[Trade] = []
+        while start < end:
+            page = await within(
+                self.timeout,
+                self.id,
+                trades(
+                    self.venue,
+                    pair,
+                    limit=min(1_000, end - start),
+                    start=None,
+                    from_id=start,
+                    aggregate=False,
+                ),
+            )
+            page = [one for one in page if one.id is not None and start <= int(one.id) < end]
+            if not page:
+                break
+            found += page
+            start = int(page[-1].id or 0) + 1
+        return found
+
+    async def bars_from(self, pair: str, timeframe: str, start: int) -> Columns:
+        """Get a page of bars from a time on over REST."""
+        columns, _ = await within(
+            self.timeout,
+            self.id,
+            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request),
+        )
+        return columns

@@ -1,0 +1,118 @@
+"""Where the news of a watcher's subjects wait for it, in a bounded space."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marketdata._streams.feed import Feed
+    from marketdata.errors import MarketDataError
+    from marketdata.models import Record
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """What one watcher has not taken yet.
+
+    Of subjects whose newest state is wanted it holds no more than that there is one: the record
+    is made when it is taken. Where each record is wanted it holds so many, and drops the oldest.
+    """
+
+    def __init__(self, *, every: bool, buffer: int, depth: int) -> None:
+        self.every = every
+        self.depth = depth
+        self._buffer = buffer
+        self.dropped = 0
+        self.feeds: list[Feed[Any]] = []
+        self._changed: deque[Feed[Any]] = deque()
+        self._records: deque[Record] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: MarketDataError | None = None
+        self._is_left = False
+
+    def __len__(self) -> int:
+        return len(self._records) + len(self._changed)
+
+    # ------------------------------------------------------------------ for feeds
+
+    def changed(self, feed: Feed[Any]) -> None:
+        """Hear that a feed has a new state."""
+        self._changed.append(feed)
+        if self._waiter is not None:
+            self._wake()
+
+    def put(self, feed: Feed[Any], records: Iterable[Record]) -> None:
+        """Get records, each of which is to be handed out."""
+        waiting = self._records
+        for record in records:
+            if len(waiting) >= self._buffer:
+                waiting.popleft()
+                self.dropped += 1
+                feed.dropped += 1
+            waiting.append(record)
+        if self._waiter is not None:
+            self._wake()
+
+    def finished(self, feed: Feed[Any], error: MarketDataError | None) -> None:
+        """Hear that a feed is over; the last one, or an error, is the end."""
+        if feed in self.feeds:
+            self.feeds.remove(feed)
+        self._error = self._error or error
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # ------------------------------------------------------------------ for the watcher
+
+    def join(self, feeds: Sequence[Feed[Any]]) -> None:
+        """Begin to hear of feeds."""
+        self.feeds = list(feeds)
+        for feed in feeds:
+            feed.join(self)
+
+    def take(self) -> Record | None:
+        """Take what is to be handed out next; None where nothing is there."""
+        if self._records:
+            return self._records.popleft()
+        while self._changed:
+            feed = self._changed.popleft()
+            record: Record | None = feed.record(self)
+            feed.rest(self)
+            if record is not None:
+                return record
+        return None
+
+    async def next(self) -> Record:
+        """Wait for what is to be handed out next.
+
+        Raises the error that ended a feed, once, and StopAsyncIteration at the end.
+        """
+        while True:
+            record = self.take()
+            if record is not None:
+                return record
+            if self._error is not None:
+                error, self._error = self._error, None
+                await self.leave()
+                raise error
+            if self._is_left or not self.feeds:
+                raise StopAsyncIteration
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            await waiter
+
+    async def leave(self) -> None:
+        """Hear no more."""
+        if self._is_left:
+            return
+        self._is_left = True
+        feeds, self.feeds = self.feeds, []
+        for feed in feeds:
+            await feed.leave(self)
+        self._wake()

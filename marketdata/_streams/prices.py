@@ -1,0 +1,96 @@
+"""Live tickers and quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from marketdata import _normalize
+from marketdata._streams.feed import Feed, Subject
+from marketdata.models import Quote, Ticker
+
+if TYPE_CHECKING:
+    from marketdata._streams.hub import Hub
+    from marketdata._streams.inbox import Inbox
+
+__all__ = ["QuoteFeed", "TickerFeed"]
+
+
+class TickerFeed(Feed[Ticker]):
+    """Price and volume of the last 24 hours."""
+
+    def __init__(self, hub: Hub, subject: Subject) -> None:
+        super().__init__(hub, subject)
+        self._newest: Ticker | None = None
+
+    async def subscribe(self, api: Any) -> None:
+        self.demand(api, "watchTicker")
+        await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)
+
+    def take(self, result: Any, at: float) -> None:
+        raw = _of_pair(result, self.subject.pair)
+        if raw is None:
+            return
+        self.note_frame(at)
+        self._newest = _normalize.ticker(
+            raw,
+            exchange=self.hub.id,
+            pair=self.subject.pair,
+            window="24h",
+            received_at=datetime.fromtimestamp(at, UTC),
+            simulated=self.hub.simulated is True,
+        )
+        self.news(at, raw["timestamp"])
+
+    def record(self, watch: Inbox) -> Ticker | None:
+        return self.marked(self._newest)
+
+    def size(self) -> int:
+        return 2_000 if self._newest is not None else 0
+
+
+class QuoteFeed(Feed[Quote]):
+    """Best bid and ask."""
+
+    def __init__(self, hub: Hub, subject: Subject) -> None:
+        super().__init__(hub, subject)
+        self._newest: Quote | None = None
+
+    async def subscribe(self, api: Any) -> None:
+        if api.has.get("watchBidsAsks"):
+            params = self.hub.quirk.ticker_stream_params
+            await api.watch_bids_asks([self.subject.pair], params)
+        else:
+            self.demand(api, "watchTicker")
+            await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)
+
+    def take(self, result: Any, at: float) -> None:
+        raw = _of_pair(result, self.subject.pair)
+        if raw is None or (raw.get("bid") is None and raw.get("ask") is None):
+            return
+        self.note_frame(at)
+        self._newest = _normalize.quote(
+            raw,
+            exchange=self.hub.id,
+            pair=self.subject.pair,
+            source="quote" if self.hub.api.has.get("watchBidsAsks") else "ticker",
+            received_at=datetime.fromtimestamp(at, UTC),
+            simulated=self.hub.simulated is True,
+        )
+        self.news(at, raw["timestamp"])
+
+    def record(self, watch: Inbox) -> Quote | None:
+        return self.marked(self._newest)
+
+    def size(self) -> int:
+        return 1_500 if self._newest is not None else 0
+
+
+def _of_pair(result: Any, pair: str) -> Mapping[str, Any] | None:
+    """Find ccxt's ticker structure of a pair; some connectors resolve several by pair."""
+    if not isinstance(result, dict):
+        return None
+    if "symbol" not in result:
+        result = result.get(pair)
+    return result if isinstance(result, dict) and result.get("symbol") == pair else None

@@ -1,0 +1,200 @@
+"""What a caller iterates over: live records of one or several subjects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from marketdata._portal import portal
+from marketdata._streams.inbox import Inbox
+
+if TYPE_CHECKING:
+    from marketdata._streams.feed import Subject
+    from marketdata._streams.hub import Hub
+    from marketdata.models import Record, Stream
+
+__all__ = ["AsyncWatch", "Watch"]
+
+R = TypeVar("R", bound="Record")
+
+_BATCH = 1_000
+"""Records that cross to a blocking caller at once, at most."""
+
+
+class AsyncWatch(Generic[R]):
+    """Live records, as an asynchronous iterator and context manager.
+
+    Watching begins with the first record asked for, or with ``async with``. It ends with `close`,
+    with the block, or when nobody holds it any more, as after a ``break``; the last to watch a
+    subject ends its subscription. Records come in the order in which they arrived; each says of
+    which pair and exchange it is.
+
+    What cannot be mended is raised once, as an error under `MarketDataError`; then it is over. A
+    recording that is played ends it without one.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Sequence[tuple[Hub, Subject]]]],
+        *,
+        every: bool,
+        buffer: int,
+        depth: int = 0,
+    ) -> None:
+        self._find = find
+        self._inbox = Inbox(every=every, buffer=buffer, depth=depth)
+        self._opening: asyncio.Lock | None = None
+        self._is_open = False
+
+    @property
+    def dropped(self) -> int:
+        """Records that the caller was too slow for, of those that it was to get each."""
+        return self._inbox.dropped
+
+    @property
+    def every(self) -> bool:
+        """Whether it gets each record, and not only the newest state."""
+        return self._inbox.every
+
+    @property
+    def waiting(self) -> int:
+        """Records that are there to be taken."""
+        return len(self._inbox)
+
+    @property
+    def streams(self) -> list[Stream]:
+        """How each subject is doing; empty before it begins and after it has ended."""
+        return [feed.told() for feed in self._inbox.feeds]
+
+    async def open(self) -> None:
+        """Begin to watch; does nothing the second time.
+
+        Raises `PairNotSupportedError` and the other errors of a call.
+        """
+        self._opening = self._opening or asyncio.Lock()
+        async with self._opening:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        if self._is_open:
+            return
+        found = await self._find()
+        self._inbox.join([hub.feed(subject) for hub, subject in found])
+        loop = asyncio.get_running_loop()
+        weakref.finalize(self, _leave_soon, self._inbox, loop).atexit = False
+        self._is_open = True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> R:
+        if not self._is_open:
+            await self.open()
+        return cast("R", self._inbox.take() or await self._inbox.next())
+
+    async def batch(self, most: int = _BATCH) -> list[R]:
+        """Wait for a record, and take what else is there, up to so many.
+
+        Empty at the end. Where only the newest state is wanted it is one for each subject.
+        """
+        try:
+            found = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        while len(found) < most and (more := self._inbox.take()) is not None:
+            found.append(cast("R", more))
+        return found
+
+    async def close(self) -> None:
+        """Watch no more."""
+        self._is_open = True
+        await self._inbox.leave()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _leave_soon(inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
+    """Leave from wherever the watch was collected."""
+    if loop.is_closed() or not inbox.feeds:
+        return
+    leaving = inbox.leave()
+    with contextlib.suppress(RuntimeError):  # closed since
+        loop.call_soon_threadsafe(loop.create_task, leaving)
+        return
+    leaving.close()
+
+
+class Watch(Generic[R]):
+    """Live records for code that does not await: an iterator and context manager.
+
+    Behaves as `AsyncWatch` does; waits in `next` until there is a record. One thread at a time.
+    """
+
+    def __init__(self, watch: AsyncWatch[R]) -> None:
+        self._watch = watch
+        self._most = _BATCH if watch.every else 1
+        self._taken: deque[R] = deque()
+
+    @property
+    def dropped(self) -> int:
+        """Records that the caller was too slow for, of those that it was to get each."""
+        return self._watch.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Records that are there to be taken."""
+        return len(self._taken) + self._watch.waiting
+
+    @property
+    def streams(self) -> list[Stream]:
+        """How each subject is doing; empty before it begins and after it has ended."""
+        return portal().call(_streams(self._watch))
+
+    def open(self) -> None:
+        """Begin to watch; does nothing the second time."""
+        portal().call(self._watch.open())
+
+    def __iter__(self) -> Iterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        if not self._taken:
+            self._taken.extend(portal().call(self._watch.batch(self._most)))
+        if not self._taken:
+            raise StopIteration
+        return self._taken.popleft()
+
+    def close(self) -> None:
+        """Watch no more."""
+        portal().call(self._watch.close())
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+async def _streams(watch: AsyncWatch[Any]) -> list[Stream]:
+    return watch.streams

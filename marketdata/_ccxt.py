@@ -19,7 +19,9 @@ import pkgutil
 import re
 import sys
 import threading
+import time
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +33,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from marketdata._columns import Columns
 from marketdata._quirks import CandleLayout, quirk
+from marketdata._recording import Event
 
 if TYPE_CHECKING:
     from marketdata._budget import Budget
@@ -228,6 +231,8 @@ class Connector:
     """Paths for which ccxt wants a key although the exchange does not."""
     used_weight: tuple[str, float] | None = None
     """The header that tells what is used of the exchange's window, and what that holds."""
+    recorder: Callable[[Event], None] | None = None
+    """Gets all that is sent and received."""
     budget: Budget | None = None
     """What it may ask of the exchange, in place of ccxt's own limiter."""
 
@@ -289,6 +294,9 @@ class Connector:
         body = super().on_rest_response(  # type: ignore[misc]
             code, reason, url, method, response_headers, *more
         )
+        if self.recorder is not None:
+            name = type(self).__name__
+            self.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
         layout = self.candle_layout
         if layout is not None and layout.quoted and code == 200 and body.startswith("[["):
             # What is no text any more the JSON parser reads as a number: that halves the time. It

@@ -24,6 +24,7 @@ from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import is_patient, renew, rest, seconds_left, within
 from marketdata._ledger import Limit
 from marketdata._quirks import Quirk, quirk
+from marketdata._recording import Event
 from marketdata._tasks import all_of
 from marketdata._translate import CUT_OFF, MALFORMED, translate
 from marketdata.errors import (
@@ -136,6 +137,7 @@ class Venue:
         self._listing_lock = asyncio.Lock()
         self._endpoint = endpoint
         self._live: Any = None
+        self._recorder: Callable[[Event], None] | None = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
         keys = self._settings.credentials(self.id)
@@ -188,7 +190,17 @@ class Venue:
                 )
             self._live = self._make(connector, self._endpoint)
             self._live.set_markets(list(self._loaded.values()))
+            if self._recorder is not None:
+                self.record(self._recorder)
         return self._live
+
+    def record(self, recorder: Callable[[Event], None]) -> None:
+        """Have all that is sent and received written down from now on; nothing is signed then."""
+        self._recorder = recorder
+        for api in (self._api, self._live):
+            if api is not None:
+                api.recorder = recorder
+                api.apiKey = api.secret = api.password = None
 
     def _limit(self, api: Any) -> Limit:
         window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0

@@ -39,8 +39,8 @@ class Subscriber(Protocol):
     timeframe: str | None
     """Of a subscriber to candles: ccxt does not always tell bars of different lengths apart."""
 
-    def joined(self, line: Any, names: list[str]) -> None:
-        """Hear which socket it will come from, and under which names of ccxt's."""
+    def joined(self, line: Any) -> None:
+        """Hear which socket it will come from."""
 
     def take(self, result: Any, at: float) -> None:
         """Take what ccxt made of a frame received at a Unix time."""
@@ -155,6 +155,12 @@ class LineMethods:
         else:
             record(Event(now, self.number, kind, text))  # type: ignore[arg-type]
 
+    async def receive(self) -> Any:
+        """Receive the next frame, when there is room for what it says."""
+        while self.connector.waits is not None and self.connector.waits():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # readers are many, and do not tell when they have read
+        return await super().receive()  # type: ignore[misc]
+
     async def send(self, message: Any) -> Any:
         """Send a message."""
         if self.connector.recorder is not None:
@@ -244,7 +250,7 @@ class LineMethods:
                 there.append(subscriber)
             if isinstance(message, dict):
                 self.requests.setdefault(name, message)
-        subscriber.joined(self, names)
+        subscriber.joined(self)
 
     def leave(self, subscriber: Subscriber) -> list[Message]:
         """Let a subscriber hear no more; give what has to be sent to take back its requests."""
@@ -279,8 +285,9 @@ def _line_class() -> type[Any]:
 class StreamConnector(Connector):
     """What is changed in ccxt.pro's class of an exchange, mixed in before it."""
 
-    recorder: Callable[[Event], None] | None = None
-    """Gets all that is sent and received."""
+    waits: Callable[[], bool] | None = None
+    """Whether readers are behind, so that nothing more is to be received for now; None: what they
+    are too slow for is dropped."""
     subscriptions_a_line: int | None = None
     """How many subjects share a socket, where ccxt would open one for each."""
     clients: dict[str, Any]
@@ -360,8 +367,9 @@ class StreamConnector(Connector):
 
     async def drop(self, line: Any) -> None:
         """Close a socket; whoever still hears it is told."""
-        if self.clients.get(line.url) is line:
-            del self.clients[line.url]
+        own: str = line.url
+        if self.clients.get(own) is line:
+            del self.clients[own]
         line.over(ended=False)
         await line.close()
 
@@ -383,16 +391,6 @@ class StreamConnector(Connector):
             return {}
         return super().authenticate(*args, **named)  # type: ignore[misc]
 
-    def on_rest_response(
-        self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
-    ) -> Any:
-        """Note an answer, where somebody records."""
-        body = super().on_rest_response(code, reason, url, method, response_headers, *more)
-        if self.recorder is not None:
-            event = Event(time.time_ns(), 0, "rest", body, type(self).__name__, url, code)
-            self.recorder(event)
-        return body
-
 
 @functools.cache
 def stream_class(name: str) -> type[Any] | None:
@@ -403,4 +401,3 @@ def stream_class(name: str) -> type[Any] | None:
     theirs = getattr(importlib.import_module(f"ccxt.pro.{name}"), name)
     special = {"subscriptions_a_line": quirk(name).subscriptions_a_line}
     return type(name, (StreamConnector, theirs), connector_attributes(name, theirs) | special)
-

@@ -24,17 +24,20 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
-__all__ = ["Event", "Writer", "is_recording", "read"]
+__all__ = ["Event", "Writer", "exchanges_in", "is_recording", "read"]
 
 Kind = Literal["open", "sent", "got", "lost", "rest"]
 
 _HEADER = {"marketdata": "recording", "version": 1}
 _FLUSH_AFTER = 1_000_000_000
 """Nanoseconds after which a member is ended by the next event."""
+_BEGINNING = 10_000
+"""Events among which every exchange of a recording appears."""
 _LARGEST_MEMBER = 4_000_000
 """Characters after which it is as well."""
 
@@ -99,6 +102,11 @@ class Writer:
             if self._size > _LARGEST_MEMBER or time.time_ns() - self._since > _FLUSH_AFTER:
                 self._flush()
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file, without what is not flushed yet."""
+        return self._file.tell()
+
     def flush(self) -> None:
         """Bring all that was written to the disk."""
         with self._lock:
@@ -109,7 +117,7 @@ class Writer:
         self._since = time.time_ns()
         if lines:
             # One write: a file is appended to as a whole member or, when killed, a part of one.
-            self._file.write(gzip.compress("".join(lines).encode("utf-8", "replace"), 6))
+            self._file.write(gzip.compress("".join(lines).encode("utf-8", "replace"), 3))
             self._file.flush()
 
     def close(self) -> None:
@@ -160,6 +168,12 @@ def read(path: str | os.PathLike[str]) -> Iterator[Event]:
             raise ValueError(f"{path}: line {number} cannot be read") from error
         highest = max(highest, event.connection)
         yield event
+
+
+def exchanges_in(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Name the exchanges that a recording begins with, in the order in which they come."""
+    beginning = islice(read(path), _BEGINNING)
+    return tuple(dict.fromkeys(event.exchange for event in beginning if event.exchange))
 
 
 def _event(row: list[Any], offset: int) -> Event:

@@ -21,7 +21,7 @@ from pathlib import PurePath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from marketdata.errors import (
     InvalidParameterError,
@@ -312,6 +312,27 @@ Buffer = Annotated[
     Ge(1),
     Le(1_000_000),
     Described("Records kept for a slow reader of each; then the oldest are dropped, and counted."),
+]
+StreamKinds = Annotated[
+    Sequence[Literal["ticker", "quote", "orderbook", "trades", "candles"]],
+    MinLen(1),
+    Described("What to record of each pair.", examples=("trades", "orderbook")),
+]
+RecordingPath = Annotated[
+    str | PurePath, Described("File to append the recording to.", parse=PurePath)
+]
+PlayedPath = Annotated[str | PurePath, Described("The recording to play.", parse=PurePath)]
+Seconds = Annotated[
+    float, Gt(0), Described("How long, in seconds; until it is cancelled otherwise.")
+]
+RecordingProgress = Annotated[
+    Callable[..., Any],
+    Described("Called with a `Recorded` each second, on the client's loop."),
+]
+Speed = Annotated[
+    float,
+    Gt(0),
+    Described("How many times as fast as it was recorded; infinity: as fast as it is read."),
 ]
 ExchangeId = Annotated[
     str,

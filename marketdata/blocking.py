@@ -14,7 +14,7 @@ from marketdata.archive import AsyncHistory
 from marketdata.client import AsyncClient
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.models import Record, Stream
@@ -116,7 +116,12 @@ class Client:
     watch_orderbook = _watching(AsyncClient.watch_orderbook)
     watch_trades = _watching(AsyncClient.watch_trades)
     watch_candles = _watching(AsyncClient.watch_candles)
+    record = _blocking(AsyncClient.record)
     close = _blocking(AsyncClient.close)
+
+    def replay(self, path: str | PurePath, speed: float = 1.0) -> Client:
+        """Give a client that is served from a recording; see `AsyncClient.replay`."""
+        return Client(settings=self._client.replay(path, speed).settings)
 
     def streams(self) -> list[Stream]:
         """Tell how each live subject is doing."""

@@ -7,6 +7,7 @@ import importlib
 import os
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,10 +26,16 @@ from marketdata.arguments import (
     Fill,
     PairName,
     PairNames,
+    PlayedPath,
     QuoteCode,
+    RecordingPath,
+    RecordingProgress,
     Refresh,
     Search,
+    Seconds,
+    Speed,
     Start,
+    StreamKinds,
     Strict,
     TimeframeName,
     TradeId,
@@ -47,11 +54,10 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from marketdata._catalogue import Catalogue
     from marketdata._exchange import Venue
     from marketdata._history.store import Store
+    from marketdata._recording import Event
     from marketdata._streams.feed import Subject
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
@@ -62,6 +68,7 @@ if TYPE_CHECKING:
         OrderBook,
         Pair,
         Quote,
+        Recorded,
         Status,
         Stream,
         StreamKind,
@@ -110,6 +117,7 @@ class AsyncClient:
         self.settings = settings
         self._catalogue: Catalogue | None = None
         self._candles: Store | MarketDataError | None = None
+        self._recorder: Callable[[Event], None] | None = None
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = (
             weakref.WeakKeyDictionary()
         )
@@ -387,6 +395,50 @@ class AsyncClient:
         """Watch the bars of pairs: the one that forms, and those that it leaves behind."""
         return self._watch("candles", pair, exchange, delivery, buffer, timeframe=timeframe)
 
+    @checked
+    async def record(
+        self,
+        pairs: PairNames,
+        path: RecordingPath,
+        *,
+        what: StreamKinds = ("trades", "orderbook"),
+        exchange: WatchedExchanges | None = None,
+        timeframe: TimeframeName = "1m",
+        depth: Depth = 100,
+        seconds: Seconds | None = None,
+        progress: RecordingProgress | None = None,
+    ) -> Recorded:
+        """Write what exchanges stream about pairs to a file, as they send it, to be played again.
+
+        Compressed and appended to; a second's worth is lost at most when the process is killed.
+        Runs until `seconds` are over or it is cancelled; answers and frames stand in the file with
+        the time they were received. Nothing is signed meanwhile. `replay` plays it.
+        """
+        from marketdata.recorder import record
+
+        return await record(
+            self.settings,
+            pairs,
+            Path(path),
+            what=what,
+            exchanges=exchange,
+            timeframe=timeframe,
+            depth=depth,
+            seconds=seconds,
+            progress=progress,
+        )
+
+    def replay(self, path: PlayedPath, speed: Speed = 1.0) -> AsyncClient:
+        """Give a client that is served from a recording, by the simulated exchange.
+
+        Its streams begin with the first subscription and end with the recording. Nothing is
+        dropped because somebody reads slowly: the recording waits. Records say `simulated`.
+        Raises `InvalidParameterError` where the file is not a recording.
+        """
+        from marketdata.recorder import replayed
+
+        return AsyncClient(settings=replayed(self.settings, Path(path), speed))
+
     def streams(self) -> list[Stream]:
         """Tell how each live subject of the running loop is doing."""
         here = self._connections.get(asyncio.get_running_loop())
@@ -492,7 +544,9 @@ class AsyncClient:
                 await asyncio.to_thread(importlib.import_module, module)
             connections = self._connections.get(loop)
         if connections is None or connections.closed:
-            connections = self._connections[loop] = _Connections(self.settings, self._pairs_known())
+            connections = self._connections[loop] = _Connections(
+                self.settings, self._pairs_known(), self._recorder
+            )
             await connections.tie_to_loop()
             # Until they are closed something has to hold them: sockets that are collected with
             # their client complain of not having been closed.
@@ -503,8 +557,10 @@ class AsyncClient:
         if self._catalogue is None:
             from marketdata._catalogue import Catalogue
 
-            # What the simulator lists depends on how it was started, so it is not kept.
-            self._catalogue = Catalogue(None if self.settings.sim else self.settings.folder())
+            # What the simulator lists depends on how it was started, so it is not kept; a recording
+            # is to hold the list.
+            passing = self.settings.sim or self._recorder is not None
+            self._catalogue = Catalogue(None if passing else self.settings.folder())
         return self._catalogue
 
 
@@ -528,7 +584,13 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
 class _Connections:
     """The exchanges that one client talks to on one event loop."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        recorder: Callable[[Event], None] | None,
+    ) -> None:
+        self._recorder = recorder
         self._settings = settings
         self._catalogue = catalogue
         self.closed = False
@@ -653,9 +715,10 @@ class _Connections:
             simulated = await venue.is_simulated()
             if venue.id not in self._hubs:
                 timeout = self._settings.timeout
-                self._hubs[venue.id] = Hub(
-                    venue, venue.live(), timeout=timeout, simulated=simulated
-                )
+                made = Hub(venue, venue.live(), timeout=timeout, simulated=simulated)
+                if self._settings.sim and self._settings.sim_tape:
+                    made.wait_for_readers()
+                self._hubs[venue.id] = made
         return self._hubs[venue.id]
 
     def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:
@@ -670,7 +733,10 @@ class _Connections:
         if self._settings.sim:
             endpoint = (await self.simulated())[name]
         connector = await asyncio.to_thread(_exchange.connector_class, name)
-        return _exchange.Venue(connector, self._settings, self._catalogue, endpoint)
+        venue = _exchange.Venue(connector, self._settings, self._catalogue, endpoint)
+        if self._recorder is not None:
+            venue.record(self._recorder)
+        return venue
 
     async def simulated(self) -> dict[str, str]:
         """Give the base URL of each exchange of the simulator, starting it at first use."""
@@ -685,7 +751,9 @@ class _Connections:
         settings = self._settings
         try:
             simulator = SimulatedExchange(
-                seed=settings.sim_seed, tape=list(settings.sim_tape) or None, now=settings.sim_now
+                seed=settings.sim_seed,
+                tape=list(settings.sim_tape) or None,
+                now=settings.sim_now,
             )
         except (ValueError, OSError) as error:
             raise InvalidParameterError(

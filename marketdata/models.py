@@ -38,6 +38,7 @@ __all__ = [
     "Pair",
     "Quote",
     "Record",
+    "Recorded",
     "Side",
     "Status",
     "Stream",
@@ -421,6 +422,19 @@ class Stream(Record):
     error: str | None = None
     """The code of the error that ended it, or of the last that it was mended from."""
     simulated: Literal[True] | None = None
+
+
+class Recorded(Record):
+    """What a recording has got so far, or in the end."""
+
+    path: str
+    frames: int
+    """Frames and answers in it, of this run."""
+    size: int
+    """Bytes of the file, compressed."""
+    seconds: float
+    streams: tuple[Stream, ...]
+    """How each subject did."""
 
 
 class Interval(Record):

@@ -57,6 +57,10 @@ class Settings(BaseModel):
     sim_tape: tuple[Path, ...] = ()
     """Recordings that the simulated exchange plays instead (MARKETDATA_SIM_TAPE, by commas)."""
 
+    sim_speed: float = Field(1.0, gt=0)
+    """How many times as fast as it was recorded a recording of streams is played
+    (MARKETDATA_SIM_SPEED); ``inf``: as fast as it is read."""
+
     sim_now: datetime | None = None
     """Where the simulated clock starts (MARKETDATA_SIM_NOW); None: now, or a tape's end."""
 

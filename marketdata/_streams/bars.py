@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from marketdata import _normalize
 from marketdata._columns import Columns
 from marketdata._streams.feed import Feed, Subject
+from marketdata.errors import MarketDataError
 from marketdata.models import Candles
 
 if TYPE_CHECKING:
@@ -31,40 +34,80 @@ class CandlesFeed(Feed[Candles]):
 
     def __init__(self, hub: Hub, subject: Subject) -> None:
         super().__init__(hub, subject)
-        self._bars: OrderedDict[int, list[Any]] = OrderedDict()
+        self._bars: dict[int, Sequence[Any]] = {}
+        """Rows by opening time, ascending."""
         self._seen: dict[int, int] = {}
         """The last bar that each watcher has got, by its identity."""
+        self._is_unsure = False
+        """Whether bars may have been missed since the last one."""
+        self._filling: asyncio.Task[None] | None = None
 
     async def subscribe(self, api: Any) -> None:
         self.demand(api, "watchOHLCV")
         await api.watch_ohlcv(self.subject.pair, self.timeframe)
 
+    def begin_anew(self) -> None:
+        self._is_unsure = bool(self._bars)
+
     def take(self, result: Any, at: float) -> None:
-        api = self.hub.api
-        mine = (api.ohlcvs.get(self.subject.pair) or {}).get(self.timeframe)
         if isinstance(result, list) and len(result) == 3 and isinstance(result[0], str):
-            result = result[2]
-        if mine is None or result is not mine or not len(mine):
+            result = result[2]  # with the pair and the length of the bars before it
+        kept = self.hub.api.ohlcvs.get(self.subject.pair) or {}
+        rows: Any = kept.get(self.timeframe)
+        if result is not rows or not len(rows):
             return
         self.note_frame(at)
-        newest = next(reversed(self._bars), 0)
-        fresh = []
-        for row in reversed(mine):
-            if row[0] < newest:
-                break
-            fresh.append(list(row))
-        for row in reversed(fresh):
-            self._bars[row[0]] = row
-        while len(self._bars) > _KEPT:
-            self._bars.popitem(last=False)
+        newest = self._newest
+        fresh = list(takewhile(lambda row: row[0] >= newest, reversed(rows)))[::-1]
+        skipped = self.hub.quirk.quiet_bars and newest and fresh[0][0] > newest + self._step
+        if skipped and not self._is_unsure:
+            self.gaps += 1
+        missed = self._is_unsure or skipped
+        self._is_unsure = False
+        self._bars.update((row[0], tuple(row)) for row in fresh)
+        if missed and self._filling is None:
+            self._filling = asyncio.create_task(self._fill(newest))
+        elif self._filling is None:
+            self._tell(at)
+
+    def _tell(self, at: float) -> None:
+        for old in list(self._bars)[: max(0, len(self._bars) - _KEPT)]:
+            del self._bars[old]
         self.news(at, None)
 
-    def record(self, watch: Inbox) -> Candles | None:
+    @property
+    def _newest(self) -> int:
+        return next(reversed(self._bars), 0)
+
+    @property
+    def _step(self) -> int:
+        return int(self.hub.api.parse_timeframe(self.timeframe) * 1000)
+
+    async def _fill(self, start: int) -> None:
+        """Fetch the bars from one on that was not over when they were last heard of."""
+        try:
+            found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), start)
+            self.resyncs += 1
+            newest = self._newest
+            missed = {row[0]: row for row in found if start <= row[0] < newest}
+            self._bars = dict(sorted({**self._bars, **missed}.items()))
+        except MarketDataError as error:
+            self.error = error
+        finally:
+            self._filling = None
+        self._tell(self.heard or time.time())
+
+    async def stop(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+        await super().stop()
+
+    def record(self, watch: Inbox, /) -> Candles | None:
         if not self._bars:
             return None
-        last = next(reversed(self._bars))
+        last = self._newest
         seen = self._seen.get(id(watch), last)
-        rows = [row for row in islice(reversed(self._bars.values()), _KEPT) if row[0] >= seen]
+        rows = list(takewhile(lambda row: row[0] >= seen, reversed(self._bars.values())))
         self._seen[id(watch)] = last
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
         return Candles(

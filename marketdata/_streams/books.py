@@ -59,7 +59,7 @@ class BookFeed(Feed[OrderBook]):
         """The deepest that a watcher wants."""
         return max((watch.depth for watch in self.watches), default=20)
 
-    def record(self, watch: Inbox) -> OrderBook | None:
+    def record(self, watch: Inbox, /) -> OrderBook | None:
         if self._made_at != self.version:
             self._made.clear()
             self._made_at = self.version
@@ -124,7 +124,7 @@ class WiredBookFeed(BookFeed):
             joined.cancel()
             asked.cancel()
 
-    def joined(self, line: Any, names: list[str]) -> None:
+    def joined(self, line: Any) -> None:
         line.books[self._about] = self
         line.subject = self._wire.subject
         self._joined.set()
@@ -355,4 +355,3 @@ class KeptBookFeed(BookFeed):
 
 def _first(update: Update) -> int:
     return update.first or 0
-

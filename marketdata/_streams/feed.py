@@ -37,6 +37,7 @@ _LOOSE = 20.0
 _QUIET_KINDS = ("trades", "candles")
 """Kinds that say nothing for as long as nobody trades."""
 _QUIET_PATIENCE = 60.0
+_ANOTHER_CLOCK = 3_600_000.0
 
 
 class Subject(NamedTuple):
@@ -91,10 +92,10 @@ class Feed(ABC, Generic[R]):
         """Take what ccxt made of a frame received at a Unix time."""
 
     @abstractmethod
-    def record(self, watch: Inbox) -> R | None:
+    def record(self, watch: Inbox, /) -> R | None:
         """Give the newest state as a watcher wants it; None where there is none yet."""
 
-    def records(self, watch: Inbox) -> Iterable[R]:
+    def records(self, watch: Inbox, /) -> Iterable[R]:
         """Give what is new, each, for a watcher that gets each."""
         record = self.record(watch)
         return () if record is None else (record,)
@@ -163,7 +164,9 @@ class Feed(ABC, Generic[R]):
         self.version += 1
         self.updates += updates
         if exchange_time is not None:
-            self.lag = at * 1000 - exchange_time + self.hub.clock_offset
+            lag = at * 1000 - exchange_time
+            # A recording's clock, or a simulated one, is not ours.
+            self.lag = lag if abs(lag) < _ANOTHER_CLOCK else None
         if self.state != "live":
             self._is_live()
         if self._resting:
@@ -257,8 +260,8 @@ class Feed(ABC, Generic[R]):
             "stream": self.subject.kind,
         }
 
-    def joined(self, line: Any, names: list[str]) -> None:
-        """Hear which socket it will come from, and under which names of ccxt's."""
+    def joined(self, line: Any) -> None:
+        """Hear which socket it will come from."""
 
     def refused(self, error: Exception) -> None:
         """Hear that the exchange, or ccxt, turned the subscription down or gave it up."""
@@ -378,4 +381,3 @@ class Feed(ABC, Generic[R]):
             error=None if self.error is None else self.error.code,
             simulated=self.hub.simulated,
         )
-

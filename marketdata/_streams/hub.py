@@ -39,8 +39,6 @@ class Hub:
         self.timeout = timeout
         """Seconds for the first state to come."""
         self.simulated: Literal[True] | None = True if simulated else None
-        self.clock_offset = 0.0
-        """Milliseconds by which the exchange's clock is known to differ from ours."""
         self.feeds: dict[Subject, Feed[Any]] = {}
         self._watchdog: asyncio.Task[None] | None = None
         self._one_book_at_a_time = asyncio.Lock()
@@ -69,6 +67,13 @@ class Hub:
             case "orderbook" if self.quirk.book_wire is not None:
                 return WiredBookFeed(self, subject)
         return KeptBookFeed(self, subject)
+
+    def wait_for_readers(self) -> None:
+        """Receive no more than is read: what comes is a recording, which can wait."""
+        self.api.waits = self._is_full
+
+    def _is_full(self) -> bool:
+        return any(watch.half_full for feed in self.feeds.values() for watch in feed.watches)
 
     def forget(self, feed: Feed[Any]) -> None:
         """Let a feed go that has ended."""

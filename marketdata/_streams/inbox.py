@@ -37,6 +37,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._records) + len(self._changed)
 
+    @property
+    def half_full(self) -> bool:
+        """Whether half of the space is taken."""
+        return len(self._records) > self._buffer // 2
+
     # ------------------------------------------------------------------ for feeds
 
     def changed(self, feed: Feed[Any]) -> None:

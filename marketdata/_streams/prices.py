@@ -43,7 +43,7 @@ class TickerFeed(Feed[Ticker]):
         )
         self.news(at, raw["timestamp"])
 
-    def record(self, watch: Inbox) -> Ticker | None:
+    def record(self, _watch: Inbox, /) -> Ticker | None:
         return self.marked(self._newest)
 
     def size(self) -> int:
@@ -80,7 +80,7 @@ class QuoteFeed(Feed[Quote]):
         )
         self.news(at, raw["timestamp"])
 
-    def record(self, watch: Inbox) -> Quote | None:
+    def record(self, _watch: Inbox, /) -> Quote | None:
         return self.marked(self._newest)
 
     def size(self) -> int:

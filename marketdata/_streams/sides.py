@@ -102,4 +102,3 @@ class Sides:
     def empty(self) -> bool:
         """Whether there is no level at all."""
         return not (self.bids.levels or self.asks.levels)
-

@@ -94,9 +94,7 @@ class TradesFeed(Feed[Trade]):
     def _hand_out(self, trades: list[Trade]) -> None:
         self._fresh, self._newest = trades, trades[-1]
         newest = trades[-1]
-        self.news(
-            newest.received_at.timestamp(), newest.timestamp.timestamp() * 1000, len(trades)
-        )
+        self.news(newest.received_at.timestamp(), newest.timestamp.timestamp() * 1000, len(trades))
 
     async def _close_gap(self, start: int, end: int) -> None:
         """Fetch the trades with ids from ``start`` up to ``end``, then go on."""
@@ -120,10 +118,10 @@ class TradesFeed(Feed[Trade]):
             self._closing.cancel()
         await super().stop()
 
-    def record(self, watch: Inbox) -> Trade | None:
+    def record(self, _watch: Inbox, /) -> Trade | None:
         return self.marked(self._newest)
 
-    def records(self, watch: Inbox) -> Iterable[Trade]:
+    def records(self, _watch: Inbox, /) -> Iterable[Trade]:
         return self._fresh
 
     def size(self) -> int:

@@ -44,6 +44,7 @@ class Wire(ABC):
 
     def __init__(self, market: Mapping[str, Any]) -> None:
         """Prepare for a pair, given ccxt's market structure."""
+        self.market = market
 
     @staticmethod
     def name(market: Mapping[str, Any]) -> str:
@@ -59,7 +60,7 @@ class Wire(ABC):
     def read(self, frame: Any) -> Update:
         """Read such a frame; raises KeyError, TypeError or ValueError for what it cannot be."""
 
-    def differs(self, update: Update, sides: Sides) -> bool:
+    def differs(self, _update: Update, _sides: Sides, /) -> bool:
         """Tell whether the checksum of an update denies the book that it has led to."""
         return False
 
@@ -91,6 +92,7 @@ class LinkedStates(Wire):
     """
 
     def __init__(self, market: Mapping[str, Any]) -> None:
+        super().__init__(market)
         self._texts: tuple[dict[float, str], dict[float, str]] = ({}, {})
 
     @staticmethod
@@ -123,7 +125,7 @@ class LinkedStates(Wire):
             data.get("checksum") or None,
         )
 
-    def differs(self, update: Update, sides: Sides) -> bool:
+    def differs(self, update: Update, sides: Sides, /) -> bool:
         if update.checksum is None:
             return False
         parts: list[str] = []
@@ -149,6 +151,7 @@ class CheckedLevels(Wire):
     depths = (10, 25, 100, 500, 1000)
 
     def __init__(self, market: Mapping[str, Any]) -> None:
+        super().__init__(market)
         # ccxt's steps, or the exchange's own counts of decimals.
         info, precision = market["info"], market["precision"]
         self._price = int(info.get("pair_decimals") or _decimals(precision["price"]))
@@ -175,7 +178,7 @@ class CheckedLevels(Wire):
             checksum=data.get("checksum"),
         )
 
-    def differs(self, update: Update, sides: Sides) -> bool:
+    def differs(self, update: Update, sides: Sides, /) -> bool:
         if update.checksum is None:
             return False
         text = self._said(sides.asks.levels) + self._said(sides.bids.levels)

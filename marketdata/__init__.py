@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from marketdata import history
     from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
+    from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.archive import AsyncHistory
     from marketdata.blocking import (
         Client,
@@ -28,10 +29,18 @@ if TYPE_CHECKING:
         pairs,
         quote,
         quotes,
+        record,
+        replay,
         status,
+        streams,
         ticker,
         tickers,
         trades,
+        watch_candles,
+        watch_orderbook,
+        watch_quote,
+        watch_ticker,
+        watch_trades,
     )
     from marketdata.client import AsyncClient
     from marketdata.errors import (
@@ -63,7 +72,9 @@ if TYPE_CHECKING:
         OrderBook,
         Pair,
         Quote,
+        Recorded,
         Status,
+        Stream,
         Ticker,
         Trade,
     )
@@ -73,6 +84,7 @@ __all__ = [
     "AccessError",
     "AsyncClient",
     "AsyncHistory",
+    "AsyncWatch",
     "Candle",
     "Candles",
     "Client",
@@ -101,14 +113,17 @@ __all__ = [
     "QuotaExceededError",
     "Quote",
     "RateLimitExceededError",
+    "Recorded",
     "Series",
     "Settings",
     "Status",
+    "Stream",
     "Ticker",
     "TimeframeNotSupportedError",
     "Trade",
     "UnauthorizedError",
     "UpstreamError",
+    "Watch",
     "candles",
     "exchanges",
     "history",
@@ -116,15 +131,24 @@ __all__ = [
     "pairs",
     "quote",
     "quotes",
+    "record",
+    "replay",
     "status",
+    "streams",
     "ticker",
     "tickers",
     "trades",
+    "watch_candles",
+    "watch_orderbook",
+    "watch_quote",
+    "watch_ticker",
+    "watch_trades",
 ]
 
 _HOMES = {
     "AsyncClient": "client",
     "AsyncHistory": "archive",
+    "AsyncWatch": "_streams.watch",
     "Client": "blocking",
     "Damage": "_history.records",
     "Downloaded": "_history.records",
@@ -133,6 +157,7 @@ _HOMES = {
     "Progress": "_history.records",
     "Series": "_history.records",
     "Settings": "settings",
+    "Watch": "_streams.watch",
 }
 
 

@@ -9,6 +9,7 @@ every loss. Here its message handlers are heard instead: whatever they resolve g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -29,6 +30,9 @@ __all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"
 
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
+
+_LONGEST_FAREWELL = 0.3
+"""Seconds that closing a socket may take."""
 
 Message: TypeAlias = dict[str, Any]
 
@@ -114,6 +118,8 @@ class LineMethods:
     number: int
     heard: float
     """When the last frame came, in Unix seconds."""
+    joined_at: float
+    """When the last subscription was made, in Unix seconds."""
     frames: int
     unreadable: int
     is_over: bool
@@ -126,7 +132,7 @@ class LineMethods:
         self.routes, self.requests, self.books = {}, {}, {}
         self.subject = None
         self.number = next(_numbers)
-        self.heard = time.time()
+        self.heard = self.joined_at = time.time()
         self.frames = self.unreadable = 0
         self.is_over = False
 
@@ -250,6 +256,7 @@ class LineMethods:
                 there.append(subscriber)
             if isinstance(message, dict):
                 self.requests.setdefault(name, message)
+        self.joined_at = time.time()
         subscriber.joined(self)
 
     def leave(self, subscriber: Subscriber) -> list[Message]:
@@ -371,7 +378,10 @@ class StreamConnector(Connector):
         if self.clients.get(own) is line:
             del self.clients[own]
         line.over(ended=False)
-        await line.close()
+        # aiohttp would wait ten seconds for the other end to say farewell as well.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_FAREWELL):
+                await line.close()
 
     async def fetch_order_book_snapshot(self, client: Any, message: Any, subscription: Any) -> Any:
         """Leave the whole book to who reads it from the frames."""

@@ -29,10 +29,18 @@ __all__ = [
     "pairs",
     "quote",
     "quotes",
+    "record",
+    "replay",
     "status",
+    "streams",
     "ticker",
     "tickers",
     "trades",
+    "watch_candles",
+    "watch_orderbook",
+    "watch_quote",
+    "watch_ticker",
+    "watch_trades",
 ]
 
 P = ParamSpec("P")
@@ -195,6 +203,28 @@ def _function(
     return call
 
 
+def _watch_function(
+    method: Callable[Concatenate[AsyncClient, P], AsyncWatch[R]],
+) -> Callable[P, Watch[R]]:
+    watch = _watching(method)
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Watch[R]:
+        return watch(default_client(), *args, **kwargs)
+
+    return call
+
+
+def replay(path: str | PurePath, speed: float = 1.0) -> Client:
+    """Give a client that is served from a recording; see `AsyncClient.replay`."""
+    return default_client().replay(path, speed)
+
+
+def streams() -> list[Stream]:
+    """Tell how each live subject is doing."""
+    return default_client().streams()
+
+
 exchanges = _function(AsyncClient.exchanges)
 pairs = _function(AsyncClient.pairs)
 ticker = _function(AsyncClient.ticker)
@@ -205,3 +235,9 @@ orderbook = _function(AsyncClient.orderbook)
 candles = _function(AsyncClient.candles)
 trades = _function(AsyncClient.trades)
 status = _function(AsyncClient.status)
+watch_ticker = _watch_function(AsyncClient.watch_ticker)
+watch_quote = _watch_function(AsyncClient.watch_quote)
+watch_orderbook = _watch_function(AsyncClient.watch_orderbook)
+watch_trades = _watch_function(AsyncClient.watch_trades)
+watch_candles = _watch_function(AsyncClient.watch_candles)
+record = _function(AsyncClient.record)

@@ -23,6 +23,8 @@ _ROOM = 20_000
 """Frames that wait for the whole book, at most."""
 _LEVELS_KEPT = 5
 """How many times the levels that are wanted are kept before the far ones are dropped."""
+_MOST_KEPT = 40_000
+"""Levels of a book that ccxt keeps, of both sides, after which it is fetched anew."""
 _WHOLE = 1_000
 """Levels a side that are asked for, for changes to build upon."""
 
@@ -324,6 +326,10 @@ class KeptBookFeed(BookFeed):
             self.gaps += 1
             self.resyncs += 1
             self.trouble(ConnectionError())
+            return
+        if len(bids) + len(asks) > _MOST_KEPT:
+            self.resyncs += 1
+            self.trouble(ConnectionError())  # levels that ccxt never drops
             return
         self._book, self._time = result, result.get("timestamp")
         self.news(at, self._time)

@@ -32,6 +32,8 @@ _GIVES_UP_AFTER = 300.0
 """Seconds without a word after which a stream that was there once is given up."""
 _LEAST_PATIENCE = 5.0
 _MOST_PATIENCE = 900.0
+_FORGIVES_AFTER = 50
+"""Frames after which half of the impatience is gone."""
 _LOOSE = 20.0
 """How many times its usual pause a stream may be silent."""
 _QUIET_KINDS = ("trades", "candles")
@@ -72,9 +74,11 @@ class Feed(ABC, Generic[R]):
         self.heard: float | None = None
         """When the last frame was received, in Unix seconds."""
         self.lag: float | None = None
+        self._paused_since: float | None = None
+        """When the last frame came, unless the stream was interrupted since."""
         self._usual_pause = 0.0
         self._impatience = 1.0
-        """Doubles with each silence that a new subscription did not end."""
+        """Doubles with each silence: a stream may have nothing to say."""
         self._since = time.monotonic()
         self._failures = 0
         self._trouble: asyncio.Future[Exception | None] | None = None
@@ -179,11 +183,12 @@ class Feed(ABC, Generic[R]):
     def note_frame(self, at: float) -> None:
         """Count a frame, and learn how often they come."""
         self.messages += 1
-        if self.heard is not None:
-            pause = at - self.heard
+        if self._paused_since is not None:
             # Falls slowly and rises at once: the longest pause of late.
-            self._usual_pause = max(pause, 0.99 * self._usual_pause)
-        self.heard = at
+            self._usual_pause = max(at - self._paused_since, 0.99 * self._usual_pause)
+        if self.messages % _FORGIVES_AFTER == 0:
+            self._impatience = max(1.0, self._impatience / 2)
+        self.heard = self._paused_since = at
 
     def _is_live(self) -> None:
         self.state = "live"
@@ -226,8 +231,12 @@ class Feed(ABC, Generic[R]):
         """Look whether it is silent for too long, as the watchdog does again and again."""
         if self.state != "live" or self.heard is None:
             waited = time.monotonic() - self._since
-            asked = self.state in ("connecting", "reconnecting", "resyncing")
             quiet = self.subject.kind in _QUIET_KINDS
+            if quiet and self.state != "live" and self.hub.is_connected(self):
+                # It will say something when somebody trades.
+                self._is_live()
+                return
+            asked = self.state in ("connecting", "reconnecting", "resyncing")
             if asked and not quiet and waited > self.hub.timeout * self._impatience:
                 self._since = time.monotonic()
                 self._silent()
@@ -343,6 +352,7 @@ class Feed(ABC, Generic[R]):
             self._since = time.monotonic()
         self._tell_of_trouble()
         await self.hub.unsubscribe(self)
+        self._paused_since = None
         self.begin_anew()
         pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
         await asyncio.sleep(max(pause, error.retry_after or 0.0))

@@ -26,6 +26,8 @@ __all__ = ["Hub"]
 
 _LOOKS_EVERY = 0.5
 """Seconds between two looks of the watchdog."""
+_LONGEST_FAREWELL = 1.0
+"""Seconds that taking a subscription back may take."""
 
 
 class Hub:
@@ -79,6 +81,9 @@ class Hub:
         """Let a feed go that has ended."""
         if self.feeds.get(feed.subject) is feed:
             del self.feeds[feed.subject]
+        if not any(one.subject.pair == feed.subject.pair for one in self.feeds.values()):
+            for kept in ("orderbooks", "trades", "ohlcvs", "tickers", "bidsasks"):
+                (getattr(self.api, kept, None) or {}).pop(feed.subject.pair, None)
         if not self.feeds and self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
@@ -110,9 +115,11 @@ class Hub:
         """Take a feed's subscription back, and close sockets that nobody needs any more."""
         for line in self.api.lines(feed):
             messages = line.leave(feed)
-            with contextlib.suppress(Exception):  # a socket that is gone has no subscriptions
-                for message in messages:
-                    await line.send(message)
+            # A socket that is gone, or whose other end is, has no subscriptions.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_LONGEST_FAREWELL):
+                    for message in messages:
+                        await line.send(message)
             if not line.routes:
                 await self.api.drop(line)
 
@@ -144,6 +151,11 @@ class Hub:
             self._closing.append(asyncio.create_task(self.api.drop(line)))
         self._closing = [task for task in self._closing if not task.done()]
         return bool(silent)
+
+    def is_connected(self, feed: Feed[Any]) -> bool:
+        """Tell whether a feed's subscription was sent, and not turned down since."""
+        lines = self.api.lines(feed)
+        return any(line.isConnected and time.time() - line.joined_at > 1.0 for line in lines)
 
     def unreadable(self, feed: Feed[Any]) -> int:
         """Count the frames on a feed's socket of which nothing could be made."""

@@ -13,6 +13,9 @@ from marketdata import models
 from marketdata.operations import OPERATIONS
 
 NAMES = [operation.name for operation in OPERATIONS]
+KINDS = ("candles", "orderbook", "quote", "ticker", "trades")
+LIVE = [f"watch_{kind}" for kind in KINDS]
+OF_STREAMS = ["record", "replay", "streams", *LIVE]
 
 
 def test_all_names_exist_are_sorted_and_listed() -> None:
@@ -46,9 +49,17 @@ def test_one_signature_and_one_text(name: str) -> None:
     assert inspect.getdoc(method).partition("\n\n")[0].count("\n") <= 1
 
 
+@pytest.mark.parametrize("name", [*LIVE, "record"])
+def test_streams_have_one_signature_and_one_text_as_well(name: str) -> None:
+    method = getattr(md.AsyncClient, name)
+    for face in (getattr(md.Client, name), getattr(md, name)):
+        assert inspect.signature(face) == inspect.signature(method)
+        assert inspect.getdoc(face) == inspect.getdoc(method)
+
+
 def test_operations_are_the_public_functions() -> None:
     functions = [name for name in md.__all__ if name.islower() and name != "history"]
-    assert sorted(NAMES) == functions
+    assert sorted(NAMES + OF_STREAMS) == functions
     assert all(hasattr(models, operation.record) for operation in OPERATIONS)
 
 

@@ -283,7 +283,7 @@ class OrderBook(_Streamed):
         """
         made = cls.__new__(cls)
         object.__setattr__(made, "__dict__", fields)
-        object.__setattr__(made, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(made, "__pydantic_fields_set__", _FIELDS_OF_A_BOOK)
         object.__setattr__(made, "__pydantic_extra__", None)
         object.__setattr__(made, "__pydantic_private__", None)
         return made
@@ -356,6 +356,9 @@ class OrderBook(_Streamed):
             worst_price=worst,
             unfilled=float(left),
         )
+
+
+_FIELDS_OF_A_BOOK = set(OrderBook.model_fields)
 
 
 class Trade(_Streamed):

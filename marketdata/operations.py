@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from marketdata.client import AsyncClient
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["HISTORY", "OPERATIONS", "PLAN", "Operation"]
+__all__ = ["HISTORY", "OPERATIONS", "PLAN", "STREAMS", "Operation"]
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class Operation:
 
     ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
     docstring are the only description of the operation. ``record`` names the record in
-    `marketdata`, or other type, that it answers with, ``many`` says that it answers with several.
+    `marketdata`, or other type, that it answers with, ``many`` says that it answers with several
+    at once.
     """
 
-    method: Callable[..., Awaitable[Any]]
+    method: Callable[..., Any]
     record: str
     many: bool
     tool: str | None
@@ -189,3 +190,48 @@ HISTORY: tuple[Operation, ...] = (
 
 PLAN = Operation(AsyncHistory.plan, "Plan", many=True, tool=None, examples=())
 """What a download would have to do."""
+
+STREAMS: tuple[Operation, ...] = (
+    Operation(
+        AsyncClient.watch_ticker,
+        "Ticker",
+        many=False,
+        tool=None,
+        examples=(
+            "watch ticker BTC/USDT ETH/USDT -e binance,kraken",
+            "watch ticker BTC/USDT --for 10s --format csv > ten-seconds.csv",
+        ),
+    ),
+    Operation(
+        AsyncClient.watch_quote,
+        "Quote",
+        many=False,
+        tool=None,
+        examples=("watch quote BTC/USDT -e binance,okx", "watch quote BTC/USDT | jq .bid"),
+    ),
+    Operation(
+        AsyncClient.watch_orderbook,
+        "OrderBook",
+        many=False,
+        tool=None,
+        examples=(
+            "watch orderbook BTC/USDT --depth 10",
+            "watch orderbook BTC/USDT --depth 5 --delivery every --count 100 --format jsonl",
+        ),
+    ),
+    Operation(
+        AsyncClient.watch_trades,
+        "Trade",
+        many=False,
+        tool=None,
+        examples=("watch trades BTC/USDT ETH/USDT", "watch trades BTC/USDT --count 1"),
+    ),
+    Operation(
+        AsyncClient.watch_candles,
+        "Candles",
+        many=False,
+        tool=None,
+        examples=("watch candles BTC/USDT -t 1m", "watch candles BTC/USDT --for 1h -f csv"),
+    ),
+)
+"""What can be watched; each answers with records of its kind, one after the other."""

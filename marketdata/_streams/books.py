@@ -21,10 +21,9 @@ __all__ = ["KeptBookFeed", "WiredBookFeed"]
 
 _ROOM = 20_000
 """Frames that wait for the whole book, at most."""
-_LEVELS_KEPT = 5
-"""How many times the levels that are wanted are kept before the far ones are dropped."""
-_MOST_KEPT = 40_000
-"""Levels of a book that ccxt keeps, of both sides, after which it is fetched anew."""
+_LEVELS_KEPT = 40_000
+"""Levels that are kept, of both sides, before the far half is dropped or, where ccxt keeps them,
+the book fetched anew."""
 _WHOLE = 1_000
 """Levels a side that are asked for, for changes to build upon."""
 
@@ -82,7 +81,7 @@ class BookFeed(Feed[OrderBook]):
             "received_at": received,
             "simulated": self.hub.simulated,
             "fresh_for": self.fresh_for,
-            "stale": True if self.interrupted else None,
+            "stale": None if self.state == "live" else True,
             "pair": self.subject.pair,
         }
 
@@ -204,8 +203,8 @@ class WiredBookFeed(BookFeed):
         sides = self._sides
         if self._subscribed_depth:
             sides.cut(self._subscribed_depth)
-        elif len(sides.bids) + len(sides.asks) > _LEVELS_KEPT * max(_WHOLE, self.depth):
-            sides.cut(2 * max(_WHOLE, self.depth))
+        elif len(sides.bids) + len(sides.asks) > _LEVELS_KEPT:
+            sides.cut(_LEVELS_KEPT // 4)
         if sides.crossed or self._wire.differs(update, sides):
             self._mend(None)
             return
@@ -327,7 +326,7 @@ class KeptBookFeed(BookFeed):
             self.resyncs += 1
             self.trouble(ConnectionError())
             return
-        if len(bids) + len(asks) > _MOST_KEPT:
+        if len(bids) + len(asks) > _LEVELS_KEPT:
             self.resyncs += 1
             self.trouble(ConnectionError())  # levels that ccxt never drops
             return

@@ -79,11 +79,14 @@ class Feed(ABC, Generic[R]):
         self._usual_pause = 0.0
         self._impatience = 1.0
         """Doubles with each silence: a stream may have nothing to say."""
+        self.fresh_for: float | None = None
+        """Seconds within which the next state is to come; None: it comes when it happens."""
         self._since = time.monotonic()
         self._failures = 0
         self._trouble: asyncio.Future[Exception | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.error: MarketDataError | None = None
+        self.look()
 
     # ------------------------------------------------------------------ what a kind does
 
@@ -217,10 +220,6 @@ class Feed(ABC, Generic[R]):
         least = _QUIET_PATIENCE if quiet else _LEAST_PATIENCE
         return min(_MOST_PATIENCE, max(least, _LOOSE * self._usual_pause) * self._impatience)
 
-    @property
-    def fresh_for(self) -> float | None:
-        """Seconds within which the next state is to come; None: it comes when it happens."""
-        return None if self.subject.kind == "trades" else round(self.patience, 3)
 
     @property
     def interrupted(self) -> bool:
@@ -229,6 +228,8 @@ class Feed(ABC, Generic[R]):
 
     def look(self) -> None:
         """Look whether it is silent for too long, as the watchdog does again and again."""
+        if self.subject.kind != "trades":
+            self.fresh_for = round(self.patience, 3)
         if self.state != "live" or self.heard is None:
             waited = time.monotonic() - self._since
             quiet = self.subject.kind in _QUIET_KINDS

@@ -3,69 +3,81 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from math import inf
+from typing import TypeAlias
 
 from marketdata.models import Level
 
 __all__ = ["Change", "Side", "Sides"]
 
-Change: TypeAlias = Sequence[Any]
-"""Price and size, as text or as numbers; size 0 removes the level. More positions are ignored."""
+Change: TypeAlias = tuple[str | float, str | float]
+"""Price and size, as text or as numbers, in any sequence of two; size 0 removes the level."""
 
 
 class Side:
-    """The levels of one side, best first.
+    """The levels of one side.
 
-    Two lists of equal length: the levels, and the prices that they are sorted by, negative on
-    the bid side. Lists of a thousand are searched and changed faster than any tree, and their
-    best part is copied at once.
+    Two lists by ascending price: the prices, with an infinite one behind the last, and the levels
+    themselves. Lists of a thousand are searched and changed faster than any tree, and their best
+    part is copied at once.
     """
 
-    __slots__ = ("_keys", "_sign", "levels")
+    __slots__ = ("_ascending", "_levels", "_prices")
 
-    def __init__(self, sign: int) -> None:
-        self._sign = sign
-        self._keys: list[float] = []
-        self.levels: list[Level] = []
-        """(price, size), best first."""
+    def __init__(self, *, ascending: bool) -> None:
+        self._ascending = ascending
+        """Whether the lowest price is the best."""
+        self._prices: list[float] = [inf]
+        self._levels: list[Level] = []
 
     def replace(self, changes: Iterable[Change]) -> None:
         """Take these levels and no others."""
-        found = {float(change[0]): float(change[1]) for change in changes}
-        self.levels = sorted(
-            ((price, size) for price, size in found.items() if size),
-            reverse=self._sign < 0,
-        )
-        self._keys = [self._sign * level[0] for level in self.levels]
+        found = {float(price): float(size) for price, size in changes}
+        self._levels = sorted((price, size) for price, size in found.items() if size)
+        self._prices = [price for price, _ in self._levels]
+        self._prices.append(inf)
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Set the sizes of levels, in turn."""
-        keys, levels, sign = self._keys, self.levels, self._sign
-        for change in changes:
-            price, size = float(change[0]), float(change[1])
-            key = sign * price
-            at = bisect_left(keys, key)
-            if at < len(keys) and keys[at] == key:
+        prices, levels = self._prices, self._levels
+        for price_text, size_text in changes:
+            price, size = float(price_text), float(size_text)
+            at = bisect_left(prices, price)
+            if prices[at] == price:
                 if size:
                     levels[at] = (price, size)
                 else:
-                    del keys[at], levels[at]
+                    del prices[at], levels[at]
             elif size:
-                keys.insert(at, key)
+                prices.insert(at, price)
                 levels.insert(at, (price, size))
 
     def cut(self, depth: int) -> None:
         """Drop what lies behind so many levels."""
-        if len(self._keys) > depth:
-            del self._keys[depth:], self.levels[depth:]
+        more = len(self._levels) - depth
+        if more <= 0:
+            return
+        if self._ascending:
+            del self._levels[depth:], self._prices[depth:-1]
+        else:
+            del self._levels[:more], self._prices[:more]
 
     def best(self, depth: int) -> tuple[Level, ...]:
-        """Copy the best levels."""
-        return tuple(self.levels[:depth])
+        """Copy the best levels, best first."""
+        if self._ascending:
+            return tuple(self._levels[:depth])
+        return tuple(self._levels[: -depth - 1 : -1])
+
+    @property
+    def top(self) -> float | None:
+        """The best price; None on an empty side."""
+        if not self._levels:
+            return None
+        return self._prices[0] if self._ascending else self._prices[-2]
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._levels)
 
 
 class Sides:
@@ -74,8 +86,8 @@ class Sides:
     __slots__ = ("asks", "bids")
 
     def __init__(self) -> None:
-        self.bids = Side(-1)
-        self.asks = Side(1)
+        self.bids = Side(ascending=False)
+        self.asks = Side(ascending=True)
 
     def replace(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
         """Take a whole book."""
@@ -95,10 +107,5 @@ class Sides:
     @property
     def crossed(self) -> bool:
         """Whether somebody bids as much as somebody asks, which no exchange leaves standing."""
-        bids, asks = self.bids.levels, self.asks.levels
-        return bool(bids and asks) and bids[0][0] >= asks[0][0]
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no level at all."""
-        return not (self.bids.levels or self.asks.levels)
+        bid, ask = self.bids.top, self.asks.top
+        return bid is not None and ask is not None and bid >= ask

@@ -108,17 +108,18 @@ class LinkedStates(Wire):
         before = data.get("prevSeqId")
         if whole:
             self._texts = ({}, {})
-        for texts, changes in zip(self._texts, (data["bids"], data["asks"]), strict=True):
-            for change in changes:
-                price = float(change[0])
-                if change[1] == "0":
-                    texts.pop(price, None)
+        bids = [(price, size) for price, size, *_ in data["bids"]]
+        asks = [(price, size) for price, size, *_ in data["asks"]]
+        for texts, changes in zip(self._texts, (bids, asks), strict=True):
+            for price, size in changes:
+                if size == "0":
+                    texts.pop(float(price), None)
                 else:
-                    texts[price] = f"{change[0]}:{change[1]}"
+                    texts[float(price)] = f"{price}:{size}"
         return Update(
             whole,
-            data["bids"],
-            data["asks"],
+            bids,
+            asks,
             float(data["ts"]),
             None if whole or before is None else before + 1,
             data.get("seqId"),
@@ -129,7 +130,7 @@ class LinkedStates(Wire):
         if update.checksum is None:
             return False
         parts: list[str] = []
-        bids, asks = sides.bids.levels, sides.asks.levels
+        bids, asks = sides.bids.best(25), sides.asks.best(25)
         try:
             for at in range(25):
                 if at < len(bids):
@@ -181,14 +182,14 @@ class CheckedLevels(Wire):
     def differs(self, update: Update, sides: Sides, /) -> bool:
         if update.checksum is None:
             return False
-        text = self._said(sides.asks.levels) + self._said(sides.bids.levels)
+        text = self._said(sides.asks.best(10)) + self._said(sides.bids.best(10))
         return zlib.crc32(text.encode()) != update.checksum
 
     def _said(self, levels: Sequence[Level]) -> str:
         return "".join(
             f"{price:.{self._price}f}".replace(".", "").lstrip("0")
             + f"{size:.{self._size}f}".replace(".", "").lstrip("0")
-            for price, size in levels[:10]
+            for price, size in levels
         )
 
 

@@ -97,6 +97,11 @@ class CandlesFeed(Feed[Candles]):
             self._filling = None
         self._tell(self.heard or time.time())
 
+    async def confirm(self) -> bool:
+        newest = self._newest
+        found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), newest)
+        return len(found) == 1 and found.row(0)[:6] == self._bars[newest][:6]
+
     async def stop(self) -> None:
         if self._filling is not None:
             self._filling.cancel()

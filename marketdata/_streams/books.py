@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptBookFeed", "WiredBookFeed"]
 
+_COMPARED = 20
+"""Levels a side by which a silent book is compared with a requested one."""
 _ROOM = 20_000
 """Frames that wait for the whole book, at most."""
 _LEVELS_KEPT = 40_000
@@ -84,6 +86,11 @@ class BookFeed(Feed[OrderBook]):
             "stale": None if self.state == "live" else True,
             "pair": self.subject.pair,
         }
+
+    async def confirm(self) -> bool:
+        now = await self.hub.whole_book(self.subject.pair, _COMPARED)
+        mine = self._record(_COMPARED)
+        return (now.bids, now.asks) == (mine.bids, mine.asks)
 
 
 class WiredBookFeed(BookFeed):

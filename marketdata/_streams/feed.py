@@ -39,6 +39,8 @@ _LOOSE = 20.0
 _QUIET_KINDS = ("trades", "candles")
 """Kinds that say nothing for as long as nobody trades."""
 _QUIET_PATIENCE = 60.0
+_LONGEST_PING = 15.0
+"""Seconds within which a live socket has answered a ping."""
 _ANOTHER_CLOCK = 3_600_000.0
 
 
@@ -83,6 +85,7 @@ class Feed(ABC, Generic[R]):
         """Seconds within which the next state is to come; None: it comes when it happens."""
         self._since = time.monotonic()
         self._failures = 0
+        self._looking: asyncio.Task[None] | None = None
         self._trouble: asyncio.Future[Exception | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.error: MarketDataError | None = None
@@ -120,9 +123,15 @@ class Feed(ABC, Generic[R]):
         if record is None:
             return None
         update: dict[str, Any] = {"fresh_for": self.fresh_for}
+        if self.heard is not None:
+            update["received_at"] = datetime.fromtimestamp(self.heard, UTC)
         if self.interrupted:
             update["stale"] = True
         return record.model_copy(update=update)
+
+    async def confirm(self) -> bool:
+        """Ask over REST whether the newest state still is the exchange's."""
+        return False
 
     def begin_anew(self) -> None:
         """Forget what a lost socket makes useless."""
@@ -158,8 +167,9 @@ class Feed(ABC, Generic[R]):
         """End the subscription: it is taken back, and nothing of it is left."""
         self.hub.forget(self)
         task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
+        for one in (task, self._looking):
+            if one is not None and one is not asyncio.current_task():
+                one.cancel()
         await self.hub.unsubscribe(self)
 
     def rest(self, watch: Inbox) -> None:
@@ -203,8 +213,8 @@ class Feed(ABC, Generic[R]):
         self.state = "resyncing"
         self._since = time.monotonic()
 
-    def _tell_of_trouble(self) -> None:
-        """Hand the last state out again, marked, to those who wait for the next."""
+    def _tell_again(self) -> None:
+        """Hand the last state out again, marked anew, to those who wait for the next."""
         if self.version:
             self.version += 1
             resting, self._resting = self._resting, []
@@ -219,7 +229,6 @@ class Feed(ABC, Generic[R]):
         quiet = self.subject.kind in _QUIET_KINDS
         least = _QUIET_PATIENCE if quiet else _LEAST_PATIENCE
         return min(_MOST_PATIENCE, max(least, _LOOSE * self._usual_pause) * self._impatience)
-
 
     @property
     def interrupted(self) -> bool:
@@ -242,10 +251,35 @@ class Feed(ABC, Generic[R]):
                 self._since = time.monotonic()
                 self._silent()
             return
-        if time.time() - self.heard > self.patience:
-            self.state = "stale"
-            self._tell_of_trouble()
-            self._silent()
+        if time.time() - self.heard > self.patience and self._looking is None:
+            if self.hub.is_alive(self, max(self.patience, _LONGEST_PING)):
+                self._looking = asyncio.create_task(self._look_elsewhere())
+            else:
+                self._is_stale()
+
+    async def _look_elsewhere(self) -> None:
+        """Find out by a request whether a stream is silent because nothing has happened."""
+        try:
+            nothing_new = await self.confirm()
+        except MarketDataError as error:
+            self.error, nothing_new = error, False
+        finally:
+            self._looking = None
+        if self.state != "live" or self.heard is None:
+            return
+        if time.time() - self.heard <= self.patience:
+            return  # it has spoken meanwhile
+        if nothing_new:
+            self._impatience = min(64.0, self._impatience * 2)
+            self.heard = time.time()
+            self._tell_again()  # the same state, as of now
+        else:
+            self._is_stale()
+
+    def _is_stale(self) -> None:
+        self.state = "stale"
+        self._tell_again()
+        self._silent()
 
     def _silent(self) -> None:
         patience, self._impatience = self.patience, min(64.0, self._impatience * 2)
@@ -351,7 +385,7 @@ class Feed(ABC, Generic[R]):
         self.reconnects += 1
         if was_live:
             self._since = time.monotonic()
-        self._tell_of_trouble()
+        self._tell_again()
         await self.hub.unsubscribe(self)
         self._paused_since = None
         self.begin_anew()

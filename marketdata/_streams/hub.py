@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from marketdata._deadline import within
 from marketdata._exchange import closed
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from marketdata._quirks import Quirk
 
 __all__ = ["Hub"]
+
+T = TypeVar("T")
 
 _LOOKS_EVERY = 0.5
 """Seconds between two looks of the watchdog."""
@@ -157,6 +160,16 @@ class Hub:
         lines = self.api.lines(feed)
         return any(line.isConnected and time.time() - line.joined_at > 1.0 for line in lines)
 
+    def is_alive(self, feed: Feed[Any], seconds: float) -> bool:
+        """Tell whether the other end of a feed's socket was heard of within so many seconds."""
+        now = time.time()
+        lines = self.api.lines(feed)
+        return any(now - max(line.heard, (line.lastPong or 0) / 1000) < seconds for line in lines)
+
+    async def request(self, work: Awaitable[T]) -> T:
+        """Do something over REST, in the time that an exchange is given."""
+        return await within(self.timeout, self.id, work)
+
     def unreadable(self, feed: Feed[Any]) -> int:
         """Count the frames on a feed's socket of which nothing could be made."""
         return sum(line.unreadable for line in self.api.lines(feed))
@@ -166,15 +179,13 @@ class Hub:
     async def whole_book(self, pair: str, depth: int) -> OrderBook:
         """Get a book over REST; one after the other, however many need theirs."""
         async with self._one_book_at_a_time:
-            return await within(self.timeout, self.id, self.venue.whole_book(pair, depth))
+            return await self.request(self.venue.whole_book(pair, depth))
 
     async def trades_between(self, pair: str, start: int, end: int) -> list[Trade]:
         """Get the trades with ids from ``start`` up to ``end`` over REST."""
         found: list[Trade] = []
         while start < end:
-            page = await within(
-                self.timeout,
-                self.id,
+            page = await self.request(
                 trades(
                     self.venue,
                     pair,
@@ -182,7 +193,7 @@ class Hub:
                     start=None,
                     from_id=start,
                     aggregate=False,
-                ),
+                )
             )
             page = [one for one in page if one.id is not None and start <= int(one.id) < end]
             if not page:
@@ -193,9 +204,7 @@ class Hub:
 
     async def bars_from(self, pair: str, timeframe: str, start: int) -> Columns:
         """Get a page of bars from a time on over REST."""
-        columns, _ = await within(
-            self.timeout,
-            self.id,
-            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request),
+        columns, _ = await self.request(
+            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request)
         )
         return columns

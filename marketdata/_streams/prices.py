@@ -46,6 +46,10 @@ class TickerFeed(Feed[Ticker]):
     def record(self, _watch: Inbox, /) -> Ticker | None:
         return self.marked(self._newest)
 
+    async def confirm(self) -> bool:
+        now, newest = await self.hub.request(self.hub.venue.ticker(self.subject.pair)), self._newest
+        return newest is not None and (now.last, now.close) == (newest.last, newest.close)
+
     def size(self) -> int:
         return 2_000 if self._newest is not None else 0
 
@@ -82,6 +86,10 @@ class QuoteFeed(Feed[Quote]):
 
     def record(self, _watch: Inbox, /) -> Quote | None:
         return self.marked(self._newest)
+
+    async def confirm(self) -> bool:
+        now, newest = await self.hub.request(self.hub.venue.quote(self.subject.pair)), self._newest
+        return newest is not None and (now.bid, now.ask) == (newest.bid, newest.ask)
 
     def size(self) -> int:
         return 1_500 if self._newest is not None else 0

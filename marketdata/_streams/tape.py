@@ -113,6 +113,12 @@ class TradesFeed(Feed[Trade]):
             self._last = _number(trades[-1])
             self._hand_out(trades)
 
+    async def confirm(self) -> bool:
+        found = await self.hub.request(
+            self.hub.venue.trades(self.subject.pair, limit=1, params=self.hub.quirk.recent_trades)
+        )
+        return not found or found[-1].id in self._known_set
+
     async def stop(self) -> None:
         if self._closing is not None:
             self._closing.cancel()

@@ -30,8 +30,9 @@ class Inbox:
         self.feeds: list[Feed[Any]] = []
         self._changed: deque[Feed[Any]] = deque()
         self._records: deque[Record] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: MarketDataError | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        """Usually one; several tasks may share a watch, and each record goes to one of them."""
+        self._errors: deque[MarketDataError] = deque()
         self._is_left = False
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Inbox:
     def changed(self, feed: Feed[Any]) -> None:
         """Hear that a feed has a new state."""
         self._changed.append(feed)
-        if self._waiter is not None:
+        if self._waiters:
             self._wake()
 
     def put(self, feed: Feed[Any], records: Iterable[Record]) -> None:
@@ -59,20 +60,22 @@ class Inbox:
                 self.dropped += 1
                 feed.dropped += 1
             waiting.append(record)
-        if self._waiter is not None:
+        if self._waiters:
             self._wake()
 
     def finished(self, feed: Feed[Any], error: MarketDataError | None) -> None:
-        """Hear that a feed is over; the last one, or an error, is the end."""
+        """Hear that a feed is over, and of the error that ended it."""
         if feed in self.feeds:
             self.feeds.remove(feed)
-        self._error = self._error or error
+        if error is not None:
+            self._errors.append(error)
         self._wake()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     # ------------------------------------------------------------------ for the watcher
 
@@ -97,19 +100,18 @@ class Inbox:
     async def next(self) -> Record:
         """Wait for what is to be handed out next.
 
-        Raises the error that ended a feed, once, and StopAsyncIteration at the end.
+        Raises the error that ended a feed, once, and StopAsyncIteration when all have ended.
         """
         while True:
             record = self.take()
             if record is not None:
                 return record
-            if self._error is not None:
-                error, self._error = self._error, None
-                await self.leave()
-                raise error
+            if self._errors:
+                raise self._errors.popleft()
             if self._is_left or not self.feeds:
                 raise StopAsyncIteration
-            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
             await waiter
 
     async def leave(self) -> None:

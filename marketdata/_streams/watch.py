@@ -34,8 +34,8 @@ class AsyncWatch(Generic[R]):
     subject ends its subscription. Records come in the order in which they arrived; each says of
     which pair and exchange it is.
 
-    What cannot be mended is raised once, as an error under `MarketDataError`; then it is over. A
-    recording that is played ends it without one.
+    What cannot be mended is raised once, as an error under `MarketDataError`; other subjects go on
+    when more is asked for. A recording that is played ends it without one.
     """
 
     def __init__(

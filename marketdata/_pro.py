@@ -115,6 +115,8 @@ class LineMethods:
     """Who reads the frames of a book itself, by the exchange's name of the pair."""
     subject: Callable[[Any], str | None] | None
     """Tells whose book a frame is about."""
+    dialing: asyncio.Task[Any] | None
+    """What connects it, while it does."""
     number: int
     heard: float
     """When the last frame came, in Unix seconds."""
@@ -131,10 +133,19 @@ class LineMethods:
         self.connector = connector
         self.routes, self.requests, self.books = {}, {}, {}
         self.subject = None
+        self.dialing = None
         self.number = next(_numbers)
         self.heard = self.joined_at = time.time()
         self.frames = self.unreadable = 0
         self.is_over = False
+
+    async def open(self, session: Any, backoff_delay: float = 0) -> None:
+        """Connect, after a pause."""
+        self.dialing = asyncio.current_task()
+        try:
+            await super().open(session, backoff_delay)  # type: ignore[misc]
+        finally:
+            self.dialing = None
 
     async def create_connection(self, session: Any) -> Any:
         """Connect, at the connector's base address where that is set."""
@@ -378,6 +389,9 @@ class StreamConnector(Connector):
         if self.clients.get(own) is line:
             del self.clients[own]
         line.over(ended=False)
+        if line.dialing is not None:
+            line.dialing.cancel()
+            await asyncio.wait({line.dialing})
         # aiohttp would wait ten seconds for the other end to say farewell as well.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_FAREWELL):

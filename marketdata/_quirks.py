@@ -97,7 +97,7 @@ class Quirk:
     book_stream_params: dict[str, Any] = field(default_factory=dict)
     """Makes ccxt subscribe to the book stream that everybody may have."""
     ticker_stream_params: dict[str, Any] = field(default_factory=dict)
-    """Makes its ticker stream tell of every change of the best bid and ask."""
+    """Makes its ticker stream a full one, with best bid and ask."""
     numbered_trades: bool = False
     """Whether the ids of a pair's trades are numbers without a hole."""
 
@@ -122,6 +122,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_span=3_600_000,
         # ccxt opens a socket for each stream; Binance counts sockets, and has 1,024 streams on one.
         subscriptions_a_line=200,
+        ticker_stream_params={"name": "ticker"},
         book_wire="numbered",
         numbered_trades=True,
     ),
@@ -137,6 +138,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_time=True,
         trades_span=3_600_000,
         subscriptions_a_line=200,
+        ticker_stream_params={"name": "ticker"},
         book_wire="numbered",
         numbered_trades=True,
     ),

@@ -470,7 +470,8 @@ class AsyncClient:
 
             names: Sequence[str | None] = exchanges if exchanges is not None else (None,)
             found = await all_of(self._ask(name, work) for name in names)
-            return [subject for those in found for subject in those]
+            # An exchange, or a pair, may have been given by two of its names.
+            return list(dict.fromkeys(subject for those in found for subject in those))
 
         return AsyncWatch(find, every=delivery == "every", buffer=buffer, depth=depth)
 

@@ -112,7 +112,7 @@ class WiredBookFeed(BookFeed):
         self._waiting: list[Update] = []
         """What came while the whole book was not there yet."""
         self._fetching: asyncio.Task[None] | None = None
-        self._subscribed_depth = 0
+        self._subscribed_depth = self._fetched_depth = 0
         self._mends = _Pace()
         self._joined = asyncio.Event()
 
@@ -151,6 +151,9 @@ class WiredBookFeed(BookFeed):
         wanted = self._depth_to_subscribe()
         if wanted is not None and 0 < self._subscribed_depth < wanted:
             self._subscribe_anew()
+        elif self._is_whole and self._depth_to_fetch() > self._fetched_depth > 0:
+            self._is_whole = False
+            self._fetch_whole()
 
     def begin_anew(self) -> None:
         if self._fetching is not None:
@@ -249,7 +252,7 @@ class WiredBookFeed(BookFeed):
         """Ask for the whole book until it is one that the changes lead on from."""
         while not self._is_whole:
             await self._mends.turn()
-            wanted = _WHOLE if self.depth <= _WHOLE // 2 else 5 * _WHOLE
+            wanted = self._fetched_depth = self._depth_to_fetch()
             book = await self.hub.whole_book(self.subject.pair, wanted)
             self.resyncs += 1 if self.gaps or self.reconnects else 0
             if book.sequence is None:
@@ -284,6 +287,10 @@ class WiredBookFeed(BookFeed):
             return
         self.heard = self.heard or time.time()
         self.news(self.heard, None)
+
+    def _depth_to_fetch(self) -> int:
+        # The changes of the next minutes may lead behind what is asked for now.
+        return _WHOLE if self.depth <= _WHOLE // 2 else 5 * _WHOLE
 
     def _subscribe_anew(self) -> None:
         """Take the subscription back and make it again, for the whole book that comes with it."""

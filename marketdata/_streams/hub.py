@@ -101,6 +101,8 @@ class Hub:
             for watch in list(feed.watches):
                 watch.finished(feed, closed(self.id))
             await feed.stop()
+        for line in list((self.api.clients or {}).values()):
+            await self.api.drop(line)
 
     async def _watch(self) -> None:
         while True:

@@ -33,7 +33,7 @@ class Inbox:
         self._waiters: list[asyncio.Future[None]] = []
         """Usually one; several tasks may share a watch, and each record goes to one of them."""
         self._errors: deque[MarketDataError] = deque()
-        self._is_left = False
+        self.is_left = False
 
     def __len__(self) -> int:
         return len(self._records) + len(self._changed)
@@ -108,7 +108,7 @@ class Inbox:
                 return record
             if self._errors:
                 raise self._errors.popleft()
-            if self._is_left or not self.feeds:
+            if self.is_left or not self.feeds:
                 raise StopAsyncIteration
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -116,9 +116,11 @@ class Inbox:
 
     async def leave(self) -> None:
         """Hear no more."""
-        if self._is_left:
+        if self.is_left:
             return
-        self._is_left = True
+        self.is_left = True
+        self._records.clear()
+        self._changed.clear()
         feeds, self.feeds = self.feeds, []
         for feed in feeds:
             await feed.leave(self)

@@ -63,8 +63,7 @@ class QuoteFeed(Feed[Quote]):
 
     async def subscribe(self, api: Any) -> None:
         if api.has.get("watchBidsAsks"):
-            params = self.hub.quirk.ticker_stream_params
-            await api.watch_bids_asks([self.subject.pair], params)
+            await api.watch_bids_asks([self.subject.pair])
         else:
             self.demand(api, "watchTicker")
             await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)

@@ -84,10 +84,12 @@ class AsyncWatch(Generic[R]):
         if self._is_open:
             return
         found = await self._find()
-        self._inbox.join([hub.feed(subject) for hub, subject in found])
+        if self._inbox.is_left:
+            return
         loop = asyncio.get_running_loop()
         weakref.finalize(self, _leave_soon, self._inbox, loop).atexit = False
         self._is_open = True
+        self._inbox.join([hub.feed(subject) for hub, subject in found])
 
     def __aiter__(self) -> Self:
         return self
@@ -181,6 +183,7 @@ class Watch(Generic[R]):
 
     def close(self) -> None:
         """Watch no more."""
+        self._taken.clear()
         portal().call(self._watch.close())
 
     def __enter__(self) -> Self:

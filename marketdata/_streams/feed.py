@@ -213,7 +213,7 @@ class Feed(ABC, Generic[R]):
         self.state = "resyncing"
         self._since = time.monotonic()
 
-    def _tell_again(self) -> None:
+    def tell_again(self) -> None:
         """Hand the last state out again, marked anew, to those who wait for the next."""
         if self.version:
             self.version += 1
@@ -272,13 +272,13 @@ class Feed(ABC, Generic[R]):
         if nothing_new:
             self._impatience = min(64.0, self._impatience * 2)
             self.heard = time.time()
-            self._tell_again()  # the same state, as of now
+            self.tell_again()  # the same state, as of now
         else:
             self._is_stale()
 
     def _is_stale(self) -> None:
         self.state = "stale"
-        self._tell_again()
+        self.tell_again()
         self._silent()
 
     def _silent(self) -> None:
@@ -385,7 +385,7 @@ class Feed(ABC, Generic[R]):
         self.reconnects += 1
         if was_live:
             self._since = time.monotonic()
-        self._tell_again()
+        self.tell_again()
         await self.hub.unsubscribe(self)
         self._paused_since = None
         self.begin_anew()

@@ -13,10 +13,11 @@ from marketdata._exchange import closed
 from marketdata._history.tape import trades
 from marketdata._pro import opposite
 from marketdata._streams.bars import CandlesFeed
-from marketdata._streams.books import KeptBookFeed, WiredBookFeed
+from marketdata._streams.books import KeptBookFeed
 from marketdata._streams.feed import Feed, Subject
 from marketdata._streams.prices import QuoteFeed, TickerFeed
 from marketdata._streams.tape import TradesFeed
+from marketdata._streams.wired_books import WiredBookFeed
 from marketdata.models import Columns, OrderBook, Stream, Trade
 
 if TYPE_CHECKING:

@@ -23,13 +23,15 @@ class Side:
     part is copied at once.
     """
 
-    __slots__ = ("_ascending", "_levels", "_prices")
+    __slots__ = ("_ascending", "_levels", "_prices", "limit")
 
     def __init__(self, *, ascending: bool) -> None:
         self._ascending = ascending
         """Whether the lowest price is the best."""
         self._prices: list[float] = [inf]
         self._levels: list[Level] = []
+        self.limit: float | None = None
+        """The worst price up to which all levels are known; None: all there are."""
 
     def replace(self, changes: Iterable[Change]) -> None:
         """Take these levels and no others."""
@@ -37,10 +39,12 @@ class Side:
         self._levels = sorted((price, size) for price, size in found.items() if size)
         self._prices = [price for price, _ in self._levels]
         self._prices.append(inf)
+        self.limit = None
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Set the sizes of levels, in turn."""
         prices, levels = self._prices, self._levels
+        limit, ascending = self.limit, self._ascending
         for price_text, size_text in changes:
             price, size = float(price_text), float(size_text)
             at = bisect_left(prices, price)
@@ -49,12 +53,18 @@ class Side:
                     levels[at] = (price, size)
                 else:
                     del prices[at], levels[at]
-            elif size:
+            elif size and (limit is None or (price <= limit if ascending else price >= limit)):
                 prices.insert(at, price)
                 levels.insert(at, (price, size))
 
+    def forget(self, depth: int) -> None:
+        """Know no more than so many levels."""
+        if len(self._levels) > depth:
+            self.cut(depth)
+            self.limit = self.worst
+
     def cut(self, depth: int) -> None:
-        """Drop what lies behind so many levels."""
+        """Drop what lies behind so many levels, where the exchange counts no more either."""
         more = len(self._levels) - depth
         if more <= 0:
             return
@@ -75,6 +85,13 @@ class Side:
         if not self._levels:
             return None
         return self._prices[0] if self._ascending else self._prices[-2]
+
+    @property
+    def worst(self) -> float | None:
+        """The last price; None on an empty side."""
+        if not self._levels:
+            return None
+        return self._prices[-2] if self._ascending else self._prices[0]
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -98,6 +115,11 @@ class Sides:
         """Apply what has changed."""
         self.bids.apply(bids)
         self.asks.apply(asks)
+
+    def limit(self, bids: bool, asks: bool) -> None:
+        """Note of which sides no more is known than the levels that are there."""
+        for side, is_limited in ((self.bids, bids), (self.asks, asks)):
+            side.limit = side.worst if is_limited else None
 
     def cut(self, depth: int) -> None:
         """Drop what lies behind so many levels a side."""

@@ -1,0 +1,323 @@
+"""Live order books that are read from the frames themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from marketdata._streams.books import BookFeed
+from marketdata._streams.feed import Subject
+from marketdata._streams.sides import Sides
+from marketdata._streams.wires import WIRES, Update
+from marketdata.errors import DataUnavailableError
+from marketdata.models import OrderBook
+
+if TYPE_CHECKING:
+    from marketdata._streams.hub import Hub
+    from marketdata._streams.inbox import Inbox
+
+__all__ = ["WiredBookFeed"]
+
+_ROOM = 20_000
+"""Frames that wait for the whole book, at most."""
+_LEVELS_KEPT = 10_000
+"""Levels of a side after which the far half is dropped."""
+_WHOLE = 1_000
+"""Levels a side that are asked for, for changes to build upon."""
+_SPARE = 50
+"""Levels that are known behind those that are wanted, before more are asked for."""
+
+
+class _Pace:
+    """Lets a book be mended at once now and then, and not all the time."""
+
+    _BURST, _A_SECOND = 20.0, 2.0
+
+    def __init__(self) -> None:
+        self._left, self._at = self._BURST, time.monotonic()
+
+    async def turn(self) -> None:
+        """Wait for the next turn."""
+        now = time.monotonic()
+        self._left = min(self._BURST, self._left + (now - self._at) * self._A_SECOND) - 1
+        self._at = now
+        if self._left < 0:
+            await asyncio.sleep(-self._left / self._A_SECOND)
+
+
+class WiredBookFeed(BookFeed):
+    """A book that is read from the frames themselves: every change applied, counted, proved.
+
+    A number that is missing, a checksum that differs or a crossed book makes it wait for a new
+    whole book; watchers hear of it only by what `Stream` counts.
+    """
+
+    def __init__(self, hub: Hub, subject: Subject) -> None:
+        super().__init__(hub, subject)
+        market = hub.api.market(subject.pair)
+        self._wire = WIRES[str(hub.quirk.book_wire)](market)
+        self._about = self._wire.name(market)
+        self._sides = Sides()
+        self._last: int | None = None
+        """The number of the state."""
+        self._is_whole = False
+        self._is_wrong = False
+        """Whether the sides hold what was found to be wrong."""
+        self._proved = 0
+        """The last version that was found to be right."""
+        self._waiting: list[tuple[Update, float]] = []
+        """What came, and when, while a whole book was on its way."""
+        self._fetching: asyncio.Task[None] | None = None
+        self._subscribed_depth = 0
+        self._mends = _Pace()
+        self._joined = asyncio.Event()
+
+    async def subscribe(self, api: Any) -> None:
+        depth = self._depth_to_subscribe()
+        self._subscribed_depth = depth or 0
+        params = self.hub.quirk.book_stream_params
+        self._joined = asyncio.Event()
+        asked = asyncio.ensure_future(api.watch_order_book(self.subject.pair, depth, params))
+        joined = asyncio.ensure_future(self._joined.wait())
+        try:
+            await asyncio.wait({asked, joined}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                asked.result()
+        finally:
+            # ccxt waits for a book of its own, which it will not get.
+            joined.cancel()
+            asked.cancel()
+
+    def joined(self, line: Any) -> None:
+        line.books[self._about] = self
+        line.subject = self._wire.subject
+        self._joined.set()
+
+    def subscribed(self) -> None:
+        """Hear that the exchange has accepted the subscription: changes come from now on."""
+        if self._wire.by_request and not self._is_whole:
+            self._fetch_whole()
+
+    def _depth_to_subscribe(self) -> int | None:
+        depths = self._wire.depths
+        return next((one for one in depths if one >= self.depth), depths[-1]) if depths else None
+
+    def join(self, watch: Inbox) -> None:
+        super().join(watch)
+        wanted = self._depth_to_subscribe()
+        if wanted is not None and 0 < self._subscribed_depth < wanted:
+            self._subscribe_anew()
+        elif self._is_whole and self._is_short:
+            self._get_more()
+
+    def begin_anew(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            self._fetching = None
+        self._is_whole = False
+        self._waiting.clear()
+
+    async def stop(self) -> None:
+        self.begin_anew()
+        await super().stop()
+
+    def take(self, result: Any, at: float) -> None:
+        # ccxt's own book, made of the first frame; this one is ours.
+        pass
+
+    def size(self) -> int:
+        # A tuple of two floats, its place in two lists, its key.
+        levels = len(self._sides.bids) + len(self._sides.asks)
+        return 176 * levels + 400 * len(self._waiting)
+
+    # ------------------------------------------------------------------ frames
+
+    def frame(self, frame: dict[str, Any], at: float) -> None:
+        """Take a frame about this book."""
+        update = self._wire.read(frame)
+        self.note_frame(at)
+        if self._fetching is not None and self._wire.by_request:
+            self._wait(update, at)
+        if update.whole:
+            self._sides.replace(update.bids, update.asks)
+            self._last = update.last
+            self._is_whole, self._is_wrong = True, False
+            self._settle(update, at)
+        elif self._is_whole and self._follows(update, at):
+            self._sides.apply(update.bids, update.asks)
+            self._last = update.last
+            self._settle(update, at)
+
+    def _follows(self, update: Update, at: float) -> bool:
+        """Tell whether an update is the next; where it is a later one, have the book mended."""
+        last = self._last
+        if last is None or update.first is None or update.last is None:
+            return True
+        following = last + 1
+        if update.first == following:
+            return True
+        if self._wire.by_request and update.first < following <= update.last:
+            return True  # the first one after the whole book may begin before it
+        if update.last > last:
+            self._mend(update, at)
+        return False
+
+    def _settle(self, update: Update, at: float) -> bool:
+        """Prove a new state, and tell of it; tell whether it is one."""
+        sides = self._sides
+        if self._subscribed_depth:
+            sides.cut(self._subscribed_depth)
+        else:
+            for side in (sides.bids, sides.asks):
+                if len(side) > _LEVELS_KEPT:
+                    side.forget(_LEVELS_KEPT // 2)
+        if sides.crossed or self._wire.differs(update, sides):
+            self._is_wrong = True
+            self._mend(None, at)
+            return False
+        self._time = update.time
+        if self._is_short:
+            self._get_more()
+        self.news(at, update.time)
+        self._proved = self.version
+        return True
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether little is known behind the levels that are wanted, though there may be more."""
+        enough = self.depth + _SPARE
+        return any(
+            side.limit is not None and len(side) < enough
+            for side in (self._sides.bids, self._sides.asks)
+        )
+
+    def _get_more(self) -> None:
+        if self._wire.by_request:
+            self._fetch_whole()
+        else:
+            self._subscribe_anew()
+
+    # ------------------------------------------------------------------ mending
+
+    def _mend(self, update: Update | None, at: float) -> None:
+        """Count a loss, and have the whole book sent anew; ``update`` was not applied yet."""
+        self.gaps += 1
+        self._is_whole = False
+        self.wait_for_whole()
+        if self._wire.by_request:
+            self._waiting = [] if update is None else [(update, at)]
+            self._fetch_whole()
+        else:
+            self._subscribe_anew()
+
+    def _wait(self, update: Update, at: float) -> None:
+        if len(self._waiting) >= _ROOM:
+            del self._waiting[: _ROOM // 2]
+        self._waiting.append((update, at))
+
+    def _fetch_whole(self) -> None:
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch())
+            self._fetching.add_done_callback(self._fetched)
+
+    def _fetched(self, task: asyncio.Task[None]) -> None:
+        if self._fetching is task:
+            self._fetching = None
+            self._waiting.clear()
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.trouble(error)
+
+    async def _fetch(self) -> None:
+        """Ask for the whole book until it is one that the changes lead on from.
+
+        Where there is a book already, it goes on meanwhile: more of its levels are wanted.
+        """
+        is_there = False
+        while not is_there:
+            await self._mends.turn()
+            wanted = self._depth_to_fetch()
+            book = await self.hub.whole_book(self.subject.pair, wanted)
+            self.resyncs += 1 if self.gaps or self.reconnects else 0
+            if book.sequence is None:
+                raise DataUnavailableError(
+                    f"{self.hub.id} does not number its books.", details=self.details
+                )
+            self._waiting.sort(key=_first)
+            known = (self._last or 0) if self._is_whole else 0
+            oldest = _first(self._waiting[0]) - 1 if self._waiting else known
+            if book.sequence < oldest:
+                await asyncio.sleep(0.05)  # changes that it does not have are gone
+                continue
+            was_whole, self._is_whole, self._is_wrong = self._is_whole, True, False
+            self._sides.replace(book.bids, book.asks)
+            self._sides.limit(len(book.bids) >= wanted, len(book.asks) >= wanted)
+            self._last = book.sequence
+            is_there = self._catch_up(told=was_whole)
+
+    def _catch_up(self, *, told: bool) -> bool:
+        """Apply what came while the whole book was on its way; tell whether that was all there.
+
+        ``told``: of these states the watchers know already.
+        """
+        waiting, self._waiting = self._waiting, []
+        self.heard = self.heard or time.time()
+        if not told:
+            self._time = self.heard * 1000
+            self.news(self.heard, None)
+        for number, (update, at) in enumerate(waiting):
+            if self._last is None or update.last is None or update.last <= self._last:
+                continue
+            if (update.first or 0) > self._last + 1:
+                self.gaps += 1
+                self._is_whole, self._waiting = False, waiting[number:]
+                self.wait_for_whole()
+                return False
+            self._sides.apply(update.bids, update.asks)
+            self._last = update.last
+            if not told and not self._settle(update, at):
+                return False
+        if told:
+            self.tell_again()  # there are more levels of the same state
+        return True
+
+    def _depth_to_fetch(self) -> int:
+        # The changes of the next minutes may lead behind what is asked for now.
+        return _WHOLE if self.depth <= _WHOLE // 2 else 5 * _WHOLE
+
+    def _subscribe_anew(self) -> None:
+        """Take the subscription back and make it again, for the whole book that comes with it."""
+        self._is_whole = False
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._resubscribe())
+            self._fetching.add_done_callback(self._fetched)
+
+    async def _resubscribe(self) -> None:
+        await self._mends.turn()
+        self.resyncs += 1
+        depth = self._depth_to_subscribe()
+        self._subscribed_depth = depth or 0
+        await self.hub.resubscribe(self, {"depth": depth} if depth else {})
+
+    # ------------------------------------------------------------------ records
+
+    def record(self, watch: Inbox, /) -> OrderBook | None:
+        if not self._is_wrong:
+            return super().record(watch)
+        # Only what was made before it went wrong is right; others wait for the next.
+        last = self._made.get(watch.depth) if self._made_at == self._proved else None
+        return None if last is None else last.model_copy(update={"stale": True})
+
+    def _record(self, depth: int) -> OrderBook:
+        return OrderBook.trusted(
+            {
+                **self._fields(),
+                "sequence": self._last,
+                "bids": self._sides.bids.best(depth),
+                "asks": self._sides.asks.best(depth),
+            }
+        )
+
+
+def _first(waiting: tuple[Update, float]) -> int:
+    return waiting[0].first or 0

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
 from marketdata import _normalize
@@ -58,17 +58,27 @@ class CandlesFeed(Feed[Candles]):
             return
         self.note_frame(at)
         newest = self._newest
-        fresh = list(takewhile(lambda row: row[0] >= newest, reversed(rows)))[::-1]
-        skipped = self.hub.quirk.quiet_bars and newest and fresh[0][0] > newest + self._step
+        # ccxt's rows do not have the number of trades.
+        fresh = [
+            (*row[:6], None) for row in takewhile(lambda row: row[0] >= newest, reversed(rows))
+        ]
+        fresh.reverse()
+        skipped = self.hub.quirk.quiet_bars and self._is_broken(newest, fresh)
         if skipped and not self._is_unsure:
             self.gaps += 1
         missed = self._is_unsure or skipped
         self._is_unsure = False
-        self._bars.update((row[0], tuple(row)) for row in fresh)
+        self._bars.update((row[0], row) for row in fresh)
         if missed and self._filling is None:
             self._filling = asyncio.create_task(self._fill(newest))
         elif self._filling is None:
             self._tell(at)
+
+    def _is_broken(self, newest: int, fresh: Sequence[Sequence[Any]]) -> bool:
+        """Tell whether a bar is missing behind the newest known one."""
+        times = [newest, *(row[0] for row in fresh if row[0] > newest)]
+        step = self._step
+        return newest > 0 and any(following - this > step for this, following in pairwise(times))
 
     def _tell(self, at: float) -> None:
         for old in list(self._bars)[: max(0, len(self._bars) - _KEPT)]:

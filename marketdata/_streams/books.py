@@ -29,11 +29,16 @@ class BookFeed(Feed[OrderBook]):
         """Records of the newest state, by depth: most watchers want the same."""
         self._made_at = -1
         self._time: float | None = None
-
-    @property
-    def depth(self) -> int:
+        self.depth = 1
         """The deepest that a watcher wants."""
-        return max((watch.depth for watch in self.watches), default=20)
+
+    def join(self, watch: Inbox) -> None:
+        self.depth = max(watch.depth, *(one.depth for one in self.watches), 1)
+        super().join(watch)
+
+    async def leave(self, watch: Inbox) -> None:
+        await super().leave(watch)
+        self.depth = max((one.depth for one in self.watches), default=self.depth)
 
     def record(self, watch: Inbox, /) -> OrderBook | None:
         if self._made_at != self.version:

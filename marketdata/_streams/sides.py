@@ -57,10 +57,10 @@ class Side:
                 prices.insert(at, price)
                 levels.insert(at, (price, size))
 
-    def forget(self, depth: int) -> None:
-        """Know no more than so many levels."""
-        if len(self._levels) > depth:
-            self.cut(depth)
+    def forget(self, most: int) -> None:
+        """Know only half as many levels as these, where there are more than these."""
+        if len(self._levels) > most:
+            self.cut(most // 2)
             self.limit = self.worst
 
     def cut(self, depth: int) -> None:
@@ -120,6 +120,11 @@ class Sides:
         """Note of which sides no more is known than the levels that are there."""
         for side, is_limited in ((self.bids, bids), (self.asks, asks)):
             side.limit = side.worst if is_limited else None
+
+    def forget(self, most: int) -> None:
+        """Know only half as many levels of a side as these, where there are more than these."""
+        self.bids.forget(most)
+        self.asks.forget(most)
 
     def cut(self, depth: int) -> None:
         """Drop what lies behind so many levels a side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -37,10 +38,11 @@ class TradesFeed(Feed[Trade]):
         self._known: deque[str] = deque(maxlen=_REMEMBERED)
         self._known_set: set[str] = set()
         self._last: int | None = None
+        """The number of the last trade that was handed out, where they have numbers."""
         self._fresh: Sequence[Trade] = ()
         self._newest: Trade | None = None
-        self._held: list[Trade] | None = None
-        """What waits for a gap to be closed; None: there is none."""
+        self._waiting: list[Trade] = []
+        """What is to be handed out behind a gap that is being closed."""
         self._closing: asyncio.Task[None] | None = None
 
     async def subscribe(self, api: Any) -> None:
@@ -76,20 +78,31 @@ class TradesFeed(Feed[Trade]):
         return True
 
     def _add(self, trades: list[Trade]) -> None:
-        if self._held is not None:
-            self._held += trades
+        if not (self.hub.quirk.numbered_trades and all(_number(one) for one in trades)):
+            self._hand_out(trades)
             return
-        first = trades[0].id
+        self._waiting += trades
+        if len(self._waiting) > _REMEMBERED and self._closing is not None:
+            self._closing.cancel()  # it takes too long
+        elif self._closing is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Hand out what follows on the last trade; where one is missing, have it fetched."""
+        ready: list[Trade] = []
         last = self._last
-        if self.hub.quirk.numbered_trades and first is not None and first.isdigit():
-            if last is not None and int(first) > last + 1:
-                self.gaps += 1
-                self._held = trades
-                self._closing = asyncio.create_task(self._close_gap(last + 1, int(first)))
-                return
-            newest = trades[-1].id or first
-            self._last = max(last or 0, int(newest))
-        self._hand_out(trades)
+        waiting = deque(sorted(self._waiting, key=_number))
+        while waiting and (last is None or _number(waiting[0]) <= last + 1):
+            trade = waiting.popleft()
+            if last is None or _number(trade) > last:
+                ready.append(trade)
+                last = _number(trade)
+        self._waiting, self._last = list(waiting), last
+        if ready:
+            self._hand_out(ready)
+        if waiting and last is not None:
+            self.gaps += 1
+            self._closing = asyncio.create_task(self._close_gap(last + 1, _number(waiting[0])))
 
     def _hand_out(self, trades: list[Trade]) -> None:
         self._fresh, self._newest = trades, trades[-1]
@@ -97,21 +110,36 @@ class TradesFeed(Feed[Trade]):
         self.news(newest.received_at.timestamp(), newest.timestamp.timestamp() * 1000, len(trades))
 
     async def _close_gap(self, start: int, end: int) -> None:
-        """Fetch the trades with ids from ``start`` up to ``end``, then go on."""
+        """Fetch the trades with numbers from ``start`` up to ``end``, then go on."""
+        found: list[Trade] = []
         try:
-            found = await self.hub.trades_between(
-                self.subject.pair, max(start, end - _MOST_FETCHED), end
-            )
+            found = await self._fetch(max(start, end - _MOST_FETCHED), end)
             self.resyncs += 1
         except MarketDataError as error:
             self.error = error
-            found = []
-        missed = [trade for trade in found if self._is_new(trade)]
-        held, self._held = self._held or [], None
-        trades = sorted([*missed, *held], key=_number)
-        if trades:
-            self._last = _number(trades[-1])
-            self._hand_out(trades)
+        finally:
+            # Also where it was cancelled: what came meanwhile has waited for long enough.
+            self._closing = None
+            missed = [trade for trade in found if self._is_new(trade)]
+            self._waiting = [*missed, *self._waiting]
+            if self.watches:
+                first = min(map(_number, self._waiting), default=end)
+                self._last = first - 1
+                self._go_on()
+
+    async def _fetch(self, start: int, end: int) -> list[Trade]:
+        ends, pause = time.monotonic() + self.hub.timeout, 0.25
+        while True:
+            try:
+                return await self.hub.trades_between(self.subject.pair, start, end)
+            except MarketDataError as error:
+                pause = max(2 * pause, error.retry_after or 0.0)
+                if not error.retryable or time.monotonic() + pause > ends:
+                    raise
+            await asyncio.sleep(pause)
+
+    def tell_again(self) -> None:
+        """Tell nobody: a trade is an event, and no state."""
 
     async def confirm(self) -> bool:
         found = await self.hub.request(
@@ -131,7 +159,7 @@ class TradesFeed(Feed[Trade]):
         return self._fresh
 
     def size(self) -> int:
-        return 180 * len(self._known) + 800 * len(self._held or ())
+        return 180 * len(self._known) + 800 * len(self._waiting)
 
 
 def _number(trade: Trade) -> int:

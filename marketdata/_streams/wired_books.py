@@ -169,9 +169,7 @@ class WiredBookFeed(BookFeed):
         if self._subscribed_depth:
             sides.cut(self._subscribed_depth)
         else:
-            for side in (sides.bids, sides.asks):
-                if len(side) > _LEVELS_KEPT:
-                    side.forget(_LEVELS_KEPT // 2)
+            sides.forget(_LEVELS_KEPT)
         if sides.crossed or self._wire.differs(update, sides):
             self._is_wrong = True
             self._mend(None, at)
@@ -186,10 +184,9 @@ class WiredBookFeed(BookFeed):
     @property
     def _is_short(self) -> bool:
         """Whether little is known behind the levels that are wanted, though there may be more."""
-        enough = self.depth + _SPARE
-        return any(
-            side.limit is not None and len(side) < enough
-            for side in (self._sides.bids, self._sides.asks)
+        enough, bids, asks = self.depth + _SPARE, self._sides.bids, self._sides.asks
+        return (bids.limit is not None and len(bids) < enough) or (
+            asks.limit is not None and len(asks) < enough
         )
 
     def _get_more(self) -> None:

@@ -43,6 +43,13 @@ class Subscriber(Protocol):
     timeframe: str | None
     """Of a subscriber to candles: ccxt does not always tell bars of different lengths apart."""
 
+    market_id: str
+    """The exchange's name of the pair."""
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the exchange has not answered its subscription yet."""
+
     def joined(self, line: Any) -> None:
         """Hear which socket it will come from."""
 
@@ -118,6 +125,8 @@ class LineMethods:
     dialing: asyncio.Task[Any] | None
     """What connects it, while it does."""
     number: int
+    text: str
+    """The frame that is being handled."""
     heard: float
     """When the last frame came, in Unix seconds."""
     joined_at: float
@@ -134,6 +143,7 @@ class LineMethods:
         self.routes, self.requests, self.books = {}, {}, {}
         self.subject = None
         self.dialing = None
+        self.text = ""
         self.number = next(_numbers)
         self.heard = self.joined_at = time.time()
         self.frames = self.unreadable = 0
@@ -189,8 +199,9 @@ class LineMethods:
         """Have a frame handled; one that nothing can be made of ends nothing but itself."""
         self.frames += 1
         self.heard = at = time.time()
-        if self.connector.recorder is not None and isinstance(data, str):
-            self.note("got", data)
+        self.text = data if type(data) is str else ""
+        if self.connector.recorder is not None and self.text:
+            self.note("got", self.text)
         try:
             if self.books and type(data) is str and data[:1] == "{":
                 frame = orjson.loads(data)
@@ -224,7 +235,7 @@ class LineMethods:
                 # ccxt stops to listen, and tells nobody.
                 self.on_error(error)
                 return error
-            concerned = [name for name in self.routes if name in self.futures]
+            concerned = self._meant()
         else:
             concerned = [
                 name
@@ -237,6 +248,16 @@ class LineMethods:
         for name in {message_hash or "", *concerned} & self.futures.keys():
             super().reject(error, name)  # type: ignore[misc]
         return error
+
+    def _meant(self) -> list[str]:
+        """Find whom a refusal is about that names no request: whom its text names, if anybody."""
+        asking = {
+            name: those[0].market_id
+            for name, those in self.routes.items()
+            if any(one.is_asking for one in those)
+        }
+        named = [name for name, market in asking.items() if market in self.text]
+        return named or list(asking)
 
     def on_error(self, error: Any) -> None:
         """Give the socket up."""
@@ -319,6 +340,10 @@ class StreamConnector(Connector):
         scheme = {"https": "wss", "http": "ws"}.get(base.scheme, base.scheme)
         path = base.path.rstrip("/") + (own.path or "/")
         return urlunsplit(own._replace(scheme=scheme, netloc=base.netloc, path=path))
+
+    def ws_dial_delay(self, _url: str) -> float:
+        """Wait no more than whoever subscribes has waited already."""
+        return 0.0
 
     def client(self, url: str) -> Any:
         """Give the socket of an address, made where it is not there."""

@@ -14,7 +14,7 @@ from marketdata.client import AsyncClient
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["HISTORY", "OPERATIONS", "PLAN", "STREAMS", "Operation"]
+__all__ = ["HISTORY", "OPERATIONS", "PLAN", "RECORD", "STREAMS", "Operation"]
 
 
 @dataclass(frozen=True)
@@ -235,3 +235,16 @@ STREAMS: tuple[Operation, ...] = (
     ),
 )
 """What can be watched; each answers with records of its kind, one after the other."""
+
+RECORD = Operation(
+    AsyncClient.record,
+    "Recorded",
+    many=False,
+    tool=None,
+    examples=(
+        "record BTC/USDT ETH/USDT -o btc-eth.rec -e binance,kraken --for 1h",
+        "record BTC/USDT -o candles.rec --what candles,ticker -t 5m",
+        "watch orderbook BTC/USDT --replay btc-eth.rec --speed 10",
+    ),
+)
+"""What is watched, written down to be played again."""

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 from marketdata._ccxt import Reply
 from marketdata._pro import asking
 from marketdata._translate import translate
-from marketdata.errors import DataUnavailableError, ExchangeUnavailableError, MarketDataError
+from marketdata.errors import (
+    DataUnavailableError,
+    ExchangeUnavailableError,
+    InvalidParameterError,
+    MarketDataError,
+    PairNotSupportedError,
+)
 from marketdata.models import Record, Stream, StreamKind
 
 if TYPE_CHECKING:
@@ -63,6 +69,7 @@ class Feed(ABC, Generic[R]):
         self.hub = hub
         self.subject = subject
         self.timeframe = subject.timeframe
+        self.market_id = str(hub.api.market(subject.pair)["id"])
         self.state: State = "connecting"
         self.watches: set[Inbox] = set()
         self._resting: list[Inbox] = []
@@ -84,6 +91,9 @@ class Feed(ABC, Generic[R]):
         self.fresh_for: float | None = None
         """Seconds within which the next state is to come; None: it comes when it happens."""
         self._since = time.monotonic()
+        """Since when there is no stream, or since when there is one."""
+        self._asked_at = time.monotonic()
+        """When it was last subscribed to, or a whole state asked for."""
         self._failures = 0
         self._looking: asyncio.Task[None] | None = None
         self._trouble: asyncio.Future[Exception | None] | None = None
@@ -210,8 +220,10 @@ class Feed(ABC, Generic[R]):
 
     def wait_for_whole(self) -> None:
         """Note that a whole state has to come before anything is of use."""
+        if self.state == "live":
+            self._since = time.monotonic()
         self.state = "resyncing"
-        self._since = time.monotonic()
+        self._asked_at = time.monotonic()
 
     def tell_again(self) -> None:
         """Hand the last state out again, marked anew, to those who wait for the next."""
@@ -239,17 +251,16 @@ class Feed(ABC, Generic[R]):
         """Look whether it is silent for too long, as the watchdog does again and again."""
         if self.subject.kind != "trades":
             self.fresh_for = round(self.patience, 3)
-        if self.state != "live" or self.heard is None:
-            waited = time.monotonic() - self._since
-            quiet = self.subject.kind in _QUIET_KINDS
-            if quiet and self.state != "live" and self.hub.is_connected(self):
-                # It will say something when somebody trades.
-                self._is_live()
+        if self.state in ("connecting", "reconnecting", "resyncing"):
+            if self.subject.kind in _QUIET_KINDS and self.hub.is_connected(self):
+                self._is_live()  # it will say something when somebody trades
                 return
-            asked = self.state in ("connecting", "reconnecting", "resyncing")
-            if asked and not quiet and waited > self.hub.timeout * self._impatience:
-                self._since = time.monotonic()
+            limit = self.hub.timeout * (self._impatience if self.version else 1.0)
+            if time.monotonic() - self._asked_at > limit:
+                self._asked_at = time.monotonic()
                 self._silent()
+            return
+        if self.state != "live" or self.heard is None:
             return
         if time.time() - self.heard > self.patience and self._looking is None:
             if self.hub.is_alive(self, max(self.patience, _LONGEST_PING)):
@@ -307,6 +318,11 @@ class Feed(ABC, Generic[R]):
     def joined(self, line: Any) -> None:
         """Hear which socket it will come from."""
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the exchange has not answered its subscription yet."""
+        return self.state in ("connecting", "reconnecting")
+
     def refused(self, error: Exception) -> None:
         """Hear that the exchange, or ccxt, turned the subscription down or gave it up."""
         self.trouble(error)
@@ -341,6 +357,7 @@ class Feed(ABC, Generic[R]):
     async def _stay(self) -> Exception | None:
         """Subscribe, and give what ended it; None is the end of a recording."""
         self._trouble = asyncio.get_running_loop().create_future()
+        self._asked_at = time.monotonic()
         token = asking.set(self)
         try:
             asked = asyncio.ensure_future(self.hub.subscribe(self))
@@ -366,6 +383,11 @@ class Feed(ABC, Generic[R]):
                 details=self.details,
             )
         made = translate(error, self.hub.id, Reply())
+        if self.version == 0 and isinstance(made, DataUnavailableError | InvalidParameterError):
+            made = PairNotSupportedError(
+                f"{self.hub.id} refuses a stream of {self.subject.kind} of {self.subject.pair}; "
+                "it may not trade the pair now.",
+            )
         made.details.update(self.details)
         return made
 

@@ -9,13 +9,14 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from marketdata.sim import binance_info
-from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, SECOND, Grid, months
+from marketdata.sim import binance_info, binance_session, binance_streams
+from marketdata.sim.bars import DAY, HOUR, MINUTE, Grid
 from marketdata.sim.binance_rows import (
     aggregate_rows,
     amount_text,
     best_quote,
     day_ticker,
+    grid_of,
     kline_row,
     last_price,
     mean_text,
@@ -24,26 +25,10 @@ from marketdata.sim.binance_rows import (
     trade_row,
     window_ticker,
 )
-from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
 from marketdata.sim.listings import Listing
 from marketdata.sim.market import Market
 
-_STEPS = {
-    "1s": SECOND,
-    "1m": MINUTE,
-    "3m": 3 * MINUTE,
-    "5m": 5 * MINUTE,
-    "15m": 15 * MINUTE,
-    "30m": 30 * MINUTE,
-    "1h": HOUR,
-    "2h": 2 * HOUR,
-    "4h": 4 * HOUR,
-    "6h": 6 * HOUR,
-    "8h": 8 * HOUR,
-    "12h": 12 * HOUR,
-    "1d": DAY,
-    "3d": 3 * DAY,
-}
 _SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _WINDOW = re.compile(r"([1-9]|[1-5][0-9])m|([1-9]|1[0-9]|2[0-3])h|[1-7]d")
@@ -283,13 +268,10 @@ def _grid(call: Call) -> Grid:
     if not name:
         raise _missing("interval")
     offset = -_zone(call)
-    if name in _STEPS:
-        return Grid(_STEPS[name], offset % _STEPS[name])
-    if name == "1w":
-        return Grid(7 * DAY, MONDAY + offset)
-    if name == "1M":
-        return months(1, offset)
-    raise Refusal(400, _body(-1120, "Invalid interval."))
+    grid = grid_of(name, offset)
+    if grid is None:
+        raise Refusal(400, _body(-1120, "Invalid interval."))
+    return grid
 
 
 def _by_depth(call: Call) -> int:
@@ -324,7 +306,18 @@ def _error(status: int) -> object:
 _V3 = "/api/v3"
 DIALECT = Dialect(
     name="binance",
-    prefixes=("/api/v3", "/api/v1", "/sapi/", "/fapi/", "/dapi/", "/eapi/", "/papi/", "/futures/"),
+    prefixes=(
+        "/api/v3",
+        "/api/v1",
+        "/sapi/",
+        "/fapi/",
+        "/dapi/",
+        "/eapi/",
+        "/papi/",
+        "/futures/",
+        "/ws",
+        "/stream",
+    ),
     routes=(
         Route(f"{_V3}/ping", Binance.ping),
         Route(f"{_V3}/time", Binance.time),
@@ -343,7 +336,13 @@ DIALECT = Dialect(
         Route(f"{_V3}/ticker", Binance.ticker_rolling, _by_count),
         Route(f"{_V3}/ticker/tradingDay", Binance.ticker_trading_day, _by_count),
     ),
+    sockets=(
+        SocketRoute("/ws", binance_session.single),
+        SocketRoute("/ws/{streams:.*}", binance_session.single),
+        SocketRoute("/stream", binance_session.combined),
+    ),
     open=Binance,
+    source=binance_streams.generated,
     error=_error,
     weighed="X-MBX-USED-WEIGHT-1M",
 )

@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketdata.sim.bars import DAY, Bar, Grid, Trade
+from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, SECOND, Bar, Grid, Trade, months
 from marketdata.sim.decimals import fixed, ratio
 from marketdata.sim.listings import Listing
 from marketdata.sim.market import Market
+
+_STEPS = {
+    "1s": SECOND,
+    "1m": MINUTE,
+    "3m": 3 * MINUTE,
+    "5m": 5 * MINUTE,
+    "15m": 15 * MINUTE,
+    "30m": 30 * MINUTE,
+    "1h": HOUR,
+    "2h": 2 * HOUR,
+    "4h": 4 * HOUR,
+    "6h": 6 * HOUR,
+    "8h": 8 * HOUR,
+    "12h": 12 * HOUR,
+    "1d": DAY,
+    "3d": 3 * DAY,
+}
+
+
+def grid_of(name: str, offset: int = 0) -> Grid | None:
+    """Return where the bars of an interval begin, None where there is no such interval."""
+    if name in _STEPS:
+        return Grid(_STEPS[name], offset % _STEPS[name])
+    if name == "1w":
+        return Grid(7 * DAY, MONDAY + offset)
+    return months(1, offset) if name == "1M" else None
 
 
 def symbol_of(listing: Listing) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ class Clock:
     def __init__(self, now: datetime | int | None = None, *, frozen: bool = False) -> None:
         self._frozen = frozen
         self._offset = 0
-        self._still = _real()
+        self._still = real()
         if now is not None:
             self.move(now)
 
@@ -26,12 +27,43 @@ class Clock:
 
     def now(self) -> int:
         """Return the exchange's time in Unix milliseconds."""
-        return self._still if self._frozen else _real() + self._offset
+        return self._still if self._frozen else real() + self._offset
 
     def move(self, to: datetime | int) -> None:
         """Set the clock to ``to``; it goes on from there unless it is frozen."""
         self._still = milliseconds(to)
-        self._offset = self._still - _real()
+        self._offset = self._still - real()
+
+
+class PlayedClock(Clock):
+    """The time in a recording: it stands at ``begin`` until the playing begins, and at ``end``.
+
+    ``speed`` is how many times as fast as real time it goes, infinity when it is moved on by who
+    plays, as it is when ``frozen``.
+    """
+
+    def __init__(self, begin: int, end: int, speed: float, *, frozen: bool) -> None:
+        self._since: int | None = None
+        super().__init__(begin, frozen=frozen)
+        self.flat_out = math.isinf(speed) and not frozen
+        self._end = end
+        self._speed = speed
+
+    def now(self) -> int:
+        """Return where the recording is played, in Unix milliseconds."""
+        if self._since is None:
+            return self._still
+        return min(self._end, self._still + round((real() - self._since) * self._speed))
+
+    def move(self, to: datetime | int) -> None:
+        """Go on from ``to``."""
+        self._still = milliseconds(to)
+        self._since = None if self._since is None else real()
+
+    def start(self) -> None:
+        """Go, unless it is moved by others."""
+        if not self.frozen and not self.flat_out:
+            self._since = real()
 
 
 def milliseconds(moment: datetime | int) -> int:
@@ -42,5 +74,6 @@ def milliseconds(moment: datetime | int) -> int:
     return moment
 
 
-def _real() -> int:
+def real() -> int:
+    """Return the real time in Unix milliseconds."""
     return time.time_ns() // 1_000_000

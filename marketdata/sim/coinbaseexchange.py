@@ -7,11 +7,15 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from marketdata.sim import coinbase_session, coinbase_streams
 from marketdata.sim.bars import DAY, HOUR, Bar, Grid, Trade
-from marketdata.sim.decimals import fixed, short
-from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.coinbase_rows import amount_text, price_text, product_id
+from marketdata.sim.decimals import short
+from marketdata.sim.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
+from marketdata.sim.levels import Book
 from marketdata.sim.listings import Listing
-from marketdata.sim.market import Book, Market
+from marketdata.sim.market import Market
+from marketdata.sim.times import iso
 
 _GRANULARITIES = (60, 300, 900, 3600, 21600, 86400)
 _MOST_BARS = 300
@@ -27,11 +31,11 @@ class Coinbase:
 
     @cached_property
     def _ids(self) -> dict[str, Listing]:
-        return self._venue.ids(_product_id)
+        return self._venue.ids(product_id)
 
     def time(self, call: Call) -> object:
         """GET time."""
-        return {"iso": _iso(call.now * 1000, "milliseconds"), "epoch": call.now / 1000}
+        return {"iso": iso(call.now * 1000, "milliseconds"), "epoch": call.now / 1000}
 
     def currencies(self, _call: Call) -> object:
         """GET currencies."""
@@ -69,7 +73,7 @@ class Coinbase:
             "sequence": book.sequence if book else 0,
             "auction_mode": False,
             "auction": None,
-            "time": _iso(call.now * 1000),
+            "time": iso(call.now * 1000),
         }
 
     def ticker(self, call: Call) -> object:
@@ -80,13 +84,13 @@ class Coinbase:
         if last is None or book is None or whole is None:
             raise _unknown()
         return {
-            "ask": _price(market, book.asks[0][0]),
-            "bid": _price(market, book.bids[0][0]),
-            "volume": _amount(market, whole.volume),
+            "ask": price_text(market, book.asks[0][0]),
+            "bid": price_text(market, book.bids[0][0]),
+            "volume": amount_text(market, whole.volume),
             "trade_id": last.id,
-            "price": _price(market, last.price),
-            "size": _amount(market, last.amount),
-            "time": _iso(last.nanos // 1000),
+            "price": price_text(market, last.price),
+            "size": amount_text(market, last.amount),
+            "time": iso(last.nanos // 1000),
             "rfq_volume": "0",
         }
 
@@ -98,12 +102,12 @@ class Coinbase:
         if whole is None or month is None:
             raise _unknown()
         return {
-            "open": _price(market, whole.open),
-            "high": _price(market, whole.high),
-            "low": _price(market, whole.low),
-            "last": _price(market, whole.close),
-            "volume": _amount(market, whole.volume),
-            "volume_30day": _amount(market, month.volume),
+            "open": price_text(market, whole.open),
+            "high": price_text(market, whole.high),
+            "low": price_text(market, whole.low),
+            "last": price_text(market, whole.close),
+            "volume": amount_text(market, whole.volume),
+            "volume_30day": amount_text(market, month.volume),
         }
 
     def trades(self, call: Call) -> object:
@@ -153,7 +157,7 @@ class Coinbase:
         lines = {}
         for market in self._venue.markets():
             bars = market.bars(grid, call.now - DAY, call.now + 1, call.now)
-            lines[_product_id(market.listing)] = [_candle(market, bar)[:5] for bar in bars[::-1]]
+            lines[product_id(market.listing)] = [_candle(market, bar)[:5] for bar in bars[::-1]]
         return lines
 
     def _market(self, call: Call) -> Market:
@@ -161,10 +165,6 @@ class Coinbase:
         if listing is None:
             raise _unknown()
         return self._venue.market(listing)
-
-
-def _product_id(listing: Listing) -> str:
-    return f"{listing.base}-{listing.quote}"
 
 
 def _unknown() -> Refusal:
@@ -195,20 +195,6 @@ def _moment(call: Call, name: str) -> int | None:
     return round(aware.timestamp() * 1000)
 
 
-def _iso(micros: int, precision: str = "microseconds") -> str:
-    moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
-    moment = moment.replace(microsecond=micros % 1_000_000, tzinfo=None)
-    return moment.isoformat(timespec=precision) + "Z"
-
-
-def _price(market: Market, price: int) -> str:
-    return fixed(price, market.price_scale, market.price_scale)
-
-
-def _amount(market: Market, amount: int) -> str:
-    return fixed(amount, market.amount_scale, 8)
-
-
 def _candle(market: Market, bar: Bar) -> list[Any]:
     prices = (bar.low, bar.high, bar.open, bar.close)
     return [
@@ -223,16 +209,16 @@ def _trade(market: Market, trade: Trade) -> dict[str, Any]:
         "trade_id": trade.id,
         # Coinbase tells the side of the maker.
         "side": "sell" if trade.buy else "buy",
-        "size": _amount(market, trade.amount),
-        "price": _price(market, trade.price),
-        "time": _iso(trade.nanos // 1000),
+        "size": amount_text(market, trade.amount),
+        "price": price_text(market, trade.price),
+        "time": iso(trade.nanos // 1000),
     }
 
 
 def _rows(market: Market, book: Book, rows: list[tuple[int, int]], level: str) -> list[list[Any]]:
     result: list[list[Any]] = []
     for price, amount in rows:
-        texts: list[Any] = [_price(market, price), _amount(market, amount)]
+        texts: list[Any] = [price_text(market, price), amount_text(market, amount)]
         if level == "3":
             texts.append(str(UUID(int=(book.sequence << 64) + price)))
         else:
@@ -244,12 +230,12 @@ def _rows(market: Market, book: Book, rows: list[tuple[int, int]], level: str) -
 def _product(listing: Listing) -> dict[str, Any]:
     online = listing.active
     return {
-        "id": _product_id(listing),
+        "id": product_id(listing),
         "base_currency": listing.base,
         "quote_currency": listing.quote,
         "quote_increment": short(1, listing.price_scale),
         "base_increment": short(1, listing.amount_scale),
-        "display_name": _product_id(listing),
+        "display_name": product_id(listing),
         "min_market_funds": "0.000016" if listing.quote == "BTC" else "1",
         "margin_enabled": False,
         "post_only": False,
@@ -309,7 +295,7 @@ def _error(status: int) -> object:
 
 DIALECT = Dialect(
     name="coinbaseexchange",
-    prefixes=("/products", "/currencies", "/time"),
+    prefixes=("/products", "/currencies", "/time", "/"),
     routes=(
         Route("/time", Coinbase.time),
         Route("/currencies", Coinbase.currencies),
@@ -325,4 +311,6 @@ DIALECT = Dialect(
     ),
     open=Coinbase,
     error=_error,
+    sockets=(SocketRoute("/", coinbase_session.session),),
+    source=coinbase_streams.generated,
 )

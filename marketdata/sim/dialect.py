@@ -11,6 +11,7 @@ from marketdata.sim.clock import Clock
 from marketdata.sim.listings import Listing, listings
 from marketdata.sim.market import Market
 from marketdata.sim.seeded import SeededMarket
+from marketdata.sim.streams import Session
 
 T = TypeVar("T")
 
@@ -97,6 +98,10 @@ class Venue:
         return [self.market(listing) for listing in self.listings.values() if listing.active]
 
 
+def _no_source(_venue: Venue) -> None:
+    return None
+
+
 class Route(NamedTuple):
     """One endpoint: its path (``{name}`` for variable parts), what answers it, and its weight."""
 
@@ -105,11 +110,19 @@ class Route(NamedTuple):
     weight: Callable[[Call], int] | int = 1
 
 
+class SocketRoute(NamedTuple):
+    """A path at which sockets are opened, and what is made for each one of them."""
+
+    path: str
+    session: Callable[[Any, Call], Session]
+
+
 class Dialect(NamedTuple):
-    """One exchange's REST interface.
+    """One exchange's interface.
 
     ``prefixes`` tell from a path that it is this exchange's. ``open`` makes what its answers are
-    given first. ``error`` is the body that this exchange sends with an HTTP status of its gateway.
+    given first, ``source`` what its sockets' sessions are. ``error`` is the body that this
+    exchange sends with an HTTP status of its gateway.
     """
 
     name: str
@@ -118,3 +131,5 @@ class Dialect(NamedTuple):
     open: Callable[[Venue], Any]
     error: Callable[[int], object]
     weighed: str | None = None
+    sockets: tuple[SocketRoute, ...] = ()
+    source: Callable[[Venue], Any] = _no_source

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from marketdata.sim.clock import Clock
+from marketdata.sim.clock import Clock, PlayedClock
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.listings import MARKETS
-from marketdata.sim.log import Request
+from marketdata.sim.log import Request, Socket
 from marketdata.sim.tape import Tape, digest, load
 
 if TYPE_CHECKING:
+    from marketdata.sim.recorded import Recording
     from marketdata.sim.server import Server
 
 _REMEMBERED = 10_000
@@ -33,6 +35,11 @@ class SimulatedExchange:
     runs on, or at which it stays when it is ``frozen`` (None: running, but frozen with a tape).
     ``faults`` are rules as `Fault` or in its text form.
 
+    A ``tape`` may also be a recording of streams, alone. Then what was recorded of any exchange
+    is played: it begins when clients have made ``wait_for`` subscriptions, goes ``speed`` times
+    as fast as it was recorded (None or infinity: as fast as it is read), and at its end sockets
+    are closed with code 4000. The clock stands where it is played.
+
     Use it as ``async with`` in the running loop, or as ``with``, which serves from a thread of
     its own. Raises ValueError for a recording or a rule that cannot be read, RuntimeError when it
     is started twice, OSError when the port is taken.
@@ -47,23 +54,36 @@ class SimulatedExchange:
         now: datetime | int | None = None,
         frozen: bool | None = None,
         faults: Iterable[Fault | str] = (),
+        speed: float | None = 1.0,
+        wait_for: int = 1,
     ) -> None:
         if tape is None:
             tapes = []
         else:
             tapes = [tape] if isinstance(tape, (Tape, Path, str)) else list(tape)
-        self._taped = load(tapes)
+        self._recording = _recording_of(tapes)
+        self._taped = {} if self._recording else load(tapes)
         self._plays = f"tape-{digest(tapes)}" if tapes else f"seed-{seed}"
         ends = [market.until for found in self._taped.values() for market in found.values()]
         if now is None and ends:
             now = max(ends)
+        self._speed = math.inf if speed is None else speed
+        self._wait_for = wait_for
+        if not self._speed > 0:
+            raise ValueError(f"speed is above 0, was {speed}")
         self._clock = Clock(now, frozen=bool(ends) if frozen is None else frozen)
+        if self._recording is not None:
+            if now is not None:
+                raise ValueError("a recording of streams tells the time itself: now cannot be set")
+            begin, end = self._recording.begin, self._recording.end
+            self._clock = PlayedClock(begin, end, self._speed, frozen=bool(frozen))
         self._seed = seed
         self._pairs = pairs
         self._faults = Faults()
         for fault in faults:
             self._faults.add(fault)
         self._log: deque[Request] = deque(maxlen=_REMEMBERED)
+        self._sockets: list[Socket] = []
         self._server: Server | None = None
         self._url = ""
         self._thread: threading.Thread | None = None
@@ -78,7 +98,10 @@ class SimulatedExchange:
     @property
     def endpoints(self) -> dict[str, str]:
         """Exchange id to base URL, as MARKETDATA_ENDPOINTS takes it; empty while not started."""
-        return dict.fromkeys(MARKETS, self._url) if self._url else {}
+        if self._server is None or not self._url:
+            return {}
+        names = self._recording.films if self._recording else MARKETS
+        return {name: self._url + self._server.prefix(name) for name in names}
 
     @property
     def clock(self) -> Clock:
@@ -95,9 +118,51 @@ class SimulatedExchange:
         """The last 10,000 requests, oldest first, without those to the simulator itself."""
         return list(self._log.copy())
 
+    @property
+    def sockets(self) -> list[Socket]:
+        """The sockets that were opened so far, oldest first."""
+        return list(self._sockets)
+
     def forget(self) -> None:
-        """Empty ``requests``."""
+        """Empty ``requests``, and remove from ``sockets`` those that are closed."""
         self._log.clear()
+        self._sockets[:] = [socket for socket in self._sockets if not socket.closed]
+
+    def advance(self, seconds: float) -> Awaitable[None]:
+        """Move a frozen clock on, and send on all sockets what happens until then.
+
+        All frames are written when it is over: in a coroutine that is when the result has been
+        awaited, elsewhere when the call returns. Raises RuntimeError when the clock runs.
+        """
+        if not self._clock.frozen:
+            raise RuntimeError("a clock that runs cannot be advanced")
+        milliseconds = round(seconds * 1000)
+        if self._server is None or self._loop is None:
+            self._clock.move(self._clock.now() + milliseconds)
+            return _Done()
+        running = _running()
+        moving = self._server.sockets.advance(milliseconds)
+        if running is self._loop:
+            return running.create_task(moving)
+        moved = asyncio.run_coroutine_threadsafe(moving, self._loop)
+        if running is not None:
+            return asyncio.wrap_future(moved)
+        moved.result()
+        return _Done()
+
+    def hang_up(self, exchange: str = "*") -> None:
+        """Cut all open sockets of ``exchange``, by default of every one, as a broken cable does."""
+        if self._server is None or self._loop is None:
+            return
+        server = self._server
+        if _running() is self._loop:
+            server.sockets.hang_up(exchange)
+            return
+
+        async def cut() -> None:
+            server.sockets.hang_up(exchange)
+
+        asyncio.run_coroutine_threadsafe(cut(), self._loop).result()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen on ``host`` and ``port``; port 0 is any free one."""
@@ -105,7 +170,9 @@ class SimulatedExchange:
             raise RuntimeError("the simulated exchange is already started")
         # aiohttp takes longer to import than all the rest to start.
         from marketdata.sim.dialect import Venue
+        from marketdata.sim.playing import PlayingSockets
         from marketdata.sim.server import Server
+        from marketdata.sim.sockets import Sockets
 
         venues = {
             name: Venue(
@@ -116,14 +183,23 @@ class SimulatedExchange:
                 tape=self._taped.get(name),
             )
             for name in MARKETS
+            if self._recording is None or name in self._recording.films
         }
-        server = Server(venues, self._clock, self._faults, self._log, self._plays)
+        films = self._recording.films if self._recording else {}
+        if self._recording and isinstance(self._clock, PlayedClock):
+            sockets: Sockets = PlayingSockets(
+                self._clock, self._faults, self._sockets, self._recording, self._wait_for
+            )
+        else:
+            sockets = Sockets(self._clock, self._faults, self._sockets)
+        server = Server(venues, films, self._clock, self._faults, self._log, sockets, self._plays)
         self._url = await server.start(host, port)
+        self._loop = asyncio.get_running_loop()
         self._server = server
 
     async def stop(self) -> None:
         """Close the port and all connections; does nothing when not started."""
-        server, self._server, self._url = self._server, None, ""
+        server, self._server, self._url, self._loop = self._server, None, "", None
         if server is not None:
             await server.stop()
 
@@ -154,7 +230,7 @@ class SimulatedExchange:
         failures: list[OSError] = []
 
         async def serve() -> None:
-            self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
+            self._leave = asyncio.Event()
             try:
                 await self.start()
             except OSError as error:
@@ -186,4 +262,26 @@ class SimulatedExchange:
             return
         self._loop.call_soon_threadsafe(self._leave.set)
         self._thread.join()
-        self._thread = self._loop = self._leave = None
+        self._thread = self._leave = None
+
+
+def _recording_of(tapes: list[Tape | Path | str]) -> Recording | None:
+    if not tapes:
+        return None
+    from marketdata.sim.recorded import recording_of
+
+    return recording_of([Path(tape.path if isinstance(tape, Tape) else tape) for tape in tapes])
+
+
+class _Done:
+    """What is awaited where nothing is left to wait for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -11,27 +11,42 @@ from typing import Any, Literal, get_args
 
 Body = Literal["truncated", "malformed", "html", "empty"]
 Drop = Literal["request", "body"]
+FrameEffect = Literal["lose", "twice", "swap", "checksum", "cut", "stray", "garbage"]
 
 _BODIES = get_args(Body)
-_INTEGERS = ("every", "times", "after", "seed", "status", "short")
-_FLOATS = ("probability", "latency", "retry_after", "stale")
+_FRAMES = get_args(FrameEffect)
+_STREAM = "stream/"
+_INTEGERS = ("every", "times", "after", "seed", "status", "short", "flood")
+_FLOATS = ("probability", "latency", "retry_after", "stale", "silence")
+_OF_REQUESTS = ("latency", "stale", "short", "status", "retry_after", "body", "hang", "drop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One rule: which requests it meets, and what happens to them.
+    """One rule: which requests or frames it meets, and what happens to them.
 
-    Which requests: those to ``exchange`` whose path matches the glob ``path`` (``*`` crosses
+    Which ones: those of ``exchange`` whose path matches the glob ``path`` (``*`` crosses
     slashes). Of these the first ``after`` are spared, then every ``every``-th is met, each with
     ``probability`` (repeatable from ``seed``), ``times`` times at most (None: without end).
 
-    What happens: the answer waits ``latency`` seconds; it is ``stale`` seconds old; only ``short``
-    candles of it are sent; ``status`` replaces it by the exchange's own error body, with a
-    ``Retry-After`` of ``retry_after`` seconds; ``body`` is ``truncated``, ``malformed``, ``html``
-    or ``empty``; ``hang`` never answers until the client or the server leaves; ``drop`` closes
-    the socket after the ``request`` or in the midst of the ``body``. Many clients, ccxt's among
-    them, silently repeat a GET once when the socket closes without an answer: a drop that is to
-    be noticed needs ``times`` of 2 or more.
+    What happens to a request, also to one that opens a socket: the answer waits ``latency``
+    seconds; it is ``stale`` seconds old; only ``short`` candles of it are sent; ``status``
+    replaces it by the exchange's own error body, with a ``Retry-After`` of ``retry_after``
+    seconds; ``body`` is ``truncated``, ``malformed``, ``html`` or ``empty``; ``hang`` never
+    answers until the client or the server leaves; ``drop`` closes the socket after the
+    ``request`` or in the midst of the ``body``. Many clients, ccxt's among them, silently repeat
+    a GET once when the socket closes without an answer: a drop that is to be noticed needs
+    ``times`` of 2 or more.
+
+    A frame that is about to be sent has the path ``stream/CHANNEL/SYMBOL``, in the exchange's own
+    names; without a symbol there are ``stream/reply/`` (answers to what the client asks),
+    ``stream/status/``, ``stream/heartbeat/`` and ``stream/pong/``. ``frame`` says what happens to
+    it: ``lose`` leaves it out, ``twice`` repeats it, ``swap`` sends it after the next one of its
+    channel and symbol, ``checksum`` makes its checksum wrong, ``stray`` adds a level that crosses
+    the book, ``garbage`` sends what is not JSON and what has an unknown shape before it, ``cut``
+    drops the socket instead. ``flood`` is how many further valid updates follow it at once. From
+    the frame that is met by ``silence`` on, nothing whose path matches is sent on the socket for
+    so many seconds of the exchange's time, and is lost.
 
     Raises ValueError when a value makes no sense.
     """
@@ -51,6 +66,9 @@ class Fault:
     body: Body | None = None
     hang: bool = False
     drop: Drop | None = None
+    frame: FrameEffect | None = None
+    flood: int = 0
+    silence: float = 0.0
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -63,18 +81,27 @@ class Fault:
             raise ValueError(f"body must be one of {', '.join(_BODIES)}, was {self.body!r}")
         if self.drop is not None and self.drop not in get_args(Drop):
             raise ValueError(f"drop must be 'request' or 'body', was {self.drop!r}")
-        for name in ("times", "after", "latency", "short", "retry_after"):
+        if self.frame is not None and self.frame not in _FRAMES:
+            raise ValueError(f"frame must be one of {', '.join(_FRAMES)}, was {self.frame!r}")
+        if self.of_frames and any(getattr(self, name) for name in _OF_REQUESTS):
+            raise ValueError("what happens to requests and to frames are two rules")
+        for name in ("times", "after", "latency", "short", "retry_after", "flood", "silence"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative, was {value}")
+
+    @property
+    def of_frames(self) -> bool:
+        """Whether the rule meets frames; all others meet requests."""
+        return bool(self.frame or self.flood or self.silence)
 
     @classmethod
     def parse(cls, text: str) -> Fault:
         """Read ``EXCHANGE:PATH:EFFECT,EFFECT...``.
 
-        An effect is ``name=value``, or a bare ``hang``, ``drop``, ``truncated``, ``malformed``,
-        ``html`` or ``empty``: ``binance:*/ticker*:status=429,retry_after=2,times=3``. Raises
-        ValueError when it cannot be read.
+        An effect is ``name=value``, or a bare ``hang``, ``drop``, or what ``body`` and ``frame``
+        may be: ``binance:*/ticker*:status=429,retry_after=2,times=3``,
+        ``kraken:stream/book/*:lose,every=100``. Raises ValueError when it cannot be read.
         """
         exchange, first, rest = text.partition(":")
         path, second, effects = rest.rpartition(":")
@@ -87,6 +114,8 @@ class Fault:
                 values[name] = value
             elif name in _BODIES:
                 values["body"] = name
+            elif name in _FRAMES:
+                values["frame"] = name
             elif name == "drop":
                 values["drop"] = "request"
             elif name == "hang":
@@ -111,7 +140,7 @@ class Fault:
 
 
 class Faults:
-    """The rules of one simulated exchange, in order; the first that meets a request applies."""
+    """The rules of one simulated exchange, in order; the first that meets something applies."""
 
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
@@ -141,7 +170,7 @@ class Faults:
             return [rule.fault for rule in self._rules]
 
     def meet(self, exchange: str, path: str) -> Fault | None:
-        """Count a request and return the rule that applies to it, if any."""
+        """Count a request or a frame and return the rule that applies to it, if any."""
         with self._lock:
             return next((rule.fault for rule in self._rules if rule.meets(exchange, path)), None)
 
@@ -155,6 +184,8 @@ class _Rule:
 
     def meets(self, exchange: str, path: str) -> bool:
         fault = self.fault
+        if fault.of_frames != path.startswith(_STREAM):
+            return False
         if not fnmatchcase(exchange, fault.exchange) or not fnmatchcase(path, fault.path):
             return False
         self._seen += 1

@@ -8,9 +8,10 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from marketdata.sim import kraken_session, kraken_streams
 from marketdata.sim.bars import DAY, MINUTE, Bar, Grid, Trade
 from marketdata.sim.decimals import fixed, ratio, short
-from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
 from marketdata.sim.listings import Listing
 from marketdata.sim.market import Market
 
@@ -292,7 +293,7 @@ def _error(status: int) -> object:
 
 DIALECT = Dialect(
     name="kraken",
-    prefixes=("/0/",),
+    prefixes=("/0/", "/v2"),
     routes=(
         Route("/0/public/Time", Kraken.time),
         Route("/0/public/SystemStatus", Kraken.system_status),
@@ -305,4 +306,6 @@ DIALECT = Dialect(
     ),
     open=Kraken,
     error=_error,
+    sockets=(SocketRoute("/v2", kraken_session.session),),
+    source=kraken_streams.generated,
 )

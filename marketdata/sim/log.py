@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -20,3 +20,21 @@ class Request:
     query: dict[str, str]
     status: int | None = None
     ms: float | None = None
+
+
+@dataclass(slots=True)
+class Socket:
+    """One WebSocket that a client opened.
+
+    ``opened`` is the exchange's time, Unix milliseconds. ``subscriptions`` are those held now, or
+    held last, as ``channel/symbol`` in the exchange's own names; ``received`` is what the client
+    sent, ``sent`` the number of frames that it was sent.
+    """
+
+    exchange: str
+    path: str
+    opened: int
+    closed: bool = False
+    subscriptions: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
+    sent: int = 0

@@ -6,35 +6,32 @@ import random
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 from marketdata.sim.bars import DAY, HOUR, Bar, Grid, Trade, merged, of_trades, quiet
+from marketdata.sim.levels import SLOT, Book, Changes, Levels, Row, State
 from marketdata.sim.listings import Listing
 
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """An order book: rows of (price in ticks, size in lots), best first, and its sequence."""
-
-    sequence: int
-    ms: int
-    bids: list[tuple[int, int]]
-    asks: list[tuple[int, int]]
+_PLACES = 70_000
+"""Prices at which orders rest between nothing and the usual price."""
 
 
 class Market(ABC):
     """One pair on one exchange, at any moment of its history.
 
     ``price_scale`` and ``amount_scale`` are the decimals of a tick and of a lot, ``usual_lots``
-    what a usual trade amounts to. ``levels`` are the bar lengths that are at hand without
-    aggregation, longest first; the shortest is the block in which trades are made. ``first`` and
-    ``last`` bound the history: Unix milliseconds, the second exclusive, None for a market that
-    still trades. ``fills`` says that an exchange which sends bars without trades does so here;
-    ``ticks`` that bars shorter than a block can be made of the trades.
+    what a usual trade amounts to, ``usual_price`` about what it is made at, in ticks. ``levels``
+    are the bar lengths that are at hand without aggregation, longest first; the shortest is the
+    block in which trades are made. ``first`` and ``last`` bound the history: Unix milliseconds,
+    the second exclusive, None for a market that still trades. ``fills`` says
+    that an exchange which sends bars without trades does so here; ``ticks`` that bars shorter
+    than a block can be made of the trades.
     """
 
     listing: Listing
     usual_lots: int
+    usual_price: int
     price_scale: int
     amount_scale: int
     levels: tuple[int, ...]
@@ -42,6 +39,7 @@ class Market(ABC):
     last: int | None
     fills: bool
     ticks: bool
+    _shown: tuple[State | None, int, list[Row], list[Row]] = (None, 0, [], [])
 
     @abstractmethod
     def level(self, step: int, start: int, stop: int) -> list[Bar]:
@@ -212,23 +210,58 @@ class Market(ABC):
     def book(self, now: int, depth: int) -> Book | None:
         """Return up to ``depth`` rows a side at ``now``; None before the first trade.
 
-        The best bid and ask enclose the last price. The rows depend on the last trade only.
+        The best bid and ask enclose the last price.
         """
-        last = self.last_trade(now)
-        if last is None:
+        state = self.book_state(now)
+        if state is None:
             return None
-        dice = self.dice(8, last.id)
-        spread = 1 + int(last.price * 0.0002 * dice.random() ** 3)
-        size = max(4, self.usual_lots)
-        bid = last.price - spread if last.buy else last.price
-        ask = last.price if last.buy else last.price + spread
-        step = max(1, int(last.price * 0.0001))
-        return Book(
-            last.id * 2 + 1,
-            now,
-            _side(self.dice(9, last.id), bid, -1, step, size, depth),
-            _side(self.dice(10, last.id), ask, 1, step, size, depth),
-        )
+        shown, most, bids, asks = self._shown
+        if shown != state or most < depth:
+            bids, asks = self._book.bids(state, depth), self._book.asks(state, depth)
+            self._shown = state, depth, bids, asks
+        return Book(state.sequence, now, bids[:depth], asks[:depth])
+
+    def book_state(self, now: int) -> State | None:
+        """Return what the book at ``now`` follows from; None before the first trade."""
+        last = self.last_trade(now)
+        return None if last is None else self._after(last, self.end(now) - 1)
+
+    def book_states(self, start: int, stop: int) -> list[tuple[int, State]]:
+        """Return every state of the book from ``start`` to ``stop`` and when it began.
+
+        The first is the one that is there at ``start``.
+        """
+        last = self.last_trade(start)
+        states = [] if last is None else [(start, self._after(last, self.end(start) - 1))]
+        end = self.end(stop)
+        trades = {trade.ms: trade for trade in self.forwards(stop, ms=start + 1)}
+        slots = range(start - start % SLOT + SLOT, end, SLOT)
+        for ms in sorted({*trades, *slots}):
+            last = trades.get(ms, last)
+            if last is not None:
+                states.append((ms, self._after(last, ms)))
+        return states
+
+    def quotes(self, start: int, stop: int) -> list[tuple[int, State]]:
+        """Return the states after ``start`` until ``stop`` in which the best prices are new."""
+        return [
+            (ms, state)
+            for (_, before), (ms, state) in pairwise(self.book_states(start, stop))
+            if (before.bid, before.ask) != (state.bid, state.ask)
+        ]
+
+    def book_changes(self, start: int, stop: int) -> Changes | None:
+        """Return what changed in the book after ``start`` until ``stop``, if anything."""
+        states = [state for _, state in self.book_states(start, stop)]
+        return self._book.changes(states) if len(states) > 1 else None
+
+    @cached_property
+    def _book(self) -> Levels:
+        key = self.dice(8).getrandbits(64)
+        return Levels(key, max(1, self.usual_price // _PLACES), self.usual_lots)
+
+    def _after(self, trade: Trade, ms: int) -> State:
+        return self._book.state(trade, ms // SLOT, self.first // SLOT)
 
     def _trades(self, start: int, end: int) -> Iterator[Trade]:
         for block in self._blocks(start - start % self.block, end):
@@ -283,14 +316,3 @@ def _divides(step: int, grid: Grid) -> bool:
     if grid.months:
         return DAY % step == 0 and grid.offset % step == 0
     return grid.step % step == 0 and grid.offset % step == 0
-
-
-def _side(
-    dice: random.Random, price: int, sign: int, step: int, size: int, depth: int
-) -> list[tuple[int, int]]:
-    rows: list[tuple[int, int]] = []
-    uniform = dice.random
-    while len(rows) < depth and price > 0:
-        rows.append((price, 1 + int(size * (0.1 + 4 * uniform() ** 2))))
-        price += sign * (1 + int(step * uniform() ** 6))
-    return rows

@@ -6,31 +6,22 @@ from functools import cached_property
 from itertools import islice, takewhile
 from typing import Any
 
-from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, Bar, Grid, Trade, months
+from marketdata.sim import okx_session, okx_streams
 from marketdata.sim.decimals import short
-from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
 from marketdata.sim.listings import Listing
 from marketdata.sim.market import Market
+from marketdata.sim.okx_rows import (
+    GRIDS,
+    amount_text,
+    candle_row,
+    instrument_id,
+    price_text,
+    ticker_row,
+    trade_row,
+)
 
-# Bars of six hours and more begin at midnight in Hong Kong unless their name ends in "utc".
-_HONG_KONG = 8 * HOUR
 _RECENT = 1_440
-
-
-def _grids() -> dict[str, Grid]:
-    found = {f"{count}m": Grid(count * MINUTE) for count in (1, 3, 5, 15, 30)}
-    found |= {f"{count}H": Grid(count * HOUR) for count in (1, 2, 4)}
-    for suffix, offset in (("", -_HONG_KONG), ("utc", 0)):
-        for name, step in (("6H", 6 * HOUR), ("12H", 12 * HOUR), ("1D", DAY), ("2D", 2 * DAY)):
-            found[name + suffix] = Grid(step, offset % step)
-        found["3D" + suffix] = Grid(3 * DAY, offset % (3 * DAY))
-        found["1W" + suffix] = Grid(7 * DAY, MONDAY + offset)
-        found["1M" + suffix] = months(1, offset)
-        found["3M" + suffix] = months(3, offset)
-    return found
-
-
-_GRIDS = _grids()
 
 
 class Okx:
@@ -41,7 +32,7 @@ class Okx:
 
     @cached_property
     def _ids(self) -> dict[str, Listing]:
-        return self._venue.ids(_instrument_id)
+        return self._venue.ids(instrument_id)
 
     def time(self, call: Call) -> object:
         """GET public/time."""
@@ -61,13 +52,13 @@ class Okx:
 
     def ticker(self, call: Call) -> object:
         """GET market/ticker."""
-        found = _ticker(self._market(call), call.now)
+        found = ticker_row(self._market(call), call.now)
         return _data([found] if found else [])
 
     def tickers(self, call: Call) -> object:
         """GET market/tickers: spot only, any other type is a 404."""
         _spot(call)
-        found = [_ticker(market, call.now) for market in self._venue.markets()]
+        found = [ticker_row(market, call.now) for market in self._venue.markets()]
         return _data([ticker for ticker in found if ticker])
 
     def books(self, call: Call) -> object:
@@ -90,7 +81,7 @@ class Okx:
         """GET market/trades: the newest first."""
         market = self._market(call)
         newest = islice(market.backwards(call.now), _count(call, "limit", 100, 500))
-        return _data([_trade(market, trade) for trade in newest])
+        return _data([trade_row(market, trade) for trade in newest])
 
     def history_trades(self, call: Call) -> object:
         """GET market/history-trades: the newest first, by id or (type 2) by time."""
@@ -100,7 +91,7 @@ class Okx:
         if call.query.get("type", "1") == "2":
             end = call.now if after is None else min(call.now, after - 1)
             newer = takewhile(lambda trade: trade.ms > (before or 0), market.backwards(end))
-            return _data([_trade(market, trade) for trade in islice(newer, limit)])
+            return _data([trade_row(market, trade) for trade in islice(newer, limit)])
         end = call.now
         if after is not None:
             end = min(end, market.block_of(after) + market.block - 1)
@@ -109,7 +100,7 @@ class Okx:
             if before is not None and trade.id <= before:
                 break
             if after is None or trade.id < after:
-                rows.append(_trade(market, trade))
+                rows.append(trade_row(market, trade))
             if len(rows) == limit:
                 break
         return _data(rows)
@@ -120,12 +111,14 @@ class Okx:
         sides: dict[str, list[list[str]]] = {"asks": [], "bids": []}
         if book:
             for name, rows in (("asks", book.asks), ("bids", book.bids)):
-                sides[name] = [[_price(market, p), _amount(market, a), *tail] for p, a in rows]
+                sides[name] = [
+                    [price_text(market, p), amount_text(market, a), *tail] for p, a in rows
+                ]
         return _data([{**sides, "ts": str(call.now)}])
 
     def _candles(self, call: Call, recent: int | None) -> object:
         market = self._market(call)
-        grid = _GRIDS.get(call.query.get("bar", "1m"))
+        grid = GRIDS.get(call.query.get("bar", "1m"))
         if grid is None:
             raise _wrong("bar")
         limit = _count(call, "limit", 100, 300)
@@ -135,7 +128,7 @@ class Okx:
         if recent is not None:
             start = max(start, grid.after(grid.floor(call.now), 1 - recent))
         bars = market.newest(grid, limit, start, stop, call.now, filled=True)[::-1]
-        return _data([_candle(market, grid, bar, call.now) for bar in call.kept(bars)])
+        return _data([candle_row(market, grid, bar, call.now) for bar in call.kept(bars)])
 
     def _market(self, call: Call) -> Market:
         return self._venue.market(self._listing(call.query.get("instId", "")))
@@ -148,10 +141,6 @@ class Okx:
             message = "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
             raise Refusal(200, _failure("51001", message))
         return found
-
-
-def _instrument_id(listing: Listing) -> str:
-    return f"{listing.base}-{listing.quote}"
 
 
 def _data(rows: list[dict[str, Any]] | list[list[str]]) -> object:
@@ -192,74 +181,6 @@ def _count(call: Call, name: str, default: int, most: int) -> int:
     return count
 
 
-def _price(market: Market, price: int) -> str:
-    return short(price, market.price_scale)
-
-
-def _amount(market: Market, amount: int) -> str:
-    return short(amount, market.amount_scale)
-
-
-def _money(market: Market, quote: int) -> str:
-    return short(quote, market.price_scale + market.amount_scale)
-
-
-def _trade(market: Market, trade: Trade) -> dict[str, Any]:
-    return {
-        "instId": _instrument_id(market.listing),
-        "side": "buy" if trade.buy else "sell",
-        "sz": _amount(market, trade.amount),
-        "source": "0",
-        "px": _price(market, trade.price),
-        "tradeId": str(trade.id),
-        "ts": str(trade.ms),
-    }
-
-
-def _candle(market: Market, grid: Grid, bar: Bar, now: int) -> list[str]:
-    money = _money(market, bar.quote)
-    return [
-        str(bar.start),
-        _price(market, bar.open),
-        _price(market, bar.high),
-        _price(market, bar.low),
-        _price(market, bar.close),
-        _amount(market, bar.volume),
-        money,
-        money,
-        "1" if grid.after(bar.start) <= now else "0",
-    ]
-
-
-def _ticker(market: Market, now: int) -> dict[str, Any] | None:
-    last, book, bar = market.last_trade(now), market.book(now, 1), market.window(now - DAY, now)
-    if last is None or book is None or bar is None:
-        return None
-    (bid, bid_size), (ask, ask_size) = book.bids[0], book.asks[0]
-    opened = []
-    for offset in (0, -_HONG_KONG):
-        today = market.window(Grid(DAY, offset).floor(now), now)
-        opened.append(today.open if today else bar.open)
-    return {
-        "instType": "SPOT",
-        "instId": _instrument_id(market.listing),
-        "last": _price(market, last.price),
-        "lastSz": _amount(market, last.amount),
-        "askPx": _price(market, ask),
-        "askSz": _amount(market, ask_size),
-        "bidPx": _price(market, bid),
-        "bidSz": _amount(market, bid_size),
-        "open24h": _price(market, bar.open),
-        "high24h": _price(market, bar.high),
-        "low24h": _price(market, bar.low),
-        "volCcy24h": _money(market, bar.quote),
-        "vol24h": _amount(market, bar.volume),
-        "ts": str(now),
-        "sodUtc0": _price(market, opened[0]),
-        "sodUtc8": _price(market, opened[1]),
-    }
-
-
 def _instrument(listing: Listing) -> dict[str, Any]:
     empty = ("alias", "ctMult", "ctType", "ctVal", "ctValCcy", "expTime", "instFamily", "optType")
     return {
@@ -267,7 +188,7 @@ def _instrument(listing: Listing) -> dict[str, Any]:
         "baseCcy": listing.base,
         "category": "1",
         "contTdSwTime": str(listing.since),
-        "instId": _instrument_id(listing),
+        "instId": instrument_id(listing),
         "instType": "SPOT",
         "lever": "10" if listing.active else "",
         "listTime": str(listing.since),
@@ -305,7 +226,7 @@ def _error(status: int) -> object:
 _V5 = "/api/v5"
 DIALECT = Dialect(
     name="okx",
-    prefixes=("/api/v5",),
+    prefixes=("/api/v5", "/ws/v5"),
     routes=(
         Route(f"{_V5}/public/time", Okx.time),
         Route(f"{_V5}/public/instruments", Okx.instruments),
@@ -321,4 +242,9 @@ DIALECT = Dialect(
     ),
     open=Okx,
     error=_error,
+    sockets=(
+        SocketRoute("/ws/v5/public", okx_session.public),
+        SocketRoute("/ws/v5/business", okx_session.business),
+    ),
+    source=okx_streams.generated,
 )

@@ -18,7 +18,7 @@ from bisect import bisect_right
 from functools import lru_cache
 
 from marketdata.sim.bars import DAY, HOUR, MINUTE, Bar, Trade
-from marketdata.sim.listings import Listing
+from marketdata.sim.listings import Listing, asset
 from marketdata.sim.market import Market, between
 from marketdata.sim.prices import dollars, name_key, unit
 from marketdata.sim.splitting import priced, split, spread_units
@@ -44,6 +44,8 @@ class SeededMarket(Market):
         self._premium = 1 + 0.001 * (2 * unit(seed, self._key) - 1)
         self._opening = listing.since // DAY
         self.usual_lots = int(listing.size * 10**listing.amount_scale)
+        worth = asset(listing.base).dollars / asset(listing.quote).dollars
+        self.usual_price = int(worth * 10.0**self.price_scale)
         self._day = lru_cache(maxsize=4_096)(self._make_day)
         self._hours = lru_cache(maxsize=256)(self._make_hours)
         self._minutes = lru_cache(maxsize=256)(self._make_minutes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections import deque
@@ -19,6 +20,11 @@ from marketdata.sim.clock import Clock
 from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.log import Request
+from marketdata.sim.playing import RawSession
+from marketdata.sim.recorded import Film
+from marketdata.sim.reels import Reel
+from marketdata.sim.sockets import Sockets
+from marketdata.sim.streams import Session
 
 DIALECTS: dict[str, Dialect] = {
     module.DIALECT.name: module.DIALECT for module in (binance, kraken, coinbaseexchange, okx)
@@ -32,21 +38,32 @@ _HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><
 _NO_FAULT = Fault()
 _fault: ContextVar[Fault] = ContextVar("fault", default=_NO_FAULT)
 """What the request of the running task meets."""
+_record: ContextVar[Request] = ContextVar("record")
+"""What is written down of the request of the running task."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """Serves ``venues`` on one port; ``log`` is where requests are written down."""
+    """Serves ``venues`` on one port, and what ``films`` hold; ``log`` is where requests go.
+
+    ``sockets`` is what is sent on sockets. ``films`` are recordings by exchange: if there are
+    any, no other exchange is served, and if there are several, paths begin with an exchange's
+    name.
+    """
 
     def __init__(
         self,
         venues: Mapping[str, Venue],
+        films: Mapping[str, Film],
         clock: Clock,
         faults: Faults,
         log: deque[Request],
+        sockets: Sockets,
         plays: str,
     ) -> None:
+        self.sockets = sockets
+        self._films = films
         self._plays = plays
         self._clock = clock
         self._faults = faults
@@ -56,18 +73,32 @@ class Server:
         app = web.Application(middlewares=[self._watch])
         app.on_response_prepare.append(self._mark)
         for name, venue in venues.items():
-            opened = DIALECTS[name].open(venue)
-            for route in DIALECTS[name].routes:
-                app.router.add_get(route.path, self._handler(DIALECTS[name], route, opened))
+            dialect = DIALECTS[name]
+            prefix, opened = self.prefix(name), dialect.open(venue)
+            source = films[name].source if name in films else dialect.source(venue)
+            for route in dialect.routes:
+                app.router.add_get(prefix + route.path, self._handler(dialect, route, opened))
+            for socket in dialect.sockets:
+                session = functools.partial(socket.session, source)
+                app.router.add_get(prefix + socket.path, self._upgrade(name, session))
+        for name, film in films.items():
+            for path, reel in film.frames.items() if name not in venues else ():
+                opener = functools.partial(_raw, reel)
+                app.router.add_get(self.prefix(name) + path, self._upgrade(name, opener))
         app.router.add_get(f"{_CONTROL}/info", self._info)
         app.router.add_get(f"{_CONTROL}/requests", self._requests)
         app.router.add_delete(f"{_CONTROL}/requests", self._forget)
+        app.router.add_get(f"{_CONTROL}/sockets", self._list_sockets)
         app.router.add_get(f"{_CONTROL}/faults", self._list_faults)
         app.router.add_post(f"{_CONTROL}/faults", self._add_fault)
         app.router.add_delete(f"{_CONTROL}/faults", self._clear_faults)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=1
         )
+
+    def prefix(self, name: str) -> str:
+        """Return what the paths of an exchange begin with."""
+        return f"/{name}" if len(self._films) > 1 else ""
 
     async def start(self, host: str, port: int) -> str:
         """Listen on ``host`` and ``port`` (0: a free one) and return the base URL."""
@@ -84,6 +115,7 @@ class Server:
     async def stop(self) -> None:
         """Close the port and every connection, also those that hang."""
         self._stopping.set()
+        await self.sockets.stop()
         await self._runner.cleanup()
 
     def _handler(self, dialect: Dialect, route: Route, opened: Any) -> Handler:
@@ -100,6 +132,22 @@ class Server:
             if dialect.weighed:
                 call.headers[dialect.weighed] = str(self._weigh(dialect.name, weight))
             return _json(body, status, call.headers)
+
+        return handle
+
+    def _upgrade(self, name: str, session: Callable[[Call], Session]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            response = web.WebSocketResponse(autoping=False, compress=False, timeout=1)
+            if not response.can_prepare(request):
+                return _json(self._error(name, 400), 400, {})
+            began = time.perf_counter()
+            call = Call(request.query, request.match_info, self._clock.now())
+            opened = session(call)
+            await response.prepare(request)
+            record = _record.get()
+            record.status, record.ms = response.status, _since(began)
+            await self.sockets.serve(request, response, record, opened)
+            return response
 
         return handle
 
@@ -120,19 +168,20 @@ class Server:
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith(_CONTROL):
             return await handler(request)
-        dialect = _dialect(request.path)
-        name = dialect.name if dialect else ""
-        record = Request(name, request.method, request.path, dict(request.query))
+        name, path = self._site(request.path)
+        record = Request(name, request.method, path, dict(request.query))
         self._log.append(record)
+        _record.set(record)
         began = time.perf_counter()
-        fault = self._faults.meet(name, request.path)
+        fault = self._faults.meet(name, path)
         _fault.set(fault or _NO_FAULT)
         response: web.StreamResponse | None
         if fault is None:
-            response = await _answer(request, handler, dialect)
+            response = await self._answer(request, handler, record)
         else:
-            response = await self._misbehave(fault, request, handler, dialect)
-        record.ms = (time.perf_counter() - began) * 1000
+            response = await self._misbehave(fault, request, handler, record)
+        if record.ms is None:
+            record.ms = _since(began)
         if response is None:
             if request.transport is not None:
                 request.transport.close()
@@ -141,7 +190,7 @@ class Server:
         return response
 
     async def _misbehave(
-        self, fault: Fault, request: web.Request, handler: Handler, dialect: Dialect | None
+        self, fault: Fault, request: web.Request, handler: Handler, record: Request
     ) -> web.StreamResponse | None:
         """Return the answer that ``fault`` makes of it; None is a connection that is dropped."""
         if fault.latency:
@@ -152,9 +201,9 @@ class Server:
         if fault.drop == "request":
             return None
         if fault.status is None:
-            whole: web.StreamResponse = await _answer(request, handler, dialect)
+            whole: web.StreamResponse = await self._answer(request, handler, record)
         else:
-            whole = _json(dialect.error(fault.status) if dialect else {}, fault.status, {})
+            whole = _json(self._error(record.exchange, fault.status), fault.status, {})
         if fault.retry_after is not None:
             whole.headers["Retry-After"] = f"{fault.retry_after:g}"
         if not isinstance(whole, web.Response):
@@ -166,6 +215,39 @@ class Server:
             _spoil(fault, whole)
         return whole
 
+    async def _answer(
+        self, request: web.Request, handler: Handler, record: Request
+    ) -> web.StreamResponse:
+        film = self._films.get(record.exchange)
+        if film is not None and "Upgrade" not in request.headers:
+            now = self._clock.now() - round(_fault.get().stale * 1000)
+            recorded = film.answer(record.path, record.query, now)
+            if recorded is not None:
+                status, body = recorded
+                return web.Response(text=body, status=status, content_type="application/json")
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            told = self._error(record.exchange, error.status) or {"error": error.reason}
+            return _json(told, error.status, {})
+
+    def _error(self, name: str, status: int) -> object:
+        return DIALECTS[name].error(status) if name in DIALECTS else {}
+
+    def _site(self, path: str) -> tuple[str, str]:
+        """Return whose path it is, and the path as the exchange itself knows it."""
+        for name in self._films:
+            prefix = self.prefix(name)
+            if not prefix or path.startswith(prefix + "/"):
+                return name, path.removeprefix(prefix)
+        found = [
+            (len(prefix), name)
+            for name, dialect in DIALECTS.items()
+            for prefix in dialect.prefixes
+            if not self._films and (path == prefix or (prefix != "/" and path.startswith(prefix)))
+        ]
+        return (max(found)[1] if found else "", path)
+
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
@@ -174,10 +256,14 @@ class Server:
             pass
 
     async def _info(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"now": self._clock.now(), "exchanges": list(DIALECTS)}, 200, {})
+        names = list(self._films or DIALECTS)
+        return _json({"now": self._clock.now(), "exchanges": names}, 200, {})
 
     async def _requests(self, _request: web.Request) -> web.StreamResponse:
         return _json([asdict(record) for record in self._log.copy()], 200, {})
+
+    async def _list_sockets(self, _request: web.Request) -> web.StreamResponse:
+        return _json([asdict(record) for record in self.sockets.records.copy()], 200, {})
 
     async def _forget(self, _request: web.Request) -> web.StreamResponse:
         self._log.clear()
@@ -202,18 +288,12 @@ class Server:
         return web.Response(status=204)
 
 
-def _dialect(path: str) -> Dialect | None:
-    return next((d for d in DIALECTS.values() if path.startswith(d.prefixes)), None)
+def _raw(reel: Reel, _call: Call) -> Session:
+    return RawSession(reel)
 
 
-async def _answer(
-    request: web.Request, handler: Handler, dialect: Dialect | None
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        body = dialect.error(error.status) if dialect else {"error": error.reason}
-        return _json(body, error.status, {})
+def _since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
 
 
 def _json(body: object, status: int, headers: dict[str, str]) -> web.Response:

@@ -66,6 +66,7 @@ class TapeMarket(Market):
         self._key = name_key(listing.pair)
         traded = sum(bar.trades for bar in bars)
         self.usual_lots = sum(bar.volume for bar in bars) // max(1, traded)
+        self.usual_price = bars[0].open
 
     def level(self, step: int, start: int, stop: int) -> list[Bar]:
         """Look up what was recorded, grouping it once for each longer step."""

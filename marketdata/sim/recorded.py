@@ -1,0 +1,184 @@
+"""Recordings of sockets and answers, taken apart so that they can be played again."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from marketdata import _recording
+from marketdata.sim.recorded_books import BOOKS, KeptBook
+from marketdata.sim.recorded_dialects import READERS, Played, Reader, Subject
+from marketdata.sim.reels import Reel
+
+_NAMING = ("symbol", "symbols", "instId", "pair", "product_id", "market")
+"""Parameters that say what an answer is about."""
+
+
+class Answer(NamedTuple):
+    """A request that was answered: when, what was asked, and what the answer was."""
+
+    ms: int
+    query: dict[str, str]
+    status: int
+    body: str
+
+
+class Film:
+    """What was recorded of one exchange."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.frames: dict[str, Reel] = {}
+        """All frames of the sockets of each path, of an exchange that is not spoken here."""
+        self._reader: Reader | None = READERS.get(name)
+        self._reels: dict[Subject, dict[str, Reel]] = {}
+        self._answers: dict[str, list[Answer]] = {}
+        self._books: dict[Subject, KeptBook] = {}
+
+    @property
+    def source(self) -> Any:
+        """What the sessions of the exchange's dialect are opened with."""
+        return self._reader and self._reader.source(self._play)
+
+    def add_answer(self, url: str, answer: Answer) -> None:
+        """Take in an answered request."""
+        path = _bare(self.name, urlsplit(url).path)
+        self._answers.setdefault(path, []).append(answer)
+
+    def add_path(self, path: str) -> None:
+        """Take in that a socket was opened."""
+        self.frames.setdefault(path, Reel())
+
+    def add_frame(self, path: str, ms: int, order: int, text: str) -> None:
+        """Take in a frame that the exchange sent."""
+        if self._reader is None:
+            self.frames[path].add(ms, order, text)
+            return
+        found = self._reader.read(text)
+        if found is not None:
+            subject, own = found
+            self._reels.setdefault(subject, {}).setdefault(path, Reel()).add(ms, order, own)
+
+    def learn(self, path: str, text: str) -> None:
+        """Take in what the client asked for: there is such a thing, even if nothing came."""
+        if self._reader is not None:
+            for subject in self._reader.asked(text):
+                self._reels.setdefault(subject, {}).setdefault(path, Reel())
+
+    def answer(self, path: str, query: Mapping[str, str], now: int) -> tuple[int, str] | None:
+        """Return what is answered at ``now``, status and body, if it can be told.
+
+        A book is told from what was streamed. Otherwise it is the newest answer to the same
+        request, or the first one where that is yet to come, or an answer to a request that
+        differs only in parameters that do not say what it is about.
+        """
+        if self._reader is not None:
+            subject = self._reader.book_of(path, query)
+            book = self._book(subject) if subject else None
+            body = book.answer(now, query) if book else None
+            if body is not None:
+                return 200, body
+        answers = self._answers.get(path, [])
+        same = [one for one in answers if one.query == dict(query)]
+        alike = [one for one in answers if _named(one.query) == _named(query)]
+        for found in (same, alike):
+            if found:
+                before = [one for one in found if one.ms <= now]
+                chosen = before[-1] if before else found[0]
+                return chosen.status, chosen.body
+        return None
+
+    def _play(self, subject: Subject, channel: str, symbol: str, key: str) -> Played | None:
+        reels = self._reels.get(subject)
+        if reels is None:
+            return None
+        # The same may have been recorded on several paths; once is enough.
+        longest = max(reels.values(), key=len)
+        return Played(channel, symbol, key, longest, self._book(subject))
+
+    def _book(self, subject: Subject) -> KeptBook | None:
+        if subject not in self._books:
+            make = BOOKS.get((self.name, subject.channel))
+            reels = self._reels.get(subject)
+            if make is None or reels is None:
+                return None
+            longest = max(reels.values(), key=len)
+            self._books[subject] = make(longest, self._snapshots(subject))
+        return self._books[subject]
+
+    def _snapshots(self, subject: Subject) -> list[tuple[int, str]]:
+        reader = self._reader
+        return [
+            (answer.ms, answer.body)
+            for path, answers in self._answers.items()
+            for answer in answers
+            if reader is not None and reader.book_of(path, answer.query) == subject
+        ]
+
+
+class Recording:
+    """A recording of any number of exchanges; ``begin`` and ``end`` are Unix milliseconds.
+
+    ``begin`` is just before the first frame. Raises ValueError when the file cannot be read or
+    holds no frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.films: dict[str, Film] = {}
+        self.times: list[int] = []
+        self.end = 0
+        places: dict[int, tuple[Film, str]] = {}
+        for order, event in enumerate(_recording.read(path), 1):
+            ms = event.time // 1_000_000
+            self.end = max(self.end, ms)
+            if event.exchange:
+                film = self.films.setdefault(event.exchange, Film(event.exchange))
+                if event.kind == "rest":
+                    query = dict(parse_qsl(urlsplit(event.url).query, keep_blank_values=True))
+                    film.add_answer(event.url, Answer(ms, query, event.status, event.text))
+                else:
+                    place = _bare(film.name, urlsplit(event.url).path or "/")
+                    film.add_path(place)
+                    places[event.connection] = film, place
+            elif event.connection in places:
+                film, place = places[event.connection]
+                if event.kind == "got":
+                    # Clocks may be set while recording.
+                    ms = max(ms, self.times[-1] if self.times else 0)
+                    self.times.append(ms)
+                    film.add_frame(place, ms, order, event.text)
+                elif event.kind == "sent":
+                    film.learn(place, event.text)
+        if not self.times:
+            raise ValueError(f"{path}: there is no frame in the recording")
+        self.end = max(self.end, self.times[-1])
+        self.begin = self.times[0] - 1
+
+    def later(self, ms: int, count: int) -> int:
+        """Return the time of the frame that is ``count`` frames after ``ms``, or the end."""
+        index = bisect_right(self.times, ms) + count - 1
+        return self.times[index] if index < len(self.times) else self.end
+
+
+def recording_of(paths: list[Path]) -> Recording | None:
+    """Return the recording among ``paths``, if there is one.
+
+    Raises ValueError when there is something beside it, and when it cannot be read.
+    """
+    if not any(_recording.is_recording(path) for path in paths):
+        return None
+    if len(paths) > 1:
+        raise ValueError("a recording of streams is played alone, without other tapes")
+    return Recording(paths[0])
+
+
+def _bare(name: str, path: str) -> str:
+    """Return a path without the name of the exchange that a simulator puts before it."""
+    return path.removeprefix(f"/{name}") or "/"
+
+
+def _named(query: Mapping[str, str]) -> dict[str, str]:
+    return {name: query[name] for name in _NAMING if name in query}

@@ -334,6 +334,7 @@ Speed = Annotated[
     Gt(0),
     Described("How many times as fast as it was recorded; infinity: as fast as it is read."),
 ]
+WaitFor = Annotated[int, Ge(1), Described("Subscriptions with which playing begins.")]
 ExchangeId = Annotated[
     str,
     Described("Exchange id; the first reachable default otherwise.", parse=exchange_id),

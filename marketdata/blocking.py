@@ -127,9 +127,9 @@ class Client:
     record = _blocking(AsyncClient.record)
     close = _blocking(AsyncClient.close)
 
-    def replay(self, path: str | PurePath, speed: float = 1.0) -> Client:
+    def replay(self, path: str | PurePath, speed: float = 1.0, *, wait_for: int = 1) -> Client:
         """Give a client that is served from a recording; see `AsyncClient.replay`."""
-        return Client(settings=self._client.replay(path, speed).settings)
+        return Client(settings=self._client.replay(path, speed, wait_for=wait_for).settings)
 
     def streams(self) -> list[Stream]:
         """Tell how each live subject is doing."""
@@ -215,9 +215,9 @@ def _watch_function(
     return call
 
 
-def replay(path: str | PurePath, speed: float = 1.0) -> Client:
+def replay(path: str | PurePath, speed: float = 1.0, *, wait_for: int = 1) -> Client:
     """Give a client that is served from a recording; see `AsyncClient.replay`."""
-    return default_client().replay(path, speed)
+    return default_client().replay(path, speed, wait_for=wait_for)
 
 
 def streams() -> list[Stream]:

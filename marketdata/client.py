@@ -41,6 +41,7 @@ from marketdata.arguments import (
     TradeId,
     TradeLimit,
     UseStore,
+    WaitFor,
     WatchedExchanges,
     WatchedPairs,
     Window,
@@ -428,16 +429,17 @@ class AsyncClient:
             progress=progress,
         )
 
-    def replay(self, path: PlayedPath, speed: Speed = 1.0) -> AsyncClient:
+    @checked
+    def replay(self, path: PlayedPath, speed: Speed = 1.0, *, wait_for: WaitFor = 1) -> AsyncClient:
         """Give a client that is served from a recording, by the simulated exchange.
 
-        Its streams begin with the first subscription and end with the recording. Nothing is
-        dropped because somebody reads slowly: the recording waits. Records say `simulated`.
-        Raises `InvalidParameterError` where the file is not a recording.
+        Its streams begin when so many subjects are subscribed to, and end with the recording.
+        Nothing is dropped because somebody reads slowly: the recording waits. Records say
+        `simulated`. Raises `InvalidParameterError` where the file is not a recording.
         """
         from marketdata.recorder import replayed
 
-        return AsyncClient(settings=replayed(self.settings, Path(path), speed))
+        return AsyncClient(settings=replayed(self.settings, Path(path), speed, wait_for))
 
     def streams(self) -> list[Stream]:
         """Tell how each live subject of the running loop is doing."""
@@ -755,6 +757,8 @@ class _Connections:
                 seed=settings.sim_seed,
                 tape=list(settings.sim_tape) or None,
                 now=settings.sim_now,
+                speed=settings.sim_speed,
+                wait_for=settings.sim_wait_for,
             )
         except (ValueError, OSError) as error:
             raise InvalidParameterError(

@@ -124,23 +124,19 @@ async def _read(watch: AsyncWatch[Any]) -> None:
         await asyncio.sleep(0.1)
 
 
-def replayed(settings: Settings, path: Path, speed: float) -> Settings:
+def replayed(settings: Settings, path: Path, speed: float, wait_for: int) -> Settings:
     """Give the settings of a client that is served from a recording."""
     if not is_recording(path):
         raise InvalidParameterError(
             f"{path} is not a recording that can be read; `record` makes one.",
             details={"parameter": "path"},
         )
-    if not speed > 0:
-        raise InvalidParameterError(
-            f"speed is a number above 0, or infinity; was {speed!r}.",
-            details={"parameter": "speed"},
-        )
     return settings.model_copy(
         update={
             "sim": True,
             "sim_tape": (path,),
-            "sim_speed": float(speed),
+            "sim_speed": speed,
+            "sim_wait_for": wait_for,
             "exchange": exchanges_in(path) or settings.exchange,
             "endpoints": {},
         }

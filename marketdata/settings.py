@@ -61,6 +61,9 @@ class Settings(BaseModel):
     """How many times as fast as it was recorded a recording of streams is played
     (MARKETDATA_SIM_SPEED); ``inf``: as fast as it is read."""
 
+    sim_wait_for: int = Field(1, ge=1)
+    """How many subscriptions a recording of streams waits for (MARKETDATA_SIM_WAIT_FOR)."""
+
     sim_now: datetime | None = None
     """Where the simulated clock starts (MARKETDATA_SIM_NOW); None: now, or a tape's end."""
 

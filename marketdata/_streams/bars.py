@@ -41,6 +41,8 @@ class CandlesFeed(Feed[Candles]):
         self._is_unsure = False
         """Whether bars may have been missed since the last one."""
         self._filling: asyncio.Task[None] | None = None
+        self._newest_elsewhere: Sequence[Any] | None = None
+        """The newest bar that a request has found, while the stream has sent none."""
 
     async def subscribe(self, api: Any) -> None:
         self.demand(api, "watchOHLCV")
@@ -109,8 +111,13 @@ class CandlesFeed(Feed[Candles]):
 
     async def confirm(self) -> bool:
         newest = self._newest
-        found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), newest)
-        return len(found) == 1 and found.row(0)[:6] == self._bars[newest][:6]
+        if newest:
+            found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), newest)
+            return len(found) == 1 and found.row(0)[:6] == self._bars[newest][:6]
+        found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), None)
+        last = found.row(len(found) - 1) if len(found) else None
+        before, self._newest_elsewhere = self._newest_elsewhere, last
+        return before in (None, last)
 
     async def stop(self) -> None:
         if self._filling is not None:

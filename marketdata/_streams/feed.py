@@ -83,6 +83,8 @@ class Feed(ABC, Generic[R]):
         self.heard: float | None = None
         """When the last frame was received, in Unix seconds."""
         self.lag: float | None = None
+        self._live_since = 0.0
+        """Since when it is live, or was last found to have nothing to say, in Unix seconds."""
         self._paused_since: float | None = None
         """When the last frame came, unless the stream was interrupted since."""
         self._usual_pause = 0.0
@@ -213,8 +215,13 @@ class Feed(ABC, Generic[R]):
             self._impatience = max(1.0, self._impatience / 2)
         self.heard = self._paused_since = at
 
+    @property
+    def _silence(self) -> float:
+        return time.time() - max(self.heard or 0.0, self._live_since)
+
     def _is_live(self) -> None:
         self.state = "live"
+        self._live_since = time.time()
         self._failures = 0
         self._since = time.monotonic()
 
@@ -260,9 +267,7 @@ class Feed(ABC, Generic[R]):
                 self._asked_at = time.monotonic()
                 self._silent()
             return
-        if self.state != "live" or self.heard is None:
-            return
-        if time.time() - self.heard > self.patience and self._looking is None:
+        if self.state == "live" and self._silence > self.patience and self._looking is None:
             if self.hub.is_alive(self, max(self.patience, _LONGEST_PING)):
                 self._looking = asyncio.create_task(self._look_elsewhere())
             else:
@@ -276,13 +281,12 @@ class Feed(ABC, Generic[R]):
             self.error, nothing_new = error, False
         finally:
             self._looking = None
-        if self.state != "live" or self.heard is None:
-            return
-        if time.time() - self.heard <= self.patience:
+        if self.state != "live" or self._silence <= self.patience:
             return  # it has spoken meanwhile
         if nothing_new:
             self._impatience = min(64.0, self._impatience * 2)
-            self.heard = time.time()
+            self._live_since = time.time()
+            self.heard = self.heard and self._live_since
             self.tell_again()  # the same state, as of now
         else:
             self._is_stale()

@@ -205,8 +205,8 @@ class Hub:
             start = int(page[-1].id or 0) + 1
         return found
 
-    async def bars_from(self, pair: str, timeframe: str, start: int) -> Columns:
-        """Get a page of bars from a time on over REST."""
+    async def bars_from(self, pair: str, timeframe: str, start: int | None) -> Columns:
+        """Get a page of bars from a time on, or of the newest, over REST."""
         columns, _ = await self.request(
             self.venue.candles(pair, timeframe, start, self.venue.candles_per_request)
         )

@@ -44,6 +44,8 @@ class TradesFeed(Feed[Trade]):
         self._waiting: list[Trade] = []
         """What is to be handed out behind a gap that is being closed."""
         self._closing: asyncio.Task[None] | None = None
+        self._newest_elsewhere: str | None = None
+        """The newest trade that a request has found, while the stream has sent none."""
 
     async def subscribe(self, api: Any) -> None:
         self.demand(api, "watchTrades")
@@ -145,7 +147,12 @@ class TradesFeed(Feed[Trade]):
         found = await self.hub.request(
             self.hub.venue.trades(self.subject.pair, limit=1, params=self.hub.quirk.recent_trades)
         )
-        return not found or found[-1].id in self._known_set
+        newest = found[-1].id if found else None
+        if not self._known:
+            # What is the newest now will not be for ever where somebody trades.
+            before, self._newest_elsewhere = self._newest_elsewhere, newest
+            return before in (None, newest)
+        return newest is None or newest in self._known_set
 
     async def stop(self) -> None:
         if self._closing is not None:

@@ -250,6 +250,8 @@ class WiredBookFeed(BookFeed):
             self._sides.replace(book.bids, book.asks)
             self._sides.limit(len(book.bids) >= wanted, len(book.asks) >= wanted)
             self._last = book.sequence
+            self._time = book.timestamp.timestamp() * 1000
+            self.heard = max(self.heard or 0.0, book.received_at.timestamp())
             is_there = self._catch_up(told=was_whole)
 
     def _catch_up(self, *, told: bool) -> bool:
@@ -258,10 +260,8 @@ class WiredBookFeed(BookFeed):
         ``told``: of these states the watchers know already.
         """
         waiting, self._waiting = self._waiting, []
-        self.heard = self.heard or time.time()
         if not told:
-            self._time = self.heard * 1000
-            self.news(self.heard, None)
+            self.news(self.heard or time.time(), None)
         for number, (update, at) in enumerate(waiting):
             if self._last is None or update.last is None or update.last <= self._last:
                 continue

@@ -46,6 +46,7 @@ class PlayedClock(Clock):
         self._since: int | None = None
         super().__init__(begin, frozen=frozen)
         self.flat_out = math.isinf(speed) and not frozen
+        self._begin = begin
         self._end = end
         self._speed = speed
 
@@ -59,6 +60,10 @@ class PlayedClock(Clock):
         """Go on from ``to``."""
         self._still = milliseconds(to)
         self._since = None if self._since is None else real()
+
+    def rewind(self) -> None:
+        """Stand at the beginning."""
+        self._still, self._since = self._begin, None
 
     def start(self) -> None:
         """Go, unless it is moved by others."""

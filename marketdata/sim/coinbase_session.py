@@ -82,15 +82,19 @@ def session(opener: Open, _call: Call) -> CoinbaseSession:
 
 def _wanted(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return channels and products; products may be given for all channels or for one."""
-    common = asked.get("product_ids") or [""]
+    common = _list(asked.get("product_ids")) or [""]
     wanted = []
-    for channel in asked.get("channels") or []:
+    for channel in _list(asked.get("channels")):
         if isinstance(channel, dict):
-            name, products = channel.get("name"), channel.get("product_ids") or common
+            name, products = channel.get("name"), _list(channel.get("product_ids")) or common
         else:
             name, products = channel, common
         wanted += [(str(name), str(product)) for product in products]
     return wanted
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _refused(now: int, message: str, reason: str | None = None) -> Frame:

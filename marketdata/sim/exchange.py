@@ -187,6 +187,7 @@ class SimulatedExchange:
         }
         films = self._recording.films if self._recording else {}
         if self._recording and isinstance(self._clock, PlayedClock):
+            self._clock.rewind()
             sockets: Sockets = PlayingSockets(
                 self._clock, self._faults, self._sockets, self._recording, self._wait_for
             )

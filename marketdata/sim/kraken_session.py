@@ -16,6 +16,9 @@ from marketdata.sim.times import iso
 Open = Callable[[str, str, Mapping[str, Any]], Subscription | str]
 """Makes a subscription of channel, symbol and parameters, or tells why there is none."""
 
+DEPTHS = (10, 25, 100, 500, 1000)
+"""How many rows a side a book may have."""
+
 _RAW = "\0"
 _RAW_JSON = re.compile(r'"\\u0000([^"]*)"')
 _CHANNELS = ("book", "ohlc", "ticker", "trade")

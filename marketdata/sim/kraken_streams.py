@@ -10,7 +10,7 @@ from zlib import crc32
 from marketdata.sim.bars import DAY, MINUTE, SECOND, Bar, Grid, Trade
 from marketdata.sim.decimals import fixed, ratio
 from marketdata.sim.dialect import Venue
-from marketdata.sim.kraken_session import Open, raw
+from marketdata.sim.kraken_session import DEPTHS, Open, raw
 from marketdata.sim.levels import Book, Row
 from marketdata.sim.market import Market
 from marketdata.sim.streams import (
@@ -22,7 +22,6 @@ from marketdata.sim.streams import (
 )
 from marketdata.sim.times import iso
 
-_DEPTHS = (10, 25, 100, 500, 1000)
 _INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 _SNAPSHOT_TRADES = 50
 _SNAPSHOT_BARS = 100
@@ -198,12 +197,12 @@ def generated(venue: Venue) -> Open:
         market = venue.market(listing)
         if channel == "book":
             depth = params.get("depth", 10)
-            if depth not in _DEPTHS:
+            if depth not in DEPTHS or not isinstance(depth, int):
                 return "Subscription depth not supported"
             return _Book(channel, symbol, f"book/{symbol}", market, depth, trimmed=True)
         if channel == "ohlc":
             interval = params.get("interval", 1)
-            if interval not in _INTERVALS:
+            if interval not in _INTERVALS or not isinstance(interval, int):
                 return "Subscription ohlc interval not supported"
             return _Bars(symbol, market, interval)
         if channel == "ticker":

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from marketdata import _recording
 from marketdata.sim.recorded_books import BOOKS, KeptBook
 from marketdata.sim.recorded_dialects import READERS, Played, Reader, Subject
-from marketdata.sim.reels import Reel
+from marketdata.sim.reels import Reel, joined
 
 _NAMING = ("symbol", "symbols", "instId", "pair", "product_id", "market")
 """Parameters that say what an answer is about."""
@@ -34,7 +34,8 @@ class Film:
         self.frames: dict[str, Reel] = {}
         """All frames of the sockets of each path, of an exchange that is not spoken here."""
         self._reader: Reader | None = READERS.get(name)
-        self._reels: dict[Subject, dict[str, Reel]] = {}
+        self._reels: dict[Subject, dict[int, Reel]] = {}
+        self._joined: dict[Subject, Reel] = {}
         self._answers: dict[str, list[Answer]] = {}
         self._books: dict[Subject, KeptBook] = {}
 
@@ -52,21 +53,21 @@ class Film:
         """Take in that a socket was opened."""
         self.frames.setdefault(path, Reel())
 
-    def add_frame(self, path: str, ms: int, order: int, text: str) -> None:
-        """Take in a frame that the exchange sent."""
+    def add_frame(self, connection: int, path: str, ms: int, order: int, text: str) -> None:
+        """Take in a frame that the exchange sent on a socket."""
         if self._reader is None:
             self.frames[path].add(ms, order, text)
             return
         found = self._reader.read(text)
         if found is not None:
             subject, own = found
-            self._reels.setdefault(subject, {}).setdefault(path, Reel()).add(ms, order, own)
+            reels = self._reels.setdefault(subject, {})
+            reels.setdefault(connection, Reel()).add(ms, order, own)
 
-    def learn(self, path: str, text: str) -> None:
+    def learn(self, text: str) -> None:
         """Take in what the client asked for: there is such a thing, even if nothing came."""
-        if self._reader is not None:
-            for subject in self._reader.asked(text):
-                self._reels.setdefault(subject, {}).setdefault(path, Reel())
+        for subject in self._reader.asked(text) if self._reader else ():
+            self._reels.setdefault(subject, {})
 
     def answer(self, path: str, query: Mapping[str, str], now: int) -> tuple[int, str] | None:
         """Return what is answered at ``now``, status and body, if it can be told.
@@ -92,21 +93,24 @@ class Film:
         return None
 
     def _play(self, subject: Subject, channel: str, symbol: str, key: str) -> Played | None:
-        reels = self._reels.get(subject)
-        if reels is None:
-            return None
-        # The same may have been recorded on several paths; once is enough.
-        longest = max(reels.values(), key=len)
-        return Played(channel, symbol, key, longest, self._book(subject))
+        reel = self._reel(subject)
+        return None if reel is None else Played(channel, symbol, key, reel, self._book(subject))
+
+    def _reel(self, subject: Subject) -> Reel | None:
+        if subject not in self._joined:
+            reels = self._reels.get(subject)
+            if reels is None:
+                return None
+            self._joined[subject] = joined(reels.values())
+        return self._joined[subject]
 
     def _book(self, subject: Subject) -> KeptBook | None:
         if subject not in self._books:
             make = BOOKS.get((self.name, subject.channel))
-            reels = self._reels.get(subject)
-            if make is None or reels is None:
+            reel = self._reel(subject)
+            if make is None or reel is None:
                 return None
-            longest = max(reels.values(), key=len)
-            self._books[subject] = make(longest, self._snapshots(subject))
+            self._books[subject] = make(reel, self._snapshots(subject))
         return self._books[subject]
 
     def _snapshots(self, subject: Subject) -> list[tuple[int, str]]:
@@ -149,9 +153,9 @@ class Recording:
                     # Clocks may be set while recording.
                     ms = max(ms, self.times[-1] if self.times else 0)
                     self.times.append(ms)
-                    film.add_frame(place, ms, order, event.text)
+                    film.add_frame(event.connection, place, ms, order, event.text)
                 elif event.kind == "sent":
-                    film.learn(place, event.text)
+                    film.learn(event.text)
         if not self.times:
             raise ValueError(f"{path}: there is no frame in the recording")
         self.end = max(self.end, self.times[-1])
@@ -177,7 +181,7 @@ def recording_of(paths: list[Path]) -> Recording | None:
 
 def _bare(name: str, path: str) -> str:
     """Return a path without the name of the exchange that a simulator puts before it."""
-    return path.removeprefix(f"/{name}") or "/"
+    return path.removeprefix(f"/{name}") if path.startswith(f"/{name}/") else path
 
 
 def _named(query: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from marketdata.sim.kraken_session import raw
+from marketdata.sim.kraken_session import DEPTHS, raw
 from marketdata.sim.reels import Reel
 from marketdata.sim.streams import compact
 
@@ -155,7 +155,8 @@ class KrakenBook(KeptBook):
                 for side in ("bids", "asks")
             )
             if frame["type"] == "snapshot":
-                self._depth = max(10, len(bids), len(asks))
+                most = max(len(bids), len(asks))
+                self._depth = next(depth for depth in DEPTHS if depth >= most)
                 self.reset(bids, asks)
             elif self.known:
                 self.change(bids, asks)

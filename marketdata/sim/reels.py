@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -34,6 +35,15 @@ class Reel:
     def between(self, after: int, until: int) -> list[Shot]:
         """Return the frames after ``after`` and up to ``until``."""
         return self.shots[self.index(after) : self.index(until)]
+
+
+def joined(reels: Iterable[Reel]) -> Reel:
+    """Return one reel of several, on which the same was recorded: each goes on where one ended."""
+    found = Reel()
+    for reel in sorted([reel for reel in reels if len(reel)], key=lambda reel: reel.shots[0]):
+        end = found.shots[-1].ms if found.shots else -1
+        found.shots += reel.shots[reel.index(end) :]
+    return found
 
 
 def _ms(shot: Shot) -> int:

@@ -126,7 +126,7 @@ class LineMethods:
     """What connects it, while it does."""
     number: int
     text: str
-    """The frame that is being handled."""
+    """The frame that is being handled; empty between two."""
     heard: float
     """When the last frame came, in Unix seconds."""
     joined_at: float
@@ -215,6 +215,8 @@ class LineMethods:
                 super().handle_text_or_binary_message(data)  # type: ignore[misc]
         except Exception:  # noqa: BLE001 - ccxt's handlers raise anything, and would end the socket
             self.unreadable += 1
+        finally:
+            self.text = ""
 
     def resolve(self, result: Any, message_hash: str) -> Any:
         """Hand what ccxt made of a frame to who asked for it."""
@@ -242,6 +244,9 @@ class LineMethods:
                 for name, sent in self.requests.items()
                 if name == message_hash or message_hash == str(sent.get("req_id", sent.get("id")))
             ]
+        if not self.text:
+            # The exchange has refused nothing: ccxt could not get what it needs besides.
+            error = ccxt_errors().NetworkError("given up")
         for name in concerned:
             for subscriber in tuple(self.routes.get(name, ())):
                 subscriber.refused(error)
@@ -448,5 +453,8 @@ def stream_class(name: str) -> type[Any] | None:
     if importlib.util.find_spec(f"ccxt.pro.{name}") is None:
         return None
     theirs = getattr(importlib.import_module(f"ccxt.pro.{name}"), name)
-    special = {"subscriptions_a_line": quirk(name).subscriptions_a_line}
+    special = {
+        "subscriptions_a_line": quirk(name).subscriptions_a_line,
+        "plain_levels": False,  # ccxt changes the levels of the books that it keeps
+    }
     return type(name, (StreamConnector, theirs), connector_attributes(name, theirs) | special)

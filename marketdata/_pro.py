@@ -134,6 +134,8 @@ class LineMethods:
     frames: int
     unreadable: int
     is_over: bool
+    isConnected: bool  # noqa: N815 ccxt's name
+    last_retry_after: float | None
     subscriptions: dict[str, Any]
     futures: dict[str, Any]
 
@@ -167,6 +169,8 @@ class LineMethods:
             self.url = own
         connected = await connecting
         self.heard = time.time()
+        if self.connector.dialed is not None:
+            self.connector.dialed(True, None)
         self.note("open", self.url)
         return connected
 
@@ -280,6 +284,8 @@ class LineMethods:
             return
         self.is_over = True
         self.note("lost")
+        if not self.isConnected and self.dialing is not None and self.connector.dialed is not None:
+            self.connector.dialed(False, self.last_retry_after)
         concerned = {id(one): one for those in self.routes.values() for one in those}
         self.routes, self.requests, self.books = {}, {}, {}
         for subscriber in concerned.values():
@@ -332,6 +338,9 @@ class StreamConnector(Connector):
     waits: Callable[[], bool] | None = None
     """Whether readers are behind, so that nothing more is to be received for now; None: what they
     are too slow for is dropped."""
+    dialed: Callable[[bool, float | None], None] | None = None
+    """Hears whether a socket could be opened and, where not, for how long the exchange asks to be
+    left alone."""
     subscriptions_a_line: int | None = None
     """How many subjects share a socket, where ccxt would open one for each."""
     clients: dict[str, Any]

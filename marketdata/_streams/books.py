@@ -66,7 +66,7 @@ class BookFeed(Feed[OrderBook]):
         }
 
     async def confirm(self) -> bool:
-        now = await self.hub.whole_book(self.subject.pair, _COMPARED)
+        now = await self.hub.whole_book(self, _COMPARED)
         mine = self._record(_COMPARED)
         return (now.bids, now.asks) == (mine.bids, mine.asks)
 

@@ -96,6 +96,8 @@ class Feed(ABC, Generic[R]):
         """Since when there is no stream, or since when there is one."""
         self._asked_at = time.monotonic()
         """When it was last subscribed to, or a whole state asked for."""
+        self.waits_its_turn = False
+        """Whether others come first with a request that it needs."""
         self._failures = 0
         self._looking: asyncio.Task[None] | None = None
         self._trouble: asyncio.Future[Exception | None] | None = None
@@ -225,6 +227,13 @@ class Feed(ABC, Generic[R]):
         self._failures = 0
         self._since = time.monotonic()
 
+    def has_its_turn(self) -> None:
+        """Note that what it has waited for among others begins now."""
+        self.waits_its_turn = False
+        self._asked_at = time.monotonic()
+        if not self.version:
+            self._since = self._asked_at
+
     def wait_for_whole(self) -> None:
         """Note that a whole state has to come before anything is of use."""
         if self.state == "live":
@@ -258,6 +267,8 @@ class Feed(ABC, Generic[R]):
         """Look whether it is silent for too long, as the watchdog does again and again."""
         if self.subject.kind != "trades":
             self.fresh_for = round(self.patience, 3)
+        if self.waits_its_turn:
+            return
         if self.state in ("connecting", "reconnecting", "resyncing"):
             if self.subject.kind in _QUIET_KINDS and self.hub.is_connected(self):
                 self._is_live()  # it will say something when somebody trades
@@ -415,8 +426,9 @@ class Feed(ABC, Generic[R]):
         await self.hub.unsubscribe(self)
         self._paused_since = None
         self.begin_anew()
-        pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = min(_LONGEST_PAUSE, 0.05 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
         await asyncio.sleep(max(pause, error.retry_after or 0.0))
+        await self.hub.turn_to_dial()
 
     async def _finish(self, error: MarketDataError | None) -> None:
         self.error = error or self.error

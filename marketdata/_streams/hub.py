@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 _LOOKS_EVERY = 0.5
 """Seconds between two looks of the watchdog."""
+_LONGEST_PAUSE = 30.0
+"""Seconds between two attempts to open a socket, at most."""
 _LONGEST_FAREWELL = 1.0
 """Seconds that taking a subscription back may take."""
 
@@ -48,6 +51,10 @@ class Hub:
         self.feeds: dict[Subject, Feed[Any]] = {}
         self._watchdog: asyncio.Task[None] | None = None
         self._one_book_at_a_time = asyncio.Lock()
+        self._failed_dials = 0
+        self._not_before = 0.0
+        """When a socket may be opened again, by the loop's monotonic clock."""
+        api.dialed = self._dialed
         self._closing: list[asyncio.Task[None]] = []
         """Sockets that are being closed; nobody else holds these tasks."""
 
@@ -112,6 +119,19 @@ class Hub:
                 feed.look()
 
     # ------------------------------------------------------------------ upstream
+
+    def _dialed(self, is_open: bool, retry_after: float | None) -> None:
+        if is_open:
+            self._failed_dials = 0
+            return
+        self._failed_dials += 1
+        pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failed_dials) * random.uniform(0.5, 1.0)  # noqa: S311
+        self._not_before = time.monotonic() + max(pause, retry_after or 0.0)
+
+    async def turn_to_dial(self) -> None:
+        """Wait until a socket may be opened: all subjects wait for the same moment."""
+        while (left := self._not_before - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
 
     async def subscribe(self, feed: Feed[Any]) -> None:
         """Have a feed's subscription made; `asking` names the feed."""
@@ -179,10 +199,15 @@ class Hub:
 
     # ------------------------------------------------------------------ requests
 
-    async def whole_book(self, pair: str, depth: int) -> OrderBook:
-        """Get a book over REST; one after the other, however many need theirs."""
-        async with self._one_book_at_a_time:
-            return await self.request(self.venue.whole_book(pair, depth))
+    async def whole_book(self, feed: Feed[Any], depth: int) -> OrderBook:
+        """Get a feed's book over REST; one after the other, however many need theirs."""
+        feed.waits_its_turn = True
+        try:
+            async with self._one_book_at_a_time:
+                feed.has_its_turn()
+                return await self.request(self.venue.whole_book(feed.subject.pair, depth))
+        finally:
+            feed.waits_its_turn = False
 
     async def trades_between(self, pair: str, start: int, end: int) -> list[Trade]:
         """Get the trades with ids from ``start`` up to ``end`` over REST."""

@@ -234,7 +234,7 @@ class WiredBookFeed(BookFeed):
         while not is_there:
             await self._mends.turn()
             wanted = self._depth_to_fetch()
-            book = await self.hub.whole_book(self.subject.pair, wanted)
+            book = await self.hub.whole_book(self, wanted)
             self.resyncs += 1 if self.gaps or self.reconnects else 0
             if book.sequence is None:
                 raise DataUnavailableError(

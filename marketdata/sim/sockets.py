@@ -29,8 +29,8 @@ _GARBAGE = ('{"unfinished":', '{"unheard":{"of":["shape"]}}')
 class Sockets:
     """Serves sessions on sockets; ``records`` is where the sockets are written down.
 
-    ``faults`` are what happens to frames.
-    With a running clock frames go out as their time comes, with a frozen one as `advance` tells.
+    ``faults`` are what happens to frames. With a running clock frames go out as their time comes,
+    with a frozen one as `advance` tells.
     """
 
     def __init__(self, clock: Clock, faults: Faults, records: list[Socket]) -> None:

@@ -50,7 +50,10 @@ class Subscriber(Protocol):
     def is_asking(self) -> bool:
         """Whether the exchange has not answered its subscription yet."""
 
-    def joined(self, line: Any) -> None:
+    def asked(self) -> None:
+        """Hear that its subscription was sent; exchanges want some time between two."""
+
+    def joined(self, line: Any, /) -> None:
         """Hear which socket it will come from."""
 
     def take(self, result: Any, at: float) -> None:
@@ -117,7 +120,9 @@ class LineMethods:
     routes: dict[str, list[Subscriber]]
     """Who hears what ccxt resolves under a name."""
     requests: dict[str, Message]
-    """What was sent to have it."""
+    """What is sent to have it."""
+    sent: set[str]
+    """Under which names it was."""
     books: dict[str, BookReader]
     """Who reads the frames of a book itself, by the exchange's name of the pair."""
     subject: Callable[[Any], str | None] | None
@@ -143,6 +148,7 @@ class LineMethods:
         """Make ready what a client of ccxt's does not have."""
         self.connector = connector
         self.routes, self.requests, self.books = {}, {}, {}
+        self.sent = set()
         self.subject = None
         self.dialing = None
         self.text = ""
@@ -197,7 +203,12 @@ class LineMethods:
         if self.connector.recorder is not None:
             text = message if isinstance(message, str) else orjson.dumps(message).decode()
             self.note("sent", text)
-        return await super().send(message)  # type: ignore[misc]
+        answer = await super().send(message)  # type: ignore[misc]
+        for name in [name for name, request in self.requests.items() if request is message]:
+            self.sent.add(name)
+            for subscriber in self.routes.get(name, ()):
+                subscriber.asked()
+        return answer
 
     def handle_text_or_binary_message(self, data: Any) -> None:
         """Have a frame handled; one that nothing can be made of ends nothing but itself."""
@@ -301,6 +312,8 @@ class LineMethods:
                 self.requests.setdefault(name, message)
         self.joined_at = time.time()
         subscriber.joined(self)
+        if any(name in self.sent for name in names):
+            subscriber.asked()
 
     def leave(self, subscriber: Subscriber) -> list[Message]:
         """Let a subscriber hear no more; give what has to be sent to take back its requests."""
@@ -313,6 +326,7 @@ class LineMethods:
                 continue
             del self.routes[name]
             request = self.requests.pop(name, None)
+            self.sent.discard(name)
             self.subscriptions.pop(name, None)
             future = self.futures.pop(name, None)
             if future is not None:

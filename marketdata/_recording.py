@@ -80,7 +80,9 @@ class Writer:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if self.path.exists() and self.path.stat().st_size and not is_recording(self.path):
+        self.is_new = not self.path.exists()
+        """Whether there was no such file."""
+        if not self.is_new and self.path.stat().st_size and not is_recording(self.path):
             raise ValueError(f"{self.path} is there already, and is not a recording")
         self._file: BinaryIO = self.path.open("ab")
         # Nothing behind a member that a kill has torn could be read.
@@ -89,8 +91,8 @@ class Writer:
         self._size = 0
         self._since = time.time_ns()
         self._lock = threading.Lock()
-        self.events = 0
-        """Events written so far."""
+        self.events = self.frames = 0
+        """Events written so far, and the frames received among them."""
 
     def write(self, event: Event) -> None:
         """Add an event; it is on the disk about a second later."""
@@ -99,6 +101,7 @@ class Writer:
             self._lines.append(line)
             self._size += len(line)
             self.events += 1
+            self.frames += event.kind == "got"
             if self._size > _LARGEST_MEMBER or time.time_ns() - self._since > _FLUSH_AFTER:
                 self._flush()
 

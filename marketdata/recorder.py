@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ async def record(
 
     began = time.monotonic()
     writer = _open(path)
-    with writer:
+    with writer, _removed_if_empty(writer):
         client = AsyncClient(settings=settings)
         client._recorder = writer.write
         async with client:
@@ -71,9 +71,8 @@ async def record(
                     for one in done:
                         one.result()
                         reading.remove(one)
-                    ended = told()
                     if progress is not None:
-                        progress(ended)
+                        progress(told())
                     if not reading:
                         break
             finally:
@@ -81,10 +80,24 @@ async def record(
                     one.cancel()
                 with contextlib.suppress(Exception):
                     await asyncio.gather(*reading, return_exceptions=True)
+                ended = told()
                 for watch in watches:
                     await watch.close()
-        writer.flush()
-        return ended.model_copy(update={"frames": writer.events, "size": writer.size})
+                writer.flush()
+                ended = ended.model_copy(update={"frames": writer.events, "size": writer.size})
+                if progress is not None:
+                    progress(ended)
+        return ended
+
+
+@contextlib.contextmanager
+def _removed_if_empty(writer: Writer) -> Iterator[None]:
+    """Leave no file behind where nothing was streamed, as when a pair does not exist."""
+    try:
+        yield
+    finally:
+        if writer.is_new and not writer.frames:
+            writer.path.unlink()
 
 
 def _left(began: float, seconds: float | None) -> float:

@@ -15,8 +15,8 @@ from marketdata.errors import (
     MarketDataError,
     MissingParameterError,
 )
-from marketdata.operations import HISTORY, OPERATIONS, Operation
-from marketdata_cli import answer, binding, history, manual, process, simulator
+from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
+from marketdata_cli import answer, binding, history, manual, process, record, simulator, watch
 from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
@@ -96,8 +96,18 @@ def application() -> typer.Typer:
         app.command(
             cls=manual.Command, help=operation.description, epilog=examples(operation.examples)
         )(binding.command(operation, _ask))
+    app.command(cls=manual.Command, help=RECORD.description, epilog=examples(RECORD.examples))(
+        record.command()
+    )
+    live = _group("watch", watch.ABOUT, watch.EXAMPLES)
+    for operation in STREAMS:
+        live.command(
+            watch.shell_name(operation),
+            cls=manual.Command,
+            help=operation.description,
+            epilog=examples(operation.examples),
+        )(watch.command(operation))
     stored = _group("history", history.ABOUT, history.EXAMPLES)
-    stored.callback(invoke_without_command=True)(binding.shaped(_help, "common", everywhere))
     for operation in HISTORY:
         stored.command(
             operation.name,
@@ -105,7 +115,9 @@ def application() -> typer.Typer:
             help=operation.description,
             epilog=examples(operation.examples),
         )(history.command(operation))
-    app.add_typer(stored)
+    for group in (live, stored):
+        group.callback(invoke_without_command=True)(binding.shaped(_help, "common", everywhere))
+        app.add_typer(group)
     app.command("sim", cls=manual.Command, epilog=examples(simulator.EXAMPLES))(
         binding.extended(simulator.simulator, DEBUG)
     )

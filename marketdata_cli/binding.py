@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,6 +31,7 @@ _SHORT = {
     "depth": "-d",
     "limit": "-n",
     "format": "-f",
+    "output": "-o",
 }
 
 
@@ -76,13 +77,20 @@ class Parameter:
 
     @property
     def many(self) -> bool:
-        """Whether it takes a sequence."""
-        return typing.get_origin(self.kind) is Sequence
+        """Whether it takes a sequence, if only as one possibility."""
+        return self._sequence is not None
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The only values that it takes; empty where there are others."""
-        return typing.get_args(self.kind) if typing.get_origin(self.kind) is Literal else ()
+        """The only values that it, or each of several, can have; empty where there are others."""
+        kind = self.kind if self._sequence is None else typing.get_args(self._sequence)[0]
+        return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+
+    @property
+    def _sequence(self) -> Any:
+        several = typing.get_origin(self.kind) is types.UnionType
+        kinds = typing.get_args(self.kind) if several else (self.kind,)
+        return next((one for one in kinds if typing.get_origin(one) is Sequence), None)
 
     @property
     def required(self) -> bool:
@@ -100,6 +108,8 @@ class Parameter:
         facts = []
         if self.default is True:
             facts.append(f"default: {self._flag}")
+        elif isinstance(self.default, tuple):
+            facts.append(f"default: {','.join(self.default)}")
         elif self.default not in (inspect.Parameter.empty, None, False):
             facts.append(f"default: {self.default}")
         if self.least is not None and self.most is not None:
@@ -110,7 +120,7 @@ class Parameter:
     def metavar(self) -> str:
         """What stands for its value in help."""
         if self.many:
-            one = self.name.upper().removesuffix("S")
+            one = "|".join(self.choices) or self.name.upper().removesuffix("S")
             return one if self.is_argument else f"{one},..."
         if self.choices:
             return "|".join(self.choices)
@@ -143,7 +153,7 @@ class Parameter:
             metavar=self.metavar,
             help=self.help,
             show_default=False,
-            autocompletion=values_of(self.name, self.choices or self.examples),
+            autocompletion=values_of(self.name, self.choices or self.examples, self.many),
         )
         option_kind = list[str] | None if self.many else str | None
         default = inspect.Parameter.empty if self.required else None
@@ -193,34 +203,38 @@ def extended(function: Callable[..., Any], *more: inspect.Parameter) -> Callable
 
 
 def command(
-    operation: Operation, ask: Callable[..., Any], *more: inspect.Parameter
+    operation: Operation,
+    ask: Callable[..., Any],
+    *more: inspect.Parameter,
+    without: Collection[str] = (),
 ) -> Callable[..., Any]:
     """Make the function of an operation's command.
 
     It calls ``ask`` with the operation, what was typed for it and the common options, and with
-    what was typed for parameters of the command's own (``more``) by name.
+    what was typed for parameters of the command's own (``more``) by name; ``without`` names those
+    of the operation's that it gives itself. Either may stand in the place of an option that all
+    commands have.
     """
-    own = {one.name: one for one in parameters(operation)}
-    # An operation may have an option of its own in the place of one that all have.
-    common = [one for one in COMMON if one.name not in own]
+    own = {one.name: one for one in parameters(operation) if one.name not in without}
+    special = {one.name: one for one in more}
+    common = [special.pop(one.name, one) for one in COMMON if one.name not in own]
 
     def bound(context: typer.Context, **said: Any) -> Any:
         options = context.obj.then(Common(**{one.name: said.pop(one.name) for one in common}))
-        further = {one.name: said.pop(one.name) for one in more}
+        further = {name: said.pop(name) for name in special}
         given = {
             name: own[name].value(value)
             for name, value in said.items()
             if value not in (None, [], own[name].default)
         }
         if options.exchange is not None:
-            several = own.get("exchanges")
-            if several is None:
-                given.setdefault("exchange", options.exchange)
-            else:
-                given.setdefault("exchanges", several.value([options.exchange]))
+            name = "exchanges" if "exchanges" in own else "exchange"
+            several = name in own and own[name].many
+            value = own[name].value([options.exchange]) if several else options.exchange
+            given.setdefault(name, value)
         if options.format is not None and "format" in own:
             given.setdefault("format", options.format)
         return ask(operation, given, options, **further)
 
     typed = [parameter.as_keyword() for parameter in own.values()]
-    return shaped(bound, operation.name, [CONTEXT, *typed, *more, *common, DEBUG])
+    return shaped(bound, operation.name, [CONTEXT, *typed, *special.values(), *common, DEBUG])

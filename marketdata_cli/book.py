@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 WIDEST = 100
 
 
-def ladder(record: OrderBook, screen: Screen) -> list[Line]:
+def ladder(record: OrderBook, screen: Screen, most: int | None = None) -> list[Line]:
     """Draw an order book: asks from the dearest down, the spread, bids from the best down.
 
     The total of a level counts the sizes from the best price to it; the bars show totals.
+    ``most`` is how many levels a side are drawn at most.
     """
     base, _, quote = record.pair.partition("/")
-    levels = [*reversed(record.asks), *record.bids]
-    asks = len(record.asks)
+    levels = [*reversed(record.asks[:most]), *record.bids[:most]]
+    asks = len(record.asks[:most])
     step = places([size for _, size in levels])
-    totals = [*reversed(_totals(record.asks)), *_totals(record.bids)]
+    totals = [*reversed(_totals(record.asks[:most])), *_totals(record.bids[:most])]
     tick = places([price for price, _ in levels])
     prices = [fixed(price, tick) for price, _ in levels]
     sizes = [fixed(size, step) for _, size in levels]
@@ -53,8 +54,10 @@ def ladder(record: OrderBook, screen: Screen) -> list[Line]:
         padded(title, size, right=True) for title, size in zip(titles, widths, strict=True)
     )
     sequence = "" if record.sequence is None else f"sequence {record.sequence}"
+    longest = max(len(record.asks), len(record.bids))
+    shown = "" if most is None or longest <= most else f", best {most} of {longest}"
     return [
-        heading(record.pair, record.exchange, record.simulated, "order book"),
+        heading(record.pair, record.exchange, record.simulated, f"order book{shown}"),
         [(head, FAINT)],
         *map(row, range(asks)),
         _middle(record, tick, used + max(room, 0)),

@@ -37,7 +37,7 @@ def candles(record: Candles, screen: Screen) -> list[Line]:
         [(f"{bars}, {span(record[0].open_time, record[-1].open_time)}", FAINT)],
         *(chart(drawn, screen, rows=height) if len(drawn) else []),
         [],
-        *_newest(record, screen.width),
+        *_rows(record, screen.width),
         *end,
     ]
 
@@ -62,8 +62,17 @@ def _without_filled(record: Candles) -> Candles:
     return record.model_copy(update={"columns": own})
 
 
-def _newest(record: Candles, width: int) -> list[Line]:
-    part = record[-ROWS:]
+def _rows(record: Candles, width: int) -> list[Line]:
+    lines = newest(record, width, ROWS)
+    hidden = len(record) - ROWS
+    if hidden > 0:
+        lines.insert(1, [(f"… {hidden:,} earlier; --format csv has all", FAINT)])
+    return lines
+
+
+def newest(record: Candles, width: int, count: int) -> list[Line]:
+    """List so many of the newest bars."""
+    part = record[-count:]
     bars = list(part)
     moves = [bar.close - bar.open for bar in bars]
     marks = ["forming" if bar.forming else "filled" if bar.filled else "" for bar in bars]
@@ -72,7 +81,7 @@ def _newest(record: Candles, width: int) -> list[Line]:
     opens, highs, lows, closes = (
         prices[index * len(bars) : (index + 1) * len(bars)] for index in range(4)
     )
-    table_columns = [
+    columns_shown = [
         Column("time (UTC)", moments([bar.open_time for bar in bars]), 9, right=False),
         Column("open", opens, 7),
         Column("high", highs, 8),
@@ -82,8 +91,4 @@ def _newest(record: Candles, width: int) -> list[Line]:
         Column("trades", [digits(bar.trades) for bar in bars], 2),
         Column("", marks, 10, right=False, styles=WARNING),
     ]
-    lines = table(table_columns, width)
-    hidden = len(record) - len(bars)
-    if hidden:
-        lines.insert(1, [(f"… {hidden:,} earlier; --format csv has all", FAINT)])
-    return lines
+    return table(columns_shown, width)

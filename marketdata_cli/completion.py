@@ -7,13 +7,26 @@ from collections.abc import Callable
 from marketdata.errors import MarketDataError
 
 
-def values_of(name: str, examples: tuple[str, ...]) -> Callable[[str], list[str]] | None:
-    """Give what completes the value of a parameter: exchange ids, or its examples."""
-    if name == "exchange":
-        return exchange_ids
-    if name == "exchanges":
-        return lists_of_exchanges
-    return among(examples) if examples else None
+def values_of(name: str, values: tuple[str, ...], many: bool) -> Callable[[str], list[str]] | None:
+    """Give what completes a parameter: exchange ids, or some values; several have commas."""
+    complete: Callable[[str], list[str]]
+    if name in ("exchange", "exchanges"):
+        complete = exchange_ids
+    elif values:
+        complete = among(values)
+    else:
+        return None
+    return listed(complete) if many else complete
+
+
+def listed(complete: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """Give what completes the last of some values with commas between them."""
+
+    def complete_last(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [before + comma + value for value in complete(last)]
+
+    return complete_last
 
 
 def among(values: tuple[str, ...]) -> Callable[[str], list[str]]:
@@ -34,9 +47,3 @@ def exchange_ids(incomplete: str) -> list[str]:
     except MarketDataError:
         return []
     return [exchange.id for exchange in known if exchange.id.startswith(incomplete)]
-
-
-def lists_of_exchanges(incomplete: str) -> list[str]:
-    """Complete the last of some exchange ids with commas between them."""
-    before, comma, last = incomplete.rpartition(",")
-    return [before + comma + name for name in exchange_ids(last)]

@@ -130,6 +130,18 @@ def clipped(line: Line, width: int) -> Line:
     return kept
 
 
+def beside(blocks: Sequence[Sequence[Line]], width: int, gap: int = 2) -> list[Line]:
+    """Put blocks of lines next to each other, each in as many columns."""
+    lines = []
+    for row in range(max(map(len, blocks), default=0)):
+        line: Line = []
+        for index, block in enumerate(blocks):
+            line.append((" " * (index * (width + gap) - length(line)), PLAIN))
+            line += clipped(block[row], width) if row < len(block) else []
+        lines.append(line)
+    return lines
+
+
 def box(title: Line, corner: Line, body: Iterable[Line], width: int) -> list[Line]:
     """Draw a frame around lines, with a title at the left and one at the right of its top."""
     inner = width - 4

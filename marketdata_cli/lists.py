@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -117,26 +118,43 @@ def trades(records: Sequence[Trade], screen: Screen) -> list[Line]:
     """List the trades of one pair."""
     if not records:
         return [[("No trades.", FAINT)]]
-    sides = [{"buy": UP, "sell": DOWN}.get(one.side or "", PLAIN) for one in records]
-    columns = [
-        Column("time (UTC)", moments([one.timestamp for one in records]), 8, right=False),
-        Column("side", [one.side or ABSENT for one in records], 7, right=False, styles=sides),
-        Column("price", aligned([one.price for one in records]), FIRST, styles=sides),
-        Column("amount", aligned([one.amount for one in records]), FIRST),
-        Column("cost", [digits(one.cost) for one in records], 3),
-        Column("id", [one.id or ABSENT for one in records], 6, styles=LABEL),
-        Column("first id", [one.first_id or ABSENT for one in records], 2),
-        Column("last id", [one.last_id or ABSENT for one in records], 2),
-    ]
     first = records[0]
     return [
         heading(first.pair, first.exchange, first.simulated, "trades, oldest first"),
-        *table(columns, screen.width),
+        *table(trade_columns(records), screen.width),
         [
             (f"{counted(len(records), 'trade')}, newest ", FAINT),
             *freshness(records[-1:], screen.now),
         ],
     ]
+
+
+def trade_columns(records: Sequence[Trade]) -> list[Column]:
+    """Make the columns of trades, with exchange and pair where there are several."""
+    sides = [{"buy": UP, "sell": DOWN}.get(one.side or "", PLAIN) for one in records]
+    exchanges = [one.exchange for one in records]
+    pairs = [one.pair for one in records]
+    return [
+        Column("time (UTC)", moments([one.timestamp for one in records]), 8, right=False),
+        *([Column("exchange", exchanges, 8, right=False)] if len(set(exchanges)) > 1 else []),
+        *([Column("pair", pairs, FIRST, False, STRONG)] if len(set(pairs)) > 1 else []),
+        Column("side", [one.side or ABSENT for one in records], 7, right=False, styles=sides),
+        Column("price", _by_pair(records, [one.price for one in records]), FIRST, styles=sides),
+        Column("amount", _by_pair(records, [one.amount for one in records]), FIRST),
+        Column("cost", [digits(one.cost) for one in records], 3),
+        Column("id", [one.id or ABSENT for one in records], 6, styles=LABEL),
+        Column("first id", [one.first_id or ABSENT for one in records], 2),
+        Column("last id", [one.last_id or ABSENT for one in records], 2),
+    ]
+
+
+def _by_pair(records: Sequence[Trade], values: Sequence[float]) -> list[str]:
+    """Write numbers, those of one pair with as many decimal places."""
+    of_pair: dict[str, list[float]] = defaultdict(list)
+    for one, value in zip(records, values, strict=True):
+        of_pair[one.pair].append(value)
+    counts = {pair: places(those) for pair, those in of_pair.items()}
+    return [fixed(value, counts[one.pair]) for one, value in zip(records, values, strict=True)]
 
 
 def _ends(names: Sequence[str]) -> str:

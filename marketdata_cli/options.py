@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,15 +30,19 @@ class Common:
     @property
     def form(self) -> Format | None:
         """The form that was asked for; raises `InvalidParameterError` for an unknown one."""
+        return self.form_of(Format)
+
+    def form_of(self, forms: Iterable[Format]) -> Format | None:
+        """Give the form that was asked for, if it is one of these; raises as `form` does."""
         if self.format is None:
             return None
-        try:
-            return Format(self.format.lower())
-        except ValueError:
-            raise InvalidParameterError(
-                f"--format is one of {', '.join(Format)}; was '{self.format[:20]}'.",
-                details={"parameter": "format"},
-            ) from None
+        names = tuple(forms)
+        if (form := self.format.lower()) in names:
+            return Format(form)
+        raise InvalidParameterError(
+            f"--format is one of {', '.join(names)}; was '{self.format[:20]}'.",
+            details={"parameter": "format"},
+        )
 
     def then(self, later: Common) -> Common:
         """Give these options, those said later on the command line winning."""

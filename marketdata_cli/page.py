@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from marketdata_cli import book, candlesticks, lists, panels, stored
+from marketdata_cli import book, candlesticks, lists, panels, recordings, stored
 from marketdata_cli.layout import Line, Screen, clipped
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "Status": panels.status,
     "OrderBook": book.ladder,
     "Candles": candlesticks.candles,
+    "Recorded": recordings.recorded,
 }
 
 MANY: dict[str, Callable[[Any, Screen], list[Line]]] = {
@@ -38,20 +39,40 @@ MANY: dict[str, Callable[[Any, Screen], list[Line]]] = {
 }
 
 
+class Canvas:
+    """The terminal that standard output is, or is not: its size, and what its lines are in it."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stdout, highlight=False)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a terminal on which a picture can be drawn again and again."""
+        return self._console.is_terminal and not self._console.is_dumb_terminal
+
+    def screen(self, now: datetime | None = None) -> Screen:
+        """Measure it; its size may have changed since."""
+        console = self._console
+        return Screen(
+            width=max(console.width, 40),
+            height=console.height,
+            colour=console.color_system is not None and not console.no_color,
+            now=now or datetime.now(UTC),
+        )
+
+    def text(self, lines: list[Line], screen: Screen) -> str:
+        """Write lines with the codes of their styles, no line longer than it is wide."""
+        with self._console.capture() as captured:
+            self._console.print(Segments(_segments(lines, screen)), end="", crop=False)
+        return captured.get()
+
+
 def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:
     """Draw the answer of an operation for the terminal that standard output is, or is not."""
-    console = Console(file=sys.stdout, highlight=False)
-    screen = Screen(
-        width=max(console.width, 40),
-        height=console.height,
-        colour=console.color_system is not None and not console.no_color,
-        now=now or datetime.now(UTC),
-    )
+    canvas = Canvas()
+    screen = canvas.screen(now)
     draw = (MANY if operation.many else ONE)[operation.record]
-    lines = draw(answer, screen)
-    with console.capture() as captured:
-        console.print(Segments(_segments(lines, screen)), end="", crop=False)
-    return captured.get()
+    return canvas.text(draw(answer, screen), screen)
 
 
 def _segments(lines: list[Line], screen: Screen) -> list[Segment]:

@@ -14,8 +14,9 @@ from marketdata.errors import InternalError, InvalidRequestError, MarketDataErro
 WRONG_CALL = 2
 FAILED = 1
 INTERRUPTED = 130
+# What a shell shows for a program that this signal ended.
 PIPE_CLOSED = 141
-"""What a shell shows for a program that the closed pipe's signal ended."""
+TERMINATED = 143
 
 
 def write(text: str) -> int:

@@ -25,7 +25,9 @@ EXAMPLES = (
     "sim --port 9000",
     "sim --port 9000 --seed 7 --pairs 2000",
     "sim --tape binance_BTC_USDT-1m.csv.gz --now 2023-03-24T12:00Z",
+    "sim --tape streams.recording --speed inf",
     "sim --fault 'binance:*/ticker*:status=429,retry_after=2,times=3'",
+    "sim --fault 'kraken:stream/book/*:lose,every=100'",
 )
 
 
@@ -45,8 +47,19 @@ def simulator(
     ] = None,
     tape: Annotated[
         list[Path] | None,
-        _option("FILE", "Replay recorded candles or trades (CSV, .gz too). May be repeated."),
+        _option(
+            "FILE",
+            "Replay recorded candles or trades (CSV, .gz too; may be repeated), or one recording "
+            "of streams.",
+        ),
     ] = None,
+    speed: Annotated[
+        float,
+        _option("X", "Times as fast as streams were recorded; inf: as fast as read. [default: 1]"),
+    ] = 1.0,
+    wait_for: Annotated[
+        int, _option("N", "Subscriptions after which recorded streams begin. [default: 1]")
+    ] = 1,
     now: Annotated[
         str | None, _option("TIME", "Where the clock stands: ISO-8601, Unix ms, or -7d.")
     ] = None,
@@ -57,19 +70,25 @@ def simulator(
 ) -> Callable[[], int]:
     """Serve the simulated exchange on a port until Ctrl-C.
 
-    It speaks the wire formats of binance, kraken, coinbaseexchange and okx. Prints its address
-    and the variable that sends this library there.
+    It speaks the wire formats of binance, kraken, coinbaseexchange and okx, over HTTP and
+    WebSockets. Prints its address and the variable that sends this library there.
     """
     if not 0 <= port <= 65_535:
         raise InvalidParameterError(f"sim: --port is from 0 to 65535; was {port}.")
     if pairs is not None and pairs < 1:
         raise InvalidParameterError(f"sim: --pairs is at least 1; was {pairs}.")
+    if not speed > 0:
+        raise InvalidParameterError(f"sim: --speed is above 0; was {speed:g}.")
+    if wait_for < 1:
+        raise InvalidParameterError(f"sim: --wait-for is at least 1; was {wait_for}.")
     chosen: dict[str, Any] = {
         "seed": seed,
         "pairs": pairs,
         "tape": tape or None,
         "now": None if now is None else instant(now),
         "faults": fault or (),
+        "speed": speed,
+        "wait_for": wait_for,
     }
     return functools.partial(serve, chosen, host, port)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Answer: TypeAlias = Record | list[Record] | tuple[Record, ...]
 
 _NEVER = (math.inf, math.inf)
+_LEVEL = ("side", "price", "size")
+_BAR = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
 class Format(StrEnum):
@@ -63,20 +65,68 @@ def as_csv(operation: Operation, answer: Answer) -> str:
     writer = csv.writer(output, lineterminator="\n")
     match answer:
         case md.Candles():
-            writer.writerow(("time", "open", "high", "low", "close", "volume", "trades"))
+            writer.writerow(_BAR)
             writer.writerows(_bar_rows(answer))
         case md.OrderBook():
-            writer.writerow(("side", "price", "size"))
+            writer.writerow(_LEVEL)
             writer.writerows(_levels(answer))
         case _:
             records = answer if isinstance(answer, list | tuple) else [answer]
-            kind: type[Record] = getattr(md, operation.record)
-            header = [field.alias or name for name, field in kind.model_fields.items()]
+            header = _fields(operation)
             writer.writerow(header)
-            for record in records:
-                values = record.to_dict()
-                writer.writerow([_cell(values.get(name)) for name in header])
+            writer.writerows(_cells(header, record) for record in records)
     return output.getvalue()
+
+
+_OF_BOOK = ("exchange", "pair", "timestamp", "receivedAt", "sequence", "stale")
+_OF_CANDLES = ("exchange", "pair", "timeframe", "receivedAt", "stale")
+
+
+def stream_header(operation: Operation) -> str:
+    """Write the CSV header of records that come one after the other.
+
+    Levels and bars stand behind what tells whose they are.
+    """
+    match operation.record:
+        case "OrderBook":
+            return ",".join((*_OF_BOOK, *_LEVEL)) + "\n"
+        case "Candles":
+            return ",".join((*_OF_CANDLES, *_BAR, "forming")) + "\n"
+    return ",".join(_fields(operation)) + "\n"
+
+
+def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
+    """Write CSV rows under `stream_header`: one for each record, level or bar."""
+    import marketdata as md
+
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    for record in records:
+        match record:
+            case md.OrderBook():
+                whose = _cells(_OF_BOOK, record.model_copy(update={"bids": (), "asks": ()}))
+                writer.writerows([*whose, *level] for level in _levels(record))
+            case md.Candles():
+                whose = _cells(_OF_CANDLES, record)
+                last = len(record) - 1
+                for index, row in enumerate(_bar_rows(record)):
+                    forming = _cell(record.forming and index == last)
+                    writer.writerow([*whose, *row, forming])
+            case _:
+                writer.writerow(_cells(_fields(operation), record))
+    return output.getvalue()
+
+
+def _fields(operation: Operation) -> list[str]:
+    import marketdata as md
+
+    kind: type[Record] = getattr(md, operation.record)
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _cells(header: Iterable[str], record: Record) -> list[Any]:
+    values = record.to_dict()
+    return [_cell(values.get(name)) for name in header]
 
 
 def _cell(value: Any) -> Any:

@@ -119,6 +119,10 @@ class CandlesFeed(Feed[Candles]):
         before, self._newest_elsewhere = self._newest_elsewhere, last
         return before in (None, last)
 
+    async def complete(self) -> None:
+        if self._filling is not None:
+            await asyncio.wait({self._filling}, timeout=self.hub.timeout)
+
     async def stop(self) -> None:
         if self._filling is not None:
             self._filling.cancel()

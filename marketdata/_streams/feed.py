@@ -97,7 +97,7 @@ class Feed(ABC, Generic[R]):
         self._asked_at = time.monotonic()
         """When it was last subscribed to, or a whole state asked for."""
         self.waits_its_turn = False
-        """Whether others come first with a request that it needs."""
+        """Whether others come first with a message or a request that it needs."""
         self._failures = 0
         self._looking: asyncio.Task[None] | None = None
         self._trouble: asyncio.Future[Exception | None] | None = None
@@ -146,6 +146,9 @@ class Feed(ABC, Generic[R]):
     async def confirm(self) -> bool:
         """Ask over REST whether the newest state still is the exchange's."""
         return False
+
+    async def complete(self) -> None:
+        """Wait for what is still being fetched, at the end of a recording."""
 
     def begin_anew(self) -> None:
         """Forget what a lost socket makes useless."""
@@ -267,7 +270,7 @@ class Feed(ABC, Generic[R]):
         """Look whether it is silent for too long, as the watchdog does again and again."""
         if self.subject.kind != "trades":
             self.fresh_for = round(self.patience, 3)
-        if self.waits_its_turn:
+        if self.waits_its_turn and self.hub.is_open(self):
             return
         if self.state in ("connecting", "reconnecting", "resyncing"):
             if self.subject.kind in _QUIET_KINDS and self.hub.is_connected(self):
@@ -330,8 +333,13 @@ class Feed(ABC, Generic[R]):
             "stream": self.subject.kind,
         }
 
-    def joined(self, line: Any) -> None:
+    def joined(self, _line: Any, /) -> None:
         """Hear which socket it will come from."""
+        self.waits_its_turn = True
+
+    def asked(self) -> None:
+        """Hear that its subscription was sent; exchanges want some time between two."""
+        self.has_its_turn()
 
     @property
     def is_asking(self) -> bool:
@@ -356,6 +364,7 @@ class Feed(ABC, Generic[R]):
             while True:
                 error = await self._stay()
                 if error is None:
+                    await self.complete()
                     await self._finish(None)
                     return
                 ours = self._ours(error)

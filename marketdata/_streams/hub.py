@@ -181,7 +181,9 @@ class Hub:
     def is_connected(self, feed: Feed[Any]) -> bool:
         """Tell whether a feed's subscription was sent, and not turned down since."""
         lines = self.api.lines(feed)
-        return any(line.isConnected and time.time() - line.joined_at > 1.0 for line in lines)
+        return not feed.waits_its_turn and any(
+            line.isConnected and time.time() - line.joined_at > 1.0 for line in lines
+        )
 
     def is_alive(self, feed: Feed[Any], seconds: float) -> bool:
         """Tell whether the other end of a feed's socket was heard of within so many seconds."""
@@ -192,6 +194,10 @@ class Hub:
     async def request(self, work: Awaitable[T]) -> T:
         """Do something over REST, in the time that an exchange is given."""
         return await within(self.timeout, self.id, work)
+
+    def is_open(self, feed: Feed[Any]) -> bool:
+        """Tell whether the socket that a feed waits for is open."""
+        return any(line.isConnected for line in self.api.lines(feed))
 
     def unreadable(self, feed: Feed[Any]) -> int:
         """Count the frames on a feed's socket of which nothing could be made."""

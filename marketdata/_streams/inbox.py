@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from marketdata._streams.feed import Feed
     from marketdata.errors import MarketDataError
-    from marketdata.models import Record
+    from marketdata.models import Record, Stream
 
 __all__ = ["Inbox"]
 
@@ -28,6 +28,8 @@ class Inbox:
         self._buffer = buffer
         self.dropped = 0
         self.feeds: list[Feed[Any]] = []
+        self.ended: list[Stream] = []
+        """How those did that are over."""
         self._changed: deque[Feed[Any]] = deque()
         self._records: deque[Record] = deque()
         self._waiters: list[asyncio.Future[None]] = []
@@ -67,6 +69,7 @@ class Inbox:
         """Hear that a feed is over, and of the error that ended it."""
         if feed in self.feeds:
             self.feeds.remove(feed)
+            self.ended.append(feed.told())
         if error is not None:
             self._errors.append(error)
         self._wake()
@@ -122,6 +125,7 @@ class Inbox:
         self._records.clear()
         self._changed.clear()
         feeds, self.feeds = self.feeds, []
+        self.ended += [feed.told() for feed in feeds]
         for feed in feeds:
             await feed.leave(self)
         self._wake()

@@ -154,6 +154,10 @@ class TradesFeed(Feed[Trade]):
             return before in (None, newest)
         return newest is None or newest in self._known_set
 
+    async def complete(self) -> None:
+        while self._closing is not None:
+            await asyncio.wait({self._closing}, timeout=self.hub.timeout)
+
     async def stop(self) -> None:
         if self._closing is not None:
             self._closing.cancel()

@@ -68,8 +68,8 @@ class AsyncWatch(Generic[R]):
 
     @property
     def streams(self) -> list[Stream]:
-        """How each subject is doing; empty before it begins and after it has ended."""
-        return [feed.told() for feed in self._inbox.feeds]
+        """How each subject is doing, or did until its end; empty before it begins."""
+        return [*self._inbox.ended, *(feed.told() for feed in self._inbox.feeds)]
 
     async def open(self) -> None:
         """Begin to watch; does nothing the second time.
@@ -164,7 +164,7 @@ class Watch(Generic[R]):
 
     @property
     def streams(self) -> list[Stream]:
-        """How each subject is doing; empty before it begins and after it has ended."""
+        """How each subject is doing, or did until its end; empty before it begins."""
         return portal().call(_streams(self._watch))
 
     def open(self) -> None:

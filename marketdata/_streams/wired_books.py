@@ -89,7 +89,8 @@ class WiredBookFeed(BookFeed):
             joined.cancel()
             asked.cancel()
 
-    def joined(self, line: Any) -> None:
+    def joined(self, line: Any, /) -> None:
+        super().joined(line)
         line.books[self._about] = self
         line.subject = self._wire.subject
         self._joined.set()
@@ -110,6 +111,10 @@ class WiredBookFeed(BookFeed):
             self._subscribe_anew()
         elif self._is_whole and self._is_short:
             self._get_more()
+
+    async def complete(self) -> None:
+        if self._fetching is not None:
+            await asyncio.wait({self._fetching}, timeout=self.hub.timeout)
 
     def begin_anew(self) -> None:
         if self._fetching is not None:
@@ -250,7 +255,9 @@ class WiredBookFeed(BookFeed):
             self._sides.replace(book.bids, book.asks)
             self._sides.limit(len(book.bids) >= wanted, len(book.asks) >= wanted)
             self._last = book.sequence
-            self._time = book.timestamp.timestamp() * 1000
+            # Exchanges give no time with it that would go with those of the changes.
+            first = self._waiting[0][0].time if self._waiting else None
+            self._time = first or book.timestamp.timestamp() * 1000
             self.heard = max(self.heard or 0.0, book.received_at.timestamp())
             is_there = self._catch_up(told=was_whole)
 

@@ -125,7 +125,7 @@ def _serve_http(options: argparse.Namespace) -> None:
         _fail(1, f"cannot listen on {host}:{port}: {reason}.")
     url = http.url(listener)
     names = [host, *options.allow_remote]
-    server = app.build(client)
+    server = app.build(client, sessions=False)
     _run(http.serve(server, listener, names, ready=lambda: _say(f"serving {url}")))
 
 

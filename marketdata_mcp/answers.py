@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from marketdata.arguments import instant
-from marketdata.errors import DataUnavailableError
+from marketdata.errors import DataUnavailableError, MarketDataError
 from marketdata.models import Candles, Record, Ticker, Trade
 
 __all__ = [
@@ -20,9 +20,11 @@ __all__ = [
     "Content",
     "candles",
     "compact",
+    "fitted",
     "page",
     "record",
     "tickers",
+    "told",
     "trades",
 ]
 
@@ -40,9 +42,19 @@ def compact(content: Content) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def told(error: MarketDataError) -> str:
+    """Give an error as JSON, bounded, of characters that can be sent."""
+    said = error.to_dict()
+    text = compact(said)
+    if len(text) > MAX_CHARACTERS:
+        text = compact({**said, "message": error.message[:1000], "details": {}})
+    # What a caller sent may be in here, and need not be encodable.
+    return text.encode("utf-8", "replace").decode()
+
+
 def record(answered: Record) -> Answer:
     """Give one record."""
-    return _fitted(lambda _: answered.to_dict(), 0)
+    return fitted(lambda _: answered.to_dict(), 0)
 
 
 def table(
@@ -69,7 +81,7 @@ def table(
         rest = {} if behind is None else {"next": behind}
         return {**common, "returned": count, **more, **rest, name: rows[:count]}
 
-    return _fitted(build, len(rows))
+    return fitted(build, len(rows))
 
 
 def page(
@@ -145,10 +157,10 @@ def candles(
             content["next"] = {"start": left_out, **(named or {})}
         return {**content, "candles": rows}
 
-    return _fitted(build, min(limit, len(answered)))
+    return fitted(build, min(limit, len(answered)))
 
 
-def _fitted(build: Callable[[int], Content], count: int) -> Answer:
+def fitted(build: Callable[[int], Content], count: int) -> Answer:
     """Give the answer with as many of `count` rows as the bound allows."""
     while True:
         content = build(count)

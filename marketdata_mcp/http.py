@@ -1,4 +1,4 @@
-"""MCP over Streamable HTTP, stateless: any replica can answer any request."""
+"""MCP over Streamable HTTP, stateless: any replica can answer any request but one about a watch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.subscriptions import ListenHandler
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CONNECTION_CLOSED
 from starlette.applications import Starlette
@@ -50,7 +51,7 @@ async def serve(
     ready: Callable[[], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; then requests under way get two seconds, or no more at a
-    second signal.
+    second signal. Streams of events end in order at once.
 
     Only requests addressed to the loopback or to one of `names` are served, as protection
     against web pages whose own name is made to point here.
@@ -66,8 +67,11 @@ async def serve(
     )
     web = _Web(config)
     loop = asyncio.get_running_loop()
+    listening = server.get_request_handler("subscriptions/listen")
 
     def stop() -> None:
+        if listening is not None and isinstance(listening.handler, ListenHandler):
+            listening.handler.close()
         loop.call_later(0 if web.should_exit else _GRACE_SECONDS, requests.end)
         web.should_exit = True
 

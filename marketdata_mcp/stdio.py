@@ -130,6 +130,8 @@ class _Read(_Stream):
                 await self._written.send(SessionMessage(_refusal(line, error)))
                 continue
             match message:
+                case JSONRPCRequest(method="subscriptions/listen"):
+                    pass  # answered when it ends, which would be never
                 case JSONRPCRequest():
                     self._written.expect(message.id)
                 case JSONRPCNotification(method="notifications/cancelled"):

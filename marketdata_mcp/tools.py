@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen
 from mcp_types import Tool as Definition
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ValidationError, create_model
 
-from marketdata import AsyncClient, models
+from marketdata import models
 from marketdata.arguments import Depth, Described, PairNames, TradeLimit, timeframe
 from marketdata.errors import (
     InvalidParameterError,
@@ -26,7 +27,10 @@ from marketdata.operations import OPERATIONS, Operation
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 
-__all__ = ["TOOLS", "Tool"]
+if TYPE_CHECKING:
+    from marketdata_mcp.served import Served
+
+__all__ = ["TOOLS", "OperationTool", "Tool", "outward"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
         },
         hidden=("strict", "refresh", "store"),
         note="Rows are [openTimeMs, open, high, low, close, volume, trades]; `forming`: the last "
-        "bar is not over; `missing`: when there are none; `note`: what became of a long range.",
+        "bar is not over; `missing`: when there are none.",
     ),
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
@@ -109,26 +113,30 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
 }
 
 
-@dataclass(frozen=True)
-class Tool:
-    """An operation as agents see it."""
+class Tool(ABC):
+    """What agents can call: its definition, the check of its arguments, its answer."""
 
     name: str
-    operation: Operation
-    adaptation: Adaptation
+    is_repeatable: bool = True
+    """Whether nothing more comes of calling it twice."""
 
-    @cached_property
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What it does."""
+
+    @property
+    @abstractmethod
     def arguments(self) -> type[BaseModel]:
-        """The model of the tool's arguments."""
-        own = self.operation.arguments
-        fields: dict[str, Any] = {
-            name: (info.annotation, info)
-            for name, info in own.model_fields.items()
-            if name not in self.adaptation.hidden
-        }
-        fields.update(self.adaptation.arguments)
-        model: type[BaseModel] = create_model(self.name, __config__=own.model_config, **fields)
-        return model
+        """The model of its arguments."""
+
+    @abstractmethod
+    def output_schema(self) -> Content:
+        """Give the schema of its answers."""
+
+    @abstractmethod
+    async def answer(self, served: Served, caller: str, arguments: Content) -> Answer:
+        """Answer a caller, with arguments that `parse` gave."""
 
     @cached_property
     def definition(self) -> Definition:
@@ -136,37 +144,16 @@ class Tool:
         return Definition(
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
-            description=" ".join(filter(None, (self.operation.summary, self.adaptation.note))),
-            input_schema=absent_not_null(self.arguments.model_json_schema()),
-            output_schema=self._output_schema(),
+            description=self.description,
+            input_schema=_brief(absent_not_null(self.arguments.model_json_schema())),
+            output_schema=self.output_schema(),
             annotations=ToolAnnotations(
                 read_only_hint=True,
                 destructive_hint=False,
-                idempotent_hint=True,
+                idempotent_hint=self.is_repeatable,
                 open_world_hint=True,
             ),
         )
-
-    async def answer(self, client: AsyncClient, arguments: Content) -> Answer:
-        """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
-        ask = getattr(client, self.operation.name)
-        shared = self.adaptation.shared
-        match self.operation.record, self.operation.many:
-            case "Exchange" | "Pair", _:
-                asked = {name: one for name, one in arguments.items() if name not in _PAGED}
-                bounds = {name: arguments[name] for name in _PAGED}
-                return answers.page(self.operation.name, await ask(**asked), shared, **bounds)
-            case "Ticker", True:
-                return answers.tickers(await ask(**arguments), shared)
-            case "Trade", _:
-                return answers.trades(await ask(**arguments), shared, arguments)
-            case "Candles", _:
-                # Listing the tools is to be fast, and needs nothing of what this imports.
-                from marketdata_mcp import candles
-
-                return await candles.ask(client, arguments)
-            case _:
-                return answers.record(await ask(**arguments))
 
     def parse(self, given: Mapping[str, Any]) -> Content:
         """Check arguments against the input schema; null is the same as not given.
@@ -177,13 +164,14 @@ class Tool:
         known = self.definition.input_schema["properties"]
         for name in self.definition.input_schema.get("required", ()):
             if name not in given:
-                raise MissingParameterError(f"{self.name} needs '{name}'.", details=self._at(name))
+                raise MissingParameterError(f"{self.name} needs '{name}'.", details=self.at(name))
         for name in given:
             if name not in known:
-                near = did_you_mean(closest(name, known)) or f" It has {', '.join(known)}."
+                names = f"It has {', '.join(known)}." if known else "It has none."
+                near = did_you_mean(closest(name, known)) or f" {names}"
                 shown = name[:_SHOWN]
                 raise InvalidParameterError(
-                    f"{self.name} has no argument '{shown}'.{near}", details=self._at(shown)
+                    f"{self.name} has no argument '{shown}'.{near}", details=self.at(shown)
                 )
         try:
             return vars(self.arguments.model_validate(given, strict=True))
@@ -198,14 +186,64 @@ class Tool:
         if isinstance(expected, list):  # pydantic tells of the first type only
             said = f"should be of type {' or '.join(expected)}"
         was = repr(problem["input"])[:_SHOWN]
-        return InvalidParameterError(f"{name} {said}; was {was}.", details=self._at(name))
+        return InvalidParameterError(f"{name} {said}; was {was}.", details=self.at(name))
 
-    def _at(self, argument: str) -> Content:
+    def at(self, argument: str) -> Content:
+        """Give the details of an error about an argument."""
         return {"tool": self.name, "parameter": argument}
 
-    def _output_schema(self) -> Content:
+
+@dataclass(frozen=True)
+class OperationTool(Tool):
+    """An operation as agents see it."""
+
+    name: str
+    operation: Operation
+    adaptation: Adaptation
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The operation's, without what is hidden and with what only the tool has."""
+        own = self.operation.arguments
+        fields: dict[str, Any] = {
+            name: (info.annotation, info)
+            for name, info in own.model_fields.items()
+            if name not in self.adaptation.hidden
+        }
+        fields.update(self.adaptation.arguments)
+        model: type[BaseModel] = create_model(self.name, __config__=own.model_config, **fields)
+        return model
+
+    @property
+    def description(self) -> str:
+        """The operation's first sentence, and what agents have to know besides."""
+        return " ".join(filter(None, (self.operation.summary, self.adaptation.note)))
+
+    async def answer(self, served: Served, _caller: str, arguments: Content) -> Answer:
+        """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
+        ask = getattr(served.client, self.operation.name)
+        shared = self.adaptation.shared
+        match self.operation.record, self.operation.many:
+            case "Exchange" | "Pair", _:
+                asked = {name: one for name, one in arguments.items() if name not in _PAGED}
+                bounds = {name: arguments[name] for name in _PAGED}
+                return answers.page(self.operation.name, await ask(**asked), shared, **bounds)
+            case "Ticker", True:
+                return answers.tickers(await ask(**arguments), shared)
+            case "Trade", _:
+                return answers.trades(await ask(**arguments), shared, arguments)
+            case "Candles", _:
+                # Listing the tools is to be fast, and needs nothing of what this imports.
+                from marketdata_mcp import candles
+
+                return await candles.ask(served.client, arguments)
+            case _:
+                return answers.record(await ask(**arguments))
+
+    def output_schema(self) -> Content:
+        """Give the record's schema, or that of a list of them."""
         kind: type[Record] = getattr(models, self.operation.record)
-        schema: Content = _outward(kind.json_schema())
+        schema: Content = outward(kind.json_schema())
         properties = schema["properties"]
         more = {"type": "object", "description": "Arguments to change for what comes behind."}
         if not self.operation.many:
@@ -230,28 +268,51 @@ class Tool:
         }
 
 
-def _outward(schema: Any) -> Any:
+_BRIEF = {
+    "exchange": "Exchange id.",
+    "pair": "Such as BTC/USDT.",
+    "pairs": "Such as BTC/USDT.",
+    "start": "From this time on: ISO-8601, Unix ms or an age such as -7d.",
+}
+"""Shorter descriptions of arguments that many tools have; the instructions say the rest."""
+
+
+def _brief(schema: Content) -> Content:
+    """Leave out of arguments what is said already: an agent pays for each word of every tool."""
+    for name, argument in schema["properties"].items():
+        argument["description"] = _BRIEF.get(name, argument["description"])
+        argument.pop("examples", None)
+        if argument.get("default") is False:
+            del argument["default"]
+        if "items" in argument:
+            argument["items"] = {"type": argument["items"]["type"]}
+    return schema
+
+
+def outward(schema: Any) -> Any:
     """Leave out what is not for clients: docstrings of Python, and that objects are closed.
 
     Clients keep schemas, and an answer may get further fields at any time.
     """
     match schema:
         case {"properties": dict(properties), **rest}:
-            inner = {name: _outward(one) for name, one in properties.items()}
-            return {**_outward(rest), "properties": inner}
+            inner = {name: outward(one) for name, one in properties.items()}
+            return {**outward(rest), "properties": inner}
         case dict():
             return {
-                key: _outward(value)
+                key: outward(value)
                 for key, value in schema.items()
                 if key not in ("additionalProperties", "description")
             }
         case list():
-            return [_outward(one) for one in schema]
+            return [outward(one) for one in schema]
     return schema
 
 
 TOOLS: Mapping[str, Tool] = {
-    operation.tool: Tool(operation.tool, operation, ADAPTATIONS.get(operation.tool, Adaptation()))
+    operation.tool: OperationTool(
+        operation.tool, operation, ADAPTATIONS.get(operation.tool, Adaptation())
+    )
     for operation in OPERATIONS
     if operation.tool is not None
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from marketdata.sim.clock import PlayedClock
 from marketdata.sim.faults import Faults
@@ -14,6 +15,9 @@ from marketdata.sim.streams import Frame, Session
 
 _END = 4000
 _END_TEXT = b"end of recording"
+_LONGEST_WAIT = 2.0
+"""Seconds for a client to make a request that was made while recording."""
+_LOOK = 0.005
 _TOGETHER = 200
 """Frames that are sent before all of them have to be written."""
 
@@ -37,6 +41,7 @@ class PlayingSockets(Sockets):
         self._recording = recording
         self._wait_for = wait_for
         self._started = False
+        self._waits = True
         self._closing: set[asyncio.Task[bool]] = set()
 
     async def advance(self, milliseconds: int) -> None:
@@ -76,12 +81,23 @@ class PlayingSockets(Sockets):
     async def _play(self) -> None:
         while self._position < self._recording.end:
             if self._played.flat_out:
-                await self._play_to(self._next())
+                await self._play_to(self._recording.next_answer(self._position, self._next()))
+                await self._wait_for_requests()
             else:
                 await asyncio.sleep(PACE)
                 self._keep_up()
                 await self._flush()
         await self._end_there()
+
+    async def _wait_for_requests(self) -> None:
+        """Let clients ask for what was asked for in the recording: they need it before they go on.
+
+        Not those that do not want it.
+        """
+        ends = time.monotonic() + _LONGEST_WAIT
+        while self._waits and self._recording.awaits(self._position):
+            await asyncio.sleep(_LOOK)
+            self._waits = time.monotonic() < ends
 
     async def _play_to(self, until: int) -> None:
         self._deliver(until)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -38,6 +39,18 @@ class Film:
         self._joined: dict[Subject, Reel] = {}
         self._answers: dict[str, list[Answer]] = {}
         self._books: dict[Subject, KeptBook] = {}
+        self._asked: Counter[str] = Counter()
+
+    def awaits(self, after: int, until: int) -> bool:
+        """Tell whether a request has not been made yet that was answered in this time."""
+        return any(
+            sum(after < one.ms <= until for one in answers) > self._asked[path]
+            for path, answers in self._answers.items()
+        )
+
+    def answered(self) -> Iterator[int]:
+        """Yield the times of all answers."""
+        return (one.ms for answers in self._answers.values() for one in answers)
 
     @property
     def source(self) -> Any:
@@ -76,6 +89,7 @@ class Film:
         request, or the first one where that is yet to come, or an answer to a request that
         differs only in parameters that do not say what it is about.
         """
+        self._asked[path] += 1
         if self._reader is not None:
             subject = self._reader.book_of(path, query)
             book = self._book(subject) if subject else None
@@ -160,6 +174,15 @@ class Recording:
             raise ValueError(f"{path}: there is no frame in the recording")
         self.end = max(self.end, self.times[-1])
         self.begin = self.times[0] - 1
+
+    def awaits(self, until: int) -> bool:
+        """Tell whether clients have still to ask for what was answered up to then."""
+        return any(film.awaits(self.begin, until) for film in self.films.values())
+
+    def next_answer(self, ms: int, until: int) -> int:
+        """Return when the next request was answered, or ``until`` where none was before."""
+        times = (one for film in self.films.values() for one in film.answered())
+        return min((one for one in times if ms < one < until), default=until)
 
     def later(self, ms: int, count: int) -> int:
         """Return the time of the frame that is ``count`` frames after ``ms``, or the end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -110,14 +111,44 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def over_stdio(
-    home: Path, *arguments: str, era: str = "auto", **variables: str
+    home: Path,
+    *arguments: str,
+    era: str = "auto",
+    message_handler: Any = None,
+    **variables: str,
 ) -> AsyncIterator[Client]:
     """Connect the SDK's client to the installed command."""
     parameters = StdioServerParameters(
         command=str(COMMAND), args=list(arguments), env=environment(home, **variables)
     )
-    async with Client(stdio_client(parameters), mode=era) as client:
+    transport = stdio_client(parameters)
+    async with Client(transport, mode=era, message_handler=message_handler) as client:
         yield client
+
+
+@asynccontextmanager
+async def serving(
+    home: Path, *arguments: str, **variables: str
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """Start the server, and give its URL once it says that it serves."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *(arguments or ("--http", "127.0.0.1:0", "--sim")),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home, **variables),
+    )
+    try:
+        assert process.stderr
+        line = (await process.stderr.readline()).decode()
+        found = re.fullmatch(r"marketdata-mcp: serving (http://\S+/mcp)\n", line)
+        assert found, line
+        yield found[1], process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
 
 
 @contextmanager

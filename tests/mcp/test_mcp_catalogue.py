@@ -21,6 +21,10 @@ REQUIRED = {
     "get_candles": ["pair"],
     "get_trades": ["pair"],
     "get_status": [],
+    "watch_start": ["kind"],
+    "watch_read": ["watch"],
+    "watch_stop": ["watch"],
+    "watch_list": [],
 }
 
 OPTIONAL = {
@@ -33,6 +37,10 @@ OPTIONAL = {
     "get_candles": ["timeframe", "limit", "start", "end", "fill", "exchange"],
     "get_trades": ["limit", "start", "from_id", "aggregate", "exchange"],
     "get_status": ["exchange"],
+    "watch_start": ["pair", "pairs", "exchange", "depth", "timeframe"],
+    "watch_read": ["wait", "timeout", "cursor", "limit"],
+    "watch_stop": [],
+    "watch_list": [],
 }
 
 BOUNDS = {
@@ -42,6 +50,10 @@ BOUNDS = {
     ("get_orderbook", "depth"): {"minimum": 1, "maximum": 100, "default": 20},
     ("get_candles", "limit"): {"minimum": 1, "maximum": 500},
     ("get_trades", "limit"): {"minimum": 1, "maximum": 200, "default": 50},
+    ("watch_start", "pairs"): {"minItems": 1, "maxItems": 50},
+    ("watch_start", "depth"): {"minimum": 1, "maximum": 100},
+    ("watch_read", "timeout"): {"minimum": 1, "maximum": 55, "default": 25},
+    ("watch_read", "limit"): {"minimum": 1, "maximum": 200, "default": 50},
 }
 
 
@@ -68,9 +80,10 @@ def _keys(schema: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_the_tools_are_the_operations_in_their_order(era: str) -> None:
+def test_the_tools_are_the_operations_in_their_order_and_those_for_live_data(era: str) -> None:
     named = [operation.tool for operation in OPERATIONS if operation.tool is not None]
-    assert [tool.name for tool in _listed(era).tools] == named == list(REQUIRED)
+    live = ["watch_start", "watch_read", "watch_stop", "watch_list"]
+    assert [tool.name for tool in _listed(era).tools] == [*named, *live] == list(REQUIRED)
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -101,7 +114,7 @@ def test_hosts_see_a_tool_that_only_reads(tools: dict[str, Tool], name: str) -> 
     assert tool.annotations is not None
     assert tool.annotations.read_only_hint
     assert tool.annotations.destructive_hint is False
-    assert tool.annotations.idempotent_hint
+    assert tool.annotations.idempotent_hint is (name != "watch_start")
     assert tool.annotations.open_world_hint
 
 

@@ -6,57 +6,21 @@ import json
 import re
 import signal
 import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from mcp import Client
-from mcp_doors import (
-    COMMAND,
-    ENVELOPE,
-    ERAS,
-    Silent,
-    content,
-    environment,
-    failure,
-    finish,
-    request,
-)
+from mcp_doors import ENVELOPE, ERAS, Silent, content, failure, finish, request, serving
 
 from marketdata_mcp.app import ERROR_KEY
 from marketdata_mcp.http import listen
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 VERSIONS = ("2026-07-28", "2025-11-25")
-
-
-@asynccontextmanager
-async def _serving(
-    home: Path, *arguments: str, **variables: str
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """Start the server, and give its URL once it says that it serves."""
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        *(arguments or ("--http", "127.0.0.1:0", "--sim")),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(home, **variables),
-    )
-    try:
-        assert process.stderr
-        line = (await process.stderr.readline()).decode()
-        found = re.fullmatch(r"marketdata-mcp: serving (http://\S+/mcp)\n", line)
-        assert found, line
-        yield found[1], process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
 
 
 @contextmanager
@@ -92,8 +56,8 @@ def _send(url: str, verb: str, version: str = VERSIONS[0], **headers: str) -> tu
 @pytest.mark.parametrize("era", ERAS)
 def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     async def work() -> None:
-        async with _serving(home) as (url, _), Client(url, mode=era) as client:
-            assert len((await client.list_tools()).tools) == 9
+        async with serving(home) as (url, _), Client(url, mode=era) as client:
+            assert len((await client.list_tools()).tools) == 13
             asked = [client.call_tool("get_quote", {"pair": "ETH/USDT"}) for _ in range(16)]
             for each in await asyncio.gather(*asked):
                 assert content(each)["pair"] == "ETH/USDT"
@@ -105,7 +69,7 @@ def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
 
 def test_a_client_needs_no_handshake_and_no_session(home: Path) -> None:
     async def work() -> None:
-        async with _serving(home) as (url, _):
+        async with serving(home) as (url, _):
             call = {"name": "get_ticker", "arguments": {}}
             body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
             with _connection(url) as connection:
@@ -124,7 +88,7 @@ def test_a_client_needs_no_handshake_and_no_session(home: Path) -> None:
 
 def test_who_may_ask(home: Path) -> None:
     async def work() -> None:
-        async with _serving(home) as (url, _):
+        async with serving(home) as (url, _):
             port = urlsplit(url).port
             assert _send(url, "POST")[0] == 200
             assert _send(url, "POST", Host=f"localhost:{port}")[0] == 200
@@ -139,7 +103,7 @@ def test_who_may_ask(home: Path) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_there_is_nothing_to_listen_to_and_nothing_to_delete(home: Path, version: str) -> None:
     async def work() -> None:
-        async with _serving(home) as (url, _):
+        async with serving(home) as (url, _):
             assert _send(url, "GET", version)[0] == 405
             assert _send(url, "DELETE", version)[0] == 405
 
@@ -149,7 +113,7 @@ def test_there_is_nothing_to_listen_to_and_nothing_to_delete(home: Path, version
 def test_beyond_the_loopback_only_under_its_name(home: Path) -> None:
     async def work() -> None:
         remote = ("--http", "0.0.0.0:0", "--allow-remote", "data.example")
-        async with _serving(home, *remote) as (url, _):
+        async with serving(home, *remote) as (url, _):
             port = urlsplit(url).port
             local = f"http://127.0.0.1:{port}/mcp"
             assert _send(local, "POST", Host="data.example")[0] == 200
@@ -174,7 +138,7 @@ def test_answers_do_not_wait_for_acknowledgements(host: str) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_an_idle_server(home: Path, number: signal.Signals) -> None:
     async def work() -> tuple[int | None, bytes, bytes]:
-        async with _serving(home) as (url, process):
+        async with serving(home) as (url, process):
             with _connection(url) as connection:
                 headers = _headers(VERSIONS[0], "tools/list")
                 connection.request("POST", "/mcp", request(1, "tools/list"), headers)
@@ -193,7 +157,7 @@ def test_a_second_signal_ends_calls_that_wait_for_an_exchange(tmp_path: Path, ve
         arguments = ("--http", "127.0.0.1:0", "-e", "binance")
         async with (
             silent.listening() as endpoints,
-            _serving(tmp_path, *arguments, MARKETDATA_ENDPOINTS=endpoints) as (url, process),
+            serving(tmp_path, *arguments, MARKETDATA_ENDPOINTS=endpoints) as (url, process),
         ):
             at = urlsplit(url)
             reader, writer = await asyncio.open_connection(at.hostname, at.port)
@@ -224,7 +188,7 @@ def test_a_client_that_leaves_ends_its_call(tmp_path: Path, version: str) -> Non
         arguments = ("--http", "127.0.0.1:0", "-e", "binance")
         async with (
             silent.listening() as endpoints,
-            _serving(tmp_path, *arguments, MARKETDATA_ENDPOINTS=endpoints) as (url, _),
+            serving(tmp_path, *arguments, MARKETDATA_ENDPOINTS=endpoints) as (url, _),
         ):
             at = urlsplit(url)
             _, writer = await asyncio.open_connection(at.hostname, at.port)

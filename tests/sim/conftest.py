@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import ccxt.async_support as ccxt
 import pytest
+from ccxt import pro
 
 from marketdata.sim import SimulatedExchange
 
@@ -51,6 +52,38 @@ def connect() -> Connect:
             }
         )
         exchange.urls["api"] = _moved(exchange.urls["api"], sim.url)
+        try:
+            yield exchange
+        finally:
+            await exchange.close()
+
+    return connector
+
+
+def _streamed(urls: Any, base: str) -> Any:
+    """Send what is told of sockets to the simulator and leave the rest alone."""
+    if isinstance(urls, dict):
+        return {name: _streamed(value, base) for name, value in urls.items()}
+    parts = urlsplit(urls)
+    return base + parts.path if parts.scheme in ("ws", "wss") else urls
+
+
+@pytest.fixture(scope="session")
+def stream() -> Connect:
+    """Return a context manager: a ccxt.pro connector whose every host is the simulator."""
+
+    @contextlib.asynccontextmanager
+    async def connector(name: str, sim: SimulatedExchange, **options: Any) -> AsyncIterator[Any]:
+        exchange = getattr(pro, name)(
+            {
+                "enableRateLimit": False,
+                "newUpdates": True,
+                "options": {"fetchMarkets": {"types": ["spot"]}, **options},
+            }
+        )
+        sockets = sim.url.replace("http", "ws", 1)
+        moved = _streamed(exchange.urls["api"], sockets)
+        exchange.urls["api"] = {**_moved(moved, sim.url), "ws": moved.get("ws")}
         try:
             yield exchange
         finally:

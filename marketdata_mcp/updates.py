@@ -1,0 +1,242 @@
+"""Who is told that a resource was updated, and the streams that this needs.
+
+A stream runs as long as somebody is subscribed to its resource. Clients of revision 2026-07-28
+listen, and hear by the bus; earlier ones subscribe, and are told on the connection they hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server import ServerRequestContext
+from mcp.server.subscriptions import (
+    ListenHandler,
+    ResourcesListChanged,
+    ResourceUpdated,
+    SubscriptionBus,
+)
+from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
+
+from marketdata import AsyncClient
+from marketdata.errors import MarketDataError, QuotaExceededError, RateLimitExceededError
+from marketdata_mcp.live import LiveWatch
+from marketdata_mcp.resources import Address, refused
+from marketdata_mcp.served import Served, owner
+from marketdata_mcp.watches import Limits
+
+if TYPE_CHECKING:
+    from mcp.server.session import ServerSession
+
+__all__ = ["Listening", "Updates"]
+
+_KEPT = 100
+"""Trades or bars of a resource's stream that are kept, which is as many as are read."""
+
+_logger = logging.getLogger(__name__)
+
+
+class _Followed:
+    """A resource that somebody is subscribed to."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.address = Address.parse(uri)
+        self.owners: Counter[str] = Counter()
+        self.session: ServerSession | None = None
+        """Of the client of an earlier revision that is to be told."""
+        self.live: LiveWatch | None = None
+        self.opening: asyncio.Task[None]
+        self.telling: asyncio.Task[None] | None = None
+
+
+class Updates:
+    """All subscriptions to resources of one server."""
+
+    def __init__(self, client: AsyncClient, limits: Limits, bus: SubscriptionBus) -> None:
+        self._client = client
+        self._limits = limits
+        self._bus = bus
+        self._followed: dict[str, _Followed] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def lives(self) -> list[LiveWatch]:
+        """The streams of all resources that somebody is subscribed to."""
+        return [one.live for one in self._followed.values() if one.live is not None]
+
+    def of(self, owner: str) -> list[LiveWatch]:
+        """Give the streams of a caller's resources."""
+        mine = (one for one in self._followed.values() if owner in one.owners)
+        return [one.live for one in mine if one.live is not None]
+
+    async def changed(self) -> None:
+        """Tell that other subjects than before are watched."""
+        await self._bus.publish(ResourcesListChanged())
+
+    # ------------------------------------------------------------------ subscribers
+
+    @asynccontextmanager
+    async def followed(self, owner: str, uris: Iterable[str]) -> AsyncIterator[None]:
+        """Have resources followed inside the block; raises `MCPError` for one that cannot be."""
+        joined: list[str] = []
+        try:
+            for uri in dict.fromkeys(uris):
+                await self._join(owner, uri)
+                joined.append(uri)
+            if joined:
+                await self.changed()
+            yield
+        finally:
+            for uri in joined:
+                self._leave(owner, uri)
+
+    async def subscribe(self, owner: str, uri: str, session: ServerSession) -> None:
+        """Have a session told of a resource; raises `MCPError` where it cannot be followed."""
+        known = self._followed.get(uri)
+        if known is None or known.session is None:
+            await self._join(owner, uri)
+        self._followed[uri].session = session
+
+    def unsubscribe(self, owner: str, uri: str) -> None:
+        """Have no session told of a resource any more."""
+        known = self._followed.get(uri)
+        if known is not None and known.session is not None:
+            known.session = None
+            self._leave(owner, uri)
+
+    async def _join(self, owner: str, uri: str) -> None:
+        try:
+            followed = self._followed.get(uri)
+            if followed is None or owner not in followed.owners:
+                self._admit(owner)
+            if followed is None:
+                followed = self._followed[uri] = _Followed(uri)
+                followed.opening = asyncio.create_task(self._begin(followed))
+            followed.owners[owner] += 1
+            try:
+                # Whoever else waits for it is not concerned if this one gives up.
+                await asyncio.shield(followed.opening)
+            except BaseException:
+                self._leave(owner, uri)
+                raise
+        except MarketDataError as error:
+            raise refused(error, uri) from None
+
+    def _admit(self, owner: str) -> None:
+        mine = sum(owner in one.owners for one in self._followed.values())
+        if mine >= self._limits.subscriptions:
+            raise QuotaExceededError(
+                f"You are subscribed to {mine} resources, and cannot be to more.",
+                details={"limit": self._limits.subscriptions},
+            )
+        if len(self._followed) >= self._limits.subscriptions_in_all:
+            raise RateLimitExceededError(
+                "The server follows as many resources as it can. Try again later.",
+                details={"limit": self._limits.subscriptions_in_all},
+            )
+
+    def _leave(self, owner: str, uri: str) -> None:
+        """Follow a resource no more if this was the last; it ends in a task of its own."""
+        followed = self._followed.get(uri)
+        if followed is None:  # closed since
+            return
+        followed.owners[owner] -= 1
+        followed.owners += Counter()  # which leaves those out that have none
+        if not followed.owners:
+            del self._followed[uri]
+            self._end(followed)
+
+    def _end(self, followed: _Followed) -> None:
+        closing = asyncio.create_task(self._close(followed))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Follow nothing any more."""
+        while self._followed:
+            self._end(self._followed.popitem()[1])
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    # ------------------------------------------------------------------ one resource
+
+    async def _open(self, followed: _Followed) -> LiveWatch:
+        address = followed.address
+        live = LiveWatch(
+            self._client,
+            address.kind,
+            [address.pair],
+            exchange=address.exchange,
+            timeframe=address.timeframe or "1m",
+            kept=_KEPT,
+        )
+        try:
+            await live.open()
+        except BaseException:
+            await live.close()
+            raise
+        followed.live = live
+        return live
+
+    async def _begin(self, followed: _Followed) -> None:
+        live = await self._open(followed)
+        followed.telling = asyncio.create_task(self._tell(followed, live))
+
+    async def _close(self, followed: _Followed) -> None:
+        tasks = [one for one in (followed.opening, followed.telling) if one is not None]
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, MarketDataError):
+                _logger.error("following %s failed", followed.uri, exc_info=outcome)
+        if followed.live is not None:
+            await followed.live.close()
+        await self.changed()
+
+    async def _tell(self, followed: _Followed, live: LiveWatch) -> None:
+        """Tell of news, of several in a short time once."""
+        had = live.positions
+        while True:
+            await live.wait(had)
+            had = live.positions
+            await self._publish(followed)
+            if live.is_over:
+                if live.error is None or not live.error.retryable:
+                    return
+                live = await self._again(followed, live)
+                had = live.positions
+            await asyncio.sleep(self._limits.pause)
+
+    async def _again(self, followed: _Followed, live: LiveWatch) -> LiveWatch:
+        """Begin to watch anew, as often as it takes."""
+        await live.close()
+        while True:
+            await asyncio.sleep(self._limits.again)
+            with contextlib.suppress(MarketDataError):
+                return await self._open(followed)
+
+    async def _publish(self, followed: _Followed) -> None:
+        await self._bus.publish(ResourceUpdated(followed.uri))
+        if followed.session is not None:
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await followed.session.send_resource_updated(followed.uri)
+
+
+class Listening(ListenHandler):
+    """Serves ``subscriptions/listen``: what is listened to is followed for as long."""
+
+    async def __call__(
+        self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        """Serve one stream of events."""
+        served: Served = ctx.lifespan_context
+        uris = params.notifications.resource_subscriptions or ()
+        async with served.updates.followed(owner(ctx), uris):
+            return await super().__call__(ctx, params)

@@ -1,0 +1,278 @@
+"""The watches of all callers: each belongs to one, and ends when nobody reads it any more.
+
+They outlive requests and sessions, because a protocol without sessions has nothing else that
+could hold them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from marketdata import AsyncClient
+from marketdata.errors import (
+    InvalidParameterError,
+    QuotaExceededError,
+    RateLimitExceededError,
+)
+from marketdata.models import StreamKind
+from marketdata_mcp.live import LiveWatch
+
+__all__ = ["MAX_SUBJECTS", "Held", "Limits", "Watches"]
+
+MAX_SUBJECTS = 50
+"""Pairs that one watch can have."""
+_SHOWN = 60
+"""Characters of what a caller sent that an error repeats."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much live data a server holds, and for how long."""
+
+    idle: float = 600.0
+    """Seconds without a read after which a watch is stopped."""
+    a_caller: int = 20
+    """Watches of one caller."""
+    in_all: int = 100
+    """Watches of all callers."""
+    trades: int = 5_000
+    """Trades that a watch keeps for a slow reader, over all its pairs."""
+    bars: int = 500
+    """Bars a pair that a watch keeps."""
+    first: float = 2.0
+    """Seconds that the start of a watch waits for its first data."""
+    subscriptions: int = 100
+    """Resources that one caller can be subscribed to."""
+    subscriptions_in_all: int = 500
+    pause: float = 0.5
+    """Seconds between two notifications that a resource was updated."""
+    again: float = 30.0
+    """Seconds until a stream that failed is tried again for those who are subscribed."""
+
+
+class Held:
+    """A watch and whose it is."""
+
+    def __init__(self, name: str, owner: str, live: LiveWatch, idle: float) -> None:
+        self.name = name
+        self.owner = owner
+        self.live = live
+        self.had: list[int] = []
+        """The furthest that any answer has gone, for each subject."""
+        self.readers = 0
+        """Reads that are waiting."""
+        self._idle = idle
+        self._read_at = asyncio.get_running_loop().time()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since it was last read."""
+        return 0.0 if self.readers else asyncio.get_running_loop().time() - self._read_at
+
+    @property
+    def left(self) -> float:
+        """Seconds until it stops unless it is read."""
+        return self._idle - self.idle
+
+    @property
+    def stops_at(self) -> datetime:
+        """When it stops unless it is read."""
+        return datetime.now(UTC) + timedelta(seconds=self.left)
+
+    def touch(self) -> None:
+        """Note that it was read."""
+        self._read_at = asyncio.get_running_loop().time()
+
+    def positions(self, cursor: str | None) -> list[int]:
+        """Read a cursor; where there is none, go on behind the furthest answer.
+
+        Raises `InvalidParameterError` for what was not handed out for this watch.
+        """
+        if cursor is None:
+            return list(self.had)
+        counts = self.live.positions
+        parts = cursor.split(".")
+        sound = len(parts) == len(counts) and all(
+            part.isascii() and part.isdigit() and len(part) < 16 and int(part) <= count
+            for part, count in zip(parts, counts, strict=True)
+        )
+        if not sound:
+            raise InvalidParameterError(
+                f"cursor is what `next` of an answer about {self.name} holds; "
+                f"was {cursor[:_SHOWN]!r}.",
+                details={"parameter": "cursor"},
+            )
+        return [int(part) for part in parts]
+
+    def note(self, positions: Sequence[int]) -> str:
+        """Note how far an answer goes, and give the cursor that leads on behind it."""
+        self.had = [max(pair) for pair in zip(self.had, positions, strict=True)]
+        return ".".join(map(str, positions))
+
+
+class Watches:
+    """All watches of one server."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        limits: Limits,
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`changed` is called when other subjects than before are watched."""
+        self._client = client
+        self._limits = limits
+        self._changed = changed
+        self._held: dict[str, Held] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._tidying: asyncio.Task[None] | None = None
+
+    @property
+    def lives(self) -> list[LiveWatch]:
+        """All of them, whosever they are."""
+        return [held.live for held in self._held.values()]
+
+    def of(self, owner: str) -> list[Held]:
+        """Give a caller's watches, oldest first."""
+        mine = (held for held in self._held.values() if held.owner == owner)
+        return [held for held in mine if held.live.subjects]
+
+    def find(self, owner: str, name: str) -> Held:
+        """Give a caller's watch; raises `InvalidParameterError` where there is none."""
+        held = self._held.get(name)
+        if held is None or held.owner != owner or not held.live.subjects:
+            raise InvalidParameterError(
+                f"There is no watch '{name[:_SHOWN]}'. One that nobody reads for "
+                f"{_spoken(self._limits.idle)}, or whose stream failed, is gone: start it again "
+                "with watch_start. watch_list names those there are.",
+                details={"parameter": "watch"},
+            )
+        return held
+
+    async def start(
+        self,
+        owner: str,
+        kind: StreamKind,
+        pairs: Sequence[str],
+        *,
+        exchange: str | None,
+        depth: int,
+        timeframe: str,
+    ) -> Held:
+        """Begin to watch pairs of one exchange, and wait a moment for the first data.
+
+        Raises what a call about them would raise, `QuotaExceededError` where the caller has too
+        many watches, `RateLimitExceededError` where all callers have.
+        """
+        self._admit(owner)
+        kept = self._limits.trades if kind == "trades" else self._limits.bars
+        live = LiveWatch(
+            self._client,
+            kind,
+            pairs,
+            exchange=exchange,
+            depth=depth,
+            timeframe=timeframe,
+            kept=kept,
+        )
+        name = f"{kind}-{secrets.token_hex(4)}"
+        # It takes its place at once: others may be starting too.
+        held = self._held[name] = Held(name, owner, live, self._limits.idle)
+        held.readers += 1
+        try:
+            await live.open()
+            held.had = [0] * len(live.subjects)
+            await live.first(self._limits.first)
+            if live.error is not None:
+                raise live.error
+        except BaseException:
+            self._drop(held)
+            raise
+        held.readers -= 1
+        held.touch()
+        if self._tidying is None or self._tidying.done():
+            self._tidying = asyncio.create_task(self._tidy())
+        await self._changed()
+        return held
+
+    def _admit(self, owner: str) -> None:
+        mine = sum(held.owner == owner for held in self._held.values())
+        if mine >= self._limits.a_caller:
+            raise QuotaExceededError(
+                f"You have {mine} watches, and may not have more: end one with watch_stop, or "
+                "watch several pairs with one.",
+                details={"limit": self._limits.a_caller},
+            )
+        if len(self._held) >= self._limits.in_all:
+            raise RateLimitExceededError(
+                "The server has as many watches as it can hold. Try again later, or ask with the "
+                "get_ tools.",
+                details={"limit": self._limits.in_all},
+            )
+
+    async def read(
+        self, owner: str, name: str, cursor: str | None, seconds: float | None
+    ) -> tuple[Held, list[int], bool]:
+        """Give a watch, where its reader is, and whether there is nothing new for it.
+
+        Waits for news for so long at most. Raises, once, the error that ended its stream.
+        """
+        held = self.find(owner, name)
+        positions = held.positions(cursor)
+        held.readers += 1
+        try:
+            news = seconds is None or await held.live.wait(positions, seconds)
+        finally:
+            held.readers -= 1
+            held.touch()
+        if held.live.error is not None:
+            self._drop(held)
+            raise held.live.error
+        self.find(owner, name)
+        held.live.look()
+        return held, positions, not news
+
+    async def stop(self, owner: str, name: str) -> None:
+        """End a caller's watch."""
+        await asyncio.shield(self._drop(self.find(owner, name)))
+        await self._changed()
+
+    def _drop(self, held: Held) -> asyncio.Task[None]:
+        """End a watch in a task of its own, which is not cancelled with the request."""
+        self._held.pop(held.name, None)
+        closing = asyncio.create_task(held.live.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return closing
+
+    async def _tidy(self) -> None:
+        while self._held:
+            # None stops earlier than the one that is next by now.
+            await asyncio.sleep(max(0.01, min(held.left for held in self._held.values())))
+            idle = [held for held in self._held.values() if held.left <= 0]
+            for held in idle:
+                _logger.info("%s stopped: nobody read it", held.name)
+                self._drop(held)
+            if idle:
+                await self._changed()
+
+    async def close(self) -> None:
+        """End all of them."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.wait([self._tidying])
+        for held in list(self._held.values()):
+            self._drop(held)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"

@@ -52,7 +52,7 @@ check: lint types layers ## Lint, types and the layers contract.
 record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
 	$(BIN)/python -m pytest tests/test_cassettes.py --record-mode=rewrite $(if $(LIVE),--live)
 
-bench: $(READY) ## Measure beside plain ccxt; SUITE=history: a year of candles, beside freqtrade too.
+bench: $(READY) ## Measure beside plain ccxt; SUITE=history, SUITE=streams: beside freqtrade, cryptofeed too.
 	$(BIN)/python -m benchmarks $(SUITE)
 
 $(OLDEST)/.ready: pyproject.toml

@@ -15,7 +15,8 @@ import importlib
 import importlib.util
 import itertools
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
@@ -76,8 +77,15 @@ class BookReader(Protocol):
         """Hear that the exchange has accepted the subscription."""
 
 
-asking: ContextVar[Subscriber | None] = ContextVar("asking", default=None)
-"""Who makes the calls of the running task to ccxt's ``watch`` methods."""
+asking: ContextVar[weakref.ref[Subscriber] | None] = ContextVar("asking", default=None)
+"""Who makes the calls of the running task to ccxt's ``watch`` methods. Timers that such a call
+starts, as aiohttp's connections do, keep its context for long after."""
+
+
+def _who_asks() -> Subscriber | None:
+    reference = asking.get()
+    return None if reference is None else reference()
+
 
 _OPPOSITES = {
     "subscribe": "unsubscribe",
@@ -192,10 +200,15 @@ class LineMethods:
         else:
             record(Event(now, self.number, kind, text))  # type: ignore[arg-type]
 
+    @property
+    def buffer(self) -> Any:
+        """What was received already, for ccxt to handle at once; nothing where it has to wait."""
+        return None if self.connector.room is not None else super().buffer  # type: ignore[misc]
+
     async def receive(self) -> Any:
         """Receive the next frame, when there is room for what it says."""
-        while self.connector.waits is not None and self.connector.waits():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)  # readers are many, and do not tell when they have read
+        if self.connector.room is not None:
+            await self.connector.room()
         return await super().receive()  # type: ignore[misc]
 
     async def send(self, message: Any) -> Any:
@@ -349,9 +362,9 @@ def _line_class() -> type[Any]:
 class StreamConnector(Connector):
     """What is changed in ccxt.pro's class of an exchange, mixed in before it."""
 
-    waits: Callable[[], bool] | None = None
-    """Whether readers are behind, so that nothing more is to be received for now; None: what they
-    are too slow for is dropped."""
+    room: Callable[[], Awaitable[None]] | None = None
+    """Waits until readers have taken some of what is there; None: what they are too slow for is
+    dropped."""
     dialed: Callable[[bool, float | None], None] | None = None
     """Hears whether a socket could be opened and, where not, for how long the exchange asks to be
     left alone."""
@@ -402,7 +415,7 @@ class StreamConnector(Connector):
         subscription: Any = None,
     ) -> Any:
         """Subscribe, and note who asked."""
-        subscriber = asking.get()
+        subscriber = _who_asks()
         if subscriber is not None:
             self.client(url).join(subscriber, [message_hash], message)
             length = subscriber.timeframe
@@ -421,7 +434,7 @@ class StreamConnector(Connector):
         subscription: Any = None,
     ) -> Any:
         """Subscribe, and note who asked."""
-        subscriber = asking.get()
+        subscriber = _who_asks()
         if subscriber is not None:
             self.client(url).join(subscriber, list(message_hashes), message)
         return super().watch_multiple(  # type: ignore[misc]

@@ -98,7 +98,8 @@ class CandlesFeed(Feed[Candles]):
     async def _fill(self, start: int) -> None:
         """Fetch the bars from one on that was not over when they were last heard of."""
         try:
-            found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), start)
+            pair, timeframe = self.subject.pair, str(self.timeframe)
+            found = await self.hub.request_again(lambda: self.hub.bars_from(pair, timeframe, start))
             self.resyncs += 1
             newest = self._newest
             missed = {row[0]: row for row in found if start <= row[0] < newest}
@@ -129,8 +130,8 @@ class CandlesFeed(Feed[Candles]):
         await super().stop()
 
     def record(self, watch: Inbox, /) -> Candles | None:
-        if not self._bars:
-            return None
+        if not self._bars or self._filling is not None:
+            return None  # whoever saw the newest bar now would not get those before it
         last = self._newest
         seen = self._seen.get(id(watch), last)
         rows = list(takewhile(lambda row: row[0] >= seen, reversed(self._bars.values())))

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -382,7 +383,7 @@ class Feed(ABC, Generic[R]):
         """Subscribe, and give what ended it; None is the end of a recording."""
         self._trouble = asyncio.get_running_loop().create_future()
         self._asked_at = time.monotonic()
-        token = asking.set(self)
+        token = asking.set(weakref.ref(self))
         try:
             asked = asyncio.ensure_future(self.hub.subscribe(self))
         finally:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from marketdata._deadline import within
@@ -19,6 +19,7 @@ from marketdata._streams.feed import Feed, Subject
 from marketdata._streams.prices import QuoteFeed, TickerFeed
 from marketdata._streams.tape import TradesFeed
 from marketdata._streams.wired_books import WiredBookFeed
+from marketdata.errors import MarketDataError
 from marketdata.models import Columns, OrderBook, Stream, Trade
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Hub:
         self._not_before = 0.0
         """When a socket may be opened again, by the loop's monotonic clock."""
         api.dialed = self._dialed
+        self._waits = False
         self._closing: list[asyncio.Task[None]] = []
         """Sockets that are being closed; nobody else holds these tasks."""
 
@@ -83,7 +85,13 @@ class Hub:
 
     def wait_for_readers(self) -> None:
         """Receive no more than is read: what comes is a recording, which can wait."""
-        self.api.waits = self._is_full
+        self._waits = True
+        self.api.room = self.room
+
+    async def room(self) -> None:
+        """Wait until readers have taken some of what is there, where it can wait for them."""
+        while self._waits and self._is_full():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)  # readers are many, and do not tell when they have read
 
     def _is_full(self) -> bool:
         return any(watch.half_full for feed in self.feeds.values() for watch in feed.watches)
@@ -198,6 +206,18 @@ class Hub:
     def is_open(self, feed: Feed[Any]) -> bool:
         """Tell whether the socket that a feed waits for is open."""
         return any(line.isConnected for line in self.api.lines(feed))
+
+    async def request_again(self, make: Callable[[], Awaitable[T]]) -> T:
+        """Do something over REST, again and again while that may help and time is left."""
+        ends, pause = time.monotonic() + self.timeout, 0.25
+        while True:
+            try:
+                return await make()
+            except MarketDataError as error:
+                pause = max(2 * pause, error.retry_after or 0.0)
+                if not error.retryable or time.monotonic() + pause > ends:
+                    raise
+            await asyncio.sleep(pause)
 
     def unreadable(self, feed: Feed[Any]) -> int:
         """Count the frames on a feed's socket of which nothing could be made."""

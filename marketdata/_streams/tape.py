@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -115,7 +114,8 @@ class TradesFeed(Feed[Trade]):
         """Fetch the trades with numbers from ``start`` up to ``end``, then go on."""
         found: list[Trade] = []
         try:
-            found = await self._fetch(max(start, end - _MOST_FETCHED), end)
+            first, pair = max(start, end - _MOST_FETCHED), self.subject.pair
+            found = await self.hub.request_again(lambda: self.hub.trades_between(pair, first, end))
             self.resyncs += 1
         except MarketDataError as error:
             self.error = error
@@ -128,17 +128,6 @@ class TradesFeed(Feed[Trade]):
                 first = min(map(_number, self._waiting), default=end)
                 self._last = first - 1
                 self._go_on()
-
-    async def _fetch(self, start: int, end: int) -> list[Trade]:
-        ends, pause = time.monotonic() + self.hub.timeout, 0.25
-        while True:
-            try:
-                return await self.hub.trades_between(self.subject.pair, start, end)
-            except MarketDataError as error:
-                pause = max(2 * pause, error.retry_after or 0.0)
-                if not error.retryable or time.monotonic() + pause > ends:
-                    raise
-            await asyncio.sleep(pause)
 
     def tell_again(self) -> None:
         """Tell nobody: a trade is an event, and no state."""

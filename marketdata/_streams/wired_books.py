@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from marketdata._streams.books import BookFeed
@@ -66,7 +67,7 @@ class WiredBookFeed(BookFeed):
         """Whether the sides hold what was found to be wrong."""
         self._proved = 0
         """The last version that was found to be right."""
-        self._waiting: list[tuple[Update, float]] = []
+        self._waiting: deque[tuple[Update, float]] = deque(maxlen=_ROOM)
         """What came, and when, while a whole book was on its way."""
         self._fetching: asyncio.Task[None] | None = None
         self._subscribed_depth = 0
@@ -208,14 +209,13 @@ class WiredBookFeed(BookFeed):
         self._is_whole = False
         self.wait_for_whole()
         if self._wire.by_request:
-            self._waiting = [] if update is None else [(update, at)]
+            if update is not None:
+                self._wait(update, at)
             self._fetch_whole()
         else:
             self._subscribe_anew()
 
     def _wait(self, update: Update, at: float) -> None:
-        if len(self._waiting) >= _ROOM:
-            del self._waiting[: _ROOM // 2]
         self._waiting.append((update, at))
 
     def _fetch_whole(self) -> None:
@@ -245,44 +245,52 @@ class WiredBookFeed(BookFeed):
                 raise DataUnavailableError(
                     f"{self.hub.id} does not number its books.", details=self.details
                 )
-            self._waiting.sort(key=_first)
+            self._waiting = deque(sorted(self._waiting, key=_first), maxlen=_ROOM)
             known = (self._last or 0) if self._is_whole else 0
             oldest = _first(self._waiting[0]) - 1 if self._waiting else known
             if book.sequence < oldest:
                 await asyncio.sleep(0.05)  # changes that it does not have are gone
                 continue
-            was_whole, self._is_whole, self._is_wrong = self._is_whole, True, False
             self._sides.replace(book.bids, book.asks)
             self._sides.limit(len(book.bids) >= wanted, len(book.asks) >= wanted)
-            self._last = book.sequence
+            self._last, self._is_wrong = book.sequence, False
             # Exchanges give no time with it that would go with those of the changes.
             first = self._waiting[0][0].time if self._waiting else None
             self._time = first or book.timestamp.timestamp() * 1000
             self.heard = max(self.heard or 0.0, book.received_at.timestamp())
-            is_there = self._catch_up(told=was_whole)
+            is_there = self._catch_up_silently() if self._is_whole else await self._catch_up()
 
-    def _catch_up(self, *, told: bool) -> bool:
-        """Apply what came while the whole book was on its way; tell whether that was all there.
+    async def _catch_up(self) -> bool:
+        """Apply what came while the whole book was on its way; tell whether all of it was there.
 
-        ``told``: of these states the watchers know already.
+        What comes meanwhile waits behind it.
         """
-        waiting, self._waiting = self._waiting, []
-        if not told:
-            self.news(self.heard or time.time(), None)
-        for number, (update, at) in enumerate(waiting):
+        self.news(self.heard or time.time(), None)
+        while self._waiting:
+            await self.hub.room()
+            update, at = self._waiting.popleft()
             if self._last is None or update.last is None or update.last <= self._last:
                 continue
             if (update.first or 0) > self._last + 1:
                 self.gaps += 1
-                self._is_whole, self._waiting = False, waiting[number:]
+                self._waiting.appendleft((update, at))
                 self.wait_for_whole()
                 return False
             self._sides.apply(update.bids, update.asks)
             self._last = update.last
-            if not told and not self._settle(update, at):
+            if not self._settle(update, at):
                 return False
-        if told:
-            self.tell_again()  # there are more levels of the same state
+        self._is_whole = True
+        return True
+
+    def _catch_up_silently(self) -> bool:
+        """Apply to a deeper book what the watchers know already of the one that was there."""
+        for update, _ in self._waiting:
+            if self._last is not None and update.last is not None and update.last > self._last:
+                self._sides.apply(update.bids, update.asks)
+                self._last = update.last
+        self._waiting.clear()
+        self.tell_again()
         return True
 
     def _depth_to_fetch(self) -> int:

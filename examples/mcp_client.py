@@ -15,6 +15,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_orderbook": {"pair": "BTC/USDT", "depth": 5},
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "limit": 3},
     "get_trades": {"pair": "BTC/USDT", "limit": 3},
+    "watch_start": {"kind": "orderbook", "pairs": ["BTC/USDT"], "depth": 3},
+    "watch_read": {"wait": True},
 }
 
 
@@ -22,8 +24,14 @@ async def main() -> None:
     settings = {key: value for key, value in os.environ.items() if key.startswith("MARKETDATA_")}
     server = StdioServerParameters(command="marketdata-mcp", env=settings)
     async with Client(stdio_client(server)) as client:
+        watch: dict[str, Any] = {}
         for tool in (await client.list_tools()).tools:
-            result = await client.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
+            arguments = ARGUMENTS.get(tool.name, {})
+            if tool.name in ("watch_read", "watch_stop"):
+                arguments = {**arguments, **watch}
+            result = await client.call_tool(tool.name, arguments)
+            if tool.name == "watch_start":
+                watch = {"watch": (result.structured_content or {})["watch"]}
             answer = result.content[0]
             text = answer.text if answer.type == "text" else answer.type
             print(f"{tool.name}: {'refused: ' if result.is_error else ''}{text[:100]}")

@@ -14,7 +14,7 @@ from marketdata.archive import AsyncHistory
 from marketdata.client import AsyncClient
 
 if TYPE_CHECKING:
-    from pathlib import Path, PurePath
+    from pathlib import Path
 
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.models import Record, Stream
@@ -66,6 +66,16 @@ def _watching(
 
         watch = method(self._client, *args, **kwargs)
         return Watch(watch)
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _replaying(
+    method: Callable[Concatenate[AsyncClient, P], AsyncClient],
+) -> Callable[Concatenate[Client, P], Client]:
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Client:
+        return Client(settings=method(self._client, *args, **kwargs).settings)
 
     functools.update_wrapper(call, method)
     return call
@@ -125,11 +135,8 @@ class Client:
     watch_trades = _watching(AsyncClient.watch_trades)
     watch_candles = _watching(AsyncClient.watch_candles)
     record = _blocking(AsyncClient.record)
+    replay = _replaying(AsyncClient.replay)
     close = _blocking(AsyncClient.close)
-
-    def replay(self, path: str | PurePath, speed: float = 1.0, *, wait_for: int = 1) -> Client:
-        """Give a client that is served from a recording; see `AsyncClient.replay`."""
-        return Client(settings=self._client.replay(path, speed, wait_for=wait_for).settings)
 
     def streams(self) -> list[Stream]:
         """Tell how each live subject is doing."""
@@ -215,9 +222,16 @@ def _watch_function(
     return call
 
 
-def replay(path: str | PurePath, speed: float = 1.0, *, wait_for: int = 1) -> Client:
-    """Give a client that is served from a recording; see `AsyncClient.replay`."""
-    return default_client().replay(path, speed, wait_for=wait_for)
+def _replay_function(
+    method: Callable[Concatenate[AsyncClient, P], AsyncClient],
+) -> Callable[P, Client]:
+    replaying = _replaying(method)
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Client:
+        return replaying(default_client(), *args, **kwargs)
+
+    return call
 
 
 def streams() -> list[Stream]:
@@ -241,3 +255,4 @@ watch_orderbook = _watch_function(AsyncClient.watch_orderbook)
 watch_trades = _watch_function(AsyncClient.watch_trades)
 watch_candles = _watch_function(AsyncClient.watch_candles)
 record = _function(AsyncClient.record)
+replay = _replay_function(AsyncClient.replay)

@@ -49,7 +49,7 @@ def test_one_signature_and_one_text(name: str) -> None:
     assert inspect.getdoc(method).partition("\n\n")[0].count("\n") <= 1
 
 
-@pytest.mark.parametrize("name", [*LIVE, "record"])
+@pytest.mark.parametrize("name", [*LIVE, "record", "replay"])
 def test_streams_have_one_signature_and_one_text_as_well(name: str) -> None:
     method = getattr(md.AsyncClient, name)
     for face in (getattr(md.Client, name), getattr(md, name)):

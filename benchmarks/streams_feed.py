@@ -284,13 +284,13 @@ class Feed:
         frames = [connection.frame(market, one) for one in market.tape[market.sent :]]
         chunks = [b"".join(frames[at : at + AT_ONCE]) for at in range(0, len(frames), AT_ONCE)]
         transport = connection.transport
+        market.sent = len(market.tape)
         self._began = time.time()
         for chunk in chunks:
             transport.write(chunk)
             # The server in between does not say when it has been written.
             while transport.get_write_buffer_size() > AHEAD:  # noqa: ASYNC110
                 await asyncio.sleep(0.0005)
-        market.sent = len(market.tape)
 
 
 def _symbol(stream: str) -> str:

@@ -1,4 +1,4 @@
-"""Things done side by side, of which the first that fails ends the others."""
+"""Things done side by side: the first that fails ends the others; what is ended is over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+_LONGEST_END = 1.0
+"""Seconds that something cancelled is waited for."""
+
+
+async def end(*tasks: asyncio.Future[Any] | None) -> None:
+    """Cancel what is under way, and wait until it is over."""
+    ending = {one for one in tasks if one is not None and one is not asyncio.current_task()}
+    for task in ending:
+        task.cancel()
+    if ending:
+        await asyncio.wait(ending, timeout=_LONGEST_END)
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

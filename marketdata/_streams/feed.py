@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from marketdata._ccxt import Reply
 from marketdata._pro import asking
+from marketdata._tasks import end
 from marketdata._translate import translate
 from marketdata.errors import (
     DataUnavailableError,
@@ -185,9 +186,8 @@ class Feed(ABC, Generic[R]):
         """End the subscription: it is taken back, and nothing of it is left."""
         self.hub.forget(self)
         task, self._task = self._task, None
-        for one in (task, self._looking):
-            if one is not None and one is not asyncio.current_task():
-                one.cancel()
+        # What it has begun would go on to subscribe for some turns of the loop.
+        await end(task, self._looking)
         await self.hub.unsubscribe(self)
 
     def rest(self, watch: Inbox) -> None:
@@ -392,7 +392,7 @@ class Feed(ABC, Generic[R]):
         try:
             return await self._trouble
         finally:
-            asked.cancel()
+            await end(asked)
 
     def _asked(self, asked: asyncio.Future[None]) -> None:
         if not asked.cancelled() and (error := asked.exception()) is not None:

@@ -11,6 +11,7 @@ from marketdata._streams.books import BookFeed
 from marketdata._streams.feed import Subject
 from marketdata._streams.sides import Sides
 from marketdata._streams.wires import WIRES, Update
+from marketdata._tasks import end
 from marketdata.errors import DataUnavailableError
 from marketdata.models import OrderBook
 
@@ -87,8 +88,7 @@ class WiredBookFeed(BookFeed):
                 asked.result()
         finally:
             # ccxt waits for a book of its own, which it will not get.
-            joined.cancel()
-            asked.cancel()
+            await end(joined, asked)
 
     def joined(self, line: Any, /) -> None:
         super().joined(line)

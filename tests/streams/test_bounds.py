@@ -7,6 +7,7 @@ import gc
 
 import pytest
 
+from marketdata._streams import wired_books
 from marketdata.sim import SimulatedExchange
 
 from .live import (
@@ -57,17 +58,15 @@ def test_the_memory_of_a_book_stays(sim: SimulatedExchange) -> None:
 def test_frames_that_wait_for_the_whole_book_are_bounded(
     sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marketdata._streams import wired_books
-
     monkeypatch.setattr(wired_books, "_ROOM", 100)
 
     async def work() -> None:
         async with client_of(sim) as client:
-            sim.faults.add("binance:*/depth:latency=2.5,times=1")
+            sim.faults.add("binance:*/depth:latency=1.5,times=1")
             async with client.watch_orderbook(PAIR) as watch:
                 await subscribed(sim, "depth/BTCUSDT")
                 await until(lambda: [one for one in sim.requests if "depth" in one.path])
-                await sim.advance(60)
+                await sim.advance(30)
                 await until(lambda: stream(client).messages == 300)
                 assert stream(client).memory < 150 * 400
                 await flowing(sim, lambda: stream(client).state == "live", step=0.1)

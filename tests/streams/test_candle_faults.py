@@ -16,7 +16,6 @@ from .live import (
     NAMES,
     PAIR,
     client_of,
-    defect,
     flowing,
     held,
     run,
@@ -114,7 +113,6 @@ def test_bars_lost_in_the_stream_are_fetched(sim: SimulatedExchange) -> None:
     run(work())
 
 
-@defect(24)
 def test_who_looks_while_bars_are_fetched_misses_none(sim: SimulatedExchange) -> None:
     async def work() -> None:
         async with client_of(sim) as client, client.watch_candles(PAIR) as watch:
@@ -144,7 +142,6 @@ def test_who_looks_while_bars_are_fetched_misses_none(sim: SimulatedExchange) ->
     run(work())
 
 
-@defect(25)
 def test_bars_are_fetched_although_the_exchange_stumbles(sim: SimulatedExchange) -> None:
     async def work() -> None:
         async with client_of(sim) as client, client.watch_candles(PAIR) as watch:

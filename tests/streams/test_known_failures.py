@@ -22,7 +22,6 @@ from .live import (
     all_live,
     as_rest,
     client_of,
-    defect,
     flowing,
     held,
     newest,
@@ -295,7 +294,6 @@ def test_w15_streams_belong_to_the_loop_that_watches(sim: SimulatedExchange) -> 
     assert [run(work()), run(work())] == [0, 0]
 
 
-@defect(26)
 def test_nothing_of_a_watch_outlives_it(sim: SimulatedExchange) -> None:
     async def work() -> None:
         async with client_of(sim) as client:

@@ -19,6 +19,7 @@ from .live import (
     all_live,
     as_rest,
     client_of,
+    defect,
     held,
     open_sockets,
     refused,
@@ -165,6 +166,24 @@ def test_leaving_while_it_connects(sim: SimulatedExchange, turns: int) -> None:
                 await opening
             await left(client, sim)
             assert [one async for one in watch] == []
+
+    run(work())
+
+
+@defect(28)
+@pytest.mark.parametrize("kind", ["orderbook", "trades"])
+def test_leaving_any_number_of_turns_after_it_began(sim: SimulatedExchange, kind: str) -> None:
+    async def work() -> None:
+        async with client_of(sim) as client:
+            async with client.watch_ticker(PAIR):
+                await until(lambda: held(sim))
+            for turns in range(25):
+                watch = getattr(client, f"watch_{kind}")(PAIR)
+                await watch.open()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await watch.close()
+                await left(client, sim)
 
     run(work())
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 from library.programs import said
 
 from marketdata.sim import SimulatedExchange
+
+from .live import NOW, defect
 
 
 @pytest.fixture
@@ -47,9 +51,10 @@ LEAVING = """
     import asyncio, gc, marketdata
 
     async def left(client):
-        while len(asyncio.all_tasks()) > 1 or client.streams():
-            gc.collect()
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            while len(asyncio.all_tasks()) > 1 or client.streams():
+                gc.collect()
+                await asyncio.sleep(0.01)
 
     async def read(watch):
         async for _ in watch:
@@ -117,7 +122,7 @@ BLOCKING = """
 
 @pytest.mark.parametrize(
     "text",
-    [LEAVING, NOT_CLOSING, BLOCKING],
+    [pytest.param(LEAVING, marks=defect(28)), NOT_CLOSING, BLOCKING],
     ids=["leaving", "not closing", "blocking"],
 )
 def test_a_program_ends_quietly(program, text: str) -> None:
@@ -125,8 +130,6 @@ def test_a_program_ends_quietly(program, text: str) -> None:
 
 
 def test_ctrl_c_ends_a_blocking_loop(tmp_path: Path) -> None:
-    import signal
-
     text = """
         import marketdata
         try:
@@ -135,7 +138,7 @@ def test_ctrl_c_ends_a_blocking_loop(tmp_path: Path) -> None:
         except KeyboardInterrupt:
             print("stopped")
     """
-    with SimulatedExchange(seed=7) as sim:
+    with SimulatedExchange(now=NOW, frozen=True) as sim:
         file = tmp_path / "program.py"
         file.write_text(textwrap.dedent(text))
         with subprocess.Popen(
@@ -147,6 +150,7 @@ def test_ctrl_c_ends_a_blocking_loop(tmp_path: Path) -> None:
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "reading\n"
+            time.sleep(0.2)  # until it waits for the next, which will not come
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
         assert (process.returncode, said(err)) == (0, "")

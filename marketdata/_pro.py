@@ -142,8 +142,6 @@ class LineMethods:
     """The frame that is being handled; empty between two."""
     heard: float
     """When the last frame came, in Unix seconds."""
-    joined_at: float
-    """When the last subscription was made, in Unix seconds."""
     frames: int
     unreadable: int
     is_over: bool
@@ -161,7 +159,7 @@ class LineMethods:
         self.dialing = None
         self.text = ""
         self.number = next(_numbers)
-        self.heard = self.joined_at = time.time()
+        self.heard = time.time()
         self.frames = self.unreadable = 0
         self.is_over = False
 
@@ -323,7 +321,6 @@ class LineMethods:
                 there.append(subscriber)
             if isinstance(message, dict):
                 self.requests.setdefault(name, message)
-        self.joined_at = time.time()
         subscriber.joined(self)
         if any(name in self.sent for name in names):
             subscriber.asked()

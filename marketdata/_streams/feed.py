@@ -47,6 +47,8 @@ _LOOSE = 20.0
 _QUIET_KINDS = ("trades", "candles")
 """Kinds that say nothing for as long as nobody trades."""
 _QUIET_PATIENCE = 60.0
+_FIRST_WORD = 0.4
+"""Seconds for the first word on a subscription; many say nothing before something happens."""
 _LONGEST_PING = 15.0
 """Seconds within which a live socket has answered a ping."""
 _ANOTHER_CLOCK = 3_600_000.0
@@ -98,6 +100,8 @@ class Feed(ABC, Generic[R]):
         """Since when there is no stream, or since when there is one."""
         self._asked_at = time.monotonic()
         """When it was last subscribed to, or a whole state asked for."""
+        self._begun_at = 0.0
+        """When it last began with a request."""
         self.waits_its_turn = False
         """Whether others come first with a message or a request that it needs."""
         self._failures = 0
@@ -144,6 +148,10 @@ class Feed(ABC, Generic[R]):
         if self.interrupted:
             update["stale"] = True
         return record.model_copy(update=update)
+
+    async def request(self) -> bool:
+        """Get the state over REST, where the stream has none to begin with; tell whether it did."""
+        return False
 
     async def confirm(self) -> bool:
         """Ask over REST whether the newest state still is the exchange's."""
@@ -274,11 +282,18 @@ class Feed(ABC, Generic[R]):
         if self.waits_its_turn and self.hub.is_open(self):
             return
         if self.state in ("connecting", "reconnecting", "resyncing"):
-            if self.subject.kind in _QUIET_KINDS and self.hub.is_connected(self):
-                self._is_live()  # it will say something when somebody trades
-                return
+            waited = time.monotonic() - self._asked_at
+            if self.is_asking and waited > _FIRST_WORD and self.hub.is_open(self):
+                if self.subject.kind in _QUIET_KINDS:
+                    self._is_live()  # it will say something when somebody trades
+                    return
+                if self._looking is None and self._begun_at < self._asked_at:
+                    self._begun_at = time.monotonic()
+                    self._looking = asyncio.create_task(self._begin_elsewhere())
+                if self._looking is not None:
+                    return
             limit = self.hub.timeout * (self._impatience if self.version else 1.0)
-            if time.monotonic() - self._asked_at > limit:
+            if waited > limit:
                 self._asked_at = time.monotonic()
                 self._silent()
             return
@@ -287,6 +302,16 @@ class Feed(ABC, Generic[R]):
                 self._looking = asyncio.create_task(self._look_elsewhere())
             else:
                 self._is_stale()
+
+    async def _begin_elsewhere(self) -> None:
+        """Begin with a request where the stream says nothing before something happens."""
+        try:
+            if await self.request():
+                self.resyncs += 1 if self.reconnects else 0
+        except MarketDataError as error:
+            self.error = error
+        finally:
+            self._looking = None
 
     async def _look_elsewhere(self) -> None:
         """Find out by a request whether a stream is silent because nothing has happened."""

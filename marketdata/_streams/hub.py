@@ -186,13 +186,6 @@ class Hub:
         self._closing = [task for task in self._closing if not task.done()]
         return bool(silent)
 
-    def is_connected(self, feed: Feed[Any]) -> bool:
-        """Tell whether a feed's subscription was sent, and not turned down since."""
-        lines = self.api.lines(feed)
-        return not feed.waits_its_turn and any(
-            line.isConnected and time.time() - line.joined_at > 1.0 for line in lines
-        )
-
     def is_alive(self, feed: Feed[Any], seconds: float) -> bool:
         """Tell whether the other end of a feed's socket was heard of within so many seconds."""
         now = time.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,14 @@ class TickerFeed(Feed[Ticker]):
     def record(self, _watch: Inbox, /) -> Ticker | None:
         return self.marked(self._newest)
 
+    async def request(self) -> bool:
+        found = await self.hub.request(self.hub.venue.ticker(self.subject.pair))
+        if not self.is_asking:
+            return False  # the stream has begun meanwhile
+        self._newest, self.heard = found, time.time()
+        self.news(self.heard, None)
+        return True
+
     async def confirm(self) -> bool:
         now, newest = await self.hub.request(self.hub.venue.ticker(self.subject.pair)), self._newest
         return newest is not None and (now.last, now.close) == (newest.last, newest.close)
@@ -85,6 +94,14 @@ class QuoteFeed(Feed[Quote]):
 
     def record(self, _watch: Inbox, /) -> Quote | None:
         return self.marked(self._newest)
+
+    async def request(self) -> bool:
+        found = await self.hub.request(self.hub.venue.quote(self.subject.pair))
+        if not self.is_asking:
+            return False  # the stream has begun meanwhile
+        self._newest, self.heard = found, time.time()
+        self.news(self.heard, None)
+        return True
 
     async def confirm(self) -> bool:
         now, newest = await self.hub.request(self.hub.venue.quote(self.subject.pair)), self._newest

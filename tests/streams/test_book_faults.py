@@ -269,7 +269,7 @@ def test_losses_without_end_do_not_become_a_storm_of_requests(sim: SimulatedExch
             sim.forget()
             sim.faults.add("binance:stream/depth/BTCUSDT:lose,every=2")
             began = asyncio.get_running_loop().time()
-            for _ in range(100):
+            for _ in range(70):
                 await sim.advance(0.1)
                 await asyncio.sleep(0.01)
             took = asyncio.get_running_loop().time() - began

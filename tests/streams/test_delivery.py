@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import pytest
+
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from .live import (
+    EXCHANGES,
     OTHER,
     PAIR,
     all_live,
@@ -137,18 +140,51 @@ def test_each_watcher_has_its_depth(sim: SimulatedExchange) -> None:
     run(work())
 
 
-def test_a_deeper_watcher_that_comes_later(sim: SimulatedExchange) -> None:
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_a_deeper_watcher_that_comes_later(sim: SimulatedExchange, exchange: str) -> None:
+    depth = {"binance": 3_000, "kraken": 500, "coinbaseexchange": 1_000, "okx": 300}[exchange]
+
     async def work() -> None:
-        async with client_of(sim) as client, client.watch_orderbook(PAIR, 5) as shallow:
-            await all_live(client)
-            await sim.advance(1)
-            async with client.watch_orderbook(PAIR, 3_000) as deep, asyncio.timeout(5):
-                await sim.advance(1)
-                found = await newest(deep, lambda book: len(book.bids) == 3_000)
-                assert len(found.asks) == 3_000
-                await as_rest(client, deep, depth=3_000)
+        async with client_of(sim, exchange) as client:
+            async with client.watch_orderbook(PAIR, 5) as shallow:
+                await all_live(client)
                 await sim.advance(1)
                 await as_rest(client, shallow, depth=5)
+                async with client.watch_orderbook(PAIR, depth) as deep:
+                    found = await newest(deep, lambda book: len(book.bids) == depth)
+                    assert len(found.asks) == depth
+                    await sim.advance(1)
+                    await as_rest(client, deep, depth=depth)
+                    await as_rest(client, shallow, depth=5)
+                await sim.advance(1)
+                await as_rest(client, shallow, depth=5)
+                assert stream(client).gaps == 0
+
+    run(work())
+
+
+def test_tasks_share_a_watch(sim: SimulatedExchange) -> None:
+    async def work() -> None:
+        async with client_of(sim) as client, client.watch_trades(PAIR) as watch:
+            await subscribed(sim, "trade/BTCUSDT")
+            found: list[list[int]] = [[], [], []]
+
+            async def read(into: list[int]) -> None:
+                async for trade in watch:
+                    into.append(int(str(trade.id)))
+                    await asyncio.sleep(0)
+
+            readers = [asyncio.create_task(read(into)) for into in found]
+            await sim.advance(20)
+            readers[0].cancel()
+            await sim.advance(40)
+            await until(lambda: not watch.waiting)
+            every = sorted(number for each in found for number in each)
+            assert every == list(range(every[0], every[0] + len(every)))
+            assert len(every) > 20
+            assert all(each == sorted(each) for each in found)
+            await watch.close()
+            await asyncio.gather(*readers, return_exceptions=True)
 
     run(work())
 

@@ -19,7 +19,6 @@ from .live import (
     all_live,
     as_rest,
     client_of,
-    defect,
     held,
     open_sockets,
     refused,
@@ -170,7 +169,6 @@ def test_leaving_while_it_connects(sim: SimulatedExchange, turns: int) -> None:
     run(work())
 
 
-@defect(28)
 @pytest.mark.parametrize("kind", ["orderbook", "trades"])
 def test_leaving_any_number_of_turns_after_it_began(sim: SimulatedExchange, kind: str) -> None:
     async def work() -> None:

@@ -16,7 +16,7 @@ from library.programs import said
 
 from marketdata.sim import SimulatedExchange
 
-from .live import NOW, defect
+from .live import NOW
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ BLOCKING = """
 
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(LEAVING, marks=defect(28)), NOT_CLOSING, BLOCKING],
+    [LEAVING, NOT_CLOSING, BLOCKING],
     ids=["leaving", "not closing", "blocking"],
 )
 def test_a_program_ends_quietly(program, text: str) -> None:

@@ -16,12 +16,12 @@ from marketdata.sim import SimulatedExchange
 from .live import (
     EXCHANGES,
     NAMES,
+    NOW,
     OTHER,
     PAIR,
     all_live,
     as_rest,
     client_of,
-    defect,
     flowing,
     held,
     newest,
@@ -75,6 +75,27 @@ def test_a_socket_cut_in_the_middle_of_a_frame(sim: SimulatedExchange, exchange:
             sim.faults.clear()
             await sim.advance(0.3)
             await as_rest(client, watch)
+
+    run(work())
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_an_exchange_that_is_restarted(exchange: str) -> None:
+    async def work() -> None:
+        first = SimulatedExchange(now=NOW, frozen=True)
+        await first.start()
+        port = int(first.url.rpartition(":")[2])
+        async with md.AsyncClient(exchange, endpoints=first.endpoints) as client:
+            async with client.watch_orderbook(PAIR) as watch:
+                await all_live(client)
+                await first.stop()
+                await until(lambda: stream(client).reconnects)
+                second = SimulatedExchange(now=NOW + 3_600_000, frozen=True)
+                await second.start(port=port)
+                await all_live(client)
+                await second.advance(0.5)
+                assert not (await as_rest(client, watch)).is_stale
+        await second.stop()
 
     run(work())
 
@@ -175,7 +196,6 @@ def test_books_that_wait_for_their_turn_are_not_given_up(sim: SimulatedExchange)
     run(work())
 
 
-@defect(27)
 def test_subscriptions_that_wait_for_their_turn_are_not_given_up(sim: SimulatedExchange) -> None:
     async def work() -> None:
         async with client_of(sim, timeout=1) as client, client.watch_quote(PAIRS) as watch:

@@ -18,7 +18,6 @@ from .live import (
     all_live,
     as_rest,
     client_of,
-    defect,
     flowing,
     held,
     levels,
@@ -174,7 +173,6 @@ def test_silent_trades_are_noticed_and_fetched(
     run(work())
 
 
-@defect(19)
 def test_trades_that_are_silent_from_the_first_on(
     sim: SimulatedExchange, patience: Patience
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -38,12 +39,12 @@ TICKER = {
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-@pytest.mark.parametrize("depth", [1, 20, 400])
+@pytest.mark.parametrize("depth", [1, 400])
 def test_a_book_is_what_rest_says(sim: SimulatedExchange, exchange: str, depth: int) -> None:
     async def work() -> None:
         async with client_of(sim, exchange) as client, client.watch_orderbook(PAIR, depth) as watch:
             await all_live(client)
-            for seconds in (1, 4.2, 60):
+            for seconds in (1, 4.2, 20):
                 await sim.advance(seconds)
                 found = await as_rest(client, watch, depth=depth)
                 assert (found.exchange, found.pair, found.simulated) == (exchange, PAIR, True)
@@ -100,11 +101,10 @@ def test_trades_are_what_rest_says(sim: SimulatedExchange, exchange: str) -> Non
             rest = [one for one in rest if after(one, before)]
             assert len(rest) > 10
             found: list[md.Trade] = []
-            while not found or found[-1].timestamp < rest[-1].timestamp:
-                found += await watch.batch()
-            found = [one for one in found if after(one, before)]
+            async with asyncio.timeout(10):
+                while len(found) < len(rest):
+                    found += [one for one in await watch.batch() if after(one, before)]
             fields = ("timestamp", "side", "price", "amount", *(() if merged else ("id",)))
-            assert len(found) == len(rest)
             for one, same in zip(found, rest, strict=True):
                 assert differences(one, same, fields) == {}
                 assert (one.exchange, one.pair, one.simulated) == (exchange, PAIR, True)
@@ -166,3 +166,31 @@ def after(one: md.Trade, before: md.Trade) -> bool:
 def bar(one: md.Candle) -> tuple[Any, ...]:
     """Give what a bar says."""
     return one.open_time, one.open, one.high, one.low, one.close, one.volume
+
+
+def test_all_kinds_of_all_exchanges_as_time_goes_by() -> None:
+    async def work() -> None:
+        async with SimulatedExchange(seed=7) as sim, client_of(sim) as client:
+            watches: list[md.AsyncWatch[Any]] = [
+                client.watch_ticker(PAIR, exchange=EXCHANGES),
+                client.watch_quote(PAIR, exchange=EXCHANGES),
+                client.watch_orderbook(PAIR, exchange=EXCHANGES),
+            ]
+            with_candles = [name for name in EXCHANGES if NAMES[name].candles]
+            watches.append(client.watch_candles(PAIR, exchange=with_candles))
+
+            async def hear(watch: md.AsyncWatch[Any], count: int) -> None:
+                seen: dict[str, int] = {}
+                while len(seen) < count or min(seen.values()) < 2:
+                    one = await anext(watch)
+                    assert (one.pair, one.simulated, one.is_stale) == (PAIR, True, False)
+                    seen[one.exchange] = seen.get(one.exchange, 0) + 1
+
+            async with asyncio.timeout(20):
+                await asyncio.gather(
+                    *[hear(watch, 3 + (watch is not watches[3])) for watch in watches]
+                )
+            assert [one for one in client.streams() if one.gaps or one.reconnects] == []
+            await asyncio.gather(*[watch.close() for watch in watches])
+
+    run(work())

@@ -124,8 +124,10 @@ class SimulatedExchange:
         return list(self._sockets)
 
     def forget(self) -> None:
-        """Empty ``requests``, and remove from ``sockets`` those that are closed."""
+        """Empty ``requests``, also of their weight, and remove closed ones from ``sockets``."""
         self._log.clear()
+        if self._server is not None:
+            self._server.forget()
         self._sockets[:] = [socket for socket in self._sockets if not socket.closed]
 
     def advance(self, seconds: float) -> Awaitable[None]:

@@ -265,6 +265,10 @@ class Server:
     async def _list_sockets(self, _request: web.Request) -> web.StreamResponse:
         return _json([asdict(record) for record in self.sockets.records.copy()], 200, {})
 
+    def forget(self) -> None:
+        """Count the weight of requests from nothing on."""
+        self._weights.clear()
+
     async def _forget(self, _request: web.Request) -> web.StreamResponse:
         self._log.clear()
         return web.Response(status=204)

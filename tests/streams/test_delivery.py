@@ -145,20 +145,19 @@ def test_a_deeper_watcher_that_comes_later(sim: SimulatedExchange, exchange: str
     depth = {"binance": 3_000, "kraken": 500, "coinbaseexchange": 1_000, "okx": 300}[exchange]
 
     async def work() -> None:
-        async with client_of(sim, exchange) as client:
-            async with client.watch_orderbook(PAIR, 5) as shallow:
-                await all_live(client)
+        async with client_of(sim, exchange) as client, client.watch_orderbook(PAIR, 5) as shallow:
+            await all_live(client)
+            await sim.advance(1)
+            await as_rest(client, shallow, depth=5)
+            async with client.watch_orderbook(PAIR, depth) as deep:
+                found = await newest(deep, lambda book: len(book.bids) == depth)
+                assert len(found.asks) == depth
                 await sim.advance(1)
+                await as_rest(client, deep, depth=depth)
                 await as_rest(client, shallow, depth=5)
-                async with client.watch_orderbook(PAIR, depth) as deep:
-                    found = await newest(deep, lambda book: len(book.bids) == depth)
-                    assert len(found.asks) == depth
-                    await sim.advance(1)
-                    await as_rest(client, deep, depth=depth)
-                    await as_rest(client, shallow, depth=5)
-                await sim.advance(1)
-                await as_rest(client, shallow, depth=5)
-                assert stream(client).gaps == 0
+            await sim.advance(1)
+            await as_rest(client, shallow, depth=5)
+            assert stream(client).gaps == 0
 
     run(work())
 

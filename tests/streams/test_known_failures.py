@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import marketdata as md
+from marketdata._streams import feed
+from marketdata._streams.prices import TickerFeed
 from marketdata.sim import SimulatedExchange
 
 from .live import (
@@ -68,7 +70,11 @@ def test_w2_and_w3_a_dropped_connection_comes_back_and_says_so(sim: SimulatedExc
     run(work())
 
 
-def test_w4_an_acknowledgement_is_no_data(sim: SimulatedExchange) -> None:
+def test_w4_an_acknowledgement_is_no_data(
+    sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "_FIRST_WORD", 60.0)
+
     async def work() -> None:
         async with (
             client_of(sim) as client,
@@ -159,8 +165,6 @@ def test_w8_what_is_dropped_is_counted(sim: SimulatedExchange) -> None:
 def test_w9_what_goes_wrong_inside_is_raised(
     sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marketdata._streams.prices import TickerFeed
-
     async def broken(self: Any, api: Any) -> None:
         raise ZeroDivisionError
 

@@ -85,16 +85,18 @@ def test_an_exchange_that_is_restarted(exchange: str) -> None:
         first = SimulatedExchange(now=NOW, frozen=True)
         await first.start()
         port = int(first.url.rpartition(":")[2])
-        async with md.AsyncClient(exchange, endpoints=first.endpoints) as client:
-            async with client.watch_orderbook(PAIR) as watch:
-                await all_live(client)
-                await first.stop()
-                await until(lambda: stream(client).reconnects)
-                second = SimulatedExchange(now=NOW + 3_600_000, frozen=True)
-                await second.start(port=port)
-                await all_live(client)
-                await second.advance(0.5)
-                assert not (await as_rest(client, watch)).is_stale
+        async with (
+            md.AsyncClient(exchange, endpoints=first.endpoints) as client,
+            client.watch_orderbook(PAIR) as watch,
+        ):
+            await all_live(client)
+            await first.stop()
+            await until(lambda: stream(client).reconnects)
+            second = SimulatedExchange(now=NOW + 3_600_000, frozen=True)
+            await second.start(port=port)
+            await all_live(client)
+            await second.advance(0.5)
+            assert not (await as_rest(client, watch)).is_stale
         await second.stop()
 
     run(work())

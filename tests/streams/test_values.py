@@ -171,25 +171,25 @@ def bar(one: md.Candle) -> tuple[Any, ...]:
 def test_all_kinds_of_all_exchanges_as_time_goes_by() -> None:
     async def work() -> None:
         async with SimulatedExchange(seed=7) as sim, client_of(sim) as client:
+            with_candles = [name for name in EXCHANGES if NAMES[name].candles]
             watches: list[md.AsyncWatch[Any]] = [
                 client.watch_ticker(PAIR, exchange=EXCHANGES),
                 client.watch_quote(PAIR, exchange=EXCHANGES),
                 client.watch_orderbook(PAIR, exchange=EXCHANGES),
+                client.watch_candles(PAIR, exchange=with_candles),
             ]
-            with_candles = [name for name in EXCHANGES if NAMES[name].candles]
-            watches.append(client.watch_candles(PAIR, exchange=with_candles))
 
-            async def hear(watch: md.AsyncWatch[Any], count: int) -> None:
+            async def hear(watch: md.AsyncWatch[Any]) -> None:
                 seen: dict[str, int] = {}
+                await watch.open()
+                count = len(watch.streams)
                 while len(seen) < count or min(seen.values()) < 2:
                     one = await anext(watch)
                     assert (one.pair, one.simulated, one.is_stale) == (PAIR, True, False)
                     seen[one.exchange] = seen.get(one.exchange, 0) + 1
 
             async with asyncio.timeout(20):
-                await asyncio.gather(
-                    *[hear(watch, 3 + (watch is not watches[3])) for watch in watches]
-                )
+                await asyncio.gather(*map(hear, watches))
             assert [one for one in client.streams() if one.gaps or one.reconnects] == []
             await asyncio.gather(*[watch.close() for watch in watches])
 

@@ -11,14 +11,16 @@ from marketdata._ccxt import Connector
 from marketdata.sim import SimulatedExchange
 
 
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
 
     async def throttle(self: Any, cost: Any = None) -> None:
         pass
 
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connector, "throttle", throttle)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import sys
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -125,10 +124,11 @@ class Feed(ABC, Generic[R]):
     def record(self, watch: Inbox, /) -> R | None:
         """Give the newest state as a watcher wants it; None where there is none yet."""
 
-    def records(self, watch: Inbox, /) -> Iterable[R]:
-        """Give what is new, each, for a watcher that gets each."""
+    def hand_out(self, watch: Inbox) -> None:
+        """Give what is new to a watcher that gets each."""
         record = self.record(watch)
-        return () if record is None else (record,)
+        if record is not None:
+            watch.put(self, record)
 
     def demand(self, api: Any, method: str) -> None:
         """Raise `DataUnavailableError` unless ccxt has a stream of this kind."""
@@ -217,7 +217,7 @@ class Feed(ABC, Generic[R]):
             for watch in resting:
                 watch.changed(self)
         for watch in self._each:
-            watch.put(self, self.records(watch))
+            self.hand_out(watch)
 
     def note_frame(self, at: float) -> None:
         """Count a frame, and learn how often they come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,15 +53,14 @@ class Inbox:
         if self._waiters:
             self._wake()
 
-    def put(self, feed: Feed[Any], records: Iterable[Record]) -> None:
-        """Get records, each of which is to be handed out."""
+    def put(self, feed: Feed[Any], record: Record) -> None:
+        """Get a record that is to be handed out."""
         waiting = self._records
-        for record in records:
-            if len(waiting) >= self._buffer:
-                waiting.popleft()
-                self.dropped += 1
-                feed.dropped += 1
-            waiting.append(record)
+        if len(waiting) >= self._buffer:
+            waiting.popleft()
+            self.dropped += 1
+            feed.dropped += 1
+        waiting.append(record)
         if self._waiters:
             self._wake()
 

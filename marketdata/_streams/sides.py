@@ -23,12 +23,13 @@ class Side:
     part is copied at once.
     """
 
-    __slots__ = ("_ascending", "_levels", "_prices", "limit")
+    __slots__ = ("_ascending", "_levels", "limit", "prices")
 
     def __init__(self, *, ascending: bool) -> None:
         self._ascending = ascending
         """Whether the lowest price is the best."""
-        self._prices: list[float] = [inf]
+        self.prices: list[float] = [inf]
+        """By ascending price, with an infinite one behind the last."""
         self._levels: list[Level] = []
         self.limit: float | None = None
         """The worst price up to which all levels are known; None: all there are."""
@@ -37,13 +38,13 @@ class Side:
         """Take these levels and no others."""
         found = {float(price): float(size) for price, size in changes}
         self._levels = sorted((price, size) for price, size in found.items() if size)
-        self._prices = [price for price, _ in self._levels]
-        self._prices.append(inf)
+        self.prices = [price for price, _ in self._levels]
+        self.prices.append(inf)
         self.limit = None
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Set the sizes of levels, in turn."""
-        prices, levels = self._prices, self._levels
+        prices, levels = self.prices, self._levels
         limit, ascending = self.limit, self._ascending
         for price_text, size_text in changes:
             price, size = float(price_text), float(size_text)
@@ -69,9 +70,9 @@ class Side:
         if more <= 0:
             return
         if self._ascending:
-            del self._levels[depth:], self._prices[depth:-1]
+            del self._levels[depth:], self.prices[depth:-1]
         else:
-            del self._levels[:more], self._prices[:more]
+            del self._levels[:more], self.prices[:more]
 
     def best(self, depth: int) -> tuple[Level, ...]:
         """Copy the best levels, best first."""
@@ -80,18 +81,11 @@ class Side:
         return tuple(self._levels[: -depth - 1 : -1])
 
     @property
-    def top(self) -> float | None:
-        """The best price; None on an empty side."""
-        if not self._levels:
-            return None
-        return self._prices[0] if self._ascending else self._prices[-2]
-
-    @property
     def worst(self) -> float | None:
         """The last price; None on an empty side."""
         if not self._levels:
             return None
-        return self._prices[-2] if self._ascending else self._prices[0]
+        return self.prices[-2] if self._ascending else self.prices[0]
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -134,5 +128,5 @@ class Sides:
     @property
     def crossed(self) -> bool:
         """Whether somebody bids as much as somebody asks, which no exchange leaves standing."""
-        bid, ask = self.bids.top, self.asks.top
-        return bid is not None and ask is not None and bid >= ask
+        bids, asks = self.bids.prices, self.asks.prices
+        return len(bids) > 1 and len(asks) > 1 and bids[-2] >= asks[0]

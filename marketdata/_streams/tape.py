@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -155,8 +155,9 @@ class TradesFeed(Feed[Trade]):
     def record(self, _watch: Inbox, /) -> Trade | None:
         return self.marked(self._newest)
 
-    def records(self, _watch: Inbox, /) -> Iterable[Trade]:
-        return self._fresh
+    def hand_out(self, watch: Inbox) -> None:
+        for trade in self._fresh:
+            watch.put(self, trade)
 
     def size(self) -> int:
         return 180 * len(self._known) + 800 * len(self._waiting)

@@ -25,6 +25,8 @@ _ROOM = 20_000
 """Frames that wait for the whole book, at most."""
 _LEVELS_KEPT = 10_000
 """Levels of a side after which the far half is dropped."""
+_TIDIES_EVERY = 64
+"""Frames after which it is looked how many levels there are."""
 _WHOLE = 1_000
 """Levels a side that are asked for, for changes to build upon."""
 _SPARE = 50
@@ -174,9 +176,9 @@ class WiredBookFeed(BookFeed):
         sides = self._sides
         if self._subscribed_depth:
             sides.cut(self._subscribed_depth)
-        else:
+        elif self.messages % _TIDIES_EVERY == 0:
             sides.forget(_LEVELS_KEPT)
-        if sides.crossed or self._wire.differs(update, sides):
+        if sides.crossed or (self._wire.is_checked and self._wire.differs(update, sides)):
             self._is_wrong = True
             self._mend(None, at)
             return False
@@ -321,14 +323,11 @@ class WiredBookFeed(BookFeed):
         return None if last is None else last.model_copy(update={"stale": True})
 
     def _record(self, depth: int) -> OrderBook:
-        return OrderBook.trusted(
-            {
-                **self._fields(),
-                "sequence": self._last,
-                "bids": self._sides.bids.best(depth),
-                "asks": self._sides.asks.best(depth),
-            }
-        )
+        fields = self._fields()
+        fields["sequence"] = self._last
+        fields["bids"] = self._sides.bids.best(depth)
+        fields["asks"] = self._sides.asks.best(depth)
+        return OrderBook.trusted(fields)
 
 
 def _first(waiting: tuple[Update, float]) -> int:

@@ -39,6 +39,8 @@ class Wire(ABC):
 
     by_request: ClassVar[bool] = False
     """Whether the whole book has to be asked for over REST; else it comes with a subscription."""
+    is_checked: ClassVar[bool] = False
+    """Whether updates have a checksum."""
     depths: ClassVar[tuple[int, ...]] = ()
     """The depths that can be subscribed to, ascending; empty: there is one only."""
 
@@ -90,6 +92,8 @@ class LinkedStates(Wire):
 
     https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel
     """
+
+    is_checked = True
 
     def __init__(self, market: Mapping[str, Any]) -> None:
         super().__init__(market)
@@ -149,6 +153,7 @@ class CheckedLevels(Wire):
     https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
     """
 
+    is_checked = True
     depths = (10, 25, 100, 500, 1000)
 
     def __init__(self, market: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import marketdata as md
 from marketdata._ccxt import Connector
+from marketdata._pro import StreamConnector
 from marketdata._streams import feed, hub
 from marketdata.sim import SimulatedExchange
 
@@ -35,13 +37,25 @@ def isolated(monkeypatch: pytest.MonkeyPatch, _home: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests without a budget, which no simulated exchange needs."""
+def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests and messages without a budget, which no simulated exchange needs.
+
+    Messages of tests marked ``paced`` keep it.
+    """
 
     async def throttle(self: Any, cost: Any = None) -> None:
         pass
 
     monkeypatch.setattr(Connector, "throttle", throttle)
+    if "paced" not in request.keywords:
+        line = StreamConnector.client
+
+        def client(self: Any, url: str) -> Any:
+            made = line(self, url)
+            made.throttle = partial(throttle, made)
+            return made
+
+        monkeypatch.setattr(StreamConnector, "client", client)
 
 
 @pytest.fixture(scope="session")

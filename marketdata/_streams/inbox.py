@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from marketdata.errors import MarketDataError
+
 if TYPE_CHECKING:
     from marketdata._streams.feed import Feed
-    from marketdata.errors import MarketDataError
     from marketdata.models import Record, Stream
 
 __all__ = ["Inbox"]
@@ -30,11 +31,10 @@ class Inbox:
         self.feeds: list[Feed[Any]] = []
         self.ended: list[Stream] = []
         """How those did that are over."""
-        self._changed: deque[Feed[Any]] = deque()
-        self._records: deque[Record] = deque()
+        self._changed: deque[Feed[Any] | MarketDataError] = deque()
+        self._records: deque[Record | MarketDataError] = deque()
         self._waiters: list[asyncio.Future[None]] = []
         """Usually one; several tasks may share a watch, and each record goes to one of them."""
-        self._errors: deque[MarketDataError] = deque()
         self.is_left = False
 
     def __len__(self) -> int:
@@ -57,20 +57,22 @@ class Inbox:
         """Get a record that is to be handed out."""
         waiting = self._records
         if len(waiting) >= self._buffer:
-            waiting.popleft()
             self.dropped += 1
             feed.dropped += 1
+            if isinstance(oldest := waiting.popleft(), MarketDataError):
+                waiting.appendleft(oldest)
+                del waiting[1]
         waiting.append(record)
         if self._waiters:
             self._wake()
 
     def finished(self, feed: Feed[Any], error: MarketDataError | None) -> None:
-        """Hear that a feed is over, and of the error that ended it."""
+        """Hear that a feed is over, and of the error that ended it, which waits its turn."""
         if feed in self.feeds:
             self.feeds.remove(feed)
             self.ended.append(feed.told())
         if error is not None:
-            self._errors.append(error)
+            (self._records if self.every else self._changed).append(error)
         self._wake()
 
     def _wake(self) -> None:
@@ -88,16 +90,30 @@ class Inbox:
             feed.join(self)
 
     def take(self) -> Record | None:
-        """Take what is to be handed out next; None where nothing is there."""
+        """Take what is to be handed out next; None where nothing is there.
+
+        Raises the error that ended a feed when it is its turn.
+        """
         if self._records:
-            return self._records.popleft()
+            first = self._records.popleft()
+            if isinstance(first, MarketDataError):
+                raise first
+            return first
         while self._changed:
             feed = self._changed.popleft()
+            if isinstance(feed, MarketDataError):
+                raise feed
             record: Record | None = feed.record(self)
             feed.rest(self)
             if record is not None:
                 return record
         return None
+
+    @property
+    def has_record(self) -> bool:
+        """Whether a record, and not an error, is next."""
+        waiting = self._records or self._changed
+        return bool(waiting) and not isinstance(waiting[0], MarketDataError)
 
     async def next(self) -> Record:
         """Wait for what is to be handed out next.
@@ -108,8 +124,6 @@ class Inbox:
             record = self.take()
             if record is not None:
                 return record
-            if self._errors:
-                raise self._errors.popleft()
             if self.is_left or not self.feeds:
                 raise StopAsyncIteration
             waiter = asyncio.get_running_loop().create_future()

@@ -108,7 +108,9 @@ class AsyncWatch(Generic[R]):
             found = [await anext(self)]
         except StopAsyncIteration:
             return []
-        while len(found) < most and (more := self._inbox.take()) is not None:
+        while len(found) < most and self._inbox.has_record:
+            if (more := self._inbox.take()) is None:
+                break
             found.append(cast("R", more))
         return found
 

@@ -252,11 +252,9 @@ class LineMethods:
 
     def reject(self, error: Any, message_hash: str | None = None) -> Any:
         """Tell who is concerned that something went wrong."""
-        if (
-            self.is_over
-            or not isinstance(error, Exception)
-            or isinstance(error, ccxt_errors().UnsubscribeError)
-        ):
+        if isinstance(error, ccxt_errors().UnsubscribeError):
+            return error  # of one that has left; the next may have asked already
+        if self.is_over or not isinstance(error, Exception):
             return super().reject(error, message_hash)  # type: ignore[misc]
         if message_hash is None:
             if isinstance(error, ccxt_errors().NetworkError):

@@ -168,7 +168,8 @@ def _flat(suite: Suite) -> None:
         results,
         Column("messages/s", lambda one: (count - 1) / one["seconds"], ",.0f", ratio=True),
         Column("seen/s", lambda one: one["seen"] / one["seconds"], ",.0f"),
-        Column("CPU %", lambda one: 100 * one["cpu"], ".0f"),
+        Column("CPU us each", lambda one: 1e6 * one["cpu"] * one["seconds"] / (count - 1)),
+        Column("got CPU %", lambda one: 100 * one["cpu"], ".0f"),
         bounds={ours[how].name: [("33,000/s", fast)] for how in ("every20", "hundred")},
     )
 

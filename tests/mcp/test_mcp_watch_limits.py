@@ -194,7 +194,7 @@ def test_a_cursor_is_one_that_was_handed_out(tmp_path: Path, cursor: str) -> Non
 def test_a_watch_that_nobody_reads_stops(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, idle=0.5, first=0) as client:
-            asked = {"kind": "ticker", "pair": "BTC/USDT"}
+            asked = {"kind": "trades", "pair": "BTC/USDT"}
             watch = content(await client.call_tool("watch_start", asked))
             # Whoever waits for news reads, however long that takes.
             assert (await read(client, watch, wait=True, timeout=1))["timedOut"] is True

@@ -8,8 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
-import pytest
-
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.log import Socket
@@ -70,11 +68,6 @@ NAMES = {
     ),
 }
 EXCHANGES = tuple(NAMES)
-
-
-def defect(number: int) -> pytest.MarkDecorator:
-    """Mark a test that a known defect of the library lets fail."""
-    return pytest.mark.xfail(strict=True, reason=f"defect {number}")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

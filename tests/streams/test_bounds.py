@@ -58,17 +58,17 @@ def test_the_memory_of_a_book_stays(sim: SimulatedExchange) -> None:
 def test_frames_that_wait_for_the_whole_book_are_bounded(
     sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wired_books, "_ROOM", 100)
+    monkeypatch.setattr(wired_books, "_ROOM", 50)
 
     async def work() -> None:
         async with client_of(sim) as client:
-            sim.faults.add("binance:*/depth:latency=1.5,times=1")
+            sim.faults.add("binance:*/depth:latency=2,times=1")
             async with client.watch_orderbook(PAIR) as watch:
                 await subscribed(sim, "depth/BTCUSDT")
                 await until(lambda: [one for one in sim.requests if "depth" in one.path])
-                await sim.advance(30)
-                await until(lambda: stream(client).messages == 300)
-                assert stream(client).memory < 150 * 400
+                await sim.advance(15)
+                await until(lambda: stream(client).messages == 150)
+                assert stream(client).memory < 60 * 400
                 await flowing(sim, lambda: stream(client).state == "live", step=0.1)
                 await sim.advance(0.2)
                 await as_rest(client, watch)

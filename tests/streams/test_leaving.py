@@ -19,11 +19,13 @@ from .live import (
     all_live,
     as_rest,
     client_of,
+    flowing,
     held,
     open_sockets,
     refused,
     run,
     said,
+    stream,
     subscribed,
     until,
 )
@@ -133,19 +135,24 @@ def test_watching_again_after_leaving(sim: SimulatedExchange) -> None:
     run(work())
 
 
-def test_leaving_and_coming_back_at_once(sim: SimulatedExchange) -> None:
+@pytest.mark.parametrize("kind", ["orderbook", "ticker", "trades"])
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_leaving_and_coming_back_at_once(sim: SimulatedExchange, exchange: str, kind: str) -> None:
     async def work() -> None:
-        async with client_of(sim) as client:
-            async with client.watch_orderbook(OTHER):
-                for _ in range(5):
-                    first, second = client.watch_orderbook(PAIR), client.watch_orderbook(PAIR)
-                    await first.open()
-                    await all_live(client, 2)
-                    await asyncio.gather(first.close(), second.open())
-                    await all_live(client, 2)
-                    await sim.advance(1)
-                    await as_rest(client, second)
-                    await second.close()
+        async with client_of(sim, exchange) as client:
+            async with client.watch_trades(OTHER):
+                await until(lambda: held(sim))
+                for _ in range(4):
+                    watches = [getattr(client, f"watch_{kind}")(PAIR) for _ in range(2)]
+                    await watches[0].open()
+                    await until(lambda: len(held(sim)) == 2)
+                    await flowing(sim, lambda w=watches[0]: w.waiting)
+                    await asyncio.gather(watches[0].close(), watches[1].open())
+                    await flowing(sim, lambda w=watches[1]: w.waiting)
+                    assert (await anext(watches[1])).pair == PAIR
+                    told = stream(client, kind)
+                    assert (told.state, told.reconnects, told.error) == ("live", 0, None)
+                    await watches[1].close()
             await left(client, sim)
 
     run(work())

@@ -118,12 +118,36 @@ BLOCKING = """
     watch.open()
     print("nothing is left")
 """
+AFTER_A_FORK = """
+    import os, warnings, marketdata
+
+    client = marketdata.Client("binance")
+    watch = client.watch_orderbook("BTC/USDT")
+    next(watch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads in a program that forks
+        child = os.fork()
+    if child == 0:
+        for book in client.watch_orderbook("BTC/USDT", 3):
+            assert len(book.bids) == 3
+            break
+        assert client.streams() == [] or client.streams()[0].watchers == 1
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    for number, book in zip(range(5), watch):
+        assert not book.is_stale
+    assert [one.reconnects for one in client.streams()] == [0]
+    watch.close()
+    client.close()
+    print("nothing is left")
+"""
 
 
 @pytest.mark.parametrize(
     "text",
-    [LEAVING, NOT_CLOSING, BLOCKING],
-    ids=["leaving", "not closing", "blocking"],
+    [LEAVING, NOT_CLOSING, BLOCKING, AFTER_A_FORK],
+    ids=["leaving", "not closing", "blocking", "after a fork"],
 )
 def test_a_program_ends_quietly(program, text: str) -> None:
     assert program(text) == "nothing is left\n"

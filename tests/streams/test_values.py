@@ -59,7 +59,7 @@ def test_a_ticker_is_what_rest_says(sim: SimulatedExchange, exchange: str) -> No
     async def work() -> None:
         async with client_of(sim, exchange) as client, client.watch_ticker(PAIR) as watch:
             await until(lambda: held(sim))
-            await sim.advance(90)
+            await sim.advance(30)
             rest = await client.ticker(PAIR)
             found = await newest(watch, lambda one: not differences(one, rest, TICKER[exchange]))
             assert (found.exchange, found.pair, found.window) == (exchange, PAIR, "24h")

@@ -47,7 +47,7 @@ def test_a_cut_socket_comes_back(sim: SimulatedExchange, exchange: str) -> None:
             watch, other = client.watch_orderbook(PAIR), client.watch_orderbook(OTHER)
             async with watch, other:
                 await all_live(client, 2)
-                for count in (1, 2, 3):
+                for count in (1, 2):
                     sim.hang_up()
                     await until(lambda n=count: stream(client).reconnects == n)
                     stale = await newest(watch, lambda one: one.stale is True)
@@ -56,7 +56,7 @@ def test_a_cut_socket_comes_back(sim: SimulatedExchange, exchange: str) -> None:
                     await sim.advance(0.5)
                     assert (await as_rest(client, watch)).stale is None
                     assert (await as_rest(client, other, pair=OTHER)).stale is None
-                assert [one.reconnects for one in client.streams()] == [3, 3]
+                assert [one.reconnects for one in client.streams()] == [2, 2]
                 assert len(open_sockets(sim)) == 1
 
     run(work())
@@ -110,14 +110,14 @@ def test_pauses_grow_while_the_exchange_refuses(sim: SimulatedExchange) -> None:
             sim.forget()
             sim.hang_up()
             times: list[float] = []
-            ends = time.monotonic() + 2.5
+            ends = time.monotonic() + 2.3
             while time.monotonic() < ends:
                 if dials(sim) > len(times):
                     times.append(time.monotonic())
                 await asyncio.sleep(0.005)
             pauses = [other - one for one, other in pairwise(times)]
             assert 2 <= len(pauses) <= 7
-            assert pauses[-1] > 2 * pauses[0]
+            assert pauses[-1] > 1.5 * pauses[0]
             assert stream(client).state == "reconnecting"
             assert stream(client).error == "EXCHANGE_UNAVAILABLE"
             assert (await newest(watch, lambda one: one.stale is True)).is_stale
@@ -133,8 +133,8 @@ def test_many_subjects_of_a_socket_dial_no_more_than_one(sim: SimulatedExchange)
             sim.faults.add("binance:/ws/*:status=503")
             sim.forget()
             sim.hang_up()
-            await asyncio.sleep(2)
-            assert 2 <= dials(sim) <= 7
+            await asyncio.sleep(1.5)
+            assert 2 <= dials(sim) <= 6
             sim.faults.clear()
             await until(lambda: len(held(sim)) == len(PAIRS), seconds=10)
             assert len(open_sockets(sim)) == 1
@@ -146,13 +146,13 @@ def test_a_pause_that_the_exchange_asks_for_is_kept(sim: SimulatedExchange) -> N
     async def work() -> None:
         async with client_of(sim) as client, client.watch_trades(PAIR):
             await until(lambda: held(sim))
-            sim.faults.add("binance:/ws/*:status=429,retry_after=2,times=1")
+            sim.faults.add("binance:/ws/*:status=429,retry_after=1,times=1")
             sim.forget()
             sim.hang_up()
             await until(lambda: dials(sim) == 1)
             refused_at = time.monotonic()
             await until(lambda: dials(sim) == 2)
-            assert time.monotonic() - refused_at > 1.8
+            assert time.monotonic() - refused_at > 0.9
             await until(lambda: held(sim))
 
     run(work())
@@ -184,7 +184,7 @@ def test_whole_books_after_a_reconnect_are_fetched_one_by_one(sim: SimulatedExch
 def test_books_that_wait_for_their_turn_are_not_given_up(sim: SimulatedExchange) -> None:
     async def work() -> None:
         async with client_of(sim, timeout=1) as client:
-            sim.faults.add("binance:*/depth:latency=0.3")
+            sim.faults.add("binance:*/depth:latency=0.2")
             async with client.watch_orderbook(PAIRS) as watch:
                 await until(
                     lambda: {one.state for one in client.streams()} == {"live"},
@@ -217,7 +217,7 @@ def test_subscriptions_that_wait_for_their_turn_are_not_given_up(sim: SimulatedE
 def test_an_exchange_that_stays_away_is_given_up_with_one_error(
     sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch, effect: str
 ) -> None:
-    monkeypatch.setattr(feed, "_GIVES_UP_AFTER", 1.0)
+    monkeypatch.setattr(feed, "_GIVES_UP_AFTER", 0.6)
 
     async def work() -> None:
         async with client_of(sim, timeout=0.5) as client, client.watch_orderbook(PAIR) as watch:

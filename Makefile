@@ -10,9 +10,8 @@ RECORDED ?= ../shared/recorded
 
 # What other packages could change; on the newest ones all suites are run.
 OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
-	tests/mcp/test_mcp_answers.py tests/mcp/test_mcp_stdio.py tests/cli/test_cli_commands.py \
-	tests/streams/test_values.py tests/streams/test_trade_faults.py \
-	$(patsubst %,tests/library/test_%.py,frames orderbook requests surface tickers trades)
+	tests/mcp/test_mcp_answers.py tests/mcp/test_mcp_stdio.py tests/streams/test_values.py \
+	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types layers conformance check record bench oldest package clean

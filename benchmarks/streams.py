@@ -1,6 +1,6 @@
 """Live order books flat out, steadily, and with losses; beside ccxt, cryptofeed and bare parts.
 
-Takes five minutes. Cryptofeed is installed from the package index, once, into an environment of
+Takes ten minutes. Cryptofeed is installed from the package index, once, into an environment of
 its own; where that fails its lines are left out. ``--soak 60m`` does something else: it watches ten
 books for so long, and leaves the samples and a picture of them behind.
 """

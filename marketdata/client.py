@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import importlib
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         StreamKind,
         Ticker,
         Trade,
+        Upstream,
     )
     from marketdata.settings import Settings
 
@@ -99,7 +101,10 @@ class AsyncClient:
         sim: bool | None = None,
         timeout: float | None = None,
         retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
         home: str | Path | None = None,
+        redis: str | None = None,
         endpoints: dict[str, str] | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -111,7 +116,10 @@ class AsyncClient:
                 sim=sim,
                 timeout=timeout,
                 retries=retries,
+                max_calls=max_calls,
+                trip_after=trip_after,
                 home=home,
+                redis=redis,
                 endpoints=endpoints,
             )
         self.settings = settings
@@ -121,6 +129,15 @@ class AsyncClient:
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = (
             weakref.WeakKeyDictionary()
         )
+
+    def preferring(self, *exchanges: str) -> Self:
+        """Give this client with other exchanges for calls that name none.
+
+        Both share their connections; closing one closes the other.
+        """
+        twin = copy.copy(self)
+        twin.settings = self.settings.model_copy(update={"exchange": exchanges})
+        return twin
 
     # ------------------------------------------------------------------ operations
 
@@ -445,6 +462,11 @@ class AsyncClient:
         here = self._connections.get(asyncio.get_running_loop())
         return [] if here is None else [one for hub in here.hubs for one in hub.told()]
 
+    def upstream(self) -> list[Upstream]:
+        """Tell how the running loop's calls to each exchange are doing."""
+        here = self._connections.get(asyncio.get_running_loop())
+        return [] if here is None else [venue.told() for venue in here.venues]
+
     def _watch(
         self,
         kind: StreamKind,
@@ -562,7 +584,13 @@ class AsyncClient:
             # What the simulator lists depends on how it was started, so it is not kept; a recording
             # is to hold the list.
             passing = self.settings.sim or self._recorder is not None
-            self._catalogue = Catalogue(None if passing else self.settings.folder())
+            if passing or self.settings.redis is None:
+                self._catalogue = Catalogue(None if passing else self.settings.folder())
+            else:
+                from marketdata._fleet_catalogue import FleetCatalogue
+
+                url = self.settings.redis.get_secret_value()
+                self._catalogue = FleetCatalogue(self.settings.folder(), url)
         return self._catalogue
 
 

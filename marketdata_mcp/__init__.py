@@ -12,17 +12,28 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from marketdata import __version__
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
+    from marketdata_mcp.observe import Observer
 
 __all__ = ["main"]
 
 PROGRAM = "marketdata-mcp"
+
+_COMMANDS = ("access", "doctor", "install")
+"""What can be done besides serving; each has its own --help."""
+
+_TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Variables of OpenTelemetry, of which one says where traces go."""
+
+_GUARDED = {"max_calls": 100, "trip_after": 5}
+"""Settings by which one exchange that is slow or away does not slow the others down."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if sys.stderr is None:  # closed by whoever started this; the free descriptor becomes 2
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] and arguments[0] in _COMMANDS:
+        from marketdata_mcp.admin import run
+
+        run(arguments)
     options = _parser().parse_args(arguments)
+    _check(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _leave())
     # Nothing that is imported goes away again; looking for it is a tenth of the time to start.
@@ -48,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Serve spot crypto market data to agents over the Model Context Protocol, "
-        "on stdin and stdout unless --http is given.",
+        "on stdin and stdout unless --http is given. Other commands, each with a --help: "
+        "access (accounts, keys, usage), doctor (what is wrong with a setup), install (in a "
+        "client's configuration).",
         epilog="MARKETDATA_* variables set the rest. Exit status: 0 when the client leaves, on "
         "Ctrl-C and on SIGTERM; 2 when the call was wrong; 1 when the address is taken.",
     )
@@ -63,8 +82,44 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         action="append",
         default=[],
-        help="let HOST be other than this machine's loopback: everyone who reaches it may ask. "
-        "NAME is the host in the URL that clients use; repeat for several",
+        help="let HOST be other than this machine's loopback: without --access everyone who "
+        "reaches it may ask. NAME is the host in the URL that clients use; repeat for several",
+    )
+    parser.add_argument(
+        "--access",
+        action="store_true",
+        help="answer only who has a key: `marketdata-mcp access` makes accounts and keys",
+    )
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        type=Path,
+        help="with --access: tiers and OAuth from a TOML file; without it policy.toml in "
+        "MARKETDATA_HOME, or the shipped tiers",
+    )
+    parser.add_argument(
+        "--redis",
+        metavar="URL",
+        help="with --http: share accounts, counters, request budgets and lists of pairs with "
+        "other machines there (MARKETDATA_REDIS)",
+    )
+    parser.add_argument(
+        "--sse",
+        action="store_true",
+        help="with --http: serve the older HTTP+SSE transport at /sse, too",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="with --http: serve over TLS")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="key of --tls-cert")
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        help="retries of a failed request within its call's time; 0: none (MARKETDATA_RETRIES)",
+    )
+    parser.add_argument(
+        "--log-json",
+        action="store_true",
+        help="log each call, and all else, as a line of JSON on stderr",
     )
     parser.add_argument(
         "-e",
@@ -90,6 +145,17 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _check(options: argparse.Namespace) -> None:
+    """End where options do not go together."""
+    for name in ("access", "allow_remote", "redis", "sse", "tls_cert", "tls_key"):
+        if getattr(options, name) and options.http is None:
+            _fail(2, f"--{name.replace('_', '-')} goes with --http.")
+    if options.policy and not options.access:
+        _fail(2, "--policy goes with --access.")
+    if bool(options.tls_cert) != bool(options.tls_key):
+        _fail(2, "--tls-cert and --tls-key go together.")
+
+
 def _serve_stdio(options: argparse.Namespace) -> None:
     from marketdata_mcp import wire
 
@@ -103,30 +169,63 @@ def _serve_stdio(options: argparse.Namespace) -> None:
 
     from marketdata_mcp import app, stdio
 
-    _run(stdio.serve(app.build(client), incoming, outgoing))
+    service = app.Service(client, observer=_call_log() if options.log_json else None)
+    _run(stdio.serve(service.server(), incoming, outgoing), options)
+
+
+def _call_log() -> Observer:
+    from marketdata_mcp.logs import CallLog
+
+    return CallLog()
 
 
 def _serve_http(options: argparse.Namespace) -> None:
     host, port = options.http
-    if not (options.allow_remote or _is_loopback(host)):
+    if not (options.allow_remote or options.access or _is_loopback(host)):
         _fail(
             2,
             f"refuses to listen on {host}, where others than this machine could ask. "
-            "Use 127.0.0.1, or add --allow-remote NAME; see --help.",
+            "Use 127.0.0.1, add --access, or --allow-remote NAME; see --help.",
         )
-    client = _client(options)
+    client = _client(options, **_GUARDED)
+    from marketdata import MarketDataError
 
-    from marketdata_mcp import app, http
+    certificate = (options.tls_cert, options.tls_key) if options.tls_cert else None
+    try:
+        from marketdata_mcp import assembly, http
+    except ImportError as error:
+        _fail(2, f"--http needs the package {error.name}: pip install 'marketdata-sdk[server]'.")
 
+    try:
+        web = assembly.web(
+            client,
+            names=[host, *options.allow_remote],
+            access=options.access,
+            policy=options.policy,
+            events=options.sse,
+            log_calls=options.log_json,
+        )
+        if certificate:
+            http.check(*certificate)
+    except MarketDataError as error:
+        _fail(2, error.message)
     try:
         listener = http.listen(host, port)
     except OSError as error:
         reason = (error.strerror or "").partition(" (")[0]
         _fail(1, f"cannot listen on {host}:{port}: {reason}.")
-    url = http.url(listener)
-    names = [host, *options.allow_remote]
-    server = app.build(client, sessions=False)
-    _run(http.serve(server, listener, names, ready=lambda: _say(f"serving {url}")))
+    url = http.url(listener, tls=certificate is not None)
+    web.ready = lambda: _ready(url, options)
+    _run(http.serve(web, listener, certificate), options)
+
+
+def _ready(url: str, options: argparse.Namespace) -> None:
+    if options.log_json:
+        import logging
+
+        logging.getLogger(__name__).info("serving %s", url)
+    else:
+        _say(f"serving {url}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -138,27 +237,61 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _client(options: argparse.Namespace) -> AsyncClient:
+def _client(options: argparse.Namespace, **unless_set: int) -> AsyncClient:
+    """Make the client; settings in ``unless_set`` hold where no variable says otherwise."""
     from marketdata import AsyncClient, MarketDataError
+    from marketdata.settings import PREFIX, Settings
 
+    chosen: dict[str, Any] = {
+        name: value
+        for name, value in unless_set.items()
+        if not os.environ.get(PREFIX + name.upper())
+    }
     try:
-        return AsyncClient(options.exchange, sim=options.sim)
+        settings = Settings.from_environment(
+            exchange=options.exchange,
+            sim=options.sim,
+            retries=options.retries,
+            redis=options.redis,
+            **chosen,
+        )
+        return AsyncClient(settings=settings)
     except MarketDataError as error:
         _fail(2, error.message)
 
 
-def _run(serving: Coroutine[object, object, None]) -> None:
+def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) -> None:
     import logging
 
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    if options.log_json:
+        from marketdata_mcp.logs import write_json
+
+        write_json(logging.INFO)
+    else:
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    flush = _traced()
     gc.freeze()
     gc.enable()
 
     async def serve() -> None:
         await serving
+        await asyncio.to_thread(flush)
         _leave()
 
     asyncio.run(serve())
+
+
+def _traced() -> Callable[[], None]:
+    """Have traces sent where the environment asks for it; gives what sends the last of them."""
+    if not any(map(os.environ.get, _TRACES)):
+        return lambda: None
+    from marketdata import MarketDataError
+    from marketdata_mcp.telemetry import export_traces
+
+    try:
+        return export_traces(PROGRAM, __version__)
+    except MarketDataError as error:
+        _fail(2, error.message)
 
 
 def _leave() -> NoReturn:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TypeAlias, get_args
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from mcp import MCPError
 from mcp.server import CacheHint, Server, ServerRequestContext
@@ -31,14 +32,23 @@ from mcp_types import (
 from marketdata import AsyncClient, __version__
 from marketdata.errors import Code, InternalError, MarketDataError, closest, did_you_mean
 from marketdata_mcp import answers, resources
+from marketdata_mcp.access.accounts import AwayError
+from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
-from marketdata_mcp.served import Served, owner
+from marketdata_mcp.completions import complete
+from marketdata_mcp.observe import Observer, observed
+from marketdata_mcp.served import Served
 from marketdata_mcp.tools import TOOLS, Tool
-from marketdata_mcp.updates import Listening, Updates
+from marketdata_mcp.updates import Listening, Updates, admitted
+from marketdata_mcp.usage import USAGE_TOOL
 from marketdata_mcp.watch_tools import WATCH_TOOLS
 from marketdata_mcp.watches import Limits, Watches
 
-__all__ = ["ERROR_KEY", "build"]
+if TYPE_CHECKING:
+    from marketdata_mcp.access.ask import Caller
+    from marketdata_mcp.access.gate import Gate
+
+__all__ = ["ERROR_KEY", "Service", "is_malformed"]
 
 ERROR_KEY = "io.github.marketdata-sdk/error"
 """Where a failed call's result holds the error under ``_meta``, for programs."""
@@ -49,59 +59,99 @@ _HINT = CacheHint(ttl_ms=3_600_000, scope="public")
 _PAGE = 200
 """Resources that are listed at once."""
 
-_ALL: Mapping[str, Tool] = {**TOOLS, **WATCH_TOOLS}
+_ALL: Mapping[str, Tool] = {**TOOLS, **WATCH_TOOLS, USAGE_TOOL.name: USAGE_TOOL}
 
 Context: TypeAlias = ServerRequestContext[Served]
 
 
-def build(
-    client: AsyncClient, *, sessions: bool = True, limits: Limits | None = None
-) -> Server[Served]:
-    """Make a server that answers through a client, and closes it in the end.
+class Service:
+    """What one process serves, to any number of connections."""
 
-    `sessions` tells whether a connection outlives its requests: only then can clients of
-    revisions before 2026-07-28 be told of something.
-    """
-    limits = limits or Limits()
-    bus = InMemorySubscriptionBus()
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        gate: Gate | None = None,
+        observer: Observer | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Answer through a client, which is closed in the end.
+
+        With a `gate` every call passes it; without one nobody is asked for a key. `observer` is
+        told of every call.
+        """
+        self._admission = Admission(client, gate)
+        self._client = client
+        self._observer = observer
+        self._limits = limits or Limits()
+        self._bus = InMemorySubscriptionBus()
+        self._users = 0
+        self._served: Served | None = None
+        self._stack = AsyncExitStack()
+        self._beginning = asyncio.Lock()
 
     @asynccontextmanager
-    async def lifespan(_: Server[Served]) -> AsyncIterator[Served]:
-        async with client:
-            updates = Updates(client, limits, bus)
-            watches = Watches(client, limits, updates.changed)
-            try:
-                yield Served(client, watches, updates)
-            finally:
-                await updates.close()
-                await watches.close()
+    async def lifespan(self, _: object = None) -> AsyncIterator[Served]:
+        """Give what there is to serve from: begun by the first who asks, ended by the last."""
+        self._users += 1
+        try:
+            async with self._beginning:
+                if self._served is None:
+                    self._served = await self._begin()
+            yield self._served
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._served = None
+                await self._stack.aclose()
 
-    server = Server(
-        "marketdata",
-        title="Market data",
-        version=__version__,
-        instructions=_instructions(client.settings.exchange),
-        cache_hints={
-            "tools/list": _HINT,
-            "resources/templates/list": _HINT,
-            "server/discover": _HINT,
-        },
-        lifespan=lifespan,
-        on_list_tools=_list_tools,
-        on_call_tool=_call_tool,
-        on_list_resources=_list_resources,
-        on_list_resource_templates=_list_templates,
-        on_read_resource=_read_resource,
-        on_subscribe_resource=_subscribe if sessions else None,
-        on_unsubscribe_resource=_unsubscribe if sessions else None,
-        on_subscriptions_listen=Listening(bus),
+    async def _begin(self) -> Served:
+        await self._stack.enter_async_context(self._client)
+        updates = Updates(self._client, self._limits, self._bus)
+        watches = Watches(self._limits, updates.changed)
+        self._stack.push_async_callback(watches.close)
+        self._stack.push_async_callback(updates.close)
+        return Served(self._client, watches, updates, self._admission, self._observer)
+
+    def server(self, *, sessions: bool = True) -> Server[Served]:
+        """Make a server of the protocol.
+
+        `sessions` tells whether a connection outlives its requests: only then can clients of
+        revisions before 2026-07-28 be told of something.
+        """
+        server = Server(
+            "marketdata",
+            title="Market data",
+            version=__version__,
+            instructions=_instructions(
+                self._client.settings.exchange, self._admission.gate is not None
+            ),
+            cache_hints={
+                "tools/list": _HINT,
+                "resources/templates/list": _HINT,
+                "server/discover": _HINT,
+            },
+            lifespan=self.lifespan,
+            on_list_tools=_list_tools,
+            on_call_tool=_call_tool,
+            on_list_resources=_list_resources,
+            on_list_resource_templates=_list_templates,
+            on_read_resource=_read_resource,
+            on_subscribe_resource=_subscribe if sessions else None,
+            on_unsubscribe_resource=_unsubscribe if sessions else None,
+            on_subscriptions_listen=Listening(self._bus),
+            on_completion=complete,
+        )
+        # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
+        server.get_tool_input_schema = _input_schema
+        return server
+
+
+def _instructions(exchanges: tuple[str, ...], counted: bool) -> str:
+    units = (
+        "- A call costs a unit, candles that begin before the current bar more; get_usage tells "
+        "what is left, and costs nothing.\n"
     )
-    # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
-    server.get_tool_input_schema = _input_schema
-    return server
-
-
-def _instructions(exchanges: tuple[str, ...]) -> str:
     return f"""\
 Read-only market data of spot crypto exchanges, through ccxt. Nothing else than spot is served.
 
@@ -120,6 +170,7 @@ same call for what comes behind.
 last answer, or behind `cursor`. A watch that is not read for 10 minutes stops.
 - Resources market://EXCHANGE/BASE-QUOTE/ticker, quote, orderbook, trades, candles/TIMEFRAME hold \
 the current state; subscribe to hear of updates.
+{units if counted else ""}\
 - Errors are {{code, message, retryable, retryAfter?, details?}}; branch on code, and call again \
 unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
 """
@@ -139,18 +190,38 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
     if tool is None:
         near = did_you_mean(closest(params.name, _ALL))
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:60]}.{near}")
-    try:
-        arguments = tool.parse(params.arguments or {})
-        content, text = await tool.answer(context.lifespan_context, owner(context), arguments)
+    served = context.lifespan_context
+    with observed(served.observer, tool.name) as call:
+        try:
+            arguments = tool.parse(params.arguments or {})
+            call.caller = caller = served.admission.caller(context)
+            async with served.admission.admit(caller, tool.ask(arguments)) as call.admitted:
+                asked = served.by(call.admitted.client)
+                content, text = await tool.answer(asked, caller, arguments)
+        except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
+            call.error = _ours(error, tool.name)
+            return _failure(call.error)
         return CallToolResult(
             content=[TextContent(type="text", text=text)], structured_content=content
         )
-    except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-        return _failure(_ours(error, tool.name))
+
+
+def is_malformed(name: object, arguments: object) -> bool:
+    """Tell whether a call fails before anybody looks who makes it."""
+    tool = _ALL.get(name) if isinstance(name, str) else None
+    if tool is None or not isinstance(arguments, dict | None):
+        return True
+    try:
+        tool.parse(arguments or {})
+    except MarketDataError:
+        return True
+    return False
 
 
 def _ours(error: Exception, what: str) -> MarketDataError:
     """Give an error of the library's; of a bug the log is told, because the SDK tells nobody."""
+    if isinstance(error, AwayError):
+        return error
     if not isinstance(error, MarketDataError) or isinstance(error, InternalError):
         _logger.error("%s failed", what, exc_info=error)
     if isinstance(error, MarketDataError):
@@ -175,6 +246,13 @@ def _failure(error: MarketDataError) -> CallToolResult:
 # ---------------------------------------------------------------------------- resources
 
 
+def _caller(context: Context) -> Caller:
+    try:
+        return context.lifespan_context.admission.caller(context)
+    except MarketDataError as error:
+        raise resources.refused(error) from None
+
+
 async def _list_templates(
     _: Context, __: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
@@ -184,7 +262,8 @@ async def _list_templates(
 async def _list_resources(
     context: Context, params: PaginatedRequestParams | None
 ) -> ListResourcesResult:
-    served, caller = context.lifespan_context, owner(context)
+    served = context.lifespan_context
+    caller = _caller(context).account
     cursor = (params.cursor if params else None) or "0"
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise MCPError(INVALID_PARAMS, "cursor is the nextCursor of the page before.")
@@ -199,21 +278,31 @@ async def _list_resources(
 
 async def _read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     served = context.lifespan_context
-    try:
-        address = resources.Address.parse(params.uri)
-        text = await resources.read(served.client, served.lives, address)
-    except Exception as error:  # noqa: BLE001 - as for a tool
-        raise resources.refused(_ours(error, "resources/read"), params.uri) from None
+    with observed(served.observer, "resources/read") as call:
+        try:
+            address = resources.Address.parse(params.uri)
+            call.caller = caller = served.admission.caller(context)
+            async with served.admission.admit(caller, address.ask) as call.admitted:
+                text = await resources.read(call.admitted.client, served.lives, address)
+        except Exception as error:  # noqa: BLE001 - as for a tool
+            call.error = _ours(error, "resources/read")
+            raise resources.refused(call.error, params.uri) from None
     content = TextResourceContents(uri=params.uri, mime_type=resources.JSON, text=text)
     return ReadResourceResult(contents=[content])
 
 
 async def _subscribe(context: Context, params: SubscribeRequestParams) -> EmptyResult:
     updates = context.lifespan_context.updates
-    await updates.subscribe(owner(context), params.uri, context.session)
+    caller = await admitted(context, [params.uri])
+    await updates.subscribe(caller.account, _connection(context), params.uri, context.session)
     return EmptyResult()
 
 
 async def _unsubscribe(context: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-    context.lifespan_context.updates.unsubscribe(owner(context), params.uri)
+    context.lifespan_context.updates.unsubscribe(_connection(context), params.uri)
     return EmptyResult()
+
+
+def _connection(context: Context) -> str:
+    """Name the connection: on HTTP+SSE its session, on stdio there is only one."""
+    return "" if context.request is None else connection(context.request)

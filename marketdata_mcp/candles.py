@@ -5,7 +5,7 @@ What is asked of an exchange is bounded by the rows that are given, however long
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from marketdata._deadline import within
@@ -20,7 +20,7 @@ from marketdata_mcp.answers import Answer, Content
 if TYPE_CHECKING:
     from marketdata import AsyncClient
 
-__all__ = ["ask"]
+__all__ = ["ask", "lookback"]
 
 _NEWEST = 100
 _ROWS = 500
@@ -45,6 +45,17 @@ async def ask(client: AsyncClient, asked: Content) -> Answer:
     timeframe, limit = asked["timeframe"] or _TIMEFRAME, asked["limit"] or _NEWEST
     newest = await client.candles(**{**asked, "timeframe": timeframe, "limit": limit})
     return answers.candles(newest, limit)
+
+
+def lookback(asked: Content) -> timedelta:
+    """Tell how far before the current bar the first bar begins that a call asks for."""
+    length = asked["timeframe"] or _TIMEFRAME
+    current = timeframes.opening(instant(datetime.now(UTC)), length)
+    if asked["start"] is not None:
+        first = max(asked["start"], 0)
+    else:
+        first = timeframes.earlier(current, length, (asked["limit"] or _NEWEST) - 1)
+    return timedelta(milliseconds=max(0, current - first))
 
 
 async def _range(client: AsyncClient, exchange: str, asked: Content) -> Answer:

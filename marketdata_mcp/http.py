@@ -1,30 +1,24 @@
-"""MCP over Streamable HTTP, stateless: any replica can answer any request but one about a watch."""
+"""The process's side of HTTP: its socket, TLS, signals, and an end in which nothing is cut off."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
-from mcp.server import Server
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
-from mcp.server.subscriptions import ListenHandler
-from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types import CONNECTION_CLOSED
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["listen", "serve", "url"]
+from marketdata.errors import InvalidParameterError
+from marketdata_mcp.bounds import Bounded
+from marketdata_mcp.lingering import protocol
+from marketdata_mcp.web import PATH, Web, bracketed
 
-PATH = "/mcp"
+__all__ = ["check", "listen", "serve", "url"]
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _GRACE_SECONDS = 2.0
 
 
@@ -32,55 +26,73 @@ def listen(host: str, port: int) -> socket.socket:
     """Open the socket to serve on, so that a taken address is known at once; raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
-    # Connections inherit it. asyncio would set it only for sockets that name their protocol, and
-    # without it an answer's body waits 40 ms for the client to acknowledge the header.
+    # Connections inherit both. asyncio would set the first only for sockets that name their
+    # protocol, and without it an answer's body waits 40 ms for the client to acknowledge the
+    # header; without the second a client that is gone without a word holds its stream for ever.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return listener
 
 
-def url(listener: socket.socket) -> str:
+def url(listener: socket.socket, *, tls: bool = False) -> str:
     """Give the address that a client on this machine takes."""
     host, port = listener.getsockname()[:2]
-    return f"http://{_bracketed(host)}:{port}{PATH}"
+    return f"{'https' if tls else 'http'}://{bracketed(host)}:{port}{PATH}"
+
+
+def check(certificate: Path, key: Path) -> None:
+    """Raise `InvalidParameterError` unless these two files can be served with."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise InvalidParameterError(
+            f"{certificate} and {key} are no certificate and its key: {error.reason}."
+        ) from None
+    except OSError as error:
+        raise InvalidParameterError(
+            f"{certificate} or {key} cannot be read: {error.strerror}."
+        ) from None
 
 
 async def serve(
-    server: Server[Any],
-    listener: socket.socket,
-    names: Iterable[str],
-    ready: Callable[[], None],
+    web: Web, listener: socket.socket, certificate: tuple[Path, Path] | None = None
 ) -> None:
     """Serve until SIGINT or SIGTERM; then requests under way get two seconds, or no more at a
     second signal. Streams of events end in order at once.
 
-    Only requests addressed to the loopback or to one of `names` are served, as protection
-    against web pages whose own name is made to point here.
+    With a certificate and its key, over TLS.
     """
-    requests = _Requests(application(server, names, ready))
+    requests = Bounded(web.application(), web.ceilings)
+    if web.metrics is not None:
+        web.metrics.count_requests(lambda: requests.under_way)
     config = uvicorn.Config(
         requests,
+        http=protocol(web.ceilings),
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         ws="none",
+        limit_concurrency=web.ceilings.connections,
+        timeout_keep_alive=web.ceilings.idle_seconds,
         timeout_graceful_shutdown=round(_GRACE_SECONDS) + 1,
+        ssl_certfile=None if certificate is None else certificate[0],
+        ssl_keyfile=None if certificate is None else certificate[1],
     )
-    web = _Web(config)
+    server = _Server(config)
     loop = asyncio.get_running_loop()
-    listening = server.get_request_handler("subscriptions/listen")
 
     def stop() -> None:
-        if listening is not None and isinstance(listening.handler, ListenHandler):
-            listening.handler.close()
-        loop.call_later(0 if web.should_exit else _GRACE_SECONDS, requests.end)
-        web.should_exit = True
+        web.stop()
+        loop.call_later(0 if server.should_exit else _GRACE_SECONDS, requests.end)
+        server.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    await web.serve(sockets=[listener])
+    await server.serve(sockets=[listener])
 
 
-class _Web(uvicorn.Server):
+class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: through them sse-starlette, which the SDK uses, finds
     out and cuts every stream, also one whose answer is about to come.
     """
@@ -88,86 +100,3 @@ class _Web(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class _Requests:
-    """Runs an application so that its requests can be ended with an answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._limits: set[asyncio.Timeout] = set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        # httptools, where installed, leaves blanks around values, which then fail to match.
-        headers = [(name, value.strip()) for name, value in scope["headers"]]
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        limit = asyncio.timeout(None)
-        try:
-            async with limit:
-                self._limits.add(limit)
-                await self._app({**scope, "headers": headers}, receive, watched)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            if begun:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
-                await _closing()(scope, receive, send)
-        finally:
-            self._limits.discard(limit)
-
-    def end(self) -> None:
-        """End the requests under way."""
-        for limit in self._limits:
-            if limit.when() is None:
-                limit.reschedule(0)
-
-
-def _closing() -> JSONResponse:
-    error = {"code": CONNECTION_CLOSED, "message": "The server is closing; send this again."}
-    body = {"jsonrpc": "2.0", "id": None, "error": error}
-    return JSONResponse(body, status_code=503, headers={"Retry-After": "1"})
-
-
-def application(
-    server: Server[Any], names: Iterable[str], ready: Callable[[], None] = lambda: None
-) -> Starlette:
-    """Give the ASGI application; `ready` is called when the server's lifespan has begun."""
-    manager = StreamableHTTPSessionManager(
-        server, stateless=True, json_response=False, security_settings=_security(names)
-    )
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with manager.run():
-            ready()
-            yield
-
-    # POST only: without sessions there is nothing to listen to with GET, and the stream that the
-    # SDK would open for it stays open for as long as the client.
-    route = Route(PATH, endpoint=StreamableHTTPASGIApp(manager), methods=["POST"])
-    return Starlette(routes=[route], lifespan=lifespan)
-
-
-def _security(names: Iterable[str]) -> TransportSecuritySettings:
-    hosts = [_bracketed(name) for name in dict.fromkeys([*_LOOPBACK, *names])]
-    with_port = [allowed for host in hosts for allowed in (host, f"{host}:*")]
-    return TransportSecuritySettings(
-        allowed_hosts=with_port,
-        allowed_origins=[
-            f"{scheme}://{host}" for host in with_port for scheme in ("http", "https")
-        ],
-    )
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host

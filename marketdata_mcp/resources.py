@@ -16,6 +16,7 @@ from marketdata.arguments import exchange_id, pair, timeframe
 from marketdata.errors import InvalidParameterError, InvalidRequestError, MarketDataError
 from marketdata.models import Candles, Columns, OrderBook, Record, StreamKind, Trade
 from marketdata_mcp import answers
+from marketdata_mcp.access.ask import Ask
 from marketdata_mcp.live import LiveWatch, Row, Series, State, trade_row
 
 if TYPE_CHECKING:
@@ -87,6 +88,16 @@ class Address(NamedTuple):
         path = self.kind if self.timeframe is None else f"{self.kind}/{self.timeframe}"
         return f"market://{exchange}/{named}/{path}"
 
+    @property
+    def ask(self) -> Ask:
+        """What access control has to know of reading it."""
+        if self.kind != "candles":
+            return Ask(self.exchange)
+        from marketdata_mcp import candles
+
+        asked = {"timeframe": self.timeframe, "start": None, "limit": _BARS}
+        return Ask(self.exchange, candles.lookback(asked))
+
     def find(self, live: LiveWatch) -> State | None:
         """Give the subject of a watch that it is about, where that holds as much as is read."""
         if (live.kind, live.timeframe) == (self.kind, self.timeframe) and (
@@ -116,12 +127,13 @@ def listed(lives: Iterable[LiveWatch]) -> list[Resource]:
     ]
 
 
-def refused(error: MarketDataError, uri: str) -> MCPError:
+def refused(error: MarketDataError, uri: str | None = None) -> MCPError:
     """Give an error as one of the protocol's, with the library's own in its data."""
     code = INVALID_PARAMS if isinstance(error, InvalidRequestError) else INTERNAL_ERROR
     said = json.loads(answers.told(error))
-    shown = uri[:_SHOWN].encode("utf-8", "replace").decode()
-    return MCPError(code, said["message"], {**said, "uri": shown})
+    if uri is not None:
+        said["uri"] = uri[:_SHOWN].encode("utf-8", "replace").decode()
+    return MCPError(code, said["message"], said)
 
 
 async def read(client: AsyncClient, lives: Iterable[LiveWatch], address: Address) -> str:

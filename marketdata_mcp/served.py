@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mcp.server import ServerRequestContext
-
     from marketdata import AsyncClient
+    from marketdata_mcp.admission import Admission
     from marketdata_mcp.live import LiveWatch
+    from marketdata_mcp.observe import Observer
     from marketdata_mcp.updates import Updates
     from marketdata_mcp.watches import Watches
 
-__all__ = ["Served", "owner"]
+__all__ = ["Served"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class Served:
     client: AsyncClient
     watches: Watches
     updates: Updates
+    admission: Admission
+    observer: Observer | None = None
 
     @property
     def lives(self) -> list[LiveWatch]:
         """All that is watched, whosever it is."""
         return [*self.watches.lives, *self.updates.lives]
 
-
-def owner(context: ServerRequestContext[Any, Any]) -> str:  # noqa: ARG001 - nobody has an account
-    """Name the caller, to whom watches and subscriptions belong: never a session."""
-    return "local"
+    def by(self, client: AsyncClient) -> Served:
+        """Give the same, answered by another client."""
+        return self if client is self.client else replace(self, client=client)

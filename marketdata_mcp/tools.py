@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Le, MaxLen
 from mcp_types import Tool as Definition
 from mcp_types import ToolAnnotations
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from marketdata import models
 from marketdata.arguments import Depth, Described, PairNames, TradeLimit, timeframe
@@ -25,12 +25,14 @@ from marketdata.errors import (
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
 from marketdata_mcp import answers
+from marketdata_mcp.access.ask import Ask
 from marketdata_mcp.answers import Answer, Content
 
 if TYPE_CHECKING:
+    from marketdata_mcp.access.ask import Caller
     from marketdata_mcp.served import Served
 
-__all__ = ["TOOLS", "OperationTool", "Tool", "outward"]
+__all__ = ["TOOLS", "OperationTool", "ServerTool", "Tool", "outward"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Tool(ABC):
         """Give the schema of its answers."""
 
     @abstractmethod
-    async def answer(self, served: Served, caller: str, arguments: Content) -> Answer:
+    async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
         """Answer a caller, with arguments that `parse` gave."""
 
     @cached_property
@@ -178,6 +180,10 @@ class Tool(ABC):
         except ValidationError as error:
             raise self._invalid(error) from None
 
+    def ask(self, arguments: Content) -> Ask:
+        """Tell what access control has to know of a call, from arguments that `parse` gave."""
+        return Ask(arguments.get("exchange"))
+
     def _invalid(self, error: ValidationError) -> MarketDataError:
         problem = error.errors(include_url=False, include_context=False)[0]
         name = str(problem["loc"][0])
@@ -219,7 +225,7 @@ class OperationTool(Tool):
         """The operation's first sentence, and what agents have to know besides."""
         return " ".join(filter(None, (self.operation.summary, self.adaptation.note)))
 
-    async def answer(self, served: Served, _caller: str, arguments: Content) -> Answer:
+    async def answer(self, served: Served, _caller: Caller, arguments: Content) -> Answer:
         """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
         ask = getattr(served.client, self.operation.name)
         shared = self.adaptation.shared
@@ -239,6 +245,14 @@ class OperationTool(Tool):
                 return await candles.ask(served.client, arguments)
             case _:
                 return answers.record(await ask(**arguments))
+
+    def ask(self, arguments: Content) -> Ask:
+        """Tell what access control has to know of a call."""
+        if self.operation.record != "Candles":
+            return super().ask(arguments)
+        from marketdata_mcp import candles
+
+        return Ask(arguments["exchange"], candles.lookback(arguments))
 
     def output_schema(self) -> Content:
         """Give the record's schema, or that of a list of them."""
@@ -266,6 +280,53 @@ class OperationTool(Tool):
             },
             "required": ["returned", *paged, self.operation.name],
         }
+
+
+Run: TypeAlias = Callable[["Served", "Caller", Content], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class ServerTool(Tool):
+    """A tool about what the server itself holds: watches, what an account has used."""
+
+    name: str
+    summary: str
+    fields: Mapping[str, Any]
+    """Arguments: annotation and default."""
+    properties: Content
+    """Of what it answers."""
+    required: Sequence[str]
+    run: Run
+    is_repeatable: bool = True
+
+    @property
+    def description(self) -> str:
+        """What it does."""
+        return self.summary
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The model of its arguments."""
+        config = ConfigDict(extra="forbid")
+        model: type[BaseModel] = create_model(self.name, __config__=config, **dict(self.fields))
+        return model
+
+    def output_schema(self) -> Content:
+        """Give the schema of its answers."""
+        return {
+            "type": "object",
+            "properties": self.properties,
+            "required": list(self.required),
+        }
+
+    async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
+        """Do what it is for; an error about an argument names the tool."""
+        try:
+            return await self.run(served, caller, arguments)
+        except (InvalidParameterError, MissingParameterError) as error:
+            if "parameter" in error.details:
+                error.details.setdefault("tool", self.name)
+            raise
 
 
 _BRIEF = {

@@ -28,13 +28,15 @@ from marketdata import AsyncClient
 from marketdata.errors import MarketDataError, QuotaExceededError, RateLimitExceededError
 from marketdata_mcp.live import LiveWatch
 from marketdata_mcp.resources import Address, refused
-from marketdata_mcp.served import Served, owner
+from marketdata_mcp.served import Served
 from marketdata_mcp.watches import Limits
 
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-__all__ = ["Listening", "Updates"]
+    from marketdata_mcp.access.ask import Caller
+
+__all__ = ["Listening", "Updates", "admitted"]
 
 _KEPT = 100
 """Trades or bars of a resource's stream that are kept, which is as many as are read."""
@@ -49,8 +51,8 @@ class _Followed:
         self.uri = uri
         self.address = Address.parse(uri)
         self.owners: Counter[str] = Counter()
-        self.session: ServerSession | None = None
-        """Of the client of an earlier revision that is to be told."""
+        self.sessions: dict[str, tuple[str, ServerSession]] = {}
+        """Whom of earlier revisions to tell, by connection, and whose that is."""
         self.live: LiveWatch | None = None
         self.opening: asyncio.Task[None]
         self.telling: asyncio.Task[None] | None = None
@@ -97,19 +99,26 @@ class Updates:
             for uri in joined:
                 self._leave(owner, uri)
 
-    async def subscribe(self, owner: str, uri: str, session: ServerSession) -> None:
-        """Have a session told of a resource; raises `MCPError` where it cannot be followed."""
+    async def subscribe(
+        self, owner: str, connection: str, uri: str, session: ServerSession
+    ) -> None:
+        """Have a connection told of a resource; raises `MCPError` where it cannot be followed."""
         known = self._followed.get(uri)
-        if known is None or known.session is None:
+        if known is None or connection not in known.sessions:
             await self._join(owner, uri)
-        self._followed[uri].session = session
+        self._followed[uri].sessions[connection] = (owner, session)
 
-    def unsubscribe(self, owner: str, uri: str) -> None:
-        """Have no session told of a resource any more."""
+    def unsubscribe(self, connection: str, uri: str) -> None:
+        """Have a connection told of a resource no more."""
         known = self._followed.get(uri)
-        if known is not None and known.session is not None:
-            known.session = None
+        if known is not None and connection in known.sessions:
+            owner, _ = known.sessions.pop(connection)
             self._leave(owner, uri)
+
+    def disconnected(self, connection: str) -> None:
+        """Have a connection that is gone told of nothing any more."""
+        for uri in list(self._followed):
+            self.unsubscribe(connection, uri)
 
     async def _join(self, owner: str, uri: str) -> None:
         try:
@@ -224,9 +233,25 @@ class Updates:
 
     async def _publish(self, followed: _Followed) -> None:
         await self._bus.publish(ResourceUpdated(followed.uri))
-        if followed.session is not None:
+        for _, session in list(followed.sessions.values()):
             with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await followed.session.send_resource_updated(followed.uri)
+                await session.send_resource_updated(followed.uri)
+
+
+async def admitted(context: ServerRequestContext[Served, Any], uris: Iterable[str]) -> Caller:
+    """Let a caller follow resources, each of them a call; raises `MCPError` otherwise."""
+    admission = context.lifespan_context.admission
+    try:
+        caller = admission.caller(context)
+    except MarketDataError as error:
+        raise refused(error) from None
+    for uri in dict.fromkeys(uris):
+        try:
+            async with admission.admit(caller, Address.parse(uri).ask):
+                pass
+        except MarketDataError as error:
+            raise refused(error, uri) from None
+    return caller
 
 
 class Listening(ListenHandler):
@@ -238,5 +263,6 @@ class Listening(ListenHandler):
         """Serve one stream of events."""
         served: Served = ctx.lifespan_context
         uris = params.notifications.resource_subscriptions or ()
-        async with served.updates.followed(owner(ctx), uris):
+        caller = await admitted(ctx, uris)
+        async with served.updates.followed(caller.account, uris):
             return await super().__call__(ctx, params)

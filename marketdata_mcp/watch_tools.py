@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le, MaxLen
-from pydantic import BaseModel, ConfigDict, create_model
 
 from marketdata.arguments import Depth, Described, ExchangeId, PairName, PairNames, timeframe
 from marketdata.errors import InvalidParameterError, MissingParameterError
@@ -16,10 +13,11 @@ from marketdata.models import Candles, OrderBook, Quote, Record, StreamKind, Tic
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.live import News, State
-from marketdata_mcp.tools import Tool, outward
+from marketdata_mcp.tools import ServerTool, Tool, outward
 from marketdata_mcp.watches import MAX_SUBJECTS, Held
 
 if TYPE_CHECKING:
+    from marketdata_mcp.access.ask import Caller
     from marketdata_mcp.served import Served
 
 __all__ = ["WATCH_TOOLS"]
@@ -33,57 +31,10 @@ _ELSEWHERE = frozenset(
 )
 """Fields of a record that stand beside it, or that a watch always has the same."""
 
-Run: TypeAlias = Callable[["Served", str, Content], Awaitable[Answer]]
-
-
-@dataclass(frozen=True)
-class WatchTool(Tool):
-    """A tool for live data."""
-
-    name: str
-    summary: str
-    fields: Mapping[str, Any]
-    """Arguments: annotation and default."""
-    properties: Content
-    """Of what it answers."""
-    required: Sequence[str]
-    run: Run
-    is_repeatable: bool = True
-
-    @property
-    def description(self) -> str:
-        """What it does."""
-        return self.summary
-
-    @cached_property
-    def arguments(self) -> type[BaseModel]:
-        """The model of its arguments."""
-        config = ConfigDict(extra="forbid")
-        model: type[BaseModel] = create_model(self.name, __config__=config, **dict(self.fields))
-        return model
-
-    def output_schema(self) -> Content:
-        """Give the schema of its answers."""
-        return {
-            "type": "object",
-            "properties": self.properties,
-            "required": list(self.required),
-        }
-
-    async def answer(self, served: Served, caller: str, arguments: Content) -> Answer:
-        """Do what it is for; an error about an argument names the tool."""
-        try:
-            return await self.run(served, caller, arguments)
-        except (InvalidParameterError, MissingParameterError) as error:
-            if "parameter" in error.details:
-                error.details.setdefault("tool", self.name)
-            raise
-
-
 # ---------------------------------------------------------------------------- the tools
 
 
-async def _start(served: Served, caller: str, asked: Content) -> Answer:
+async def _start(served: Served, caller: Caller, asked: Content) -> Answer:
     kind: StreamKind = asked["kind"]
     _check_goes_with(kind, "depth", asked["depth"], "orderbook")
     _check_goes_with(kind, "timeframe", asked["timeframe"], "candles")
@@ -96,7 +47,8 @@ async def _start(served: Served, caller: str, asked: Content) -> Answer:
             "watch_start takes 'pair' or 'pairs', not both.", details={"parameter": "pairs"}
         )
     held = await served.watches.start(
-        caller,
+        served.client,
+        caller.account,
         kind,
         asked["pairs"] or [asked["pair"]],
         exchange=asked["exchange"],
@@ -120,10 +72,10 @@ def _check_goes_with(kind: str, name: str, value: object, only: str) -> None:
         )
 
 
-async def _read(served: Served, caller: str, asked: Content) -> Answer:
+async def _read(served: Served, caller: Caller, asked: Content) -> Answer:
     seconds = float(asked["timeout"]) if asked["wait"] else None
     held, positions, timed_out = await served.watches.read(
-        caller, asked["watch"], asked["cursor"], seconds
+        caller.account, asked["watch"], asked["cursor"], seconds
     )
     depth = held.live.depth
     last: list[News] = []
@@ -145,14 +97,14 @@ async def _read(served: Served, caller: str, asked: Content) -> Answer:
     return answer
 
 
-async def _stop(served: Served, caller: str, asked: Content) -> Answer:
-    await served.watches.stop(caller, asked["watch"])
+async def _stop(served: Served, caller: Caller, asked: Content) -> Answer:
+    await served.watches.stop(caller.account, asked["watch"])
     content = {"watch": asked["watch"], "stopped": True}
     return content, answers.compact(content)
 
 
-async def _list(served: Served, caller: str, _: Content) -> Answer:
-    watches = [_summed_up(held) for held in served.watches.of(caller)]
+async def _list(served: Served, caller: Caller, _: Content) -> Answer:
+    watches = [_summed_up(held) for held in served.watches.of(caller.account)]
     content = {"watches": watches}
     return content, answers.compact(content)
 
@@ -293,7 +245,7 @@ _Watch = Annotated[str, Described("Id that watch_start gave.")]
 WATCH_TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
-        WatchTool(
+        ServerTool(
             "watch_start",
             "Start to watch live data of pairs, for watch_read. Unread for 10 minutes it stops.",
             {
@@ -322,7 +274,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
             _start,
             is_repeatable=False,
         ),
-        WatchTool(
+        ServerTool(
             "watch_read",
             "Read a watch: the newest states, or new trades [timeMs, price, amount, side, id] or "
             "bars; what is `unread` comes next time.",
@@ -347,7 +299,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
             ("watch", "kind", "exchange", "next", "subjects"),
             _read,
         ),
-        WatchTool(
+        ServerTool(
             "watch_stop",
             "Stop a watch.",
             {"watch": (_Watch, ...)},
@@ -355,7 +307,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
             ("watch", "stopped"),
             _stop,
         ),
-        WatchTool(
+        ServerTool(
             "watch_list",
             "List your watches.",
             {},

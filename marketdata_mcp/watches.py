@@ -122,12 +122,10 @@ class Watches:
 
     def __init__(
         self,
-        client: AsyncClient,
         limits: Limits,
         changed: Callable[[], Awaitable[None]],
     ) -> None:
         """`changed` is called when other subjects than before are watched."""
-        self._client = client
         self._limits = limits
         self._changed = changed
         self._held: dict[str, Held] = {}
@@ -158,6 +156,7 @@ class Watches:
 
     async def start(
         self,
+        client: AsyncClient,
         owner: str,
         kind: StreamKind,
         pairs: Sequence[str],
@@ -174,7 +173,7 @@ class Watches:
         self._admit(owner)
         kept = self._limits.trades if kind == "trades" else self._limits.bars
         live = LiveWatch(
-            self._client,
+            client,
             kind,
             pairs,
             exchange=exchange,

@@ -73,7 +73,7 @@ def ask(
     """Call one tool of a server in memory."""
 
     async def work() -> CallToolResult:
-        async with Client(app.build(client), mode=era) as connected:
+        async with Client(app.Service(client).server(), mode=era) as connected:
             return await connected.call_tool(tool, dict(arguments or {}))
 
     return finish(work())

@@ -56,7 +56,7 @@ async def near(
 ) -> AsyncIterator[Client]:
     """Connect to a server in memory, with other limits than the usual ones."""
     client = AsyncClient("binance", endpoints=sim.endpoints, home=home, retries=0, timeout=timeout)
-    server = app.build(client, limits=Limits(**limits))
+    server = app.Service(client, limits=Limits(**limits)).server()
     async with Client(server, mode=era, message_handler=message_handler) as connected:
         yield connected
 

@@ -40,7 +40,7 @@ def answers(simulator: SimulatedExchange, tmp_path_factory: pytest.TempPathFacto
     async def work() -> Answers:
         found: Answers = {}
         for era in ERAS:
-            server = app.build(AsyncClient(endpoints=simulator.endpoints, home=home))
+            server = app.Service(AsyncClient(endpoints=simulator.endpoints, home=home)).server()
             async with Client(server, mode=era) as client:
                 for exchange in MARKETS:
                     for tool in CALLS:
@@ -54,7 +54,7 @@ def answers(simulator: SimulatedExchange, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def tools(simulator: SimulatedExchange) -> dict[str, Tool]:
     async def work() -> dict[str, Tool]:
-        async with Client(app.build(AsyncClient(endpoints=simulator.endpoints))) as client:
+        async with Client(app.Service(AsyncClient(endpoints=simulator.endpoints)).server()) as client:
             return {tool.name: tool for tool in (await client.list_tools()).tools}
 
     return finish(work())

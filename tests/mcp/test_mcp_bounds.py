@@ -26,7 +26,7 @@ def _walk(client: AsyncClient, tool: str, arguments: dict[str, Any]) -> list[dic
 
     async def work() -> list[dict[str, Any]]:
         pages: list[dict[str, Any]] = []
-        async with Client(app.build(client)) as connected:
+        async with Client(app.Service(client).server()) as connected:
             following: dict[str, Any] | None = {}
             while following is not None:
                 asked = {**arguments, **following}

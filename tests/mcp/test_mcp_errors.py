@@ -226,7 +226,7 @@ def test_what_is_not_a_number_never_leaves(number: float) -> None:
 @pytest.mark.parametrize("era", ERAS)
 def test_an_unknown_tool_is_the_protocols_error(era: str) -> None:
     async def work() -> MCPError:
-        async with Client(app.build(FedClient()), mode=era) as client:
+        async with Client(app.Service(FedClient()).server(), mode=era) as client:
             with pytest.raises(MCPError) as caught:
                 await client.call_tool("get_tikcer", {"pair": "BTC/USDT"})
             return caught.value
@@ -270,7 +270,7 @@ def test_cancelling_a_call_cancels_what_it_asked_for(era: str) -> None:
                 ended.set()
 
         client = FedClient(status=hang)
-        async with Client(app.build(client), mode=era) as connected:
+        async with Client(app.Service(client).server(), mode=era) as connected:
             call = asyncio.create_task(connected.call_tool("get_status", {}))
             await begun.wait()
             call.cancel()

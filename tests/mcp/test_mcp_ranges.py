@@ -53,7 +53,7 @@ def _walk(
     async def work() -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
         client = AsyncClient(settings=settings)
-        async with Client(app.build(client)) as connected:
+        async with Client(app.Service(client).server()) as connected:
             tools = {tool.name: tool for tool in (await connected.list_tools()).tools}
             schema = tools["get_candles"].output_schema
             await client.pairs(exchange=arguments["exchange"])

@@ -36,7 +36,7 @@ PATHS = ("ticker", "quote", "orderbook", "trades", "candles/1m")
 @pytest.mark.parametrize("era", ERAS)
 def test_the_templates_tell_what_can_beread_resource(era: str) -> None:
     async def work() -> None:
-        async with Client(app.build(FedClient()), mode=era) as client:
+        async with Client(app.Service(FedClient()).server(), mode=era) as client:
             found = (await client.list_resource_templates()).resource_templates
             assert {one.uri_template for one in found} == {
                 "market://{exchange}/{base}-{quote}/ticker",

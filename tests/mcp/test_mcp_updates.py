@@ -161,7 +161,7 @@ def test_a_stream_that_failed_begins_again(tmp_path: Path) -> None:
             client = AsyncClient("binance", endpoints=sim.endpoints, home=tmp_path)
             limits = app.Limits(again=0.01, pause=0.01)
             async with (
-                Client(app.build(client, limits=limits)) as connected,
+                Client(app.Service(client, limits=limits).server()) as connected,
                 connected.listen(resource_subscriptions=[f"{BTC}/ticker"]) as listening,
             ):
                 await _event(sim, listening)

@@ -248,7 +248,7 @@ def test_deep_books_of_many_pairs_are_cut_to_what_can_be_read() -> None:
     async def work() -> None:
         fed = FedClient()
         fed.watch_orderbook = lambda pairs, *, exchange, depth: _FedWatch(pairs, depth)
-        async with Client(app.build(fed)) as client:
+        async with Client(app.Service(fed).server()) as client:
             pairs = [f"COIN{at}/USDT" for at in range(50)]
             asked = {"kind": "orderbook", "pairs": pairs, "depth": 100}
             started = content(await client.call_tool("watch_start", asked))

@@ -62,8 +62,8 @@ def test_a_stream_that_failed_is_told_once_and_the_watch_is_gone(tmp_path: Path)
             frozen() as sim,
             AsyncClient("binance", endpoints=sim.endpoints, home=tmp_path) as client,
         ):
-            watches = Watches(client, Limits(first=0), _nothing)
-            held = await watches.start("local", "ticker", ["BTC/USDT"], **_REST)
+            watches = Watches(Limits(first=0), _nothing)
+            held = await watches.start(client, "local", "ticker", ["BTC/USDT"], **_REST)
             waiting = asyncio.create_task(watches.read("local", held.name, None, 55))
             await until(lambda: subscriptions(sim))
             await client.close()
@@ -233,20 +233,20 @@ def test_callers_have_their_own_watches_and_share_the_room(tmp_path: Path) -> No
             frozen() as sim,
             AsyncClient("binance", endpoints=sim.endpoints, home=tmp_path) as client,
         ):
-            watches = Watches(client, Limits(in_all=2, a_caller=2, first=0), _nothing)
-            hers = await watches.start("ann", "ticker", ["BTC/USDT"], **_REST)
-            his = await watches.start("bob", "ticker", ["BTC/USDT"], **_REST)
+            watches = Watches(Limits(in_all=2, a_caller=2, first=0), _nothing)
+            hers = await watches.start(client, "ann", "ticker", ["BTC/USDT"], **_REST)
+            his = await watches.start(client, "bob", "ticker", ["BTC/USDT"], **_REST)
             assert watches.of("ann") == [hers]
             assert watches.of("bob") == [his]
             with pytest.raises(InvalidParameterError, match="no watch"):
                 watches.find("bob", hers.name)
             with pytest.raises(RateLimitExceededError) as caught:
-                await watches.start("bob", "ticker", ["BTC/USDT"], **_REST)
+                await watches.start(client, "bob", "ticker", ["BTC/USDT"], **_REST)
             assert caught.value.retryable
             await watches.stop("bob", his.name)
-            await watches.start("ann", "ticker", ["ETH/USDT"], **_REST)
+            await watches.start(client, "ann", "ticker", ["ETH/USDT"], **_REST)
             with pytest.raises(QuotaExceededError):
-                await watches.start("ann", "ticker", ["ETH/USDT"], **_REST)
+                await watches.start(client, "ann", "ticker", ["ETH/USDT"], **_REST)
             await watches.close()
             await nothing_left(sim)
 

@@ -1,0 +1,35 @@
+"""Who calls and for what, as far as access is concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+__all__ = ["LOCAL", "Ask", "Caller"]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a call."""
+
+    account: str
+    tier: str | None = None
+    """Its name; None: nobody asks for keys here, and everything is allowed."""
+    key: str | None = None
+    """The name of the key, or of the OAuth client."""
+
+
+LOCAL = Caller("local")
+"""Whoever has the process, or reaches a server without access control."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a call asks for, as far as tiers care."""
+
+    exchange: str | None = None
+    """The exchange that it names."""
+    lookback: timedelta = timedelta()
+    """How far before the current bar the first bar begins that it asks for."""
+    free: bool = False
+    """Whether it costs no units."""

@@ -1,0 +1,174 @@
+"""What each tier may ask for, and what a call costs: shipped, or read from an operator's file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from marketdata.errors import InvalidParameterError, closest, did_you_mean
+
+__all__ = ["SHIPPED", "Issuer", "Policy", "Tier"]
+
+_MIB = 1 << 20
+
+
+class Tier(BaseModel):
+    """What the accounts of one tier may ask for.
+
+    The shipped numbers are the reference service's; it does not say which exchanges its lower
+    tiers have, nor where its cheap history ends, so those are this package's choice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weekly_units: int | None = Field(None, ge=0)
+    """Units a week, which begins on Friday at 00:00 UTC; None: no bound."""
+
+    calls_a_minute: int | None = Field(600, ge=1)
+    """Calls in a minute of the clock; None: no bound."""
+
+    exchanges: tuple[str, ...] | None = None
+    """Ids of the exchanges that may be asked; None (``"all"`` in a file): every one."""
+
+    history_days: int | None = Field(None, ge=0)
+    """How far back candles may begin; 0: the bar that is still forming only; None: no bound."""
+
+    near_units: int = Field(1, ge=0)
+    """What candles cost that begin before the current bar and within `Policy.near_days`."""
+
+    far_units: int = Field(1, ge=0)
+    """What candles cost that begin further back."""
+
+    keys: int | None = Field(None, ge=0)
+    """Keys that an account may have at a time; None: no bound."""
+
+    @field_validator("exchanges", mode="before")
+    @classmethod
+    def _all(cls, value: Any) -> Any:
+        return None if value == "all" else value
+
+
+class Issuer(BaseModel):
+    """Whose tokens are taken besides this package's own keys (OAuth 2.0 resource server)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str
+    """The ``iss`` of its tokens: a URL, which clients are told to get tokens from."""
+
+    jwks_url: str
+    """Where its public keys are (RFC 7517)."""
+
+    audience: str
+    """The ``aud`` that a token must have; the URL of this server as clients know it."""
+
+    scopes: Mapping[str, str]
+    """Scope to tier; of several the tier counts that stands last among `Policy.tiers`."""
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        loopback = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+        if not value.startswith(("https://", *loopback)):
+            raise ValueError("a URL that starts with https:// is wanted")
+        return value
+
+
+_THREE = ("binance", "coinbaseexchange", "kraken")
+_EIGHT = (*_THREE, "bitfinex", "bitstamp", "bybit", "kucoin", "okx")
+
+SHIPPED: Mapping[str, Tier] = {
+    "pioneer": Tier(weekly_units=6_000, exchanges=_THREE, history_days=0, keys=1),
+    "explorer": Tier(
+        weekly_units=30_000,
+        exchanges=_EIGHT,
+        history_days=90,
+        near_units=5,
+        far_units=20,
+        keys=1,
+    ),
+    "adventurer": Tier(weekly_units=150_000, history_days=365, near_units=5, far_units=20, keys=3),
+    "hero": Tier(weekly_units=1_250_000, history_days=3 * 365, keys=10),
+}
+"""The tiers where an operator's file does not change them."""
+
+
+class Policy(BaseModel):
+    """All tiers, and what they have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tiers: Mapping[str, Tier] = SHIPPED
+
+    near_days: int = Field(30, ge=0)
+    """Candles that begin within so many days cost a tier's `Tier.near_units`."""
+
+    oauth: Issuer | None = None
+    """Whose tokens are taken; None: keys only."""
+
+    @classmethod
+    def read(cls, file: Path) -> Policy:
+        """Read an operator's TOML file: what it does not say stays as shipped.
+
+        Raises `InvalidParameterError` that names the file, the place and what is wrong there.
+        """
+        try:
+            if file.stat().st_size > _MIB:
+                raise InvalidParameterError(f"{file} is too large to be a policy.")
+            given = tomllib.loads(file.read_text("utf-8"))
+        except OSError as error:
+            raise InvalidParameterError(f"{file} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise InvalidParameterError(f"{file} is not TOML: {error}.") from None
+        tiers = given.get("tiers")
+        if isinstance(tiers, dict):
+            given["tiers"] = {**SHIPPED, **{name: _merged(name, tiers[name]) for name in tiers}}
+        try:
+            policy = cls.model_validate(given)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            said = problem["msg"].removeprefix("Value error, ")
+            raise InvalidParameterError(f"{file}, {place}: {said}.") from None
+        for tier in policy.oauth.scopes.values() if policy.oauth else ():
+            policy.tier(tier)
+        return policy
+
+    def tier(self, name: str) -> Tier:
+        """Give a tier; raises `InvalidParameterError` where there is none of that name."""
+        found = self.tiers.get(name)
+        if found is None:
+            near = did_you_mean(closest(name, self.tiers))
+            raise InvalidParameterError(
+                f"There is no tier '{name[:40]}'.{near} There are {', '.join(self.tiers)}.",
+                details={"parameter": "tier"},
+            )
+        return found
+
+    def to_toml(self) -> str:
+        """Write the tiers as a file that `read` takes."""
+        lines = [f"near_days = {self.near_days}"]
+        for name, tier in self.tiers.items():
+            lines += ["", f"[tiers.{name}]"]
+            for field, value in tier.model_dump().items():
+                if field == "exchanges":
+                    value = "all" if value is None else list(value)
+                if value is not None:
+                    lines.append(f"{field} = {_literal(value)}")
+        return "\n".join(lines) + "\n"
+
+
+def _merged(name: str, given: Any) -> Any:
+    if name in SHIPPED and isinstance(given, dict):
+        return {**SHIPPED[name].model_dump(), **given}
+    return given
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,91 @@
+"""Lets the calls of one server through its gate, or all of them where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
+from marketdata_mcp.access.ask import LOCAL, Ask, Caller
+
+if TYPE_CHECKING:
+    from mcp.server import ServerRequestContext
+    from starlette.requests import Request
+
+    from marketdata import AsyncClient
+    from marketdata_mcp.access.gate import Gate
+
+__all__ = ["CALLER", "REFUSAL", "Admission", "connection"]
+
+CALLER = "marketdata.caller"
+"""Where an HTTP request's scope holds who sent it."""
+REFUSAL = "marketdata.refusal"
+"""Where it holds the error that tells why that is not known, for calls that fail even earlier."""
+
+
+@dataclass
+class Admitted:
+    """A call that may go on."""
+
+    client: AsyncClient
+    """Answers it: where it names no exchange, from one that its tier has."""
+    units: int = 0
+    """What it costs."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What stands between a call and its answer."""
+
+    client: AsyncClient
+    gate: Gate | None = None
+
+    def caller(self, context: ServerRequestContext[Any, Any]) -> Caller:
+        """Tell who makes a call; raises what kept that from being known."""
+        if self.gate is None:
+            return LOCAL
+        scope = {} if context.request is None else context.request.scope
+        refusal = scope.get(REFUSAL)
+        if isinstance(refusal, MarketDataError):
+            raise refusal
+        caller = scope.get(CALLER)
+        if not isinstance(caller, Caller):
+            raise UnauthorizedError("The call came by a way on which nobody asks for keys.")
+        return caller
+
+    @asynccontextmanager
+    async def admit(self, caller: Caller, ask: Ask) -> AsyncIterator[Admitted]:
+        """Have a call counted and its tier looked at.
+
+        What the call raises inside because an exchange or the server failed is not charged.
+        """
+        if self.gate is None:
+            yield Admitted(self.client)
+            return
+        charge = await self.gate.charge(caller, ask)
+        self.gate.check_tier(caller, ask)
+        admitted = Admitted(self._client_of(caller, self.gate), charge.units)
+        try:
+            yield admitted
+        except Exception as error:
+            ours = isinstance(error, MarketDataError)
+            if not ours or isinstance(error, UpstreamError | InternalError):
+                await self.gate.give_back(caller, charge)
+                admitted.units = 0
+            raise
+
+    def _client_of(self, caller: Caller, gate: Gate) -> AsyncClient:
+        preferred = self.client.settings.exchange
+        allowed = gate.exchanges(caller, preferred)
+        return self.client if allowed == preferred else self.client.preferring(*allowed)
+
+    async def usage(self, caller: Caller) -> dict[str, Any]:
+        """Tell what a caller has used and may use."""
+        return {"tier": "unlimited"} if self.gate is None else await self.gate.usage(caller)
+
+
+def connection(request: Request) -> str:
+    """Name the connection that a message of the HTTP+SSE transport belongs to."""
+    return str(request.query_params.get("session_id", ""))

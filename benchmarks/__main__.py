@@ -3,9 +3,9 @@
 import importlib
 import sys
 
-SUITES = ("startup", "overhead", "layout")
+SUITES = ("startup", "overhead", "layout", "tokens")
 SHORT = SUITES[:2]
-LONG = ("history", "streams")
+LONG = ("history", "serve", "streams")
 """Take long, need the network for their peers, and options may follow them."""
 
 

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcp import MCPError
+from mcp_types import INVALID_PARAMS
+
 from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
 from marketdata_mcp.access.ask import LOCAL, Ask, Caller
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from marketdata import AsyncClient
     from marketdata_mcp.access.gate import Gate
+    from marketdata_mcp.observe import Call
 
 __all__ = ["CALLER", "REFUSAL", "Admission", "connection"]
 
@@ -23,16 +27,6 @@ CALLER = "marketdata.caller"
 """Where an HTTP request's scope holds who sent it."""
 REFUSAL = "marketdata.refusal"
 """Where it holds the error that tells why that is not known, for calls that fail even earlier."""
-
-
-@dataclass
-class Admitted:
-    """A call that may go on."""
-
-    client: AsyncClient
-    """Answers it: where it names no exchange, from one that its tier has."""
-    units: int = 0
-    """What it costs."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +50,28 @@ class Admission:
         return caller
 
     @asynccontextmanager
-    async def admit(self, caller: Caller, ask: Ask) -> AsyncIterator[Admitted]:
-        """Have a call counted and its tier looked at.
+    async def admit(
+        self, caller: Caller, ask: Ask, call: Call | None = None
+    ) -> AsyncIterator[AsyncClient]:
+        """Have a call counted and its tier looked at; give the client that answers it.
 
-        What the call raises inside because an exchange or the server failed is not charged.
+        Where it names no exchange, that is one which asks those that its tier has. What the call
+        raises inside because an exchange or the server failed is not charged.
         """
         if self.gate is None:
-            yield Admitted(self.client)
+            yield self.client
             return
         charge = await self.gate.charge(caller, ask)
+        if call is not None:
+            call.units = charge.units
         self.gate.check_tier(caller, ask)
-        admitted = Admitted(self._client_of(caller, self.gate), charge.units)
         try:
-            yield admitted
+            yield self._client_of(caller, self.gate)
         except Exception as error:
-            ours = isinstance(error, MarketDataError)
-            if not ours or isinstance(error, UpstreamError | InternalError):
+            if not _is_callers_fault(error):
                 await self.gate.give_back(caller, charge)
-                admitted.units = 0
+                if call is not None:
+                    call.units = 0
             raise
 
     def _client_of(self, caller: Caller, gate: Gate) -> AsyncClient:
@@ -89,3 +87,10 @@ class Admission:
 def connection(request: Request) -> str:
     """Name the connection that a message of the HTTP+SSE transport belongs to."""
     return str(request.query_params.get("session_id", ""))
+
+
+def _is_callers_fault(error: Exception) -> bool:
+    if isinstance(error, MCPError):  # what a resource's error is made to
+        return error.error.code == INVALID_PARAMS
+    ours = isinstance(error, MarketDataError)
+    return ours and not isinstance(error, UpstreamError | InternalError)

@@ -28,6 +28,7 @@ from mcp_types import (
     TextResourceContents,
     UnsubscribeRequestParams,
 )
+from mcp_types import Tool as Definition
 
 from marketdata import AsyncClient, __version__
 from marketdata.errors import Code, InternalError, MarketDataError, closest, did_you_mean
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from marketdata_mcp.access.ask import Caller
     from marketdata_mcp.access.gate import Gate
 
-__all__ = ["ERROR_KEY", "Service", "is_malformed"]
+__all__ = ["ERROR_KEY", "Service", "is_malformed", "tools"]
 
 ERROR_KEY = "io.github.marketdata-sdk/error"
 """Where a failed call's result holds the error under ``_meta``, for programs."""
@@ -177,7 +178,12 @@ unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
 
 
 async def _list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
-    return ListToolsResult(tools=[tool.definition for tool in _ALL.values()])
+    return ListToolsResult(tools=tools())
+
+
+def tools() -> list[Definition]:
+    """Give the definitions of all tools, in the order in which they are listed."""
+    return [tool.definition for tool in _ALL.values()]
 
 
 def _input_schema(name: str) -> Content | None:
@@ -195,9 +201,8 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
         try:
             arguments = tool.parse(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, tool.ask(arguments)) as call.admitted:
-                asked = served.by(call.admitted.client)
-                content, text = await tool.answer(asked, caller, arguments)
+            async with served.admission.admit(caller, tool.ask(arguments), call) as client:
+                content, text = await tool.answer(served.by(client), caller, arguments)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
             call.error = _ours(error, tool.name)
             return _failure(call.error)
@@ -282,8 +287,8 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
         try:
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, address.ask) as call.admitted:
-                text = await resources.read(call.admitted.client, served.lives, address)
+            async with served.admission.admit(caller, address.ask, call) as client:
+                text = await resources.read(client, served.lives, address)
         except Exception as error:  # noqa: BLE001 - as for a tool
             call.error = _ours(error, "resources/read")
             raise resources.refused(call.error, params.uri) from None
@@ -292,9 +297,9 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
 
 
 async def _subscribe(context: Context, params: SubscribeRequestParams) -> EmptyResult:
-    updates = context.lifespan_context.updates
-    caller = await admitted(context, [params.uri])
-    await updates.subscribe(caller.account, _connection(context), params.uri, context.session)
+    updates, uri = context.lifespan_context.updates, params.uri
+    async with admitted(context, [uri]) as caller:
+        await updates.subscribe(caller.account, _connection(context), uri, context.session)
     return EmptyResult()
 
 

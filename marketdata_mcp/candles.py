@@ -54,7 +54,8 @@ def lookback(asked: Content) -> timedelta:
     if asked["start"] is not None:
         first = max(asked["start"], 0)
     else:
-        first = timeframes.earlier(current, length, (asked["limit"] or _NEWEST) - 1)
+        last = current if asked["end"] is None else timeframes.opening(asked["end"] - 1, length)
+        first = timeframes.earlier(min(last, current), length, (asked["limit"] or _NEWEST) - 1)
     return timedelta(milliseconds=max(0, current - first))
 
 

@@ -37,8 +37,8 @@ async def complete(
             admission = context.lifespan_context.admission
             caller = admission.caller(context)
             ask = Ask(known.get("exchange"), free=True)
-            async with admission.admit(caller, ask) as admitted:
-                offered = await _values(admitted.client, params.argument.name, known)
+            async with admission.admit(caller, ask) as client:
+                offered = await _values(client, params.argument.name, known)
         except MarketDataError:
             offered = []
     begun = params.argument.value.lower()

@@ -43,10 +43,12 @@ def url(listener: socket.socket, *, tls: bool = False) -> str:
 def check(certificate: Path, key: Path) -> None:
     """Raise `InvalidParameterError` unless these two files can be served with."""
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except ssl.SSLError as error:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # A password: otherwise an encrypted key would ask for one on the terminal, and wait.
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError:
         raise InvalidParameterError(
-            f"{certificate} and {key} are no certificate and its key: {error.reason}."
+            f"{certificate} and {key} are no certificate and its key without a password."
         ) from None
     except OSError as error:
         raise InvalidParameterError(

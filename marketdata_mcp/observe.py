@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from marketdata.errors import MarketDataError
     from marketdata_mcp.access.ask import Caller
-    from marketdata_mcp.admission import Admitted
 
 __all__ = ["Call", "Observer", "Observers", "observed"]
 
@@ -26,8 +25,8 @@ class Call:
     """None where it failed before anybody looked who makes it."""
     error: MarketDataError | None = None
     seconds: float = 0.0
-    admitted: Admitted | None = None
-    """None where it failed before it could be counted."""
+    units: int = 0
+    """What it was charged in the end."""
     cancelled: bool = False
 
     @property
@@ -36,11 +35,6 @@ class Call:
         if self.error is not None:
             return self.error.code
         return "CANCELLED" if self.cancelled else "OK"
-
-    @property
-    def units(self) -> int:
-        """What it was charged in the end."""
-        return 0 if self.admitted is None else self.admitted.units
 
 
 class Observer(Protocol):

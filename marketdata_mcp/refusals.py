@@ -32,9 +32,13 @@ def refusal(
         case _:
             status = 503
     headers = {}
-    if status in (401, 403):
-        kind = "invalid_token" if status == 401 else "insufficient_scope"
-        parts = [f'error="{kind}"', f'error_description="{_plain(error.message)}"']
+    scopes = error.details.get("scopes")
+    # A client that hears of a missing scope asks for consent anew, which lifts no suspension.
+    if status == 401 or scopes:
+        parts = [f'error="{"invalid_token" if status == 401 else "insufficient_scope"}"']
+        parts.append(f'error_description="{_plain(error.message)}"')
+        if scopes:
+            parts.append(f'scope="{_plain(" ".join(scopes))}"')
         if metadata is not None:
             parts.append(f'resource_metadata="{metadata}"')
         headers["WWW-Authenticate"] = f"Bearer {', '.join(parts)}"

@@ -95,7 +95,7 @@ class Address(NamedTuple):
             return Ask(self.exchange)
         from marketdata_mcp import candles
 
-        asked = {"timeframe": self.timeframe, "start": None, "limit": _BARS}
+        asked = {"timeframe": self.timeframe, "start": None, "end": None, "limit": _BARS}
         return Ask(self.exchange, candles.lookback(asked))
 
     def find(self, live: LiveWatch) -> State | None:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -238,20 +238,27 @@ class Updates:
                 await session.send_resource_updated(followed.uri)
 
 
-async def admitted(context: ServerRequestContext[Served, Any], uris: Iterable[str]) -> Caller:
-    """Let a caller follow resources, each of them a call; raises `MCPError` otherwise."""
+@asynccontextmanager
+async def admitted(
+    context: ServerRequestContext[Served, Any], uris: Iterable[str]
+) -> AsyncIterator[Caller]:
+    """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
+
+    What fails inside because an exchange does is not charged.
+    """
     admission = context.lifespan_context.admission
     try:
         caller = admission.caller(context)
     except MarketDataError as error:
         raise refused(error) from None
-    for uri in dict.fromkeys(uris):
-        try:
-            async with admission.admit(caller, Address.parse(uri).ask):
-                pass
-        except MarketDataError as error:
-            raise refused(error, uri) from None
-    return caller
+    async with AsyncExitStack() as stack:
+        for uri in dict.fromkeys(uris):
+            try:
+                ask = Address.parse(uri).ask
+                await stack.enter_async_context(admission.admit(caller, ask))
+            except MarketDataError as error:
+                raise refused(error, uri) from None
+        yield caller
 
 
 class Listening(ListenHandler):
@@ -263,6 +270,8 @@ class Listening(ListenHandler):
         """Serve one stream of events."""
         served: Served = ctx.lifespan_context
         uris = params.notifications.resource_subscriptions or ()
-        caller = await admitted(ctx, uris)
-        async with served.updates.followed(caller.account, uris):
+        async with AsyncExitStack() as stack:
+            async with admitted(ctx, uris) as caller:
+                followed = served.updates.followed(caller.account, uris)
+                await stack.enter_async_context(followed)
             return await super().__call__(ctx, params)

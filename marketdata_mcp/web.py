@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from mcp.server import Server
 from mcp.server.sse import SseServerTransport
@@ -97,8 +98,11 @@ class Web:
         if self.metrics is not None:
             routes.append(Route("/metrics", self._metrics))
         if self.gate is not None and self.gate.policy.oauth is not None:
-            # Clients look at the path of the endpoint first, at the root then (RFC 9728).
-            routes += [Route(path, self._metadata) for path in (_METADATA + PATH, _METADATA)]
+            # Clients look where they are told, at the path of the endpoint, and at the root; behind
+            # a proxy the first may be another than the second (RFC 9728).
+            told = urlsplit(_metadata_url(self.gate.policy.oauth.audience)).path
+            paths = dict.fromkeys((told, _METADATA + PATH, _METADATA))
+            routes += [Route(path, self._metadata) for path in paths]
         if self.events:
             routes += self._event_routes()
         return Starlette(routes=routes, lifespan=lifespan)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from marketdata.operations import OPERATIONS
+from marketdata_mcp.access.tiers import Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,12 +50,17 @@ def test_every_fence_is_found() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}:{block.line}")
 def test_a_block_runs_or_says_why_not(block: Block, tmp_path: Path) -> None:
-    assert block.kind in ("python", "shell", "json")
+    assert block.kind in ("python", "shell", "json", "toml")
     if block.excuse is not None:
         assert len(block.excuse) > 10
         return
     if block.kind == "json":
         json.loads(block.text)
+        return
+    if block.kind == "toml":
+        policy = tmp_path / "policy.toml"
+        policy.write_text(block.text)
+        assert Policy.read(policy) != Policy()
         return
     commands = {
         "python": [sys.executable, "-X", "dev", "-W", "error", "-c", block.text],

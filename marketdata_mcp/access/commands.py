@@ -30,6 +30,7 @@ app.add_typer(_key, name="key")
 
 _SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
 _SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST = 100 * 366 * 86400.0
 
 _Policy = Annotated[
     Path | None,
@@ -252,8 +253,10 @@ def _plain(value: Any) -> str:
 
 def _span(text: str) -> float:
     found = _SPAN.fullmatch(text)
-    if found is None or not int(found[1]):
+    seconds = 0.0 if found is None else int(found[1]) * _SECONDS[found[2]]
+    if not 0 < seconds <= _LONGEST:
         raise InvalidParameterError(
-            f"A span of time is a number and m, h, d or w, such as 24h or 90d; was {text[:20]!r}."
+            f"A span of time is a number and m, h, d or w, such as 24h or 90d, and "
+            f"100 years at most; was {text[:20]!r}."
         )
-    return int(found[1]) * _SECONDS[found[2]]
+    return seconds

@@ -7,6 +7,7 @@ than every half minute, so that nobody can have them fetched at will.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ _KEPT = 3600.0
 _LEEWAY = 30.0
 _TIMEOUT = 5.0
 _MAX_BYTES = 1 << 20
+_MAX_SUBJECT = 255
+"""Characters, as in OpenID Connect."""
+
+_UNUSABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
+"""What reading an issuer's keys raises where they are none, besides what libraries call so."""
 
 _logger = logging.getLogger(__name__)
 
@@ -76,6 +82,9 @@ class TokenVerifier:
                 leeway=_LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
+            subject: str = claims["sub"]
+            if not (0 < len(subject) <= _MAX_SUBJECT and subject.isprintable()):
+                raise jwt.InvalidTokenError
         except jwt.ExpiredSignatureError:
             raise UnauthorizedError("The token has expired: get a new one.") from None
         except jwt.PyJWTError:
@@ -85,8 +94,8 @@ class TokenVerifier:
         scopes = claims.get("scope", claims.get("scp", ""))
         named = scopes.split() if isinstance(scopes, str) else scopes
         return Verified(
-            f"oauth:{claims['sub']}",
-            str(claims.get("client_id", claims.get("azp", claims["sub"]))),
+            f"oauth:{subject}",
+            str(claims.get("client_id", claims.get("azp", subject))),
             frozenset(map(str, named if isinstance(named, list) else [])),
         )
 
@@ -105,16 +114,25 @@ class TokenVerifier:
         import httpx2
         import jwt
 
+        body = b""
+        # A few bytes that expand to many are not what the bound is for.
+        plain = {"Accept-Encoding": "identity"}
         try:
-            async with httpx2.AsyncClient(timeout=_TIMEOUT) as http:
-                answer = await http.get(self.issuer.jwks_url)
+            # Its own timeout begins anew with each byte that comes.
+            async with (
+                asyncio.timeout(_TIMEOUT),
+                httpx2.AsyncClient(timeout=_TIMEOUT, headers=plain) as http,
+                http.stream("GET", self.issuer.jwks_url) as answer,
+            ):
                 answer.raise_for_status()
-                if len(answer.content) > _MAX_BYTES:
-                    raise ValueError("too long")
-                found = jwt.PyJWKSet.from_dict(answer.json()).keys
-        except (httpx2.HTTPError, jwt.PyJWTError, ValueError, AttributeError, TypeError) as error:
+                async for part in answer.aiter_raw():
+                    body += part
+                    if len(body) > _MAX_BYTES:
+                        raise ValueError("too long")
+            found = jwt.PyJWKSet.from_dict(json.loads(body)).keys
+            self._keys = {key.key_id: key for key in found}
+        except (*_UNUSABLE, httpx2.HTTPError, jwt.PyJWTError) as error:
             # Those there are stay in use: an issuer that is away for a while locks nobody out.
             _logger.warning("keys of the issuer cannot be fetched (%s)", type(error).__name__)
             return
-        self._keys = {key.key_id: key for key in found}
         self._fetched_at = self._clock()

@@ -12,11 +12,12 @@ from dataclasses import asdict
 from typing import Any, cast
 from urllib.parse import quote
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
+from marketdata.errors import InvalidParameterError
 from marketdata_mcp.access.accounts import (
     MINUTE,
     WEEK,
@@ -82,15 +83,8 @@ class RedisStore:
     """Accounts, keys and counters in Redis."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
-            max_connections=_CONNECTIONS,
-            # A call that was sent twice might be counted twice.
-            retry=Retry(NoBackoff(), 0),
-        )
+        """Connect to nothing yet; raises `InvalidParameterError` for options that Redis lacks."""
+        self._redis = Redis.from_pool(_pool(url))
         self._count = self._redis.register_script(_COUNT)
         self._give_back = self._redis.register_script(_GIVE_BACK)
         self._add_key = self._redis.register_script(_ADD_KEY)
@@ -240,6 +234,32 @@ class RedisStore:
             yield
         except (RedisError, OSError):
             raise AwayError from None
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    """Make connections, for which calls wait their turn where all are in use."""
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            max_connections=_CONNECTIONS,
+            timeout=_TIMEOUT,
+            # A call that was sent twice might be counted twice.
+            retry=Retry(NoBackoff(), 0),
+            # With 3, a connection that Redis has closed meanwhile is handed out as a good one.
+            protocol=2,
+        )
+        # What the URL says of it would change the types of all answers.
+        pool.connection_kwargs["decode_responses"] = True
+        # Options that it does not know show only here; nothing is connected yet.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError):
+        raise InvalidParameterError(
+            "The URL of Redis has an option that its client does not know, or a wrong value.",
+            details={"parameter": "redis"},
+        ) from None
+    return pool
 
 
 async def _given(answer: Awaitable[Any] | Any) -> Any:

@@ -56,7 +56,8 @@ class Registry:
 
     async def account(self, name: str) -> Account:
         """Give an account."""
-        found = await self._store.account(name)
+        # What cannot be printed may not even be text that a store takes.
+        found = await self._store.account(name) if name.isprintable() else None
         if found is None:
             near = closest(name, [one.name for one in await self._store.accounts()])
             raise InvalidParameterError(
@@ -74,7 +75,8 @@ class Registry:
 
         One of an outside issuer's tokens, ``oauth:SUBJECT``, needs not to have called before.
         """
-        if name.startswith(_OF_TOKENS) and await self._store.account(name) is None:
+        is_new = name.startswith(_OF_TOKENS) and name != _OF_TOKENS and name.isprintable()
+        if is_new and await self._store.account(name) is None:
             first = next(iter(self._policy.tiers))
             await self._store.add_account(Account(name, first, created_at=self._clock()))
         return await self._change(name, suspended=suspended)
@@ -82,6 +84,7 @@ class Registry:
     async def set_tier(self, name: str, tier: str) -> Account:
         """Give an account another tier."""
         self._policy.tier(tier)
+        self._check_has_keys(name)
         return await self._change(name, tier=tier)
 
     async def _change(
@@ -99,9 +102,18 @@ class Registry:
         ``lasts`` is how many seconds it holds; None: until it is revoked. Raises
         `QuotaExceededError` where the account has as many as its tier allows.
         """
+        self._check_has_keys(name)
         account = await self.account(name)
         at_most = self._policy.tier(account.tier).keys
         return await self._make(account, label, lasts, at_most)
+
+    def _check_has_keys(self, name: str) -> None:
+        if name.startswith(_OF_TOKENS):
+            raise InvalidParameterError(
+                "An account of an outside issuer's tokens has no keys, and the tier that a "
+                "token's scopes give it.",
+                details={"parameter": "name"},
+            )
 
     async def _make(
         self, account: Account, label: str, lasts: float | None, at_most: int | None
@@ -109,7 +121,8 @@ class Registry:
         shown, parts = keys.generate()
         now = self._clock()
         ends = None if lasts is None else now + lasts
-        key = Key(parts.id, account.name, keys.digest(parts.secret), label[:200], now, ends)
+        label = "".join(one for one in label if one.isprintable())[:200]
+        key = Key(parts.id, account.name, keys.digest(parts.secret), label, now, ends)
         if not await self._store.add_key(key, at_most):
             raise QuotaExceededError(
                 f"Tier {account.tier} has {at_most} active keys an account. Revoke one, or replace "
@@ -127,23 +140,33 @@ class Registry:
 
     async def revoke(self, key_id: str) -> Key:
         """End a key for its next call, wherever that is made; takes the key itself, too."""
-        return await self._end((await self._active(key_id)).id, self._clock())
+        return await self._end((await self._key(key_id)).id, self._clock())
 
     async def rotate(self, key_id: str, keep: float = 0.0) -> tuple[str, Key]:
-        """Make a key in the place of another one, which holds for so many seconds more."""
-        old = await self._active(key_id)
+        """Make a key in the place of another one, which holds for so many seconds more.
+
+        One that has ended is replaced by none: `add_key` looks how many there may be.
+        """
+        old = await self._key(key_id)
+        state = old.state(self._clock())
+        if state != "active":
+            raise InvalidParameterError(
+                f"The key {old.id} is {state}. `key add` makes a new one.",
+                details={"parameter": "key"},
+            )
         account = await self.account(old.account)
         left = None if old.expires_at is None else old.expires_at - old.created_at
         made = await self._make(account, old.label, left, None)
         await self._end(old.id, self._clock() + keep, expires=keep > 0)
         return made
 
-    async def _active(self, text: str) -> Key:
+    async def _key(self, text: str) -> Key:
         parts = keys.parse(text)
-        name = text if parts is None else parts.id
-        found = await self._store.find(name)
+        # Of a key that is damaged, neither the store nor the error is to have the secret.
+        name = text.removeprefix(keys.PREFIX).partition("_")[0] if parts is None else parts.id
+        found = await self._store.find(name) if name.isprintable() else None
         if found is None:
-            shown = name[:20]
+            shown = name[:10]
             raise InvalidParameterError(
                 f"There is no key '{shown}'. `key list` names all.", details={"parameter": "key"}
             )

@@ -7,11 +7,12 @@ nothing; a machine that loses its power may lose the last moments.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from marketdata_mcp.access.accounts import (
     MINUTE,
@@ -29,11 +30,12 @@ from marketdata_mcp.access.accounts import (
 
 __all__ = ["SqliteStore"]
 
-T = TypeVar("T")
-
 _KEPT_WEEKS = 53
 """Weeks whose units are kept."""
 _LOCK_SECONDS = 5.0
+"""Seconds to wait for another process's transaction."""
+_TRY_SECONDS = 0.02
+"""How long to do so at once; nothing else in the process goes on then."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS account (
@@ -62,12 +64,14 @@ class SqliteStore:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._waiting = asyncio.Lock()
 
     # ------------------------------------------------------------------ accounts and keys
 
     async def add_account(self, account: Account) -> bool:
         """Keep a new account; False where there is one of that name."""
-        with self._transaction() as run:
+        async with self._transaction() as run:
             added = run(
                 "INSERT INTO account VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
                 [account.name, account.tier, account.suspended, account.created_at],
@@ -78,7 +82,7 @@ class SqliteStore:
         self, name: str, *, tier: str | None = None, suspended: bool | None = None
     ) -> Account | None:
         """Change an account for its next call; None where there is none."""
-        with self._transaction() as run:
+        async with self._transaction() as run:
             run(
                 "UPDATE account SET tier = coalesce(?, tier), suspended = coalesce(?, suspended)"
                 " WHERE name = ?",
@@ -97,7 +101,7 @@ class SqliteStore:
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
         """Keep a new key; False where its account has as many active ones as it may."""
-        with self._transaction() as run:
+        async with self._transaction() as run:
             rows = run(_KEYS_OF, [key.account]).fetchall()
             active = sum(Key(*row).state(key.created_at) == "active" for row in rows)
             if at_most is not None and active >= at_most:
@@ -117,7 +121,7 @@ class SqliteStore:
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
         """Revoke a key, or have it expire at a time; None where there is none."""
         column = "expires_at" if expires else "revoked_at"
-        with self._transaction() as run:
+        async with self._transaction() as run:
             run(
                 f"UPDATE key SET {column} = min(coalesce({column}, ?), ?) WHERE id = ?",  # noqa: S608
                 [at, at, key_id],
@@ -135,7 +139,7 @@ class SqliteStore:
     async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
         """Count a call and its units, both or neither, alone among all processes."""
         minute, week = minute_of(at), week_of(at)
-        with self._transaction() as run:
+        async with self._transaction() as run:
             used = _used(run, account, at)
             refused = over(used, units, bounds)
             if refused is not None:
@@ -152,7 +156,7 @@ class SqliteStore:
 
     async def give_back(self, account: str, at: float, units: int) -> None:
         """Take units back that were counted at a time."""
-        with self._transaction() as run:
+        async with self._transaction() as run:
             run(
                 "UPDATE used SET units = max(0, units - ?)"
                 " WHERE account = ? AND span = ? AND start = ?",
@@ -166,7 +170,7 @@ class SqliteStore:
 
     async def check(self) -> None:
         """Return where calls can be counted; raises `AwayError` otherwise."""
-        with self._transaction() as run:
+        async with self._transaction() as run:
             run("DELETE FROM used WHERE account = ''")
 
     async def close(self) -> None:
@@ -181,10 +185,14 @@ class SqliteStore:
         with self._open() as connection:
             return connection.execute(statement, values).fetchall()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
+        """Run statements, of which all are kept or none; nothing may be awaited in between."""
         with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            if self._waiting.locked() or not _begin(connection):
+                async with asyncio.timeout(_LOCK_SECONDS), self._waiting:
+                    while not _begin(connection):  # noqa: ASYNC110 - no process tells another
+                        await asyncio.sleep(_TRY_SECONDS)
             try:
                 yield connection.execute
                 connection.execute("COMMIT")
@@ -195,11 +203,20 @@ class SqliteStore:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            if self._connection is None:
-                self._connection = self._connect()
+            # An operator may have put another file in its place, such as one from a backup.
+            if self._connection is None or self._file.stat().st_ino != self._inode:
+                self._reopen()
+            assert self._connection is not None  # noqa: S101 - has just been opened
             yield self._connection
         except (sqlite3.Error, OSError):
             raise AwayError from None
+
+    def _reopen(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._connection = self._connect()
+        self._inode = self._file.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -210,10 +227,22 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA busy_timeout = {round(_TRY_SECONDS * 1000)}")
         except sqlite3.Error:
             connection.close()
             raise
         return connection
+
+
+def _begin(connection: sqlite3.Connection) -> bool:
+    """Begin a transaction; False where another process is in one."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 _KEY = "id, account, digest, label, created_at, expires_at, revoked_at"

@@ -5,15 +5,32 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
 
 __all__ = ["SHIPPED", "Issuer", "Policy", "Tier"]
 
 _MIB = 1 << 20
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+# Strict, because `true` and "600" are mistakes; bounded, so that sums of them can be kept anywhere.
+_Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+_Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=100 * 366)]
+_ExchangeId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,40}$")]
+_Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Scope: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$")]
+"""RFC 6749, 3.3."""
 
 
 class Tier(BaseModel):
@@ -25,25 +42,25 @@ class Tier(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weekly_units: int | None = Field(None, ge=0)
+    weekly_units: _Count | None = None
     """Units a week, which begins on Friday at 00:00 UTC; None: no bound."""
 
-    calls_a_minute: int | None = Field(600, ge=1)
+    calls_a_minute: Annotated[_Count, Field(ge=1)] | None = None
     """Calls in a minute of the clock; None: no bound."""
 
-    exchanges: tuple[str, ...] | None = None
+    exchanges: Annotated[tuple[_ExchangeId, ...], Field(min_length=1)] | None = None
     """Ids of the exchanges that may be asked; None (``"all"`` in a file): every one."""
 
-    history_days: int | None = Field(None, ge=0)
+    history_days: _Days | None = None
     """How far back candles may begin; 0: the bar that is still forming only; None: no bound."""
 
-    near_units: int = Field(1, ge=0)
+    near_units: _Count = 1
     """What candles cost that begin before the current bar and within `Policy.near_days`."""
 
-    far_units: int = Field(1, ge=0)
+    far_units: _Count = 1
     """What candles cost that begin further back."""
 
-    keys: int | None = Field(None, ge=0)
+    keys: _Count | None = None
     """Keys that an account may have at a time; None: no bound."""
 
     @field_validator("exchanges", mode="before")
@@ -66,14 +83,16 @@ class Issuer(BaseModel):
     audience: str
     """The ``aud`` that a token must have; the URL of this server as clients know it."""
 
-    scopes: Mapping[str, str]
+    scopes: Annotated[Mapping[_Scope, str], Field(min_length=1)]
     """Scope to tier; of several the tier counts that stands last among `Policy.tiers`."""
 
-    @field_validator("issuer", "jwks_url")
+    @field_validator("issuer", "jwks_url", "audience")
     @classmethod
     def _url(cls, value: str) -> str:
-        loopback = ("http://127.0.0.1", "http://localhost", "http://[::1]")
-        if not value.startswith(("https://", *loopback)):
+        parts = urlsplit(value)  # raises ValueError, too
+        plain = value.isascii() and value.isprintable() and not set(value) & set(' "\\<>')
+        allowed = ("http", "https") if parts.hostname in _LOOPBACK else ("https",)
+        if not (plain and parts.hostname and parts.scheme in allowed and parts.port != 0):
             raise ValueError("a URL that starts with https:// is wanted")
         return value
 
@@ -82,9 +101,12 @@ _THREE = ("binance", "coinbaseexchange", "kraken")
 _EIGHT = (*_THREE, "bitfinex", "bitstamp", "bybit", "kucoin", "okx")
 
 SHIPPED: Mapping[str, Tier] = {
-    "pioneer": Tier(weekly_units=6_000, exchanges=_THREE, history_days=0, keys=1),
+    "pioneer": Tier(
+        weekly_units=6_000, calls_a_minute=600, exchanges=_THREE, history_days=0, keys=1
+    ),
     "explorer": Tier(
         weekly_units=30_000,
+        calls_a_minute=600,
         exchanges=_EIGHT,
         history_days=90,
         near_units=5,
@@ -92,7 +114,7 @@ SHIPPED: Mapping[str, Tier] = {
         keys=1,
     ),
     "adventurer": Tier(weekly_units=150_000, history_days=365, near_units=5, far_units=20, keys=3),
-    "hero": Tier(weekly_units=1_250_000, history_days=3 * 365, keys=10),
+    "hero": Tier(weekly_units=1_250_000, calls_a_minute=600, history_days=3 * 365, keys=10),
 }
 """The tiers where an operator's file does not change them."""
 
@@ -102,9 +124,9 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tiers: Mapping[str, Tier] = SHIPPED
+    tiers: Mapping[_Name, Tier] = SHIPPED
 
-    near_days: int = Field(30, ge=0)
+    near_days: _Days = 30
     """Candles that begin within so many days cost a tier's `Tier.near_units`."""
 
     oauth: Issuer | None = None
@@ -122,7 +144,7 @@ class Policy(BaseModel):
             given = tomllib.loads(file.read_text("utf-8"))
         except OSError as error:
             raise InvalidParameterError(f"{file} cannot be read: {error.strerror}.") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidParameterError(f"{file} is not TOML: {error}.") from None
         tiers = given.get("tiers")
         if isinstance(tiers, dict):
@@ -134,8 +156,12 @@ class Policy(BaseModel):
             place = ".".join(str(part) for part in problem["loc"])
             said = problem["msg"].removeprefix("Value error, ")
             raise InvalidParameterError(f"{file}, {place}: {said}.") from None
-        for tier in policy.oauth.scopes.values() if policy.oauth else ():
-            policy.tier(tier)
+        for scope, tier in policy.oauth.scopes.items() if policy.oauth else ():
+            try:
+                policy.tier(tier)
+            except InvalidParameterError as error:
+                place = f"oauth.scopes.{scope}"
+                raise InvalidParameterError(f"{file}, {place}: {error.message}") from None
         return policy
 
     def tier(self, name: str) -> Tier:
@@ -150,7 +176,7 @@ class Policy(BaseModel):
         return found
 
     def to_toml(self) -> str:
-        """Write the tiers as a file that `read` takes."""
+        """Write it as a file that `read` takes, and reads as the same."""
         lines = [f"near_days = {self.near_days}"]
         for name, tier in self.tiers.items():
             lines += ["", f"[tiers.{name}]"]
@@ -159,6 +185,12 @@ class Policy(BaseModel):
                     value = "all" if value is None else list(value)
                 if value is not None:
                     lines.append(f"{field} = {_literal(value)}")
+        if self.oauth is not None:
+            lines += ["", "[oauth]"]
+            for field, value in self.oauth.model_dump(exclude={"scopes"}).items():
+                lines.append(f"{field} = {_literal(value)}")
+            lines += ["", "[oauth.scopes]"]
+            lines += [f"{_literal(one)} = {_literal(to)}" for one, to in self.oauth.scopes.items()]
         return "\n".join(lines) + "\n"
 
 

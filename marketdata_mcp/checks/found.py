@@ -1,0 +1,41 @@
+"""What a check is asked about, and what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+__all__ = ["PACKAGE", "Check", "Setup", "State"]
+
+PACKAGE = "marketdata-sdk"
+
+State: TypeAlias = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look found."""
+
+    state: State
+    name: str
+    said: str
+    advice: str | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the server is to be run."""
+
+    address: tuple[str, int] | None = None
+    """Where it listens; None: stdio."""
+    allow_remote: tuple[str, ...] = ()
+    access: bool = False
+    policy: Path | None = None
+    """The tiers; None: the file in MARKETDATA_HOME, if there is one."""
+    redis: str | None = field(default=None, repr=False)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    exchange: str | None = None
+    sim: bool = False
+    offline: bool = False

@@ -1,0 +1,180 @@
+"""Where MCP clients keep their configuration, and how each writes down a server.
+
+As their documentation had it in November 2026; `docs/server.md` has the table.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ClientName", "Place", "Server", "addition", "place"]
+
+
+class ClientName(StrEnum):
+    """The clients that can be set up."""
+
+    CLAUDE_DESKTOP = "claude-desktop"
+    CLAUDE_CODE = "claude-code"
+    CURSOR = "cursor"
+    VSCODE = "vscode"
+    WINDSURF = "windsurf"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A client's file, and its dialect."""
+
+    file: Path
+    servers: str = "mcpServers"
+    """The object in it that has the servers, by name."""
+    url: str | None = "url"
+    """What a server's URL is called; None: the client starts programs only."""
+    typed: bool = False
+    """Whether a server says what it is reached over."""
+    variable: str | None = None
+    """How a header names an environment variable; None: it cannot."""
+    asks: bool = False
+    """Whether the client asks for secrets, and keeps them itself."""
+    then: str = ""
+    """What its user does next."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a client is to use: a program that it starts, or a URL."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    key_variable: str | None = None
+    """The environment variable that has the key."""
+    insecure: bool = False
+    """Whether the URL is neither encrypted nor this machine's own."""
+
+
+def place(
+    client: ClientName,
+    *,
+    project: bool = False,
+    platform: str = sys.platform,
+    environment: Mapping[str, str] = os.environ,
+) -> Place | None:
+    """Find the file of a client for this user, or for the project in the working directory.
+
+    None where the client has no file for a project.
+    """
+    windows = platform == "win32"
+    home = Path(environment.get("USERPROFILE" if windows else "HOME") or Path.home())
+    if windows:
+        programs = Path(environment.get("APPDATA") or home / "AppData" / "Roaming")
+    elif platform == "darwin":
+        programs = home / "Library" / "Application Support"
+    else:
+        programs = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    root = Path.cwd() if project else home
+    match client:
+        case ClientName.CLAUDE_DESKTOP:
+            return None if project else _claude_desktop(programs)
+        case ClientName.CLAUDE_CODE:
+            folder = Path(environment.get("CLAUDE_CONFIG_DIR") or home)
+            return Place(
+                root / ".mcp.json" if project else folder / ".claude.json",
+                typed=True,
+                variable="${%s}",
+                then="Start claude anew; /mcp shows it.",
+            )
+        case ClientName.CURSOR:
+            return Place(
+                root / ".cursor" / "mcp.json",
+                variable="${env:%s}",
+                then="It is under MCP in Cursor's settings.",
+            )
+        case ClientName.VSCODE:
+            return Place(
+                root / ".vscode" / "mcp.json" if project else programs / "Code/User/mcp.json",
+                servers="servers",
+                typed=True,
+                asks=True,
+                then="'MCP: List Servers' in VS Code starts it.",
+            )
+        case ClientName.WINDSURF:
+            # Windsurf is Devin Desktop since June 2026. It reads this folder on every system but
+            # Windows, wherever XDG_CONFIG_HOME points.
+            devin = (programs if windows else home / ".config") / "devin"
+            older = home / ".codeium" / "windsurf"
+            if not project and older.is_dir() and not devin.is_dir():
+                return _windsurf(older / "mcp_config.json", "serverUrl")
+            return _windsurf((root / ".devin" if project else devin) / "mcp_config.json", "url")
+
+
+def _claude_desktop(programs: Path) -> Place:
+    return Place(
+        programs / "Claude" / "claude_desktop_config.json",
+        url=None,
+        then="Quit Claude Desktop and open it again.",
+    )
+
+
+def _windsurf(file: Path, url: str) -> Place:
+    return Place(file, url=url, variable="${env:%s}", then="Begin a new session.")
+
+
+def addition(place: Place, server: Server, key: str | None = None) -> dict[str, Any]:
+    """Give what a client's file has to hold for a server; lists are of objects with an ``id``.
+
+    `key` is written where the client has no way to name a variable, and nowhere else.
+    """
+    entry: dict[str, Any]
+    inputs: dict[str, Any] = {}
+    if server.url is None:
+        entry = {"type": "stdio"} if place.typed else {}
+        entry |= {"command": server.command[0], "args": list(server.command[1:])}
+    elif place.url is None:
+        entry = _bridged(server, key)
+    else:
+        entry = {"type": "http"} if place.typed else {}
+        entry[place.url] = server.url
+        if server.key_variable is not None:
+            named = (place.variable or "%s") % server.key_variable
+            if place.asks:
+                asked = f"{server.name}-key"
+                named = f"${{input:{asked}}}"
+                inputs = {
+                    "inputs": [
+                        {
+                            "type": "promptString",
+                            "id": asked,
+                            "description": f"Key for {server.url} ({server.key_variable})",
+                            "password": True,
+                        }
+                    ]
+                }
+            entry["headers"] = {"Authorization": f"Bearer {named}"}
+    return inputs | {place.servers: {server.name: entry}}
+
+
+def _bridged(server: Server, key: str | None) -> dict[str, Any]:
+    """Reach a URL through a program: mcp-remote, from the npm registry."""
+    arguments = ["-y", "mcp-remote@0.15", str(server.url)]
+    if server.insecure:
+        arguments.append("--allow-http")
+    if key is None:
+        return {"command": _npx(), "args": arguments}
+    # mcp-remote puts the variable in; without a blank, because some clients split arguments there.
+    return {
+        "command": _npx(),
+        "args": [*arguments, "--header", "Authorization:${AUTHORIZATION}"],
+        "env": {"AUTHORIZATION": f"Bearer {key}"},
+    }
+
+
+def _npx() -> str:
+    # Programs that are started from a desktop do not have the PATH of a shell.
+    return shutil.which("npx") or "npx"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -14,11 +14,13 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from marketdata_mcp.observe import Call
 
 if TYPE_CHECKING:
-    from marketdata import AsyncClient
+    from marketdata import AsyncClient, Upstream
     from marketdata_mcp.served import Served
 
 __all__ = ["Metrics"]
@@ -26,13 +28,25 @@ __all__ = ["Metrics"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Metrics:
+_OF_UPSTREAM = (
+    ("requests", "Requests made to exchanges by calls.", "requests"),
+    ("shared", "Calls that got the answer to another's request.", "shared"),
+    ("failures", "Attempts that an exchange did not answer, or with a 5xx, 418, 429.", "failures"),
+    ("under_way", "Calls that an exchange has not answered yet.", "under_way"),
+    ("waiting", "Calls that wait until fewer are under way.", "waiting"),
+)
+"""Name, meaning, and the field of `Upstream`."""
+
+
+class Metrics(Collector):
     """The counters of one process. No label names an account or a key."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self._upstream: list[Upstream] = []
+        self.registry.register(self)
         self._calls = Counter(
             "marketdata_mcp_calls",
             "Calls by tool and by how they ended: OK, CANCELLED or an error code.",
@@ -89,7 +103,26 @@ class Metrics:
         """Write all down as it is now."""
         self._watches.set(len(served.watches.lives))
         self._look_at_streams(served.client)
+        self._upstream = served.client.upstream()
         return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give how the calls to exchanges were doing at the last look (a collector's method)."""
+        for name, about, field in _OF_UPSTREAM:
+            counter = field in ("requests", "shared", "failures")
+            kind = CounterMetricFamily if counter else GaugeMetricFamily
+            family = kind(f"marketdata_upstream_{name}", about, labels=["exchange"])
+            for one in self._upstream:
+                family.add_metric([one.exchange], getattr(one, field))
+            yield family
+        state = GaugeMetricFamily(
+            "marketdata_upstream_breaker_open",
+            "1 where an exchange kept failing and is left alone, 0 otherwise.",
+            labels=["exchange"],
+        )
+        for one in self._upstream:
+            state.add_metric([one.exchange], one.breaker != "closed")
+        yield state
 
     def _look_at_streams(self, client: AsyncClient) -> None:
         self._streams.clear()

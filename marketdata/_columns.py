@@ -24,6 +24,13 @@ def _array(code: str, values: Iterable[Any]) -> array[Any]:
     return array(code, values)
 
 
+def total(values: Iterable[float]) -> float:
+    """Add decimals up: 15 digits, where more are only what floats make of decimals."""
+    exact = math.fsum(values)
+    rounded = float(f"{exact:.15g}")
+    return rounded if abs(rounded - exact) <= 4 * math.ulp(exact) else exact
+
+
 class Columns:
     """Seven columns of equal length, ordered by time.
 

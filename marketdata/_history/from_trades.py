@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from marketdata import _normalize
-from marketdata._columns import Columns, Row
+from marketdata._columns import Columns, Row, total
 from marketdata._deadline import renew
 from marketdata._history import timeframes
 from marketdata._history.pages import exchange_now, spans_missing
@@ -86,9 +86,7 @@ class _Bars:
             behind = bisect_left(times, end, first)
             part, volumes = prices[first:behind], amounts[first:behind]
             count = behind - first
-            rows.append(
-                (opened, part[0], max(part), min(part), part[-1], math.fsum(volumes), count)
-            )
+            rows.append((opened, part[0], max(part), min(part), part[-1], total(volumes), count))
             if first == 0 or behind == len(times):
                 known = self._volumes.get(opened, ())
                 self._volumes[opened] = _condensed([*known, *volumes])
@@ -110,7 +108,7 @@ class _Bars:
                 joined.high[-1] = max(joined.high[-1], page.high[0])
                 joined.low[-1] = min(joined.low[-1], page.low[0])
                 joined.close[-1] = page.close[0]
-                joined.volume[-1] = math.fsum(self._volumes[page.time[0]])
+                joined.volume[-1] = total(self._volumes[page.time[0]])
                 joined.trades[-1] += page.trades[0]
             joined.extend(page[1:] if whole else page)
         return joined

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from marketdata._columns import Columns
+from marketdata._columns import Columns, total
 from marketdata._history import timeframes
 from marketdata._history.stretch import Hole, intervals, merged, milliseconds
 from marketdata.errors import DataUnavailableError
@@ -107,7 +106,7 @@ def resample(
         [max(columns.high[part]) for part in parts],
         [min(columns.low[part]) for part in parts],
         [columns.close[part.stop - 1] for part in parts],
-        [math.fsum(columns.volume[part]) for part in parts],
+        [total(columns.volume[part]) for part in parts],
         [_counted(columns.trades[part]) for part in parts],
     )
     return made, list(intervals(merged(missing), coarser))

@@ -110,7 +110,7 @@ def naive(ticks: Sequence[Tick], timeframe: str) -> list[Row]:
             timeframes.opening(time, timeframe), [price, price, price, price, Fraction(0), 0]
         )
         bar[1], bar[2], bar[3] = max(bar[1], price), min(bar[2], price), price
-        bar[4], bar[5] = bar[4] + Fraction(amount), bar[5] + 1
+        bar[4], bar[5] = bar[4] + Fraction(str(amount)), bar[5] + 1
     return [(opened, *bar[:4], float(bar[4]), bar[5]) for opened, bar in sorted(bars.items())]
 
 

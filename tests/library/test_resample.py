@@ -156,6 +156,18 @@ def test_a_sum_of_volumes_is_rounded_once() -> None:
     assert bar[5] == 1.0 != sum(volumes)
 
 
+def test_a_sum_of_volumes_has_the_digits_of_a_decimal() -> None:
+    volumes = [0.1, 0.2, 30.67512206]
+    rows = [at(minute, volume=volume)[0] for minute, volume in enumerate(volumes)]
+    [bar], _ = made(rows, "3m", start=NOON, until=NOON + 3 * MINUTE)
+    assert bar[5] == 30.97512206
+
+    [large], _ = made(
+        at(0, volume=1e16) + at(1, volume=10.0), "2m", start=NOON, until=NOON + 2 * MINUTE
+    )
+    assert large[5] == 1e16 + 10
+
+
 def test_an_unknown_part_makes_the_sum_unknown() -> None:
     rows = [*at(0, 1), *at(2, volume=None), *at(3, 4, 5), *at(6, trades=None), *at(7, 8)]
     bars, _ = made(rows, "3m", start=NOON, until=NOON + 9 * MINUTE)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from mcp import MCPError
 from mcp_types import INVALID_PARAMS
@@ -86,7 +87,11 @@ class Admission:
 
 def connection(request: Request) -> str:
     """Name the connection that a message of the HTTP+SSE transport belongs to."""
-    return str(request.query_params.get("session_id", ""))
+    try:
+        # The transport takes it in any form that this does.
+        return UUID(hex=request.query_params.get("session_id", "")).hex
+    except ValueError:
+        return ""
 
 
 def _is_callers_fault(error: Exception) -> bool:

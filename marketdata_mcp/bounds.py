@@ -8,11 +8,10 @@ import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketdata.errors import InternalError, RateLimitExceededError
+from marketdata.errors import InternalError, MarketDataError, RateLimitExceededError
 from marketdata_mcp.refusals import refusal
 
 __all__ = ["Bounded", "Ceilings", "request_id"]
@@ -52,12 +51,13 @@ class Bounded:
     def __init__(self, app: ASGIApp, ceilings: Ceilings) -> None:
         self._app = app
         self._ceilings = ceilings
-        self._limits: set[asyncio.Timeout] = set()
+        self._exchanges: set[_Exchange] = set()
+        self._is_ending = False
 
     @property
     def under_way(self) -> int:
         """How many requests are under way."""
-        return len(self._limits)
+        return len(self._exchanges)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -67,61 +67,113 @@ class Bounded:
         # httptools, where installed, leaves blanks around values, which then fail to match.
         headers = [(name, value.strip()) for name, value in scope["headers"]]
         name = _named(headers)
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                mine = (b"x-request-id", name.encode())
-                message = {**message, "headers": [*message.get("headers", ()), mine]}
-            await send(message)
-
-        complete = slow = False
-
-        async def patient() -> Message:
-            nonlocal complete, slow
-            if complete:
-                return await receive()
-            try:
-                async with asyncio.timeout(self._ceilings.body_seconds):
-                    message = await receive()
-            except TimeoutError:
-                slow = True
-                return {"type": "http.disconnect"}
-            complete = not message.get("more_body", False)
-            return message
-
-        limit = asyncio.timeout(None)
+        exchange = _Exchange(receive, send, name, self._ceilings.body_seconds)
         token = request_id.set(name)
         try:
-            if len(self._limits) >= self._ceilings.requests and scope["path"] not in _ALWAYS:
-                await refusal(_busy())(scope, receive, watched)
+            refused = None if scope["path"] in _ALWAYS else self._refused()
+            if refused is not None:
+                await refusal(refused)(scope, receive, exchange.send)
                 return
-            async with limit:
-                self._limits.add(limit)
-                await self._app({**scope, "headers": headers}, patient, watched)
-        except ClientDisconnect:
-            if not slow:
-                raise
+            async with exchange.limit:
+                self._exchanges.add(exchange)
+                try:
+                    await self._app({**scope, "headers": headers}, exchange.receive, exchange.send)
+                finally:
+                    self._exchanges.discard(exchange)
         except TimeoutError:
-            if not limit.expired():
+            if not exchange.limit.expired():
                 raise
-            if begun:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
-                await refusal(_closing())(scope, receive, watched)
+            await exchange.finish(scope)
         finally:
-            self._limits.discard(limit)
             request_id.reset(token)
-        if slow and not begun:
-            await Response(status_code=408, headers={"Connection": "close"})(scope, receive, send)
+
+    def _refused(self) -> MarketDataError | None:
+        if self._is_ending:
+            return _closing()
+        return _busy() if len(self._exchanges) >= self._ceilings.requests else None
 
     def end(self) -> None:
-        """End the requests under way."""
-        for limit in self._limits:
-            if limit.when() is None:
-                limit.reschedule(0)
+        """End the requests under way, and take no more."""
+        self._is_ending = True
+        for exchange in self._exchanges:
+            exchange.end()
+
+
+class _Exchange:
+    """A request and its answer, between the application and the connection."""
+
+    def __init__(self, receive: Receive, send: Send, name: str, body_seconds: float) -> None:
+        self.limit = asyncio.timeout(None)
+        """What the application runs in, so that it can be ended."""
+        self._receive = receive
+        self._send = send
+        self._name = name
+        self._body_seconds = body_seconds
+        self._read_by: float | None = None
+        self._is_read = self._is_slow = self._is_gone = False
+        self._is_begun = self._is_answered = False
+        self._is_sending = self._is_ending = False
+
+    async def receive(self) -> Message:
+        """Give what comes; of a body that breaks off the application does not hear.
+
+        Those of the protocol take that for a bug of theirs: a traceback in the log, and a 500.
+        """
+        if self._is_read:
+            return await self._receive()
+        if self._read_by is None:
+            self._read_by = asyncio.get_running_loop().time() + self._body_seconds
+        try:
+            async with asyncio.timeout_at(self._read_by):
+                message = await self._receive()
+        except TimeoutError:
+            self._is_slow = True
+        else:
+            if message["type"] == "http.request":
+                self._is_read = not message.get("more_body", False)
+                return message
+            self._is_gone = True
+        self._stop()
+        return await asyncio.Future()
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer, and with it what the request is called."""
+        if message["type"] == "http.response.start":
+            self._is_begun = True
+            mine = (b"x-request-id", self._name.encode())
+            message = {**message, "headers": [*message.get("headers", ()), mine]}
+        else:
+            self._is_answered = not message.get("more_body", False)
+        self._is_sending = True
+        try:
+            await self._send(message)
+        finally:
+            self._is_sending = False
+            if self._is_ending and not self._is_answered:
+                self._stop()
+
+    def end(self) -> None:
+        """End the application; not amid a part of its answer, of which nothing may be left out."""
+        self._is_ending = True
+        if not self._is_sending:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.limit.when() is None:
+            self.limit.reschedule(0)
+
+    async def finish(self, scope: Scope) -> None:
+        """Answer for the application, which was ended, as far as it did not."""
+        self._is_ending = False
+        if self._is_answered or self._is_gone:
+            return
+        if self._is_begun:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif self._is_slow:
+            slow = Response(status_code=408, headers={"Connection": "close"})
+            await slow(scope, self._receive, self.send)
+        else:
+            await refusal(_closing())(scope, self._receive, self.send)
 
 
 def _named(headers: list[tuple[bytes, bytes]]) -> str:

@@ -6,11 +6,15 @@ OpenTelemetry's own variables say where to and how.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 
 from marketdata.errors import MissingExtraError
 
 __all__ = ["export_traces"]
+
+_LAST_SECONDS = 1.0
+"""Seconds that the last spans have to get to where they are sent, should that be away."""
 
 
 def export_traces(name: str, version: str) -> Callable[[], None]:
@@ -27,4 +31,11 @@ def export_traces(name: str, version: str) -> Callable[[], None]:
     provider = TracerProvider(resource=Resource.create(named))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    return provider.shutdown
+
+    def finish() -> None:
+        # It takes no bound on its time in all versions, and it tries again and again.
+        thread = threading.Thread(target=provider.shutdown, daemon=True)
+        thread.start()
+        thread.join(_LAST_SECONDS)
+
+    return finish

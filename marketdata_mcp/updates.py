@@ -44,6 +44,29 @@ _KEPT = 100
 _logger = logging.getLogger(__name__)
 
 
+class _Session:
+    """A connection that is told of a resource."""
+
+    def __init__(self, owner: str, session: ServerSession) -> None:
+        self.owner = owner
+        self._session = session
+        self._telling: asyncio.Task[None] | None = None
+
+    def tell(self, uri: str) -> None:
+        """Say that there is news, unless the client has yet to read that there was."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell(uri))
+
+    async def _tell(self, uri: str) -> None:
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._session.send_resource_updated(uri)
+
+    def end(self) -> None:
+        """Tell it nothing any more."""
+        if self._telling is not None:
+            self._telling.cancel()
+
+
 class _Followed:
     """A resource that somebody is subscribed to."""
 
@@ -51,8 +74,8 @@ class _Followed:
         self.uri = uri
         self.address = Address.parse(uri)
         self.owners: Counter[str] = Counter()
-        self.sessions: dict[str, tuple[str, ServerSession]] = {}
-        """Whom of earlier revisions to tell, by connection, and whose that is."""
+        self.sessions: dict[str, _Session] = {}
+        """Whom of earlier revisions to tell, by connection."""
         self.live: LiveWatch | None = None
         self.opening: asyncio.Task[None]
         self.telling: asyncio.Task[None] | None = None
@@ -104,16 +127,22 @@ class Updates:
     ) -> None:
         """Have a connection told of a resource; raises `MCPError` where it cannot be followed."""
         known = self._followed.get(uri)
-        if known is None or connection not in known.sessions:
-            await self._join(owner, uri)
-        self._followed[uri].sessions[connection] = (owner, session)
+        if known is not None and connection in known.sessions:
+            return
+        await self._join(owner, uri)
+        followed = self._followed[uri]
+        if connection in followed.sessions:  # by a request that came after this one
+            self._leave(owner, uri)
+        else:
+            followed.sessions[connection] = _Session(owner, session)
 
     def unsubscribe(self, connection: str, uri: str) -> None:
         """Have a connection told of a resource no more."""
         known = self._followed.get(uri)
         if known is not None and connection in known.sessions:
-            owner, _ = known.sessions.pop(connection)
-            self._leave(owner, uri)
+            session = known.sessions.pop(connection)
+            session.end()
+            self._leave(session.owner, uri)
 
     def disconnected(self, connection: str) -> None:
         """Have a connection that is gone told of nothing any more."""
@@ -199,6 +228,8 @@ class Updates:
         followed.telling = asyncio.create_task(self._tell(followed, live))
 
     async def _close(self, followed: _Followed) -> None:
+        for session in followed.sessions.values():
+            session.end()
         tasks = [one for one in (followed.opening, followed.telling) if one is not None]
         for task in tasks:
             task.cancel()
@@ -233,9 +264,8 @@ class Updates:
 
     async def _publish(self, followed: _Followed) -> None:
         await self._bus.publish(ResourceUpdated(followed.uri))
-        for _, session in list(followed.sessions.values()):
-            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await session.send_resource_updated(followed.uri)
+        for session in followed.sessions.values():
+            session.tell(followed.uri)
 
 
 @asynccontextmanager

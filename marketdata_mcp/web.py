@@ -105,7 +105,10 @@ class Web:
             routes += [Route(path, self._metadata) for path in paths]
         if self.events:
             routes += self._event_routes()
-        return Starlette(routes=routes, lifespan=lifespan)
+        application = Starlette(routes=routes, lifespan=lifespan)
+        # It would send clients to whatever host they name, and from TLS to none behind a proxy.
+        application.router.redirect_slashes = False
+        return application
 
     def _server(self, *, sessions: bool) -> Server[Served]:
         server = self.service.server(sessions=sessions)
@@ -141,6 +144,9 @@ class Web:
         server = self._server(sessions=True)
 
         async def events(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] == "HEAD":  # which the router lets through with GET
+                await Response(status_code=405, headers={"Allow": "GET"})(scope, receive, send)
+                return
             caller = scope[CALLER].account if CALLER in scope else None
             if self._open.total() >= self.ceilings.sessions or (
                 caller is not None and self._open[caller] >= _SESSIONS_OF_ONE

@@ -32,12 +32,16 @@ def following(opened: int, timeframe: str) -> int:
 
 
 def earlier(opened: int, timeframe: str, count: int) -> int:
-    """Give the opening time of the bar so many places before the one that opens at ``opened``."""
+    """Give the opening time of the bar so many places before the one that opens at ``opened``.
+
+    Months and years end with the calendar: before the year 1 and behind 9999 there are none.
+    """
     months = _months(timeframe)
     if months == 0:
         return opened - count * length(timeframe)
     moment = datetime.fromtimestamp(opened / 1000, UTC)
     month = moment.year * 12 + moment.month - 1 - count * months
+    month = max(12, min(month, 9999 * 12 + 11))
     year, month = month // 12, month % 12 + 1
     # Months that begin at midnight elsewhere open on the last day of the one before.
     last = calendar.monthrange(year, month)[1]

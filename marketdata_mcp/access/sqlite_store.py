@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from marketdata._sqlite import is_locked
 from marketdata_mcp.access.accounts import (
     MINUTE,
     WEEK,
@@ -51,6 +53,8 @@ CREATE TABLE IF NOT EXISTS used (
 ) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
+
+_BEGIN = "BEGIN IMMEDIATE"
 
 _ADD_USED = (
     "INSERT INTO used VALUES (?,?,?,?)"
@@ -148,7 +152,8 @@ class SqliteStore:
                 run(
                     "DELETE FROM used WHERE account = ? AND (span = ? AND start < ?"
                     " OR span = ? AND start < ?)",
-                    [account, MINUTE, minute, WEEK, week - _KEPT_WEEKS * WEEK],
+                    # A call that waited for its turn may still be of the minute before.
+                    [account, MINUTE, minute - MINUTE, WEEK, week - _KEPT_WEEKS * WEEK],
                 )
             run(_ADD_USED, [account, MINUTE, minute, 1])
             run(_ADD_USED, [account, WEEK, week, units])
@@ -189,9 +194,9 @@ class SqliteStore:
     async def _transaction(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
         """Run statements, of which all are kept or none; nothing may be awaited in between."""
         with self._open() as connection:
-            if self._waiting.locked() or not _begin(connection):
+            if self._waiting.locked() or not _done(connection, _BEGIN):
                 async with asyncio.timeout(_LOCK_SECONDS), self._waiting:
-                    while not _begin(connection):  # noqa: ASYNC110 - no process tells another
+                    while not _done(connection, _BEGIN):  # noqa: ASYNC110 - nobody would tell
                         await asyncio.sleep(_TRY_SECONDS)
             try:
                 yield connection.execute
@@ -224,9 +229,7 @@ class SqliteStore:
         self._file.touch(mode=0o600)
         connection = sqlite3.connect(self._file, timeout=_LOCK_SECONDS, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
+            _prepare(connection)
             connection.execute(f"PRAGMA busy_timeout = {round(_TRY_SECONDS * 1000)}")
         except sqlite3.Error:
             connection.close()
@@ -234,12 +237,25 @@ class SqliteStore:
         return connection
 
 
-def _begin(connection: sqlite3.Connection) -> bool:
-    """Begin a transaction; False where another process is in one."""
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make a new file one with a write-ahead log and tables; others may be about it, too."""
+    ends = time.monotonic() + _LOCK_SECONDS
+    # For this step SQLite does not wait its turn.
+    while not _done(connection, "PRAGMA journal_mode = WAL"):
+        if time.monotonic() > ends:
+            raise TimeoutError
+        time.sleep(_TRY_SECONDS)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if connection.execute("PRAGMA user_version").fetchone() == (0,):
+        connection.executescript(_SCHEMA)
+
+
+def _done(connection: sqlite3.Connection, statement: str) -> bool:
+    """Run a statement; False where another process is in the way."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(statement)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+        if not is_locked(error):
             raise
         return False
     return True

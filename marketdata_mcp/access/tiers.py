@@ -113,7 +113,14 @@ SHIPPED: Mapping[str, Tier] = {
         far_units=20,
         keys=1,
     ),
-    "adventurer": Tier(weekly_units=150_000, history_days=365, near_units=5, far_units=20, keys=3),
+    "adventurer": Tier(
+        weekly_units=150_000,
+        calls_a_minute=600,
+        history_days=365,
+        near_units=5,
+        far_units=20,
+        keys=3,
+    ),
     "hero": Tier(weekly_units=1_250_000, calls_a_minute=600, history_days=3 * 365, keys=10),
 }
 """The tiers where an operator's file does not change them."""

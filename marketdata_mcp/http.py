@@ -75,7 +75,6 @@ async def serve(
         server_header=False,
         proxy_headers=False,
         ws="none",
-        limit_concurrency=web.ceilings.connections,
         timeout_keep_alive=web.ceilings.idle_seconds,
         timeout_graceful_shutdown=round(_GRACE_SECONDS) + 1,
         ssl_certfile=None if certificate is None else certificate[0],

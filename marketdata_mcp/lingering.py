@@ -46,9 +46,12 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             return self.cycle is not None and not self.cycle.response_complete
 
         def connection_made(self, transport: Any) -> None:
-            """Give the client its time for the first header."""
+            """Give the client its time for the first header, if there is room for it."""
             super().connection_made(transport)
-            self._await_header()
+            if len(self.connections) > ceilings.connections:
+                transport.abort()
+            else:
+                self._await_header()
 
         def data_received(self, data: bytes) -> None:
             """Look how far the header has come that this is a part of."""

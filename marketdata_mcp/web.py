@@ -14,6 +14,7 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.subscriptions import ListenHandler
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp_types import INVALID_REQUEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import RateLimitExceededError
+from marketdata_mcp import answers
 from marketdata_mcp.access.accounts import AwayError
 from marketdata_mcp.access.gate import Gate
 from marketdata_mcp.access_control import AccessControl
@@ -39,6 +41,7 @@ _EVENTS = "/sse"
 _MESSAGES = "/messages/"
 _METADATA = "/.well-known/oauth-protected-resource"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_VALIDATION = b"Validation error: "
 _SESSION = re.compile(rb"session_id=([0-9a-f]{32})")
 """In the first event, which tells a client where to send its messages."""
 _SESSIONS_OF_ONE = 100
@@ -235,7 +238,31 @@ class _Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wrong = await self._security.validate_request(Request(scope))
-        await (wrong or self._app)(scope, receive, send)
+        held: Message | None = None
+
+        async def plain(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start" and message["status"] == 400:
+                held = message
+                return
+            if held is not None:
+                start, message = _in_our_words(held, message)
+                held = None
+                await send(start)
+            await send(message)
+
+        await (wrong or self._app)(scope, receive, plain)
+
+
+def _in_our_words(start: Message, body: Message) -> tuple[Message, Message]:
+    """Leave out what the SDK repeats of a body that is JSON and no message."""
+    if _VALIDATION in body.get("body", b""):
+        error = {"code": INVALID_REQUEST, "message": "Invalid request: not a JSON-RPC 2.0 message."}
+        said = answers.compact({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+        headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+        headers.append((b"content-length", str(len(said)).encode()))
+        start, body = {**start, "headers": headers}, {**body, "body": said}
+    return start, body
 
 
 def _crowded() -> RateLimitExceededError:

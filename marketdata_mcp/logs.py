@@ -38,7 +38,7 @@ def write_json(level: int) -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # One line for each request to each exchange, and what the protocol's own layers think.
-    for name in ("httpx2", "mcp", "uvicorn"):
+    for name in ("httpx2", "mcp", "sse_starlette", "uvicorn"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 

@@ -39,7 +39,9 @@ def test_threads_that_all_begin_at_once_share_one_client(
     """
     assert python(program) == "8\n"
     paths = [request.path.rpartition("/")[2] for request in sim.requests]
-    assert (paths.count("exchangeInfo"), paths.count("24hr")) == (1, 8)
+    assert paths.count("exchangeInfo") == 1
+    # Those that asked while another was asking have its answer.
+    assert 1 <= paths.count("24hr") <= 8
 
 
 def test_a_child_that_asks_for_nothing_ends_quietly(python: Run) -> None:

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         Stream,
         Ticker,
         Trade,
+        Upstream,
     )
     from marketdata.settings import Settings
 
@@ -122,6 +123,7 @@ __all__ = [
     "TimeframeNotSupportedError",
     "Trade",
     "UnauthorizedError",
+    "Upstream",
     "UpstreamError",
     "Watch",
     "candles",

@@ -1,16 +1,16 @@
 """The requests that may be made to one exchange, shared with all processes of the machine.
 
-Exchanges count requests by address, so everything behind one address spends from the same budget.
-Where an exchange adds requests up over a window of time, a process takes a small lease out of the
-window, for a second at most, and spends it without a look at the ledger that all share. Where it
-wants requests to keep a distance, each request reserves its turn there.
+Exchanges count requests by address, so everything behind one address spends from the same budget;
+with MARKETDATA_REDIS that may be many machines. Where an exchange adds requests up over a window
+of time, a process takes a small lease out of the window, for a second at most, and spends it
+without a look at the ledger that all share. Where it wants requests to keep a distance, each
+request reserves its turn there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,6 @@ from marketdata._ledger import (
     SHARE,
     Account,
     Answer,
-    LedgerBusyError,
     Limit,
     ledger,
 )
@@ -35,10 +34,6 @@ Step = Callable[[Account, float], T]
 
 _WATCHED = 0.5
 """Share of its window up to which it does not matter who else uses it."""
-
-_GIVE_UP = 2.0
-"""Seconds after which a ledger that somebody holds locked is done without."""
-
 
 _NEVER = -math.inf
 """When a lease began that there is not, or no longer."""
@@ -57,16 +52,28 @@ class Budget:
         exchange: str,
         limit: Limit,
         clock: Callable[[], float] = time.time,
+        *,
+        redis: str | None = None,
     ) -> None:
-        self._ledger = ledger(file)
+        """Keep to the accounts in a file, or to those in a Redis, which has a clock of its own."""
+        if redis is None:
+            self._ledger, self._clock, self._whose = ledger(file), clock, "this machine"
+        else:
+            # Most programs run on one machine.
+            from marketdata._fleet import fleet_ledger
+
+            fleet = fleet_ledger(file, redis)
+            self._ledger, self._clock, self._whose = fleet, fleet.clock, "these machines"
         self._source = source
         self._exchange = exchange
         self._limit = limit
-        self._clock = clock
+        self._renewing = asyncio.Lock()
         self._since = _NEVER
         self._leased = 0.0
         self._left = 0.0
         """When the last lease began, how many units it had, and how many it has."""
+        self._ended = 0
+        """How many leases ended before their time."""
         self._used = 0.0
         """Units of the window that all had taken when the ledger was last asked."""
         self._full: dict[bool, tuple[float, float]] = {}
@@ -102,43 +109,58 @@ class Budget:
 
     def block(self, seconds: float) -> None:
         """Have every process leave the exchange alone for so long: it has asked for that."""
-        self._since = _NEVER
-        self._tell(partial(Account.block, seconds=seconds), patience=0.25)
+        self._end_lease()
+        self._ledger.block(self._source, seconds, self._clock)
 
     def correct(self, used: float) -> None:
         """Take in which share of the window the exchange says is used, by whomever."""
         units = used * self._limit.units
         if used > _WATCHED and units > self._used:
-            self._since = _NEVER  # the next request sees whether there is room
-            found = self._tell(partial(Account.correct, limit=self._limit, units=units))
-            self._used = found or self._used
+            self._end_lease()
+            step = partial(Account.correct, limit=self._limit, units=units)
+            self._used = self._ledger.tell(self._source, step, self._clock) or self._used
+
+    def _end_lease(self) -> None:
+        """Have the next request see whether there is room."""
+        self._since = _NEVER
+        self._ended += 1
 
     async def _lease(self, cost: float) -> None:
         """Spend units of the lease, or of the next one once the window has room for that."""
         patient = is_patient()
         while not self.spend(cost):
-            now = self._clock()
-            since, until = self._full.get(patient, (0.0, 0.0))
-            wait = until - now if since <= now else 0.0
-            if wait <= 0:
-                answer = await self._ask(self._next_lease(cost, patient))
-                self._since, self._leased, self._used = answer.since, answer.units or 0, answer.used
-                self._left = max(0.0, self._leased - cost)
-                if answer.units is not None:
+            async with self._renewing:  # whoever waited for that finds a new lease
+                if self.spend(cost):
                     return
-                wait = answer.wait
+                now = self._clock()
+                since, until = self._full.get(patient, (0.0, 0.0))
+                wait = until - now if since <= now else 0.0
+                if wait <= 0:
+                    step = self._next_lease(cost, patient)
+                    self._left = 0.0  # that step gives it back
+                    ended = self._ended
+                    answer = await self._ledger.ask(self._source, step, self._clock)
+                    if ended != self._ended:  # meanwhile
+                        continue
+                    self._since, self._used = answer.since, answer.used
+                    self._leased = answer.units or 0.0
+                    self._left = max(0.0, self._leased - cost)
+                    if answer.units is not None:
+                        return
+                    wait = answer.wait
             self._check(wait)
             self._full[patient] = (now, now + wait)
             await rest(wait)
 
     def _next_lease(self, cost: float, patient: bool) -> Step[Answer]:
+        since, left, leased, waiting = self._since, self._left, self._leased, self._waiting
+
         def step(account: Account, now: float) -> Answer:
-            account.give_back(self._since, self._left)
+            account.give_back(since, left)
             # As much as was spent of the last one, and twice that where it did not do: so a single
             # call takes what it needs, and a download a second's worth.
-            spent = self._leased - self._left
-            runs = 0 <= now - self._since < self._limit.lease
-            wanted = max(2 * self._leased if runs else spent, self._waiting)
+            runs = 0 <= now - since < self._limit.lease
+            wanted = max(2 * leased if runs else leased - left, waiting)
             most = self._limit.lease / self._limit.seconds_per_unit
             share = PATIENT_SHARE if patient else SHARE
             return account.grant(now, self._limit, cost, min(wanted, most), share)
@@ -153,9 +175,8 @@ class Budget:
                 self._check(wait)
                 await rest(wait)
             longest = math.inf if is_patient() else seconds_left(math.inf)
-            answer = await self._ask(
-                partial(Account.reserve, limit=self._limit, cost=cost, longest=longest)
-            )
+            step = partial(Account.reserve, limit=self._limit, cost=cost, longest=longest)
+            answer = await self._ledger.ask(self._source, step, self._clock)
             if answer.units is not None:
                 return answer.wait
             self._check(answer.wait)
@@ -164,27 +185,8 @@ class Budget:
     def _check(self, wait: float) -> None:
         if not is_patient() and wait >= seconds_left(math.inf):
             raise ExchangeUnavailableError(
-                f"The request budget of this machine for {self._exchange} is used up; it is free "
-                f"again in {math.ceil(wait)} s.",
+                f"The request budget of {self._whose} for {self._exchange} is used up; it is "
+                f"free again in {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
                 details={"exchange": self._exchange},
             )
-
-    async def _ask(self, step: Step[T]) -> T:
-        """Do a step on the account, as soon as no other process is at the ledger."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + _GIVE_UP
-        while True:
-            try:
-                return self._ledger.change(self._source, step, self._clock)
-            except LedgerBusyError:
-                if loop.time() > ends:
-                    self._ledger.turn_to_memory()
-            await asyncio.sleep(random.uniform(0.001, 0.01))  # noqa: S311 no secret
-
-    def _tell(self, step: Step[T], patience: float = 0.0) -> T | None:
-        """Do a step on the account; None where other processes are at the ledger for too long."""
-        try:
-            return self._ledger.change(self._source, step, self._clock, patience)
-        except LedgerBusyError:
-            return None

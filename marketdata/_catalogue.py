@@ -4,19 +4,22 @@ One SQLite file holds ccxt's description of each market as a row of its own, so 
 that asks for one pair reads one row: building the other 2,000 is what makes ccxt slow to start.
 SQLite comes with Python, takes 10 ms to import and open, and lets any number of processes read
 while one writes. A file that cannot be used is as good as none: it is only a cache.
+
+Machines that share a Redis look there, too, before they ask the exchange: `_fleet_catalogue`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marketdata._sqlite import discard, is_damage
 
@@ -60,6 +63,16 @@ class Market:
 
     pair: str
     raw: dict[str, Any]
+
+
+class Fetched(NamedTuple):
+    """A list as an exchange gave it."""
+
+    markets: list[Market]
+    simulated: bool
+    plays: str | None = None
+    age: float = 0.0
+    """How many seconds ago that was."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +160,32 @@ class Catalogue:
             self._discard()
             return []
 
+    async def renew(
+        self, source: str, max_age: float, fetch: Callable[[], Awaitable[Fetched]]
+    ) -> Listing:
+        """Put a list of that age at most in the place of an older one, fetched if need be."""
+        markets, simulated, plays, age = await self._newest(source, max_age, fetch)
+        await asyncio.to_thread(
+            self.replace, source, markets, simulated=simulated, plays=plays, age=age
+        )
+        return self.listing(source) or Listing(time.time() - age, simulated, plays)
+
+    async def _newest(
+        self,
+        source: str,  # noqa: ARG002 for those that look elsewhere first
+        max_age: float,  # noqa: ARG002
+        fetch: Callable[[], Awaitable[Fetched]],
+    ) -> Fetched:
+        return await fetch()
+
     def replace(
-        self, source: str, markets: Iterable[Market], *, simulated: bool, plays: str | None = None
+        self,
+        source: str,
+        markets: Iterable[Market],
+        *,
+        simulated: bool,
+        plays: str | None = None,
+        age: float = 0.0,
     ) -> None:
         """Put a freshly fetched list in the place of an older one."""
         from pydantic_core import to_json
@@ -175,7 +212,7 @@ class Catalogue:
                 ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?)", rows),
                 (
                     "INSERT OR REPLACE INTO listing VALUES (?,?,?,?)",
-                    [[source, time.time(), simulated, plays]],
+                    [[source, time.time() - age, simulated, plays]],
                 ),
             ]
         )

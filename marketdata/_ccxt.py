@@ -11,6 +11,7 @@ therefore finds all of it.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import importlib.util
@@ -164,6 +165,9 @@ class Reply:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     requests: int = 0
+    """How many were answered."""
+    asked: int = 0
+    """How many were made."""
     hollow: bool = False
     """Whether the last answer was an object without fields."""
 
@@ -240,6 +244,15 @@ class Connector:
         super().__init__(config or {})  # type: ignore[call-arg]
         _connectors.add(self)
 
+    async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
+        """Give the markets that are loaded; ccxt would have a task do it, for all who wait.
+
+        Whoever is cancelled first would end that for the others.
+        """
+        if self.markets and not reload:  # type: ignore[attr-defined]
+            return self.markets  # type: ignore[attr-defined]
+        return await super().load_markets(reload, params or {})  # type: ignore[misc]
+
     async def throttle(self, cost: float | None = None) -> None:
         """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
         cost = 1.0 if cost is None else cost
@@ -258,6 +271,9 @@ class Connector:
             raise ccxt_errors().ExchangeClosedByUser("closed")
         reply = current_reply.get()
         if reply is not None:
+            if not reply.asked:
+                await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
+            reply.asked += 1
             reply.sent_at = datetime.now(UTC)
         if self.base_url is not None:
             asked, base = urlsplit(url), urlsplit(self.base_url)

@@ -113,6 +113,9 @@ class Connections:
     def note_failure(self, name: str, error: MarketDataError) -> None:
         """Remember for a while that an exchange could not be reached."""
         seconds = error.retry_after if error.retry_after is not None else 30.0
+        for venue in self.venues:
+            if venue.id == name and venue.pause is not None:
+                seconds = venue.pause  # then it wants one call to try
         self._avoid_until[name] = asyncio.get_running_loop().time() + seconds
 
     async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
@@ -141,6 +144,11 @@ class Connections:
         return future.result() if future.done() else await asyncio.shield(future)
 
     @property
+    def venues(self) -> list[Venue]:
+        """The exchanges that are connected."""
+        return [future.result() for future in self._venues.values() if _succeeded(future)]
+
+    @property
     def hubs(self) -> list[Hub]:
         """The exchanges that are watched, or were."""
         return list(self._hubs.values())
@@ -156,8 +164,13 @@ class Connections:
             await asyncio.to_thread(stream_class, venue.id)
             simulated = await venue.is_simulated()
             if venue.id not in self._hubs:
-                timeout = self._settings.timeout
-                made = Hub(venue, venue.live(), timeout=timeout, simulated=simulated)
+                made = Hub(
+                    venue,
+                    venue.live(),
+                    timeout=self._settings.timeout,
+                    retries=self._settings.retries,
+                    simulated=simulated,
+                )
                 if self._settings.sim and self._settings.sim_tape:
                     made.wait_for_readers()
                 self._hubs[venue.id] = made

@@ -8,25 +8,25 @@ a record of ours or as an error of ours.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import getproxies
 
 from marketdata import _ccxt, _normalize
 from marketdata._budget import Budget
-from marketdata._catalogue import MAX_AGE, Catalogue, Listing, Market, source
+from marketdata._calls import Caller, closed
+from marketdata._catalogue import MAX_AGE, Catalogue, Fetched, Listing, Market, source
 from marketdata._ccxt import Reply, connector_class
-from marketdata._deadline import is_patient, renew, rest, seconds_left, within
+from marketdata._deadline import renew, seconds_left, within
 from marketdata._ledger import Limit
 from marketdata._quirks import Quirk, quirk
 from marketdata._recording import Event
+from marketdata._sharing import Question, Sharing
 from marketdata._tasks import all_of
-from marketdata._translate import CUT_OFF, MALFORMED, translate
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
@@ -37,14 +37,24 @@ from marketdata.errors import (
     closest,
     did_you_mean,
 )
-from marketdata.models import Columns, Exchange, OrderBook, Pair, Quote, Status, Ticker, Trade
+from marketdata.models import (
+    Columns,
+    Exchange,
+    OrderBook,
+    Pair,
+    Quote,
+    Status,
+    Ticker,
+    Trade,
+    Upstream,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from marketdata.settings import Settings
 
-__all__ = ["Venue", "check_known", "connector_class", "known"]
+__all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
 
 T = TypeVar("T")
 Rows = TypeVar("Rows")
@@ -95,15 +105,6 @@ def _serves_spot(api: Any) -> bool:
     return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
 
 
-def closed(name: str) -> DataUnavailableError:
-    """Make the error of a call whose client was closed under it."""
-    return DataUnavailableError(
-        "The client was closed while the call was under way.",
-        retryable=True,
-        details={"exchange": name},
-    )
-
-
 # ---------------------------------------------------------------------------- one exchange
 
 
@@ -134,7 +135,8 @@ class Venue:
         self._loaded: dict[str, dict[str, Any]] = {}
         self._listed_at = 0.0
         self._names: dict[str, str] = {}
-        self._listing_lock = asyncio.Lock()
+        self._listings = Sharing()
+        self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
         self._recorder: Callable[[Event], None] | None = None
@@ -154,8 +156,13 @@ class Venue:
             }
         )
         if not self._settings.sim:
+            redis = self._settings.redis
             api.budget = Budget(
-                self._settings.folder() / "budget.sqlite", self._source, self.id, self._limit(api)
+                self._settings.folder() / "budget.sqlite",
+                self._source,
+                self.id,
+                self._limit(api),
+                redis=None if redis is None else redis.get_secret_value(),
             )
         api.base_url = endpoint
         if endpoint is not None and endpoint.startswith("http://"):
@@ -214,6 +221,8 @@ class Venue:
     async def close(self) -> None:
         """Close its connections; calls that are under way end with an error."""
         self._api.ended = True
+        await self._listings.close(closed(self.id))
+        await self._caller.close()
         if self._live is not None:
             self._live.ended = True
             await self._live.close()
@@ -223,63 +232,27 @@ class Venue:
 
     # ------------------------------------------------------------------ calling
 
-    async def call(
+    def call(
         self,
         make: Callable[[Any, Reply], T],
         method: str,
         *args: Any,
         params: Mapping[str, Any] | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
 
-        An answer of which nothing can be made is an error like any other. Retries errors that may
-        pass, within the time of the call and the number of retries that the settings allow, and no
-        sooner than the exchange asks.
+        See `Caller.ask`.
         """
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await self._call_once(make, method, args, dict(params or {}))
-            except MarketDataError as error:
-                pause = error.retry_after
-                if pause is None:
-                    pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
-                if (
-                    not error.retryable
-                    or self._api.ended
-                    or attempt > self._settings.retries
-                    or (pause >= seconds_left(self._settings.timeout) and not is_patient())
-                ):
-                    error.details["attempts"] = attempt
-                    raise
-            await rest(pause)
+        return self._caller.ask(make, method, args, dict(params or {}))
 
-    async def _call_once(
-        self,
-        make: Callable[[Any, Reply], T],
-        method: str,
-        args: tuple[Any, ...],
-        params: dict[str, Any],
-    ) -> T:
-        reply = Reply()
-        token = _ccxt.current_reply.set(reply)
-        try:
-            answer = await getattr(self._api, method)(*args, params)
-            if reply.requests == 0:
-                reply.received_at = datetime.now(UTC)
-            return make(answer, reply)
-        except (*MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
-            failure = closed(self.id) if self._api.ended else translate(error, self.id, reply)
-        except CUT_OFF:
-            if not self._api.ended:
-                raise
-            failure = closed(self.id)
-        finally:
-            _ccxt.current_reply.reset(token)
-        # What ccxt says holds what the exchange said, which never goes further: raised out here,
-        # the error has no context, which a cluster, for one, would send along.
-        raise failure
+    @property
+    def pause(self) -> float | None:
+        """Seconds for which it is left alone because it keeps failing; None where it is not."""
+        return self._caller.pause
+
+    def told(self) -> Upstream:
+        """Tell how the calls to it are doing."""
+        return self._caller.told()
 
     def has(self, method: str) -> bool:
         """Tell whether ccxt has a call for this exchange, and does not emulate it."""
@@ -305,6 +278,8 @@ class Venue:
         if listing.fetched_at != self._listed_at:
             self._names.clear()
             self._listed_at = listing.fetched_at
+        elif (known := self._names.get(pair)) is not None:
+            return known  # somebody who waited for the same list has found it
         found = self._catalogue.find(self._source, pair)
         if not found:
             # It may be new, or the list may have turned out to be damaged.
@@ -414,28 +389,22 @@ class Venue:
 
     async def _listing(self, max_age: float) -> Listing:
         """Give when the list of pairs was fetched, fetching it where it is older than that."""
-        listing = self._catalogue.listing(self._source)
-        if listing is not None and listing.age < max_age:
-            return listing
-        async with self._listing_lock:
+        if not self._listings.under_way(self._source):
             listing = self._catalogue.listing(self._source)
             if listing is not None and listing.age < max_age:
                 return listing
-            return await self._fetch_listing()
+        renew = partial(self._renew_listing, max_age)
+        return await self._listings.find(self._source, renew).wait(_as_it_is)
 
-    async def _fetch_listing(self) -> Listing:
+    async def _renew_listing(self, max_age: float, question: Question) -> None:
+        listing = await self._catalogue.renew(self._source, max_age, self._fetch_listing)
+        question.answer(listing)
+
+    async def _fetch_listing(self) -> Fetched:
         markets, reply = await self.call(
             _active_spot, "fetch_markets", params=self._quirk.markets_params
         )
-        await asyncio.to_thread(
-            self._catalogue.replace,
-            self._source,
-            markets,
-            simulated=reply.simulated,
-            plays=reply.plays,
-        )
-        fetched = self._catalogue.listing(self._source)
-        return fetched or Listing(time.time(), reply.simulated, reply.plays)
+        return Fetched(markets, reply.simulated, reply.plays)
 
     def _load(self, markets: Iterable[Market]) -> None:
         """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
@@ -458,7 +427,7 @@ class Venue:
         def make_day(sent: Any, reply: Reply) -> Ticker:
             raw = self._api.parse_ticker(sent, self._api.market(pair))
             # The exchange's time is the end of the day, still to come.
-            return make({**raw, "timestamp": None}, reply)
+            return self._ticker({**raw, "timestamp": None}, reply, pair, window)
 
         if window == "24h":
             if not self.has("fetchTicker"):
@@ -501,8 +470,9 @@ class Venue:
             }
             return _some(found) if every else found
 
+        pairs = tuple(pairs)
         if self.has("fetchTickers") and (every or self._quirk.full_tickers):
-            bulk = await self.call(make, "fetch_tickers", None if every else list(pairs))
+            bulk = dict(await self.call(make, "fetch_tickers", None if every else list(pairs)))
         else:
             self._demand("fetchTicker", "tickers")
             bulk, every = {}, False
@@ -519,34 +489,38 @@ class Venue:
 
     async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
         """Get best bids and asks, in one request where the exchange can, in the order given."""
+        pairs = tuple(pairs)
         for method, call, kind in (
             ("fetchBidsAsks", "fetch_bids_asks", "quote"),
             ("fetchTickers", "fetch_tickers", "ticker"),
         ):
             if not self.has(method) or (kind == "ticker" and not self._quirk.full_tickers):
                 continue
-            make = functools.partial(self._quotes, pairs, kind, every)
+            make = self._quotes(pairs, kind, every)
             known = await self.call(make, call, None if every else list(pairs))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
         return await all_of(self._book_quote(pair) for pair in pairs)
 
     def _quotes(
-        self, pairs: Sequence[str], source: str, every: bool, raw: dict[str, Any], reply: Reply
-    ) -> dict[str, Quote]:
-        found = {
-            pair: _normalize.quote(
-                raw[pair],
-                exchange=self.id,
-                pair=pair,
-                source=source,
-                received_at=reply.received_at,
-                simulated=reply.simulated,
-            )
-            for pair in pairs
-            if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
-        }
-        return _some(found) if every else found
+        self, pairs: Sequence[str], source: str, every: bool
+    ) -> Callable[[dict[str, Any], Reply], dict[str, Quote]]:
+        def make(raw: dict[str, Any], reply: Reply) -> dict[str, Quote]:
+            found = {
+                pair: _normalize.quote(
+                    raw[pair],
+                    exchange=self.id,
+                    pair=pair,
+                    source=source,
+                    received_at=reply.received_at,
+                    simulated=reply.simulated,
+                )
+                for pair in pairs
+                if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
+            }
+            return _some(found) if every else found
+
+        return make
 
     async def _book_quote(self, pair: str) -> Quote:
         return _normalize.quote_of_book(await self.orderbook(pair, 1, self._quirk.quote_params))
@@ -590,9 +564,9 @@ class Venue:
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
             return _listed(_normalize.columns(rows, finite=finite), reply), reply
 
-        page = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
+        columns, reply = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
         renew()
-        return page
+        return columns[:], reply
 
     @property
     def has_candles(self) -> bool:
@@ -668,7 +642,7 @@ class Venue:
                 simulated=reply.simulated,
             )
 
-        return await self.call(make, "fetch_trades", pair, since, limit, params=params)
+        return list(await self.call(make, "fetch_trades", pair, since, limit, params=params))
 
     @property
     def quirk(self) -> Quirk:
@@ -728,6 +702,10 @@ def _listed(found: Rows, reply: Reply) -> Rows:
     if reply.hollow:
         raise ValueError("not a list")
     return found
+
+
+def _as_it_is(listing: Listing) -> Listing:
+    return listing
 
 
 def _some(found: dict[str, T]) -> dict[str, T]:

@@ -1,5 +1,7 @@
 """What all processes of the machine have asked of each exchange, in one SQLite file.
 
+With MARKETDATA_REDIS that is `_fleet`'s, for all machines; this one steps in while Redis is away.
+
 A row is an exchange's account, a text of some kilobytes at most; whoever changes it holds the
 file's lock for a fraction of a millisecond. A process that is killed meanwhile leaves the account
 as it was. A file that cannot be used is as good as none: the process then keeps accounts for
@@ -8,15 +10,18 @@ itself.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import json
 import math
 import os
+import random
 import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -32,6 +37,9 @@ PATIENT_SHARE = 0.8
 
 AHEAD = 1.0
 """Seconds ahead of which a turn is reserved, and lost where the process dies before it comes."""
+
+GIVE_UP = 2.0
+"""Seconds after which a ledger that somebody holds locked is done without."""
 
 LONGEST_BLOCK = 3600.0
 """Seconds for which an exchange is left alone at most, whatever it asks for."""
@@ -58,6 +66,10 @@ class Limit:
     def units(self) -> float:
         """What a window holds."""
         return (self.window or 0.0) / self.seconds_per_unit
+
+    def part(self, parts: float) -> Limit:
+        """Give one of so many equal parts of it."""
+        return self if parts == 1 else Limit(self.seconds_per_unit * parts, self.window)
 
     @property
     def lease(self) -> float:
@@ -92,6 +104,8 @@ class Account:
     """The last turn that somebody has, and for how many seconds nobody has the next."""
     blocked: tuple[float, float] = (0.0, 0.0)
     """When the exchange asked to be left alone, and for how many seconds."""
+    parts: float = 1
+    """Into how many parts the limit is divided among accounts that do not know of each other."""
 
     @classmethod
     def parse(cls, text: str) -> Account:
@@ -133,6 +147,7 @@ class Account:
 
     def reserve(self, now: float, limit: Limit, cost: float, longest: float) -> Answer:
         """Reserve the next turn, unless it comes later than ``longest``."""
+        limit = limit.part(self.parts)
         # As in ccxt's limiter, one unit that was not used may be caught up on.
         turn = max(sum(self.reserved), sum(self.blocked), now - limit.seconds_per_unit)
         wait = max(0.0, turn - now)
@@ -146,6 +161,7 @@ class Account:
 
         It holds until the end of the running slot of `Limit.lease` seconds.
         """
+        limit = limit.part(self.parts)
         used = self._used(now, limit)
         blocked = sum(self.blocked) - now
         if blocked > 0:
@@ -172,6 +188,7 @@ class Account:
 
     def correct(self, now: float, limit: Limit, units: float) -> float:
         """Count as used what the exchange says is used, if that is more than we know of."""
+        units /= self.parts
         used = self._used(now, limit)
         if units > used:
             self._add(_slot(now, limit), units - used)
@@ -238,9 +255,45 @@ class Ledger:
             account = self._accounts.setdefault(source, Account())
             return _done(account, step, clock())
 
+    async def ask(
+        self, source: str, step: Callable[[Account, float], T], clock: Callable[[], float]
+    ) -> T:
+        """Do a step on an account, as soon as no other process is at the ledger."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + GIVE_UP
+        while True:
+            try:
+                return self.change(source, step, clock)
+            except LedgerBusyError:
+                if loop.time() > ends:
+                    self.turn_to_memory()
+            await a_moment()
+
+    def tell(
+        self,
+        source: str,
+        step: Callable[[Account, float], T],
+        clock: Callable[[], float],
+        patience: float = 0.0,
+    ) -> T | None:
+        """Do a step on an account; None where others are at the ledger for too long."""
+        try:
+            return self.change(source, step, clock, patience)
+        except LedgerBusyError:
+            return None
+
+    def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
+        """Have all leave an exchange alone for so long: it has asked for that."""
+        self.tell(source, partial(Account.block, seconds=seconds), clock, patience=0.25)
+
     def turn_to_memory(self) -> None:
         """Keep accounts for this process alone from now on."""
         self._file = None
+
+
+async def a_moment() -> None:
+    """Wait until others may be done, unlike anybody else who waits for that."""
+    await asyncio.sleep(random.uniform(0.001, 0.01))  # noqa: S311 no secret
 
 
 def _in_file(

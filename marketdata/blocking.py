@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from marketdata._streams.watch import AsyncWatch, Watch
-    from marketdata.models import Record, Stream
+    from marketdata.models import Record, Stream, Upstream
     from marketdata.settings import Settings
 
 __all__ = [
@@ -95,7 +95,10 @@ class Client:
         sim: bool | None = None,
         timeout: float | None = None,
         retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
         home: str | Path | None = None,
+        redis: str | None = None,
         endpoints: dict[str, str] | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -104,7 +107,10 @@ class Client:
             sim=sim,
             timeout=timeout,
             retries=retries,
+            max_calls=max_calls,
+            trip_after=trip_after,
             home=home,
+            redis=redis,
             endpoints=endpoints,
             settings=settings,
         )
@@ -143,6 +149,14 @@ class Client:
 
         async def told() -> list[Stream]:
             return self._client.streams()
+
+        return portal().call(told())
+
+    def upstream(self) -> list[Upstream]:
+        """Tell how the calls to each exchange are doing."""
+
+        async def told() -> list[Upstream]:
+            return self._client.upstream()
 
         return portal().call(told())
 

@@ -92,7 +92,7 @@ async def fetch(
             end,
             job.refresh,
             pure=False,
-            retries=_RETRIES,
+            retries=min(_RETRIES, job.client.settings.retries),
         )
         for start, end in parts
     ]

@@ -45,6 +45,7 @@ __all__ = [
     "StreamKind",
     "Ticker",
     "Trade",
+    "Upstream",
 ]
 
 Side: TypeAlias = Literal["buy", "sell"]
@@ -425,6 +426,26 @@ class Stream(Record):
     error: str | None = None
     """The code of the error that ended it, or of the last that it was mended from."""
     simulated: Literal[True] | None = None
+
+
+class Upstream(Record):
+    """How a client's calls to one exchange are doing."""
+
+    exchange: str
+    breaker: Literal["closed", "open", "half-open"]
+    """``open``: it kept failing and is not asked; ``half-open``: one call goes out and decides."""
+    retry_after: float | None = None
+    """Seconds until it is asked again; None unless ``open``."""
+    under_way: int
+    """Calls that it has not answered yet; those that share one count once, as in ``waiting``."""
+    waiting: int
+    """Calls that wait until fewer are under way."""
+    requests: int
+    """Requests that calls have made, retries included."""
+    shared: int
+    """Calls that got the answer to another's requests."""
+    failures: int
+    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429."""
 
 
 class Recorded(Record):

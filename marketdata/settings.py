@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -33,7 +34,8 @@ class Credentials(BaseModel):
 class Settings(BaseModel):
     """How the library behaves; `from_environment` reads it from the MARKETDATA_* variables."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What pydantic says of a wrong value has no part of it: it may be a URL with a password.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     exchange: tuple[str, ...] = Field(DEFAULT_EXCHANGES, min_length=1)
     """Exchanges in order of preference, for calls that name none (MARKETDATA_EXCHANGE)."""
@@ -44,6 +46,11 @@ class Settings(BaseModel):
     store: str | None = None
     """Where closed candles are kept, a folder or a URL that Delta Lake takes such as
     ``s3://bucket/candles`` (MARKETDATA_STORE); ``none`` keeps none, None: `candle_store`."""
+
+    redis: SecretStr | None = None
+    """A Redis or Valkey through which machines share what they ask of each exchange, and its list
+    of pairs: ``redis://host:6379/0``, ``rediss://`` or ``unix://`` (MARKETDATA_REDIS); None: the
+    processes of this machine share files in `folder`."""
 
     endpoints: dict[str, str] = Field(default_factory=dict)
     """Exchange id to base URL; all hosts of that exchange become it (MARKETDATA_ENDPOINTS)."""
@@ -73,6 +80,14 @@ class Settings(BaseModel):
 
     retries: int = Field(2, ge=0, le=20)
     """Retries of transient failures within the call's time (MARKETDATA_RETRIES)."""
+
+    max_calls: int | None = Field(None, ge=1)
+    """Calls that a client has under way to one exchange at most (MARKETDATA_MAX_CALLS); others
+    wait for a place, within their own time. None: as many as are made."""
+
+    trip_after: int | None = Field(None, ge=1)
+    """Failures in a row after which an exchange is left alone for a while, and calls to it fail at
+    once (MARKETDATA_TRIP_AFTER); None: it is asked all the same."""
 
     @field_validator("exchange", mode="before")
     @classmethod
@@ -105,6 +120,16 @@ class Settings(BaseModel):
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"the base URL of '{exchange}' starts with http:// or https://")
         return {exchange: url.rstrip("/") for exchange, url in value.items()}
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_redis(value.get_secret_value()):
+            raise ValueError(
+                "a URL that begins with redis://, rediss:// or unix:// is wanted, "
+                "for example redis://127.0.0.1:6379/0"
+            )
+        return value
 
     @classmethod
     def from_environment(
@@ -168,3 +193,14 @@ class Settings(BaseModel):
                 if os.environ.get(stem + name.upper())
             }
         )
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        number = parts.port  # where it is none, this raises
+    except ValueError:
+        return False
+    if url.startswith("unix://"):
+        return parts.path.startswith("/")
+    return url.startswith(("redis://", "rediss://")) and number != 0

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis_server import PROGRAM, RedisServer
 
 _DEEPEST = sys.getrecursionlimit()
 
@@ -14,6 +16,15 @@ def _as_deep_as_ever() -> None:
     """What a test before has done to the recursion limit is no other test's trouble."""
     if sys.getrecursionlimit() < _DEEPEST:
         sys.setrecursionlimit(_DEEPEST)
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """An empty Redis of the test's own, running."""
+    if PROGRAM is None:
+        pytest.skip("needs redis-server or valkey-server, and neither is installed")
+    with RedisServer() as server:
+        yield server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -444,6 +444,8 @@ class Feed(ABC, Generic[R]):
     def _may_pass(self, error: MarketDataError) -> bool:
         """Tell whether it makes sense to go on."""
         waited = time.monotonic() - self._since
+        if not self.version and not self.hub.retries and "attempts" in error.details:
+            return False  # the request for its first state has failed
         if isinstance(error, DataUnavailableError) and error.retryable:
             return self._failures < 5  # what ccxt cannot make sense of, again and again
         if not error.retryable:

@@ -41,13 +41,17 @@ _LONGEST_FAREWELL = 1.0
 class Hub:
     """The feeds of one exchange: one for each subject, however many watch it."""
 
-    def __init__(self, venue: Venue, api: Any, *, timeout: float, simulated: bool) -> None:
+    def __init__(
+        self, venue: Venue, api: Any, *, timeout: float, retries: int, simulated: bool
+    ) -> None:
         self.id = venue.id
         self.venue = venue
         self.api = api
         self.quirk: Quirk = venue.quirk
         self.timeout = timeout
         """Seconds for the first state to come."""
+        self.retries = retries
+        """0: no request that fails is made again; streams are mended all the same."""
         self.simulated: Literal[True] | None = True if simulated else None
         self.feeds: dict[Subject, Feed[Any]] = {}
         self._watchdog: asyncio.Task[None] | None = None
@@ -201,14 +205,18 @@ class Hub:
         return any(line.isConnected for line in self.api.lines(feed))
 
     async def request_again(self, make: Callable[[], Awaitable[T]]) -> T:
-        """Do something over REST, again and again while that may help and time is left."""
+        """Do something over REST, again and again while that may help and time is left.
+
+        Once where retries are switched off.
+        """
         ends, pause = time.monotonic() + self.timeout, 0.25
         while True:
             try:
                 return await make()
             except MarketDataError as error:
                 pause = max(2 * pause, error.retry_after or 0.0)
-                if not error.retryable or time.monotonic() + pause > ends:
+                over = not self.retries or time.monotonic() + pause > ends
+                if over or not error.retryable:
                     raise
             await asyncio.sleep(pause)
 

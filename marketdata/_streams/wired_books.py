@@ -220,8 +220,13 @@ class WiredBookFeed(BookFeed):
     def _wait(self, update: Update, at: float) -> None:
         self._waiting.append((update, at))
 
+    @property
+    def _is_fetching(self) -> bool:
+        # A frame may come between the end of a task and what is called then.
+        return self._fetching is not None and not self._fetching.done()
+
     def _fetch_whole(self) -> None:
-        if self._fetching is None:
+        if not self._is_fetching:
             self._fetching = asyncio.create_task(self._fetch())
             self._fetching.add_done_callback(self._fetched)
 
@@ -302,7 +307,7 @@ class WiredBookFeed(BookFeed):
     def _subscribe_anew(self) -> None:
         """Take the subscription back and make it again, for the whole book that comes with it."""
         self._is_whole = False
-        if self._fetching is None:
+        if not self._is_fetching:
             self._fetching = asyncio.create_task(self._resubscribe())
             self._fetching.add_done_callback(self._fetched)
 

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis_server import RedisServer
 
 import marketdata as md
+from marketdata import _fleet, _redis
 from marketdata._ccxt import Connector
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway
+from .machines import Machine, machines
 from .markets import DIALECTS, NOW, SEED
 from .programs import said
 
@@ -135,3 +138,17 @@ def python(sim: SimulatedExchange) -> Run:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def redis_server(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """An empty Redis, to which nobody keeps a connection in the end."""
+    yield redis_server
+    _fleet.fleet_ledger.cache_clear()
+    _redis.shared.cache_clear()
+
+
+@pytest.fixture
+def machine(redis_server: RedisServer, tmp_path: Path) -> Machine:
+    """Makes budgets of machines that share ``redis_server``."""
+    return machines(tmp_path, redis_server)

@@ -1,0 +1,159 @@
+"""The calls to one exchange: shared, bounded, tried again, and not made while it keeps failing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from marketdata import _ccxt
+from marketdata._breaker import Breaker
+from marketdata._bulkhead import Bulkhead
+from marketdata._ccxt import Reply
+from marketdata._deadline import is_patient, ran_out, rest, seconds_left
+from marketdata._sharing import Question, Sharing
+from marketdata._translate import CUT_OFF, MALFORMED, translate
+from marketdata.errors import DataUnavailableError, MarketDataError
+from marketdata.models import Upstream
+
+if TYPE_CHECKING:
+    from marketdata.settings import Settings
+
+__all__ = ["Caller", "closed"]
+
+T = TypeVar("T")
+
+
+def closed(name: str) -> DataUnavailableError:
+    """Make the error of a call whose client was closed under it."""
+    return DataUnavailableError(
+        "The client was closed while the call was under way.",
+        retryable=True,
+        details={"exchange": name},
+    )
+
+
+class Caller:
+    """Calls ccxt's methods of one exchange; belongs to one event loop."""
+
+    def __init__(self, exchange: str, api: Any, settings: Settings) -> None:
+        self._exchange = exchange
+        self._api = api
+        self._settings = settings
+        self._questions = Sharing()
+        self._bulkhead = Bulkhead(exchange, settings.max_calls)
+        self._breaker = Breaker(exchange, settings.trip_after)
+        self._requests = 0
+
+    async def ask(
+        self,
+        make: Callable[[Any, Reply], T],
+        method: str,
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+    ) -> T:
+        """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
+
+        Who asks while the same is being asked gets that answer, too: nobody is to change what is
+        made. An answer of which nothing can be made is an error like any other. Retries errors
+        that may pass, within the time of the call and the number of retries that the settings
+        allow, and no sooner than the exchange asks.
+        """
+        # Patient calls may wait for their turn for longer than others could.
+        key = f"{method}{args}{params}{is_patient()}"
+        question = self._questions.find(key, partial(self._answer, method, args, params))
+        return await question.wait(make)
+
+    async def close(self) -> None:
+        """End the calls that are under way with an error."""
+        await self._questions.close(closed(self._exchange))
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds for which it is left alone because it keeps failing; None where it is not."""
+        return None if self._breaker.state == "closed" else self._breaker.wait
+
+    def told(self) -> Upstream:
+        """Tell how the calls are doing."""
+        state = self._breaker.state
+        return Upstream(
+            exchange=self._exchange,
+            breaker=state,
+            retry_after=round(self._breaker.wait, 3) if state == "open" else None,
+            under_way=self._bulkhead.under_way,
+            waiting=self._bulkhead.waiting,
+            requests=self._requests,
+            shared=self._questions.shared,
+            failures=self._breaker.failures,
+        )
+
+    async def _answer(
+        self, method: str, args: tuple[Any, ...], params: dict[str, Any], question: Question
+    ) -> None:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._attempt(question, method, args, params)
+            except MarketDataError as error:
+                pause = self._pause_after(error, attempt)
+                if pause is None:
+                    error.details["attempts"] = attempt
+                    raise
+            await rest(pause)
+
+    def _pause_after(self, error: MarketDataError, attempt: int) -> float | None:
+        """Give the seconds to wait before the next attempt; None where there is to be none."""
+        pause, left = error.retry_after, seconds_left(self._settings.timeout)
+        if pause is None:
+            pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
+        if error.retryable and self.pause is not None:
+            # Only long jobs wait for an exchange that is left alone.
+            error.retry_after = pause = max(error.retry_after or 0.0, self.pause)
+            left = 0.0
+        may_pass = error.retryable and not self._api.ended
+        is_worth_it = attempt <= self._settings.retries and (pause < left or is_patient())
+        return pause if may_pass and is_worth_it else None
+
+    async def _attempt(
+        self, question: Question, method: str, args: tuple[Any, ...], params: dict[str, Any]
+    ) -> None:
+        self._breaker.check()
+        place = self._bulkhead.take()
+        if place is None:
+            place = await self._bulkhead.wait()
+        reply = Reply()
+        _ccxt.current_reply.set(reply)
+        try:
+            turn = self._breaker.begin()
+            try:
+                answer = await getattr(self._api, method)(*args, params)
+                if reply.requests == 0:
+                    reply.received_at = datetime.now(UTC)
+                question.answer(answer, reply)
+                return self._breaker.answered(turn)
+            except (*MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
+                if not self._api.ended:
+                    failure = translate(error, self._exchange, reply)
+                    self._breaker.judge(turn, failure)
+                else:
+                    failure = closed(self._exchange)
+            except CUT_OFF:
+                if not self._api.ended:
+                    raise
+                failure = closed(self._exchange)
+            except asyncio.CancelledError:
+                if reply.asked > reply.requests and ran_out():
+                    self._breaker.failed(turn)
+                raise
+            finally:
+                self._breaker.end(turn)
+        finally:
+            self._bulkhead.leave(place)
+            self._requests += reply.asked
+        # What ccxt says holds what the exchange said, which never goes further: raised out here,
+        # the error has no context, which a cluster, for one, would send along.
+        raise failure

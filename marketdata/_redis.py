@@ -1,0 +1,148 @@
+"""One Redis or Valkey that machines share, for which nobody ever waits for long.
+
+Redis's client is imported when the first question is put to it. All that is kept there is text or
+bytes that anybody might have written; who reads it checks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, TypeVar
+
+from marketdata.errors import InvalidParameterError, MissingExtraError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+T = TypeVar("T")
+
+PREFIX = "marketdata:1:"
+"""What all names begin with; the number is that of the format."""
+
+_TIMEOUT = 0.25
+"""Seconds for connecting and for an answer; the URL may say otherwise."""
+
+_PATIENCE = 3.0
+"""Seconds for all that one question to it takes."""
+
+_PAUSE = 1.0
+"""Seconds for which a Redis that was of no use is not asked again."""
+
+
+class RedisAwayError(Exception):
+    """Redis cannot be used just now."""
+
+
+class SharedRedis:
+    """One Redis, used by threads."""
+
+    def __init__(self, url: str) -> None:
+        """Raise `MissingExtraError` where its client is not installed."""
+        if importlib.util.find_spec("redis") is None:
+            raise MissingExtraError("MARKETDATA_REDIS", "server")
+        self._url = url
+        self._client: Redis | None = None
+        self._lock = threading.Lock()
+        self._away = False
+        self._again = 0.0
+        """Whether it was of no use when last asked, and when to look whether it still is."""
+        self._looking = False
+
+    def run(self, work: Callable[[Redis], T]) -> T:
+        """Do work with a client, which may block for a moment.
+
+        Raises `RedisAwayError` where Redis is of no use, for what reason ever; without asking it
+        where that is known.
+        """
+        if self._away:
+            raise RedisAwayError
+        return self._try(work)
+
+    def _try(self, work: Callable[[Redis], T]) -> T:
+        client = self._connect()
+        from redis import RedisError
+
+        try:
+            return work(client)
+        except (RedisError, OSError, UnicodeError):
+            self.leave()
+        # Raised out here, it has no context: that may hold what was sent.
+        raise RedisAwayError
+
+    async def ask(self, work: Callable[[Redis], T], threads: Executor | None = None) -> T:
+        """Do work as `run` does, in a thread, and without it where that takes too long."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            # Nothing else bounds how long a name may be looked up.
+            async with asyncio.timeout(_PATIENCE):
+                return await loop.run_in_executor(threads, self.run, work)
+        self.leave()
+        raise RedisAwayError
+
+    def leave(self) -> None:
+        """Do without it for a while."""
+        self._away, self._again = True, time.monotonic() + _PAUSE
+
+    def is_away(self) -> bool:
+        """Tell whether it is done without, at once; a thread looks now and then if it is back."""
+        if self._away and not self._looking and time.monotonic() >= self._again:
+            self._looking = True
+            threading.Thread(target=self._look, daemon=True).start()
+        return self._away
+
+    def _look(self) -> None:
+        with contextlib.suppress(RedisAwayError, InvalidParameterError):
+            self._try(lambda client: client.ping())
+            self._away = False
+        self._looking = False
+
+    def _connect(self) -> Redis:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self._url)
+            return self._client
+
+
+def _client(url: str) -> Redis:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    try:
+        made = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=_TIMEOUT,
+            socket_timeout=_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+        # Options that it does not know show only here; nothing is connected yet.
+        made.connection_pool.make_connection()
+    except (TypeError, ValueError):
+        made = None
+    if made is None:
+        raise InvalidParameterError(
+            "MARKETDATA_REDIS has an option that Redis's client does not know, or a wrong value.",
+            details={"parameter": "redis"},
+        )
+    # What the URL says of it would change the types of all answers.
+    made.connection_pool.connection_kwargs["decode_responses"] = False
+    return made
+
+
+@functools.cache
+def shared(url: str) -> SharedRedis:
+    """Give the Redis at a URL, the same to all of the process."""
+    return SharedRedis(url)
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has connections of its own; its parent's threads and locks it does not have.
+    os.register_at_fork(after_in_child=shared.cache_clear)

@@ -1,0 +1,58 @@
+"""A gateway that holds requests back until a test lets them pass, and counts them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any
+
+from aiohttp import ClientSession, web
+
+from .gateway import Gateway
+
+
+class Gate(Gateway):
+    """``came`` holds the addresses of the requests that were held back.
+
+    ``gone`` counts those whose callers left meanwhile, ``most`` how many were there at once.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(upstream)
+        self._shut: str | None = None
+        self._opened = asyncio.Event()
+        self.came: list[str] = []
+        self.here = self.most = self.gone = 0
+
+    def shut(self, path: str = "*") -> None:
+        """Hold requests for paths like ``path`` back from now on."""
+        self._shut, self._opened = path, asyncio.Event()
+
+    def open(self) -> None:
+        """Let all pass."""
+        self._shut = None
+        self._loop.call_soon_threadsafe(self._opened.set)
+
+    async def _pass(self, session: ClientSession, request: web.BaseRequest) -> web.Response:
+        if self._shut is not None and fnmatchcase(request.path, self._shut):
+            self.came.append(request.path_qs)
+            self.here += 1
+            self.most = max(self.most, self.here)
+            try:
+                await self._opened.wait()
+            except asyncio.CancelledError:
+                self.gone += 1
+                raise
+            finally:
+                self.here -= 1
+        return await super()._pass(session, request)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait until something holds."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it never came true"
+        await asyncio.sleep(0.002)

@@ -1,0 +1,98 @@
+"""Budgets of machines that share a Redis; a machine is a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis_server import RedisServer
+
+from marketdata._budget import Budget
+from marketdata._deadline import within
+from marketdata._fleet import FleetLedger
+from marketdata._ledger import Account, Limit
+from marketdata.errors import ExchangeUnavailableError
+
+MINUTE = Limit(0.05, 60.0)
+"""1,200 units a minute, as binance has them."""
+USABLE = 1080
+"""What all may use of them."""
+SPACED = Limit(0.1)
+KEY = "marketdata:1:budget:binance"
+
+Machine = Callable[..., Budget]
+
+
+def calm(server: RedisServer) -> str:
+    """Give its URL for those who wait for it for longer, as a busy machine may need."""
+    return f"{server.url}?socket_timeout=10&socket_connect_timeout=10"
+
+
+def machines(folder: Path, server: RedisServer) -> Machine:
+    """Give what makes the budget of a machine, by the machine's name."""
+
+    def machine(name: str, limit: Limit = MINUTE, url: str | None = None) -> Budget:
+        file = folder / name / "budget.sqlite"
+        return Budget(file, "binance", "binance", limit, redis=url or calm(server))
+
+    return machine
+
+
+def ledger_of(budget: Budget) -> FleetLedger:
+    assert isinstance(budget._ledger, FleetLedger)
+    return budget._ledger
+
+
+def told(ledger: FleetLedger) -> None:
+    """Wait until Redis knows what a machine had to tell."""
+    ledger._worker.submit(bool).result()
+
+
+async def spend_all(of: Budget, cost: float = 10.0) -> float:
+    """Make requests until one is refused; give what all the others cost."""
+    spent = 0.0
+
+    async def spend() -> None:
+        nonlocal spent
+        while True:
+            await of.take(cost)
+            spent += cost
+
+    with pytest.raises(ExchangeUnavailableError, match="budget of these machines for binance"):
+        await within(30, "binance", spend())
+    return spent
+
+
+def spent(of: Budget, cost: float = 10.0) -> float:
+    return asyncio.run(spend_all(of, cost))
+
+
+def refused(of: Budget) -> float | None:
+    """For how long a call is refused that has 30 s; None where it is not."""
+
+    async def ask() -> None:
+        await within(30, "binance", of.take(1.0))
+
+    try:
+        asyncio.run(ask())
+    except ExchangeUnavailableError as error:
+        return error.retry_after
+    return None
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not happened():
+            await asyncio.sleep(0.01)
+
+
+def is_back(of: Budget) -> None:
+    """Wait until a machine has seen that Redis is there again."""
+    asyncio.run(until(lambda: not ledger_of(of)._redis.is_away()))
+
+
+def account(server: RedisServer) -> Account:
+    with server.client() as client:
+        return Account.parse(client.hget(KEY, "account").decode())

@@ -1,0 +1,541 @@
+"""An exchange that fails, is slow or is banned: it is left alone, and the others do not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import marketdata as md
+from marketdata import _breaker
+from marketdata._breaker import Breaker
+from marketdata._bulkhead import Bulkhead
+from marketdata._deadline import patient, within
+from marketdata.sim import SimulatedExchange
+
+from .gate import Gate, until
+from .markets import DIALECTS
+
+TICKERS = "*/24hr"
+PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "LTC/BTC")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gate(sim: SimulatedExchange) -> Iterator[Gate]:
+    with Gate(sim.url) as started:
+        yield started
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that begin with a twentieth of a second."""
+    monkeypatch.setattr(_breaker, "_FIRST_PAUSE", 0.05)
+
+
+def client_of(to: SimulatedExchange | Gate, exchange: Any = "binance", **more: Any):
+    more.setdefault("retries", 0)
+    return md.AsyncClient(exchange, endpoints=dict.fromkeys(DIALECTS, to.url), **more)
+
+
+def told(client: md.AsyncClient, exchange: str = "binance") -> md.Upstream:
+    [found] = [one for one in client.upstream() if one.exchange == exchange]
+    return found
+
+
+async def failure(call: Any) -> md.ExchangeUnavailableError:
+    with pytest.raises(md.ExchangeUnavailableError) as caught:
+        await call
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+# ------------------------------------------------------------------ the breaker itself
+
+
+def refused(breaker: Breaker) -> float | None:
+    try:
+        breaker.check()
+    except md.ExchangeUnavailableError as error:
+        assert error.retryable
+        assert error.details == {"exchange": "x"}
+        return error.retry_after
+    return None
+
+
+def test_only_failures_in_a_row_trip_it(clock: Clock) -> None:
+    breaker = Breaker("x", 3, clock)
+    for _ in range(5):
+        breaker.failed(breaker.begin())
+        breaker.failed(breaker.begin())
+        breaker.answered(breaker.begin())
+    assert (breaker.state, breaker.failures, refused(breaker)) == ("closed", 10, None)
+    for _ in range(3):
+        breaker.failed(breaker.begin())
+    assert (breaker.state, breaker.failures, refused(breaker)) == ("open", 13, 1.0)
+
+
+def test_without_a_number_it_never_trips(clock: Clock) -> None:
+    breaker = Breaker("x", None, clock)
+    for _ in range(1000):
+        breaker.failed(breaker.begin(), 60.0)
+    assert (breaker.state, breaker.failures, breaker.wait) == ("closed", 1000, 0.0)
+
+
+def test_pauses_double_up_to_a_minute(clock: Clock) -> None:
+    breaker, pauses = Breaker("x", 1, clock), []
+    for _ in range(9):
+        breaker.failed(breaker.begin())
+        pauses.append(breaker.wait)
+        clock.now += breaker.wait - 0.001
+        assert breaker.state == "open"
+        assert refused(breaker) == pytest.approx(0.001)
+        clock.now += 0.001
+        assert breaker.state == "half-open"
+    assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
+    breaker.answered(breaker.begin())
+    assert breaker.state == "closed"
+    breaker.failed(breaker.begin())
+    assert breaker.wait == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(0.2, 1), (30, 30), (1e9, 3600)])
+def test_a_longer_pause_that_the_exchange_asks_for_is_kept(
+    clock: Clock, asked: float, pause: float
+) -> None:
+    breaker = Breaker("x", 1, clock)
+    breaker.failed(breaker.begin(), asked)
+    assert breaker.wait == pytest.approx(pause)
+
+
+def test_one_probe_goes_out_and_its_end_counts(clock: Clock) -> None:
+    breaker = Breaker("x", 1, clock)
+    early, late = breaker.begin(), breaker.begin()
+    breaker.failed(breaker.begin())
+    clock.now += 1
+    breaker.check()
+    probe = breaker.begin()
+    assert (refused(breaker), breaker.state) == (1.0, "half-open")
+    with pytest.raises(md.ExchangeUnavailableError):
+        breaker.begin()
+    # What was under way before says nothing of how it is now.
+    breaker.answered(early)
+    breaker.failed(late)
+    assert breaker.state == "half-open"
+    breaker.failed(probe)
+    assert breaker.wait == pytest.approx(2)
+    breaker.answered(probe)
+    assert breaker.state == "open"
+
+
+def test_a_probe_that_comes_to_nothing_leaves_it_to_the_next(clock: Clock) -> None:
+    breaker = Breaker("x", 1, clock)
+    breaker.failed(breaker.begin())
+    clock.now += 1
+    breaker.end(breaker.begin())
+    assert refused(breaker) is None
+    breaker.answered(breaker.begin())
+    assert breaker.state == "closed"
+
+
+# ------------------------------------------------------------------ calls that it stops
+
+
+def test_after_so_many_failures_calls_fail_at_once(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, trip_after=3, retries=2) as client:
+            await client.pairs()
+            sim.faults.add(path=TICKERS, status=503, retry_after=0)
+            sim.forget()
+            tripped = await failure(client.ticker("BTC/USDT"))
+            assert tripped.details == {"exchange": "binance", "httpStatus": 503, "attempts": 3}
+            assert 0 < (tripped.retry_after or 0) <= 1
+            for _ in range(3):
+                error = await failure(client.orderbook("BTC/USDT"))
+                assert (error.code, error.retryable) == ("EXCHANGE_UNAVAILABLE", True)
+                assert 0 < (error.retry_after or 0) <= 1
+                assert "in a row" in error.message
+            assert len(sim.requests) == 3
+            now = told(client)
+            assert (now.breaker, now.failures, now.requests) == ("open", 3, 4)
+            assert 0 < (now.retry_after or 0) <= 1
+
+    asyncio.run(main())
+
+
+def test_a_call_that_trips_it_does_not_go_on(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, trip_after=2, retries=5) as client:
+            await client.pairs()
+            sim.faults.add(path=TICKERS, status=503, retry_after=0)
+            sim.forget()
+            error = await failure(client.ticker("BTC/USDT"))
+            assert error.details["attempts"] == len(sim.requests) == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 418}, {"status": 429}, {"drop": "body"}, {"hang": True}]
+)
+def test_what_counts_as_a_failure(sim: SimulatedExchange, fault: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with client_of(sim) as client:
+            await client.pairs()
+        async with client_of(sim, trip_after=2, timeout=0.3 if "hang" in fault else 30) as client:
+            sim.faults.add(path=TICKERS, **fault)
+            for state in ("closed", "open"):
+                await failure(client.ticker("BTC/USDT"))
+                assert told(client).breaker == state
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 451}, {"status": 403}, {"body": "malformed"}, {"body": "empty"}]
+)
+def test_what_is_an_answer_all_the_same(sim: SimulatedExchange, fault: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with client_of(sim, trip_after=1) as client:
+            sim.faults.add(path=TICKERS, **fault)
+            for _ in range(3):
+                with pytest.raises(md.MarketDataError):
+                    await client.ticker("BTC/USDT")
+            assert (told(client).breaker, told(client).failures) == ("closed", 0)
+
+    asyncio.run(main())
+
+
+def test_who_stops_waiting_has_not_seen_a_failure(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate, trip_after=1) as client:
+            await client.pairs()
+            gate.shut(TICKERS)
+            for _ in range(3):
+                before = len(gate.came)
+                call = asyncio.create_task(client.ticker("BTC/USDT"))
+                await until(lambda before=before: len(gate.came) > before)
+                call.cancel()
+                await asyncio.wait([call])
+            assert (told(client).breaker, told(client).failures) == ("closed", 0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.paced
+def test_our_own_budget_is_no_failure_of_the_exchange(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, trip_after=2, timeout=5) as client:
+            await client.pairs()
+            sim.faults.add(path=TICKERS, status=429, retry_after=60, times=1)
+            await failure(client.ticker("BTC/USDT"))
+            for _ in range(4):
+                assert "budget" in (await failure(client.ticker("BTC/USDT"))).message
+            assert (told(client).breaker, told(client).failures) == ("closed", 1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_after_the_pause_one_call_finds_out(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate, trip_after=1) as client:
+            await client.pairs()
+            gate.answer(TICKERS, {}, status=503)
+            await failure(client.ticker("BTC/USDT"))
+            await until(lambda: told(client).breaker == "half-open")
+            gate.shut("*/depth")
+            probe = asyncio.create_task(client.orderbook("BTC/USDT"))
+            await until(lambda: gate.here)
+            for _ in range(3):
+                await failure(client.ticker("ETH/USDT"))
+                await failure(client.orderbook("ETH/USDT"))
+            assert (len(gate.came), told(client).breaker) == (1, "half-open")
+            # The same question waits for the same answer.
+            same = asyncio.create_task(client.orderbook("BTC/USDT"))
+            await asyncio.sleep(0)
+            gate.open()
+            assert await probe is await same
+            assert told(client).breaker == "closed"
+            assert (await client.trades("BTC/USDT", limit=1))[0].pair == "BTC/USDT"
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_probe_that_is_cancelled_makes_room_for_another(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate, trip_after=1) as client:
+            await client.pairs()
+            gate.answer(TICKERS, {}, status=503)
+            await failure(client.ticker("BTC/USDT"))
+            await until(lambda: told(client).breaker == "half-open")
+            gate.shut("*/depth")
+            probe = asyncio.create_task(client.orderbook("BTC/USDT"))
+            await until(lambda: gate.here)
+            probe.cancel()
+            await asyncio.wait([probe])
+            gate.open()
+            assert (await client.orderbook("BTC/USDT")).pair == "BTC/USDT"
+            assert told(client).breaker == "closed"
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_long_job_waits_for_an_exchange_that_is_left_alone(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, trip_after=1, retries=3) as client:
+            await client.pairs()
+            sim.faults.add(path="*/klines", status=503, retry_after=0, times=1)
+            found = await client.candles(
+                "BTC/USDT", "1h", start="2024-01-01", end="2024-05-01", store=False
+            )
+            assert (len(found), found.missing) == (2904, ())
+            assert told(client).failures == 1
+
+    asyncio.run(main())
+
+
+# ------------------------------------------------------------------ the choice of an exchange
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_defaults_pass_over_what_is_left_alone_and_come_back(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, ["binance", "kraken"], trip_after=1) as client:
+            await client.pairs(exchange="binance")
+            sim.faults.add(exchange="binance", status=503)
+            assert (await client.ticker("BTC/USDT")).exchange == "kraken"
+            assert told(client).breaker == "open"
+            sim.faults.clear()
+            await until(lambda: told(client).breaker == "half-open")
+            # Without the breaker it would not be asked for half a minute.
+            assert (await client.ticker("BTC/USDT")).exchange == "binance"
+            assert told(client).breaker == "closed"
+
+    asyncio.run(main())
+
+
+def test_a_named_exchange_that_is_left_alone_is_not_replaced(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, ["binance", "kraken"], trip_after=1) as client:
+            sim.faults.add(exchange="binance", status=503)
+            for _ in range(2):
+                error = await failure(client.ticker("BTC/USDT", exchange="binance"))
+                assert error.details["exchange"] == "binance"
+            assert {one.exchange for one in sim.requests} == {"binance"}
+            assert (await client.ticker("BTC/USDT")).exchange == "kraken"
+
+    asyncio.run(main())
+
+
+# ------------------------------------------------------------------ places
+
+
+def test_no_more_calls_are_under_way_than_there_are_places(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate, max_calls=2) as client:
+            await client.pairs()
+            gate.shut(TICKERS)
+            calls = [asyncio.create_task(client.ticker(pair)) for pair in PAIRS for _ in range(3)]
+            await until(lambda: gate.here == 2)
+            now = told(client)
+            assert (now.under_way, now.waiting, now.shared) == (2, 3, 10)
+            gate.open()
+            assert len(await asyncio.gather(*calls)) == 15
+            assert (told(client).under_way, told(client).waiting, gate.most) == (0, 0, 2)
+
+    asyncio.run(main())
+
+
+def test_a_place_that_does_not_come_in_time(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate) as client:
+            await client.pairs()
+        async with client_of(gate, max_calls=1, timeout=0.3, retries=5, trip_after=1) as client:
+            gate.shut(TICKERS)
+            first = asyncio.create_task(client.ticker("BTC/USDT"))
+            await until(lambda: gate.here)
+            began = asyncio.get_running_loop().time()
+            error = await failure(client.ticker("ETH/USDT"))
+            assert asyncio.get_running_loop().time() - began < 5
+            assert (error.code, error.retryable) == ("EXCHANGE_UNAVAILABLE", True)
+            assert (error.retry_after or 0) > 0
+            assert "MARKETDATA_MAX_CALLS" in error.message or "in a row" in error.message
+            await failure(first)
+            assert len(gate.came) == told(client).failures == 1
+
+    asyncio.run(main())
+
+
+def test_who_would_wait_for_too_long_hears_so_at_once(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate, max_calls=1, timeout=20) as client:
+            await client.pairs()
+            gate.shut(TICKERS)
+            calls = [asyncio.create_task(client.ticker("BTC/USDT"))]
+            await until(lambda: gate.here)
+            # As if it had taken so long already: then three more take longer than a call may.
+            client_places(client)._usual = 7.0
+            calls += [asyncio.create_task(client.ticker(pair)) for pair in PAIRS[1:3]]
+            await until(lambda: told(client).waiting == 2)
+            error = await failure(client.ticker(PAIRS[3]))
+            assert error.retry_after == 21.0
+            assert not any(call.done() for call in calls)
+            gate.open()
+            assert len(await asyncio.gather(*calls)) == 3
+
+    asyncio.run(main())
+
+
+def client_places(client: md.AsyncClient) -> Bulkhead:
+    [here] = client._connections.values()
+    [venue] = here.venues
+    return venue._caller._bulkhead
+
+
+def test_who_leaves_the_queue_is_forgotten(gate: Gate) -> None:
+    async def main() -> None:
+        async with client_of(gate, max_calls=1) as client:
+            await client.pairs()
+            gate.shut(TICKERS)
+            calls = [asyncio.create_task(client.ticker(pair)) for pair in PAIRS]
+            await until(lambda: gate.here)
+            for call in calls[1:4]:
+                call.cancel()
+            await asyncio.wait(calls[1:4])
+            assert told(client).waiting == 1
+            gate.open()
+            assert (await calls[4]).pair == PAIRS[4]
+            assert len(gate.came) == 1
+            assert told(client).under_way == 0
+
+    asyncio.run(main())
+
+
+def test_long_jobs_leave_a_place_for_the_others() -> None:
+    async def main() -> None:
+        places, done = Bulkhead("x", 5), asyncio.Event()
+        order: list[str] = []
+
+        async def call(name: str) -> None:
+            begun = places.take()
+            if begun is None:
+                begun = await places.wait()
+            order.append(name)
+            await done.wait()
+            places.leave(begun)
+
+        async def job() -> None:
+            with patient():
+                await within(0.05, "x", call("job"))  # its time stands still while it waits
+
+        jobs = [asyncio.create_task(job()) for _ in range(8)]
+        await until(lambda: len(order) == 4)
+        assert (places.under_way, places.waiting) == (4, 4)
+        calls = [asyncio.create_task(call("call")) for _ in range(2)]
+        await until(lambda: places.waiting == 5)
+        assert order == [*["job"] * 4, "call"]
+        done.set()
+        await asyncio.wait(jobs + calls)
+        assert order[5] == "call"  # whoever cannot wait comes before long jobs
+        assert (places.under_way, places.waiting) == (0, 0)
+        assert math.isclose(places._begun, 0, abs_tol=1e-6)
+
+    asyncio.run(main())
+
+
+# ------------------------------------------------------------------ the others do not notice
+
+
+@pytest.mark.parametrize("max_calls", [None, 10])
+def test_an_exchange_that_hangs_does_not_slow_the_others(gate: Gate, max_calls: int | None) -> None:
+    async def main() -> None:
+        async with client_of(gate, max_calls=max_calls) as client:
+            for exchange in ("binance", "kraken"):
+                await client.pairs(exchange=exchange)
+            gate.shut("/api/v3/klines")
+            hanging = [
+                asyncio.create_task(client.candles("BTC/USDT", limit=number))
+                for number in range(1, 201)
+            ]
+            await until(lambda: gate.here == min(100, max_calls or 100))  # aiohttp's own bound
+            for number in range(1, 51):
+                assert (await client.ticker("BTC/USDT", exchange="kraken")).exchange == "kraken"
+                assert len(await client.candles("BTC/USDT", limit=number, exchange="kraken"))
+                assert not any(call.done() for call in hanging)
+            assert told(client, "kraken").requests == 101
+            if max_calls is not None:
+                now = told(client)
+                assert (now.under_way, now.waiting, gate.most) == (10, 190, 10)
+            for call in hanging:
+                call.cancel()
+            await asyncio.wait(hanging)
+            await until(lambda: not gate.here)
+
+    asyncio.run(main())
+
+
+@pytest.mark.paced
+def test_a_banned_exchange_does_not_slow_the_others(sim: SimulatedExchange) -> None:
+    async def main() -> None:
+        async with client_of(sim, ["binance", "okx"], trip_after=1, timeout=10) as client:
+            sim.faults.add(exchange="binance", status=418, retry_after=3600)
+            error = await failure(client.ticker("BTC/USDT", exchange="binance"))
+            assert error.retry_after == 3600
+            assert told(client).retry_after == pytest.approx(3600, abs=30)
+            sim.forget()
+            found = await asyncio.gather(*[client.ticker(pair) for pair in PAIRS[:3] * 20])
+            assert {one.exchange for one in found} == {"okx"}
+            assert {one.exchange for one in sim.requests} == {"okx"}
+
+    asyncio.run(main())
+
+
+# ------------------------------------------------------------------ settings, and telling
+
+
+@pytest.mark.parametrize("name", ["max_calls", "trip_after"])
+def test_both_are_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert getattr(md.Settings.from_environment(), name) is None
+    monkeypatch.setenv(f"MARKETDATA_{name.upper()}", "7")
+    for make in (md.Client, md.AsyncClient):
+        assert getattr(make().settings, name) == 7
+        assert getattr(make(**{name: 3}).settings, name) == 3
+    for wrong in ("0", "-1", "many", "1.5"):
+        monkeypatch.setenv(f"MARKETDATA_{name.upper()}", wrong)
+        with pytest.raises(md.InvalidParameterError) as caught:
+            md.Settings.from_environment()
+        assert caught.value.details == {"parameter": f"MARKETDATA_{name.upper()}"}
+
+
+def test_a_client_that_does_not_await_tells_as_well(sim: SimulatedExchange) -> None:
+    with md.Client(["okx"], endpoints=sim.endpoints, max_calls=4) as client:
+        assert client.upstream() == []
+        client.ticker("BTC/USDT")
+        [found] = client.upstream()
+        assert found.to_dict() == {
+            "exchange": "okx",
+            "breaker": "closed",
+            "underWay": 0,
+            "waiting": 0,
+            "requests": 2,
+            "shared": 0,
+            "failures": 0,
+        }

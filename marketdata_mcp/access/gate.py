@@ -1,6 +1,6 @@
 """Who may make a call, and how many more: key, quota and rate, tier, in this order.
 
-What fails before the quota is not charged, a refusal by the tier is; `Charge.give_back` takes back
+What fails before the quota is not charged, a refusal by the tier is; `Gate.give_back` takes back
 what was charged for an answer that failed upstream.
 """
 

@@ -106,7 +106,7 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("claims", WRONG_CLAIMS, ids=str)
+@pytest.mark.parametrize("claims", WRONG_CLAIMS)
 def test_a_claim_that_is_wrong(issuer: Issuer, claims: dict[str, Any]) -> None:
     assert refused(outcome(issuer, issuer.token(**claims)))
 

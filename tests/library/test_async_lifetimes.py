@@ -141,27 +141,6 @@ def test_cancelling_a_call_ends_its_request_and_nothing_else(make: Make, gateway
     assert asyncio.run(main()) == "BTC/USDT"
 
 
-def test_one_of_two_callers_that_gives_up_does_not_take_the_other_along(
-    make: Make, gateway: Gateway
-) -> None:
-    # Both wait for the same list of pairs; the one who asked for it is cancelled.
-    gateway.hold("*/exchangeInfo")
-
-    async def main() -> list[Any]:
-        async with make() as client:
-            first = asyncio.create_task(client.ticker("BTC/USDT"))
-            await until(gateway.held)
-            second = asyncio.create_task(client.ticker("BTC/USDT"))
-            await asyncio.sleep(0)
-            gateway.hold("nothing")
-            first.cancel()
-            return await asyncio.gather(first, second, return_exceptions=True)
-
-    cancelled, ticker = asyncio.run(main())
-    assert isinstance(cancelled, asyncio.CancelledError)
-    assert ticker.pair == "BTC/USDT"
-
-
 def test_a_timeout_of_the_callers_own(make: Make, gateway: Gateway) -> None:
     gateway.hold("*/24hr")
 

@@ -186,6 +186,12 @@ def get(path: str, **headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+def with_headers(request: bytes, **headers: str) -> bytes:
+    """Give a whole HTTP request with more headers."""
+    lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
+    return request.replace(b"Host:", "".join(lines).encode() + b"Host:", 1)
+
+
 # ---------------------------------------------------------------------------- answers
 
 

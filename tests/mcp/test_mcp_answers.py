@@ -54,7 +54,9 @@ def answers(simulator: SimulatedExchange, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def tools(simulator: SimulatedExchange) -> dict[str, Tool]:
     async def work() -> dict[str, Tool]:
-        async with Client(app.Service(AsyncClient(endpoints=simulator.endpoints)).server()) as client:
+        async with Client(
+            app.Service(AsyncClient(endpoints=simulator.endpoints)).server()
+        ) as client:
             return {tool.name: tool for tool in (await client.list_tools()).tools}
 
     return finish(work())

@@ -85,7 +85,9 @@ def _keys(schema: Any) -> set[str]:
 def test_the_tools_are_the_operations_in_their_order_and_the_servers_own(era: str) -> None:
     named = [operation.tool for operation in OPERATIONS if operation.tool is not None]
     live = ["watch_start", "watch_read", "watch_stop", "watch_list"]
-    assert [tool.name for tool in _listed(era).tools] == [*named, *live, "get_usage"] == list(REQUIRED)
+    assert (
+        [tool.name for tool in _listed(era).tools] == [*named, *live, "get_usage"] == list(REQUIRED)
+    )
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -25,6 +25,7 @@ from mcp_loopback import (
     HELLO,
     Answer,
     Loopback,
+    Peer,
     connected,
     exchange,
     get,
@@ -44,9 +45,9 @@ TIDYING = Counter(["Watches._tidy"])
 class Session:
     """A session, as a client holds it that writes HTTP by hand."""
 
-    def __init__(self, port: int, reader: asyncio.StreamReader, path: str) -> None:
+    def __init__(self, port: int, events: Peer, path: str) -> None:
         self.path = path
-        self.reader = reader
+        self.events = events
         self._port = port
 
     async def sends(self, body: bytes, path: str | None = None) -> Answer:
@@ -56,7 +57,7 @@ class Session:
     async def next(self) -> dict[str, Any]:
         """Wait for the next message from the server."""
         async with asyncio.timeout(20):
-            while not (line := await self.reader.readline()).startswith(b"data: {"):
+            while not (line := await self.events.reader.readline()).startswith(b"data: {"):
                 assert line, "the stream has ended"
         decoded: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
         return decoded
@@ -67,13 +68,12 @@ async def _session(port: int, *, small: bool = False) -> AsyncIterator[Session]:
     async with connected(port, small=small) as peer:
         peer.writer.write(get("/sse"))
         await peer.reader.readuntil(b"data: ")
-        session = Session(port, peer.reader, (await peer.reader.readline()).decode().strip())
+        session = Session(port, peer, (await peer.reader.readline()).decode().strip())
         assert (await session.sends(message("initialize", **HELLO))).status == 202
         assert "result" in await session.next()
         hello = message("notifications/initialized", number=None)
         assert (await session.sends(hello)).status == 202
         yield session
-        peer.writer.transport.resume_reading()
 
 
 @asynccontextmanager
@@ -266,13 +266,14 @@ def test_a_session_that_reads_nothing_holds_up_no_other(home: Path) -> None:
         limits = Limits(pause=0.01)
         async with (
             frozen() as sim,
-            _following(home, sim, small=True, limits=limits, stall_seconds=20) as (server, _),
+            _following(home, sim, small=True, limits=limits) as (server, _),
             _session(server.port) as reads,
             _session(server.port, small=True) as slow,
         ):
             for session in (slow, reads):
                 await session.sends(message("resources/subscribe", uri=URI))
                 assert (await session.next())["result"] == {}
+            slow.events.writer.transport.pause_reading()
             for number in range(9):
                 assert (await slow.sends(message("tools/call", number, **BARS))).status == 202
             made = {"tool": "get_candles", "code": "OK"}

@@ -64,8 +64,7 @@ class Caller:
         """
         # Patient calls may wait for their turn for longer than others could.
         key = f"{method}{args}{params}{is_patient()}"
-        question = self._questions.find(key, partial(self._answer, method, args, params))
-        return await question.wait(make)
+        return await self._questions.ask(key, partial(self._answer, method, args, params), make)
 
     async def close(self) -> None:
         """End the calls that are under way with an error."""

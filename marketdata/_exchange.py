@@ -394,7 +394,7 @@ class Venue:
             if listing is not None and listing.age < max_age:
                 return listing
         renew = partial(self._renew_listing, max_age)
-        return await self._listings.find(self._source, renew).wait(_as_it_is)
+        return await self._listings.ask(self._source, renew, _as_it_is)
 
     async def _renew_listing(self, max_age: float, question: Question) -> None:
         listing = await self._catalogue.renew(self._source, max_age, self._fetch_listing)

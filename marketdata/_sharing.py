@@ -34,14 +34,28 @@ class Sharing:
         """Tell whether somebody waits for this answer."""
         return key in self._questions
 
-    def find(self, key: str, work: Work) -> Question:
-        """Give the question that is under way; otherwise one whose answer ``work`` will find."""
+    async def ask(self, key: str, work: Work, make: Callable[..., T]) -> T:
+        """Give what ``make`` makes of the answer; only the first to ask has it looked for.
+
+        It is one object for all whose ``make`` is the same function with the same values around
+        it. Errors are one for each. The work goes on as long as anybody waits, and may take as
+        long as the last of them may.
+        """
         question = self._questions.get(key)
+        is_new = question is None
         if question is None:
-            question = self._questions[key] = Question(self._questions, key, work)
+            question = self._questions[key] = Question(self._questions, key)
         else:
             self.shared += 1
-        return question
+        answer = question.join(make)
+        try:
+            if is_new:
+                question.begin(work)
+            return await answer
+        except BaseException as error:
+            if question.leave(answer) and isinstance(error, asyncio.CancelledError):
+                await end(question.task)
+            raise
 
     async def close(self, error: Exception) -> None:
         """End all of them with an error."""
@@ -52,52 +66,43 @@ class Sharing:
 
 
 class Question(Calls):
-    """A question that is under way, and those who wait for its answer.
+    """A question that is under way, and those who wait for its answer."""
 
-    The work begins with the first, goes on as long as anybody waits, and may take as long as the
-    last of them may.
-    """
-
-    def __init__(self, among: dict[str, Question], key: str, work: Work) -> None:
+    def __init__(self, among: dict[str, Question], key: str) -> None:
         self._among = among
         self._key = key
-        self._work = work
         self._waiting: dict[asyncio.Future[Any], _Waiting] = {}
-        self._is_begun = False
         self.task: asyncio.Task[None] | None = None
 
     def calls(self) -> Iterator[Call | Calls | None]:
         """Give the calls of those who wait."""
         return (call for _, call in self._waiting.values())
 
-    async def wait(self, make: Callable[..., T]) -> T:
-        """Give what ``make`` makes of the answer.
-
-        That is one object for all whose ``make`` is the same function with the same values around
-        it. Errors are one for each.
-        """
+    def join(self, make: Callable[..., T]) -> asyncio.Future[T]:
+        """Let the running call wait for what ``make`` makes of the answer."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        call = running()
-        self._waiting[answer] = make, call
-        try:
-            if not self._is_begun:
-                self._is_begun = True
-                self.task = begin(self._run(), copy_context())
-            return await answer
-        except BaseException as error:
-            if self._waiting.pop(answer, None) is not None and not self._waiting:
-                self.expired = call is not None and call.expired
-                self._forget()
-                if isinstance(error, asyncio.CancelledError):
-                    await end(self.task)
-                elif self.task is not None:
-                    self.task.cancel()  # the caller is not awaited any more, nor may it await
-            raise
+        self._waiting[answer] = make, running()
+        return answer
 
-    async def _run(self) -> None:
+    def leave(self, answer: asyncio.Future[Any]) -> bool:
+        """Let somebody wait no longer; tell whether nobody does any more, which ends the work."""
+        waiting = self._waiting.pop(answer, None)
+        if waiting is None or self._waiting:
+            return False
+        self.expired = waiting[1] is not None and waiting[1].expired
+        self._forget()
+        if self.task is not None:
+            self.task.cancel()
+        return True
+
+    def begin(self, work: Work) -> None:
+        """Begin to look for the answer."""
+        self.task = begin(self._run(work), copy_context())
+
+    async def _run(self, work: Work) -> None:
         work_for(self)
         try:
-            await self._work(self)
+            await work(self)
         except Exception as error:  # noqa: BLE001 - those who wait raise it
             self.fail(error)
         finally:

@@ -399,7 +399,7 @@ def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
             sharing = Sharing()
 
             async def ask(time: float | None, sharing: Sharing = sharing) -> int:
-                asked = sharing.find("question", work).wait(lambda one: one)
+                asked = sharing.ask("question", work, lambda one: one)
                 return await (asked if time is None else within(time, "x", asked))
 
             assert await asyncio.gather(*map(ask, seconds)) == [1] * len(seconds)
@@ -418,10 +418,10 @@ def test_a_form_is_a_function_and_the_values_around_it() -> None:
         sharing = Sharing()
 
         async def first(count: int) -> list[int]:
-            return await sharing.find("question", work).wait(lambda given: given[:count])
+            return await sharing.ask("question", work, lambda given: given[:count])
 
         async def last(count: int) -> list[int]:
-            return await sharing.find("question", work).wait(lambda given: given[-count:])
+            return await sharing.ask("question", work, lambda given: given[-count:])
 
         found = await asyncio.gather(first(1), first(2), last(1), first(2))
         assert found[1] is found[3]
@@ -443,7 +443,7 @@ def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: b
 
         async def ask(seconds: float) -> int:
             with patient() if is_patient else nullcontext():
-                asked = sharing.find("question", work).wait(lambda one: one)
+                asked = sharing.ask("question", work, lambda one: one)
                 return await within(seconds, "x", asked)
 
         return await asyncio.gather(ask(0.2), ask(0.3), return_exceptions=True)
@@ -461,7 +461,7 @@ def test_work_that_need_not_wait_is_done_without_a_task() -> None:
 
     async def main() -> None:
         sharing = Sharing()
-        assert await sharing.find("question", work).wait(lambda tasks: tasks) == 1
+        assert await sharing.ask("question", work, lambda tasks: tasks) == 1
         assert not sharing.under_way("question")
 
     asyncio.run(main())
@@ -479,12 +479,12 @@ def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
                 ended.set()
                 raise
 
-        call = asyncio.create_task(sharing.find("question", work).wait(str))
+        call = asyncio.create_task(sharing.ask("question", work, str))
         await asyncio.sleep(0)
         call.cancel()
         await asyncio.wait([call])
         assert ended.is_set()
-        call = asyncio.create_task(sharing.find("question", work).wait(str))
+        call = asyncio.create_task(sharing.ask("question", work, str))
         await asyncio.sleep(0)
         turn.set()
         assert await call == "there"

@@ -89,6 +89,7 @@ async def loopback(
     home: Path,
     endpoints: Mapping[str, str],
     *,
+    client: AsyncClient | None = None,
     gate: Gate | None = None,
     limits: Limits | None = None,
     parser: str = "httptools",
@@ -100,7 +101,8 @@ async def loopback(
     `small` connections hold little of what their client does not read. Whatever clients do, there
     may be no error in the log.
     """
-    client = AsyncClient("binance", endpoints=dict(endpoints), home=home, retries=0)
+    if client is None:
+        client = AsyncClient("binance", endpoints=dict(endpoints), home=home, retries=0)
     metrics = Metrics()
     service = Service(client, gate=gate, observer=metrics, limits=limits)
     web = Web(service, (), gate, True, metrics, Ceilings(**ceilings))

@@ -35,11 +35,12 @@ from marketdata.sim import SimulatedExchange
 CANARY = "canary5c4f1e"
 
 BROKEN = f"""
-import sys, marketdata_mcp
-from marketdata import AsyncClient
-async def status(self, exchange: str | None = None):
+import sys
+import marketdata_mcp
+from marketdata_mcp import answers
+def record(answered):
     raise RuntimeError("{CANARY}-bug")
-AsyncClient.status = status
+answers.record = record
 marketdata_mcp.main(sys.argv[1:])
 """
 """The command with a bug in it."""
@@ -115,11 +116,7 @@ def test_what_was_done_is_counted(tmp_path: Path, key: str) -> None:
 
             async def calls(name: str, known: bool = True, **arguments: Any) -> Answer:
                 asked = ask("tools/call", name=name, arguments=arguments)
-                if known:
-                    asked = asked.replace(
-                        b"Host:", f"Authorization: Bearer {key}\r\nHost:".encode()
-                    )
-                return await exchange(server.port, asked)
+                return await exchange(server.port, with_headers(asked, **(who if known else {})))
 
             assert (await numbers(server.port))[0]["marketdata_mcp_requests_under_way"] == 1
             for _ in range(3):
@@ -253,7 +250,7 @@ def test_a_bug_is_one_line_of_the_log(home: Path) -> None:
     async def work() -> None:
         for version in VERSIONS:
             async with operated(home, "--sim", "--log-json", program=BROKEN) as server:
-                asked = ask("tools/call", version, name="get_status", arguments={})
+                asked = ask("tools/call", version, **TICKER)
                 told = await exchange(server.port, asked)
                 assert told.message["result"]["isError"] is True
                 assert CANARY.encode() not in told.body
@@ -263,7 +260,7 @@ def test_a_bug_is_one_line_of_the_log(home: Path) -> None:
             assert f"RuntimeError: {CANARY}-bug" in bug["exc_info"]
             assert bug["requestId"] == told.headers["x-request-id"]
             [call] = server.calls
-            assert (call["tool"], call["code"]) == ("get_status", "INTERNAL_ERROR")
+            assert (call["tool"], call["code"]) == ("get_ticker", "INTERNAL_ERROR")
 
     finish(work())
 

@@ -144,7 +144,7 @@ def test_who_looks_while_bars_are_fetched_misses_none(sim: SimulatedExchange) ->
 
 def test_bars_are_fetched_although_the_exchange_stumbles(sim: SimulatedExchange) -> None:
     async def work() -> None:
-        async with client_of(sim) as client, client.watch_candles(PAIR) as watch:
+        async with client_of(sim, retries=1) as client, client.watch_candles(PAIR) as watch:
             await subscribed(sim, "kline_1m/BTCUSDT")
             seen: Bars = {}
             await sim.advance(30)

@@ -120,7 +120,7 @@ def test_a_gap_of_thousands(sim: SimulatedExchange) -> None:
 
 def test_a_gap_is_closed_although_the_exchange_stumbles(sim: SimulatedExchange) -> None:
     async def work() -> None:
-        async with client_of(sim) as client, client.watch_trades(PAIR) as watch:
+        async with client_of(sim, retries=1) as client, client.watch_trades(PAIR) as watch:
             await subscribed(sim, "trade/BTCUSDT")
             await flowing(sim, lambda: watch.waiting)
             sim.faults.add("binance:*istoricalTrades:status=503,times=1")

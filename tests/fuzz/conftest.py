@@ -1,0 +1,56 @@
+"""How many cases there are, the server that gets them, and how many it got."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# What speaks HTTP by hand there is needed here, too.
+sys.path.append(str(Path(__file__).parents[1] / "mcp"))
+
+from fuzz_world import CASES, World
+
+from marketdata._ccxt import Connector
+
+WANTED = int(os.environ.get("FUZZ_CASES") or 400)
+"""Cases in all. A few are the same each time; where many are wanted, they are drawn by chance."""
+
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    database=None,
+    derandomize="FUZZ_CASES" not in os.environ,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("fuzz")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    told = ", ".join(f"{count} {name}" for name, count in sorted(CASES.items()))
+    if told:
+        terminalreporter.write_line(f"fuzz: {sum(CASES.values())} cases: {told}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def unhurried() -> Iterator[None]:
+    """Requests of this process without a budget, which no simulated exchange needs."""
+
+    async def throttle(self: Any, cost: Any = None) -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connector, "throttle", throttle)
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server; one that asks for keys where a test says so by its parameter."""
+    home = tmp_path_factory.mktemp("home")
+    with World.begun(home, guarded=getattr(request, "param", False)) as begun:
+        yield begun

@@ -70,8 +70,8 @@ class Breaker:
 
     def begin(self) -> int:
         """Let an attempt go out, and give the number by which to say what became of it."""
-        self.check()
         if self._until is not None:
+            self.check()
             self._probing = True
             self._turn += 1
         return self._turn

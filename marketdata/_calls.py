@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -120,11 +119,12 @@ class Caller:
     async def _attempt(
         self, question: Question, method: str, args: tuple[Any, ...], params: dict[str, Any]
     ) -> None:
-        self._breaker.check()
         place = self._bulkhead.take()
         if place is None:
+            self._breaker.check()
             place = await self._bulkhead.wait()
-        reply = Reply()
+        now = datetime.now(UTC)
+        reply = Reply(now, now)
         _ccxt.current_reply.set(reply)
         try:
             turn = self._breaker.begin()
@@ -141,15 +141,15 @@ class Caller:
                 else:
                     failure = closed(self._exchange)
             except CUT_OFF:
+                self._breaker.end(turn)
                 if not self._api.ended:
                     raise
                 failure = closed(self._exchange)
-            except asyncio.CancelledError:
+            except BaseException:
                 if reply.asked > reply.requests and ran_out():
                     self._breaker.failed(turn)
-                raise
-            finally:
                 self._breaker.end(turn)
+                raise
         finally:
             self._bulkhead.leave(place)
             self._requests += reply.asked

@@ -130,9 +130,9 @@ class Connections:
             raise
 
     def _check_open(self, name: str) -> None:
-        from marketdata import _exchange
-
         if self.closed:
+            from marketdata import _exchange
+
             raise _exchange.closed(name) from None
 
     async def venue(self, name: str) -> Venue:

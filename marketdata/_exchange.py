@@ -389,12 +389,13 @@ class Venue:
 
     async def _listing(self, max_age: float) -> Listing:
         """Give when the list of pairs was fetched, fetching it where it is older than that."""
-        if not self._listings.under_way(self._source):
+        key = f"{max_age:g}"
+        if not self._listings.under_way(key):
             listing = self._catalogue.listing(self._source)
             if listing is not None and listing.age < max_age:
                 return listing
         renew = partial(self._renew_listing, max_age)
-        return await self._listings.ask(self._source, renew, _as_it_is)
+        return await self._listings.ask(key, renew, _as_it_is)
 
     async def _renew_listing(self, max_age: float, question: Question) -> None:
         listing = await self._catalogue.renew(self._source, max_age, self._fetch_listing)

@@ -50,7 +50,7 @@ class Sharing:
         answer = question.join(make)
         try:
             if is_new:
-                question.begin(work)
+                question.task = begin(question.run(work), copy_context())
             return await answer
         except BaseException as error:
             if question.leave(answer) and isinstance(error, asyncio.CancelledError):
@@ -95,11 +95,8 @@ class Question(Calls):
             self.task.cancel()
         return True
 
-    def begin(self, work: Work) -> None:
-        """Begin to look for the answer."""
-        self.task = begin(self._run(work), copy_context())
-
-    async def _run(self, work: Work) -> None:
+    async def run(self, work: Work) -> None:
+        """Look for the answer, or for what is in its way."""
         work_for(self)
         try:
             await work(self)

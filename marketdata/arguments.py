@@ -61,8 +61,9 @@ def pair(text: str) -> str:
     if ":" in cleaned and cleaned.isprintable():
         spot = cleaned.partition(":")[0]
         raise PairNotSupportedError(
-            f"'{text[:60]}' names a derivative; only spot pairs are served. Ask for {spot[:60]}.",
-            details={"pair": text[:60], "closest": [spot[:60]]},
+            f"'{cleaned[:60]}' names a derivative; only spot pairs are served. "
+            f"Ask for {spot[:60]}.",
+            details={"pair": cleaned[:60], "closest": [spot[:60]]},
         )
     parts = re.split(r"[/\-_ ]", cleaned)
     joined = "/".join(parts)

@@ -1,13 +1,11 @@
-"""How many cases there are, the server that gets them, and how many it got."""
+"""The server that all cases are for, and how many there were."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 # What speaks HTTP by hand there is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "mcp"))
@@ -15,19 +13,6 @@ sys.path.append(str(Path(__file__).parents[1] / "mcp"))
 from fuzz_world import CASES, World
 
 from marketdata._ccxt import Connector
-
-WANTED = int(os.environ.get("FUZZ_CASES") or 400)
-"""Cases in all. A few are the same each time; where many are wanted, they are drawn by chance."""
-
-settings.register_profile(
-    "fuzz",
-    deadline=None,
-    database=None,
-    derandomize="FUZZ_CASES" not in os.environ,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile("fuzz")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -49,7 +34,9 @@ def unhurried() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     """A server; one that asks for keys where a test says so by its parameter."""
     home = tmp_path_factory.mktemp("home")
     with World.begun(home, guarded=getattr(request, "param", False)) as begun:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -149,7 +150,7 @@ def _errors() -> Iterator[list[str]]:
 # ---------------------------------------------------------------------------- requests
 
 
-def message(method: str, number: int | None = 1, **params: Any) -> bytes:
+def message(method: str, number: int | str | None = 1, **params: Any) -> bytes:
     """Give a JSON-RPC message; without a number it is a notification."""
     named = {} if number is None else {"id": number}
     return json.dumps({"jsonrpc": "2.0", **named, "method": method, "params": params}).encode()
@@ -215,18 +216,30 @@ class Answer(NamedTuple):
         return decoded
 
 
-async def answer(reader: asyncio.StreamReader) -> Answer:
-    """Read one answer; raises IncompleteReadError where the connection ends before it does."""
+async def answer(
+    reader: asyncio.StreamReader, endless: re.Pattern[bytes] | None = None, *, is_head: bool = False
+) -> Answer:
+    """Read one answer; raises IncompleteReadError where the connection ends before it does.
+
+    Of a stream no more is read than what is `endless`: its connection can then be closed only.
+    """
     async with asyncio.timeout(PATIENCE):
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         pairs = (line.partition(": ") for line in lines if line)
         headers = {name.lower(): value for name, _, value in pairs}
+        status, body = int(first.split()[1]), b""
+        if status == 100:
+            return await answer(reader, endless, is_head=is_head)
         if headers.get("transfer-encoding") == "chunked":
-            body = b"".join([chunk async for chunk in _chunks(reader)])
-        else:
+            async for chunk in _chunks(reader):
+                body += chunk
+                if endless is not None and endless.search(body):
+                    headers["connection"] = "close"
+                    break
+        elif not is_head:
             body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Answer(int(first.split()[1]), headers, body)
+    return Answer(status, headers, body)
 
 
 async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -313,7 +313,6 @@ class Venue:
     ) -> list[Pair]:
         """Give the active spot pairs that fit, by name."""
         listing, found = await self._markets(base=base, quote=quote, search=search)
-        fees = (self._api.fees or {}).get("trading") or {}
         received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
         return [
             _normalize.pair(
@@ -323,10 +322,19 @@ class Venue:
                 simulated=listing.simulated,
                 price_tick=self._step(market.raw, "price"),
                 amount_step=self._step(market.raw, "amount"),
-                fees=fees,
+                fees=self._fees,
             )
             for market in found
         ]
+
+    def taker(self, pair: str) -> float | None:
+        """Give a pair's public taker fee as a fraction; None where there is none."""
+        return _normalize.public_fees(self._loaded[pair], self._fees)[1]
+
+    @property
+    def _fees(self) -> Mapping[str, Any]:
+        """The public fees of pairs that have none of their own."""
+        return (self._api.fees or {}).get("trading") or {}
 
     async def is_simulated(self) -> bool:
         """Tell whether it is the simulated exchange."""

@@ -298,6 +298,7 @@ def pair(
     """Make a pair of ccxt's market structure."""
     limits = raw.get("limits") or {}
     amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
+    maker, taker = public_fees(raw, fees)
     return Pair(
         exchange=exchange,
         pair=raw["symbol"],
@@ -308,11 +309,19 @@ def pair(
         min_amount=_number(amount.get("min")),
         max_amount=_number(amount.get("max")),
         min_cost=_number(cost.get("min")),
-        maker=_number(_first(raw.get("maker"), fees.get("maker"))),
-        taker=_number(_first(raw.get("taker"), fees.get("taker"))),
+        maker=maker,
+        taker=taker,
         received_at=received_at,
         simulated=True if simulated else None,
     )
+
+
+def public_fees(
+    raw: Mapping[str, Any], fees: Mapping[str, Any]
+) -> tuple[float | None, float | None]:
+    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
+    maker = _number(_first(raw.get("maker"), fees.get("maker")))
+    return maker, _number(_first(raw.get("taker"), fees.get("taker")))
 
 
 def _first(*values: float | None) -> float | None:

@@ -345,6 +345,11 @@ ExchangeIds = Annotated[
     MinLen(1),
     Described("Exchanges; the first default otherwise."),
 ]
+EachExchange = Annotated[
+    Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    MinLen(1),
+    Described("Exchanges to ask at once; all defaults otherwise."),
+]
 OnlyExchanges = Annotated[
     Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
     MinLen(1),
@@ -430,6 +435,14 @@ BaseCode = Annotated[
 ]
 QuoteCode = Annotated[
     str, Described("Only pairs with this quote currency.", examples=("USDT",), parse=part)
+]
+QuoteCodes = Annotated[
+    Sequence[Annotated[str, Described("Quote currency.", parse=lambda text: part(text).upper())]],
+    MinLen(1),
+    Described(
+        "Quote currencies to take together with the pair's own, at par.",
+        examples=("USD", "USDC"),
+    ),
 ]
 Search = Annotated[str, Described("Only pairs whose name contains this text.", parse=part)]
 

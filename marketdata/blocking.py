@@ -24,6 +24,7 @@ __all__ = [
     "Client",
     "History",
     "candles",
+    "compare",
     "exchanges",
     "orderbook",
     "pairs",
@@ -135,6 +136,7 @@ class Client:
     candles = _blocking(AsyncClient.candles)
     trades = _blocking(AsyncClient.trades)
     status = _blocking(AsyncClient.status)
+    compare = _blocking(AsyncClient.compare)
     watch_ticker = _watching(AsyncClient.watch_ticker)
     watch_quote = _watching(AsyncClient.watch_quote)
     watch_orderbook = _watching(AsyncClient.watch_orderbook)
@@ -263,6 +265,7 @@ orderbook = _function(AsyncClient.orderbook)
 candles = _function(AsyncClient.candles)
 trades = _function(AsyncClient.trades)
 status = _function(AsyncClient.status)
+compare = _function(AsyncClient.compare)
 watch_ticker = _watch_function(AsyncClient.watch_ticker)
 watch_quote = _watch_function(AsyncClient.watch_quote)
 watch_orderbook = _watch_function(AsyncClient.watch_orderbook)

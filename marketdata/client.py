@@ -22,6 +22,7 @@ from marketdata.arguments import (
     Buffer,
     Delivery,
     Depth,
+    EachExchange,
     End,
     ExchangeId,
     Fill,
@@ -29,6 +30,7 @@ from marketdata.arguments import (
     PairNames,
     PlayedPath,
     QuoteCode,
+    QuoteCodes,
     RecordingPath,
     RecordingProgress,
     Refresh,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
     from marketdata.archive import AsyncHistory
+    from marketdata.markets import Comparison
     from marketdata.models import (
         Candles,
         Exchange,
@@ -332,6 +335,26 @@ class AsyncClient:
             return await venue.status()
 
         return await self._ask(exchange, work, one=True)
+
+    # ------------------------------------------------------------------ several at once
+
+    @checked
+    async def compare(
+        self,
+        pair: PairName,
+        *,
+        exchanges: EachExchange | None = None,
+        quotes: QuoteCodes | None = None,
+    ) -> Comparison:
+        """Compare a pair on several exchanges: prices, spreads, volumes, and who is best.
+
+        All are asked at once; whoever fails, or does not answer in the time of a call, is a row
+        with the code of its error. Other quote currencies than the pair's own are taken only where
+        `quotes` names them, and then at par: a USDC counts as a USDT.
+        """
+        from marketdata._markets.comparing import compare
+
+        return await compare(self._ask, pair, exchanges or self.settings.exchange, quotes)
 
     async def _store(self) -> Store | MarketDataError:
         """Open the store of candles, or say why there is none."""

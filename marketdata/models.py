@@ -9,7 +9,7 @@ from the simulated exchange and None otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from marketdata._columns import Columns
+from marketdata._decimals import difference, exact, mean, total
 from marketdata.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -55,23 +56,6 @@ Level: TypeAlias = tuple[float, float]
 Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
 """Why bars are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
 exchange does not give bars from then; what it gave could not be had or failed the checks."""
-
-
-def _decimal(value: float) -> Decimal:
-    """Give the number that an exchange sent: sums of floats would add binary noise to it."""
-    return Decimal(str(value))
-
-
-def _difference(more: float, less: float) -> float:
-    return float(_decimal(more) - _decimal(less))
-
-
-def _mean(first: float, second: float) -> float:
-    return float((_decimal(first) + _decimal(second)) / 2)
-
-
-def _total(values: Iterable[float]) -> Decimal:
-    return sum(map(_decimal, values), Decimal(0))
 
 
 class Record(BaseModel):
@@ -242,12 +226,12 @@ class Quote(_Streamed):
     @property
     def spread(self) -> float | None:
         """Ask minus bid; None where a side is missing."""
-        return None if self.bid is None or self.ask is None else _difference(self.ask, self.bid)
+        return None if self.bid is None or self.ask is None else difference(self.ask, self.bid)
 
     @property
     def mid(self) -> float | None:
         """Mean of bid and ask; None where a side is missing."""
-        return None if self.bid is None or self.ask is None else _mean(self.ask, self.bid)
+        return None if self.bid is None or self.ask is None else mean(self.ask, self.bid)
 
 
 class Fill(Record):
@@ -303,12 +287,12 @@ class OrderBook(_Streamed):
     def spread(self) -> float | None:
         """Best ask minus best bid; None where a side is empty."""
         both = self.bids and self.asks
-        return _difference(self.asks[0][0], self.bids[0][0]) if both else None
+        return difference(self.asks[0][0], self.bids[0][0]) if both else None
 
     @property
     def mid(self) -> float | None:
         """Mean of best bid and best ask; None where a side is empty."""
-        return _mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
+        return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
     def depth(self, price: float) -> float:
         """Give the size in base currency offered from the best level up to a price, inclusive.
@@ -318,15 +302,15 @@ class OrderBook(_Streamed):
         """
         bids = [size for level, size in self.bids if level >= price]
         asks = [size for level, size in self.asks if level <= price]
-        return float(_total(bids) + _total(asks))
+        return float(total(bids) + total(asks))
 
     def imbalance(self, levels: int | None = None) -> float | None:
         """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
 
         ``levels=None`` takes all. None where there is no size on either side.
         """
-        bids = _total(size for _, size in self.bids[:levels])
-        asks = _total(size for _, size in self.asks[:levels])
+        bids = total(size for _, size in self.bids[:levels])
+        asks = total(size for _, size in self.asks[:levels])
         return float((bids - asks) / (bids + asks)) if bids + asks else None
 
     def fill(self, side: Side, amount: float) -> Fill:
@@ -339,14 +323,14 @@ class OrderBook(_Streamed):
             raise InvalidParameterError(
                 f"fill takes 'buy' or 'sell' and a positive amount; was {side!r}, {amount!r}."
             )
-        wanted = left = _decimal(amount)
+        wanted = left = exact(amount)
         cost, worst = Decimal(0), None
         for price, size in self.asks if side == "buy" else self.bids:
             if not left:
                 break
-            taken = min(_decimal(size), left)
+            taken = min(exact(size), left)
             left -= taken
-            cost += taken * _decimal(price)
+            cost += taken * exact(price)
             worst = price
         filled = wanted - left
         return Fill(

@@ -34,10 +34,17 @@ class Operation:
     """The name for agents; None where another tool serves them already."""
     examples: tuple[str, ...]
     """Command lines, without the name of the program."""
+    shell: str | None = None
+    """The name of the command, where that is shorter."""
+
+    @property
+    def command(self) -> str:
+        """The name in the shell."""
+        return self.shell or self.name
 
     @property
     def name(self) -> str:
-        """The name in Python and in the shell."""
+        """The name in Python."""
         return self.method.__name__
 
     @property
@@ -134,6 +141,16 @@ OPERATIONS: tuple[Operation, ...] = (
         many=False,
         tool="get_status",
         examples=("status", "status -e kraken"),
+    ),
+    Operation(
+        AsyncClient.compare,
+        "Comparison",
+        many=False,
+        tool="compare_exchanges",
+        examples=(
+            "compare BTC/USDT",
+            "compare BTC/USDT --exchanges binance,kraken --quotes USD,USDC",
+        ),
     ),
 )
 

@@ -94,7 +94,10 @@ def application() -> typer.Typer:
     app.callback()(binding.shaped(_remember, "common", [*everywhere, VERSION]))
     for operation in OPERATIONS:
         app.command(
-            cls=manual.Command, help=operation.description, epilog=examples(operation.examples)
+            operation.command,
+            cls=manual.Command,
+            help=operation.description,
+            epilog=examples(operation.examples),
         )(binding.command(operation, _ask))
     app.command(cls=manual.Command, help=RECORD.description, epilog=examples(RECORD.examples))(
         record.command()

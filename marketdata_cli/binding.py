@@ -141,6 +141,8 @@ class Parameter:
             kind = list[str] | None if self.many else str
             return keyword(self.name, Annotated[kind, argument], self.default)
         names = [self._flag]
+        if self._flag != f"--{self.name}" and self.many:
+            names.append(f"--{self.name}")
         if self.name in _SHORT:
             names.append(_SHORT[self.name])
         if self.kind is bool:

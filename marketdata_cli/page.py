@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from marketdata_cli import book, candlesticks, lists, panels, recordings, stored
+from marketdata_cli import book, candlesticks, lists, markets, panels, recordings, stored
 from marketdata_cli.layout import Line, Screen, clipped
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "Status": panels.status,
     "OrderBook": book.ladder,
     "Candles": candlesticks.candles,
+    "Comparison": markets.comparison,
     "Recorded": recordings.recorded,
 }
 

@@ -39,12 +39,15 @@ def as_json(answer: Answer) -> str:
 
 
 def as_jsonl(answer: Answer) -> str:
-    """Write one JSON object a line: a record, a bar of candles, a level of an order book."""
+    """Write one JSON object a line: a record, a bar, a level, an exchange that is compared."""
+    from marketdata.markets import Comparison
     from marketdata.models import Candles, OrderBook
 
     match answer:
         case list() | tuple():
             lines: Iterable[str] = (record.to_json() for record in answer)
+        case Comparison():
+            lines = (row.to_json() for row in answer.rows)
         case Candles():
             lines = _bar_objects(answer)
         case OrderBook():
@@ -58,7 +61,7 @@ def as_jsonl(answer: Answer) -> str:
 
 
 def as_csv(operation: Operation, answer: Answer) -> str:
-    """Write a header and one row for each record, bar or level."""
+    """Write a header and one row for each record, bar, level or exchange that is compared."""
     import marketdata as md
 
     output = io.StringIO()
@@ -70,12 +73,18 @@ def as_csv(operation: Operation, answer: Answer) -> str:
         case md.OrderBook():
             writer.writerow(_LEVEL)
             writer.writerows(_levels(answer))
+        case md.Comparison():
+            _write(writer, md.ComparisonRow, answer.rows)
         case _:
             records = answer if isinstance(answer, list | tuple) else [answer]
-            header = _fields(operation)
-            writer.writerow(header)
-            writer.writerows(_cells(header, record) for record in records)
+            _write(writer, _kind(operation), records)
     return output.getvalue()
+
+
+def _write(writer: Any, kind: type[Record], records: Iterable[Record]) -> None:
+    header = _fields(kind)
+    writer.writerow(header)
+    writer.writerows(_cells(header, record) for record in records)
 
 
 _OF_BOOK = ("exchange", "pair", "timestamp", "receivedAt", "sequence", "stale")
@@ -92,7 +101,7 @@ def stream_header(operation: Operation) -> str:
             return ",".join((*_OF_BOOK, *_LEVEL)) + "\n"
         case "Candles":
             return ",".join((*_OF_CANDLES, *_BAR, "forming")) + "\n"
-    return ",".join(_fields(operation)) + "\n"
+    return ",".join(_fields(_kind(operation))) + "\n"
 
 
 def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
@@ -113,14 +122,18 @@ def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
                     forming = _cell(record.forming and index == last)
                     writer.writerow([*whose, *row, forming])
             case _:
-                writer.writerow(_cells(_fields(operation), record))
+                writer.writerow(_cells(_fields(_kind(operation)), record))
     return output.getvalue()
 
 
-def _fields(operation: Operation) -> list[str]:
+def _kind(operation: Operation) -> type[Record]:
     import marketdata as md
 
     kind: type[Record] = getattr(md, operation.record)
+    return kind
+
+
+def _fields(kind: type[Record]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 

@@ -13,8 +13,16 @@ from mcp_types import Tool as Definition
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from marketdata import models
-from marketdata.arguments import Depth, Described, PairNames, TradeLimit, timeframe
+import marketdata
+from marketdata.arguments import (
+    Depth,
+    Described,
+    EachExchange,
+    PairNames,
+    QuoteCodes,
+    TradeLimit,
+    timeframe,
+)
 from marketdata.errors import (
     InvalidParameterError,
     MarketDataError,
@@ -52,6 +60,10 @@ class Adaptation:
 _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 
+_SEVERAL: Mapping[str, Any] = {
+    "exchanges": (Annotated[EachExchange, MaxLen(20)] | None, None),
+    "quotes": (Annotated[QuoteCodes, MaxLen(5)] | None, None),
+}
 _PAGED: Mapping[str, Any] = {
     "limit": (Annotated[int, Ge(1), Le(200), Described("Rows at most.")], 200),
     "offset": (Annotated[int, Ge(0), Described("Rows to leave out first.")], 0),
@@ -111,6 +123,9 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
         shared=("exchange", "pair", "receivedAt", "simulated"),
+    ),
+    "compare_exchanges": Adaptation(
+        arguments=_SEVERAL, note="A row with `code` is an exchange that failed."
     ),
 }
 
@@ -182,7 +197,7 @@ class Tool(ABC):
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
-        return Ask(arguments.get("exchange"))
+        return Ask(arguments.get("exchange"), exchanges=tuple(arguments.get("exchanges") or ()))
 
     def _invalid(self, error: ValidationError) -> MarketDataError:
         problem = error.errors(include_url=False, include_context=False)[0]
@@ -256,7 +271,7 @@ class OperationTool(Tool):
 
     def output_schema(self) -> Content:
         """Give the record's schema, or that of a list of them."""
-        kind: type[Record] = getattr(models, self.operation.record)
+        kind: type[Record] = getattr(marketdata, self.operation.record)
         schema: Content = outward(kind.json_schema())
         properties = schema["properties"]
         more = {"type": "object", "description": "Arguments to change for what comes behind."}
@@ -331,6 +346,7 @@ class ServerTool(Tool):
 
 _BRIEF = {
     "exchange": "Exchange id.",
+    "exchanges": "Exchange ids; all defaults otherwise.",
     "pair": "Such as BTC/USDT.",
     "pairs": "Such as BTC/USDT.",
     "start": "From this time on: ISO-8601, Unix ms or an age such as -7d.",

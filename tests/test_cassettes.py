@@ -35,8 +35,12 @@ HOSTS = {
     "coinbaseexchange": "api.exchange.coinbase.com",
     "okx": "www.okx.com",
 }
-RECORDS = {one.name: getattr(models, one.record) for one in OPERATIONS if one.name != "exchanges"}
-"""The operations that make requests, and the records that they answer with."""
+RECORDS = {
+    one.name: getattr(models, one.record)
+    for one in OPERATIONS
+    if "exchange" in one.arguments.model_fields
+}
+"""The operations that ask one exchange, and the records that they answer with."""
 
 NOW = datetime(2025, 6, 15, 12, 34, 56, 789_000, tzinfo=UTC)
 """Where the simulator's clock stands while it is recorded."""

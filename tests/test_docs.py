@@ -96,7 +96,7 @@ def test_the_readme_lists_every_operation() -> None:
     for operation in OPERATIONS:
         answer, command, tool = (cell.strip() for cell in rows[operation.name].split("|"))
         assert answer == ("list of " if operation.many else "") + f"`{operation.record}`"
-        assert command == f"`marketdata {operation.name}`"
+        assert command == f"`marketdata {operation.command}`"
         assert tool == ("" if operation.tool is None else f"`{operation.tool}`")
 
 

@@ -33,3 +33,10 @@ class Ask:
     """How far before the current bar the first bar begins that it asks for."""
     free: bool = False
     """Whether it costs no units."""
+    exchanges: tuple[str, ...] = ()
+    """Those that it names, where it may name several."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every exchange that it names."""
+        return self.exchanges if self.exchange is None else (self.exchange, *self.exchanges)

@@ -164,8 +164,9 @@ class Gate:
         `ExchangeNotSupportedError` or `HistoryLimitExceededError`.
         """
         tier = self._tier(caller)
-        if ask.exchange is not None and tier.exchanges is not None:
-            self._check_exchange(caller, tier.exchanges, ask.exchange)
+        if tier.exchanges is not None:
+            for exchange in ask.named:
+                self._check_exchange(caller, tier.exchanges, exchange)
         if tier.history_days is None or ask.lookback <= timedelta(days=tier.history_days):
             return
         if not tier.history_days:

@@ -38,7 +38,7 @@ def test_script_for_each_shell(shell, command, environment):
 
 
 def test_commands_options_and_values_are_offered(complete):
-    assert {one.name for one in OPERATIONS} <= set(complete("marketdata "))
+    assert {one.command for one in OPERATIONS} <= set(complete("marketdata "))
     assert complete("marketdata order") == ["orderbook"]
     assert "--timeframe" in complete("marketdata candles --t")
     assert complete("marketdata ticker -f j") == ["json", "jsonl"]

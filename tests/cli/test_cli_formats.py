@@ -20,6 +20,7 @@ QUESTIONS = {
     "candles": {"pair": "BTC/USDT", "timeframe": "15m", "limit": "9"},
     "trades": {"pair": "BTC/USDT", "limit": "6"},
     "status": {},
+    "compare": {"pair": "BTC/USDT"},
 }
 
 
@@ -35,7 +36,7 @@ def ask(here, monkeypatch):
             answers.append(method(client, **given))
             return answers[0]
 
-        line = [operation.name]
+        line = [operation.command]
         for name, value in QUESTIONS[operation.name].items():
             line += [value] if name == "pair" else [f"--{name}", value]
         with monkeypatch.context() as patch:
@@ -71,6 +72,8 @@ def test_json_lines_are_records_bars_or_levels(operation, ask):
                 for side, levels in (("bid", answer.bids), ("ask", answer.asks))
                 for price, size in levels
             ]
+        case "Comparison":
+            assert found == [row.to_dict() for row in answer.rows]
         case _:
             records = answer if operation.many else [answer]
             assert found == [record.to_dict() for record in records]
@@ -98,6 +101,8 @@ def test_csv_reads_back_as_the_record(operation, ask):
                 for side, levels in (("bid", answer.bids), ("ask", answer.asks))
                 for price, size in levels
             ]
+        case "Comparison":
+            expected = [row.to_dict() for row in answer.rows]
         case _:
             expected = [one.to_dict() for one in (answer if operation.many else [answer])]
     assert len(rows) == len(expected)

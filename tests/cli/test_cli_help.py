@@ -43,7 +43,7 @@ def pages():
 def test_first_page_names_every_command_and_option(pages):
     page = pages[""]
     for operation in OPERATIONS:
-        assert f"  {operation.name}" in page
+        assert f"  {operation.command}" in page
         assert operation.summary in page
     assert "  sim " in page
     assert "  history " in page
@@ -55,7 +55,7 @@ def test_first_page_names_every_command_and_option(pages):
 
 @pytest.mark.parametrize("operation", [*OPERATIONS, *HISTORY], ids=lambda one: one.name)
 def test_page_says_what_the_library_says(operation, pages):
-    page = pages[f"history {operation.name}" if operation in HISTORY else operation.name]
+    page = pages[f"history {operation.name}" if operation in HISTORY else operation.command]
     for paragraph in operation.description.split("\n\n"):
         assert " ".join(paragraph.split()) in " ".join(page.split())
     for example in operation.examples:
@@ -82,7 +82,7 @@ def test_pages_of_stored_candles(pages):
     assert "Usage: marketdata history download [OPTIONS] PAIR... " in words
     assert "--start TIME From this time on, inclusive: ISO-8601, Unix ms, or an age " in words
     assert "-7d. [required] --end TIME" in words
-    assert "-e, --exchange EXCHANGE,... Exchanges; the first default otherwise. " in words
+    assert "-e, --exchange, --exchanges EXCHANGE,... Exchanges; the first default otherwise. " in words
     assert "--dry-run Change nothing; say what would be done. " in words
     assert "-q, --quiet " in words
     words = " ".join(pages["history export"].split())

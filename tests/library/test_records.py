@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata import models
+from marketdata import markets, models
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -38,6 +38,10 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
     ("trades", {"pair": "BTC/USDT", "limit": 3, "aggregate": True}),
     ("status", {}),
 ]
+SEVERAL: list[tuple[str, dict[str, Any]]] = [
+    ("compare", {"pair": "BTC/USDT", "exchanges": ["binance", "nosuch"], "quotes": ["USD"]}),
+]
+"""What is asked of several exchanges at once."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 CAMEL = re.compile(r"[a-z][a-zA-Z0-9]*")
 
@@ -50,6 +54,12 @@ def records(client: md.Client, request: pytest.FixtureRequest) -> list[models.Re
         answer = getattr(client, operation)(exchange=request.param, **given_)
         found += answer if isinstance(answer, list) else [answer]
     return found
+
+
+@pytest.fixture
+def together(client: md.Client) -> list[Any]:
+    """Answers of several exchanges, of which one fails."""
+    return [getattr(client, operation)(**given_) for operation, given_ in SEVERAL]
 
 
 each = pytest.mark.parametrize("records", DIALECTS, indirect=True)
@@ -71,7 +81,9 @@ def test_every_answer_says_where_and_when_it_comes_from(records: list[Any]) -> N
 
 
 @each
-def test_json_is_camel_case_without_nulls_and_with_utc_times(records: list[Any]) -> None:
+def test_json_is_camel_case_without_nulls_and_with_utc_times(
+    records: list[Any], together: list[Any]
+) -> None:
     def check(value: Any, key: str = "") -> None:
         assert value is not None, key
         if isinstance(value, dict):
@@ -86,7 +98,7 @@ def test_json_is_camel_case_without_nulls_and_with_utc_times(records: list[Any])
         elif key in ("timestamp", "receivedAt", "openTime", "serverTime", "start", "end"):
             assert MOMENT.fullmatch(value), value
 
-    for one in records:
+    for one in [*records, *together]:
         sent = one.to_dict()
         check(sent)
         assert json.loads(one.to_json()) == sent
@@ -95,8 +107,9 @@ def test_json_is_camel_case_without_nulls_and_with_utc_times(records: list[Any])
 
 
 @each
-def test_json_is_as_the_schema_says(records: list[Any]) -> None:
+def test_json_is_as_the_schema_says(records: list[Any], together: list[Any]) -> None:
     draft = jsonschema.Draft202012Validator
+    records = [*records, *together]
     for kind in {type(one) for one in records}:
         schema = kind.json_schema()
         draft.check_schema(schema)
@@ -107,8 +120,8 @@ def test_json_is_as_the_schema_says(records: list[Any]) -> None:
 
 
 @each
-def test_answers_survive_json_and_pickle(records: list[Any]) -> None:
-    for one in records:
+def test_answers_survive_json_and_pickle(records: list[Any], together: list[Any]) -> None:
+    for one in [*records, *together]:
         assert type(one).model_validate_json(one.to_json()) == one
         assert type(one).model_validate(one.to_dict()) == one
         assert pickle.loads(pickle.dumps(one)) == one
@@ -126,8 +139,9 @@ def test_answers_cannot_be_changed(records: list[Any]) -> None:
     "kind",
     [
         value
-        for name, value in vars(models).items()
-        if isinstance(value, type) and issubclass(value, models.Record) and name in models.__all__
+        for module in (models, markets)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, models.Record) and name in module.__all__
     ],
 )
 def test_schemas_forbid_what_is_not_sent(kind: type[models.Record]) -> None:

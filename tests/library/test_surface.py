@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import marketdata as md
-from marketdata import models
+from marketdata import markets, models
 from marketdata.operations import OPERATIONS
 
 NAMES = [operation.name for operation in OPERATIONS]
@@ -33,7 +33,7 @@ def test_every_public_error_and_record_is_exported() -> None:
     errors = {name for name in vars(md.errors) if name.endswith("Error")}  # type: ignore[attr-defined]
     records = {
         name
-        for name, value in vars(models).items()
+        for name, value in {**vars(models), **vars(markets)}.items()
         if isinstance(value, type) and issubclass(value, models.Record) and name[0] != "_"
     }
     assert errors | records - {"Record"} <= set(md.__all__)
@@ -60,7 +60,7 @@ def test_streams_have_one_signature_and_one_text_as_well(name: str) -> None:
 def test_operations_are_the_public_functions() -> None:
     functions = [name for name in md.__all__ if name.islower() and name != "history"]
     assert sorted(NAMES + OF_STREAMS) == functions
-    assert all(hasattr(models, operation.record) for operation in OPERATIONS)
+    assert all(hasattr(md, operation.record) for operation in OPERATIONS)
 
 
 @pytest.mark.parametrize("name", md.__all__)

@@ -22,12 +22,17 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_candles": {"pair": "BTC/USDT", "start": "-2d"},
     "get_trades": {"pair": "BTC/USDT"},
     "get_status": {},
+    "compare_exchanges": {"pair": "BTC/USDT"},
 }
+SEVERAL = ("compare_exchanges",)
+"""Those that ask several exchanges."""
 
 Answers = dict[tuple[str, str, str], CallToolResult]
 
 
 def _arguments(exchange: str, tool: str) -> dict[str, Any]:
+    if tool in SEVERAL:
+        return {**CALLS[tool], "exchanges": [exchange, "nosuch"], "quotes": ["USDC"]}
     named = {} if tool == "list_exchanges" else {"exchange": exchange}
     return {**CALLS[tool], **named}
 
@@ -87,8 +92,9 @@ def test_answers_fit_the_listed_schema(
     # `next` is an object of arguments, whichever they are.
     jsonschema.validate(answer, _closed(schema), format_checker=jsonschema.FormatChecker())
     if tool != "list_exchanges":
-        assert answer["exchange"] == exchange
         assert answer["simulated"] is True
+    if tool not in ("list_exchanges", *SEVERAL):
+        assert answer["exchange"] == exchange
 
 
 @pytest.mark.parametrize("exchange", MARKETS)

@@ -19,6 +19,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "start": "-2d", "fill": "zero"},
     "get_trades": {"pair": "BTC/USDT", "limit": 5},
     "get_status": {},
+    "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
     "watch_start": {"kind": "ticker", "pair": "BTC/USDT"},
     "watch_read": {"watch": WATCH, "wait": True, "timeout": 5},
     "watch_list": {},

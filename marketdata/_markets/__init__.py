@@ -1,0 +1,1 @@
+"""Several exchanges as one market: asked at once, compared, consolidated, bought from."""

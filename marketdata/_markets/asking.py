@@ -1,0 +1,106 @@
+"""One question to several exchanges at once: answers and errors side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from marketdata._tasks import all_of
+from marketdata.errors import InvalidParameterError, MarketDataError
+
+if TYPE_CHECKING:
+    from marketdata._exchange import Venue
+
+__all__ = ["Answer", "Ask", "ask_each", "name_of", "pairs_of"]
+
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Does work on an exchange, within the time of a call; raises errors of ours only."""
+
+    def __call__(self, exchange: str, work: Callable[[Venue], Awaitable[Any]], /) -> Awaitable[Any]:
+        """Do it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What one exchange said about one pair, or the error that came instead."""
+
+    exchange: str
+    pair: str
+    """As the exchange lists it; as it was asked for where there is an error."""
+    given: T | None = None
+    fee: float | None = None
+    """The public taker fee as a fraction; None where there is none."""
+    latency_ms: float | None = None
+    error: MarketDataError | None = None
+
+
+async def ask_each(
+    ask: Ask,
+    exchanges: Sequence[str],
+    pairs: Sequence[str],
+    work: Callable[[Venue, str], Awaitable[T]],
+) -> list[Answer[T]]:
+    """Ask each exchange about each pair at once, and wait for the slowest, or its time's end.
+
+    In the order of exchanges, then of pairs. Raises `InvalidParameterError` where a pair without
+    a slash is not the same everywhere; what an exchange raises is in its answer.
+    """
+
+    async def one(exchange: str, pair: str) -> Answer[T]:
+        async def timed(venue: Venue) -> Answer[T]:
+            symbol = await venue.symbol(pair)
+            begun = asyncio.get_running_loop().time()
+            given = await work(venue, symbol)
+            latency = asyncio.get_running_loop().time() - begun
+            return Answer(exchange, symbol, given, venue.taker(symbol), round(latency * 1000, 3))
+
+        try:
+            answered: Answer[T] = await ask(exchange, timed)
+        except MarketDataError as error:
+            return Answer(exchange, pair, error=error)
+        return answered
+
+    names = list(dict.fromkeys(exchanges))
+    answers = await all_of(one(name, pair) for name in names for pair in pairs)
+    if "/" not in pairs[0]:
+        _check_is_one_pair(pairs[0], answers)
+    return answers
+
+
+def _check_is_one_pair(text: str, answers: Sequence[Answer[Any]]) -> None:
+    found = {one.pair: one.exchange for one in answers if one.error is None}
+    if len(found) > 1:
+        said = " and ".join(f"{pair} on {exchange}" for pair, exchange in found.items())
+        raise InvalidParameterError(
+            f"'{text}' is {said}; write it with a slash.",
+            details={"parameter": "pair", "closest": list(found)},
+        )
+
+
+def name_of(pair: str, answers: Sequence[Answer[Any]]) -> str:
+    """Give a pair as BASE/QUOTE where an exchange has told what it is; else as it was asked for."""
+    if "/" in pair:
+        return pair
+    return next((one.pair for one in answers if one.error is None), pair)
+
+
+def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the pair, and those of its base with other quote currencies, once each.
+
+    Raises `InvalidParameterError` where only an exchange could tell what the base is.
+    """
+    if quotes is None:
+        return (pair,)
+    base, slash, _ = pair.partition("/")
+    if not slash:
+        raise InvalidParameterError(
+            f"With quotes, pair is BASE/QUOTE, for example BTC/USDT; was '{pair}'.",
+            details={"parameter": "pair"},
+        )
+    return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))

@@ -1,0 +1,146 @@
+"""One pair on several exchanges, compared."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from marketdata._decimals import basis_points, difference, exact, mean
+from marketdata._markets.asking import Answer, Ask, ask_each, name_of, pairs_of
+from marketdata.errors import UpstreamError
+from marketdata.markets import Best, Comparison, ComparisonRow
+
+if TYPE_CHECKING:
+    from marketdata._exchange import Venue
+    from marketdata.models import Quote, Ticker
+
+__all__ = ["Priced", "compare", "compared"]
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A ticker, and the best prices where it has not both of them."""
+
+    ticker: Ticker
+    quote: Quote | None = None
+
+    @property
+    def prices(self) -> Ticker | Quote:
+        """What bid and ask are read from: both from one answer."""
+        return self.ticker if self.quote is None else self.quote
+
+    @property
+    def received_at(self) -> datetime:
+        """When the prices were received."""
+        return self.prices.received_at
+
+
+async def compare(
+    ask: Ask, pair: str, exchanges: Sequence[str], quotes: Sequence[str] | None
+) -> Comparison:
+    """Ask all and compare what they say; see `AsyncClient.compare`."""
+    answers = await ask_each(ask, exchanges, pairs_of(pair, quotes), _priced)
+    return compared(pair, answers, datetime.now(UTC))
+
+
+async def _priced(venue: Venue, pair: str) -> Priced:
+    ticker = await venue.ticker(pair)
+    if ticker.bid is not None and ticker.ask is not None:
+        return Priced(ticker)
+    # Its last price and volume are worth a row without them, too.
+    with contextlib.suppress(UpstreamError):
+        return Priced(ticker, await venue.quote(pair))
+    return Priced(ticker)
+
+
+def compared(pair: str, answers: Sequence[Answer[Priced]], now: datetime) -> Comparison:
+    """Compare answers that are all there by a time."""
+    given = [one.given for one in answers if one.given is not None]
+    rows = tuple(_row(one, now) for one in answers)
+    bids = [_best(row, row.bid, row.bid_volume) for row in rows if row.bid is not None]
+    asks = [_best(row, row.ask, row.ask_volume) for row in rows if row.ask is not None]
+    best_bid = max(bids, key=lambda one: one.price, default=None)
+    best_ask = min(asks, key=lambda one: one.price, default=None)
+    spread, in_points = None, None
+    if best_bid is not None and best_ask is not None:
+        spread, in_points = _spread(best_bid.price, best_ask.price)
+    unknown = dict.fromkeys(
+        row.exchange
+        for row in rows
+        if row.fee is None and not (row.bid is None and row.ask is None)
+    )
+    return Comparison(
+        pair=name_of(pair, answers),
+        timestamp=min((one.prices.timestamp for one in given), default=now),
+        received_at=now,
+        simulated=True if any(one.ticker.simulated for one in given) else None,
+        best_bid=best_bid,
+        best_ask=best_ask,
+        spread=spread,
+        spread_bps=in_points,
+        crossed=None if spread is None else spread < 0,
+        crossed_after_fees=_crossed_after_fees(rows),
+        without_fees=tuple(unknown) or None,
+        rows=rows,
+    )
+
+
+def _row(answer: Answer[Priced], now: datetime) -> ComparisonRow:
+    if answer.given is None:
+        error = answer.error
+        return ComparisonRow(
+            exchange=answer.exchange,
+            pair=answer.pair,
+            code=None if error is None else error.code,
+            message=None if error is None else error.message,
+        )
+    ticker, prices = answer.given.ticker, answer.given.prices
+    spread, in_points = _spread(prices.bid, prices.ask)
+    return ComparisonRow(
+        exchange=answer.exchange,
+        pair=answer.pair,
+        last=ticker.last,
+        bid=prices.bid,
+        bid_volume=prices.bid_volume,
+        ask=prices.ask,
+        ask_volume=prices.ask_volume,
+        spread=spread,
+        spread_bps=in_points,
+        base_volume=ticker.base_volume,
+        fee=answer.fee,
+        timestamp=prices.timestamp,
+        age=round((now - answer.given.received_at).total_seconds(), 3),
+        latency_ms=answer.latency_ms,
+    )
+
+
+def _spread(bid: float | None, ask: float | None) -> tuple[float | None, float | None]:
+    """Give ask minus bid, and that in basis points of their middle.
+
+    The relative quoted spread: Foucault, Pagano and Roell, Market Liquidity, chapter 2.
+    """
+    if bid is None or ask is None:
+        return None, None
+    spread = difference(ask, bid)
+    return spread, basis_points(exact(spread), exact(mean(bid, ask)))
+
+
+def _best(row: ComparisonRow, price: float, size: float | None) -> Best:
+    return Best(exchange=row.exchange, pair=row.pair, price=price, size=size)
+
+
+def _crossed_after_fees(rows: Sequence[ComparisonRow]) -> bool | None:
+    bids = [
+        exact(row.bid) * (1 - exact(row.fee))
+        for row in rows
+        if row.bid is not None and row.fee is not None
+    ]
+    asks = [
+        exact(row.ask) * (1 + exact(row.fee))
+        for row in rows
+        if row.ask is not None and row.fee is not None
+    ]
+    return max(bids) > min(asks) if bids and asks else None

@@ -1,0 +1,81 @@
+"""The records of several exchanges asked at once: frozen, camelCase in JSON as all records.
+
+An exchange that could not answer is a row with the code of its error and not an error of the call.
+USD, USDT and USDC are different currencies; a call that was told to take them together
+(``quotes``) says of each row and source which pair it is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from marketdata.models import Record
+
+__all__ = ["Best", "Comparison", "ComparisonRow"]
+
+
+class Best(Record):
+    """The best price of one side over several exchanges, and who has it."""
+
+    exchange: str
+    pair: str
+    price: float
+    size: float | None = None
+    """In base currency; None where the exchange does not say."""
+
+
+class ComparisonRow(Record):
+    """What one exchange says of a pair, or why it does not."""
+
+    exchange: str
+    pair: str
+    """As the exchange lists it; as it was asked for where there is an error."""
+    last: float | None = None
+    bid: float | None = None
+    bid_volume: float | None = None
+    ask: float | None = None
+    ask_volume: float | None = None
+    spread: float | None = None
+    """Ask minus bid; None where one is missing, as in ``spread_bps``."""
+    spread_bps: float | None = None
+    """The same in basis points of the middle of both."""
+    base_volume: float | None = None
+    """Of the last 24 hours."""
+    fee: float | None = None
+    """The public taker fee as a fraction; None where the exchange publishes none."""
+    timestamp: datetime | None = None
+    """The exchange's time, or ours where it sent none; None where there is an error."""
+    age: float | None = None
+    """Seconds between its answer and the comparison, which waits for the slowest."""
+    latency_ms: float | None = None
+    """From the question to the answer, with waits for the request budget and retries."""
+    code: str | None = None
+    """The code of the error that came instead; None where there is none."""
+    message: str | None = None
+    """What the error says, such as that there was no answer in time."""
+
+
+class Comparison(Record):
+    """A pair on several exchanges, a row each, in the order in which they were asked for."""
+
+    pair: str
+    timestamp: datetime
+    """The oldest of the exchanges' times; ours where none answered."""
+    received_at: datetime
+    """When the last answer was there, or its time was over."""
+    simulated: Literal[True] | None = None
+    best_bid: Best | None = None
+    """The highest bid, of the first row that has it; None where nobody bids."""
+    best_ask: Best | None = None
+    spread: float | None = None
+    """Best ask minus best bid, below zero where the market is crossed."""
+    spread_bps: float | None = None
+    crossed: bool | None = None
+    """Whether somebody bids more than somebody asks; None where there is no bid or no ask."""
+    crossed_after_fees: bool | None = None
+    """Whether that is so after both takers' fees: the highest bid x (1 - fee) is above the lowest
+    ask x (1 + fee). None where no exchange with a known fee has a bid, or none has an ask."""
+    without_fees: tuple[str, ...] | None = None
+    """Exchanges with prices whose fee is not known, which `crossed_after_fees` leaves out."""
+    rows: tuple[ComparisonRow, ...]

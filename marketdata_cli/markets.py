@@ -1,0 +1,141 @@
+"""Pages about several exchanges at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from marketdata_cli.layout import (
+    DOWN,
+    FAINT,
+    PLAIN,
+    STRONG,
+    UP,
+    WARNING,
+    Column,
+    Line,
+    Screen,
+    table,
+)
+from marketdata_cli.lists import FIRST
+from marketdata_cli.numbers import (
+    ABSENT,
+    aligned,
+    counted,
+    digits,
+    duration,
+    fixed,
+    fraction,
+    places,
+)
+from marketdata_cli.origin import heading
+
+if TYPE_CHECKING:
+    from marketdata.markets import Best, Comparison, ComparisonRow
+
+
+def comparison(record: Comparison, screen: Screen) -> list[Line]:
+    """Draw a row an exchange, the best prices in bold, and what they come to together."""
+    rows = [row for row in record.rows if row.code is None]
+    prices = [aligned([row.last, row.bid, row.ask]) for row in rows]
+    spreads = [fixed(row.spread, places([row.bid, row.ask])) for row in rows]
+    pairs = [row.pair for row in rows]
+    columns = [
+        Column("exchange", [row.exchange for row in rows], FIRST, right=False, styles=STRONG),
+        *([Column("pair", pairs, FIRST, right=False)] if len(set(pairs)) > 1 else []),
+        Column("bid", [row[1] for row in prices], FIRST, styles=_marked(rows, record.best_bid, UP)),
+        Column(
+            "ask", [row[2] for row in prices], FIRST, styles=_marked(rows, record.best_ask, DOWN)
+        ),
+        Column("spread", spreads, 4),
+        Column("bps", [points(row.spread_bps) for row in rows], 6),
+        Column("last", [row[0] for row in prices], 7),
+        Column("base volume", [digits(row.base_volume) for row in rows], 3),
+        Column("taker fee", [fraction(row.fee) for row in rows], 6),
+        Column("age", [_seconds(row.age) for row in rows], 2, styles=FAINT),
+        Column("latency", [_seconds(_of_ms(row.latency_ms)) for row in rows], 5, styles=FAINT),
+    ]
+    named = len(dict.fromkeys(row.exchange for row in record.rows))
+    return [
+        heading(record.pair, counted(named, "exchange"), record.simulated),
+        *(table(columns, screen.width) if rows else []),
+        *failures(record.rows),
+        *_together(record),
+    ]
+
+
+def _marked(rows: Sequence[ComparisonRow], best: Best | None, style: str) -> list[str]:
+    """Make the best of a column bold."""
+    found = None if best is None else (best.exchange, best.pair)
+    return [f"bold {style}" if (row.exchange, row.pair) == found else style for row in rows]
+
+
+class Failing(Protocol):
+    """What may be missing from an answer of several exchanges."""
+
+    @property
+    def exchange(self) -> str:
+        """The id of the exchange."""
+        ...
+
+    @property
+    def pair(self) -> str:
+        """What it was asked for."""
+        ...
+
+    @property
+    def code(self) -> str | None:
+        """The code of its error; None where it is not missing."""
+        ...
+
+    @property
+    def message(self) -> str | None:
+        """What the error says."""
+        ...
+
+
+def failures(rows: Iterable[Failing]) -> list[Line]:
+    """Say which are missing and why, a line each."""
+    return [
+        [(f"{row.exchange} {row.pair}: {row.code}", WARNING), (f"  {row.message or ''}", FAINT)]
+        for row in rows
+        if row.code is not None
+    ]
+
+
+def _together(record: Comparison) -> list[Line]:
+    if record.best_bid is None or record.best_ask is None:
+        return []
+    both = [record.best_bid.price, record.best_ask.price]
+    bid, ask = aligned(both)
+    spread = f"spread {fixed(record.spread, places(both))} ({points(record.spread_bps)} bps)"
+    lines: list[Line] = [
+        [("best bid ", PLAIN), (bid, UP), (_where(record, record.best_bid), PLAIN)],
+        [("best ask ", PLAIN), (ask, DOWN), (_where(record, record.best_ask), PLAIN)],
+        [(spread, PLAIN)],
+    ]
+    if record.crossed:
+        after = {True: ", also after taker fees", False: ", not after taker fees", None: ""}
+        lines[-1].append((f", crossed{after[record.crossed_after_fees]}", WARNING))
+    if record.without_fees:
+        lines.append([(f"Taker fees not known: {', '.join(record.without_fees)}.", FAINT)])
+    return lines
+
+
+def _where(record: Comparison, best: Best) -> str:
+    return (
+        f" on {best.exchange}" if best.pair == record.pair else f" on {best.exchange} {best.pair}"
+    )
+
+
+def points(value: float | None) -> str:
+    """Write basis points."""
+    return ABSENT if value is None else f"{value:,.2f}"
+
+
+def _of_ms(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _seconds(seconds: float | None) -> str:
+    return ABSENT if seconds is None else duration(max(seconds, 0.0))

@@ -1,0 +1,272 @@
+"""A pair on several exchanges at once: rows, failures, the best of them, fees."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import marketdata as md
+from marketdata._markets.asking import Answer
+from marketdata._markets.comparing import Priced, compared
+from marketdata.sim import SimulatedExchange
+
+from .conftest import Factory
+from .gateway import Gateway
+from .markets import DIALECTS
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def answer(
+    exchange: str,
+    bid: float | None,
+    ask: float | None,
+    fee: float | None = 0.0,
+    pair: str = "BTC/USDT",
+    age: float = 0.0,
+) -> Answer[Priced]:
+    ticker = md.Ticker(
+        exchange=exchange,
+        pair=pair,
+        timestamp=NOON - timedelta(seconds=age + 1),
+        received_at=NOON - timedelta(seconds=age),
+        window="24h",
+        source="ticker",
+        last=bid,
+        bid=bid,
+        ask=ask,
+        base_volume=7.0,
+    )
+    return Answer(exchange, pair, Priced(ticker), fee, 12.5)
+
+
+def failed(exchange: str) -> Answer[Priced]:
+    return Answer(exchange, "BTC/USDT", error=md.DataUnavailableError("Nothing there."))
+
+
+def together(*answers: Answer[Priced]) -> md.Comparison:
+    return compared("BTC/USDT", answers, NOON)
+
+
+# ---------------------------------------------------------------------------- from exchanges
+
+
+def test_rows_are_what_each_exchange_says(sim: SimulatedExchange, connect: Factory) -> None:
+    client = connect(sim, DIALECTS)
+    found = client.compare("btc-usdt")
+
+    assert [row.exchange for row in found.rows] == list(DIALECTS)
+    assert (found.pair, found.simulated) == ("BTC/USDT", True)
+    for row in found.rows:
+        ticker = client.ticker("BTC/USDT", exchange=row.exchange)
+        [pair] = client.pairs(exchange=row.exchange, base="BTC", quote="USDT")
+        assert (row.code, row.message) == (None, None)
+        assert (row.bid, row.ask, row.last) == (ticker.bid, ticker.ask, ticker.last)
+        assert (row.base_volume, row.fee) == (ticker.base_volume, pair.taker)
+        assert row.latency_ms is not None
+        assert 0 < row.latency_ms < 10_000
+        assert row.age is not None
+        assert 0 <= row.age < 10
+    bids = {row.bid: row.exchange for row in found.rows}
+    assert found.best_bid is not None
+    assert (found.best_bid.price, found.best_bid.exchange) == max(bids.items())
+
+
+def test_failures_are_rows_with_their_code(sim: SimulatedExchange, connect: Factory) -> None:
+    sim.faults.add(exchange="kraken", path="*/Ticker", status=500)
+    sim.faults.add(exchange="okx", path="*/ticker", body="html")
+    found = connect(sim).compare("BTC/USDT", exchanges=["kraken", "nosuch", "okx", "binance"])
+
+    assert [(row.exchange, row.code) for row in found.rows] == [
+        ("kraken", "EXCHANGE_UNAVAILABLE"),
+        ("nosuch", "EXCHANGE_NOT_SUPPORTED"),
+        ("okx", "DATA_UNAVAILABLE"),
+        ("binance", None),
+    ]
+    for row in found.rows[:3]:
+        assert row.message
+        assert (row.bid, row.ask, row.latency_ms, row.timestamp) == (None,) * 4
+    assert found.best_bid is not None
+    assert found.best_bid.exchange == "binance"
+    assert found.crossed is False
+
+
+def test_nobody_answering_is_an_answer_too(sim: SimulatedExchange, connect: Factory) -> None:
+    found = connect(sim).compare("NO/SUCH", exchanges=["kraken", "okx"])
+
+    assert {row.code for row in found.rows} == {"PAIR_NOT_SUPPORTED"}
+    assert (found.best_bid, found.best_ask, found.spread) == (None, None, None)
+    assert (found.crossed, found.crossed_after_fees) == (None, None)
+    assert found.timestamp == found.received_at
+
+
+def test_the_slow_are_cut_off_at_the_deadline(sim: SimulatedExchange, connect: Factory) -> None:
+    client = connect(sim, DIALECTS, timeout=1.5)
+    client.compare("BTC/USDT")
+    sim.faults.add(exchange="okx", path="*/ticker", hang=True)
+    began = time.monotonic()
+    found = client.compare("BTC/USDT")
+
+    assert 1.4 < time.monotonic() - began < 10
+    late = found.rows[DIALECTS.index("okx")]
+    assert late.code == "EXCHANGE_UNAVAILABLE"
+    assert late.message is not None
+    assert "within 1.5 s" in late.message
+    assert sum(row.code is None for row in found.rows) == 3
+    ages = [row.age for row in found.rows if row.age is not None]
+    assert min(ages) > 1, "the others have waited for it, and say so"
+
+
+def test_exchanges_are_asked_at_once(sim: SimulatedExchange, connect: Factory) -> None:
+    client = connect(sim, DIALECTS)
+    client.compare("BTC/USDT")
+    sim.faults.add(path="*icker*", latency=0.4)
+    began = time.monotonic()
+    assert all(row.code is None for row in client.compare("BTC/USDT").rows)
+    assert 0.4 <= time.monotonic() - began < 1.5
+
+
+def test_quote_currencies_are_mixed_only_when_asked(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    client = connect(sim, ["binance", "kraken"])
+    assert {row.pair for row in client.compare("BTC/USDT").rows} == {"BTC/USDT"}
+    found = client.compare("BTC/USDT", quotes=["usdt", "USD"])
+
+    assert [(row.exchange, row.pair, row.code) for row in found.rows] == [
+        ("binance", "BTC/USDT", None),
+        ("binance", "BTC/USD", "PAIR_NOT_SUPPORTED"),
+        ("kraken", "BTC/USDT", None),
+        ("kraken", "BTC/USD", None),
+    ]
+    with pytest.raises(md.InvalidParameterError, match="BASE/QUOTE"):
+        client.compare("BTCUSDT", quotes=["USD"])
+
+
+def test_a_pair_without_a_slash_is_one_pair_everywhere(
+    sim: SimulatedExchange, gateway: Gateway, connect: Factory
+) -> None:
+    found = connect(sim).compare("BTCUSDT", exchanges=["binance", "binance", "okx"])
+    assert [(row.exchange, row.pair) for row in found.rows] == [
+        ("binance", "BTC/USDT"),
+        ("okx", "BTC/USDT"),
+    ]
+    assert found.pair == "BTC/USDT"
+
+    def otherwise(sent: Any) -> None:
+        for one in sent["data"]:
+            if one["instId"] == "BTC-USDT":
+                one.update(instId="BT-CUSDT", baseCcy="BT", quoteCcy="CUSDT")
+
+    ticker = {"instId": "BT-CUSDT", "last": "1.5", "bidPx": "1.4", "askPx": "1.6", "ts": "1"}
+    gateway.edit("*/public/instruments", otherwise)
+    gateway.answer("*/market/ticker", {"code": "0", "msg": "", "data": [ticker]})
+    client = connect(sim, endpoints={"okx": gateway.url})
+    with pytest.raises(md.InvalidParameterError, match="with a slash") as caught:
+        client.compare("BTCUSDT", exchanges=["binance", "okx"])
+    assert caught.value.details["closest"] == ["BTC/USDT", "BT/CUSDT"]
+
+
+def test_a_ticker_without_bid_and_ask_is_completed(
+    sim: SimulatedExchange, gateway: Gateway, connect: Factory
+) -> None:
+    gateway.edit("*/ticker/24hr", lambda sent: sent.update(bidPrice=None, bidQty=None))
+    client = connect(gateway)
+    quote = client.quote("BTC/USDT")
+    [row] = client.compare("BTC/USDT", exchanges=["binance"]).rows
+    assert (row.bid, row.bid_volume, row.ask) == (quote.bid, quote.bid_volume, quote.ask)
+
+    sim.faults.add(exchange="binance", path="*/bookTicker", status=500)
+    [row] = client.compare("BTC/USDT", exchanges=["binance"]).rows
+    assert (row.code, row.bid, row.spread) == (None, None, None)
+    assert row.last is not None
+
+
+@pytest.mark.parametrize("given_", [{"exchanges": []}, {"quotes": []}, {"exchanges": [7]}])
+def test_wrong_arguments(client: md.Client, given_: dict[str, Any]) -> None:
+    with pytest.raises(md.InvalidParameterError):
+        client.compare("BTC/USDT", **given_)
+
+
+# ---------------------------------------------------------------------------- from answers
+
+
+def test_the_best_of_each_side() -> None:
+    found = together(answer("a", 99.5, 100.5), answer("b", 99.7, 100.1, age=2), failed("c"))
+
+    assert found.best_bid == md.Best(exchange="b", pair="BTC/USDT", price=99.7)
+    assert found.best_ask == md.Best(exchange="b", pair="BTC/USDT", price=100.1)
+    assert (found.spread, found.spread_bps) == (0.4, 40.04004)
+    assert (found.crossed, found.crossed_after_fees) == (False, False)
+    assert (found.timestamp, found.received_at) == (NOON - timedelta(seconds=3), NOON)
+    assert [row.spread for row in found.rows] == [1.0, 0.4, None]
+    assert [row.age for row in found.rows] == [0.0, 2.0, None]
+
+
+@pytest.mark.parametrize(
+    ("fees", "after"),
+    [((0.0, 0.0), True), ((0.001, 0.001), True), ((0.006, 0.006), False), ((0.006, 0.0), True)],
+)
+def test_crossed_before_and_after_fees(fees: tuple[float, float], after: bool) -> None:
+    found = together(answer("a", 101.0, 102.0, fees[0]), answer("b", 99.0, 100.0, fees[1]))
+
+    assert found.crossed is True
+    assert found.spread == -1.0
+    assert found.crossed_after_fees is after
+    assert found.without_fees is None
+
+
+def test_locked_is_not_crossed() -> None:
+    found = together(answer("a", 100.0, 101.0), answer("b", 99.0, 100.0))
+    assert (found.spread, found.crossed, found.crossed_after_fees) == (0.0, False, False)
+
+
+def test_an_exchange_without_a_fee_is_left_out_and_named() -> None:
+    found = together(
+        answer("a", 105.0, 106.0, None), answer("b", 99.0, 100.0), answer("c", 99.0, 100.2)
+    )
+    assert found.best_bid is not None
+    assert (found.best_bid.exchange, found.crossed) == ("a", True)
+    assert found.crossed_after_fees is False
+    assert found.without_fees == ("a",)
+    alone = together(answer("a", 105.0, 106.0, None))
+    assert (alone.crossed, alone.crossed_after_fees) == (False, None)
+
+
+prices = st.none() | st.integers(1, 10**8).map(lambda cents: cents / 100)
+fees = st.none() | st.integers(0, 100).map(lambda points: points / 10_000)
+
+
+@given(st.lists(st.tuples(prices, prices, fees), min_size=1, max_size=5))
+def test_best_and_crossed_are_what_looking_at_all_finds(
+    quoted: list[tuple[float | None, float | None, float | None]],
+) -> None:
+    found = together(
+        *[answer(str(number), bid, ask, fee) for number, (bid, ask, fee) in enumerate(quoted)]
+    )
+    bids = [bid for bid, _, _ in quoted if bid is not None]
+    asks = [ask for _, ask, _ in quoted if ask is not None]
+
+    assert (found.best_bid.price if found.best_bid else None) == max(bids, default=None)
+    assert (found.best_ask.price if found.best_ask else None) == min(asks, default=None)
+    if bids and asks:
+        assert found.crossed is any(bid > ask for bid in bids for ask in asks)
+    known = [one for one in quoted if one[2] is not None]
+    assert (found.without_fees is None) == all(
+        fee is not None or bid is None is ask for bid, ask, fee in quoted
+    )
+    net = [
+        bid * (1 - sold) - ask * (1 + bought)
+        for bid, _, sold in known
+        for _, ask, bought in known
+        if bid is not None and ask is not None and sold is not None and bought is not None
+    ]
+    if not net:
+        assert found.crossed_after_fees is None
+    elif abs(max(net)) > 1e-6:  # what is closer floats cannot tell
+        assert found.crossed_after_fees is (max(net) > 0)

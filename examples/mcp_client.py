@@ -16,6 +16,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "limit": 3},
     "get_trades": {"pair": "BTC/USDT", "limit": 3},
     "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
+    "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 3},
     "watch_start": {"kind": "orderbook", "pairs": ["BTC/USDT"], "depth": 3},
     "watch_read": {"wait": True},
 }

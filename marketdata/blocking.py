@@ -25,6 +25,7 @@ __all__ = [
     "History",
     "candles",
     "compare",
+    "consolidated_orderbook",
     "exchanges",
     "orderbook",
     "pairs",
@@ -137,6 +138,7 @@ class Client:
     trades = _blocking(AsyncClient.trades)
     status = _blocking(AsyncClient.status)
     compare = _blocking(AsyncClient.compare)
+    consolidated_orderbook = _blocking(AsyncClient.consolidated_orderbook)
     watch_ticker = _watching(AsyncClient.watch_ticker)
     watch_quote = _watching(AsyncClient.watch_quote)
     watch_orderbook = _watching(AsyncClient.watch_orderbook)
@@ -266,6 +268,7 @@ candles = _function(AsyncClient.candles)
 trades = _function(AsyncClient.trades)
 status = _function(AsyncClient.status)
 compare = _function(AsyncClient.compare)
+consolidated_orderbook = _function(AsyncClient.consolidated_orderbook)
 watch_ticker = _watch_function(AsyncClient.watch_ticker)
 watch_quote = _watch_function(AsyncClient.watch_quote)
 watch_orderbook = _watch_function(AsyncClient.watch_orderbook)

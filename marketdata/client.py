@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
     from marketdata.archive import AsyncHistory
-    from marketdata.markets import Comparison
+    from marketdata.markets import Comparison, ConsolidatedOrderBook
     from marketdata.models import (
         Candles,
         Exchange,
@@ -355,6 +355,27 @@ class AsyncClient:
         from marketdata._markets.comparing import compare
 
         return await compare(self._ask, pair, exchanges or self.settings.exchange, quotes)
+
+    @checked
+    async def consolidated_orderbook(
+        self,
+        pair: PairName,
+        depth: Depth = 20,
+        *,
+        exchanges: EachExchange | None = None,
+        quotes: QuoteCodes | None = None,
+    ) -> ConsolidatedOrderBook:
+        """Get one order book of several exchanges, whose levels know who quotes them.
+
+        At most `depth` prices a side, best first; it may be crossed. All are asked at once; whoever
+        has no book in the time of a call is a source with the code of its error. Other quote
+        currencies than the pair's own are taken only where `quotes` names them, and then at par.
+        Raises an error only where no exchange has a book.
+        """
+        from marketdata._markets.consolidating import consolidate
+
+        names = exchanges or self.settings.exchange
+        return await consolidate(self._ask, pair, names, depth, quotes)
 
     async def _store(self) -> Store | MarketDataError:
         """Open the store of candles, or say why there is none."""

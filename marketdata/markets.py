@@ -8,11 +8,22 @@ USD, USDT and USDC are different currencies; a call that was told to take them t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from marketdata._decimals import difference, mean
 from marketdata.models import Record
 
-__all__ = ["Best", "Comparison", "ComparisonRow"]
+__all__ = [
+    "Best",
+    "BookSource",
+    "Comparison",
+    "ComparisonRow",
+    "ConsolidatedLevel",
+    "ConsolidatedOrderBook",
+]
+
+ConsolidatedLevel: TypeAlias = tuple[float, float, tuple[tuple[str, float], ...]]
+"""Price, size of all sources, and the size of each by its name, in the order of the sources."""
 
 
 class Best(Record):
@@ -79,3 +90,78 @@ class Comparison(Record):
     without_fees: tuple[str, ...] | None = None
     """Exchanges with prices whose fee is not known, which `crossed_after_fees` leaves out."""
     rows: tuple[ComparisonRow, ...]
+
+
+class BookSource(Record):
+    """One book that a consolidated one is made of, or why it is missing."""
+
+    name: str
+    """What levels call it: the exchange, with the pair behind it where pairs are mixed."""
+    exchange: str
+    pair: str
+    """As the exchange lists it; as it was asked for where there is an error."""
+    timestamp: datetime | None = None
+    """The exchange's time, or ours where it sent none; None where there is no book."""
+    age: float | None = None
+    """Seconds since it was last heard of, when the books were put together."""
+    latency_ms: float | None = None
+    """From the question to the answer; None of streams."""
+    sequence: int | None = None
+    """The exchange's number of the book's state."""
+    fee: float | None = None
+    """The public taker fee as a fraction; None where the exchange publishes none."""
+    stale: Literal[True] | None = None
+    """Whether its stream is interrupted: its levels are left out until it is mended."""
+    code: str | None = None
+    """The code of the error that came instead of a book; None where there is none."""
+    message: str | None = None
+    """What the error says."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether none of the levels are its own."""
+        return self.stale is True or self.code is not None or self.timestamp is None
+
+
+class ConsolidatedOrderBook(Record):
+    """One book of several exchanges' books, whose levels know who quotes them, best first.
+
+    It may be crossed, which no single book is: nothing is matched.
+    """
+
+    pair: str
+    timestamp: datetime
+    """The oldest of the sources' times."""
+    received_at: datetime
+    """When the books were put together."""
+    simulated: Literal[True] | None = None
+    crossed: bool
+    """Whether the best bid is above the best ask; False where a side is empty."""
+    bids: tuple[ConsolidatedLevel, ...]
+    """Price descending. Behind the last level of a source that gives fewer, its sizes are
+    missing."""
+    asks: tuple[ConsolidatedLevel, ...]
+    """Price ascending; otherwise as bids."""
+    sources: tuple[BookSource, ...]
+    """In the order in which they were asked for, with those that are missing."""
+
+    @property
+    def best_bid(self) -> ConsolidatedLevel | None:
+        """Highest bid; None on an empty side."""
+        return self.bids[0] if self.bids else None
+
+    @property
+    def best_ask(self) -> ConsolidatedLevel | None:
+        """Lowest ask; None on an empty side."""
+        return self.asks[0] if self.asks else None
+
+    @property
+    def spread(self) -> float | None:
+        """Best ask minus best bid, below zero where crossed; None where a side is empty."""
+        both = self.bids and self.asks
+        return difference(self.asks[0][0], self.bids[0][0]) if both else None
+
+    @property
+    def mid(self) -> float | None:
+        """Mean of best bid and best ask; None where a side is empty."""
+        return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None

@@ -34,13 +34,13 @@ class Operation:
     """The name for agents; None where another tool serves them already."""
     examples: tuple[str, ...]
     """Command lines, without the name of the program."""
-    shell: str | None = None
-    """The name of the command, where that is shorter."""
+    short: str | None = None
+    """The name in the shell, where that is shorter."""
 
     @property
     def command(self) -> str:
         """The name in the shell."""
-        return self.shell or self.name
+        return self.short or self.name
 
     @property
     def name(self) -> str:
@@ -150,6 +150,17 @@ OPERATIONS: tuple[Operation, ...] = (
         examples=(
             "compare BTC/USDT",
             "compare BTC/USDT --exchanges binance,kraken --quotes USD,USDC",
+        ),
+    ),
+    Operation(
+        AsyncClient.consolidated_orderbook,
+        "ConsolidatedOrderBook",
+        many=False,
+        tool="get_consolidated_orderbook",
+        short="book",
+        examples=(
+            "book BTC/USDT --depth 10",
+            "book BTC/USDT --exchanges binance,kraken,okx --format csv",
         ),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from marketdata_cli import book
 from marketdata_cli.layout import (
     DOWN,
     FAINT,
@@ -31,7 +32,14 @@ from marketdata_cli.numbers import (
 from marketdata_cli.origin import heading
 
 if TYPE_CHECKING:
-    from marketdata.markets import Best, Comparison, ComparisonRow
+    from marketdata.markets import (
+        Best,
+        BookSource,
+        Comparison,
+        ComparisonRow,
+        ConsolidatedLevel,
+        ConsolidatedOrderBook,
+    )
 
 
 def comparison(record: Comparison, screen: Screen) -> list[Line]:
@@ -68,6 +76,36 @@ def _marked(rows: Sequence[ComparisonRow], best: Best | None, style: str) -> lis
     """Make the best of a column bold."""
     found = None if best is None else (best.exchange, best.pair)
     return [f"bold {style}" if (row.exchange, row.pair) == found else style for row in rows]
+
+
+def consolidated(record: ConsolidatedOrderBook, screen: Screen) -> list[Line]:
+    """Draw the ladder of several books, with who quotes each level."""
+    sides = book.Sides(
+        record.pair,
+        [level[:2] for level in record.bids],
+        [level[:2] for level in record.asks],
+        record.spread,
+        record.mid,
+        quoted_by=(_names(record.bids), _names(record.asks)),
+    )
+    there = [one for one in record.sources if one.code is None]
+    detail = "consolidated order book, crossed" if record.crossed else "consolidated order book"
+    return [
+        heading(record.pair, counted(len(there), "source"), record.simulated, detail),
+        *book.rungs(sides, screen),
+        *[_freshness(one) for one in there],
+        *failures(record.sources),
+    ]
+
+
+def _names(levels: Sequence[ConsolidatedLevel]) -> list[str]:
+    return [", ".join(name for name, _ in by) for _, _, by in levels]
+
+
+def _freshness(source: BookSource) -> Line:
+    latency = _seconds(_of_ms(source.latency_ms))
+    name = source.name if source.pair in source.name else f"{source.name} {source.pair}"
+    return [(f"{name}: {_seconds(source.age)} old, latency {latency}", FAINT)]
 
 
 class Failing(Protocol):

@@ -24,6 +24,7 @@ ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "OrderBook": book.ladder,
     "Candles": candlesticks.candles,
     "Comparison": markets.comparison,
+    "ConsolidatedOrderBook": markets.consolidated,
     "Recorded": recordings.recorded,
 }
 

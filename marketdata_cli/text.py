@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from marketdata.markets import ConsolidatedOrderBook
     from marketdata.models import Candles, OrderBook, Record
     from marketdata.operations import Operation
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _NEVER = (math.inf, math.inf)
 _LEVEL = ("side", "price", "size")
+_QUOTED = (*_LEVEL, "source")
 _BAR = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
@@ -40,7 +42,7 @@ def as_json(answer: Answer) -> str:
 
 def as_jsonl(answer: Answer) -> str:
     """Write one JSON object a line: a record, a bar, a level, an exchange that is compared."""
-    from marketdata.markets import Comparison
+    from marketdata.markets import Comparison, ConsolidatedOrderBook
     from marketdata.models import Candles, OrderBook
 
     match answer:
@@ -54,6 +56,11 @@ def as_jsonl(answer: Answer) -> str:
             lines = (
                 json.dumps({"side": side, "price": price, "size": size}, separators=(",", ":"))
                 for side, price, size in _levels(answer)
+            )
+        case ConsolidatedOrderBook():
+            lines = (
+                json.dumps(dict(zip(_QUOTED, row, strict=True)), separators=(",", ":"))
+                for row in _quoted(answer)
             )
         case _:
             lines = (answer.to_json(),)
@@ -73,6 +80,9 @@ def as_csv(operation: Operation, answer: Answer) -> str:
         case md.OrderBook():
             writer.writerow(_LEVEL)
             writer.writerows(_levels(answer))
+        case md.ConsolidatedOrderBook():
+            writer.writerow(_QUOTED)
+            writer.writerows(_quoted(answer))
         case md.Comparison():
             _write(writer, md.ComparisonRow, answer.rows)
         case _:
@@ -159,6 +169,14 @@ def _levels(book: OrderBook) -> Iterator[tuple[str, float, float]]:
     for side, levels in (("bid", book.bids), ("ask", book.asks)):
         for price, size in levels:
             yield side, price, size
+
+
+def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[str, float, float, str]]:
+    """Give a row for each source of each level."""
+    for side, levels in (("bid", book.bids), ("ask", book.asks)):
+        for price, _, by in levels:
+            for source, size in by:
+                yield side, price, size, source
 
 
 def _bar_rows(record: Candles) -> Iterator[tuple[Any, ...]]:

@@ -127,6 +127,10 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     "compare_exchanges": Adaptation(
         arguments=_SEVERAL, note="A row with `code` is an exchange that failed."
     ),
+    "get_consolidated_orderbook": Adaptation(
+        arguments={"depth": (Annotated[Depth, Le(100)], 20), **_SEVERAL},
+        note="Levels are [price, size, [[source, size], ...]]; `sources` with `code` failed.",
+    ),
 }
 
 

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from marketdata._tasks import all_of
-from marketdata.errors import InvalidParameterError, MarketDataError
+from marketdata.errors import (
+    DataUnavailableError,
+    ExchangeUnavailableError,
+    InvalidParameterError,
+    MarketDataError,
+)
 
 if TYPE_CHECKING:
     from marketdata._exchange import Venue
 
-__all__ = ["Answer", "Ask", "ask_each", "name_of", "pairs_of"]
+__all__ = ["Answer", "Ask", "ask_each", "name_of", "nobody_answered", "pairs_of"]
 
 T = TypeVar("T")
 
@@ -104,3 +109,20 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
             details={"parameter": "pair"},
         )
     return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))
+
+
+def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:
+    """Make one error of those of all exchanges, by name: theirs where all have the same code."""
+    first = errors[0][1]
+    if len(errors) == 1:
+        return first
+    retryable = any(error.retryable for _, error in errors)
+    kind: type[MarketDataError] = ExchangeUnavailableError if retryable else DataUnavailableError
+    if all(type(error) is type(first) for _, error in errors):
+        kind = type(first)
+    said = " ".join(dict.fromkeys(error.message for _, error in errors))
+    return kind(
+        f"No exchange answered. {said}",
+        retryable=retryable,
+        details={"exchanges": {name: error.to_dict() for name, error in errors}},
+    )

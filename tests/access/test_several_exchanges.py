@@ -18,6 +18,11 @@ weekly_units = 1000
 exchanges = ["kraken", "binance"]
 """
 
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("compare_exchanges", {"pair": "BTC/USDT"}),
+    ("get_consolidated_orderbook", {"pair": "BTC/USDT"}),
+]
+
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
@@ -31,10 +36,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str
         yield server, key
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [("compare_exchanges", {"pair": "BTC/USDT"})],
-)
+@pytest.mark.parametrize(("tool", "arguments"), CALLS)
 def test_every_exchange_named_has_to_be_the_tiers(
     door: tuple[Server, str], tool: str, arguments: dict[str, Any]
 ) -> None:
@@ -47,10 +49,7 @@ def test_every_exchange_named_has_to_be_the_tiers(
     assert asked(both.content) == ["binance", "kraken"]
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [("compare_exchanges", {"pair": "BTC/USDT"})],
-)
+@pytest.mark.parametrize(("tool", "arguments"), CALLS)
 def test_without_names_it_asks_those_of_the_tier(
     door: tuple[Server, str], tool: str, arguments: dict[str, Any]
 ) -> None:

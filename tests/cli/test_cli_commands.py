@@ -21,6 +21,7 @@ QUESTIONS = {
     "trades": ["BTC/USDT", "-n", "3"],
     "status": [],
     "compare": ["BTC/USDT"],
+    "consolidated_orderbook": ["BTC/USDT", "--depth", "3"],
 }
 
 

@@ -21,6 +21,7 @@ QUESTIONS = {
     "trades": {"pair": "BTC/USDT", "limit": "6"},
     "status": {},
     "compare": {"pair": "BTC/USDT"},
+    "consolidated_orderbook": {"pair": "BTC/USDT", "depth": "3"},
 }
 
 
@@ -72,6 +73,8 @@ def test_json_lines_are_records_bars_or_levels(operation, ask):
                 for side, levels in (("bid", answer.bids), ("ask", answer.asks))
                 for price, size in levels
             ]
+        case "ConsolidatedOrderBook":
+            assert found == quoted(answer)
         case "Comparison":
             assert found == [row.to_dict() for row in answer.rows]
         case _:
@@ -101,6 +104,8 @@ def test_csv_reads_back_as_the_record(operation, ask):
                 for side, levels in (("bid", answer.bids), ("ask", answer.asks))
                 for price, size in levels
             ]
+        case "ConsolidatedOrderBook":
+            expected = quoted(answer)
         case "Comparison":
             expected = [row.to_dict() for row in answer.rows]
         case _:
@@ -110,6 +115,15 @@ def test_csv_reads_back_as_the_record(operation, ask):
         assert set(record) <= set(row)
         for name, cell in row.items():
             assert_same(cell, record.get(name))
+
+
+def quoted(book):
+    return [
+        {"side": side, "price": price, "size": size, "source": source}
+        for side, levels in (("bid", book.bids), ("ask", book.asks))
+        for price, _, by in levels
+        for source, size in by
+    ]
 
 
 def assert_same(cell, value):

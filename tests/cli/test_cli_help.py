@@ -82,7 +82,7 @@ def test_pages_of_stored_candles(pages):
     assert "Usage: marketdata history download [OPTIONS] PAIR... " in words
     assert "--start TIME From this time on, inclusive: ISO-8601, Unix ms, or an age " in words
     assert "-7d. [required] --end TIME" in words
-    assert "-e, --exchange, --exchanges EXCHANGE,... Exchanges; the first default otherwise. " in words
+    assert "-e, --exchange, --exchanges EXCHANGE,... Exchanges; the first default " in words
     assert "--dry-run Change nothing; say what would be done. " in words
     assert "-q, --quiet " in words
     words = " ".join(pages["history export"].split())

@@ -40,6 +40,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 ]
 SEVERAL: list[tuple[str, dict[str, Any]]] = [
     ("compare", {"pair": "BTC/USDT", "exchanges": ["binance", "nosuch"], "quotes": ["USD"]}),
+    ("consolidated_orderbook", {"pair": "BTC/USDT", "exchanges": ["kraken", "nosuch"]}),
 ]
 """What is asked of several exchanges at once."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

@@ -23,8 +23,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_trades": {"pair": "BTC/USDT"},
     "get_status": {},
     "compare_exchanges": {"pair": "BTC/USDT"},
+    "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 7},
 }
-SEVERAL = ("compare_exchanges",)
+SEVERAL = ("compare_exchanges", "get_consolidated_orderbook")
 """Those that ask several exchanges."""
 
 Answers = dict[tuple[str, str, str], CallToolResult]

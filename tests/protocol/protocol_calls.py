@@ -20,6 +20,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_trades": {"pair": "BTC/USDT", "limit": 5},
     "get_status": {},
     "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
+    "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 3},
     "watch_start": {"kind": "ticker", "pair": "BTC/USDT"},
     "watch_read": {"watch": WATCH, "wait": True, "timeout": 5},
     "watch_list": {},

@@ -17,6 +17,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_trades": {"pair": "BTC/USDT", "limit": 3},
     "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
     "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 3},
+    "get_execution_cost": {"pair": "BTC/USDT", "side": "buy", "amount": 1},
     "watch_start": {"kind": "orderbook", "pairs": ["BTC/USDT"], "depth": 3},
     "watch_read": {"wait": True},
 }

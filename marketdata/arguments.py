@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Sequence
@@ -187,6 +188,13 @@ def part(text: str) -> str:
     return cleaned
 
 
+def finite(value: float) -> float:
+    """Check that a number is not infinite."""
+    if math.isinf(value):
+        raise InvalidParameterError(f"A finite number is wanted; {_was(value)}.")
+    return value
+
+
 _TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 
 
@@ -344,6 +352,17 @@ ExchangeIds = Annotated[
     Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
     MinLen(1),
     Described("Exchanges; the first default otherwise."),
+]
+OrderSide = Annotated[Literal["buy", "sell"], Described("What to do.")]
+Amount = Annotated[
+    float, Gt(0), Described("How much, in base currency.", examples=("5",), parse=finite)
+]
+QuoteAmount = Annotated[
+    float,
+    Gt(0),
+    Described(
+        "How much in quote currency instead, fees included.", examples=("10000",), parse=finite
+    ),
 ]
 EachExchange = Annotated[
     Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],

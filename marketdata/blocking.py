@@ -27,6 +27,7 @@ __all__ = [
     "compare",
     "consolidated_orderbook",
     "exchanges",
+    "execution_cost",
     "orderbook",
     "pairs",
     "quote",
@@ -139,6 +140,7 @@ class Client:
     status = _blocking(AsyncClient.status)
     compare = _blocking(AsyncClient.compare)
     consolidated_orderbook = _blocking(AsyncClient.consolidated_orderbook)
+    execution_cost = _blocking(AsyncClient.execution_cost)
     watch_ticker = _watching(AsyncClient.watch_ticker)
     watch_quote = _watching(AsyncClient.watch_quote)
     watch_orderbook = _watching(AsyncClient.watch_orderbook)
@@ -269,6 +271,7 @@ trades = _function(AsyncClient.trades)
 status = _function(AsyncClient.status)
 compare = _function(AsyncClient.compare)
 consolidated_orderbook = _function(AsyncClient.consolidated_orderbook)
+execution_cost = _function(AsyncClient.execution_cost)
 watch_ticker = _watch_function(AsyncClient.watch_ticker)
 watch_quote = _watch_function(AsyncClient.watch_quote)
 watch_orderbook = _watch_function(AsyncClient.watch_orderbook)

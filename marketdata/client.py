@@ -17,6 +17,7 @@ from marketdata._deadline import within
 from marketdata._tasks import all_of
 from marketdata.arguments import (
     Aggregate,
+    Amount,
     BarLimit,
     BaseCode,
     Buffer,
@@ -26,9 +27,11 @@ from marketdata.arguments import (
     End,
     ExchangeId,
     Fill,
+    OrderSide,
     PairName,
     PairNames,
     PlayedPath,
+    QuoteAmount,
     QuoteCode,
     QuoteCodes,
     RecordingPath,
@@ -55,6 +58,7 @@ from marketdata.errors import (
     InvalidParameterError,
     MarketDataError,
     MissingExtraError,
+    MissingParameterError,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +70,7 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
     from marketdata.archive import AsyncHistory
-    from marketdata.markets import Comparison, ConsolidatedOrderBook
+    from marketdata.markets import Comparison, ConsolidatedOrderBook, ExecutionCost
     from marketdata.models import (
         Candles,
         Exchange,
@@ -376,6 +380,42 @@ class AsyncClient:
 
         names = exchanges or self.settings.exchange
         return await consolidate(self._ask, pair, names, depth, quotes)
+
+    @checked
+    async def execution_cost(
+        self,
+        pair: PairName,
+        *,
+        side: OrderSide,
+        amount: Amount | None = None,
+        quote_amount: QuoteAmount | None = None,
+        depth: Depth = 100,
+        exchanges: EachExchange | None = None,
+        quotes: QuoteCodes | None = None,
+    ) -> ExecutionCost:
+        """Work out what buying or selling at once would cost, split over exchanges at best.
+
+        Levels are taken in the order of their prices with public taker fees, which is the cheapest
+        split: a unit costs price x (1 + fee), or brings price x (1 - fee). Either `amount` or
+        `quote_amount` is given; what exceeds the `depth` levels of each book is `unfilled`. Nothing
+        is ordered; steps, minima and transfers between exchanges are not looked at. Raises an error
+        only where no exchange has a book.
+        """
+        from marketdata._markets.costing import Order, execution_cost
+
+        if amount is None and quote_amount is None:
+            raise MissingParameterError(
+                "execution_cost needs 'amount' or 'quote_amount'.",
+                details={"operation": "execution_cost", "parameter": "amount"},
+            )
+        if amount is not None and quote_amount is not None:
+            raise InvalidParameterError(
+                "execution_cost takes 'amount' or 'quote_amount', not both.",
+                details={"operation": "execution_cost", "parameter": "quote_amount"},
+            )
+        order = Order(side, amount, quote_amount)
+        names = exchanges or self.settings.exchange
+        return await execution_cost(self._ask, pair, order, names, depth, quotes)
 
     async def _store(self) -> Store | MarketDataError:
         """Open the store of candles, or say why there is none."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from marketdata._decimals import difference, mean
-from marketdata.models import Record
+from marketdata.models import Record, Side
 
 __all__ = [
     "Best",
@@ -20,6 +20,8 @@ __all__ = [
     "ComparisonRow",
     "ConsolidatedLevel",
     "ConsolidatedOrderBook",
+    "ExecutionCost",
+    "ExecutionSplit",
 ]
 
 ConsolidatedLevel: TypeAlias = tuple[float, float, tuple[tuple[str, float], ...]]
@@ -165,3 +167,59 @@ class ConsolidatedOrderBook(Record):
     def mid(self) -> float | None:
         """Mean of best bid and best ask; None where a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
+
+
+class ExecutionSplit(Record):
+    """The part of an order that one exchange would fill."""
+
+    exchange: str
+    pair: str
+    amount: float
+    """In base currency."""
+    cost: float
+    """In quote currency, without fees: the sum of price x amount."""
+    average_price: float
+    worst_price: float
+    fee: float | None = None
+    """The public taker fee as a fraction; None where the exchange publishes none."""
+    fees: float | None = None
+    """In quote currency: cost x fee; None where the fee is not known."""
+
+
+class ExecutionCost(Record):
+    """What buying or selling at once would cost, spread over exchanges so that it costs least."""
+
+    pair: str
+    side: Side
+    timestamp: datetime
+    """The oldest of the books' times."""
+    received_at: datetime
+    """When the books were there."""
+    simulated: Literal[True] | None = None
+    amount: float
+    """Filled, in base currency."""
+    cost: float
+    """In quote currency, without fees."""
+    average_price: float | None = None
+    """Cost / amount; None where nothing could be filled, as in ``worst_price``."""
+    worst_price: float | None = None
+    """The highest price paid, or the lowest got."""
+    mid: float | None = None
+    """The middle of the best bid and the best ask of all books; None where there is no such."""
+    slippage_bps: float | None = None
+    """How much worse than mid the average price is, in basis points of mid, without fees: buying
+    (average - mid) / mid x 10,000, selling (mid - average) / mid x 10,000."""
+    fees: float | None = None
+    """In quote currency; None where one of the exchanges in ``splits`` publishes none."""
+    total: float | None = None
+    """Paid with fees, cost + fees, or got after them, cost - fees; None where fees is."""
+    unfilled: float | None = None
+    """In base currency, of an ``amount``: more than the levels looked at have."""
+    unfilled_quote: float | None = None
+    """In quote currency, of a ``quote_amount``."""
+    without_fees: tuple[str, ...] | None = None
+    """Exchanges in ``splits`` that publish no fee."""
+    splits: tuple[ExecutionSplit, ...]
+    """In the order of ``sources``; only those that fill something."""
+    sources: tuple[BookSource, ...]
+    """The books that were looked at, and those that are missing."""

@@ -163,6 +163,17 @@ OPERATIONS: tuple[Operation, ...] = (
             "book BTC/USDT --exchanges binance,kraken,okx --format csv",
         ),
     ),
+    Operation(
+        AsyncClient.execution_cost,
+        "ExecutionCost",
+        many=False,
+        tool="get_execution_cost",
+        short="cost",
+        examples=(
+            "cost BTC/USDT --side buy --amount 5",
+            "cost BTC/USDT --side sell --quote-amount 10000 --exchanges kraken,okx",
+        ),
+    ),
 )
 
 HISTORY: tuple[Operation, ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from marketdata_cli import book
+from marketdata_cli import book, panels
 from marketdata_cli.layout import (
     DOWN,
     FAINT,
@@ -16,6 +16,7 @@ from marketdata_cli.layout import (
     Column,
     Line,
     Screen,
+    box,
     table,
 )
 from marketdata_cli.lists import FIRST
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         ComparisonRow,
         ConsolidatedLevel,
         ConsolidatedOrderBook,
+        ExecutionCost,
     )
 
 
@@ -106,6 +108,61 @@ def _freshness(source: BookSource) -> Line:
     latency = _seconds(_of_ms(source.latency_ms))
     name = source.name if source.pair in source.name else f"{source.name} {source.pair}"
     return [(f"{name}: {_seconds(source.age)} old, latency {latency}", FAINT)]
+
+
+def execution(record: ExecutionCost, screen: Screen) -> list[Line]:
+    """Draw what an order would cost as a panel, and its split below."""
+    width = min(screen.width, panels.WIDEST)
+    base, _, quote = record.pair.partition("/")
+    step = places([record.worst_price, record.mid])
+    left = [
+        ("average", _rounded(record.average_price, step + 2), STRONG),
+        ("worst", fixed(record.worst_price, step), PLAIN),
+        ("mid", _rounded(record.mid, step + 1), PLAIN),
+        ("slippage", f"{points(record.slippage_bps)} bps", PLAIN),
+    ]
+    total = "paid with fees" if record.side == "buy" else "got after fees"
+    right = [
+        ("filled", f"{digits(record.amount)} {base}", STRONG),
+        ("cost", f"{_rounded(record.cost, 2)} {quote}", PLAIN),
+        ("fees", ABSENT if record.fees is None else f"{_rounded(record.fees, 2)} {quote}", PLAIN),
+        (total, ABSENT if record.total is None else f"{_rounded(record.total, 2)} {quote}", STRONG),
+    ]
+    sources = counted(len([one for one in record.sources if one.code is None]), "source")
+    style = UP if record.side == "buy" else DOWN
+    title = [(f"{record.side} ", style), *heading("", record.pair, record.simulated)]
+    lines = box(title, [(sources, PLAIN)], panels.in_columns(left, right, width - 4), width)
+    if record.unfilled or record.unfilled_quote:
+        rest = digits(record.unfilled or record.unfilled_quote)
+        of = base if record.unfilled else quote
+        lines.append([(f"Not filled: {rest} {of}; the levels looked at have no more.", WARNING)])
+    if record.without_fees:
+        lines.append([(f"Taker fees not known: {', '.join(record.without_fees)}.", FAINT)])
+    return [*lines, *_splits(record, screen.width), *failures(record.sources)]
+
+
+def _splits(record: ExecutionCost, width: int) -> list[Line]:
+    rows = record.splits
+    if not rows:
+        return []
+    step = places([row.worst_price for row in rows])
+    pairs = [row.pair for row in rows]
+    columns = [
+        Column("exchange", [row.exchange for row in rows], FIRST, right=False, styles=STRONG),
+        *([Column("pair", pairs, FIRST, right=False)] if len(set(pairs)) > 1 else []),
+        Column("amount", aligned([row.amount for row in rows]), FIRST),
+        Column("share", [f"{row.amount / record.amount:.1%}" for row in rows], 5),
+        Column("average", [_rounded(row.average_price, step + 2) for row in rows], 8),
+        Column("worst", [fixed(row.worst_price, step) for row in rows], 6),
+        Column("taker fee", [fraction(row.fee) for row in rows], 4),
+        Column("fees", [_rounded(row.fees, 2) for row in rows], 7),
+    ]
+    return table(columns, width)
+
+
+def _rounded(value: float | None, count: int) -> str:
+    """Write what was worked out with so many decimal places."""
+    return ABSENT if value is None else fixed(round(value, count), count)
 
 
 class Failing(Protocol):

@@ -25,6 +25,7 @@ ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "Candles": candlesticks.candles,
     "Comparison": markets.comparison,
     "ConsolidatedOrderBook": markets.consolidated,
+    "ExecutionCost": markets.execution,
     "Recorded": recordings.recorded,
 }
 

@@ -78,8 +78,8 @@ def ticker(record: Ticker, screen: Screen) -> list[Line]:
         (f"{base} volume", digits(record.base_volume), PLAIN),
         (f"{quote} volume", digits(record.quote_volume), PLAIN),
     ]
-    body = [price, *_range(record, step, width - 4), [], *_pairs(left, right, width - 4)]
-    body += [[], *_pairs(volume[:1], volume[1:], width - 4)]
+    body = [price, *_range(record, step, width - 4), [], *in_columns(left, right, width - 4)]
+    body += [[], *in_columns(volume[:1], volume[1:], width - 4)]
     window = "trading day" if record.window == "day" else record.window
     source = "worked out from candles" if record.source == "candles" else "the exchange's ticker"
     return [
@@ -107,7 +107,7 @@ def quote(record: Quote, screen: Screen) -> list[Line]:
     ]
     title = heading(record.pair, record.exchange, record.simulated)
     return [
-        *box(title, [(f"prices in {counter}", FAINT)], _pairs(left, right, width - 4), width),
+        *box(title, [(f"prices in {counter}", FAINT)], in_columns(left, right, width - 4), width),
         [(" ", PLAIN), *freshness([record], screen.now, _QUOTED[record.source])],
     ]
 
@@ -127,7 +127,7 @@ def status(record: Status, screen: Screen) -> list[Line]:
     if record.server_time is not None:
         left.append(("server time", clock(record.server_time), PLAIN))
     title = heading("", record.exchange, record.simulated)
-    body = [state, [], *_pairs(left, right, width - 4)]
+    body = [state, [], *in_columns(left, right, width - 4)]
     return [*box(title, [], body, width), [(" ", PLAIN), *freshness([record], screen.now)]]
 
 
@@ -164,7 +164,7 @@ def _range(record: Ticker, step: int, width: int) -> list[Line]:
     ]
 
 
-def _pairs(left: list[Entry], right: list[Entry], width: int) -> list[Line]:
+def in_columns(left: list[Entry], right: list[Entry], width: int) -> list[Line]:
     """Set labelled values in two columns, or in one where the terminal is narrow."""
     left = [entry for entry in left if entry[1] != ABSENT]
     right = [entry for entry in right if entry[1] != ABSENT]

@@ -131,6 +131,9 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
         arguments={"depth": (Annotated[Depth, Le(100)], 20), **_SEVERAL},
         note="Levels are [price, size, [[source, size], ...]]; `sources` with `code` failed.",
     ),
+    "get_execution_cost": Adaptation(
+        arguments=_SEVERAL, note="Give `amount` or `quote_amount`. Nothing is ordered."
+    ),
 }
 
 

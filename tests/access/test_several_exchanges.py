@@ -21,6 +21,7 @@ exchanges = ["kraken", "binance"]
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("compare_exchanges", {"pair": "BTC/USDT"}),
     ("get_consolidated_orderbook", {"pair": "BTC/USDT"}),
+    ("get_execution_cost", {"pair": "BTC/USDT", "side": "buy", "amount": 1}),
 ]
 
 

@@ -22,6 +22,7 @@ QUESTIONS = {
     "status": [],
     "compare": ["BTC/USDT"],
     "consolidated_orderbook": ["BTC/USDT", "--depth", "3"],
+    "execution_cost": ["BTC/USDT", "--side", "buy", "--amount", "0.5"],
 }
 
 

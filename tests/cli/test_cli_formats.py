@@ -22,6 +22,7 @@ QUESTIONS = {
     "status": {},
     "compare": {"pair": "BTC/USDT"},
     "consolidated_orderbook": {"pair": "BTC/USDT", "depth": "3"},
+    "execution_cost": {"pair": "BTC/USDT", "side": "sell", "quote-amount": "5000"},
 }
 
 
@@ -134,6 +135,8 @@ def assert_same(cell, value):
             assert cell == str(value).lower()
         case int() | float():
             assert float(cell) == value
+        case [dict(), *_]:
+            assert json.loads(cell) == value
         case list():
             assert cell.split() == [str(one) for one in value]
         case _:

@@ -4,6 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from marketdata.markets import (
+    Best,
+    BookSource,
+    Comparison,
+    ComparisonRow,
+    ConsolidatedOrderBook,
+    ExecutionCost,
+    ExecutionSplit,
+)
 from marketdata.models import (
     Candles,
     Columns,
@@ -89,6 +98,91 @@ def book(bids=((99.5, 1.0), (99.25, 2.5)), asks=((100.0, 0.5), (100.75, 4.0))):
     return OrderBook(**sourced(), sequence=77, bids=bids, asks=asks)
 
 
+def together(**more):
+    return {"pair": "BTC/USDT", "timestamp": NOW, "received_at": NOW, "simulated": True, **more}
+
+
+def row(exchange, bid, **more):
+    return ComparisonRow(
+        exchange=exchange,
+        pair="BTC/USDT",
+        last=bid,
+        bid=bid,
+        ask=bid + 0.1,
+        spread=0.1,
+        spread_bps=0.0123,
+        base_volume=1234.5678,
+        fee=0.001,
+        timestamp=NOW,
+        age=0.25,
+        latency_ms=81.5,
+        **more,
+    )
+
+
+AWAY = {"code": "EXCHANGE_UNAVAILABLE", "message": "okx did not answer within 5 s."}
+
+
+def comparison(*rows, **more):
+    return Comparison(
+        **together(
+            best_bid=Best(exchange="kraken", pair="BTC/USDT", price=80935.0),
+            best_ask=Best(exchange="binance", pair="BTC/USDT", price=80934.2),
+            spread=-0.8,
+            spread_bps=-0.0988,
+            crossed=True,
+            crossed_after_fees=False,
+            rows=rows or (row("binance", 80934.1), row("kraken", 80935.0)),
+            **more,
+        )
+    )
+
+
+def source(name, **more):
+    found = {"timestamp": NOW, "age": 0.25, "latency_ms": 81.5} if "code" not in more else {}
+    return BookSource(name=name, exchange=name, pair="BTC/USDT", **found, **more)
+
+
+def consolidated(*sources):
+    return ConsolidatedOrderBook(
+        **together(
+            crossed=False,
+            bids=((99.5, 3.0, (("binance", 1.0), ("kraken", 2.0))), (99.25, 1.5, (("okx", 1.5),))),
+            asks=((100.0, 0.5, (("okx", 0.5),)),),
+            sources=sources or (source("binance"), source("kraken"), source("okx")),
+        )
+    )
+
+
+def execution(**more):
+    split = ExecutionSplit(
+        exchange="kraken",
+        pair="BTC/USDT",
+        amount=5.0,
+        cost=404675.0,
+        average_price=80935.0,
+        worst_price=80940.5,
+        fee=0.004,
+        fees=1618.7,
+    )
+    return ExecutionCost(
+        **together(
+            side="buy",
+            amount=5.0,
+            cost=404675.0,
+            average_price=80935.0,
+            worst_price=80940.5,
+            mid=80934.15,
+            slippage_bps=0.105,
+            fees=1618.7,
+            total=406293.7,
+            splits=(split,),
+            sources=(source("kraken"), source("okx", **AWAY)),
+            **{"unfilled": 0.0, **more},
+        )
+    )
+
+
 RECORDS = {
     "Ticker": ticker(),
     "Quote": Quote(**sourced(source="orderbook"), bid=99.5, bid_volume=1, ask=100, ask_volume=0.5),
@@ -102,6 +196,9 @@ RECORDS = {
     ),
     "OrderBook": book(),
     "Candles": candles(without=(3, 4, 17)),
+    "Comparison": comparison(),
+    "ConsolidatedOrderBook": consolidated(),
+    "ExecutionCost": execution(),
 }
 LISTS = {
     "Exchange": [
@@ -192,6 +289,47 @@ def test_order_book_is_a_ladder(draw):
     assert "spread 0.50 (0.5013%)  mid 99.750  imbalance -0.12" in lines[4]
     assert len(cells[0][3]) > len(cells[1][3])
     assert lines[-1].endswith("sequence 77")
+
+
+def test_exchanges_compared(draw):
+    text = draw(comparison(without_fees=("okx",)), "Comparison", 140)
+    lines = text.splitlines()
+    assert lines[0] == "BTC/USDT  2 exchanges   SIMULATED"
+    assert lines[2].split()[:6] == ["binance", "80,934.1", "80,934.2", "0.1", "0.01", "80,934.1"]
+    assert "best bid 80,935.0 on kraken" in text
+    assert "spread -0.8 (-0.10 bps), crossed, not after taker fees" in text
+    assert "Taker fees not known: okx." in text
+    away = ComparisonRow(exchange="okx", pair="BTC/USDT", **AWAY)
+    assert f"okx BTC/USDT: {AWAY['code']}  {AWAY['message']}" in draw(
+        comparison(row("kraken", 80935.0), away), "Comparison", 140
+    )
+    nobody = Comparison(**together(rows=(away,)))
+    assert "EXCHANGE_UNAVAILABLE" in draw(nobody, "Comparison")
+
+
+def test_a_consolidated_book_names_who_quotes(draw):
+    text = draw(consolidated(source("binance"), source("okx", **AWAY)), "ConsolidatedOrderBook")
+    lines = text.splitlines()
+    assert "1 source " in lines[0]
+    assert lines[2].split()[:3] == ["100.00", "0.5", "0.5"]
+    assert lines[2].endswith("okx")
+    assert lines[4].endswith("binance, kraken")
+    assert "spread 0.50 (0.5013%)" in lines[3]
+    assert "binance BTC/USDT: 250 ms old, latency 82 ms" in text
+    assert "okx BTC/USDT: EXCHANGE_UNAVAILABLE" in text
+
+
+def test_what_an_order_costs(draw):
+    text = draw(execution(unfilled=2.5, without_fees=("okx",)), "ExecutionCost", 100)
+    assert "─ buy BTC/USDT " in text
+    assert " 1 source ─" in text
+    assert "80,935.000" in text
+    assert "paid with fees" in text
+    assert "406,293.70 USDT" in text
+    assert "Not filled: 2.5 BTC" in text
+    assert "kraken         5  100.0%" in text
+    bare = {"splits": (), "fees": None, "total": None, "average_price": None, "amount": 0.0}
+    assert "fees" not in draw(execution().model_copy(update=bare), "ExecutionCost")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 SEVERAL: list[tuple[str, dict[str, Any]]] = [
     ("compare", {"pair": "BTC/USDT", "exchanges": ["binance", "nosuch"], "quotes": ["USD"]}),
     ("consolidated_orderbook", {"pair": "BTC/USDT", "exchanges": ["kraken", "nosuch"]}),
+    ("execution_cost", {"pair": "BTC/USDT", "side": "buy", "amount": 0.01, "exchanges": ["okx"]}),
+    ("execution_cost", {"pair": "BTC/USDT", "side": "sell", "quote_amount": 1e9}),
 ]
 """What is asked of several exchanges at once."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

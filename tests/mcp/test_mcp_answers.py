@@ -24,8 +24,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_status": {},
     "compare_exchanges": {"pair": "BTC/USDT"},
     "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 7},
+    "get_execution_cost": {"pair": "BTC/USDT", "side": "buy", "amount": 1},
 }
-SEVERAL = ("compare_exchanges", "get_consolidated_orderbook")
+SEVERAL = ("compare_exchanges", "get_consolidated_orderbook", "get_execution_cost")
 """Those that ask several exchanges."""
 
 Answers = dict[tuple[str, str, str], CallToolResult]

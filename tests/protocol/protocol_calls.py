@@ -21,6 +21,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_status": {},
     "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
     "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 3},
+    "get_execution_cost": {"pair": "BTC/USDT", "side": "buy", "amount": 1},
     "watch_start": {"kind": "ticker", "pair": "BTC/USDT"},
     "watch_read": {"watch": WATCH, "wait": True, "timeout": 5},
     "watch_list": {},

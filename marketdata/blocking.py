@@ -40,6 +40,7 @@ __all__ = [
     "tickers",
     "trades",
     "watch_candles",
+    "watch_consolidated_orderbook",
     "watch_orderbook",
     "watch_quote",
     "watch_ticker",
@@ -144,6 +145,7 @@ class Client:
     watch_ticker = _watching(AsyncClient.watch_ticker)
     watch_quote = _watching(AsyncClient.watch_quote)
     watch_orderbook = _watching(AsyncClient.watch_orderbook)
+    watch_consolidated_orderbook = _watching(AsyncClient.watch_consolidated_orderbook)
     watch_trades = _watching(AsyncClient.watch_trades)
     watch_candles = _watching(AsyncClient.watch_candles)
     record = _blocking(AsyncClient.record)
@@ -275,6 +277,7 @@ execution_cost = _function(AsyncClient.execution_cost)
 watch_ticker = _watch_function(AsyncClient.watch_ticker)
 watch_quote = _watch_function(AsyncClient.watch_quote)
 watch_orderbook = _watch_function(AsyncClient.watch_orderbook)
+watch_consolidated_orderbook = _watch_function(AsyncClient.watch_consolidated_orderbook)
 watch_trades = _watch_function(AsyncClient.watch_trades)
 watch_candles = _watch_function(AsyncClient.watch_candles)
 record = _function(AsyncClient.record)

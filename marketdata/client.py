@@ -472,6 +472,47 @@ class AsyncClient:
         return self._watch("orderbook", pair, exchange, delivery, buffer, depth=depth)
 
     @checked
+    def watch_consolidated_orderbook(
+        self,
+        pair: PairName,
+        depth: Depth = 20,
+        *,
+        exchanges: EachExchange | None = None,
+        quotes: QuoteCodes | None = None,
+        delivery: Delivery = "latest",
+        buffer: Buffer = 10_000,
+    ) -> AsyncWatch[ConsolidatedOrderBook]:
+        """Watch one order book of several exchanges, whose levels know who quotes them.
+
+        A source that goes stale is left out, and marked, until it is fresh again; what cannot be
+        mended stays as a source with its code. The first record comes when each source has its book
+        or has failed. Otherwise as `consolidated_orderbook` and `watch_orderbook`.
+        """
+        from marketdata._markets.asking import ask_each, pairs_of
+        from marketdata._markets.watching import ConsolidatedWatch, Found
+
+        pairs = pairs_of(pair, quotes)
+
+        async def find() -> list[Found]:
+            here = await self._here()
+
+            async def work(venue: Venue, symbol: str) -> tuple[Hub, Subject]:
+                from marketdata._streams.feed import Subject
+
+                return await here.hub(venue), Subject("orderbook", symbol)
+
+            return await ask_each(self._ask, exchanges or self.settings.exchange, pairs, work)
+
+        return ConsolidatedWatch(
+            find,
+            pair,
+            mixed=len(pairs) > 1,
+            every=delivery == "every",
+            buffer=buffer,
+            depth=depth,
+        )
+
+    @checked
     def watch_trades(
         self,
         pair: WatchedPairs,

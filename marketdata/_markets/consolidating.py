@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketdata._columns import total
 from marketdata._markets.asking import (
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from marketdata._exchange import Venue
     from marketdata.models import Level, OrderBook
 
-__all__ = ["Books", "books", "consolidate", "consolidated", "merged"]
+__all__ = ["Books", "books", "consolidate", "consolidated", "merged", "source_of"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ async def books(
     pairs = pairs_of(pair, quotes)
     answers = await ask_each(ask, exchanges, pairs, book)
     now = datetime.now(UTC)
-    sources = tuple(_source(one, now, mixed=len(pairs) > 1) for one in answers)
+    sources = tuple(source_of(one, one.given, now, mixed=len(pairs) > 1) for one in answers)
     errors = [
         (source.name, answer.error)
         for source, answer in zip(sources, answers, strict=True)
@@ -76,15 +76,18 @@ async def books(
     return Books(name_of(pair, answers), sources, tuple(one.given for one in answers))
 
 
-def _source(answer: Answer[OrderBook], now: datetime, *, mixed: bool) -> BookSource:
-    book, error = answer.given, answer.error
+def source_of(
+    answer: Answer[Any], book: OrderBook | None, now: datetime, *, mixed: bool
+) -> BookSource:
+    """Tell of a source: its book where there is one already, and the error that it met."""
+    error = answer.error
     return BookSource(
         name=f"{answer.exchange} {answer.pair}" if mixed else answer.exchange,
         exchange=answer.exchange,
         pair=answer.pair,
         timestamp=None if book is None else book.timestamp,
         age=None if book is None else round((now - book.received_at).total_seconds(), 3),
-        latency_ms=answer.latency_ms,
+        latency_ms=None if book is None else answer.latency_ms,
         sequence=None if book is None else book.sequence,
         fee=answer.fee,
         code=None if error is None else error.code,

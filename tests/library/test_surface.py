@@ -14,7 +14,7 @@ from marketdata.operations import OPERATIONS
 
 NAMES = [operation.name for operation in OPERATIONS]
 KINDS = ("candles", "orderbook", "quote", "ticker", "trades")
-LIVE = [f"watch_{kind}" for kind in KINDS]
+LIVE = [*[f"watch_{kind}" for kind in KINDS], "watch_consolidated_orderbook"]
 OF_STREAMS = ["record", "replay", "streams", *LIVE]
 
 

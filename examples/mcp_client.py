@@ -15,6 +15,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_orderbook": {"pair": "BTC/USDT", "depth": 5},
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "limit": 3},
     "get_trades": {"pair": "BTC/USDT", "limit": 3},
+    "get_fees": {"pair": "BTC/USDT"},
     "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
     "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 3},
     "get_execution_cost": {"pair": "BTC/USDT", "side": "buy", "amount": 1},

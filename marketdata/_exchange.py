@@ -40,6 +40,7 @@ from marketdata.errors import (
 from marketdata.models import (
     Columns,
     Exchange,
+    Fees,
     OrderBook,
     Pair,
     Quote,
@@ -61,6 +62,12 @@ Rows = TypeVar("Rows")
 
 _QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
 """Currencies in which exchanges have their busiest pairs, the most frequent first."""
+_SIGNED = {
+    "fetchTradingFee": ("fetch_trading_fee", True),
+    "fetchTradingFees": ("fetch_trading_fees", False),
+}
+"""The only calls of ccxt's that are made for an account, and whether they take a pair: they read,
+and say nothing of what the account holds or does."""
 _NEW_PAIR_AGE = 600.0
 """Seconds after which a list without the wanted pair is fetched again, in case it is new."""
 
@@ -330,6 +337,47 @@ class Venue:
     def taker(self, pair: str) -> float | None:
         """Give a pair's public taker fee as a fraction; None where there is none."""
         return _normalize.public_fees(self._loaded[pair], self._fees)[1]
+
+    async def fees(self, pair: str) -> Fees:
+        """Get what the account whose keys there are pays, or else what everybody does."""
+        for name, (method, takes_pair) in _SIGNED.items():
+            if self.has(name) and self._api.check_required_credentials(error=False):
+                return await self.call(
+                    self._account_fees(pair), method, *([pair] if takes_pair else [])
+                )
+        listing = await self._listing(MAX_AGE)
+        return self._made_fees(
+            self._loaded[pair],
+            pair,
+            "public",
+            datetime.fromtimestamp(listing.fetched_at, UTC),
+            listing.simulated,
+        )
+
+    def _account_fees(self, pair: str) -> Callable[[dict[str, Any], Reply], Fees]:
+        def make(raw: dict[str, Any], reply: Reply) -> Fees:
+            own = raw.get(pair, raw)
+            return self._made_fees(own, pair, "account", reply.received_at, reply.simulated)
+
+        return make
+
+    def _made_fees(
+        self,
+        raw: Mapping[str, Any],
+        pair: str,
+        source: str,
+        received_at: datetime,
+        simulated: bool,
+    ) -> Fees:
+        return _normalize.fees(
+            raw,
+            exchange=self.id,
+            pair=pair,
+            source=source,
+            received_at=received_at,
+            simulated=simulated,
+            otherwise=self._fees if source == "public" else {},
+        )
 
     @property
     def _fees(self) -> Mapping[str, Any]:

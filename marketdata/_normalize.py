@@ -14,7 +14,17 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from marketdata.models import Columns, Exchange, OrderBook, Pair, Quote, Ticker, Trade
+from marketdata.models import (
+    Columns,
+    Exchange,
+    Fees,
+    FeeTier,
+    OrderBook,
+    Pair,
+    Quote,
+    Ticker,
+    Trade,
+)
 
 _TICKER_FIELDS = {
     "last": "last",
@@ -322,6 +332,52 @@ def public_fees(
     """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
     maker = _number(_first(raw.get("maker"), fees.get("maker")))
     return maker, _number(_first(raw.get("taker"), fees.get("taker")))
+
+
+def fees(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    source: str,
+    received_at: datetime,
+    simulated: bool,
+    otherwise: Mapping[str, Any],
+) -> Fees:
+    """Make fees of ccxt's market or fee structure, or else of those of the whole exchange.
+
+    Raises ValueError for an account without a fee.
+    """
+    maker, taker = public_fees(raw, otherwise)
+    tiers = None
+    if source == "public":
+        known = tuple(_tiers(otherwise.get("tiers") or {}))
+        tiers = known if known and (known[0].maker, known[0].taker) == (maker, taker) else None
+    elif maker is None and taker is None:
+        raise ValueError("no fee")
+    return Fees.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": received_at,
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "source": source,
+            "maker": maker,
+            "taker": taker,
+            "tiers": tiers,
+        }
+    )
+
+
+def _tiers(sides: Mapping[str, Any]) -> Iterable[FeeTier]:
+    """Put both sides of ccxt's tiers together, by volume."""
+    maker, taker = (
+        {float(volume): float(fee) for volume, fee in sides.get(side) or ()}
+        for side in ("maker", "taker")
+    )
+    for volume in sorted(maker.keys() | taker.keys()):
+        yield FeeTier(volume=volume, maker=maker.get(volume), taker=taker.get(volume))
 
 
 def _first(*values: float | None) -> float | None:

@@ -28,6 +28,7 @@ __all__ = [
     "consolidated_orderbook",
     "exchanges",
     "execution_cost",
+    "fees",
     "orderbook",
     "pairs",
     "quote",
@@ -139,6 +140,7 @@ class Client:
     candles = _blocking(AsyncClient.candles)
     trades = _blocking(AsyncClient.trades)
     status = _blocking(AsyncClient.status)
+    fees = _blocking(AsyncClient.fees)
     compare = _blocking(AsyncClient.compare)
     consolidated_orderbook = _blocking(AsyncClient.consolidated_orderbook)
     execution_cost = _blocking(AsyncClient.execution_cost)
@@ -271,6 +273,7 @@ orderbook = _function(AsyncClient.orderbook)
 candles = _function(AsyncClient.candles)
 trades = _function(AsyncClient.trades)
 status = _function(AsyncClient.status)
+fees = _function(AsyncClient.fees)
 compare = _function(AsyncClient.compare)
 consolidated_orderbook = _function(AsyncClient.consolidated_orderbook)
 execution_cost = _function(AsyncClient.execution_cost)

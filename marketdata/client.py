@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from marketdata.models import (
         Candles,
         Exchange,
+        Fees,
         OrderBook,
         Pair,
         Quote,
@@ -339,6 +340,19 @@ class AsyncClient:
             return await venue.status()
 
         return await self._ask(exchange, work, one=True)
+
+    @checked
+    async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees:
+        """Get the maker and taker fees of a pair: the account's own, or the public ones.
+
+        The account's where keys of the exchange are configured (MARKETDATA_<EXCHANGE>_API_KEY and
+        so on) and the exchange tells, by a signed request that only reads; `source` says which.
+        """
+
+        async def work(venue: Venue) -> Fees:
+            return await venue.fees(await venue.symbol(pair))
+
+        return await self._ask(exchange, work)
 
     # ------------------------------------------------------------------ several at once
 

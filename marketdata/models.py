@@ -32,6 +32,8 @@ __all__ = [
     "Candles",
     "Columns",
     "Exchange",
+    "FeeTier",
+    "Fees",
     "Fill",
     "Interval",
     "Level",
@@ -176,6 +178,31 @@ class Pair(Record):
     received_at: datetime
     """When the exchange's list was fetched; lists are kept on disk for a day."""
     simulated: Literal[True] | None = None
+
+
+class FeeTier(Record):
+    """The fees from a traded volume on."""
+
+    volume: float
+    """Traded before, over the time and in the currency that the exchange counts, mostly 30 days
+    in USD."""
+    maker: float | None = None
+    taker: float | None = None
+
+
+class Fees(_Sourced):
+    """What an exchange takes of a trade, as fractions: 0.001 is 0.1%."""
+
+    pair: str
+    source: Literal["public", "account"]
+    """``public``: the schedule for everybody; ``account``: what applies to the account whose keys
+    are configured, from a signed request."""
+    maker: float | None = None
+    """None where it is not published, as in ``taker``."""
+    taker: float | None = None
+    tiers: tuple[FeeTier, ...] | None = None
+    """The public schedule by volume, the lowest first; None where ccxt does not know it, or knows
+    one that does not begin with these fees."""
 
 
 class Ticker(_Streamed):

@@ -143,6 +143,13 @@ OPERATIONS: tuple[Operation, ...] = (
         examples=("status", "status -e kraken"),
     ),
     Operation(
+        AsyncClient.fees,
+        "Fees",
+        many=False,
+        tool="get_fees",
+        examples=("fees BTC/USDT", "fees BTC/USDT -e kraken"),
+    ),
+    Operation(
         AsyncClient.compare,
         "Comparison",
         many=False,

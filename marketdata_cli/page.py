@@ -21,6 +21,7 @@ ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "Ticker": panels.ticker,
     "Quote": panels.quote,
     "Status": panels.status,
+    "Fees": panels.fees,
     "OrderBook": book.ladder,
     "Candles": candlesticks.candles,
     "Comparison": markets.comparison,

@@ -12,17 +12,19 @@ from marketdata_cli.layout import (
     STRONG,
     UP,
     WARNING,
+    Column,
     Line,
     Screen,
     box,
     length,
     padded,
+    table,
 )
-from marketdata_cli.numbers import ABSENT, clock, digits, fixed, percent, places, signed
+from marketdata_cli.numbers import ABSENT, clock, digits, fixed, fraction, percent, places, signed
 from marketdata_cli.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models import Quote, Status, Ticker
+    from marketdata.models import Fees, Quote, Status, Ticker
 
 WIDEST = 84
 
@@ -129,6 +131,26 @@ def status(record: Status, screen: Screen) -> list[Line]:
     title = heading("", record.exchange, record.simulated)
     body = [state, [], *in_columns(left, right, width - 4)]
     return [*box(title, [], body, width), [(" ", PLAIN), *freshness([record], screen.now)]]
+
+
+def fees(record: Fees, screen: Screen) -> list[Line]:
+    """Draw the fees of a pair as a panel, and the tiers below."""
+    width = min(screen.width, WIDEST)
+    whose = "of the account" if record.source == "account" else "public schedule"
+    left = [("maker", fraction(record.maker), PLAIN)]
+    right = [("taker", fraction(record.taker), PLAIN)]
+    tiers = record.tiers or ()
+    columns = [
+        Column("from volume", [digits(tier.volume) for tier in tiers]),
+        Column("maker", [fraction(tier.maker) for tier in tiers]),
+        Column("taker", [fraction(tier.taker) for tier in tiers]),
+    ]
+    title = heading(record.pair, record.exchange, record.simulated)
+    return [
+        *box(title, [(whose, PLAIN)], in_columns(left, right, width - 4), width),
+        *(table(columns, screen.width) if tiers else []),
+        [(" ", PLAIN), *freshness([record], screen.now)],
+    ]
 
 
 def _level(price: float | None, size: float | None, step: int) -> str:

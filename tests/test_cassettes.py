@@ -38,9 +38,10 @@ HOSTS = {
 RECORDS = {
     one.name: getattr(models, one.record)
     for one in OPERATIONS
-    if "exchange" in one.arguments.model_fields
+    if "exchange" in one.arguments.model_fields and one.name != "fees"
 }
-"""The operations that ask one exchange, and the records that they answer with."""
+"""The operations that ask one exchange, but that which reads the list of `pairs`, and the records
+that they answer with."""
 
 NOW = datetime(2025, 6, 15, 12, 34, 56, 789_000, tzinfo=UTC)
 """Where the simulator's clock stands while it is recorded."""

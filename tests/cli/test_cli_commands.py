@@ -20,6 +20,7 @@ QUESTIONS = {
     "candles": ["BTC/USDT", "-t", "1m", "-n", "5"],
     "trades": ["BTC/USDT", "-n", "3"],
     "status": [],
+    "fees": ["BTC/USDT"],
     "compare": ["BTC/USDT"],
     "consolidated_orderbook": ["BTC/USDT", "--depth", "3"],
     "execution_cost": ["BTC/USDT", "--side", "buy", "--amount", "0.5"],

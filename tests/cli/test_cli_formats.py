@@ -20,6 +20,7 @@ QUESTIONS = {
     "candles": {"pair": "BTC/USDT", "timeframe": "15m", "limit": "9"},
     "trades": {"pair": "BTC/USDT", "limit": "6"},
     "status": {},
+    "fees": {"pair": "BTC/USDT"},
     "compare": {"pair": "BTC/USDT"},
     "consolidated_orderbook": {"pair": "BTC/USDT", "depth": "3"},
     "execution_cost": {"pair": "BTC/USDT", "side": "sell", "quote-amount": "5000"},

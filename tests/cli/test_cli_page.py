@@ -17,6 +17,8 @@ from marketdata.models import (
     Candles,
     Columns,
     Exchange,
+    Fees,
+    FeeTier,
     Interval,
     OrderBook,
     Pair,
@@ -196,6 +198,12 @@ RECORDS = {
     ),
     "OrderBook": book(),
     "Candles": candles(without=(3, 4, 17)),
+    "Fees": Fees(
+        **sourced(source="public"),
+        maker=0.0016,
+        taker=0.0026,
+        tiers=(FeeTier(volume=0.0, maker=0.0016, taker=0.0026), FeeTier(volume=5e4, taker=0.0024)),
+    ),
     "Comparison": comparison(),
     "ConsolidatedOrderBook": consolidated(),
     "ExecutionCost": execution(),
@@ -317,6 +325,16 @@ def test_a_consolidated_book_names_who_quotes(draw):
     assert "spread 0.50 (0.5013%)" in lines[3]
     assert "binance BTC/USDT: 250 ms old, latency 82 ms" in text
     assert "okx BTC/USDT: EXCHANGE_UNAVAILABLE" in text
+
+
+def test_fees(draw):
+    text = draw(RECORDS["Fees"], "Fees")
+    assert "public schedule" in text
+    assert "0.16%" in text
+    assert text.splitlines()[5].split() == ["50,000", "–", "0.24%"]
+    own = RECORDS["Fees"].model_copy(update={"source": "account", "tiers": None})
+    assert "of the account" in draw(own, "Fees")
+    assert "from volume" not in draw(own, "Fees")
 
 
 def test_what_an_order_costs(draw):

@@ -37,6 +37,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
     ("trades", {"pair": "BTC/USDT", "limit": 3}),
     ("trades", {"pair": "BTC/USDT", "limit": 3, "aggregate": True}),
     ("status", {}),
+    ("fees", {"pair": "BTC/USDT"}),
 ]
 SEVERAL: list[tuple[str, dict[str, Any]]] = [
     ("compare", {"pair": "BTC/USDT", "exchanges": ["binance", "nosuch"], "quotes": ["USD"]}),

@@ -22,6 +22,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_candles": {"pair": "BTC/USDT", "start": "-2d"},
     "get_trades": {"pair": "BTC/USDT"},
     "get_status": {},
+    "get_fees": {"pair": "BTC/USDT"},
     "compare_exchanges": {"pair": "BTC/USDT"},
     "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 7},
     "get_execution_cost": {"pair": "BTC/USDT", "side": "buy", "amount": 1},

@@ -21,6 +21,7 @@ REQUIRED = {
     "get_candles": ["pair"],
     "get_trades": ["pair"],
     "get_status": [],
+    "get_fees": ["pair"],
     "compare_exchanges": ["pair"],
     "get_consolidated_orderbook": ["pair"],
     "get_execution_cost": ["pair", "side"],
@@ -41,6 +42,7 @@ OPTIONAL = {
     "get_candles": ["timeframe", "limit", "start", "end", "fill", "exchange"],
     "get_trades": ["limit", "start", "from_id", "aggregate", "exchange"],
     "get_status": ["exchange"],
+    "get_fees": ["exchange"],
     "compare_exchanges": ["exchanges", "quotes"],
     "get_consolidated_orderbook": ["depth", "exchanges", "quotes"],
     "get_execution_cost": ["amount", "quote_amount", "depth", "exchanges", "quotes"],
@@ -142,9 +144,9 @@ def test_outputs_are_objects_that_may_grow(tools: dict[str, Tool], name: str) ->
 
 
 def test_the_catalogue_is_cheap(tools: dict[str, Tool]) -> None:
-    # About four characters make a token: this is some 1,700 of the 3,000 that are allowed.
+    # About four characters make a token: this is some 2,200 of the 3,000 that are allowed.
     read = [[tool.name, tool.description, tool.input_schema] for tool in tools.values()]
-    assert len(json.dumps(read, separators=(",", ":"))) < 8_500
+    assert len(json.dumps(read, separators=(",", ":"))) < 8_800
 
 
 def test_the_list_may_be_cached() -> None:

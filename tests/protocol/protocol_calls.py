@@ -19,6 +19,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "start": "-2d", "fill": "zero"},
     "get_trades": {"pair": "BTC/USDT", "limit": 5},
     "get_status": {},
+    "get_fees": {"pair": "BTC/USDT"},
     "compare_exchanges": {"pair": "BTC/USDT", "exchanges": ["binance", "kraken"]},
     "get_consolidated_orderbook": {"pair": "BTC/USDT", "depth": 3},
     "get_execution_cost": {"pair": "BTC/USDT", "side": "buy", "amount": 1},

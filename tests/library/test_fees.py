@@ -1,0 +1,126 @@
+"""Public fees, the account's own, and that nothing else is ever signed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import marketdata as md
+from marketdata import _exchange, _normalize
+from marketdata.sim import SimulatedExchange
+
+from .conftest import Factory
+from .gateway import Gateway
+from .markets import DIALECTS, NOW
+
+KEY, SECRET = "Fq7-canary-key", "ZmVlcy1jYW5hcnk="
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for exchange in DIALECTS:
+        monkeypatch.setenv(f"MARKETDATA_{exchange.upper()}_API_KEY", KEY)
+        monkeypatch.setenv(f"MARKETDATA_{exchange.upper()}_SECRET", SECRET)
+        monkeypatch.setenv(f"MARKETDATA_{exchange.upper()}_PASSWORD", "canary")
+
+
+def signed(gateway: Gateway) -> list[str]:
+    """The requests that came with a key in a header."""
+    both = zip(gateway.requests, gateway.headers, strict=True)
+    return [request for request, headers in both if KEY in str(headers)]
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+def test_public_fees_are_those_of_the_list_of_pairs(
+    sim: SimulatedExchange, connect: Factory, exchange: str
+) -> None:
+    client = connect(sim, exchange)
+    [pair] = client.pairs(base="BTC", quote="USDT")
+    sim.forget()
+    found = client.fees("btc-usdt")
+
+    assert (found.exchange, found.pair, found.source) == (exchange, "BTC/USDT", "public")
+    assert (found.maker, found.taker) == (pair.maker, pair.taker)
+    assert found.taker is not None
+    assert 0 <= found.taker < 0.02
+    assert found.received_at == pair.received_at
+    assert sim.requests == []
+
+
+def test_the_account_s_own_with_its_keys(gateway: Gateway, connect: Factory, keys: None) -> None:
+    gateway.answer(
+        "*/asset/tradeFee",
+        [{"symbol": "BTCUSDT", "makerCommission": "0.0008", "takerCommission": "0.0009"}],
+    )
+    client = connect(gateway)
+    found = client.fees("BTC/USDT")
+
+    assert (found.source, found.maker, found.taker) == ("account", 0.0008, 0.0009)
+    assert (found.tiers, found.exchange) == (None, "binance")
+    client.compare("BTC/USDT", exchanges=["binance"])
+    client.consolidated_orderbook("BTC/USDT", exchanges=["binance"])
+    client.execution_cost("BTC/USDT", side="buy", amount=1, exchanges=["binance"])
+    [only] = signed(gateway)
+    assert only.startswith("GET ")
+    assert "/asset/tradeFee?" in only
+    assert KEY not in found.to_json() + repr(found)
+
+
+def test_fees_of_all_pairs_in_one_answer(gateway: Gateway, connect: Factory, keys: None) -> None:
+    gateway.answer("/fees", {"maker_fee_rate": "0.001", "taker_fee_rate": "0.002"})
+    found = connect(gateway, "coinbaseexchange").fees("BTC/USDT")
+    assert (found.source, found.maker, found.taker) == ("account", 0.001, 0.002)
+    assert [request.partition("?")[0] for request in signed(gateway)] == ["GET /fees"]
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, []), (200, [{}]), (401, {"code": -2014})])
+def test_a_refused_key_is_an_error_and_not_the_public_fees(
+    gateway: Gateway, connect: Factory, keys: None, status: int, body: Any
+) -> None:
+    gateway.answer("*/asset/tradeFee", body, status=status)
+    with pytest.raises(md.UpstreamError) as caught:
+        connect(gateway).fees("BTC/USDT")
+    assert KEY not in str(caught.value.to_dict())
+
+
+def test_without_all_that_a_signature_takes_they_are_public(
+    gateway: Gateway, connect: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETDATA_BINANCE_API_KEY", KEY)
+    assert connect(gateway).fees("BTC/USDT").source == "public"
+    assert signed(gateway) == []
+
+
+def test_the_list_of_signed_calls_only_reads_fees() -> None:
+    assert set(_exchange._SIGNED) == {"fetchTradingFee", "fetchTradingFees"}
+
+
+def made(raw: Any, otherwise: Any, source: str = "public") -> md.Fees:
+    return _normalize.fees(
+        raw,
+        exchange="x",
+        pair="BTC/USDT",
+        source=source,
+        received_at=NOW,
+        simulated=False,
+        otherwise=otherwise,
+    )
+
+
+def test_tiers_are_given_where_they_begin_with_the_fees() -> None:
+    tiers = {"maker": [[0, 0.001], [100, 0.0005]], "taker": [[0, 0.002], [50, 0.0015]]}
+    found = made({}, {"maker": 0.001, "taker": 0.002, "tiers": tiers})
+    assert found.tiers == (
+        md.FeeTier(volume=0.0, maker=0.001, taker=0.002),
+        md.FeeTier(volume=50.0, taker=0.0015),
+        md.FeeTier(volume=100.0, maker=0.0005),
+    )
+    assert made({"maker": 0.004, "taker": 0.002}, {"tiers": tiers}).tiers is None
+
+
+def test_an_exchange_that_publishes_none_has_none() -> None:
+    found = made({}, {})
+    assert (found.maker, found.taker, found.tiers) == (None, None, None)
+    with pytest.raises(ValueError, match="no fee"):
+        made({}, {}, "account")

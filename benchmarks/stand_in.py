@@ -2,12 +2,14 @@
 
 The simulated exchange makes the answers, with 2,000 spot pairs; they are then served as bytes.
 Contracts, which plain ccxt also loads, are made from the first spot pairs. ``python -m
-benchmarks.stand_in`` prints its address and the word ready; ``GET /_requests`` gives the number
+benchmarks.stand_in [SECONDS [PAIRS]]`` prints its address and the word ready; it takes so long
+for each answer, and has so many pairs; ``GET /_requests`` gives the number
 of requests since the last time that was asked.
 """
 
 import asyncio
 import json
+import sys
 
 import aiohttp
 from aiohttp import web
@@ -41,9 +43,9 @@ def contracts(spot: dict, count: int, *, margin: str | None) -> bytes:
     return json.dumps({**spot, "symbols": made}).encode()
 
 
-async def _answers() -> dict[str, bytes]:
+async def _answers(pairs: int) -> dict[str, bytes]:
     async with (
-        SimulatedExchange(pairs=PAIRS, frozen=True) as simulated,
+        SimulatedExchange(pairs=pairs, frozen=True) as simulated,
         aiohttp.ClientSession(simulated.url) as session,
     ):
 
@@ -61,8 +63,8 @@ async def _answers() -> dict[str, bytes]:
         }
 
 
-async def serve() -> None:
-    answers = await _answers()
+async def serve(seconds: float = 0.0, pairs: int = PAIRS) -> None:
+    answers = await _answers(pairs)
     count = 0
 
     async def answer(request: web.Request) -> web.Response:
@@ -71,6 +73,8 @@ async def serve() -> None:
             seen, count = count, 0
             return web.json_response(seen)
         count += 1
+        if seconds:
+            await asyncio.sleep(seconds)
         body = answers.get(request.path)
         if body is None:
             return web.Response(status=404)
@@ -87,4 +91,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(*map(float, sys.argv[1:2]), *map(int, sys.argv[2:3])))

@@ -116,18 +116,11 @@ def consolidated(found: Books, depth: int, now: datetime) -> ConsolidatedOrderBo
 def merged(
     sides: Sequence[tuple[str, Sequence[Level]]], depth: int, *, descending: bool
 ) -> tuple[ConsolidatedLevel, ...]:
-    """Merge one side of several books, each best first, to its best ``depth`` prices.
-
-    No level behind the first ``depth`` of its own book can be among them.
-    """
-    # Sides that are sorted already are runs to Python's sort, which merges them.
-    prices = [price for _, levels in sides for price, _ in levels[:depth]]
-    prices.sort(reverse=descending)
-    at: dict[float, list[tuple[str, float]]] = {
-        price: [] for price in list(dict.fromkeys(prices))[:depth]
-    }
+    """Merge one side of several books, each best first, to its best ``depth`` prices."""
+    prices = _best_prices([levels for _, levels in sides], depth, descending=descending)
+    at: dict[float, list[tuple[str, float]]] = {price: [] for price in prices}
     for name, levels in sides:
-        for price, size in levels[:depth]:
+        for price, size in levels:
             quoted = at.get(price)
             if quoted is None:
                 break
@@ -138,3 +131,23 @@ def merged(
             for price, by in at.items()
         ]
     )
+
+
+def _best_prices(
+    sides: Sequence[Sequence[Level]], depth: int, *, descending: bool
+) -> Sequence[float]:
+    """Give the best ``depth`` different prices; looks no deeper into each side than it has to."""
+    share = 3 * depth // max(1, len(sides)) + 8
+    while True:
+        prices = [price for levels in sides for price, _ in levels[:share]]
+        # Sides that are sorted already are runs to Python's sort, which merges them.
+        prices.sort(reverse=descending)
+        different = list(dict.fromkeys(prices))
+        ends = [levels[share - 1][0] for levels in sides if len(levels) > share]
+        if ends and share < depth:
+            # Behind the first of the ends there may be prices that were not looked at.
+            end = max(ends) if descending else min(ends)
+            if different.index(end) + 1 < depth:
+                share *= 2
+                continue
+        return different[:depth]

@@ -54,7 +54,7 @@ def test_a_script_runs(script: Path) -> None:
 def test_the_mcp_client_calls_every_tool_and_none_refuses() -> None:
     lines = _run(EXAMPLES / "mcp_client.py").stdout.splitlines()
     tools = [operation.tool for operation in OPERATIONS if operation.tool is not None]
-    tools += ["watch_start", "watch_read", "watch_stop", "watch_list"]
+    tools += ["watch_start", "watch_read", "watch_stop", "watch_list", "get_usage"]
     assert sorted(line.partition(":")[0] for line in lines) == sorted(tools)
     assert not [line for line in lines if "refused" in line]
 

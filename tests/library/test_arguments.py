@@ -300,7 +300,9 @@ def test_what_is_missing_is_named_before_what_is_wrong() -> None:
 
 @pytest.mark.parametrize("operation", BY_NAME)
 def test_an_unknown_argument_is_an_invalid_parameter(client: md.Client, operation: str) -> None:
-    given = {"pair": "BTC/USDT"} if "pair" in BY_NAME[operation].arguments.model_fields else {}
+    needed = {"pair": "BTC/USDT", "side": "buy", "amount": 1}
+    fields = BY_NAME[operation].arguments.model_fields
+    given = {name: one for name, one in needed.items() if name in fields}
     with pytest.raises(md.InvalidParameterError) as caught:
         parsed(operation, **given, nonsense=1)
     assert caught.value.details == {"operation": operation, "parameter": "nonsense"}

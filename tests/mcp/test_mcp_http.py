@@ -57,7 +57,7 @@ def _send(url: str, verb: str, version: str = VERSIONS[0], **headers: str) -> tu
 def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     async def work() -> None:
         async with serving(home) as (url, _), Client(url, mode=era) as client:
-            assert len((await client.list_tools()).tools) == 14
+            assert len((await client.list_tools()).tools) == 18
             asked = [client.call_tool("get_quote", {"pair": "ETH/USDT"}) for _ in range(16)]
             for each in await asyncio.gather(*asked):
                 assert content(each)["pair"] == "ETH/USDT"

@@ -40,7 +40,7 @@ def _ticker(number: int) -> bytes:
 def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     async def work() -> None:
         async with over_stdio(home, "--sim", era=era) as client:
-            assert len((await client.list_tools()).tools) == 14
+            assert len((await client.list_tools()).tools) == 18
             one = await client.call_tool("get_ticker", {"pair": "BTC/USDT"})
             assert content(one)["simulated"] is True
             asked = [client.call_tool("get_quote", {"pair": "ETH/USDT"}) for _ in range(16)]
@@ -224,7 +224,7 @@ def test_the_sdks_client_cancels_a_call(tmp_path: Path, era: str) -> None:
                 call.cancel()
                 await asyncio.wait([call])
                 await silent.left.wait()
-                assert len((await client.list_tools()).tools) == 14
+                assert len((await client.list_tools()).tools) == 18
 
     finish(work())
 

@@ -1,6 +1,7 @@
 """``marketdata-mcp doctor``: each thing that can be wrong, made wrong."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -49,6 +50,8 @@ class Found:
 @pytest.fixture
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """Run the command in this process, with a home of its own and without asking exchanges."""
+    for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "home"))
 
     def run(*arguments: str, offline: bool = True) -> Found:

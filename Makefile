@@ -16,7 +16,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers conformance mcp-conformance check record \
+.PHONY: help demo test fuzz lint types layers conformance mcp-conformance check record \
 	bench oldest package clean
 
 help: ## Show the targets.
@@ -34,6 +34,9 @@ demo: $(READY) ## Run the main job on the simulated exchange: no internet.
 
 test: $(READY) ## Run the whole test suite: no internet.
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(READY) ## Throw 12,000 cases of anything at the MCP server; CASES=100000: more.
+	FUZZ_CASES=$(or $(CASES),12000) $(BIN)/python -m pytest tests/fuzz
 
 lint: $(READY)
 	$(BIN)/ruff check

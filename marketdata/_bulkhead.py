@@ -12,7 +12,7 @@ _FOR_OTHERS = 0.2
 """Share of the places that long jobs leave to calls that cannot wait; one place at least."""
 _LOOKS_EVERY = 1.0
 """Seconds between two looks at how much time a call has that waits for a place."""
-_TO_REPORT = 0.02
+_TO_REPORT = 0.1
 """Seconds of a call's time that are left to say what it has waited for."""
 _WEIGHT = 0.2
 """What the last attempt counts in how long they usually take."""

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from marketdata._ccxt import Connector, ccxt_errors, connector_attributes, prepare_packages
+from marketdata._ledger import LONGEST_BLOCK
 from marketdata._quirks import quirk
 from marketdata._recording import Event
 
@@ -291,6 +292,10 @@ class LineMethods:
     def on_error(self, error: Any) -> None:
         """Give the socket up."""
         self.over(ended=False)
+        # ccxt makes milliseconds of it, which cannot be done with infinity.
+        pause = getattr(self, "last_retry_after", None)
+        if pause is not None and not 0 <= pause <= LONGEST_BLOCK:
+            self.last_retry_after = LONGEST_BLOCK if pause > 0 else None
         super().on_error(error)  # type: ignore[misc]
 
     def on_close(self, code: Any) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import math
 import os
 import re
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from fuzz_exchange import Poisoned
 from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator
 from mcp_loopback import (
@@ -110,13 +112,13 @@ class World:
     @classmethod
     @contextmanager
     def begun(
-        cls, home: Path, *, guarded: bool = False, endpoints: Mapping[str, str] | None = None
+        cls, home: Path, *, guarded: bool = False, exchange: Poisoned | None = None
     ) -> Iterator[World]:
-        """Start a server; its exchanges are simulated unless endpoints are given."""
-        hosts = None if endpoints is None else dict(endpoints)
-        client = AsyncClient("binance", endpoints=hosts, home=home, retries=0, sim=hosts is None)
+        """Start a server, which asks the simulator unless an exchange is given."""
         log = Log()
         with asyncio.Runner() as runner:
+            hosts = None if exchange is None else runner.run(exchange.start())
+            client = AsyncClient("binance", endpoints=hosts, home=home, retries=0, sim=not hosts)
             gate, key = runner.run(_gate(home)) if guarded else (None, None)
             serving = loopback(
                 home,
@@ -134,10 +136,11 @@ class World:
                 yield world
                 assert world.is_well()
             finally:
+                runner.run(world._leave_for_good())
                 logging.getLogger().removeHandler(log)
-                runner.run(world._stack.aclose())
-                runner.run(world._sessions.aclose())
                 runner.run(serving.__aexit__(None, None, None))
+                if exchange is not None:
+                    runner.run(exchange.stop())
 
     def run(self, kind: str, work: Coroutine[Any, Any, T]) -> T:
         """Count a case and run it; one that hangs fails instead."""
@@ -176,6 +179,15 @@ class World:
             except (ConnectionError, TimeoutError):
                 pass
             return said
+
+    async def _leave_for_good(self) -> None:
+        """See that nothing is left of all that was asked, nor of what nobody waited for."""
+        await self._leaves()
+        await self._sessions.aclose()
+        async with asyncio.timeout(PATIENCE):
+            while self.server.under_way or self.server.connections:
+                await asyncio.sleep(0.01)
+        gc.collect()
 
     async def goes_on(self) -> bool:
         """Tell whether a call that needs no exchange is answered on the connection there is."""
@@ -222,11 +234,11 @@ class World:
         if isinstance(told, Answer):
             text += repr(told.headers)
             assert told.status < 500 or (told.status == 503 and "retry-after" in told.headers), told
-        said = [record.getMessage() for record in self._log.records]
-        assert not any(record.exc_info for record in self._log.records), said
-        assert not any(record.levelno > logging.WARNING for record in self._log.records), said
-        self._log.records.clear()
-        for line in (text, *said):
+        logged, self._log.records = self._log.records, []
+        for record in logged:
+            assert not record.exc_info, self._log.format(record)
+            assert record.levelno <= logging.WARNING, record.getMessage()
+        for line in (text, *(record.getMessage() for record in logged)):
             found = _SHOWN.search(line)
             assert found is None or found[0].encode() in sent, line
             assert not any(one in line for one in canaries), line

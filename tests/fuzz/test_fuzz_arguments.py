@@ -46,7 +46,7 @@ async def _asked(
     return told, message
 
 
-@cases(0.5)
+@cases(0.45)
 @given(asked=arguments, version=versions, as_ascii=st.booleans())
 def test_arguments_of_tools(
     world: World, asked: tuple[str, Any], version: str, as_ascii: bool
@@ -156,7 +156,7 @@ _asking = mixed(
 )
 
 
-@cases(0.2)
+@cases(0.17)
 @given(asked=_asking, version=versions, as_ascii=st.booleans())
 def test_parameters_of_methods(
     world: World, asked: tuple[str, Any], version: str, as_ascii: bool

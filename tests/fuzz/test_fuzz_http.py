@@ -141,7 +141,7 @@ def _written(
 
 
 @both
-@cases(0.1)
+@cases(0.09)
 @given(
     method=_methods,
     path=_paths,
@@ -191,7 +191,7 @@ _changes = st.lists(
 
 
 @both
-@cases(0.03)
+@cases(0.025)
 @given(
     changes=_changes,
     other=st.one_of(st.none(), st.binary(max_size=200)),
@@ -216,7 +216,7 @@ def test_any_bytes(
     world.run("bytes", work())
 
 
-@cases(0.06)
+@cases(0.05)
 @given(body=_bodies)
 def test_any_message_to_a_session(world: World, body: bytes) -> None:
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""A gateway that holds requests back until a test lets them pass, and counts them."""
+"""A gateway that holds requests back until a test lets them pass, and clients behind it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession, web
 
+import marketdata as md
+from marketdata.sim import SimulatedExchange
+
 from .gateway import Gateway
+from .markets import DIALECTS
 
 
 class Gate(Gateway):
@@ -56,3 +61,23 @@ async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < ends, "it never came true"
         await asyncio.sleep(0.002)
+
+
+def client_of(to: SimulatedExchange | Gate, exchange: Any = "binance", **more: Any):
+    """A client of the simulated exchanges at an address, without retries unless they are given."""
+    more.setdefault("retries", 0)
+    return md.AsyncClient(exchange, endpoints=dict.fromkeys(DIALECTS, to.url), **more)
+
+
+def told(client: md.AsyncClient, exchange: str = "binance") -> md.Upstream:
+    """What a client tells of its calls to an exchange."""
+    [found] = [one for one in client.upstream() if one.exchange == exchange]
+    return found
+
+
+async def failure(call: Any) -> md.ExchangeUnavailableError:
+    """The error with which a call fails."""
+    with pytest.raises(md.ExchangeUnavailableError) as caught:
+        await call
+    assert caught.value.__context__ is None
+    return caught.value

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 import marketdata as md
-from marketdata._deadline import patient, renew, rest, seconds_left, within
-from marketdata._sharing import Question, Sharing
 from marketdata.sim import SimulatedExchange
 
-from .gate import Gate, until
+from .gate import Gate, client_of, until
 from .markets import DIALECTS
 
 Ask = Callable[[md.AsyncClient], Awaitable[Any]]
@@ -30,17 +27,12 @@ QUESTIONS: dict[str, Ask] = {
     "quote": lambda client: client.quote("BTC/USDT"),
     "quotes": lambda client: client.quotes(PAIRS),
     "orderbook": lambda client: client.orderbook("BTC/USDT"),
-    "newest_candles": lambda client: client.candles("BTC/USDT"),
+    "newest_candles": lambda client: client.candles("BTC/USDT", store=False),
     "range_of_candles": lambda client: client.candles("BTC/USDT", start="2024-04-29", store=False),
     "trades": lambda client: client.trades("BTC/USDT"),
     "aggregated_trades": lambda client: client.trades("BTC/USDT", aggregate=True),
     "status": lambda client: client.status(),
 }
-
-
-def client_of(to: SimulatedExchange | Gate, exchange: Any = "binance", **more: Any):
-    more.setdefault("retries", 0)
-    return md.AsyncClient(exchange, endpoints=dict.fromkeys(DIALECTS, to.url), **more)
 
 
 @pytest.fixture
@@ -379,114 +371,5 @@ def test_cancelling_a_call_ends_what_it_asks_of_the_exchange(gate: Gate, name: s
             await until(lambda: not gate.here)
             assert gate.gone == len(gate.came)
         assert len(asyncio.all_tasks()) == 1
-
-    asyncio.run(main())
-
-
-# ------------------------------------------------------------------ work that several wait for
-
-
-def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
-    left: list[float] = []
-
-    async def work(question: Question) -> None:
-        await asyncio.sleep(0)
-        left.append(seconds_left(99))
-        question.answer(1)
-
-    async def main() -> None:
-        for seconds, most in (((5.0, 50.0, 20.0), 50.0), ((5.0, None), 99.0)):
-            sharing = Sharing()
-
-            async def ask(time: float | None, sharing: Sharing = sharing) -> int:
-                asked = sharing.ask("question", work, lambda one: one)
-                return await (asked if time is None else within(time, "x", asked))
-
-            assert await asyncio.gather(*map(ask, seconds)) == [1] * len(seconds)
-            assert most - 1 < left.pop() <= most
-        assert left == []
-
-    asyncio.run(main())
-
-
-def test_a_form_is_a_function_and_the_values_around_it() -> None:
-    async def work(question: Question) -> None:
-        await asyncio.sleep(0)
-        question.answer([1, 2, 3])
-
-    async def main() -> list[Any]:
-        sharing = Sharing()
-
-        async def first(count: int) -> list[int]:
-            return await sharing.ask("question", work, lambda given: given[:count])
-
-        async def last(count: int) -> list[int]:
-            return await sharing.ask("question", work, lambda given: given[-count:])
-
-        found = await asyncio.gather(first(1), first(2), last(1), first(2))
-        assert found[1] is found[3]
-        assert sharing.shared == 3
-        return found
-
-    assert asyncio.run(main()) == [[1], [1, 2], [3], [1, 2]]
-
-
-@pytest.mark.parametrize("is_patient", [True, False])
-def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: bool) -> None:
-    async def work(question: Question) -> None:
-        await rest(0.5)
-        renew()
-        question.answer(1)
-
-    async def main() -> list[Any]:
-        sharing = Sharing()
-
-        async def ask(seconds: float) -> int:
-            with patient() if is_patient else nullcontext():
-                asked = sharing.ask("question", work, lambda one: one)
-                return await within(seconds, "x", asked)
-
-        return await asyncio.gather(ask(0.2), ask(0.3), return_exceptions=True)
-
-    found = asyncio.run(main())
-    if is_patient:
-        assert found == [1, 1]
-    else:
-        assert [type(one) for one in found] == [md.ExchangeUnavailableError] * 2
-
-
-def test_work_that_need_not_wait_is_done_without_a_task() -> None:
-    async def work(question: Question) -> None:
-        question.answer(len(asyncio.all_tasks()))
-
-    async def main() -> None:
-        sharing = Sharing()
-        assert await sharing.ask("question", work, lambda tasks: tasks) == 1
-        assert not sharing.under_way("question")
-
-    asyncio.run(main())
-
-
-def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
-    async def main() -> None:
-        sharing, turn, ended = Sharing(), asyncio.Event(), asyncio.Event()
-
-        async def work(question: Question) -> None:
-            try:
-                await turn.wait()
-                question.answer("there")
-            except asyncio.CancelledError:
-                ended.set()
-                raise
-
-        call = asyncio.create_task(sharing.ask("question", work, str))
-        await asyncio.sleep(0)
-        call.cancel()
-        await asyncio.wait([call])
-        assert ended.is_set()
-        call = asyncio.create_task(sharing.ask("question", work, str))
-        await asyncio.sleep(0)
-        turn.set()
-        assert await call == "there"
 
     asyncio.run(main())

@@ -1,0 +1,118 @@
+"""Work that several wait for: whose time it takes, what each gets of it, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from marketdata._deadline import patient, rest, seconds_left, within
+from marketdata._sharing import Question, Sharing
+
+
+def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
+    left: list[float] = []
+
+    async def work(question: Question) -> None:
+        await asyncio.sleep(0)
+        left.append(seconds_left(99))
+        question.answer(1)
+
+    async def main() -> None:
+        for seconds, most in (((5.0, 50.0, 20.0), 50.0), ((5.0, None), 99.0)):
+            sharing = Sharing()
+
+            async def ask(time: float | None, sharing: Sharing = sharing) -> int:
+                asked = sharing.ask("question", work, lambda one: one)
+                return await (asked if time is None else within(time, "x", asked))
+
+            assert await asyncio.gather(*map(ask, seconds)) == [1] * len(seconds)
+            assert most - 1 < left.pop() <= most
+        assert left == []
+
+    asyncio.run(main())
+
+
+def test_a_form_is_a_function_and_the_values_around_it() -> None:
+    async def work(question: Question) -> None:
+        await asyncio.sleep(0)
+        question.answer([1, 2, 3])
+
+    async def main() -> list[Any]:
+        sharing = Sharing()
+
+        async def first(count: int) -> list[int]:
+            return await sharing.ask("question", work, lambda given: given[:count])
+
+        async def last(count: int) -> list[int]:
+            return await sharing.ask("question", work, lambda given: given[-count:])
+
+        found = await asyncio.gather(first(1), first(2), last(1), first(2))
+        assert found[1] is found[3]
+        assert sharing.shared == 3
+        return found
+
+    assert asyncio.run(main()) == [[1], [1, 2], [3], [1, 2]]
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: bool) -> None:
+    async def work(question: Question) -> None:
+        await asyncio.sleep(0)
+        before = [call.ends for call in question.calls() if call is not None]
+        await rest(0.1)
+        question.answer(before, [call.ends for call in question.calls() if call is not None])
+
+    async def main() -> Any:
+        sharing = Sharing()
+
+        async def ask(seconds: float) -> Any:
+            with patient() if is_patient else nullcontext():
+                asked = sharing.ask("question", work, lambda before, after: (before, after))
+                return await within(seconds, "x", asked)
+
+        return (await asyncio.gather(ask(50.0), ask(30.0)))[0]
+
+    before, after = asyncio.run(main())
+    moved = [late - early for early, late in zip(before, after, strict=True)]
+    assert len(moved) == 2
+    assert min(moved) >= 0.09 if is_patient else moved == [0, 0]
+
+
+def test_work_that_need_not_wait_is_done_without_a_task() -> None:
+    async def work(question: Question) -> None:
+        question.answer(len(asyncio.all_tasks()))
+
+    async def main() -> None:
+        sharing = Sharing()
+        assert await sharing.ask("question", work, lambda tasks: tasks) == 1
+        assert not sharing.under_way("question")
+
+    asyncio.run(main())
+
+
+def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
+    async def main() -> None:
+        sharing, turn, ended = Sharing(), asyncio.Event(), asyncio.Event()
+
+        async def work(question: Question) -> None:
+            try:
+                await turn.wait()
+                question.answer("there")
+            except asyncio.CancelledError:
+                ended.set()
+                raise
+
+        call = asyncio.create_task(sharing.ask("question", work, str))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert ended.is_set()
+        call = asyncio.create_task(sharing.ask("question", work, str))
+        await asyncio.sleep(0)
+        turn.set()
+        assert await call == "there"
+
+    asyncio.run(main())

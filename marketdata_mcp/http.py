@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import signal
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -64,6 +65,7 @@ async def serve(
 
     With a certificate and its key, over TLS.
     """
+    _take_descriptors()
     requests = Bounded(web.application(), web.ceilings)
     if web.metrics is not None:
         web.metrics.count_requests(lambda: requests.under_way)
@@ -93,11 +95,18 @@ async def serve(
     await server.serve(sockets=[listener])
 
 
+def _take_descriptors() -> None:
+    """Allow this process as many open files as it may have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: through them sse-starlette, which the SDK uses, finds
     out and cuts every stream, also one whose answer is about to come.
     """
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

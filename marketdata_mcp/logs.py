@@ -11,10 +11,10 @@ from pythonjsonlogger.json import JsonFormatter
 from marketdata_mcp.bounds import request_id
 from marketdata_mcp.observe import Call
 
-__all__ = ["CallLog", "write_json"]
+__all__ = ["CallLog", "quiet", "write_json"]
 
 _NOISY = ("mcp.server.sse", "mcp.server.transport_security")
-"""They log what a client sent; the answer that it gets tells it the same."""
+"""They log what a client sent."""
 
 
 class _Lines(JsonFormatter):
@@ -35,11 +35,15 @@ def write_json(level: int) -> None:
         _Lines("%(levelname)s %(name)s %(message)s", rename_fields=names, timestamp="time")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     # One line for each request to each exchange, and what the protocol's own layers think.
     for name in ("httpx2", "mcp", "sse_starlette", "uvicorn"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def quiet() -> None:
+    """Keep what clients send out of logs; the answer that they get tells them the same."""
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class CallLog:

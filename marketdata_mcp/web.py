@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -29,6 +30,7 @@ from marketdata_mcp.access_control import AccessControl
 from marketdata_mcp.admission import CALLER
 from marketdata_mcp.app import Service
 from marketdata_mcp.bounds import Ceilings
+from marketdata_mcp.logs import quiet
 from marketdata_mcp.metrics import Metrics
 from marketdata_mcp.refusals import refusal
 from marketdata_mcp.served import Served
@@ -70,11 +72,13 @@ class Web:
         self._security = TransportSecurityMiddleware(_security(self.names))
         self._open: Counter[str] = Counter()
         self._servers: list[Server[Served]] = []
+        self._sessions: set[asyncio.Timeout] = set()
         # Hosts are looked at before anything else, and once.
         self._unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
     def application(self) -> Starlette:
         """Give the ASGI application."""
+        quiet()
         manager = StreamableHTTPSessionManager(
             self._server(sessions=False),
             stateless=True,
@@ -121,6 +125,8 @@ class Web:
     def stop(self) -> None:
         """Say that no more is to be asked here, and end the streams of events."""
         self.is_stopping = True
+        for session in self._sessions:
+            session.reschedule(0)
         for server in self._servers:
             listening = server.get_request_handler("subscriptions/listen")
             if listening is not None and isinstance(listening.handler, ListenHandler):
@@ -165,10 +171,16 @@ class Web:
                 await send(message)
 
             self._open[owner] += 1
+            ends = asyncio.timeout(None)
+            self._sessions.add(ends)
             try:
-                async with transport.connect_sse(scope, receive, noting) as (read, write):
+                async with ends, transport.connect_sse(scope, receive, noting) as (read, write):
                     await server.run(read, write, server.create_initialization_options())
+            except TimeoutError:
+                if not ends.expired():
+                    raise
             finally:
+                self._sessions.discard(ends)
                 self._open[owner] -= 1
                 self._open += Counter()
                 if self._served is not None:

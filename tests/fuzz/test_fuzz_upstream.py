@@ -127,7 +127,7 @@ _bodies = mixed(
 _headers = st.fixed_dictionaries(
     {"Content-Type": st.sampled_from(["application/json", "text/html", "text/plain", CANARY])},
     optional={
-        "Retry-After": st.sampled_from([CANARY, "0", "-1"]),
+        "Retry-After": st.sampled_from([CANARY, "0", "-1", "1e999", "nan"]),
         "X-MBX-USED-WEIGHT-1M": st.sampled_from([CANARY, "5", "-1", "9" * 400]),
         "Date": st.sampled_from([CANARY, "Thu, 01 Jan 1970 00:00:00 GMT"]),
         "Location": st.just(f"/{CANARY}/{CANARY}"),

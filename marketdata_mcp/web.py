@@ -162,10 +162,13 @@ class Web:
             ):
                 await refusal(_crowded())(scope, receive, send)
                 return
-            owner, session = caller or "", ""
+            owner, session, is_open = caller or "", "", False
 
             async def noting(message: Message) -> None:
-                nonlocal session
+                nonlocal session, is_open
+                is_open = message["type"] == "http.response.start" or message.get(
+                    "more_body", False
+                )
                 found = None if session else _SESSION.search(message.get("body", b""))
                 session = session or (found[1].decode() if found else "")
                 await send(message)
@@ -179,6 +182,8 @@ class Web:
             except TimeoutError:
                 if not ends.expired():
                     raise
+                if is_open:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
                 self._sessions.discard(ends)
                 self._open[owner] -= 1

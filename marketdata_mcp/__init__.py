@@ -49,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from marketdata_mcp.admin import run
 
         run(arguments)
+    if arguments[:1] and not arguments[0].startswith("-"):
+        _fail(
+            2,
+            f"there is no command '{arguments[0][:40]}'; there are {', '.join(_COMMANDS)}, and "
+            "without a command it serves. See --help.",
+        )
     options = _parser().parse_args(arguments)
     _check(options)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -25,7 +25,10 @@ __all__ = ["AccessControl"]
 
 
 class AccessControl:
-    """Lets those requests through whose sender a gate knows."""
+    """Lets those requests through whose sender a gate knows.
+
+    `sessions` tells whether the application has any, which then belong to their sender.
+    """
 
     def __init__(
         self,
@@ -33,12 +36,14 @@ class AccessControl:
         gate: Gate,
         *,
         max_body: int,
+        sessions: bool = False,
         metadata: str | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
         self._max_body = max_body
+        self._sessions = sessions
         self._metadata = metadata
         self._metrics = metrics
 
@@ -49,9 +54,12 @@ class AccessControl:
         except MarketDataError as error:
             await self._refuse(error, scope, receive, send)
             return
-        # By this the SDK's own transports tell whose a session is.
-        user = AuthenticatedUser(AccessToken(token="", client_id=caller.account, scopes=[]))
-        await self._app({**scope, CALLER: caller, "user": user}, receive, send)
+        scope = {**scope, CALLER: caller}
+        if self._sessions:
+            # By this the SDK's transport tells whose a session is.
+            token = AccessToken(token="", client_id=caller.account, scopes=[])
+            scope["user"] = AuthenticatedUser(token)
+        await self._app(scope, receive, send)
 
     async def _refuse(
         self, error: MarketDataError, scope: Scope, receive: Receive, send: Send

@@ -36,7 +36,8 @@ async def complete(
         try:
             admission = context.lifespan_context.admission
             caller = admission.caller(context)
-            ask = Ask(known.get("exchange"), free=True)
+            named = (known["exchange"],) if "exchange" in known else ()
+            ask = Ask(named, free=True)
             async with admission.admit(caller, ask) as client:
                 offered = await _values(client, params.argument.name, known)
         except MarketDataError:

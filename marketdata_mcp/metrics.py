@@ -29,13 +29,17 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 _OF_UPSTREAM = (
-    ("requests", "Requests made to exchanges by calls.", "requests"),
-    ("shared", "Calls that got the answer to another's request.", "shared"),
-    ("failures", "Attempts that an exchange did not answer, or with a 5xx, 418, 429.", "failures"),
-    ("under_way", "Calls that an exchange has not answered yet.", "under_way"),
-    ("waiting", "Calls that wait until fewer are under way.", "waiting"),
+    ("requests", "Requests made to exchanges by calls.", CounterMetricFamily),
+    ("shared", "Calls that got the answer to another's request.", CounterMetricFamily),
+    (
+        "failures",
+        "Attempts that an exchange did not answer, or with a 5xx, 418, 429.",
+        CounterMetricFamily,
+    ),
+    ("under_way", "Calls that an exchange has not answered yet.", GaugeMetricFamily),
+    ("waiting", "Calls that wait until fewer are under way.", GaugeMetricFamily),
 )
-"""Name, meaning, and the field of `Upstream`."""
+"""A field of `Upstream`, its meaning, and whether it only grows."""
 
 
 class Metrics(Collector):
@@ -108,12 +112,10 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give how the calls to exchanges were doing at the last look (a collector's method)."""
-        for name, about, field in _OF_UPSTREAM:
-            counter = field in ("requests", "shared", "failures")
-            kind = CounterMetricFamily if counter else GaugeMetricFamily
+        for name, about, kind in _OF_UPSTREAM:
             family = kind(f"marketdata_upstream_{name}", about, labels=["exchange"])
             for one in self._upstream:
-                family.add_metric([one.exchange], getattr(one, field))
+                family.add_metric([one.exchange], getattr(one, name))
             yield family
         state = GaugeMetricFamily(
             "marketdata_upstream_breaker_open",

@@ -92,11 +92,11 @@ class Address(NamedTuple):
     def ask(self) -> Ask:
         """What access control has to know of reading it."""
         if self.kind != "candles":
-            return Ask(self.exchange)
+            return Ask((self.exchange,))
         from marketdata_mcp import candles
 
         asked = {"timeframe": self.timeframe, "start": None, "end": None, "limit": _BARS}
-        return Ask(self.exchange, candles.lookback(asked))
+        return Ask((self.exchange,), candles.lookback(asked))
 
     def find(self, live: LiveWatch) -> State | None:
         """Give the subject of a watch that it is about, where that holds as much as is read."""

@@ -204,7 +204,7 @@ class Tool(ABC):
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
-        return Ask(arguments.get("exchange"), exchanges=tuple(arguments.get("exchanges") or ()))
+        return Ask(_named(arguments))
 
     def _invalid(self, error: ValidationError) -> MarketDataError:
         problem = error.errors(include_url=False, include_context=False)[0]
@@ -274,7 +274,7 @@ class OperationTool(Tool):
             return super().ask(arguments)
         from marketdata_mcp import candles
 
-        return Ask(arguments["exchange"], candles.lookback(arguments))
+        return Ask(_named(arguments), candles.lookback(arguments))
 
     def output_schema(self) -> Content:
         """Give the record's schema, or that of a list of them."""
@@ -349,6 +349,12 @@ class ServerTool(Tool):
             if "parameter" in error.details:
                 error.details.setdefault("tool", self.name)
             raise
+
+
+def _named(arguments: Content) -> tuple[str, ...]:
+    """Give the exchanges that a call names, in the one or the other argument that tools have."""
+    one = arguments.get("exchange")
+    return (one,) if one is not None else tuple(arguments.get("exchanges") or ())
 
 
 _BRIEF = {

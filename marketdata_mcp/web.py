@@ -132,7 +132,7 @@ class Web:
             if listening is not None and isinstance(listening.handler, ListenHandler):
                 listening.handler.close()
 
-    def _guarded(self, app: ASGIApp) -> ASGIApp:
+    def _guarded(self, app: ASGIApp, *, sessions: bool = False) -> ASGIApp:
         """Let those requests through that were meant for this server and may be made."""
         inner: ASGIApp = app
         if self.gate is not None:
@@ -141,6 +141,7 @@ class Web:
                 app,
                 self.gate,
                 max_body=self.ceilings.body,
+                sessions=sessions,
                 metadata=None if oauth is None else _metadata_url(oauth.audience),
                 metrics=self.metrics,
             )
@@ -192,8 +193,8 @@ class Web:
                     self._served.updates.disconnected(session)
 
         return [
-            Route(_EVENTS, endpoint=self._guarded(_App(events)), methods=["GET"]),
-            Mount(_MESSAGES, app=self._guarded(transport.handle_post_message)),
+            Route(_EVENTS, endpoint=self._guarded(_App(events), sessions=True), methods=["GET"]),
+            Mount(_MESSAGES, app=self._guarded(transport.handle_post_message, sessions=True)),
         ]
 
     # ------------------------------------------------------------------ operators

@@ -27,16 +27,9 @@ LOCAL = Caller("local")
 class Ask:
     """What a call asks for, as far as tiers care."""
 
-    exchange: str | None = None
-    """The exchange that it names."""
+    exchanges: tuple[str, ...] = ()
+    """Those that it names."""
     lookback: timedelta = timedelta()
     """How far before the current bar the first bar begins that it asks for."""
     free: bool = False
     """Whether it costs no units."""
-    exchanges: tuple[str, ...] = ()
-    """Those that it names, where it may name several."""
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """Every exchange that it names."""
-        return self.exchanges if self.exchange is None else (self.exchange, *self.exchanges)

@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from marketdata.errors import InvalidParameterError
+from marketdata.errors import InternalError, InvalidParameterError
 from marketdata.settings import Settings
-from marketdata_mcp.access.accounts import Account, Key, Used, moment
+from marketdata_mcp.access.accounts import Account, AwayError, Key, Used, moment
 from marketdata_mcp.access.places import policy_of, store_of
 from marketdata_mcp.access.registry import Registry
 from marketdata_mcp.access.tiers import Policy
@@ -57,6 +57,12 @@ def _done(
         store = store_of(settings)
         try:
             return await work(Registry(chosen, store), chosen)
+        except AwayError:
+            where = "Redis" if settings.redis else f"{settings.folder()}"
+            raise InternalError(
+                f"The accounts cannot be reached in {where}. `marketdata-mcp doctor --access` says "
+                "more."
+            ) from None
         finally:
             await store.close()
 

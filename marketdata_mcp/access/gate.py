@@ -165,7 +165,7 @@ class Gate:
         """
         tier = self._tier(caller)
         if tier.exchanges is not None:
-            for exchange in ask.named:
+            for exchange in ask.exchanges:
                 self._check_exchange(caller, tier.exchanges, exchange)
         if tier.history_days is None or ask.lookback <= timedelta(days=tier.history_days):
             return

@@ -119,7 +119,7 @@ def test_who_pays_for_what_went_wrong(
         await server.newcomer("explorer")
         caller = await server.gate.identify(f"Bearer {server.keys['alice']}")
         admission = Admission(server.client, server.gate)
-        ask, call = Ask("binance", lookback=timedelta(days=31)), Call("get_candles")
+        ask, call = Ask(("binance",), lookback=timedelta(days=31)), Call("get_candles")
         try:
             async with admission.admit(caller, ask, call):
                 assert call.units == 20
@@ -130,7 +130,7 @@ def test_who_pays_for_what_went_wrong(
         assert await server.used() == (1, charged)
         assert call.units == charged
         with pytest.raises(ExchangeNotSupportedError):
-            async with admission.admit(caller, Ask("gate"), call):
+            async with admission.admit(caller, Ask(("gate",)), call):
                 pass
         assert await server.used() == (2, charged + 1)
         assert call.units == 1

@@ -12,21 +12,16 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.request import urlopen
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_admin import command
 from mcp_doors import COMMAND, PATIENCE, environment
+from mcp_operated import certificate
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -64,29 +59,6 @@ class Fleet:
             text = answer.read().decode()
         values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
         return sum(map(float, values))
-
-
-def _certificate(folder: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "proxy")])
-    now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "fullchain.pem").write_bytes(made.public_bytes(pem))
-    (folder / "privkey.pem").write_bytes(
-        key.private_bytes(pem, pkcs8, serialization.NoEncryption())
-    )
 
 
 def _configured(folder: Path, port: int, replicas: list[str]) -> Path:
@@ -155,7 +127,8 @@ def replica(home: Path, stack: ExitStack) -> tuple[str, subprocess.Popen[str]]:
 @contextmanager
 def fleet(folder: Path) -> Iterator[Fleet]:
     """Start two replicas that share accounts, and the proxy before them."""
-    _certificate(folder)
+    for file, name in zip(certificate(folder), ("fullchain.pem", "privkey.pem"), strict=True):
+        file.rename(folder / name)
     home = folder / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARKETDATA_HOME", str(home))

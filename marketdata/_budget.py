@@ -81,6 +81,18 @@ class Budget:
         self._waiting = 0.0
         """Units that calls are waiting for."""
 
+    @property
+    def used(self) -> float | None:
+        """Share of the window that all had taken when the ledger was last asked.
+
+        0.0 once that window has passed; None where the exchange has no window.
+        """
+        window = self._limit.window
+        if window is None:
+            return None
+        has_passed = self._since != _NEVER and self._clock() - self._since > window
+        return 0.0 if has_passed else self._used / self._limit.units
+
     def spend(self, cost: float) -> bool:
         """Spend units of the lease; False where it does not have so many."""
         if cost > self._left or not 0 <= self._clock() - self._since < self._limit.lease:

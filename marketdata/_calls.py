@@ -76,7 +76,7 @@ class Caller:
 
     def told(self) -> Upstream:
         """Tell how the calls are doing."""
-        state = self._breaker.state
+        state, budget = self._breaker.state, self._api.budget
         return Upstream(
             exchange=self._exchange,
             breaker=state,
@@ -86,6 +86,7 @@ class Caller:
             requests=self._requests,
             shared=self._questions.shared,
             failures=self._breaker.failures,
+            budget_used=None if budget is None or budget.used is None else round(budget.used, 4),
         )
 
     async def _answer(

@@ -457,6 +457,9 @@ class Upstream(Record):
     """Calls that got the answer to another's requests."""
     failures: int
     """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429."""
+    budget_used: float | None = None
+    """Share of what it allows in a window of time that all who share the budget had used at the
+    last look, from 0 to 1; None where it has no window, or is simulated."""
 
 
 class Recorded(Record):

@@ -122,9 +122,16 @@ class Metrics(Collector):
             "1 where an exchange kept failing and is left alone, 0 otherwise.",
             labels=["exchange"],
         )
+        budget = GaugeMetricFamily(
+            "marketdata_upstream_budget_used_ratio",
+            "Share of an exchange's request budget that is used, by all who share it.",
+            labels=["exchange"],
+        )
         for one in self._upstream:
             state.add_metric([one.exchange], one.breaker != "closed")
-        yield state
+            if one.budget_used is not None:
+                budget.add_metric([one.exchange], one.budget_used)
+        yield from (state, budget)
 
     def _look_at_streams(self, client: AsyncClient) -> None:
         self._streams.clear()

@@ -30,7 +30,10 @@ from mcp_loopback import (
 from mcp_operated import operated
 from prometheus_client.parser import text_string_to_metric_families
 
+from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange
+from marketdata_mcp import app
+from marketdata_mcp.metrics import Metrics
 
 CANARY = "canary5c4f1e"
 
@@ -280,3 +283,23 @@ def spoken(home: Path) -> Iterator[list[dict[str, Any]]]:
 def test_on_stdio_every_line_is_json_too(spoken: list[dict[str, Any]]) -> None:
     [call] = [one for one in spoken if one["logger"] == "marketdata_mcp.calls"]
     assert (call["tool"], call["code"]) == ("get_ticker", "OK")
+
+
+def test_how_the_exchanges_do_is_measured(home: Path) -> None:
+    async def work() -> str:
+        with SimulatedExchange() as sim:
+            endpoints = {"binance": sim.endpoints["binance"], "okx": sim.endpoints["okx"]}
+            client = AsyncClient(endpoints=endpoints, home=home)
+            service, metrics = app.Service(client), Metrics()
+            async with service.lifespan() as served:
+                for name in endpoints:
+                    await client.ticker("BTC/USDT", exchange=name)
+                return metrics.text(served).decode()
+
+    text = finish(work())
+    for name in ("binance", "okx"):
+        assert f'marketdata_upstream_requests_total{{exchange="{name}"}} ' in text
+        assert f'marketdata_upstream_breaker_open{{exchange="{name}"}} 0.0' in text
+    # Only one of them has a window in which it adds requests up.
+    assert 'marketdata_upstream_budget_used_ratio{exchange="binance"} ' in text
+    assert 'marketdata_upstream_budget_used_ratio{exchange="okx"} ' not in text

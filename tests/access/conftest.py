@@ -16,7 +16,7 @@ from marketdata._ccxt import Connector
 from marketdata.sim import SimulatedExchange
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
 

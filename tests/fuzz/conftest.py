@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"fuzz: {sum(CASES.values())} cases: {told}")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
 

@@ -99,4 +99,4 @@ def _venue(client: marketdata.AsyncClient) -> Any:
 
 
 def _markets(client: marketdata.AsyncClient) -> list[Any]:
-    return list(_venue(client)._loaded.values())
+    return list(_venue(client).listed.loaded)

@@ -162,7 +162,7 @@ class Connections:
             from marketdata._streams.hub import Hub
 
             await asyncio.to_thread(stream_class, venue.id)
-            simulated = await venue.is_simulated()
+            simulated = await venue.listed.plays() is not None
             if venue.id not in self._hubs:
                 made = Hub(
                     venue,

@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import getproxies
 
 from marketdata import _ccxt, _normalize
 from marketdata._budget import Budget
 from marketdata._calls import Caller, closed
-from marketdata._catalogue import MAX_AGE, Catalogue, Fetched, Listing, Market, source
+from marketdata._catalogue import Catalogue, Fetched, Market, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
 from marketdata._ledger import Limit
+from marketdata._pairs import PairList, active_spot
 from marketdata._quirks import Quirk, quirk
 from marketdata._recording import Event
-from marketdata._sharing import Question, Sharing
 from marketdata._tasks import all_of
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
-    MarketDataError,
-    PairNotSupportedError,
     TimeframeNotSupportedError,
     UpstreamError,
     closest,
@@ -60,16 +56,12 @@ __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
 T = TypeVar("T")
 Rows = TypeVar("Rows")
 
-_QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
-"""Currencies in which exchanges have their busiest pairs, the most frequent first."""
 _SIGNED = {
     "fetchTradingFee": ("fetch_trading_fee", True),
     "fetchTradingFees": ("fetch_trading_fees", False),
 }
 """The only calls of ccxt's that are made for an account, and whether they take a pair: they read,
 and say nothing of what the account holds or does."""
-_NEW_PAIR_AGE = 600.0
-"""Seconds after which a list without the wanted pair is fetched again, in case it is new."""
 
 # ---------------------------------------------------------------------------- exchanges
 
@@ -118,7 +110,7 @@ def _serves_spot(api: Any) -> bool:
 class Venue:
     """One exchange, connected.
 
-    Pairs that its methods take are those that `symbol` gave, so that their markets are loaded.
+    Pairs that its methods take are those that ``listed.symbol`` gave.
     """
 
     def __init__(
@@ -131,7 +123,6 @@ class Venue:
         self.id = connector.__name__
         self._quirk = quirk(self.id)
         self._settings = settings
-        self._catalogue = catalogue
         self._source = source(self.id, endpoint)
         self._api = self._make(connector, endpoint)
         if not _serves_spot(self._api):
@@ -139,10 +130,7 @@ class Venue:
                 f"{self.id} has no spot markets; only spot is served.",
                 details={"exchange": self.id},
             )
-        self._loaded: dict[str, dict[str, Any]] = {}
-        self._listed_at = 0.0
-        self._names: dict[str, str] = {}
-        self._listings = Sharing()
+        self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
         self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
@@ -203,7 +191,7 @@ class Venue:
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
-            self._live.set_markets(list(self._loaded.values()))
+            self._live.set_markets(self.listed.loaded)
             if self._recorder is not None:
                 self.record(self._recorder)
         return self._live
@@ -228,7 +216,7 @@ class Venue:
     async def close(self) -> None:
         """Close its connections; calls that are under way end with an error."""
         self._api.ended = True
-        await self._listings.close(closed(self.id))
+        await self.listed.close(closed(self.id))
         await self._caller.close()
         if self._live is not None:
             self._live.ended = True
@@ -273,53 +261,11 @@ class Venue:
 
     # ------------------------------------------------------------------ pairs
 
-    async def symbol(self, pair: str) -> str:
-        """Give the pair that a text names, as BASE/QUOTE, with its market loaded.
-
-        Raises `PairNotSupportedError`, with the closest pairs, where there is no such spot pair.
-        """
-        known = self._names.get(pair)
-        if known is not None and time.time() - self._listed_at < MAX_AGE:
-            return known
-        listing = await self._listing(MAX_AGE)
-        if listing.fetched_at != self._listed_at:
-            self._names.clear()
-            self._listed_at = listing.fetched_at
-        elif (known := self._names.get(pair)) is not None:
-            return known  # somebody who waited for the same list has found it
-        found = self._catalogue.find(self._source, pair)
-        if not found:
-            # It may be new, or the list may have turned out to be damaged.
-            await self._listing(_NEW_PAIR_AGE)
-            found = self._catalogue.find(self._source, pair)
-        if len(found) != 1:
-            raise self._no_such_pair(pair, [market.pair for market in found])
-        self._load(found)
-        self._names[pair] = found[0].pair
-        return found[0].pair
-
-    async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
-        """Give pairs as `symbol` does; all active ones, by name, for None."""
-        if pairs is not None:
-            return [await self.symbol(pair) for pair in pairs]
-        _, found = await self._markets()
-        self._load(found)
-        return [market.pair for market in found]
-
-    async def _markets(self, **wanted: str | None) -> tuple[Listing, list[Market]]:
-        listing = await self._listing(MAX_AGE)
-        found = self._catalogue.markets(self._source, **wanted)
-        if not found and self._catalogue.listing(self._source) is None:
-            # The list has turned out to be damaged.
-            listing = await self._listing(MAX_AGE)
-            found = self._catalogue.markets(self._source, **wanted)
-        return listing, found
-
     async def pairs(
         self, *, base: str | None = None, quote: str | None = None, search: str | None = None
     ) -> list[Pair]:
         """Give the active spot pairs that fit, by name."""
-        listing, found = await self._markets(base=base, quote=quote, search=search)
+        listing, found = await self.listed.markets(base=base, quote=quote, search=search)
         received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
         return [
             _normalize.pair(
@@ -336,7 +282,7 @@ class Venue:
 
     def taker(self, pair: str) -> float | None:
         """Give a pair's public taker fee as a fraction; None where there is none."""
-        return _normalize.public_fees(self._loaded[pair], self._fees)[1]
+        return _normalize.public_fees(self.listed.market(pair), self._fees)[1]
 
     async def fees(self, pair: str) -> Fees:
         """Get what the account whose keys there are pays, or else what everybody does."""
@@ -345,9 +291,9 @@ class Venue:
                 return await self.call(
                     self._account_fees(pair), method, *([pair] if takes_pair else [])
                 )
-        listing = await self._listing(MAX_AGE)
+        listing = await self.listed.listing()
         return self._made_fees(
-            self._loaded[pair],
+            self.listed.market(pair),
             pair,
             "public",
             datetime.fromtimestamp(listing.fetched_at, UTC),
@@ -384,37 +330,6 @@ class Venue:
         """The public fees of pairs that have none of their own."""
         return (self._api.fees or {}).get("trading") or {}
 
-    async def is_simulated(self) -> bool:
-        """Tell whether it is the simulated exchange."""
-        return (await self._listing(MAX_AGE)).simulated
-
-    async def plays(self) -> str | None:
-        """Give what the exchange plays where it is a simulated one; None for a real one."""
-        listing = await self._listing(MAX_AGE)
-        return (listing.plays or "unnamed") if listing.simulated else None
-
-    def forget_pairs(self) -> None:
-        """Have the list of pairs fetched again before it is next used."""
-        self._catalogue.forget(self._source)
-        self._listed_at = 0.0
-        self._names.clear()
-
-    def traded_most(self, besides: str, count: int = 2) -> list[str]:
-        """Name pairs that are traded at any time on any exchange which has them.
-
-        Fewer than ``count`` where the exchange does not have so many.
-        """
-        names = (f"{base}/{quote}" for base in ("BTC", "ETH") for quote in _QUOTES)
-        found = [
-            market
-            for name in names
-            if name != besides
-            for market in self._catalogue.find(self._source, name)
-            if market.pair == name
-        ][:count]
-        self._load(found)
-        return [market.pair for market in found]
-
     def _step(self, raw: dict[str, Any], of: str) -> float | None:
         """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
         value = (raw.get("precision") or {}).get(of)
@@ -427,51 +342,16 @@ class Venue:
                 return float(f"1e{-int(value)}")
         return None  # SIGNIFICANT_DIGITS: the step depends on the price
 
-    def _no_such_pair(self, pair: str, several: list[str]) -> MarketDataError:
-        if several:
-            return PairNotSupportedError(
-                f"'{pair}' could be {' or '.join(several)} on {self.id}; write it with a slash.",
-                details={"exchange": self.id, "pair": pair, "closest": several},
-            )
-        names = self._catalogue.names(self._source)
-        near = closest(pair, names)
-        if not near and "/" not in pair:
-            by_joined = {name.replace("/", ""): name for name in names}
-            near = [by_joined[one] for one in closest(pair, by_joined)]
-        return PairNotSupportedError(
-            f"{self.id} has no active spot pair '{pair}'.{did_you_mean(near)}",
-            details={"exchange": self.id, "pair": pair, "closest": near},
-        )
-
-    async def _listing(self, max_age: float) -> Listing:
-        """Give when the list of pairs was fetched, fetching it where it is older than that."""
-        key = f"{max_age:g}"
-        if not self._listings.under_way(key):
-            listing = self._catalogue.listing(self._source)
-            if listing is not None and listing.age < max_age:
-                return listing
-        renew = partial(self._renew_listing, max_age)
-        return await self._listings.ask(key, renew, _as_it_is)
-
-    async def _renew_listing(self, max_age: float, question: Question) -> None:
-        listing = await self._catalogue.renew(self._source, max_age, self._fetch_listing)
-        question.answer(listing)
-
     async def _fetch_listing(self) -> Fetched:
         markets, reply = await self.call(
-            _active_spot, "fetch_markets", params=self._quirk.markets_params
+            _fetched, "fetch_markets", params=self._quirk.markets_params
         )
         return Fetched(markets, reply.simulated, reply.plays)
 
-    def _load(self, markets: Iterable[Market]) -> None:
-        """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
-        new = {one.pair: one.raw for one in markets if self._loaded.get(one.pair) != one.raw}
-        if new:
-            # Those of an older list stay, for calls that are under way.
-            self._loaded.update(new)
-            for api in (self._api, self._live):
-                if api is not None:
-                    api.set_markets(list(self._loaded.values()))
+    def _load(self, markets: list[dict[str, Any]]) -> None:
+        for api in (self._api, self._live):
+            if api is not None:
+                api.set_markets(markets)
 
     # ------------------------------------------------------------------ questions
 
@@ -761,10 +641,6 @@ def _listed(found: Rows, reply: Reply) -> Rows:
     return found
 
 
-def _as_it_is(listing: Listing) -> Listing:
-    return listing
-
-
 def _some(found: dict[str, T]) -> dict[str, T]:
     """Raise ValueError where nothing was found of all that an exchange has."""
     if not found:
@@ -772,16 +648,5 @@ def _some(found: dict[str, T]) -> dict[str, T]:
     return found
 
 
-def _active_spot(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], Reply]:
-    """Give the markets that are served, and the reply that listed them.
-
-    Raises ValueError where there are none, which no exchange would mean.
-    """
-    markets = [
-        Market(str(one["symbol"]), dict(one))
-        for one in raw
-        if one.get("spot") and one.get("active") is not False and ":" not in one["symbol"]
-    ]
-    if not markets:
-        raise ValueError("no spot markets")
-    return markets, reply
+def _fetched(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], Reply]:
+    return active_spot(raw), reply

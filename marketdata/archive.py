@@ -336,7 +336,9 @@ class Job:
             from marketdata._history import Keep, bars
 
             keep = Keep(self.store, self.refresh, report)
-            await bars(venue, await venue.symbol(self.pair), self.timeframe, start, end, keep)
+            await bars(
+                venue, await venue.listed.symbol(self.pair), self.timeframe, start, end, keep
+            )
 
         await self.client._ask(self.exchange, work)
 
@@ -384,7 +386,7 @@ class Job:
         from marketdata._history.store import SeriesName
 
         async def work(venue: Venue) -> SeriesName:
-            pair = await venue.symbol(self.pair)
+            pair = await venue.listed.symbol(self.pair)
             offered = [name for name in venue.timeframes if is_stored(name)]
             if self.timeframe not in offered:
                 raise TimeframeNotSupportedError(
@@ -392,7 +394,7 @@ class Job:
                     f"{', '.join(offered)}. `candles` makes others of those.",
                     details={"exchange": venue.id, "timeframes": offered},
                 )
-            return SeriesName(venue.id, pair, self.timeframe, await venue.plays())
+            return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
 
         name = await self.client._ask(self.exchange, work)
         return name, self.store.table(name)

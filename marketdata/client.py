@@ -196,7 +196,7 @@ class AsyncClient:
         async def work(venue: Venue) -> Ticker:
             from marketdata._history import ticker_over
 
-            symbol = await venue.symbol(pair)
+            symbol = await venue.listed.symbol(pair)
             return await ticker_over(venue, symbol, window)
 
         return await self._ask(exchange, work)
@@ -211,7 +211,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Ticker]:
-            return await venue.tickers(await venue.symbols(pairs), every=pairs is None)
+            return await venue.tickers(await venue.listed.symbols(pairs), every=pairs is None)
 
         return await self._ask(exchange, work)
 
@@ -220,7 +220,7 @@ class AsyncClient:
         """Get the best bid and ask of a pair with their sizes."""
 
         async def work(venue: Venue) -> Quote:
-            return await venue.quote(await venue.symbol(pair))
+            return await venue.quote(await venue.listed.symbol(pair))
 
         return await self._ask(exchange, work)
 
@@ -234,7 +234,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Quote]:
-            return await venue.quotes(await venue.symbols(pairs), every=pairs is None)
+            return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 
         return await self._ask(exchange, work)
 
@@ -245,7 +245,7 @@ class AsyncClient:
         """Get a snapshot of a pair's order book: at most `depth` levels a side, best first."""
 
         async def work(venue: Venue) -> OrderBook:
-            return await venue.orderbook(await venue.symbol(pair), depth)
+            return await venue.orderbook(await venue.listed.symbol(pair), depth)
 
         return await self._ask(exchange, work)
 
@@ -293,7 +293,7 @@ class AsyncClient:
                 return known
 
         async def work(venue: Venue) -> Candles:
-            return await candles(venue, await venue.symbol(pair), asked, keep)
+            return await candles(venue, await venue.listed.symbol(pair), asked, keep)
 
         return await self._ask(exchange, work)
 
@@ -317,7 +317,7 @@ class AsyncClient:
         async def work(venue: Venue) -> list[Trade]:
             from marketdata._history import trades
 
-            symbol = await venue.symbol(pair)
+            symbol = await venue.listed.symbol(pair)
             return await trades(
                 venue,
                 symbol,
@@ -350,7 +350,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Fees:
-            return await venue.fees(await venue.symbol(pair))
+            return await venue.fees(await venue.listed.symbol(pair))
 
         return await self._ask(exchange, work)
 
@@ -627,7 +627,7 @@ class AsyncClient:
 
                 hub = await here.hub(venue)
                 venue.check_stream(timeframe)
-                symbols = [await venue.symbol(pair) for pair in pairs]
+                symbols = [await venue.listed.symbol(pair) for pair in pairs]
                 return [(hub, Subject(kind, symbol, timeframe)) for symbol in symbols]
 
             names: Sequence[str | None] = exchanges if exchanges is not None else (None,)

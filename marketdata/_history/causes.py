@@ -43,7 +43,7 @@ class Causes:
         causes: dict[Span, Cause] = {}
         if holes and self._left > 0:
             self._left -= 1
-            for other in self._venue.traded_most(besides=self._pair):
+            for other in self._venue.listed.traded_most(besides=self._pair):
                 said = await self._compared(other, holes)
                 causes |= {hole: cause for hole, cause in said.items() if hole not in causes}
                 causes |= {hole: cause for hole, cause in said.items() if cause == "no_trades"}

@@ -232,7 +232,7 @@ async def bars(
     step = timeframes.length(timeframe)
     # The first opening times at or after both ends. Where now is, the exchange will say.
     span = Span(*(moment + -moment % step for moment in (start, end or _FOREVER)))
-    plays = await venue.plays()
+    plays = await venue.listed.plays()
     table = None
     if keep.store is not None:
         from marketdata._history.store import SeriesName
@@ -312,7 +312,7 @@ class _Range:
 
     async def _deliver(self, stretches: list[Stretch], reply: Reply) -> None:
         if reply.plays != self._plays:
-            self._venue.forget_pairs()
+            self._venue.listed.forget()
             raise DataUnavailableError(
                 f"{self._venue.id} is simulated and plays something else than a while ago. "
                 "Call again.",

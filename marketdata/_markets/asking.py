@@ -59,7 +59,7 @@ async def ask_each(
 
     async def one(exchange: str, pair: str) -> Answer[T]:
         async def timed(venue: Venue) -> Answer[T]:
-            symbol = await venue.symbol(pair)
+            symbol = await venue.listed.symbol(pair)
             begun = asyncio.get_running_loop().time()
             given = await work(venue, symbol)
             latency = asyncio.get_running_loop().time() - begun

@@ -169,7 +169,7 @@ def asked(
         if change is not None:
             venue._quirk = change(venue.quirk)
         try:
-            await venue.symbol(pair)
+            await venue.listed.symbol(pair)
             return await candles_from_trades(venue, pair, timeframe, ms(start), ms(end))
         finally:
             await venue.close()

@@ -16,7 +16,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint types layers conformance mcp-conformance check record \
+.PHONY: help demo test fuzz lint types layers conformance mcp-conformance check docs record \
 	bench oldest package clean
 
 help: ## Show the targets.
@@ -65,6 +65,9 @@ mcp-conformance: $(NODE)/.ready ## Try the MCP server with the protocol's offici
 	$(BIN)/python tests/protocol/inspector.py
 
 check: lint types layers ## Lint, types and the layers contract.
+
+docs: $(READY) ## Make docs/exchanges.md of the installed ccxt.
+	$(BIN)/python docs/make_exchanges.py
 
 record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
 	$(BIN)/python -m pytest tests/test_cassettes.py --record-mode=rewrite $(if $(LIVE),--live)

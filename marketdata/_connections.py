@@ -153,8 +153,11 @@ class Connections:
         """The exchanges that are watched, or were."""
         return list(self._hubs.values())
 
-    async def hub(self, venue: Venue) -> Hub:
-        """Give the live subjects of an exchange."""
+    async def hub(self, venue: Venue, kind: str, timeframe: str | None = None) -> Hub:
+        """Give the live subjects of an exchange.
+
+        Raises what `Venue.check_stream` raises, before anything is asked.
+        """
         if venue.id not in self._hubs:
             for module in ("marketdata._streams.hub", "marketdata._pro"):
                 await asyncio.to_thread(importlib.import_module, module)
@@ -162,6 +165,7 @@ class Connections:
             from marketdata._streams.hub import Hub
 
             await asyncio.to_thread(stream_class, venue.id)
+            venue.check_stream(kind, timeframe)
             simulated = await venue.listed.plays() is not None
             if venue.id not in self._hubs:
                 made = Hub(
@@ -174,6 +178,7 @@ class Connections:
                 if self._settings.sim and self._settings.sim_tape:
                     made.wait_for_readers()
                 self._hubs[venue.id] = made
+        venue.check_stream(kind, timeframe)
         return self._hubs[venue.id]
 
     def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:

@@ -8,23 +8,27 @@ a record of ours or as an error of ours.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.request import getproxies
 
-from marketdata import _ccxt, _normalize
+from marketdata import _capabilities, _ccxt, _normalize
 from marketdata._budget import Budget
 from marketdata._calls import Caller, closed
+from marketdata._capabilities import Capabilities
 from marketdata._catalogue import Catalogue, Fetched, Market, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
 from marketdata._ledger import Limit
 from marketdata._pairs import PairList, active_spot
-from marketdata._quirks import Quirk, quirk
+from marketdata._quirks import QUIRKS, Quirk, quirk
 from marketdata._recording import Event
 from marketdata._tasks import all_of
+from marketdata.arguments import MAX_DEPTH
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
@@ -55,6 +59,8 @@ __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
 
 T = TypeVar("T")
 Rows = TypeVar("Rows")
+SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
+"""Names the one of several bar lengths of which another can be made."""
 
 _SIGNED = {
     "fetchTradingFee": ("fetch_trading_fee", True),
@@ -82,21 +88,25 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
     )
 
 
-def known(folder: Path) -> list[Exchange]:
-    """Give every spot exchange of the installed ccxt, by id; described once and kept there."""
-    # What was described by another version of ccxt, or without a field of today, is of no use.
-    version = " ".join([_ccxt.version(), *Exchange.model_fields])
-    return Catalogue(folder).exchanges(version, _describe_all)
+def known(folder: Path, source_for: SourceFor) -> list[Exchange]:
+    """Give every spot exchange of the installed ccxt, by id; described once and kept there.
+
+    ``source_for`` names the shorter bars of which some can be made.
+    """
+    # What was described by another version, or without a field of today, is of no use.
+    ours = hashlib.sha256(repr([*Exchange.model_fields, QUIRKS]).encode()).hexdigest()
+    version = f"{_ccxt.version()} {ours}"
+    return Catalogue(folder).exchanges(version, lambda: described(source_for))
 
 
-def _describe_all() -> list[Exchange]:
-    spot = []
-    for name in _ccxt.ids():
-        api = _ccxt.described(name)
-        if _serves_spot(api):
-            special = quirk(name)
-            spot.append(_normalize.exchange(vars(api), special.depths, special.misnamed_timeframes))
-    return spot
+def described(source_for: SourceFor) -> list[Exchange]:
+    """Describe every spot exchange of the installed ccxt, by id; takes seconds."""
+    apis = [(name, _ccxt.described(name)) for name in _ccxt.ids()]
+    return [
+        _capabilities.exchange(vars(api), quirk(name), source_for)
+        for name, api in apis
+        if _serves_spot(api)
+    ]
 
 
 def _serves_spot(api: Any) -> bool:
@@ -131,6 +141,8 @@ class Venue:
                 details={"exchange": self.id},
             )
         self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
+        keyed = bool(self._api.check_required_credentials(error=False))
+        self._able = Capabilities(self._api.has, self._quirk, keyed=keyed)
         self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
@@ -250,14 +262,30 @@ class Venue:
         return self._caller.told()
 
     def has(self, method: str) -> bool:
-        """Tell whether ccxt has a call for this exchange, and does not emulate it."""
-        return self._api.has.get(method) is True
+        """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
+        return self._able.offers(method)
 
-    def _demand(self, method: str, what: str) -> None:
-        if not self._api.has.get(method):
-            raise DataUnavailableError(
-                f"{self.id} does not offer {what}.", details={"exchange": self.id}
-            )
+    def is_native(self, operation: str) -> bool:
+        """Tell whether there is a call of ccxt's that is meant for an operation."""
+        return self._able.is_native(operation)
+
+    def check(self, operation: str) -> None:
+        """Raise `DataUnavailableError`, with the reason, for what cannot be had; asks nothing."""
+        if self._able.is_served(operation):
+            return
+        reason = self._able.reason(operation)
+        wanted = self._quirk.keyed and not self._api.check_required_credentials(error=False)
+        raise DataUnavailableError(
+            f"{self.id} gives {reason}." + (f" Set {self._variables()}." if wanted else ""),
+            details={"exchange": self.id, "operation": operation},
+        )
+
+    def _variables(self) -> str:
+        needed = self._api.requiredCredentials
+        names = {"apiKey": "API_KEY", "secret": "SECRET", "password": "PASSWORD"}
+        return " and ".join(
+            f"MARKETDATA_{self.id.upper()}_{names[one]}" for one in names if needed.get(one)
+        )
 
     # ------------------------------------------------------------------ pairs
 
@@ -367,8 +395,9 @@ class Venue:
             return self._ticker({**raw, "timestamp": None}, reply, pair, window)
 
         if window == "24h":
+            self._check_has_ticker(pair)
             if not self.has("fetchTicker"):
-                return (await self.tickers([pair]))[0]
+                return await self._ticker_of_all(pair)
             return await self.call(make, "fetch_ticker", pair)
         if window == "day":
             request = {"symbol": self._api.market_id(pair)}
@@ -379,7 +408,7 @@ class Venue:
     def has_window(self, window: str) -> bool:
         """Tell whether the exchange has tickers over this window."""
         if window == "24h":
-            return True
+            return self.has("fetchTicker") or self.has("fetchTickers")
         return (window if window == "day" else window[-1]) in self._quirk.windows
 
     def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
@@ -392,11 +421,28 @@ class Venue:
             simulated=reply.simulated,
         )
 
-    async def tickers(self, pairs: Sequence[str], *, every: bool = False) -> list[Ticker]:
-        """Get 24-hour tickers, in one request where the exchange can, in the order given.
+    def _check_has_ticker(self, pair: str) -> None:
+        served = self._quirk.ticker_pairs
+        if served is not None and pair not in served:
+            raise DataUnavailableError(
+                f"{self.id} only has tickers of {', '.join(served)}; ask for the order book or "
+                f"the trades of {pair}.",
+                details={"exchange": self.id, "pair": pair},
+            )
 
-        Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that
-        the pairs are simply all there are.
+    async def _ticker_of_all(self, pair: str) -> Ticker:
+        found = await self.tickers([pair])
+        if pair not in found:
+            raise DataUnavailableError(
+                f"{self.id} gives no ticker of {pair}.",
+                details={"exchange": self.id, "pair": pair},
+            )
+        return found[pair].as_derived()
+
+    async def tickers(self, pairs: Sequence[str], *, every: bool = False) -> dict[str, Ticker]:
+        """Get 24-hour tickers in one request, where the exchange can; else, give none.
+
+        A bulk answer may leave pairs out; ``every`` says that the pairs are all there are.
         """
 
         def make(raw: dict[str, Any], reply: Reply) -> dict[str, Ticker]:
@@ -408,21 +454,22 @@ class Venue:
             return _some(found) if every else found
 
         pairs = tuple(pairs)
-        if self.has("fetchTickers") and (every or self._quirk.full_tickers):
-            bulk = dict(await self.call(make, "fetch_tickers", None if every else list(pairs)))
-        else:
-            self._demand("fetchTicker", "tickers")
-            bulk, every = {}, False
-        left = [] if every else [pair for pair in pairs if pair not in bulk]
-        single = await all_of(self.ticker(pair) for pair in left)
-        bulk.update((ticker.pair, ticker) for ticker in single)
-        return [bulk[pair] for pair in pairs if pair in bulk]
+        is_whole = every or self._quirk.full_tickers or not self.has("fetchTicker")
+        if not (self.has("fetchTickers") and is_whole):
+            return {}
+        return dict(await self.call(make, "fetch_tickers", self._asked(pairs, every=every)))
+
+    def _asked(self, pairs: Sequence[str], *, every: bool) -> list[str] | None:
+        """Give the pairs that a bulk call is told; None: all that there are."""
+        if self._quirk.tickers_of_all:
+            return None
+        return list(pairs) if not every or self._quirk.tickers_of_named else None
 
     async def quote(self, pair: str) -> Quote:
         """Get the best bid and ask."""
         if self.has("fetchBidsAsks"):
             return (await self.quotes([pair]))[0]
-        return await self._book_quote(pair)
+        return await self._single_quote(pair)
 
     async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
         """Get best bids and asks, in one request where the exchange can, in the order given."""
@@ -434,10 +481,11 @@ class Venue:
             if not self.has(method) or (kind == "ticker" and not self._quirk.full_tickers):
                 continue
             make = self._quotes(pairs, kind, every)
-            known = await self.call(make, call, None if every else list(pairs))
+            known = await self.call(make, call, self._asked(pairs, every=every))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
-        return await all_of(self._book_quote(pair) for pair in pairs)
+        single = await all_of(self._single_quote(pair) for pair in pairs)
+        return [one.as_derived() for one in single]
 
     def _quotes(
         self, pairs: Sequence[str], source: str, every: bool
@@ -459,14 +507,16 @@ class Venue:
 
         return make
 
-    async def _book_quote(self, pair: str) -> Quote:
-        return _normalize.quote_of_book(await self.orderbook(pair, 1, self._quirk.quote_params))
+    async def _single_quote(self, pair: str) -> Quote:
+        if self.has("fetchOrderBook"):
+            book = await self.orderbook(pair, 1, self._quirk.quote_params)
+            return _normalize.quote_of_book(book)
+        return _normalize.quote_of_ticker(await self.ticker(pair))
 
     async def orderbook(
         self, pair: str, depth: int, params: Mapping[str, Any] | None = None
     ) -> OrderBook:
         """Get a book of at most so many levels a side."""
-        self._demand("fetchOrderBook", "order books")
 
         def make(raw: dict[str, Any], reply: Reply) -> OrderBook:
             return _normalize.orderbook(
@@ -482,12 +532,12 @@ class Venue:
 
     async def whole_book(self, pair: str, depth: int) -> OrderBook:
         """Get a book as deep as the exchange gives it, or so deep, for changes to build upon."""
-        return await self.orderbook(pair, min(depth, self._quirk.max_depth))
+        return await self.orderbook(pair, min(depth, self._quirk.max_depth or MAX_DEPTH))
 
     def _depth(self, wanted: int) -> int:
         """Round a depth up to one that the exchange takes."""
         if self._quirk.depths is None:
-            return min(wanted, self._quirk.max_depth)
+            return min(wanted, self._quirk.max_depth or MAX_DEPTH)
         return next((one for one in self._quirk.depths if one >= wanted), self._quirk.depths[-1])
 
     async def candles(
@@ -501,18 +551,34 @@ class Venue:
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
             return _listed(_normalize.columns(rows, finite=finite), reply), reply
 
-        columns, reply = await self.call(make, "fetch_ohlcv", pair, timeframe, since, limit)
+        params = {}
+        if since is None and self._quirk.bars_from_start:
+            since = self._start_of_newest(timeframe, limit)
+        elif since is not None and self._quirk.newest_bars_only:
+            # It is asked for the newest so many, and the wanted ones may be older.
+            limit = max(limit, self.candles_per_request)
+        if since is not None and self._quirk.bars_until:
+            params = {"until": since + limit * self._length(timeframe)}
+        columns, reply = await self.call(
+            make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
+        )
         renew()
         return columns[:], reply
+
+    def _length(self, timeframe: str) -> int:
+        return int(self._api.parse_timeframe(timeframe)) * 1000
+
+    def _start_of_newest(self, timeframe: str, limit: int) -> int:
+        step = self._length(timeframe)
+        now = round(time.time() * 1000)
+        return now - now % step - (limit - 1) * step
 
     @property
     def has_candles(self) -> bool:
         """Whether the exchange gives candles of its own."""
-        return bool(self._api.has.get("fetchOHLCV"))
+        return self.has("fetchOHLCV")
 
-    def timeframe_for(
-        self, wanted: str, source_for: Callable[[str, Sequence[str]], str | None]
-    ) -> str:
+    def timeframe_for(self, wanted: str, source_for: SourceFor) -> str:
         """Give the timeframe itself where the exchange has it, else one to make its bars of.
 
         Raises `TimeframeNotSupportedError` where there is neither.
@@ -529,8 +595,16 @@ class Venue:
             )
         return finer
 
-    def check_stream(self, timeframe: str | None) -> None:
-        """Raise `TimeframeNotSupportedError` for a bar length that the exchange does not have."""
+    def check_stream(self, kind: str, timeframe: str | None = None) -> None:
+        """Raise `DataUnavailableError` where ccxt has no stream of a kind; asks nothing.
+
+        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not have.
+        """
+        if not _capabilities.has_stream(self.live().has, kind):
+            raise DataUnavailableError(
+                f"{self.id} has no stream of {kind} that ccxt knows.",
+                details={"exchange": self.id, "kind": kind},
+            )
         offered = self.timeframes
         if timeframe is not None and timeframe not in offered and self.has_candles:
             raise TimeframeNotSupportedError(
@@ -567,7 +641,6 @@ class Venue:
         params: Mapping[str, Any] | None = None,
     ) -> list[Trade]:
         """Get one page of trades as ccxt's unified call gives them, oldest first."""
-        self._demand("fetchTrades", "trades")
 
         def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
             return _normalize.trades(
@@ -594,7 +667,7 @@ class Venue:
         )
         asked = [(make, method) for name, method, make in questions if self.has(name)]
         if not asked:
-            self._demand("fetchStatus", "its time or its state")
+            return await self._status_of_another_call()
         # Not quite all the time that there is: some is left to report in.
         seconds = 0.9 * seconds_left(self._settings.timeout)
         answers = await asyncio.gather(
@@ -607,11 +680,36 @@ class Venue:
         good = [one for one in answers if isinstance(one, Status)]
         if good:
             return good[0].model_copy(update={"maintenance": good[-1].maintenance})
+        return self._unreachable(next(one for one in answers if isinstance(one, UpstreamError)))
+
+    def _unreachable(self, error: UpstreamError) -> Status:
         now = datetime.now(UTC)
-        codes = [one.code for one in answers if isinstance(one, UpstreamError)]
         return Status(
-            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=codes[0]
+            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=error.code
         )
+
+    async def _status_of_another_call(self) -> Status:
+        """Tell what the answer to a small question about a busy pair tells."""
+
+        def make(_: Any, reply: Reply) -> Status:
+            return self._status(reply).as_derived()
+
+        async def work() -> Status:
+            pairs = self.listed.traded_most(count=1) or (await self.listed.symbols(None))[:1]
+            if self.has("fetchOrderBook"):
+                params = self._quirk.quote_params
+                return await self.call(
+                    make, "fetch_order_book", pairs[0], self._depth(1), params=params
+                )
+            if self.has("fetchTicker"):
+                return await self.call(make, "fetch_ticker", pairs[0])
+            return await self.call(make, "fetch_tickers", pairs)
+
+        try:
+            await self.listed.listing()
+            return await within(0.9 * seconds_left(self._settings.timeout), self.id, work())
+        except UpstreamError as error:
+            return self._unreachable(error)
 
     def _status(
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None

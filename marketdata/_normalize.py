@@ -14,9 +14,9 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
+from marketdata.errors import DataUnavailableError
 from marketdata.models import (
     Columns,
-    Exchange,
     Fees,
     FeeTier,
     OrderBook,
@@ -158,6 +158,30 @@ def quote_of_book(book: OrderBook) -> Quote:
         ask=ask,
         ask_volume=ask_volume,
     )
+
+
+def quote_of_ticker(ticker: Ticker) -> Quote:
+    """Make a quote of the best prices in a ticker.
+
+    Raises `DataUnavailableError` where it has none.
+    """
+    if ticker.bid is None and ticker.ask is None:
+        raise DataUnavailableError(
+            f"{ticker.exchange} tells no best prices of {ticker.pair}.",
+            details={"exchange": ticker.exchange, "pair": ticker.pair},
+        )
+    return Quote(
+        exchange=ticker.exchange,
+        pair=ticker.pair,
+        timestamp=ticker.timestamp,
+        received_at=ticker.received_at,
+        simulated=ticker.simulated,
+        source="ticker",
+        bid=ticker.bid,
+        bid_volume=ticker.bid_volume,
+        ask=ticker.ask,
+        ask_volume=ticker.ask_volume,
+    ).as_derived()
 
 
 def orderbook(
@@ -382,48 +406,3 @@ def _tiers(sides: Mapping[str, Any]) -> Iterable[FeeTier]:
 
 def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
-
-
-_STREAMS = {
-    "watchTicker": "ticker",
-    "watchBidsAsks": "quote",
-    "watchOrderBook": "orderbook",
-    "watchTrades": "trades",
-    "watchOHLCV": "candles",
-}
-
-_OPERATIONS = {
-    "pairs": ("fetchMarkets",),
-    "ticker": ("fetchTicker", "fetchTickers"),
-    "tickers": ("fetchTickers", "fetchTicker"),
-    "quote": ("fetchBidsAsks", "fetchOrderBook"),
-    "quotes": ("fetchBidsAsks", "fetchTickers", "fetchOrderBook"),
-    "orderbook": ("fetchOrderBook",),
-    "candles": ("fetchOHLCV",),
-    "trades": ("fetchTrades",),
-    "status": ("fetchStatus", "fetchTime"),
-}
-
-
-def exchange(
-    described: Mapping[str, Any], depths: tuple[int, ...] | None, without: tuple[str, ...]
-) -> Exchange:
-    """Make an exchange of ccxt's description of it, without some timeframes."""
-    has = described["has"]
-    spot = (described.get("features") or {}).get("spot") or {}
-    bars = spot.get("fetchOHLCV") or {}
-    timeframes = (described.get("timeframes") or ()) if has.get("fetchOHLCV") else ()
-    return Exchange(
-        id=described["id"],
-        name=described["name"],
-        operations=tuple(
-            name for name, calls in _OPERATIONS.items() if any(has.get(call) for call in calls)
-        ),
-        timeframes=tuple(name for name in timeframes if name not in without),
-        depths=depths,
-        candles_per_request=bars.get("limit"),
-        history=bool(has.get("fetchOHLCV")),
-        streams=tuple(kind for call, kind in _STREAMS.items() if has.get(call)),
-        rate_limit=described.get("rateLimit"),
-        countries=tuple(described.get("countries") or ()),
-    )

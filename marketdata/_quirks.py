@@ -38,7 +38,22 @@ class Quirk:
     """The field of each answer that holds what was asked for."""
     depths: tuple[int, ...] | None = None
     """The only order-book depths that it takes, ascending; None: any up to `max_depth`."""
-    max_depth: int = 5_000
+    max_depth: int | None = None
+    """The most levels a side that it takes or gives; None: as many as we ask for, or not known."""
+    not_offered: dict[str, str] = field(default_factory=dict)
+    """ccxt's calls that do not work for spot although it has them, and why."""
+    keyed: tuple[str, ...] = ()
+    """ccxt's calls for which it wants the key of an account although what they give is public."""
+    ticker_pairs: tuple[str, ...] | None = None
+    """The only pairs that it has tickers of; None: all."""
+    tickers_of_named: bool = False
+    """Whether its calls for all pairs want to be told of which."""
+    tickers_of_all: bool = False
+    """Whether its bulk tickers can only be asked for of all pairs."""
+    bars_from_start: bool = False
+    """Whether bars can only be asked for from a time on, not as the newest."""
+    bars_until: bool = False
+    """Whether bars can only be asked for up to a time."""
     options: dict[str, Any] = field(default_factory=dict)
     """ccxt options that keep it from requests which a spot answer does not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
@@ -72,9 +87,12 @@ class Quirk:
     """Makes the trades call give single trades where it would give aggregated ones."""
     aggregates: bool = False
     """Whether the trades call gives aggregated trades by itself."""
+    newest_trades: bool = True
+    """Whether the newest trades can be asked for."""
     trades_from_id: str | None = None
     """How trades are asked for from an id on: the name of the parameter that takes the id
-    itself (``=name``) or, where pages run backwards, the id behind the page (``<name``)."""
+    itself (``=name``), the id before it (``>name``) or, where pages run backwards, the id behind
+    the page (``<name``)."""
     trades_from_id_params: dict[str, Any] = field(default_factory=dict)
     trades_from_time: bool = False
     """Whether the trades call heeds a start time."""
@@ -102,12 +120,37 @@ class Quirk:
     """Whether the ids of a pair's trades are numbers without a hole."""
 
 
+_BYBIT = Quirk(
+    bursts=True,
+    max_depth=200,
+    candle_layout=CandleLayout(),
+    quiet_bars=True,
+    trades_per_request=60,
+)
+
+# 400 levels; above, ccxt turns to a heavier endpoint that has 5,000. History pages backwards
+# from an id, 100 at a time.
+_OKX = Quirk(
+    max_depth=5_000,
+    envelope="data",
+    candle_layout=CandleLayout(),
+    quiet_bars=True,
+    trades_from_id="<after",
+    trades_from_id_params={"method": "publicGetMarketHistoryTrades", "type": "1"},
+    trades_before_time="after",
+    trades_before_time_params={"method": "publicGetMarketHistoryTrades", "type": "2"},
+    trades_per_request=500,
+    old_trades_per_request=100,
+    book_wire="linked",
+)
+
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
         # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint
         # is named; ccxt wants a key for old trades, Binance does not. With a key, ccxt would ask
         # which pairs have margin trading.
         bursts=True,
+        max_depth=5_000,
         used_weight=("x-mbx-used-weight-1m", 6_000),
         options={"fetchMargins": False},
         windows=("m", "h", "d", "day"),
@@ -129,6 +172,7 @@ QUIRKS: dict[str, Quirk] = {
     "binanceus": Quirk(
         # Binance's API, without the futures hosts.
         bursts=True,
+        max_depth=5_000,
         used_weight=("x-mbx-used-weight-1m", 1_200),
         windows=("m", "h", "d"),
         candle_layout=CandleLayout(trades=8, quoted=True),
@@ -142,9 +186,11 @@ QUIRKS: dict[str, Quirk] = {
         book_wire="numbered",
         numbered_trades=True,
     ),
-    # Takes 1, 25 or 100 levels and refuses others.
+    # Takes 1, 25 or 100 levels and refuses others. From a time on, trades come oldest first.
     "bitfinex": Quirk(
-        depths=(1, 25, 100), candle_layout=CandleLayout(open=1, close=2, high=3, low=4)
+        depths=(1, 25, 100),
+        trades_from_time=True,
+        candle_layout=CandleLayout(open=1, close=2, high=3, low=4),
     ),
     # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
     "bitget": Quirk(
@@ -152,15 +198,13 @@ QUIRKS: dict[str, Quirk] = {
     ),
     # Spot books end at 1,000 levels.
     "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/", "/cswap/")),
-    "bybit": Quirk(
-        bursts=True,
-        max_depth=200,
-        candle_layout=CandleLayout(),
-        quiet_bars=True,
-        trades_per_request=60,
-    ),
+    "bybit": _BYBIT,
+    "bybiteu": _BYBIT,
+    "bybitid": _BYBIT,
     # The summary, of an account's fees, is asked for with a key.
-    "coinbase": Quirk(unneeded=("product_type=FUTURE", "/transaction_summary")),
+    "coinbase": Quirk(
+        keyed=("fetchBidsAsks",), unneeded=("product_type=FUTURE", "/transaction_summary")
+    ),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
     # last prices. Trades page backwards from an id. The book stream that ccxt asks for wants a key,
     # the batched one does not.
@@ -173,7 +217,8 @@ QUIRKS: dict[str, Quirk] = {
         book_stream_params={"channels": ["level2_batch"]},
         numbered_trades=True,
     ),
-    "cryptocom": Quirk(max_depth=50),
+    # Bulk tickers are of one pair or of all.
+    "cryptocom": Quirk(max_depth=50, tickers_of_all=True),
     # With a key, ccxt would ask for the kind of the account.
     "gate": Quirk(
         bursts=True,
@@ -183,15 +228,15 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "gateeu": Quirk(
         bursts=True,
-        max_depth=1_000,
+        max_depth=100,
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
-    "mexc": Quirk(unneeded=("/contract/",)),
-    "weex": Quirk(unneeded=("api-contract.",)),
-    "xt": Quirk(unneeded=("fapi.xt.com", "dapi.xt.com")),
-    "aster": Quirk(unneeded=("fapi.",)),
-    "bigone": Quirk(unneeded=("/contract/",)),
+    "mexc": Quirk(max_depth=5_000, unneeded=("/contract/",)),
+    "weex": Quirk(max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)),
+    "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
+    "aster": Quirk(depths=(5, 10, 20, 50, 100, 500, 1_000), unneeded=("fapi.",)),
+    "bigone": Quirk(max_depth=200, unneeded=("/contract/",)),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
     # Its week has three days.
@@ -218,22 +263,57 @@ QUIRKS: dict[str, Quirk] = {
         options={"fetchMarkets": {"fetchTickersFees": False}, "hf": False},
         markets_params={"marginables": False},
     ),
-    # 400 levels; above, ccxt turns to a heavier endpoint that has 5,000. History pages backwards
-    # from an id, 100 at a time.
-    "okx": Quirk(
-        envelope="data",
-        candle_layout=CandleLayout(),
-        quiet_bars=True,
-        trades_from_id="<after",
-        trades_from_id_params={"method": "publicGetMarketHistoryTrades", "type": "1"},
-        trades_before_time="after",
-        trades_before_time_params={"method": "publicGetMarketHistoryTrades", "type": "2"},
-        trades_per_request=500,
-        old_trades_per_request=100,
-        book_wire="linked",
+    "okx": _OKX,
+    "myokx": _OKX,
+    "okxus": _OKX,
+    # Four hours are eight. Bars are asked for with both ends.
+    "zebpay": Quirk(misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True),
+    # Even its list of markets is for those that have an account.
+    "alpaca": Quirk(keyed=("fetchMarkets", "fetchTime")),
+    "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500)),
+    "bitbns": Quirk(keyed=("fetchStatus",)),
+    # ccxt gives its bars of spot pairs no start.
+    "bithumb": Quirk(max_depth=30, newest_bars_only=True),
+    "bitrue": Quirk(max_depth=1_000, newest_bars_only=True, tickers_of_named=True),
+    "bitteam": Quirk(newest_bars_only=True),
+    "bittrade": Quirk(newest_bars_only=True),
+    "deepcoin": Quirk(max_depth=400, newest_bars_only=True),
+    "gemini": Quirk(newest_bars_only=True),
+    "phemex": Quirk(max_depth=30, newest_bars_only=True),
+    # Its trades are those after an id; there is no call for the newest.
+    "p2b": Quirk(newest_bars_only=True, newest_trades=False, trades_from_id=">lastId"),
+    # Without a start ccxt asks for bars from before 1970 on.
+    "btcturk": Quirk(bars_from_start=True),
+    "pacifica": Quirk(bars_from_start=True),
+    "btse": Quirk(max_depth=50),
+    # Its bars are of bids or of asks, and not of trades.
+    "cex": Quirk(not_offered={"fetchOHLCV": "its bars are of bids or asks, not of trades"}),
+    "coinbaseinternational": Quirk(
+        max_depth=10_000, not_offered={"fetchTickers": "ccxt makes a request for each"}
     ),
-    # Four hours are eight.
-    "zebpay": Quirk(misnamed_timeframes=("4h",)),
+    "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
+    "coinone": Quirk(depths=(5, 10, 15, 16)),
+    "coinsph": Quirk(max_depth=200),
+    "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
+    "deribit": Quirk(
+        depths=(1, 5, 10, 20, 50, 100, 1_000, 10_000),
+        not_offered={"fetchTickers": "they are of one base currency at a time"},
+    ),
+    "foxbit": Quirk(max_depth=100),
+    "hashkey": Quirk(max_depth=200),
+    "hyperliquid": Quirk(not_offered={"fetchTrades": "ccxt's call gives those of one account"}),
+    "latoken": Quirk(max_depth=1_000, trades_per_request=100),
+    "lighter": Quirk(max_depth=250, trades_per_request=100),
+    "luno": Quirk(keyed=("fetchOHLCV",)),
+    "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
+    "revolutx": Quirk(max_depth=50, trades_per_request=100),
+    "whitebit": Quirk(max_depth=100),
+    "woo": Quirk(
+        not_offered={
+            "fetchTicker": "its tickers are of contracts",
+            "fetchTickers": "its tickers are of contracts",
+        }
+    ),
 }
 
 _PLAIN = Quirk()

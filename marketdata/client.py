@@ -157,8 +157,9 @@ class AsyncClient:
         """
         here = await self._here()
         from marketdata import _exchange
+        from marketdata._history.resample import source_for
 
-        known = await asyncio.to_thread(_exchange.known, self.settings.folder())
+        known = await asyncio.to_thread(_exchange.known, self.settings.folder(), source_for)
         if not self.settings.sim:
             return known
         served = await here.simulated()
@@ -179,6 +180,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Pair]:
+            venue.check("pairs")
             return await venue.pairs(base=base, quote=quote, search=search)
 
         return await self._ask(exchange, work)
@@ -196,6 +198,7 @@ class AsyncClient:
         async def work(venue: Venue) -> Ticker:
             from marketdata._history import ticker_over
 
+            venue.check("ticker")
             symbol = await venue.listed.symbol(pair)
             return await ticker_over(venue, symbol, window)
 
@@ -211,7 +214,11 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Ticker]:
-            return await venue.tickers(await venue.listed.symbols(pairs), every=pairs is None)
+            from marketdata._history import tickers
+
+            venue.check("tickers")
+            found = await venue.listed.symbols(pairs)
+            return await tickers(venue, found, every=pairs is None)
 
         return await self._ask(exchange, work)
 
@@ -220,6 +227,7 @@ class AsyncClient:
         """Get the best bid and ask of a pair with their sizes."""
 
         async def work(venue: Venue) -> Quote:
+            venue.check("quote")
             return await venue.quote(await venue.listed.symbol(pair))
 
         return await self._ask(exchange, work)
@@ -234,6 +242,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Quote]:
+            venue.check("quotes")
             return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 
         return await self._ask(exchange, work)
@@ -245,6 +254,7 @@ class AsyncClient:
         """Get a snapshot of a pair's order book: at most `depth` levels a side, best first."""
 
         async def work(venue: Venue) -> OrderBook:
+            venue.check("orderbook")
             return await venue.orderbook(await venue.listed.symbol(pair), depth)
 
         return await self._ask(exchange, work)
@@ -293,6 +303,7 @@ class AsyncClient:
                 return known
 
         async def work(venue: Venue) -> Candles:
+            venue.check("candles")
             return await candles(venue, await venue.listed.symbol(pair), asked, keep)
 
         return await self._ask(exchange, work)
@@ -317,6 +328,7 @@ class AsyncClient:
         async def work(venue: Venue) -> list[Trade]:
             from marketdata._history import trades
 
+            venue.check("trades")
             symbol = await venue.listed.symbol(pair)
             return await trades(
                 venue,
@@ -337,6 +349,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Status:
+            venue.check("status")
             return await venue.status()
 
         return await self._ask(exchange, work, one=True)
@@ -350,6 +363,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Fees:
+            venue.check("fees")
             return await venue.fees(await venue.listed.symbol(pair))
 
         return await self._ask(exchange, work)
@@ -510,12 +524,16 @@ class AsyncClient:
         async def find() -> list[Found]:
             here = await self._here()
 
+            async def prepare(venue: Venue) -> None:
+                await here.hub(venue, "orderbook")
+
             async def work(venue: Venue, symbol: str) -> tuple[Hub, Subject]:
                 from marketdata._streams.feed import Subject
 
-                return await here.hub(venue), Subject("orderbook", symbol)
+                return await here.hub(venue, "orderbook"), Subject("orderbook", symbol)
 
-            return await ask_each(self._ask, exchanges or self.settings.exchange, pairs, work)
+            names = exchanges or self.settings.exchange
+            return await ask_each(self._ask, names, pairs, prepare, work)
 
         return ConsolidatedWatch(
             find,
@@ -625,8 +643,7 @@ class AsyncClient:
             async def work(venue: Venue) -> list[tuple[Hub, Subject]]:
                 from marketdata._streams.feed import Subject
 
-                hub = await here.hub(venue)
-                venue.check_stream(timeframe)
+                hub = await here.hub(venue, kind, timeframe)
                 symbols = [await venue.listed.symbol(pair) for pair in pairs]
                 return [(hub, Subject(kind, symbol, timeframe)) for symbol in symbols]
 

@@ -9,7 +9,7 @@ from the simulated exchange and None otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
@@ -140,6 +140,36 @@ class _Streamed(_Sourced):
         return self.stale is True or (self.fresh_for is not None and self.age > self.fresh_for)
 
 
+class _Derivable(Record):
+    """An answer that may be completed from, or made of, other calls than the one for it."""
+
+    derived: Literal[True] | None = None
+    """Whether any of it was."""
+    derived_fields: tuple[str, ...] | None = None
+    """What of it, by the names in JSON; None unless ``derived``."""
+
+    def as_derived(self, names: Iterable[str] | None = None) -> Self:
+        """Give a copy that says of fields that they are derived; of all that are there, for None.
+
+        ``names`` are those in Python.
+        """
+        if names is None:
+            names = [
+                name
+                for name in type(self).model_fields
+                if name not in _ORIGIN and getattr(self, name) is not None
+            ]
+        fields = dict.fromkeys([*(self.derived_fields or ()), *map(to_camel, names)])
+        return self.model_copy(update={"derived": True, "derived_fields": tuple(fields)})
+
+
+_ORIGIN = {
+    *("exchange", "pair", "window", "source", "timestamp", "received_at", "simulated"),
+    *("open_time", "fresh_for", "stale", "derived", "derived_fields"),
+}
+"""Fields that say what an answer is about and where it is from."""
+
+
 class Exchange(Record):
     """A spot exchange and what it can do."""
 
@@ -147,17 +177,34 @@ class Exchange(Record):
     name: str
     operations: tuple[str, ...]
     """Operations that it serves."""
+    derived: tuple[str, ...] = ()
+    """Those of them that are made of answers to other calls, as it has none for them."""
+    needs_key: tuple[str, ...] = ()
+    """Those of them for which it wants the key of an account."""
+    unavailable: dict[str, str] | None = None
+    """Why it does not serve the others."""
     timeframes: tuple[str, ...]
+    """Lengths of its own bars."""
+    derived_timeframes: tuple[str, ...] = ()
+    """Other common lengths, whose bars are made of shorter ones or of trades."""
     depths: tuple[int, ...] | None = None
     """The only depths that its order-book call takes; None: any. `orderbook` takes any depth."""
+    max_depth: int | None = None
+    """The most levels a side; None where it is not known, or in ``depths``."""
     candles_per_request: int | None = None
+    """None where it is not known, or there are none."""
     history: bool
     """Whether candles can be asked for from a time on."""
+    history_bars: int | None = None
+    """How many of the newest bars it gives, and no older ones; None: as many as it keeps."""
+    trades_from: tuple[Literal["time", "id"], ...] = ()
+    """What older trades can be asked for by; empty: it gives the newest only."""
     streams: tuple[str, ...]
     """Kinds of live data that ccxt has a connector for."""
     rate_limit: float | None = None
     """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
     countries: tuple[str, ...] = ()
+    """Where it is based, as ISO 3166 codes; ccxt does not know whom it refuses."""
 
 
 class Pair(Record):
@@ -205,7 +252,7 @@ class Fees(_Sourced):
     one that does not begin with these fees."""
 
 
-class Ticker(_Streamed):
+class Ticker(_Derivable, _Streamed):
     """Price and volume over a window: the last 24 hours unless another was asked for."""
 
     pair: str
@@ -239,7 +286,7 @@ class Ticker(_Streamed):
     """Number of trades in the window."""
 
 
-class Quote(_Streamed):
+class Quote(_Derivable, _Streamed):
     """Best bid and ask; sizes in base currency."""
 
     pair: str
@@ -391,7 +438,7 @@ class Trade(_Streamed):
     last_id: str | None = None
 
 
-class Status(_Sourced):
+class Status(_Derivable, _Sourced):
     """Whether an exchange answers, how fast, and how far its clock is from ours."""
 
     reachable: bool
@@ -503,7 +550,7 @@ class Candle(Record):
     """Whether it was made up because ``fill`` asked for it: the exchange has no such bar."""
 
 
-class Candles(_Streamed):
+class Candles(_Derivable, _Streamed):
     """Bars of one pair and timeframe, oldest first, kept as columns.
 
     Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``columns`` holds the

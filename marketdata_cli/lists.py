@@ -36,13 +36,23 @@ def exchanges(records: Sequence[Exchange], screen: Screen) -> list[Line]:
         Column("name", [one.name for one in records], 7, right=False),
         Column("timeframes", [_ends(one.timeframes) for one in records], 6, right=False),
         Column("bars a request", [digits(one.candles_per_request) for one in records], 5),
-        Column("history", ["yes" if one.history else ABSENT for one in records], 6, right=False),
-        Column("depths", [_depths(one.depths) for one in records], 3, right=False),
+        Column("history", [_history(one) for one in records], 6, right=False),
+        Column("derived", [" ".join(one.derived) or ABSENT for one in records], 4, right=False),
+        Column(
+            "with a key", [" ".join(one.needs_key) or ABSENT for one in records], 2, right=False
+        ),
+        Column("depths", [_depths(one) for one in records], 3, right=False),
         Column("streams", [" ".join(one.streams) or ABSENT for one in records], 4, right=False),
         Column("ms a request", [digits(one.rate_limit) for one in records], 2),
         Column("countries", [" ".join(one.countries) or ABSENT for one in records], 1, right=False),
     ]
     return [*table(columns, screen.width), [(counted(len(records), "exchange"), FAINT)]]
+
+
+def _history(record: Exchange) -> str:
+    if record.history_bars is not None:
+        return f"newest {record.history_bars:,}"
+    return "yes" if record.history else ABSENT
 
 
 def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
@@ -163,5 +173,7 @@ def _ends(names: Sequence[str]) -> str:
     return " ".join(names) if len(names) < 3 else f"{names[0]} … {names[-1]} ({len(names)})"
 
 
-def _depths(depths: Sequence[int] | None) -> str:
-    return "any" if depths is None else " ".join(map(str, depths))
+def _depths(record: Exchange) -> str:
+    if record.depths is not None:
+        return " ".join(map(str, record.depths))
+    return "any" if record.max_depth is None else f"to {record.max_depth:,}"

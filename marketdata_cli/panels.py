@@ -84,6 +84,8 @@ def ticker(record: Ticker, screen: Screen) -> list[Line]:
     body += [[], *in_columns(volume[:1], volume[1:], width - 4)]
     window = "trading day" if record.window == "day" else record.window
     source = "worked out from candles" if record.source == "candles" else "the exchange's ticker"
+    if "bid" in (record.derived_fields or ()) and record.last is not None:
+        source += ", bid and ask from its book"
     return [
         *box(
             heading(record.pair, record.exchange, record.simulated), [(window, PLAIN)], body, width
@@ -130,7 +132,8 @@ def status(record: Status, screen: Screen) -> list[Line]:
         left.append(("server time", clock(record.server_time), PLAIN))
     title = heading("", record.exchange, record.simulated)
     body = [state, [], *in_columns(left, right, width - 4)]
-    return [*box(title, [], body, width), [(" ", PLAIN), *freshness([record], screen.now)]]
+    source = "told by another call's answer" if record.derived else ""
+    return [*box(title, [], body, width), [(" ", PLAIN), *freshness([record], screen.now, source)]]
 
 
 def fees(record: Fees, screen: Screen) -> list[Line]:

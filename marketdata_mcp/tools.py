@@ -77,7 +77,10 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     ),
     "get_tickers": Adaptation(
         arguments={"pairs": (Annotated[PairNames, MaxLen(50)], ...)},
-        shared=("exchange", "window", "source", "receivedAt", "simulated"),
+        shared=(
+            *("exchange", "window", "source", "receivedAt", "simulated"),
+            *("derived", "derivedFields"),
+        ),
     ),
     "get_orderbook": Adaptation(
         arguments={"depth": (Annotated[Depth, Le(100)], 20)},

@@ -2,6 +2,16 @@
 
 from marketdata._history.ranges import Keep, Question, bars, candles, is_stored, stored
 from marketdata._history.tape import trades
-from marketdata._history.windows import ticker_over
+from marketdata._history.windows import ticker_over, tickers
 
-__all__ = ["Keep", "Question", "bars", "candles", "is_stored", "stored", "ticker_over", "trades"]
+__all__ = [
+    "Keep",
+    "Question",
+    "bars",
+    "candles",
+    "is_stored",
+    "stored",
+    "ticker_over",
+    "tickers",
+    "trades",
+]

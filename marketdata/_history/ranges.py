@@ -430,6 +430,7 @@ def _record(exchange: str, pair: str, asked: Question, found: Bars) -> Candles:
                 "missing": [hole.to_dict() for hole in missing[:20]],
             },
         )
+    is_derived = found.resampled_from is not None or found.source == "trades"
     # Where the exchange did not tell its time, ours stands for it.
     ours = round(found.received_at.timestamp() * 1000) == found.now
     return Candles(
@@ -440,6 +441,8 @@ def _record(exchange: str, pair: str, asked: Question, found: Bars) -> Candles:
         simulated=True if found.simulated else None,
         timeframe=asked.timeframe,
         source=found.source,
+        derived=True if is_derived else None,
+        derived_fields=("candles",) if is_derived else None,
         resampled_from=found.resampled_from,
         forming=found.forming,
         missing=missing,

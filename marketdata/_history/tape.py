@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata import _normalize
@@ -43,6 +44,11 @@ async def trades(
         found = await _from_id(venue, pair, size, from_id, native=native)
     elif start is not None:
         found = await _from_time(venue, pair, size, start, native=native)
+    elif not quirk.newest_trades:
+        raise DataUnavailableError(
+            f"{venue.id} only gives trades from an id on; ask with from_id.",
+            details={"exchange": venue.id},
+        )
     else:
         params = {} if native else quirk.recent_trades
         found = await venue.trades(pair, limit=size, params=params)
@@ -70,10 +76,7 @@ async def _from_time(
             )
         return found
     if not quirk.trades_from_time:
-        raise DataUnavailableError(
-            f"{venue.id} only gives its newest trades, or those from an id on.",
-            details={"exchange": venue.id},
-        )
+        return await _newest_from(venue, pair, start)
     if quirk.trades_after_nanoseconds is not None:
         since = {quirk.trades_after_nanoseconds: str(start * 1_000_000 - 1)}
         return await venue.trades(pair, limit=size, params=since)
@@ -90,6 +93,22 @@ async def _from_time(
         first = next((int(one) for one in firsts if one is not None and one.isdecimal()), None)
         return [] if first is None else await _from_id(venue, pair, size, first, native=False)
     return found
+
+
+async def _newest_from(venue: Venue, pair: str, start: int) -> list[Trade]:
+    """Give the trades from a time on where the newest that there are reach back to it."""
+    quirk = venue.quirk
+    if quirk.newest_trades:
+        moment = datetime.fromtimestamp(start / 1000, UTC)
+        newest = await venue.trades(
+            pair, limit=quirk.trades_per_request, params=quirk.recent_trades
+        )
+        if newest and newest[0].timestamp < moment:
+            return [trade for trade in newest if trade.timestamp >= moment]
+    raise DataUnavailableError(
+        f"{venue.id} only gives its newest trades, or those from an id on, and they begin later.",
+        details={"exchange": venue.id},
+    )
 
 
 async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
@@ -115,7 +134,7 @@ async def _from_id(
     direction, name = quirk.trades_from_id[0], quirk.trades_from_id[1:]
     params = {} if native else dict(quirk.trades_from_id_params)
     # A page that runs backwards from an id ends at the wanted one when it starts a page above.
-    params[name] = str(from_id if direction == "=" else from_id + size)
+    params[name] = str(from_id + {"=": 0, ">": -1, "<": size}[direction])
     found = await venue.trades(pair, limit=size, params=params)
     return [trade for trade in found if _number(trade, from_id) >= from_id]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from marketdata import arguments
 from marketdata._history import timeframes
 from marketdata._history.pages import newest_page
-from marketdata.errors import DataUnavailableError
+from marketdata._tasks import all_of
+from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import Candles, Ticker
 
 if TYPE_CHECKING:
@@ -20,10 +22,50 @@ if TYPE_CHECKING:
 _DAY = 86_400_000
 
 
+_BEST = ("bid", "bid_volume", "ask", "ask_volume")
+"""What a book tells that a ticker may lack."""
+
+
 async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
-    """Get a ticker over a window that `arguments.window` has checked."""
+    """Get a ticker over a window that `arguments.window` has checked.
+
+    Bid and ask that the exchange's own of the last 24 hours lacks are those of its book.
+    """
     if venue.has_window(window):
-        return await venue.ticker(pair, window)
+        ticker = await venue.ticker(pair, window)
+    else:
+        ticker = await _from_candles(venue, pair, window)
+    is_whole = ticker.bid is not None and ticker.ask is not None
+    return ticker if is_whole or window != "24h" else await _with_best_prices(venue, ticker)
+
+
+async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> list[Ticker]:
+    """Get 24-hour tickers, in one request where the exchange can, in the order given.
+
+    Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that the
+    pairs are simply all there are.
+    """
+    bulk = await venue.tickers(pairs, every=every)
+    left = [] if every and bulk else [pair for pair in pairs if pair not in bulk]
+    single = await all_of(ticker_over(venue, pair, "24h") for pair in left)
+    if not bulk and not venue.is_native("tickers"):
+        single = [one.as_derived() for one in single]
+    known = {**bulk, **{one.pair: one for one in single}}
+    return [known[pair] for pair in pairs if pair in known]
+
+
+async def _with_best_prices(venue: Venue, ticker: Ticker) -> Ticker:
+    if not venue.has("fetchOrderBook") and not venue.has("fetchBidsAsks"):
+        return ticker
+    try:
+        best = await venue.quote(ticker.pair)
+    except UpstreamError:
+        return ticker  # what there is of it is worth an answer
+    found = {name: value for name in _BEST if (value := getattr(best, name)) is not None}
+    return ticker.model_copy(update=found).as_derived(found) if found else ticker
+
+
+async def _from_candles(venue: Venue, pair: str, window: str) -> Ticker:
     covered = _DAY if window == "day" else _milliseconds(window)
     timeframe = _finest(venue, window, covered)
     step = timeframes.length(timeframe)
@@ -80,7 +122,7 @@ def _summary(bars: Candles, window: str, opened_at: int) -> Ticker:
         change=float(close - opened),
         percentage=round(float((close - opened) / opened * 100), 8) if opened else None,
         trades=None if min(columns.trades) < 0 else sum(columns.trades),
-    )
+    ).as_derived()
 
 
 def _exact(value: float) -> Decimal:

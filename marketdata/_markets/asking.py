@@ -49,16 +49,19 @@ async def ask_each(
     ask: Ask,
     exchanges: Sequence[str],
     pairs: Sequence[str],
+    prepare: Callable[[Venue], Awaitable[None]],
     work: Callable[[Venue, str], Awaitable[T]],
 ) -> list[Answer[T]]:
     """Ask each exchange about each pair at once, and wait for the slowest, or its time's end.
 
-    In the order of exchanges, then of pairs. Raises `InvalidParameterError` where a pair without
+    In the order of exchanges, then of pairs. ``prepare`` comes first, before the list of an
+    exchange's pairs is looked into. Raises `InvalidParameterError` where a pair without
     a slash is not the same everywhere; what an exchange raises is in its answer.
     """
 
     async def one(exchange: str, pair: str) -> Answer[T]:
         async def timed(venue: Venue) -> Answer[T]:
+            await prepare(venue)
             symbol = await venue.listed.symbol(pair)
             begun = asyncio.get_running_loop().time()
             given = await work(venue, symbol)

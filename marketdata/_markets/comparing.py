@@ -2,61 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata._decimals import basis_points, difference, exact, mean
+from marketdata._history import ticker_over
 from marketdata._markets.asking import Answer, Ask, ask_each, name_of, pairs_of
-from marketdata.errors import UpstreamError
 from marketdata.markets import Best, Comparison, ComparisonRow
 
 if TYPE_CHECKING:
     from marketdata._exchange import Venue
-    from marketdata.models import Quote, Ticker
+    from marketdata.models import Ticker
 
-__all__ = ["Priced", "compare", "compared"]
-
-
-@dataclass(frozen=True)
-class Priced:
-    """A ticker, and the best prices where it has not both of them."""
-
-    ticker: Ticker
-    quote: Quote | None = None
-
-    @property
-    def prices(self) -> Ticker | Quote:
-        """What bid and ask are read from: both from one answer."""
-        return self.ticker if self.quote is None else self.quote
-
-    @property
-    def received_at(self) -> datetime:
-        """When the prices were received."""
-        return self.prices.received_at
+__all__ = ["compare", "compared"]
 
 
 async def compare(
     ask: Ask, pair: str, exchanges: Sequence[str], quotes: Sequence[str] | None
 ) -> Comparison:
     """Ask all and compare what they say; see `AsyncClient.compare`."""
-    answers = await ask_each(ask, exchanges, pairs_of(pair, quotes), _priced)
+    answers = await ask_each(ask, exchanges, pairs_of(pair, quotes), _check, _ticker)
     return compared(pair, answers, datetime.now(UTC))
 
 
-async def _priced(venue: Venue, pair: str) -> Priced:
-    ticker = await venue.ticker(pair)
-    if ticker.bid is not None and ticker.ask is not None:
-        return Priced(ticker)
-    # Its last price and volume are worth a row without them, too.
-    with contextlib.suppress(UpstreamError):
-        return Priced(ticker, await venue.quote(pair))
-    return Priced(ticker)
+async def _check(venue: Venue) -> None:
+    venue.check("ticker")
 
 
-def compared(pair: str, answers: Sequence[Answer[Priced]], now: datetime) -> Comparison:
+async def _ticker(venue: Venue, pair: str) -> Ticker:
+    return await ticker_over(venue, pair, "24h")
+
+
+def compared(pair: str, answers: Sequence[Answer[Ticker]], now: datetime) -> Comparison:
     """Compare answers that are all there by a time."""
     given = [one.given for one in answers if one.given is not None]
     rows = tuple(_row(one, now) for one in answers)
@@ -74,9 +52,9 @@ def compared(pair: str, answers: Sequence[Answer[Priced]], now: datetime) -> Com
     )
     return Comparison(
         pair=name_of(pair, answers),
-        timestamp=min((one.prices.timestamp for one in given), default=now),
+        timestamp=min((one.timestamp for one in given), default=now),
         received_at=now,
-        simulated=True if any(one.ticker.simulated for one in given) else None,
+        simulated=True if any(one.simulated for one in given) else None,
         best_bid=best_bid,
         best_ask=best_ask,
         spread=spread,
@@ -88,7 +66,7 @@ def compared(pair: str, answers: Sequence[Answer[Priced]], now: datetime) -> Com
     )
 
 
-def _row(answer: Answer[Priced], now: datetime) -> ComparisonRow:
+def _row(answer: Answer[Ticker], now: datetime) -> ComparisonRow:
     if answer.given is None:
         error = answer.error
         return ComparisonRow(
@@ -97,22 +75,22 @@ def _row(answer: Answer[Priced], now: datetime) -> ComparisonRow:
             code=None if error is None else error.code,
             message=None if error is None else error.message,
         )
-    ticker, prices = answer.given.ticker, answer.given.prices
-    spread, in_points = _spread(prices.bid, prices.ask)
+    ticker = answer.given
+    spread, in_points = _spread(ticker.bid, ticker.ask)
     return ComparisonRow(
         exchange=answer.exchange,
         pair=answer.pair,
         last=ticker.last,
-        bid=prices.bid,
-        bid_volume=prices.bid_volume,
-        ask=prices.ask,
-        ask_volume=prices.ask_volume,
+        bid=ticker.bid,
+        bid_volume=ticker.bid_volume,
+        ask=ticker.ask,
+        ask_volume=ticker.ask_volume,
         spread=spread,
         spread_bps=in_points,
         base_volume=ticker.base_volume,
         fee=answer.fee,
-        timestamp=prices.timestamp,
-        age=round((now - answer.given.received_at).total_seconds(), 3),
+        timestamp=ticker.timestamp,
+        age=round((now - ticker.received_at).total_seconds(), 3),
         latency_ms=answer.latency_ms,
     )
 

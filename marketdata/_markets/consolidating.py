@@ -59,11 +59,14 @@ async def books(
 ) -> Books:
     """Ask all for their books; raises what `nobody_answered` makes where nobody has one."""
 
+    async def check(venue: Venue) -> None:
+        venue.check("orderbook")
+
     async def book(venue: Venue, symbol: str) -> OrderBook:
         return await venue.orderbook(symbol, depth)
 
     pairs = pairs_of(pair, quotes)
-    answers = await ask_each(ask, exchanges, pairs, book)
+    answers = await ask_each(ask, exchanges, pairs, check, book)
     now = datetime.now(UTC)
     sources = tuple(source_of(one, one.given, now, mixed=len(pairs) > 1) for one in answers)
     errors = [

@@ -45,7 +45,6 @@ class CandlesFeed(Feed[Candles]):
         """The newest bar that a request has found, while the stream has sent none."""
 
     async def subscribe(self, api: Any) -> None:
-        self.demand(api, "watchOHLCV")
         await api.watch_ohlcv(self.subject.pair, self.timeframe)
 
     def begin_anew(self) -> None:

@@ -79,7 +79,6 @@ class KeptBookFeed(BookFeed):
         self._book: Any = None
 
     async def subscribe(self, api: Any) -> None:
-        self.demand(api, "watchOrderBook")
         await api.watch_order_book(self.subject.pair)
 
     def take(self, result: Any, at: float) -> None:

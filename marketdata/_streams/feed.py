@@ -130,14 +130,6 @@ class Feed(ABC, Generic[R]):
         if record is not None:
             watch.put(self, record)
 
-    def demand(self, api: Any, method: str) -> None:
-        """Raise `DataUnavailableError` unless ccxt has a stream of this kind."""
-        if not api.has.get(method):
-            raise DataUnavailableError(
-                f"{self.hub.id} has no stream of {self.subject.kind} that ccxt knows.",
-                details=self.details,
-            )
-
     def marked(self, record: R | None) -> R | None:
         """Give a record with what the stream knows of its freshness."""
         if record is None:

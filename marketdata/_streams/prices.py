@@ -26,7 +26,6 @@ class TickerFeed(Feed[Ticker]):
         self._newest: Ticker | None = None
 
     async def subscribe(self, api: Any) -> None:
-        self.demand(api, "watchTicker")
         await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)
 
     def take(self, result: Any, at: float) -> None:
@@ -74,7 +73,6 @@ class QuoteFeed(Feed[Quote]):
         if api.has.get("watchBidsAsks"):
             await api.watch_bids_asks([self.subject.pair])
         else:
-            self.demand(api, "watchTicker")
             await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)
 
     def take(self, result: Any, at: float) -> None:

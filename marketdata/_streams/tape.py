@@ -47,7 +47,6 @@ class TradesFeed(Feed[Trade]):
         """The newest trade that a request has found, while the stream has sent none."""
 
     async def subscribe(self, api: Any) -> None:
-        self.demand(api, "watchTrades")
         await api.watch_trades(self.subject.pair)
 
     def take(self, result: Any, at: float) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import marketdata as md
 from marketdata._markets.asking import Answer
-from marketdata._markets.comparing import Priced, compared
+from marketdata._markets.comparing import compared
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -29,7 +29,7 @@ def answer(
     fee: float | None = 0.0,
     pair: str = "BTC/USDT",
     age: float = 0.0,
-) -> Answer[Priced]:
+) -> Answer[md.Ticker]:
     ticker = md.Ticker(
         exchange=exchange,
         pair=pair,
@@ -42,14 +42,14 @@ def answer(
         ask=ask,
         base_volume=7.0,
     )
-    return Answer(exchange, pair, Priced(ticker), fee, 12.5)
+    return Answer(exchange, pair, ticker, fee, 12.5)
 
 
-def failed(exchange: str) -> Answer[Priced]:
+def failed(exchange: str) -> Answer[md.Ticker]:
     return Answer(exchange, "BTC/USDT", error=md.DataUnavailableError("Nothing there."))
 
 
-def together(*answers: Answer[Priced]) -> md.Comparison:
+def together(*answers: Answer[md.Ticker]) -> md.Comparison:
     return compared("BTC/USDT", answers, NOON)
 
 

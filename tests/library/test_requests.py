@@ -237,13 +237,18 @@ def test_what_is_known_of_exchanges_is_right(client: md.Client) -> None:
     assert "4h" not in known["coinbaseexchange"].timeframes
     assert "2w" not in known["kraken"].timeframes
     assert known["kucoin"].depths == (20, 100)
-    assert known["okx"].depths is None
+    assert (known["okx"].depths, known["okx"].max_depth) == (None, 5_000)
+    assert (known["kraken"].history, known["kraken"].history_bars) == (False, 720)
     for one in known.values():
         assert set(one.operations) <= {
             operation for operation in dir(md.Client) if operation[0] != "_"
         }
-        assert one.history == ("candles" in one.operations)
-        assert bool(one.timeframes) == one.history or one.timeframes == ()
+        assert {*one.derived, *one.needs_key} <= set(one.operations)
+        assert set(one.operations).isdisjoint(one.unavailable or ())
+        assert set(one.timeframes).isdisjoint(one.derived_timeframes)
+        made = "candles" in one.operations and not one.timeframes
+        assert not made or "candles" in {*one.derived, *one.needs_key}
+        assert not one.history or (one.timeframes and one.history_bars is None)
 
 
 def test_the_simulated_exchange_lists_its_own(sim: SimulatedExchange) -> None:

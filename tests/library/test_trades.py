@@ -98,17 +98,30 @@ def test_a_start_after_the_last_trade_gives_none(client: md.Client, exchange: st
     assert client.trades("BTC/USDT", start=ms(NOW) + 1, exchange=exchange) == []
 
 
-def test_coinbase_says_that_it_has_no_trades_by_time(
-    client: md.Client, sim: SimulatedExchange
-) -> None:
-    client.pairs(exchange="coinbaseexchange")
-    sim.forget()
+def test_coinbase_says_that_it_has_no_trades_by_time(client: md.Client) -> None:
     with pytest.raises(md.DataUnavailableError) as caught:
-        client.trades("BTC/USDT", start="-1d", exchange="coinbaseexchange")
+        client.trades("BTC/USDT", start=ms(NOW) - 90 * 86_400_000, exchange="coinbaseexchange")
 
     assert caught.value.retryable is False
     assert "newest trades, or those from an id on" in str(caught.value)
-    assert sim.requests == []
+
+
+@pytest.mark.parametrize("limit", [1, 40])
+def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
+    client: md.Client, limit: int
+) -> None:
+    newest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")
+    start = newest[len(newest) // 2].timestamp
+    found = client.trades("BTC/USDT", limit=limit, start=start, exchange="coinbaseexchange")
+
+    first = trades("coinbaseexchange", "BTC/USDT", start=ms(start), count=limit)
+    assert rows(found) == truth("coinbaseexchange", first)
+
+
+def test_from_the_time_of_the_oldest_that_is_left_others_may_be_missing(client: md.Client) -> None:
+    oldest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")[0]
+    with pytest.raises(md.DataUnavailableError):
+        client.trades("BTC/USDT", start=oldest.timestamp, exchange="coinbaseexchange")
 
 
 @pytest.mark.parametrize("exchange", FROM_ID)

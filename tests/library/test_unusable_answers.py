@@ -291,12 +291,12 @@ def test_a_number_that_is_none_is_left_out_and_the_others_are_kept(
 def test_an_answer_that_is_too_short_by_one_field_keeps_the_others(
     gateway: Gateway, known: md.Client
 ) -> None:
-    gateway.edit("*/24hr", lambda sent: [sent.pop("bidPrice"), sent][1])
+    gateway.edit("*/24hr", lambda sent: [sent.pop("highPrice"), sent][1])
     ticker = known.ticker("BTC/USDT")
 
-    assert ticker.bid is None
-    assert "bid" not in ticker.to_dict()
-    assert ticker.ask is not None
+    assert ticker.high is None
+    assert "high" not in ticker.to_dict()
+    assert ticker.low is not None
 
 
 def test_an_exchange_that_sends_a_book_in_the_wrong_order_does_not_get_it_through(

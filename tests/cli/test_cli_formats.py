@@ -136,7 +136,7 @@ def assert_same(cell, value):
             assert cell == str(value).lower()
         case int() | float():
             assert float(cell) == value
-        case [dict(), *_]:
+        case dict() | [dict(), *_]:
             assert json.loads(cell) == value
         case list():
             assert cell.split() == [str(one) for one in value]

@@ -15,15 +15,32 @@ from marketdata._ccxt import Reply
 from marketdata._deadline import is_patient, ran_out, rest, seconds_left
 from marketdata._sharing import Question, Sharing
 from marketdata._translate import CUT_OFF, MALFORMED, translate
-from marketdata.errors import DataUnavailableError, MarketDataError
+from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
 from marketdata.models import Upstream
 
 if TYPE_CHECKING:
     from marketdata.settings import Settings
 
-__all__ = ["Caller", "closed"]
+__all__ = ["READS", "SIGNED", "Caller", "closed"]
 
 T = TypeVar("T")
+
+SIGNED = {
+    "fetchTradingFee": "fetch_trading_fee",
+    "fetchTradingFees": "fetch_trading_fees",
+}
+"""The only calls of ccxt's that are made for an account, by the names under which it says whether
+an exchange has them: they read, and say nothing of what the account holds or does."""
+
+READS = frozenset(
+    {
+        *("fetch_markets", "fetch_status", "fetch_time"),
+        *("fetch_ticker", "fetch_tickers", "fetch_bids_asks", "publicGetTickerTradingDay"),
+        *("fetch_order_book", "fetch_ohlcv", "fetch_trades"),
+        *SIGNED.values(),
+    }
+)
+"""All that ccxt is ever called for; what trades, moves or lists balances is not among it."""
 
 
 def closed(name: str) -> DataUnavailableError:
@@ -61,6 +78,8 @@ class Caller:
         that may pass, within the time of the call and the number of retries that the settings
         allow, and no sooner than the exchange asks.
         """
+        if method not in READS:
+            raise InternalError(f"{method} is not a call that is made here. Please report it.")
         # Patient calls may wait for their turn for longer than others could.
         key = f"{method}{args}{params}{is_patient()}"
         return await self._questions.ask(key, partial(self._answer, method, args, params), make)

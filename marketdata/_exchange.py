@@ -18,7 +18,7 @@ from urllib.request import getproxies
 
 from marketdata import _capabilities, _ccxt, _normalize
 from marketdata._budget import Budget
-from marketdata._calls import Caller, closed
+from marketdata._calls import SIGNED, Caller, closed
 from marketdata._capabilities import Capabilities
 from marketdata._catalogue import Catalogue, Fetched, Market, source
 from marketdata._ccxt import Reply, connector_class
@@ -61,13 +61,6 @@ T = TypeVar("T")
 Rows = TypeVar("Rows")
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
 """Names the one of several bar lengths of which another can be made."""
-
-_SIGNED = {
-    "fetchTradingFee": ("fetch_trading_fee", True),
-    "fetchTradingFees": ("fetch_trading_fees", False),
-}
-"""The only calls of ccxt's that are made for an account, and whether they take a pair: they read,
-and say nothing of what the account holds or does."""
 
 # ---------------------------------------------------------------------------- exchanges
 
@@ -314,11 +307,10 @@ class Venue:
 
     async def fees(self, pair: str) -> Fees:
         """Get what the account whose keys there are pays, or else what everybody does."""
-        for name, (method, takes_pair) in _SIGNED.items():
+        for name, method in SIGNED.items():
             if self.has(name) and self._api.check_required_credentials(error=False):
-                return await self.call(
-                    self._account_fees(pair), method, *([pair] if takes_pair else [])
-                )
+                of = [pair] if name == "fetchTradingFee" else []
+                return await self.call(self._account_fees(pair), method, *of)
         listing = await self.listed.listing()
         return self._made_fees(
             self.listed.market(pair),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 import marketdata as md
-from marketdata import _exchange, _normalize
+from marketdata import _normalize
+from marketdata._calls import READS, SIGNED
+from marketdata._portal import portal
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -92,8 +95,35 @@ def test_without_all_that_a_signature_takes_they_are_public(
     assert signed(gateway) == []
 
 
-def test_the_list_of_signed_calls_only_reads_fees() -> None:
-    assert set(_exchange._SIGNED) == {"fetchTradingFee", "fetchTradingFees"}
+FORBIDDEN = re.compile("create|cancel|edit|transfer|withdraw|deposit|balance|position|borrow|my_")
+
+
+def test_all_calls_that_are_made_only_read_what_is_public_and_fees() -> None:
+    assert set(SIGNED) == {"fetchTradingFee", "fetchTradingFees"}
+    assert set(SIGNED.values()) < READS
+    for name in READS:
+        assert name.startswith(("fetch_", "publicGet"))
+        assert not FORBIDDEN.search(name)
+
+
+@pytest.mark.parametrize(
+    "method", ["create_order", "fetch_balance", "withdraw", "cancel_all_orders", "sapiGetAsset"]
+)
+def test_other_calls_of_ccxts_cannot_be_made(
+    gateway: Gateway, connect: Factory, keys: None, method: str
+) -> None:
+    client = connect(gateway)
+    client.ticker("BTC/USDT")
+    asked = len(gateway.requests)
+
+    async def work(venue: Any) -> Any:
+        return await venue.call(lambda answer, _: answer, method, "BTC/USDT")
+
+    with pytest.raises(md.InternalError) as caught:
+        portal().call(client._client._ask("binance", work))
+
+    assert method in str(caught.value)
+    assert len(gateway.requests) == asked
 
 
 def made(raw: Any, otherwise: Any, source: str = "public") -> md.Fees:

@@ -16,7 +16,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint types layers conformance mcp-conformance check docs record \
+.PHONY: help demo test fuzz hostile lint types layers conformance mcp-conformance check docs record \
 	bench oldest package clean
 
 help: ## Show the targets.
@@ -37,6 +37,9 @@ test: $(READY) ## Run the whole test suite: no internet.
 
 fuzz: $(READY) ## Throw 12,000 cases of anything at the MCP server; CASES=100000: more.
 	FUZZ_CASES=$(or $(CASES),12000) $(BIN)/python -m pytest tests/fuzz
+
+hostile: $(READY) ## Ask every spot exchange everything of a server that answers nonsense, and 50 MB.
+	HOSTILE=1 $(BIN)/python -m pytest tests/exchanges
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -28,10 +28,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.abc import InspectLoader
+from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from marketdata._bodies import bounded_response
 from marketdata._columns import Columns
 from marketdata._quirks import CandleLayout, quirk
 from marketdata._recording import Event
@@ -169,7 +171,7 @@ class Reply:
     asked: int = 0
     """How many were made."""
     hollow: bool = False
-    """Whether the last answer was an object without fields."""
+    """Whether the last answer had no list for what was asked, not even an empty one."""
 
     def note(self, status: int, headers: dict[str, str]) -> None:
         """Take in one answer, the last one so far."""
@@ -203,6 +205,16 @@ class Reply:
         return self.headers.get("x-marketdata-plays", "unnamed") if self.simulated else None
 
 
+def _is_hollow(answer: Any, depth: int = 3) -> bool:
+    """Tell whether there is no list in an answer, or one of nothing: no rows that may be none."""
+    if isinstance(answer, list):
+        return bool(answer) and answer[0] in (None, [], {})
+    if isinstance(answer, dict) and depth:
+        # A list that is behind so many fields is not missed where there are rows.
+        return all(_is_hollow(inner, depth - 1) for inner in islice(answer.values(), 32))
+    return True
+
+
 def _http_date(text: str | None) -> datetime | None:
     try:
         return None if not text else parsedate_to_datetime(text).astimezone(UTC)
@@ -214,8 +226,17 @@ current_reply: ContextVar[Reply | None] = ContextVar("current_reply", default=No
 """Where the requests of the running task note their answers; tasks do not see each other's."""
 
 
+_listing: ContextVar[bool] = ContextVar("_listing", default=False)
+"""Whether the running task is fetching a list of markets."""
+
+
 class Connector:
     """What is changed in ccxt's class of an exchange, mixed in before it."""
+
+    markets: dict[str, Any] | None
+    session: Any
+    tcp_connector: Any
+    aiohttp_trust_env: bool
 
     timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
 
@@ -242,6 +263,7 @@ class Connector:
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config or {})  # type: ignore[call-arg]
+        self.known_by_heart: list[Any] = list((self.markets or {}).values())
         _connectors.add(self)
 
     async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
@@ -249,9 +271,42 @@ class Connector:
 
         Whoever is cancelled first would end that for the others.
         """
-        if self.markets and not reload:  # type: ignore[attr-defined]
-            return self.markets  # type: ignore[attr-defined]
+        if self.markets and not reload:
+            return self.markets
         return await super().load_markets(reload, params or {})  # type: ignore[misc]
+
+    async def fetch_markets(self, params: Any = None) -> Any:
+        """Give the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
+
+        ccxt would give what is loaded for the one that it knows by heart.
+        """
+        if self.known_by_heart:
+            return self.known_by_heart
+        before = _listing.set(True)
+        try:
+            return await super().fetch_markets(params or {})  # type: ignore[misc]
+        finally:
+            _listing.reset(before)
+
+    def set_markets(self, markets: Any, currencies: Any = None) -> Any:
+        """Load markets; not from within ccxt's own way to a list, which may be of nothing."""
+        if _listing.get():
+            return self.markets
+        return super().set_markets(markets, currencies)  # type: ignore[misc]
+
+    def open(self, lazy: bool = False) -> None:
+        """Make the session where there is none, one that reads bodies up to a bound."""
+        before = self.session
+        super().open(lazy)  # type: ignore[misc]
+        if self.session is not before and self.own_session:  # type: ignore[attr-defined]
+            import aiohttp  # ccxt has it by now
+
+            self.session.detach()
+            self.session = aiohttp.ClientSession(
+                connector=self.tcp_connector,
+                trust_env=self.aiohttp_trust_env,
+                response_class=bounded_response(),
+            )
 
     async def throttle(self, cost: float | None = None) -> None:
         """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
@@ -286,7 +341,7 @@ class Connector:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
             content = None if content == {} else content
         if reply is not None:
-            reply.hollow = content == {}
+            reply.hollow = _is_hollow(content)
         if not isinstance(content, dict | list | int | float):
             # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
             # make a ticker of Nones, or no trades.
@@ -372,11 +427,26 @@ class Connector:
         return [(float(level[price]), float(level[size])) for level in levels]
 
     def sign(self, path: str, *more: Any, **named: Any) -> Any:
-        """Sign a request; as if for a public path where no key is needed."""
+        """Sign a request; as if for a public path where no key is needed.
+
+        Keys that are missing, or of which no signature can be made, are an AuthenticationError.
+        """
         if path in self.keyless_paths and not getattr(self, "apiKey", None):
             signed = super().sign("trades", *more, **named)  # type: ignore[misc]
             return {**signed, "url": signed["url"].replace("/trades", f"/{path}", 1)}
-        return super().sign(path, *more, **named)  # type: ignore[misc]
+        try:
+            return super().sign(path, *more, **named)  # type: ignore[misc]
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):
+            pass
+        # Raised out here: what went wrong may quote the key.
+        raise ccxt_errors().AuthenticationError("no signature")
 
     def __del__(self) -> None:
         # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at

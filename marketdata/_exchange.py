@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.request import getproxies
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
 
 T = TypeVar("T")
-Rows = TypeVar("Rows")
+Rows = TypeVar("Rows", bound=Sized)
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
 """Names the one of several bar lengths of which another can be made."""
 
@@ -725,8 +725,8 @@ class Venue:
 
 
 def _listed(found: Rows, reply: Reply) -> Rows:
-    """Raise ValueError where ccxt took an object without fields for an empty list."""
-    if reply.hollow:
+    """Raise ValueError where ccxt took what is no list, or one of nothing, for an empty list."""
+    if reply.hollow and not len(found):
         raise ValueError("not a list")
     return found
 

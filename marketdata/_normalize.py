@@ -354,8 +354,13 @@ def public_fees(
     raw: Mapping[str, Any], fees: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
     """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
-    maker = _number(_first(raw.get("maker"), fees.get("maker")))
-    return maker, _number(_first(raw.get("taker"), fees.get("taker")))
+    maker = _fee(_first(raw.get("maker"), fees.get("maker")))
+    return maker, _fee(_first(raw.get("taker"), fees.get("taker")))
+
+
+def _fee(value: Any) -> float | None:
+    # Where ccxt has a list of tiers in its place, it is in per cent, not a fraction.
+    return None if isinstance(value, list) else _number(value)
 
 
 def fees(
@@ -394,8 +399,10 @@ def fees(
     )
 
 
-def _tiers(sides: Mapping[str, Any]) -> Iterable[FeeTier]:
-    """Put both sides of ccxt's tiers together, by volume."""
+def _tiers(sides: Any) -> Iterable[FeeTier]:
+    """Put both sides of ccxt's tiers, which may be the first of a list, together by volume."""
+    if isinstance(sides, list):
+        sides = sides[0]
     maker, taker = (
         {float(volume): float(fee) for volume, fee in sides.get(side) or ()}
         for side in ("maker", "taker")

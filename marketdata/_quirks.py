@@ -196,8 +196,8 @@ QUIRKS: dict[str, Quirk] = {
     "bitget": Quirk(
         bursts=True, max_depth=150, options={"uta": False}, unneeded=("/margin/currencies",)
     ),
-    # Spot books end at 1,000 levels.
-    "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/", "/cswap/")),
+    # Spot books end at 1,000 levels. Its clock is among the calls for contracts.
+    "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/v2/quote", "/cswap/")),
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,

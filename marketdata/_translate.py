@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from marketdata._bodies import LARGEST, TooLargeError
 from marketdata._ccxt import Reply, ccxt_errors
 from marketdata.errors import (
     DataUnavailableError,
@@ -36,7 +37,7 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    ours, said, retryable = _meaning(error, reply.status or 0)
+    ours, said, retryable = _meaning(error, reply)
     return ours(
         said.format(exchange=exchange),
         retryable=retryable,
@@ -45,12 +46,21 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     )
 
 
-def _meaning(error: Exception, status: int) -> _Meaning:
+def _meaning(error: Exception, reply: Reply) -> _Meaning:
+    status = reply.status or 0
     if status == 451 or (status == 403 and isinstance(error, _base_error())):
         return _REFUSED
     if status in (418, 429):
         return _BUSY
+    if isinstance(error, TooLargeError):
+        return _TOO_LARGE
     meaning = _meaning_of_class(error)
+    if not reply.asked and (meaning is _UNUSABLE or meaning[0] in _BLAMES_CALLER):
+        return _NOT_OFFERED
+    if reply.requests and meaning is _BROKEN:
+        meaning = _REJECTED  # what ccxt takes for an answer about an order
+    if status == 404 and (meaning is _REJECTED or meaning[0] is InvalidParameterError):
+        return _DOWN  # as ccxt has it for exchanges that do not give it a meaning of their own
     return _DOWN if status >= 500 and meaning[0] is DataUnavailableError else meaning
 
 
@@ -68,6 +78,8 @@ def _base_error() -> type[Exception]:
     return kind
 
 
+_BLAMES_CALLER = (InvalidParameterError, MissingParameterError)
+
 _Meaning: TypeAlias = tuple[type[MarketDataError], str, bool]
 """The error of ours, what to say, whether trying again may help."""
 
@@ -75,6 +87,11 @@ _UNUSABLE: _Meaning = (
     DataUnavailableError,
     "{exchange} answered with something that makes no sense.",
     True,
+)
+_TOO_LARGE: _Meaning = (
+    DataUnavailableError,
+    f"{{exchange}} answered with more than {LARGEST} MiB, which is not read.",
+    False,
 )
 _DOWN: _Meaning = (
     ExchangeUnavailableError,
@@ -86,6 +103,13 @@ _BUSY: _Meaning = (
     "{exchange} asks for fewer requests. Wait, then retry.",
     True,
 )
+_NOT_OFFERED: _Meaning = (
+    DataUnavailableError,
+    "{exchange} does not offer this, or not in this way.",
+    False,
+)
+"""Why no request was made: arguments of ours are sound before they get to ccxt."""
+_REJECTED: _Meaning = (DataUnavailableError, "{exchange} rejected the request.", False)
 _KEYS: _Meaning = (
     ExchangeUnavailableError,
     "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
@@ -121,7 +145,7 @@ TRANSLATIONS: dict[str, _Meaning] = {
     "RequestTimeout": (ExchangeUnavailableError, "{exchange} did not answer in time.", True),
     "InvalidNonce": _DOWN,
     "OperationFailed": _DOWN,
-    "OperationRejected": (DataUnavailableError, "{exchange} rejected the request.", False),
+    "OperationRejected": _REJECTED,
     "InvalidProxySettings": (
         InvalidParameterError,
         "The proxy settings cannot be used. Check HTTPS_PROXY and HTTP_PROXY.",

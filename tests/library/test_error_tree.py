@@ -78,7 +78,7 @@ def test_every_error_of_ccxt_is_mapped_on_purpose(name: str) -> None:
     general = {"BaseError", "ExchangeError", "OperationFailed"}
     assert entry not in general or name in general | {"NetworkError", "ExchangeNotAvailable"}
 
-    made = _translate.translate(kind("secret upstream text"), "okx", _ccxt.Reply())
+    made = _translate.translate(kind("secret upstream text"), "okx", _ccxt.Reply(asked=1))
     ours, _, retryable = _translate.TRANSLATIONS[entry]
     assert (type(made), made.retryable) == (ours, retryable)
     assert "secret" not in f"{made!r} {made.to_dict()}"

@@ -1,0 +1,52 @@
+"""Bodies of answers, read up to a bound: whatever is sent, memory stays small."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+LARGEST = 40
+"""MiB of a body, unpacked, that are read at most: twice the longest list of pairs that any
+exchange has, which is 20 MB."""
+
+
+class TooLargeError(ValueError):
+    """A body is larger than any that an exchange has a reason to send."""
+
+
+@functools.cache
+def bounded_response() -> type[ClientResponse]:
+    """Give aiohttp's class of answers, as one that reads bodies up to the bound.
+
+    It raises `TooLargeError` at once where a header tells, else as soon as it has been too much;
+    the connection is closed then.
+    """
+    import aiohttp  # which a process that finds its answer on the disk does without
+
+    class BoundedResponse(aiohttp.ClientResponse):
+        async def read(self) -> bytes:
+            if self._body is None:
+                self._body = await self._bounded()
+            return await super().read()
+
+        async def _bounded(self) -> bytes:
+            parts: list[bytes] = []
+            most = LARGEST * 2**20
+            left = most - (self.content_length or 0)
+            try:
+                if left >= 0:
+                    left = most
+                    while left >= 0 and (part := await self.content.readany()):
+                        parts.append(part)
+                        left -= len(part)
+                if left < 0:
+                    raise TooLargeError
+            except BaseException:
+                self.close()
+                raise
+            return b"".join(parts)
+
+    return BoundedResponse

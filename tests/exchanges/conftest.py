@@ -1,0 +1,33 @@
+"""A home of the suite's own, and requests that wait for nobody."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketdata._ccxt import Connector
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment without settings of ours, and a home of the test's own."""
+    for name in list(os.environ):
+        if name.startswith("MARKETDATA_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("MARKETDATA_HOME", str(home))
+    monkeypatch.setenv("MARKETDATA_STORE", "none")
+    return home
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without a budget, which no loopback needs."""
+
+    async def throttle(self: Any, cost: Any = None) -> None:
+        pass
+
+    monkeypatch.setattr(Connector, "throttle", throttle)

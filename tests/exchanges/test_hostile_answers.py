@@ -1,0 +1,62 @@
+"""All spot exchanges of ccxt against a server that answers nonsense: always a code."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from .asking import ASKED, MORE, PAIR, PAIRS, Case, World, offences, spot
+from .loopback import SMALL, Body
+
+EVERYTHING = "HOSTILE" in os.environ
+"""Whether each operation gets each body; else some bodies are for the plain operations only."""
+FULLY = ("nothing, and the connection closed", "500", "HTML", "{}", "[]", "null", "enveloped {}")
+
+KEY = "Kq7-canary-key"
+SECRET = "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWNhbg=="  # as long as those that are decoded
+
+
+async def run(home: Path, bodies: Sequence[Body]) -> list[Case]:
+    cases = []
+    async with World.begun(home, spot(home)) as world:
+        for body in bodies:
+            fully = EVERYTHING or body.name in FULLY
+            cases += await world.asks_all(body, ASKED + MORE if fully else ASKED)
+    return cases
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_every_call_ends_with_an_answer_or_a_code(
+    half: int, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    cases = asyncio.run(run(home, SMALL[half::2]))
+    gc.collect()  # what was not closed says so now, and fails the test
+
+    assert offences(cases) == []
+    assert caplog.records == []
+    assert len(cases) > 5_000
+    assert all(any(one.requests for one in cases if one.exchange == name) for name in spot(home))
+
+
+def test_signed_calls_end_so_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in spot(home):
+        for field, value in (("API_KEY", KEY), ("SECRET", SECRET), ("PASSWORD", KEY)):
+            monkeypatch.setenv(f"MARKETDATA_{name.upper()}_{field}", value)
+    asked = (("fees", PAIR), ("pairs", {}), ("ticker", PAIR), ("quotes", PAIRS))
+    bodies = [one for one in SMALL if one.name in ("500", "HTML", "{}", "[]", "null")]
+
+    async def ask() -> list[Case]:
+        async with World.begun(home, spot(home)) as world:
+            each = [await world.asks_all(body, asked) for body in bodies]
+            return [case for cases in each for case in cases]
+
+    cases = asyncio.run(ask())
+    assert offences(cases) == []
+    assert sum(one.operation == "fees" and one.requests > 0 for one in cases) > 100

@@ -1,0 +1,76 @@
+"""Answers of 50 MB are not read to their end, whoever sends them and however."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from marketdata import DataUnavailableError
+from marketdata._bodies import LARGEST
+
+from .asking import ASKED, Case, World, offences, spot
+from .loopback import MEBIBYTE, Body, endless, large
+
+EVERYTHING = "HOSTILE" in os.environ
+"""Whether all exchanges get each body; else a few do, whose requests are made in different ways."""
+
+
+def run(home: Path, body: Body, exchanges: tuple[str, ...]) -> tuple[list[Case], int, int]:
+    """Ask each exchange once, one after the other; give what was sent and the memory it took."""
+
+    async def ask() -> tuple[list[Case], int, int]:
+        async with World.begun(home, exchanges) as world:
+            world.loopback.body = body
+            cases, peak = [], 0
+            tracemalloc.start()
+            for number, exchange in enumerate(exchanges):
+                operation, given = ASKED[number % len(ASKED)]
+                before = tracemalloc.get_traced_memory()[0]
+                tracemalloc.reset_peak()
+                cases.append(await world.asks(exchange, operation, given))
+                peak = max(peak, tracemalloc.get_traced_memory()[1] - before)
+            return cases, world.loopback.sent, peak
+
+    try:
+        return asyncio.run(ask())
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_header_tells_is_refused_at_once(home: Path) -> None:
+    [body] = (one for one in large() if one.says)
+    cases, _, peak = run(home, body, spot(home))
+
+    assert offences(cases) == []
+    assert peak < MEBIBYTE
+
+
+@pytest.mark.parametrize("body", [one for one in large() if not one.says], ids=str)
+def test_the_rest_of_a_large_answer_is_not_read(home: Path, body: Body) -> None:
+    names = spot(home)
+    cases, sent, peak = run(home, body, names if EVERYTHING else names[:: len(names) // 8])
+
+    assert offences(cases) == []
+    refused = [one.came for one in cases if one.requests and one.operation != "status"]
+    assert refused
+    for error in refused:
+        assert isinstance(error, DataUnavailableError)
+        assert f"more than {LARGEST} MiB" in error.message
+        assert not error.retryable
+    # What is in the sockets' buffers has been sent, too.
+    assert sent <= sum(one.requests for one in cases) * (LARGEST + 8) * MEBIBYTE
+    assert peak < (LARGEST + 12) * MEBIBYTE
+
+
+def test_what_is_just_small_enough_is_read(home: Path) -> None:
+    body = Body("39 MiB of one text", parts=endless(b'"', b"a", LARGEST - 1))
+    cases, sent, _ = run(home, body, spot(home)[1:3])
+
+    assert sent > (LARGEST - 1) * MEBIBYTE * sum(one.requests for one in cases) > 0
+    for case in cases:
+        assert isinstance(case.came, DataUnavailableError)
+        assert "MiB" not in case.came.message

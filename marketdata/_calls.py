@@ -152,7 +152,10 @@ class Caller:
                 answer = await getattr(self._api, method)(*args, params)
                 if reply.requests == 0:
                     reply.received_at = datetime.now(UTC)
-                question.answer(answer, reply)
+                try:
+                    question.answer(answer, reply)
+                finally:
+                    del answer  # or those see it who write down the locals of an error's frames
                 return self._breaker.answered(turn)
             except (*MALFORMED, _ccxt.ccxt_errors().BaseError) as error:
                 if not self._api.ended:

@@ -15,6 +15,7 @@ import asyncio
 import functools
 import importlib
 import importlib.util
+import logging
 import os
 import pkgutil
 import re
@@ -22,6 +23,7 @@ import sys
 import threading
 import time
 import weakref
+from base64 import b64encode
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -31,7 +33,7 @@ from importlib.abc import InspectLoader
 from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from marketdata._bodies import bounded_response
 from marketdata._columns import Columns
@@ -39,6 +41,8 @@ from marketdata._quirks import CandleLayout, quirk
 from marketdata._recording import Event
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from marketdata._budget import Budget
 
 _PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
@@ -165,7 +169,7 @@ class Reply:
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     requests: int = 0
     """How many were answered."""
     asked: int = 0
@@ -244,6 +248,10 @@ class Connector:
     """Whether it makes no more requests: ccxt would open a new connection, for nobody to close."""
     base_url: str | None = None
     """Where every request goes instead of the exchange's own hosts, path kept."""
+    login: SecretStr | None = None
+    """The user and password of that place, as they are in a URL."""
+    logger = logging.Logger("ccxt", logging.CRITICAL + 1)
+    """Nobody hears it: it would write keys and whole answers down."""
     candle_layout: CandleLayout | None = None
     """Where a candle on the wire has its fields."""
     plain_levels: bool = False
@@ -335,6 +343,10 @@ class Connector:
             url = urlunsplit(
                 asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path)
             )
+            if self.login is not None:
+                known = unquote(self.login.get_secret_value()).encode()
+                basic = f"Basic {b64encode(known).decode()}"
+                headers = {"Authorization": basic, **(headers or {})}
         answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
         content = answer
         if self.envelope is not None:

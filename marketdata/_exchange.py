@@ -165,6 +165,7 @@ class Venue:
                 redis=None if redis is None else redis.get_secret_value(),
             )
         api.base_url = endpoint
+        api.login = self._settings.login(self.id)
         if endpoint is not None and endpoint.startswith("http://"):
             api.verify = False  # no TLS, so no certificates to load
         # Currencies are a second, sometimes a signed, request that no answer of ours needs.

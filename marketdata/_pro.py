@@ -380,7 +380,10 @@ class StreamConnector(Connector):
         own, base = urlsplit(url), urlsplit(self.base_url)
         scheme = {"https": "wss", "http": "ws"}.get(base.scheme, base.scheme)
         path = base.path.rstrip("/") + (own.path or "/")
-        return urlunsplit(own._replace(scheme=scheme, netloc=base.netloc, path=path))
+        host = base.netloc
+        if self.login is not None:
+            host = f"{self.login.get_secret_value()}@{host}"
+        return urlunsplit(own._replace(scheme=scheme, netloc=host, path=path))
 
     def ws_dial_delay(self, _url: str) -> float:
         """Wait no more than whoever subscribes has waited already."""

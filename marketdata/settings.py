@@ -7,10 +7,19 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from marketdata.errors import InvalidParameterError
 
@@ -53,7 +62,10 @@ class Settings(BaseModel):
     processes of this machine share files in `folder`."""
 
     endpoints: dict[str, str] = Field(default_factory=dict)
-    """Exchange id to base URL; all hosts of that exchange become it (MARKETDATA_ENDPOINTS)."""
+    """Exchange id to base URL; all hosts of that exchange become it (MARKETDATA_ENDPOINTS). A user
+    and password in it are kept apart, for `login`."""
+
+    _logins: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     sim: bool = False
     """Everything from the simulated exchange (MARKETDATA_SIM)."""
@@ -120,6 +132,21 @@ class Settings(BaseModel):
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"the base URL of '{exchange}' starts with http:// or https://")
         return {exchange: url.rstrip("/") for exchange, url in value.items()}
+
+    @model_validator(mode="after")
+    def _keep_logins(self) -> Self:
+        # The URL is in records of where lists come from, in recordings and in what is printed.
+        for exchange, url in self.endpoints.items():
+            parts = urlsplit(url)
+            login, at, host = parts.netloc.rpartition("@")
+            if at:
+                self._logins[exchange] = SecretStr(login)
+                self.endpoints[exchange] = urlunsplit(parts._replace(netloc=host))
+        return self
+
+    def login(self, exchange: str) -> SecretStr | None:
+        """Give the ``user:password`` of an exchange's base URL; None where it has none."""
+        return self._logins.get(exchange)
 
     @field_validator("redis")
     @classmethod

@@ -127,12 +127,20 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def begun(cls, home: Path, exchanges: Iterable[str]) -> AsyncIterator[World]:
+    async def begun(
+        cls, home: Path, exchanges: Iterable[str], login: str = "", **more: Any
+    ) -> AsyncIterator[World]:
+        """Connect to all, with a ``user:password@`` where one is given."""
         async with Loopback.begun() as loopback:
-            endpoints = {name: f"{loopback.url}/{name}" for name in exchanges}
-            client = AsyncClient(endpoints=endpoints, home=home, retries=0, timeout=TIMEOUT)
-            async with client:
+            url = loopback.url.replace("//", f"//{login}")
+            endpoints = {name: f"{url}/{name}" for name in exchanges}
+            more.setdefault("timeout", TIMEOUT)
+            async with AsyncClient(endpoints=endpoints, home=home, retries=0, **more) as client:
                 yield cls(home, loopback, client)
+
+    @property
+    def client(self) -> AsyncClient:
+        return self._client
 
     @property
     def loopback(self) -> Loopback:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# What starts servers with keys and asks them is needed here, too.
+sys.path.append(str(Path(__file__).parents[1] / "access"))
 
 from marketdata._ccxt import Connector
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import queue
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 MEBIBYTE = 2**20
@@ -30,20 +32,25 @@ class Body:
     """The length that the header tells, where it is not that of the text."""
     closes: bool = False
     """Whether the connection is closed instead."""
+    hangs: bool = False
+    """Whether nothing comes."""
+    repeats: bool = False
+    """Whether the request is said again, in the body, a header and the reason."""
 
     def __str__(self) -> str:
         return self.name
 
-    def head(self) -> bytes:
-        length = len(self.text) if self.says is None else self.says
+    def answer(self, request: str) -> bytes:
+        """Give what is sent at once."""
+        text, said, more = self.text, "Said", list(self.headers)
+        if self.repeats:
+            said = " ".join(request.split())
+            more.append(f"X-Request: {said}")
+            text = json.dumps(dict.fromkeys(("msg", "message", "error", "code"), said)).encode()
+        length = len(text) if self.says is None else self.says
         size = "Transfer-Encoding: chunked" if self.parts else f"Content-Length: {length}"
-        lines = [
-            f"HTTP/1.1 {self.status} Said",
-            f"Content-Type: {self.kind}",
-            size,
-            *self.headers,
-        ]
-        return "\r\n".join([*lines, "", ""]).encode()
+        lines = [f"HTTP/1.1 {self.status} {said}", f"Content-Type: {self.kind}", size, *more]
+        return "\r\n".join([*lines, "", ""]).encode() + text
 
 
 def endless(begin: bytes, part: bytes, mebibytes: int) -> Callable[[], Iterator[bytes]]:
@@ -108,6 +115,8 @@ class Loopback:
     body: Body = SMALL[0]
     port: int = 0
     requests: Counter[str] = field(default_factory=Counter)
+    last: str = ""
+    """The last request."""
     sent: int = 0
     """Bytes of large bodies that were taken off our hands."""
     open: set[asyncio.BaseTransport] = field(default_factory=set)
@@ -130,6 +139,28 @@ class Loopback:
             for transport in list(made.open):
                 transport.abort()  # type: ignore[attr-defined]
             await server.wait_closed()
+
+
+@contextmanager
+def beside(body: Body) -> Iterator[Loopback]:
+    """Give such a server in a thread of its own, for processes to ask."""
+    started: queue.SimpleQueue[tuple[Loopback, Callable[[], object]]] = queue.SimpleQueue()
+
+    async def serve() -> None:
+        async with Loopback.begun() as loopback:
+            loopback.body = body
+            loop, over = asyncio.get_running_loop(), asyncio.Event()
+            started.put((loopback, lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    loopback, end = started.get(timeout=30)
+    try:
+        yield loopback
+    finally:
+        end()
+        thread.join()
 
 
 class _Connection(asyncio.Protocol):
@@ -167,15 +198,18 @@ class _Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._heard = rest[length:]
-            self._answer(head.split(b" ", 2)[1].decode())
+            self._answer((head + b" " + rest[:length]).decode())
 
-    def _answer(self, path: str) -> None:
+    def _answer(self, request: str) -> None:
         body = self._loopback.body
-        self._loopback.requests[path.split("/")[1]] += 1
+        self._loopback.requests[request.split("/")[1]] += 1
+        self._loopback.last = request
+        if body.hangs:
+            return
         if body.closes:
             self._transport.close()
             return
-        self._transport.write(body.head() + body.text)
+        self._transport.write(body.answer(request))
         if body.parts is not None:
             self._sending = asyncio.ensure_future(self._stream(body.parts()))
 

@@ -58,7 +58,7 @@ MOST_REQUESTS = 12
 
 _CODES = frozenset(get_args(Code))
 _PYTHON = re.compile(
-    r"Traceback|\b\w+\.py\b|ccxt|aiohttp|<class |object at 0x|\b[A-Z]\w*(?:Error|Exception)\b"
+    r"Traceback|\b\w+\.py\b|ccxt[./]|aiohttp|<class |object at 0x|\b[A-Z]\w*(?:Error|Exception)\b"
 )
 """What no message has a use for."""
 
@@ -66,7 +66,13 @@ _PYTHON = re.compile(
 @functools.cache
 def spot(folder: Path) -> tuple[str, ...]:
     """Name the exchanges, asked from ccxt."""
-    return tuple(one.id for one in _exchange.known(folder))
+    return tuple(one.id for one in _exchange.known(folder, source_for))
+
+
+def keyed(folder: Path) -> set[str]:
+    """Name the exchanges that are not asked anything without the key of an account."""
+    known = _exchange.known(folder, source_for)
+    return {one.id for one in known if {*one.operations} - {*one.needs_key} <= {"status"}}
 
 
 def markets(exchange: str) -> list[Market]:

@@ -20,7 +20,7 @@ EVERYTHING = "HOSTILE" in os.environ
 
 
 def run(home: Path, body: Body, exchanges: tuple[str, ...]) -> tuple[list[Case], int, int]:
-    """Ask each exchange once, one after the other; give what was sent and the memory a request took."""
+    """Ask each exchange once, in turn; give what was sent and the memory a request took."""
 
     async def ask() -> tuple[list[Case], int, int]:
         async with World.begun(home, exchanges) as world:

@@ -52,8 +52,8 @@ types: $(READY)
 layers: $(READY)
 	$(BIN)/lint-imports
 
-conformance: $(READY) ## Run the recorded answers in RECORDED through the public operations.
-	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED)
+conformance: $(READY) ## Run the recorded answers in RECORDED through the public operations; ACCEPT=1: keep the totals.
+	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED) $(if $(ACCEPT),--accept)
 
 # Nothing of Node is taken from the machine: the package has node and npm.
 $(NODE)/.ready: tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc | $(READY)

@@ -277,9 +277,10 @@ def trades(
 
 
 def _merged_ids(info: Any) -> dict[str, str]:
-    # Binance's form of an aggregated trade, the only one that any exchange sends.
-    if isinstance(info, dict) and {"a", "f", "l"} <= info.keys():
-        return {"first_id": str(info["f"]), "last_id": str(info["l"])}
+    # Binance's form of an aggregated trade; who copied it may leave the ids out.
+    ids = info if isinstance(info, dict) else {}
+    if None not in (ids.get("a"), ids.get("f"), ids.get("l")):
+        return {"first_id": str(ids["f"]), "last_id": str(ids["l"])}
     return {}
 
 
@@ -354,13 +355,8 @@ def public_fees(
     raw: Mapping[str, Any], fees: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
     """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
-    maker = _fee(_first(raw.get("maker"), fees.get("maker")))
-    return maker, _fee(_first(raw.get("taker"), fees.get("taker")))
-
-
-def _fee(value: Any) -> float | None:
-    # Where ccxt has a list of tiers in its place, it is in per cent, not a fraction.
-    return None if isinstance(value, list) else _number(value)
+    maker = _number(_first(raw.get("maker"), fees.get("maker")))
+    return maker, _number(_first(raw.get("taker"), fees.get("taker")))
 
 
 def fees(
@@ -411,5 +407,6 @@ def _tiers(sides: Any) -> Iterable[FeeTier]:
         yield FeeTier(volume=volume, maker=maker.get(volume), taker=taker.get(volume))
 
 
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
+def _first(*values: float | list[Any] | None) -> float | None:
+    # Where ccxt has a list of tiers in place of a fee, they are in percent and not fractions.
+    return next((one for one in values if one is not None and not isinstance(one, list)), None)

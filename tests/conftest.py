@@ -38,6 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(or the variable MARKETDATA_RECORDED)",
     )
     group.addoption(
+        "--accept",
+        action="store_true",
+        help="keep what tests/conformance counts in the folder of recordings as what it has to be",
+    )
+    group.addoption(
         "--live",
         action="store_true",
         help="record cassettes from the exchanges themselves instead of the simulator",

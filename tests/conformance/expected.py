@@ -4,9 +4,11 @@ A value that ccxt has as None must be absent. Times are compared as datetimes: `
 those of an answer into what the functions here give.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal
+from itertools import pairwise
 from typing import Any
 
 from marketdata._quirks import quirk
@@ -15,13 +17,11 @@ TICKER_FIELDS = (
     *("last", "bid", "ask", "bidVolume", "askVolume", "open", "high", "low", "close"),
     *("previousClose", "average", "vwap", "baseVolume", "quoteVolume", "change", "percentage"),
 )
-COUNT = {"binance": 8, "kraken": 7}
-"""Where a candle on the wire has its number of trades."""
 
 
 def datetimes(answer: Any) -> Any:
     """Give an answer with its ISO-8601 texts as datetimes; each must say that it is UTC."""
-    times = ("timestamp", "receivedAt", "openTime", "start", "end")
+    times = ("timestamp", "receivedAt", "openTime", "start", "end", "serverTime")
     match answer:
         case dict():
             return {
@@ -67,7 +67,7 @@ def ticker(
         **_present(
             openTime=None if opened is None else moment(int(opened)),
             trades=None if count is None else int(count),
-            **{name: parsed[name] for name in TICKER_FIELDS},
+            **{name: parsed.get(name) for name in TICKER_FIELDS},
         ),
     }
 
@@ -78,7 +78,7 @@ def orderbook(
     return {
         **_sourced(exchange, parsed["timestamp"], received_at),
         "pair": pair,
-        **_present(sequence=parsed["nonce"]),
+        **_present(sequence=parsed.get("nonce")),
         "bids": [row[:2] for row in parsed["bids"]][:depth],
         "asks": [row[:2] for row in parsed["asks"]][:depth],
     }
@@ -97,6 +97,32 @@ def quote(
     }
 
 
+def quote_of_ticker(
+    parsed: Mapping[str, Any], *, exchange: str, pair: str, received_at: datetime
+) -> dict[str, Any]:
+    """Give the quote that ccxt's best bid and ask are."""
+    names = ("bid", "bidVolume", "ask", "askVolume")
+    return {
+        **_sourced(exchange, parsed["timestamp"], received_at),
+        "pair": pair,
+        "source": "quote",
+        **_present(**{name: parsed.get(name) for name in names}),
+    }
+
+
+def fees(
+    parsed: Mapping[str, Any], *, exchange: str, pair: str, received_at: datetime
+) -> dict[str, Any]:
+    """Give the fees of an account, of ccxt's for one pair or for all."""
+    own = parsed.get(pair, parsed)
+    return {
+        **_sourced(exchange, None, received_at),
+        "pair": pair,
+        "source": "account",
+        **_present(maker=own["maker"], taker=own["taker"]),
+    }
+
+
 def trades(
     parsed: Iterable[Mapping[str, Any]], *, exchange: str, pair: str, received_at: datetime
 ) -> list[dict[str, Any]]:
@@ -105,15 +131,16 @@ def trades(
             **_sourced(exchange, one["timestamp"], received_at),
             "pair": pair,
             **_present(**{name: one[name] for name in ("id", "price", "amount", "cost", "side")}),
-            **_merged(one["info"]),
+            **merged(one["info"]),
         }
         for one in parsed
     ]
 
 
-def _merged(info: Any) -> dict[str, str]:
-    if isinstance(info, dict) and "f" in info:
-        return {"firstId": str(info["f"]), "lastId": str(info["l"])}
+def merged(sent: Any) -> dict[str, str]:
+    """Give the ids of the first and last of the trades that one on the wire says it merges."""
+    if isinstance(sent, dict) and all(sent.get(name) is not None for name in "afl"):
+        return {"firstId": str(sent["f"]), "lastId": str(sent["l"])}
     return {}
 
 
@@ -134,6 +161,7 @@ def candles(
     times = [row[0] for row in rows]
     if limit is not None and len(times) == limit:
         end = times[-1] + 1  # as many as wanted: what follows is not missing
+    last = times[-1] + 1 if times else 0
     cause = None  # nobody looks into the newest
     if start is not None:
         cause = "outage" if quirk(exchange).quiet_bars else "no_trades"
@@ -143,52 +171,102 @@ def candles(
         "timeframe": timeframe,
         "source": "candles",
         "forming": False,
-        "missing": list(_holes(times, timeframe, start or times[0], end or times[-1] + 1, cause)),
+        "missing": list(
+            _holes(times, timeframe, start or min(times, default=0), end or last, cause)
+        ),
         "candles": rows,
     }
+
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def openings(times: list[int], timeframe: str, start: int, end: int) -> list[int]:
+    """Give the times in a range at which bars open, on the grid that known bars stand on."""
+    anchor = times[0] if times else 0
+    if timeframe[-1] in _UNITS:
+        step = _UNITS[timeframe[-1]] * int(timeframe[:-1])
+        return list(range(anchor + -((anchor - start) // step) * step, end, step))
+    months = int(timeframe[:-1]) * {"M": 1, "y": 12}[timeframe[-1]]
+    first, opened = moment(anchor), []
+    since = moment(start).year * 12
+    for month in range(
+        since + (first.year * 12 + first.month - 1 - since) % months, 119_988, months
+    ):
+        opens = first.replace(year=month // 12, month=month % 12 + 1)
+        if (time := round(opens.timestamp() * 1000)) >= end:
+            break
+        if time >= start:
+            opened.append(time)
+    return opened
 
 
 def _holes(
     times: list[int], timeframe: str, start: int, end: int, cause: str | None
 ) -> Iterator[dict[str, Any]]:
-    step = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}[timeframe[-1]] * int(timeframe[:-1])
+    # The last bar ends where one opens that is not in the range any more.
+    bar = 366 * _UNITS["d"] if timeframe[-1] in "My" else _UNITS[timeframe[-1]]
+    grid = openings(times, timeframe, start, end + bar * int(timeframe[:-1]))
     there = set(times)
     hole: list[int] = []
-    for opens in range(start + -start % step, end + step, step):
-        if opens < end and opens not in there:
+    for opens, closes in pairwise(grid):
+        if opens >= end:
+            break
+        if opens not in there:
             hole.append(opens)
-        elif hole:
+        if hole and (closes >= end or closes in there):
             yield {
                 "start": moment(hole[0]),
-                "end": moment(hole[-1] + step),
+                "end": moment(closes),
                 "bars": len(hole),
                 # Of a time before all bars that it ever gave the exchange has none.
                 **(
                     {}
                     if cause is None
-                    else {"cause": cause if hole[0] > times[0] else "not_served"}
+                    else {"cause": cause if times and hole[0] > times[0] else "not_served"}
                 ),
             }
             hole = []
 
 
 def counts(exchange: str, body: Any) -> dict[int, int]:
-    """Give the numbers of trades on the wire by opening time in ms, where it has them."""
-    position = COUNT.get(exchange)
-    if position is None:
+    """Give the numbers of trades on the wire by opening time in ms, where it has them.
+
+    They are where the exchange's layout says; that a position which holds anything else is no
+    number of trades shows in that there are some just where there is volume.
+    """
+    layout = quirk(exchange).candle_layout
+    if layout is None or layout.trades is None:
         return {}
-    if exchange == "kraken":
-        series = next(rows for name, rows in body["result"].items() if name != "last")
-        return {row[0] * 1000: int(row[position]) for row in series}
-    return {int(row[0]): int(row[position]) for row in body}
+    rows = next(_tables(body), [])
+    unit = 1000 if layout.seconds else 1
+    told = {int(row[layout.time]) * unit: row[layout.trades] for row in rows}
+    for row in rows:
+        assert str(row[layout.trades]).isdecimal()
+        assert (int(row[layout.trades]) > 0) is (float(row[layout.volume]) > 0)
+    return {time: int(count) for time, count in told.items()}
+
+
+def _tables(body: Any) -> Iterator[list[Any]]:
+    """Give the lists of lists in a body, whatever it is wrapped in."""
+    match body:
+        case dict():
+            for value in body.values():
+                yield from _tables(value)
+        case [list(), *_]:
+            yield body
 
 
 def pairs(
-    markets: Iterable[Mapping[str, Any]], *, exchange: str, ticks: bool, received_at: datetime
+    markets: Iterable[Mapping[str, Any]],
+    *,
+    exchange: str,
+    step: Callable[[Any], float | None],
+    received_at: datetime,
 ) -> list[dict[str, Any]]:
     """Give the pairs of markets as ``set_markets`` completes them.
 
-    ``ticks`` says that precisions are steps, which all exchanges but one of the recorded have.
+    ``step`` makes a step of a precision as the exchange has it in ccxt.
     """
     return [
         {
@@ -197,18 +275,18 @@ def pairs(
             "base": market["base"],
             "quote": market["quote"],
             **_present(
-                priceTick=market["precision"]["price"] if ticks else None,
-                amountStep=market["precision"]["amount"] if ticks else None,
-                minAmount=market["limits"]["amount"]["min"],
-                maxAmount=market["limits"]["amount"]["max"],
-                minCost=market["limits"]["cost"]["min"],
-                maker=market["maker"],
-                taker=market["taker"],
+                priceTick=step(market["precision"].get("price")),
+                amountStep=step(market["precision"].get("amount")),
+                minAmount=market["limits"].get("amount", {}).get("min"),
+                maxAmount=market["limits"].get("amount", {}).get("max"),
+                minCost=market["limits"].get("cost", {}).get("min"),
+                maker=market.get("maker"),
+                taker=market.get("taker"),
             ),
             "receivedAt": received_at,
         }
         for market in sorted(markets, key=lambda market: market["symbol"].upper())
-        if market["spot"] and market["active"]
+        if market["spot"] and market.get("active") is not False
     ]
 
 
@@ -243,6 +321,8 @@ def digits_on_the_wire(body: Any) -> set[str]:
             return {found for value in body for found in digits_on_the_wire(value)}
         case bool() | None:
             return set()
+        case str() if body.startswith(("{", "[")):
+            return digits_on_the_wire(json.loads(body))
         case int() | float():
             return {digits(body)}
         case str():

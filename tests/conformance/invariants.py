@@ -2,18 +2,21 @@
 
 import functools
 import json
+from collections.abc import Set
 from itertools import pairwise
 from typing import Any
 
+import expected
 import jsonschema
 
 from marketdata.models import Candles, OrderBook, Quote, Record, Ticker
 
-_STEPS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
+def check(record: Record, *, depth: int | None = None, wire: Set[str] | None = None) -> None:
+    """Raise AssertionError where a record breaks what all records of its kind promise.
 
-def check(record: Record, *, depth: int | None = None) -> None:
-    """Raise AssertionError where a record breaks what all records of its kind promise."""
+    ``wire`` has the digits of the numbers that it was made of, where they are known.
+    """
     _check_json(record)
     match record:
         case OrderBook():
@@ -21,7 +24,7 @@ def check(record: Record, *, depth: int | None = None) -> None:
         case Candles():
             _check_candles(record)
         case Ticker():
-            _check_ticker(record)
+            _check_ticker(record, wire or set())
         case Quote():
             assert record.bid is None or record.ask is None or record.bid < record.ask
 
@@ -70,32 +73,42 @@ def _check_book(book: OrderBook, depth: int | None) -> None:
 
 
 def _check_candles(bars: Candles) -> None:
-    step = _STEPS[bars.timeframe[-1]] * int(bars.timeframe[:-1])
     columns = bars.columns
-    assert all(earlier < later for earlier, later in pairwise(columns.time)), "not ascending"
-    assert all(time % step == 0 for time in columns.time), "off the grid"
+    times = list(columns.time)
+    assert all(earlier < later for earlier, later in pairwise(times)), "not ascending"
     for time, opened, high, low, close, volume, trades in columns:
         assert low <= min(opened, close) <= max(opened, close) <= high, time
         assert volume is None or volume >= 0, time
         assert trades is None or trades >= 0, time
     holes = sum(hole.bars for hole in bars.missing)
-    if len(bars):
-        first = min([columns.time[0], *(_ms(hole.start) for hole in bars.missing)])
-        last = max([columns.time[-1] + step, *(_ms(hole.end) for hole in bars.missing)])
-        assert len(bars) + holes == (last - first) // step, "bars and holes do not add up"
+    if not times:
+        return
+    first = min([times[0], *(_ms(hole.start) for hole in bars.missing)])
+    last = max([times[-1] + 1, *(_ms(hole.end) for hole in bars.missing)])
+    grid = expected.openings(times, bars.timeframe, first, last)
+    assert set(times) <= set(grid), "off the grid"
+    assert len(times) + holes == len(grid), "bars and holes do not add up"
+    if bars.timeframe[-1] in "smh":
+        assert grid[0] % (grid[1] - grid[0] if len(grid) > 1 else 1000) == 0, "no grid of UTC's"
 
 
 def _ms(moment: Any) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _check_ticker(ticker: Ticker) -> None:
+def _check_ticker(ticker: Ticker, wire: Set[str]) -> None:
     assert ticker.close == ticker.last
     if ticker.low is not None and ticker.high is not None and ticker.last is not None:
         assert ticker.low <= ticker.last <= ticker.high
     if ticker.bid is not None and ticker.ask is not None:
         assert ticker.bid < ticker.ask
-    if ticker.change is not None and ticker.open:
+    # What an exchange says in per cent is of another price where ccxt had to work its open out.
+    is_of_another = (
+        ticker.percentage is not None
+        and expected.digits(ticker.percentage) in wire
+        and expected.digits(ticker.open or 0) not in wire
+    )
+    if ticker.change is not None and ticker.open and not is_of_another:
         # Exchanges round their percentages to two or three places.
         assert abs(ticker.change / ticker.open * 100 - (ticker.percentage or 0)) < 0.01
     if ticker.open is not None and ticker.last is not None and ticker.change is not None:

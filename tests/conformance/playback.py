@@ -1,14 +1,18 @@
 """ccxt's connectors with nothing replaced but ``fetch``, which plays recorded bodies back."""
 
 import copy
+import functools
 import importlib
 import json
 import re
 from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from recorded import Case
 
 from marketdata import AsyncClient, _ccxt, _exchange
 from marketdata._catalogue import Catalogue, Market
@@ -17,16 +21,9 @@ from marketdata.settings import Settings
 Answer = Callable[[str], Any]
 """Gives the body for a URL."""
 
-DERIVATIVES = re.compile(
-    r"[/.](fapi|dapi|eapi|papi)\d*[/.]"
-    r"|futures|delivery|swap|option|perpetual|contract|linear|inverse|margin"
-    r"|(instType|tradeType|product_type|productType|category)=(?!SPOT\b)",
-    re.IGNORECASE,
-)
-"""What the URL of a request for anything but spot markets has in it, on any of the exchanges."""
-
-MIXED = "https://api-pub.bitfinex.com/v2/conf/"
-"""Bitfinex gives all its lists in one answer; ccxt names them all in the one request."""
+KEYS = {"apiKey": "key", "secret": "secret", "password": "password"}
+"""Of nobody; ccxt refuses to sign without."""
+VARIABLES = {"apiKey": "API_KEY", "secret": "SECRET", "password": "PASSWORD"}
 
 
 class Playback:
@@ -62,23 +59,26 @@ class Playback:
         headers = {"Content-Type": "application/json"}
         if self._date is not None:
             headers["Date"] = self._date
-        return json.dumps(body), headers
-
-    @property
-    def strays(self) -> list[str]:
-        """The requests for anything but spot markets."""
-        return [url for url in self.urls if DERIVATIVES.search(url) and not url.startswith(MIXED)]
+        return body if isinstance(body, str) else json.dumps(body), headers
 
     @property
     def paths(self) -> list[str]:
         """Where the requests went, without their queries."""
-        return ["{0.netloc}{0.path}".format(urlsplit(url)) for url in self.urls]
+        return [path(url) for url in self.urls]
 
 
-def plain_connector(name: str, playback: Playback, **options: Any) -> type[Any]:
+def path(url: str) -> str:
+    """Give where a URL goes, without its query."""
+    return "{0.netloc}{0.path}".format(urlsplit(url))
+
+
+def plain_connector(
+    name: str, playback: Playback, *, unmarked: bool = False, **options: Any
+) -> type[Any]:
     """Make ccxt's class of an exchange with another ``fetch``.
 
-    That does what ccxt's own does with an answer, in the same order, from its text on.
+    That does what ccxt's own does with an answer, in the same order, from its text on. An answer
+    that is ``unmarked`` lacks what tells success from failure, which is then not looked for.
     """
     theirs = getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
 
@@ -91,13 +91,13 @@ def plain_connector(name: str, playback: Playback, **options: Any) -> type[Any]:
         async def fetch(
             self, url: str, method: str = "GET", headers: Any = None, body: Any = None
         ) -> Any:
-            assert method == "GET", f"{method} {url}"
             asked = self.prepare_request_headers(headers)
             text, answered = playback(url)
-            request = ("GET", answered)
+            request = (method, answered)
             text = self.on_rest_response(200, "OK", url, *request, text, asked, body)
             parsed = self.parse_json(text)
-            self.handle_errors(200, "OK", url, *request, text, parsed, asked, body)
+            if not unmarked:
+                self.handle_errors(200, "OK", url, *request, text, parsed, asked, body)
             self.handle_http_status_code(200, "OK", url, method, text)
             return parsed
 
@@ -138,11 +138,16 @@ async def client(
         made.fetch_markets = fetch_markets
     monkeypatch.setattr(_exchange, "connector_class", lambda wanted: {name: made}[wanted])
     if markets is not None:
-        spot = [Market(one["symbol"], one) for one in markets if one["spot"] and one["active"]]
+        spot = [Market(one["symbol"], one) for one in markets if is_served(one)]
         Catalogue(home).replace(name, spot, simulated=False)
     settings = Settings(exchange=(name,), home=home, retries=0)
     async with AsyncClient(settings=settings) as made_client:
         yield made_client
+
+
+def is_served(market: dict[str, Any]) -> bool:
+    """Tell whether ccxt's market is a spot pair that is traded."""
+    return bool(market.get("spot")) and market.get("active") is not False
 
 
 async def plain_ccxt(
@@ -153,16 +158,54 @@ async def plain_ccxt(
     arguments: Iterable[Any] = (),
     options: dict[str, Any] | None = None,
     keys: dict[str, str] | None = None,
+    *,
+    unmarked: bool = False,
 ) -> Any:
     """Give what ccxt alone, without any of ours, makes of recorded bodies."""
-    made = plain_connector(name, playback, **(options or {}))
+    made = plain_connector(name, playback, unmarked=unmarked, **(options or {}))
     api = made({"enableRateLimit": False, **(keys or {})})
-    api.set_markets(list(markets))
-    snake = re.sub("([a-z])([A-Z])", r"\1_\2", method).lower()
+    if listed := list(markets):
+        api.set_markets(listed)
+    # A list of pairs that is not recorded is not asked for either.
+    snake = re.sub("([a-z0-9])([A-Z])", r"\1_\2", method).lower()
     try:
         return await getattr(api, snake)(*arguments)
     finally:
         await api.close()
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """What ccxt alone makes of a case, and how it asked."""
+
+    parsed: Any
+    asked: Playback
+    signed: bool
+    """Whether it wanted a key."""
+
+
+async def oracle(case: Case, markets: list[dict[str, Any]]) -> Oracle:
+    """Have ccxt alone answer a case; what it raises is raised."""
+
+    async def ask(keys: dict[str, str]) -> Oracle:
+        # One body answers all requests of a call, as in ccxt's own tests.
+        asked = Playback(*case.bodies, further=case.bodies[0] if len(case.bodies) == 1 else None)
+        parsed = await plain_ccxt(
+            case.exchange, asked, markets, case.method, case.input, case.options, keys
+        )
+        return Oracle(parsed, asked, bool(keys))
+
+    try:
+        return await ask({})
+    except _ccxt.ccxt_errors().AuthenticationError:
+        return await ask(KEYS)
+
+
+@functools.cache
+def described(name: str) -> Any:
+    """Give ccxt's own connector of an exchange, to look at and never to ask."""
+    _ccxt.prepare_packages()
+    return plain_connector(name, Playback())()
 
 
 def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -172,6 +215,13 @@ def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(api.markets.values())
 
 
-def steps(name: str) -> bool:
-    """Tell whether an exchange's precisions are steps in ccxt."""
-    return bool(plain_connector(name, Playback())().precisionMode == 4)
+def step_of(name: str) -> Callable[[Any], float | None]:
+    """Give what makes a step of a precision of ccxt's, for an exchange."""
+    _ccxt.prepare_packages()
+    modes = importlib.import_module("ccxt.base.decimal_to_precision")
+    mode = described(name).precisionMode
+    if mode == modes.TICK_SIZE:
+        return lambda precision: None if precision is None else float(precision)
+    if mode == modes.DECIMAL_PLACES:
+        return lambda precision: None if precision is None else float(f"1e{-int(precision)}")
+    return lambda precision: None

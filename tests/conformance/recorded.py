@@ -1,6 +1,20 @@
-"""The recorded answers, as the folder of recordings holds them."""
+"""The recorded answers, as the folder of recordings holds them.
+
+A folder has any of these, for any exchanges of ccxt's:
+
+- ``response/<id>.json``, as ccxt's own static fixtures are: per method cases of ``input``, of
+  ``httpResponse`` (the body that answers each request of the call, or a text that is sent as it
+  is) or ``httpResponses`` (one body a request), and of ``parsedResponse``; beside it
+  ``markets/<id>.json``, what ``set_markets`` takes. ``usable-cases.json`` names the cases that a
+  version of ccxt is known to pass; without it no recorded result is known to be of any version.
+- ``rest/*.json`` or ``.json.gz``: ``exchange``, ``options`` and ``cases`` of ``method``,
+  ``input``, ``url``, ``httpResponse`` and ``extraMarkets`` (native ids by pair).
+
+The first is looked for in ``ccxt-static`` as well.
+"""
 
 import gzip
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,15 +22,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-REST = ("binance", "bitstamp")
+KINDS = ("type", "subType", "defaultType", "marketType", "instType", "category", "productType")
+"""Parameters of ccxt's calls that name a kind of market."""
 
 
 @dataclass(frozen=True)
 class Case:
     """One call of ccxt's, what the exchange answered, and what ccxt made of it.
 
-    ``parsed`` is what ccxt of the recording's version is known to make of it; None where only
-    the installed ccxt can tell.
+    ``parsed`` is what was recorded as ccxt's result; None where only the installed ccxt can
+    tell. ``of`` is the version of ccxt that gives that; None where it is not known.
     """
 
     exchange: str
@@ -25,9 +40,10 @@ class Case:
     index: int
     description: str
     input: list[Any]
-    body: Any
+    bodies: tuple[Any, ...]
     parsed: Any = None
-    contract: bool = False
+    of: str | None = None
+    disabled: bool = False
     url: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
@@ -42,125 +58,147 @@ class Case:
         return self.input[-1] if self.input and isinstance(self.input[-1], dict) else {}
 
     @property
-    def signed(self) -> bool:
-        """Whether ccxt wants a key for it: the book of kucoin's unified account."""
-        return self.method == "fetchOrderBook" and bool(self.params.get("uta"))
+    def symbols(self) -> list[str]:
+        """The pairs and contracts that the call names."""
+        first = self.input[0] if self.input else None
+        named = first if isinstance(first, list) else [first]
+        return [one for one in named if isinstance(one, str) and "/" in one]
+
+    @property
+    def contract(self) -> bool:
+        """Whether it is about anything but spot."""
+        kinds = {str(self.params[name]).lower() for name in KINDS if name in self.params}
+        if self.symbols:
+            return any(":" in symbol for symbol in self.symbols)
+        answered = self.parsed if isinstance(self.parsed, dict) else {}
+        return bool(kinds - {"spot"}) or (
+            self.method in ("fetchTickers", "fetchBidsAsks")
+            and bool(answered)
+            and all(":" in symbol for symbol in answered)
+        )
+
+    @property
+    def body(self) -> Any:
+        """The body, of a call that one request answers."""
+        [body] = self.bodies
+        return body
 
 
 class Recordings:
-    """A folder of recordings; a file that is not there raises FileNotFoundError."""
+    """A folder of recordings; one that is not there raises FileNotFoundError."""
 
     def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no folder of recordings at {folder}")
         self.folder = folder
 
     @cached_property
     def cases(self) -> list[Case]:
         """All cases, in the order of the files."""
-        return [*self._static(), *self._rest()]
+        found = [*self._static(), *self._rest()]
+        if not found:
+            raise FileNotFoundError(f"neither response/*.json nor rest/*.json in {self.folder}")
+        return found
 
     @cached_property
-    def exchanges(self) -> list[str]:
-        return sorted({case.exchange for case in self.cases})
+    def ccxt(self) -> str | None:
+        """The version of ccxt that recorded results are known to be those of, if any."""
+        return self._usable.get("ccxt")
 
     @cached_property
-    def ccxt(self) -> str:
-        """The version of ccxt that the recorded results are known to be those of."""
-        return str(self._usable["ccxt"])
+    def digest(self) -> str:
+        """What tells the folder's content from any other's."""
+        told = hashlib.sha256()
+        for path in self._files:
+            told.update(f"{path.relative_to(self.folder)}\0".encode())
+            told.update(hashlib.sha256(path.read_bytes()).digest())
+        return told.hexdigest()[:16]
+
+    def listed(self, exchange: str) -> list[dict[str, Any]] | None:
+        """Give an exchange's recorded markets, contracts included; None where there are none."""
+        for root in self._roots:
+            path = root / "markets" / f"{exchange}.json"
+            if path.exists():
+                return list(_load(path).values())
+        return None
+
+    @cached_property
+    def _roots(self) -> list[Path]:
+        return [
+            root
+            for root in (self.folder / "ccxt-static", self.folder)
+            if (root / "response").is_dir()
+        ]
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        found = [*(self.folder / "rest").glob("*.json"), *(self.folder / "rest").glob("*.json.gz")]
+        for root in self._roots:
+            for kind in ("response", "markets"):
+                found += (root / kind).glob("*.json")
+            found += root.glob("usable-cases.json")
+        return sorted(found)
 
     @cached_property
     def _usable(self) -> dict[str, Any]:
-        return dict(self._load("ccxt-static/usable-cases.json"))
-
-    def markets(self, exchange: str, extra: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        """Give the recorded markets of an exchange, contracts included, as ``set_markets`` takes.
-
-        ``extra`` adds spot pairs by their native ids, in the likeness of the first recorded one.
-        """
-        recorded = list(self._load(f"ccxt-static/markets/{exchange}.json").values())
-        model = next(market for market in recorded if market["spot"])
-        known = {market["symbol"] for market in recorded}
-        return recorded + [
-            _alike(model, pair, native)
-            for pair, native in (extra or {}).items()
-            if pair not in known
-        ]
+        for path in self._files:
+            if path.name == "usable-cases.json":
+                return dict(_load(path))
+        return {}
 
     def _static(self) -> Iterator[Case]:
-        kinds = {
-            (one["exchange"], one["method"], one["index"]): one["market"]
-            for one in self._usable["usable"]
+        usable = {
+            (one["exchange"], one["method"], one["index"]) for one in self._usable.get("usable", ())
         }
-        recorded = {exchange for exchange, _, _ in kinds}
-        for exchange in sorted(recorded):
-            methods = self._load(f"ccxt-static/response/{exchange}.json")["methods"]
-            for method, cases in methods.items():
+        there = set()
+        for path in self._files:
+            if path.parent.name != "response":
+                continue
+            recorded = _load(path)
+            for method, cases in recorded["methods"].items():
                 for index, case in enumerate(cases):
-                    kind = kinds.pop((exchange, method, index), None)
+                    key = (path.stem, method, index)
+                    there.add(key)
+                    known = key in usable
+                    one = case.get("httpResponse")
                     yield Case(
-                        exchange=exchange,
+                        exchange=path.stem,
                         method=method,
                         source="static",
                         index=index,
-                        description=case["description"],
-                        input=case["input"],
-                        body=case["httpResponse"],
-                        parsed=case["parsedResponse"] if kind else None,
-                        contract=":" in json.dumps(case["input"][:1]),
+                        description=case.get("description", ""),
+                        input=case.get("input", []),
+                        bodies=tuple(case.get("httpResponses", (one,))),
+                        parsed=case.get("parsedResponse") if known or not usable else None,
+                        of=self.ccxt if known else None,
+                        disabled=bool(case.get("disabled") or case.get("disabledPY")),
+                        options={**recorded.get("options", {}), **case.get("options", {})},
                     )
-        if kinds:
-            raise FileNotFoundError(f"usable-cases.json names cases that are not there: {kinds}")
+        if usable - there:
+            raise FileNotFoundError(
+                f"usable-cases.json names cases that are not there: {sorted(usable - there)}"
+            )
 
     def _rest(self) -> Iterator[Case]:
-        for exchange in REST:
-            recorded = self._load(f"rest/{exchange}.json.gz")
+        for path in self._files:
+            if path.parent.name != "rest":
+                continue
+            recorded = _load(path)
             for index, case in enumerate(recorded["cases"]):
-                extra = case.get("extraMarkets", {})
-                if case["method"] == "fetchTickers" and not case["input"]:
-                    extra = _listed(
-                        recorded["cases"], {one["symbol"] for one in case["httpResponse"]}
-                    )
                 yield Case(
-                    exchange=exchange,
+                    exchange=recorded["exchange"],
                     method=case["method"],
                     source="rest",
                     index=index,
-                    description=case["description"],
+                    description=case.get("description", ""),
                     input=case["input"],
-                    body=case["httpResponse"],
-                    url=case["url"],
-                    extra=extra,
-                    options=recorded["options"],
+                    bodies=(case["httpResponse"],),
+                    url=case.get("url"),
+                    extra=case.get("extraMarkets", {}),
+                    options=recorded.get("options", {}),
                 )
 
-    def _load(self, name: str) -> Any:
-        path = self.folder / name
-        data = path.read_bytes()
-        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
 
-
-def _alike(model: dict[str, Any], pair: str, native: str) -> dict[str, Any]:
-    base, quote = pair.split("/")
-    base_id, quote_id = (base, quote) if native.isupper() else (base.lower(), quote.lower())
-    return {
-        **model,
-        "id": native,
-        "lowercaseId": native.lower(),
-        "symbol": pair,
-        "base": base,
-        "quote": quote,
-        "baseId": base_id,
-        "quoteId": quote_id,
-        "precision": {"amount": None, "price": None},
-        "info": {},
-    }
-
-
-def _listed(cases: list[dict[str, Any]], natives: set[str]) -> dict[str, str]:
-    """Give the pairs of native ids, as binance's recorded lists of markets have them."""
-    return {
-        f"{market['baseAsset']}/{market['quoteAsset']}": market["symbol"]
-        for case in cases
-        if case["method"] == "fetchMarkets"
-        for market in case["httpResponse"]["symbols"]
-        if market["symbol"] in natives
-    }
+def _load(path: Path) -> Any:
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)

@@ -1,8 +1,10 @@
 """Swaps, futures and options: refused by every operation before anything is asked."""
 
 import asyncio
+import re
 from typing import Any
 
+import listings
 import playback
 import pytest
 from recorded import Case, Recordings
@@ -24,7 +26,11 @@ def test_contract_case_is_refused(
 ) -> None:
     case = contract_case
     counted(case.exchange, "refused")
-    symbol = case.input[0]
+    symbol = next(one for one in case.symbols if ":" in one)
+    listed = listings.markets(recordings, case)
+    if not any(map(playback.is_served, listed)):
+        listed.append(listings.spot_pair(recordings, case.exchange))
+    spot = next(one["symbol"] for one in listed if playback.is_served(one))
     nothing = playback.Playback()
 
     async def codes() -> dict[str, str]:
@@ -33,7 +39,7 @@ def test_contract_case_is_refused(
             tmp_path,
             case.exchange,
             nothing,
-            listed=recordings.markets(case.exchange),
+            listed=listed,
             monkeypatch=monkeypatch,
         ) as client:
             for operation, more in ASKING.items():
@@ -42,7 +48,7 @@ def test_contract_case_is_refused(
                 found[operation] = raised.value.code
             for operation in ("tickers", "quotes"):
                 with pytest.raises(MarketDataError) as raised:
-                    await getattr(client, operation)(["BTC/USDT", symbol])
+                    await getattr(client, operation)([spot, symbol])
                 found[operation] = raised.value.code
         return found
 
@@ -53,15 +59,18 @@ def test_contract_case_is_refused(
 def test_no_contract_is_listed_or_found(
     exchange: str, recordings: Recordings, tmp_path: Any, monkeypatch: Any
 ) -> None:
-    listed = recordings.markets(exchange)
-    spot = [market for market in listed if market["spot"]]
-    # A contract's native id may be what names the spot pair, as BTCUSDT and BTC-USDT do.
-    spoken_for = {market["id"] for market in spot} | {market["symbol"] for market in spot}
-    contracts = [market for market in listed if not market["spot"]]
+    listed = recordings.listed(exchange) or []
+    spot = list(filter(playback.is_served, listed))
+    if not spot:
+        spot = [{**listings.spot_pair(recordings, exchange), "active": True}]
+        listed = listed + spot
+    contracts = [market for market in listed if not market.get("spot")]
+    # A contract's native id may be what names the spot pair, as BTCUSDT, BTC_USDT and BTC-USDT do.
+    spoken_for = {
+        _bare(market[name]) for market in listed for name in ("id", "symbol") if market.get("spot")
+    }
     names = [market["symbol"] for market in contracts] + [
-        market["id"]
-        for market in contracts
-        if not {market["id"], market["id"].replace("-", "/")} & spoken_for
+        market["id"] for market in contracts if _bare(market["id"]) not in spoken_for
     ]
     nothing = playback.Playback()
 
@@ -82,3 +91,7 @@ def test_no_contract_is_listed_or_found(
     # A native id of many parts, as BTC-USD-241227-60000-P, is not even the form of a pair.
     assert codes <= {"PAIR_NOT_SUPPORTED", "INVALID_PARAMETER"}
     assert nothing.urls == []
+
+
+def _bare(name: str) -> str:
+    return re.sub("[^A-Z0-9]", "", name.upper())

@@ -1,37 +1,88 @@
-"""Candles over more than one page, from a real pagination with a real outage in it."""
+"""Candles over more than one page, from real paginations; and when the last bar is forming."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import calls
 import expected
 import invariants
+import listings
 import playback
 import pytest
-from recorded import Recordings
+from recorded import Case, Recordings
 
-HOUR = 3_600_000
+
+class Pages:
+    """A series of bars of one exchange, recorded as pages that continue each other."""
+
+    def __init__(self, first: Case, recordings: Recordings) -> None:
+        self.exchange = first.exchange
+        self.pair, self.timeframe, since, limit = first.input[:4]
+        self.markets = listings.markets(recordings, first)
+        of = first.description.removeprefix("page 1 ")
+        cases = [
+            one
+            for one in recordings.cases
+            if one.exchange == first.exchange and one.description.endswith(of)
+        ]
+        # Rows that two pages share come but once.
+        rows = {row[0]: row for case in cases for row in case.body}
+        self.pages = [case.body for case in cases]
+        self.rows = [rows[time] for time in sorted(rows)]
+        self.bars = [
+            row for case in cases for row in asyncio.run(playback.oracle(case, self.markets)).parsed
+        ]
+        self.counts = expected.counts(self.exchange, self.rows)
+        # What the parameters are called is what those were that had the call's values.
+        asked = calls.recorded_query(first)
+        self.since = next(name for name, text in asked.items() if text == str(since))
+        self.limit = next(name for name, text in asked.items() if text == str(limit))
+
+    def sent(self, count: int | None = None) -> list[tuple[Any, ...]]:
+        """Give the newest bars as `_rows` gives them."""
+        return [
+            (row[0], *(expected.digits(number) for number in row[1:6]), self.counts.get(row[0]))
+            for row in (self.bars if count is None else self.bars[-count:])
+        ]
+
+    def holes(self) -> Iterator[tuple[int, int, int]]:
+        """Give where bars are missing, and how many."""
+        grid = expected.openings([self.bars[0][0]], self.timeframe, *self.range)
+        step = grid[1] - grid[0]
+        for (before, *_), (after, *_) in pairwise(self.bars):
+            if after - before > step:
+                yield before + step, after, (after - before) // step - 1
+
+    @property
+    def range(self) -> tuple[int, int]:
+        step = min(later[0] - earlier[0] for earlier, later in pairwise(self.bars))
+        return self.bars[0][0], self.bars[-1][0] + step
 
 
 @pytest.fixture
-def pages(recordings: Recordings) -> list[list[Any]]:
-    """Two pages of binance's hourly bars, which continue each other."""
-    return [
-        case.body
-        for case in recordings.cases
-        if (case.exchange, case.source) == ("binance", "rest")
-        and case.description.startswith("page ")
-    ]
+def pages(first_page: Case, recordings: Recordings) -> Pages:
+    return Pages(first_page, recordings)
 
 
-def _ask(recordings: Recordings, asked: Any, home: Any, monkeypatch: Any, **arguments: Any) -> Any:
+def _ask(
+    asked: Any,
+    exchange: str,
+    pair: str,
+    markets: Any,
+    home: Any,
+    monkeypatch: Any,
+    **arguments: Any,
+) -> Any:
     async def candles() -> Any:
         async with playback.client(
-            home, "binance", asked, recordings.markets("binance"), monkeypatch=monkeypatch
+            home, exchange, asked, markets, monkeypatch=monkeypatch
         ) as client:
-            return await client.candles("BTC/USDT", **arguments)
+            return await client.candles(pair, **arguments)
 
     return asyncio.run(candles())
 
@@ -43,72 +94,78 @@ def _rows(bars: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-def _sent(rows: list[Any]) -> list[tuple[Any, ...]]:
-    return [(row[0], *(expected.digits(text) for text in row[1:6]), row[8]) for row in rows]
-
-
 @pytest.mark.parametrize("repeated", [1, 7])
-def test_two_pages_are_one_series(
-    repeated: int,
-    pages: list[list[Any]],
-    recordings: Recordings,
-    tmp_path: Any,
-    monkeypatch: Any,
-) -> None:
-    first, second = pages
-    # The second page is asked for from the last bar of the first on.
-    asked = playback.Playback(first, first[len(first) - repeated :] + second, further=[])
-    start, end = first[0][0], second[-1][0] + HOUR
-    bars = _ask(recordings, asked, tmp_path, monkeypatch, timeframe="1h", start=start, end=end)
+def test_pages_are_one_series(repeated: int, pages: Pages, tmp_path: Any, monkeypatch: Any) -> None:
+    # A page is asked for from the last bar of the one before on.
+    bodies = [pages.pages[0]]
+    for before, page in pairwise(pages.pages):
+        bodies.append(before[len(before) - repeated :] + page)
+    asked = playback.Playback(*bodies, further=[])
+    start, end = pages.range
+    about = (pages.exchange, pages.pair, pages.markets, tmp_path, monkeypatch)
+    bars = _ask(asked, *about, timeframe=pages.timeframe, start=start, end=end)
     invariants.check(bars)
-    assert _rows(bars) == _sent(first + second)
-    asked_from = [int(parse_qs(urlsplit(url).query)["startTime"][0]) for url in asked.urls]
-    assert asked_from[:2] == [start, first[-1][0]]
-    assert not asked.strays
-    [outage] = bars.missing
-    assert outage.bars == 3
-    assert outage.cause == "outage"
-    assert outage.start == datetime(2020, 6, 28, 2, tzinfo=UTC)
-    assert outage.end == datetime(2020, 6, 28, 5, tzinfo=UTC)
+    assert _rows(bars) == pages.sent()
+    asked_from = [int(parse_qs(urlsplit(url).query)[pages.since][0]) for url in asked.urls]
+    assert asked_from[: len(bodies)] == [start, *(page[-1][0] for page in pages.pages[:-1])]
+    assert len(set(asked.paths)) == 1
+    assert [(hole.start, hole.end, hole.bars, hole.cause) for hole in bars.missing] == [
+        (expected.moment(opens), expected.moment(ends), count, "outage")
+        for opens, ends, count in pages.holes()
+    ]
 
 
-@pytest.mark.parametrize(("limit", "requests"), [(1000, 1), (1001, 2), (1200, 2), (1468, 2)])
-def test_newest_bars_of_two_pages(
-    limit: int,
-    requests: int,
-    pages: list[list[Any]],
-    recordings: Recordings,
-    tmp_path: Any,
-    monkeypatch: Any,
+@pytest.mark.parametrize("more", [0, 1, 200, None], ids=["full", "one more", "more", "all"])
+def test_newest_bars_of_pages(
+    more: int | None, pages: Pages, tmp_path: Any, monkeypatch: Any
 ) -> None:
-    every = pages[0] + pages[1]
+    page = len(pages.pages[0])
+    limit = len(pages.rows) if more is None else page + more
 
-    def klines(url: str) -> list[Any]:
+    def rows(url: str) -> list[Any]:
         asked = {
             name: int(text[0])
             for name, text in parse_qs(urlsplit(url).query).items()
             if text[0].isdecimal()
         }
-        inside = [row for row in every if row[0] >= asked.get("startTime", 0)]
-        return inside[: asked["limit"]] if "startTime" in asked else inside[-asked["limit"] :]
+        inside = [row for row in pages.rows if row[0] >= asked.get(pages.since, 0)]
+        wanted = asked[pages.limit]
+        return inside[:wanted] if pages.since in asked else inside[-wanted:]
 
-    asked = playback.Playback(answer=klines)
-    bars = _ask(recordings, asked, tmp_path, monkeypatch, timeframe="1h", limit=limit)
+    asked = playback.Playback(answer=rows)
+    about = (pages.exchange, pages.pair, pages.markets, tmp_path, monkeypatch)
+    bars = _ask(asked, *about, timeframe=pages.timeframe, limit=limit)
     invariants.check(bars)
-    assert _rows(bars) == _sent(every[-limit:])
-    assert len(asked.urls) == requests
+    assert _rows(bars) == pages.sent(limit)
+    assert len(asked.urls) == -(-limit // page)
 
 
-@pytest.mark.parametrize(("seconds", "forming"), [(0, True), (299, True), (300, False)])
+@pytest.mark.parametrize("left", [None, 1, 0], ids=["just opened", "a second left", "over"])
 def test_last_bar_forms_until_the_exchanges_clock_has_reached_its_end(
-    seconds: int, forming: bool, recordings: Recordings, tmp_path: Any, monkeypatch: Any
+    left: int | None,
+    bars_case: Case,
+    recordings: Recordings,
+    tmp_path: Any,
+    monkeypatch: Any,
 ) -> None:
-    rows = next(case.body for case in recordings.cases if case.input[1:2] == ["5m"])
-    now = datetime.fromtimestamp(rows[-1][0] / 1000 + seconds, UTC)
-    asked = playback.Playback(rows, date=format_datetime(now, usegmt=True))
-    bars = _ask(recordings, asked, tmp_path, monkeypatch, timeframe="5m", limit=len(rows))
+    case = bars_case
+    pair, timeframe = case.input[:2]
+    markets = listings.markets(recordings, case)
+    try:
+        times = [row[0] for row in asyncio.run(playback.oracle(case, markets)).parsed]
+    except Exception as error:
+        if case.of is not None:
+            raise
+        pytest.skip(f"ccxt itself ends with {type(error).__name__}")
+    if not times:
+        pytest.skip("ccxt itself finds no bar of the time that it asks for")
+    opens, ends = expected.openings(times, timeframe, times[-1], times[-1] + 32 * 86_400_000)[:2]
+    now = datetime.fromtimestamp(opens / 1000 if left is None else ends / 1000 - left, UTC)
+    asked = playback.Playback(*case.bodies, date=format_datetime(now, usegmt=True))
+    about = (case.exchange, pair, markets, tmp_path, monkeypatch)
+    bars = _ask(asked, *about, timeframe=timeframe, limit=len(times))
     invariants.check(bars)
-    assert bars.forming is forming
+    assert bars.forming is (left != 0)
     assert bars.timestamp == now
-    assert [bar.forming for bar in bars] == [False] * (len(rows) - 1) + [forming]
+    assert [bar.forming for bar in bars] == [False] * (len(times) - 1) + [bars.forming]
     assert bars.missing == ()

@@ -149,6 +149,15 @@ def test_tiers_are_given_where_they_begin_with_the_fees() -> None:
     assert made({"maker": 0.004, "taker": 0.002}, {"tiers": tiers}).tiers is None
 
 
+def test_tiers_in_place_of_a_fee_are_no_fee() -> None:
+    tiers = [[0.0, 0.2], [1.0, 0.18]]
+    assert _normalize.public_fees({"maker": tiers, "taker": tiers}, {"maker": tiers}) == (
+        None,
+        None,
+    )
+    assert _normalize.public_fees({"maker": tiers}, {"maker": 0.001}) == (0.001, None)
+
+
 def test_an_exchange_that_publishes_none_has_none() -> None:
     found = made({}, {})
     assert (found.maker, found.taker, found.tiers) == (None, None, None)

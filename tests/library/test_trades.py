@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import marketdata as md
+from marketdata import _normalize
 from marketdata.sim import SimulatedExchange
 from marketdata.sim import bars as sim_bars
 
@@ -289,3 +290,12 @@ def test_times_are_the_exchanges(client: md.Client, exchange: str) -> None:
     assert trade.timestamp == when(trades(exchange, "BTC/USDT", count=1)[0].ms)
     assert trade.received_at > trade.timestamp
     assert trade.simulated is True
+
+
+@pytest.mark.parametrize("ids", [{"a": None, "f": None, "l": None}, {"a": 7, "f": 1, "l": None}])
+def test_ids_that_an_exchange_leaves_out_are_none(ids: dict[str, int | None]) -> None:
+    sent = {"timestamp": 0, "price": 1.0, "amount": 2.0, "id": "7", "info": ids}
+    [trade] = _normalize.trades(
+        [sent], exchange="any", pair="BTC/USDT", received_at=NOW, simulated=False
+    )
+    assert (trade.first_id, trade.last_id) == (None, None)

@@ -44,9 +44,7 @@ def main() -> int:
                     home = f"empty-{turn}" if "fetched" in name else "warm"
                     measured[name].append(_run(kind, base, folder, home, names))
     median = {
-        name: {
-            of: statistics.median(run[of] for run in runs) for of in ("rss", "pss", "peak")
-        }
+        name: {of: statistics.median(run[of] for run in runs) for of in ("rss", "pss", "peak")}
         for name, runs in measured.items()
     }
     against = median["plain ccxt, async"]["rss"]

@@ -1,10 +1,10 @@
 """Twenty spot exchanges that answer one ticker each, over TLS on the loopback.
 
-Each answers in its own form, with invented numbers; ``/<id>/_list`` gives its list of pairs, in
-ccxt's unified form and not in its own: 2,000 entries as the simulated Binance's are, which are
-longer than those of most. ``python -m benchmarks.memory_exchanges FOLDER`` serves with the
-certificate and the list of pairs there, prints its address, and ``GET /_state`` gives who was
-asked for a ticker and how many connections are open now.
+Each answers in its own form, with invented numbers. ``/<id>/_list`` gives its list of pairs, in
+ccxt's unified form and not in its own: it is that of one of the simulated exchanges, by turns, with
+2,000 pairs and all that these tell of one. ``python -m benchmarks.memory_exchanges FOLDER`` serves
+with the certificate and the lists of pairs there and prints its address; ``GET /_state`` gives who
+was asked for a ticker and how many connections are open now.
 """
 
 import asyncio
@@ -25,9 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from marketdata._ccxt import connector_class
+from marketdata._quirks import quirk
 from marketdata.sim import SimulatedExchange
 
 PAIR = "BTC/USDT"
+PAIRS = 2_000
+"""What each of them has."""
 _LAST = "100.5"
 
 TICKERS: dict[str, Any] = {
@@ -75,7 +78,7 @@ MARKS = ("code", "status", "result", "success", "error_code", "retCode")
 
 
 def prepare(folder: Path) -> None:
-    """Put a certificate, what trusts it, and the list of pairs into a folder."""
+    """Put a certificate, what trusts it, and lists of pairs into a folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = datetime.now(UTC)
@@ -101,17 +104,22 @@ def prepare(folder: Path) -> None:
     (folder / "server.pem").write_bytes(secret + made)
     # As many authorities as a machine trusts.
     (folder / "trusted.pem").write_bytes(Path(certifi.where()).read_bytes() + made)
-    (folder / "pairs.json").write_text(json.dumps(asyncio.run(_pairs())))
+    for number, found in enumerate(asyncio.run(_lists())):
+        (folder / f"pairs{number}.json").write_text(json.dumps(found))
 
 
-async def _pairs() -> list[dict[str, Any]]:
-    """Give the simulated Binance's list of pairs as ccxt reads it."""
-    api = connector_class("binance")({"verify": False, "options": {"fetchMargins": False}})
-    async with SimulatedExchange(pairs=2_000, frozen=True) as simulated:
-        api.base_url = simulated.url
-        api.options["fetchMarkets"] = {"types": ["spot"]}
-        found: list[dict[str, Any]] = await api.fetch_markets()
-        await api.close()
+async def _lists() -> list[list[dict[str, Any]]]:
+    """Give the lists of pairs of the simulated exchanges, as ccxt reads each."""
+    found = []
+    async with SimulatedExchange(pairs=PAIRS, frozen=True) as simulated:
+        for name, url in simulated.endpoints.items():
+            api = connector_class(name)({"verify": False, "options": quirk(name).options})
+            api.base_url = url
+            api.options["fetchMarkets"] = {"types": ["spot"]}
+            markets = [one for one in await api.fetch_markets() if one["spot"]]
+            await api.close()
+            # Whoever has a list has it under names of its own; here all have these.
+            found.append([{**one, "id": one["symbol"].replace("/", "")} for one in markets])
     return found
 
 
@@ -125,8 +133,8 @@ def _wrapping(body: Any) -> tuple[bytes, bytes]:
     return start.encode(), end.encode()
 
 
-async def serve(folder: Path) -> None:
-    lists = (folder / "pairs.json").read_bytes()
+async def serve(folder: Path, kept: list[bytes]) -> None:
+    lists = {name: kept[number % len(kept)] for number, name in enumerate(TICKERS)}
     answers = {name: json.dumps(body).encode() for name, body in TICKERS.items()}
     wrapped = {name: _wrapping(body) for name, body in TICKERS.items()}
     asked: Counter[str] = Counter()
@@ -138,7 +146,7 @@ async def serve(folder: Path) -> None:
             return web.json_response({"asked": asked, "open": len(runner.server.connections) - 1})
         if rest == "_list":
             start, end = wrapped[first]
-            return web.Response(body=start + lists + end, content_type="application/json")
+            return web.Response(body=start + lists[first] + end, content_type="application/json")
         asked[first] += 1
         return web.Response(body=answers[first], content_type="application/json")
 
@@ -155,4 +163,5 @@ async def serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    given = Path(sys.argv[1])
+    asyncio.run(serve(given, [path.read_bytes() for path in sorted(given.glob("pairs*.json"))]))

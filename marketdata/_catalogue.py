@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from marketdata._sqlite import discard, is_damage
 
@@ -65,10 +65,42 @@ class Market:
     raw: dict[str, Any]
 
 
+class Packed(Sequence[Market]):
+    """Markets in a sixth of their size, for as long as they wait to be kept.
+
+    Where many lists come at once, that is what a process grows by.
+    """
+
+    def __init__(self, markets: Iterable[Market]) -> None:
+        from pydantic_core import to_json
+
+        self._texts = []
+        for market in markets:
+            # A text that is not Unicode cannot be kept, nor asked for.
+            with contextlib.suppress(ValueError):
+                self._texts.append((market.pair, to_json(market.raw)))
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Market: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Market]: ...
+
+    def __getitem__(self, index: int | slice) -> Market | Sequence[Market]:
+        from pydantic_core import from_json
+
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        pair, text = self._texts[index]
+        return Market(pair, from_json(text))
+
+
 class Fetched(NamedTuple):
     """A list as an exchange gave it."""
 
-    markets: list[Market]
+    markets: Sequence[Market]
     simulated: bool
     plays: str | None = None
     age: float = 0.0
@@ -98,6 +130,9 @@ class Catalogue:
         self._file = None if folder is None else folder / "catalogue.sqlite"
         self._memory: sqlite3.Connection | None = None
         self._lock = threading.Lock()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def listing(self, source: str) -> Listing | None:
         """Tell when a source's list was fetched; None where it never was."""
@@ -165,9 +200,11 @@ class Catalogue:
     ) -> Listing:
         """Put a list of that age at most in the place of an older one, fetched if need be."""
         markets, simulated, plays, age = await self._newest(source, max_age, fetch)
-        await asyncio.to_thread(
-            self.replace, source, markets, simulated=simulated, plays=plays, age=age
-        )
+        # Many at once would wait for each other in SQLite, and no write waits there for long.
+        async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            await asyncio.to_thread(
+                self.replace, source, markets, simulated=simulated, plays=plays, age=age
+            )
         return self.listing(source) or Listing(time.time() - age, simulated, plays)
 
     async def _newest(

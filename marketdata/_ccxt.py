@@ -19,6 +19,7 @@ import logging
 import os
 import pkgutil
 import re
+import ssl
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.abc import InspectLoader
 from itertools import islice
+from ssl import SSLContext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -243,6 +245,7 @@ class Connector:
     aiohttp_trust_env: bool
 
     timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
+    enableLastHttpResponse = False  # noqa: N815 ccxt's name: or each text stays until the next
 
     ended: bool = False
     """Whether it makes no more requests: ccxt would open a new connection, for nobody to close."""
@@ -264,6 +267,8 @@ class Connector:
     """Paths for which ccxt wants a key although the exchange does not."""
     used_weight: tuple[str, float] | None = None
     """The header that tells what is used of the exchange's window, and what that holds."""
+    ssl_context: SSLContext | None = None
+    verify: bool = True
     recorder: Callable[[Event], None] | None = None
     """Gets all that is sent and received."""
     budget: Budget | None = None
@@ -303,7 +308,13 @@ class Connector:
         return super().set_markets(markets, currencies)  # type: ignore[misc]
 
     def open(self, lazy: bool = False) -> None:
-        """Make the session where there is none, one that reads bodies up to a bound."""
+        """Make the session where there is none, one that reads bodies up to a bound.
+
+        What to trust is read once for all exchanges, not for each.
+        """
+        own = self.options.get("include_OS_certificates")  # type: ignore[attr-defined]
+        if self.ssl_context is None and self.verify and not own:
+            self.ssl_context = _trusting(self.cafile)  # type: ignore[attr-defined]
         before = self.session
         super().open(lazy)  # type: ignore[misc]
         if self.session is not before and self.own_session:  # type: ignore[attr-defined]
@@ -464,6 +475,12 @@ class Connector:
         # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at
         # the end of a process that was told to stop is not the user's to close.
         pass
+
+
+@functools.cache
+def _trusting(cafile: str) -> SSLContext:
+    """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
+    return ssl.create_default_context(cafile=cafile)
 
 
 _connectors: weakref.WeakSet[Connector] = weakref.WeakSet()

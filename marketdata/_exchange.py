@@ -20,7 +20,7 @@ from marketdata import _capabilities, _ccxt, _normalize
 from marketdata._budget import Budget
 from marketdata._calls import SIGNED, Caller, closed
 from marketdata._capabilities import Capabilities
-from marketdata._catalogue import Catalogue, Fetched, Market, source
+from marketdata._catalogue import Catalogue, Fetched, Packed, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
 from marketdata._ledger import Limit
@@ -739,5 +739,5 @@ def _some(found: dict[str, T]) -> dict[str, T]:
     return found
 
 
-def _fetched(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[list[Market], Reply]:
+def _fetched(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[Packed, Reply]:
     return active_spot(raw), reply

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from marketdata._catalogue import MAX_AGE, Catalogue, Fetched, Listing, Market
+from marketdata._catalogue import MAX_AGE, Catalogue, Fetched, Listing, Market, Packed
 from marketdata._sharing import Question, Sharing
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 
@@ -170,7 +170,7 @@ def _as_it_is(listing: Listing) -> Listing:
     return listing
 
 
-def active_spot(raw: Iterable[Mapping[str, Any]]) -> list[Market]:
+def active_spot(raw: Iterable[Mapping[str, Any]]) -> Packed:
     """Give the markets that are served.
 
     Raises ValueError where there are none, which no exchange would mean.
@@ -182,4 +182,4 @@ def active_spot(raw: Iterable[Mapping[str, Any]]) -> list[Market]:
     ]
     if not markets:
         raise ValueError("no spot markets")
-    return markets
+    return Packed(markets)

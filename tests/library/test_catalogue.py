@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import marketdata as md
+from marketdata._catalogue import Catalogue, Fetched, Market, Packed
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run
@@ -333,3 +335,46 @@ def test_a_market_with_two_thousand_pairs_is_listed_whole(connect: Factory) -> N
 
     assert len(names) == len(set(names)) == 1_999  # one of them is no longer traded
     assert names == sorted(names)
+
+
+def test_many_lists_at_once_are_written_one_by_one(
+    isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SQLite waits half a second for a lock: side by side, some of twenty would never be on disk.
+    catalogue, names = Catalogue(isolated), [f"exchange{number}" for number in range(20)]
+    writing, most = 0, 0
+    replace = catalogue.replace
+
+    def slowly(*given: Any, **named: Any) -> None:
+        nonlocal writing, most
+        writing += 1
+        most = max(most, writing)
+        time.sleep(0.002)
+        replace(*given, **named)
+        writing -= 1
+
+    monkeypatch.setattr(catalogue, "replace", slowly)
+    market = Market("BTC/USDT", {"symbol": "BTC/USDT", "base": "BTC", "quote": "USDT"})
+
+    async def fetch() -> Fetched:
+        return Fetched([market], simulated=False)
+
+    async def every() -> None:
+        await asyncio.gather(*[catalogue.renew(name, 60.0, fetch) for name in names])
+
+    asyncio.run(every())
+    assert most == 1
+    assert [Catalogue(isolated).names(name) for name in names] == [["BTC/USDT"]] * 20
+
+
+def test_packed_markets_are_the_markets() -> None:
+    markets = [
+        Market(f"{base}/USDT", {"base": base, "step": 1e-08, "info": {"filters": [None, "1"]}})
+        for base in ("BTC", "ETH", "SOL")
+    ]
+    packed = Packed(markets)
+    assert len(packed) == 3
+    assert list(packed) == markets
+    assert packed[-1] == markets[-1]
+    assert packed[1:] == markets[1:]
+    assert list(Packed([Market("\ud800/USDT", {"base": "\ud800"}), *markets])) == markets

@@ -1,0 +1,51 @@
+"""What all exchanges in a process share, and what each does not keep."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import certifi
+
+from marketdata._ccxt import connector_class
+from marketdata.sim import SimulatedExchange
+
+
+def opened(exchange: str, **config: Any) -> Any:
+    async def trust() -> Any:
+        api = connector_class(exchange)(config)
+        api.open()
+        await api.close()
+        return api.ssl_context
+
+    return asyncio.run(trust())
+
+
+def test_what_to_trust_is_read_once_for_all(tmp_path: Path) -> None:
+    own = tmp_path / "trusted.pem"
+    shutil.copy(certifi.where(), own)
+    assert opened("binance") is opened("kraken") is not None
+    assert opened("binance", cafile=str(own)) is opened("kraken", cafile=str(own))
+    assert opened("binance", cafile=str(own)) is not opened("binance")
+
+
+def test_who_checks_no_certificate_reads_none() -> None:
+    assert opened("binance", verify=False) is False
+
+
+def test_the_machine_s_own_certificates_are_added_for_who_asked() -> None:
+    asking: dict[str, Any] = {"options": {"include_OS_certificates": True}}
+    assert opened("binance", **asking) is not opened("binance")
+
+
+def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
+    async def ask() -> Any:
+        api = connector_class("binance")({"verify": False})
+        answer = await api.fetch(f"{sim.url}/api/v3/time")
+        await api.close()
+        assert answer
+        return api.last_http_response
+
+    assert asyncio.run(ask()) is None

@@ -16,6 +16,7 @@ The first is looked for in ``ccxt-static`` as well.
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -180,16 +181,17 @@ class Recordings:
             )
 
     def _rest(self) -> Iterator[Case]:
+        numbers: Counter[str] = Counter()
         for path in self._files:
             if path.parent.name != "rest":
                 continue
             recorded = _load(path)
-            for index, case in enumerate(recorded["cases"]):
+            for case in recorded["cases"]:
                 yield Case(
                     exchange=recorded["exchange"],
                     method=case["method"],
                     source="rest",
-                    index=index,
+                    index=numbers[recorded["exchange"]],
                     description=case.get("description", ""),
                     input=case["input"],
                     bodies=(case["httpResponse"],),
@@ -197,6 +199,7 @@ class Recordings:
                     extra=case.get("extraMarkets", {}),
                     options=recorded.get("options", {}),
                 )
+                numbers[recorded["exchange"]] += 1
 
 
 def _load(path: Path) -> Any:

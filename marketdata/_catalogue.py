@@ -17,11 +17,12 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from marketdata._sqlite import discard, is_damage
+from marketdata.arguments import written
 
 if TYPE_CHECKING:
     from marketdata.models import Exchange
@@ -34,18 +35,24 @@ KEPT = 7 * 24 * 3600.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listing (
-    source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL, plays TEXT
+    source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL, plays TEXT,
+    facts BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS market (
     source TEXT NOT NULL, name TEXT NOT NULL, joined TEXT NOT NULL, native TEXT NOT NULL,
-    base TEXT NOT NULL, quote TEXT NOT NULL, pair TEXT NOT NULL, market BLOB NOT NULL,
+    base TEXT NOT NULL, quote TEXT NOT NULL, also TEXT NOT NULL, pair TEXT NOT NULL,
+    rules BLOB NOT NULL, market BLOB NOT NULL,
     PRIMARY KEY (source, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS market_joined ON market (source, joined);
 CREATE INDEX IF NOT EXISTS market_native ON market (source, native);
+CREATE INDEX IF NOT EXISTS market_names ON market (source, name, also, base, quote);
 CREATE TABLE IF NOT EXISTS described (version TEXT PRIMARY KEY, exchanges BLOB NOT NULL);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
+
+_RULES = ("symbol", "base", "quote", "precision", "limits", "maker", "taker")
+"""What of a market's description makes a `Pair`: a tenth of it, kept aside for searches."""
 
 _DROP_MARKETS = (
     "DELETE FROM market WHERE source IN (SELECT source FROM listing WHERE fetched_at < ?)"
@@ -97,10 +104,25 @@ class Packed(Sequence[Market]):
         return Market(pair, from_json(text))
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What holds for all markets of a list, and is otherwise known to the exchange's module."""
+
+    precision_mode: int | None = None
+    """How ccxt counts the exchange's precisions."""
+    fees: dict[str, float | None] = field(default_factory=dict)
+    """Maker and taker of pairs that have none of their own."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Codes that ccxt would give, and what the list has instead."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Other names of codes, and the one that the list has."""
+
+
 class Fetched(NamedTuple):
     """A list as an exchange gave it."""
 
     markets: Sequence[Market]
+    facts: Facts
     simulated: bool
     plays: str | None = None
     age: float = 0.0
@@ -115,6 +137,7 @@ class Listing:
     simulated: bool
     plays: str | None = None
     """What a simulated exchange played; None for real ones."""
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def age(self) -> float:
@@ -136,31 +159,65 @@ class Catalogue:
 
     def listing(self, source: str) -> Listing | None:
         """Tell when a source's list was fetched; None where it never was."""
+        return self._listings("source = ?", source).get(source)
+
+    def listings(self) -> dict[str, Listing]:
+        """Tell of all lists that are kept, by their source."""
+        return self._listings("fetched_at >= ?", time.time() - KEPT)
+
+    def _listings(self, which: str, value: Any) -> dict[str, Listing]:
+        from pydantic_core import from_json
+
         rows = self._read(
-            "SELECT fetched_at, simulated, plays FROM listing WHERE source = ?"
-            " AND EXISTS (SELECT 1 FROM market WHERE market.source = listing.source)",
-            [source],
+            f"SELECT source, fetched_at, simulated, plays, facts FROM listing WHERE {which}"  # noqa: S608
+            " AND EXISTS (SELECT 1 FROM market WHERE market.source = listing.source)"
+            " ORDER BY source",
+            [value],
         )
-        return Listing(rows[0][0], bool(rows[0][1]), rows[0][2]) if rows else None
+        try:
+            return {
+                row[0]: Listing(row[1], bool(row[2]), row[3], Facts(**from_json(row[4])))
+                for row in rows
+            }
+        except (ValueError, TypeError):
+            self._discard()
+            return {}
 
     def find(self, source: str, text: str) -> list[Market]:
         """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
 
-        Case does not matter. More than one where the text without a slash fits several.
+        By other names of its currencies only where that finds none. Case does not matter. More than
+        one where the text without a slash fits several.
         """
         name = text.upper()
-        column = "name" if "/" in name else "joined"
-        rows = self._read(
-            f"SELECT pair, market FROM market WHERE source = ? AND {column} = ?",  # noqa: S608
-            [source, name],
-        ) or self._read(
-            "SELECT pair, market FROM market WHERE source = ? AND native = ?", [source, name]
-        )
-        return self._parse(rows)
+        column, also = ("name", "also") if "/" in name else ("joined", "replace(also, '/', '')")
+        for where, value in (
+            (f"{column} = ?", name),
+            ("native = ?", name),
+            ("native = ?", written(text).upper()),
+            (f"instr({also}, ?)", f"\n{name}\n"),
+        ):
+            rows = self._read(
+                f"SELECT pair, market FROM market WHERE source = ? AND {where}",  # noqa: S608
+                [source, value],
+            )
+            if rows:
+                return self._parse(rows)
+        return []
 
-    def names(self, source: str) -> list[str]:
-        """Name all pairs of a source, in order."""
-        rows = self._read("SELECT pair FROM market WHERE source = ? ORDER BY name", [source])
+    def names(self, source: str) -> dict[str, str]:
+        """Name all pairs of a source, in order, with their other names behind them."""
+        rows = self._read("SELECT pair, also FROM market WHERE source = ? ORDER BY name", [source])
+        others = {name: pair for pair, also in rows for name in also.split("\n") if name}
+        return {pair: pair for pair, _ in rows} | others
+
+    def called(self, source: str, text: str) -> list[str]:
+        """Name the pairs whose id at the exchange is this text but for what separates its parts."""
+        rows = self._read(
+            "SELECT pair FROM market WHERE source = ?"
+            " AND replace(replace(replace(native, '-', ''), '_', ''), '/', '') = ?",
+            [source, text.upper().replace("/", "")],
+        )
         return [row[0] for row in rows]
 
     def markets(
@@ -172,19 +229,44 @@ class Catalogue:
         search: str | None = None,
     ) -> list[Market]:
         """Give the markets of a source that fit, in order of their pairs."""
-        where, values = ["source = ?"], [source]
-        for column, wanted in (("base", base), ("quote", quote)):
-            if wanted is not None:
-                where.append(f"{column} = ?")
-                values.append(wanted.upper())
-        if search is not None:
-            where.append("instr(name, ?)")
-            values.append(search.upper())
+        where, values = _fits(base, quote, search)
         rows = self._read(
-            f"SELECT pair, market FROM market WHERE {' AND '.join(where)} ORDER BY name",  # noqa: S608
-            values,
+            f"SELECT pair, market FROM market WHERE source = ?{where} ORDER BY name",  # noqa: S608
+            [source, *values],
         )
         return self._parse(rows)
+
+    def search(
+        self,
+        sources: Sequence[str],
+        *,
+        base: str | None,
+        quote: str | None,
+        search: str,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> tuple[int, list[tuple[str, Market]]]:
+        """Give the markets of several sources that fit, each with its source, in order of both.
+
+        At most ``limit`` from ``offset`` on, and how many there are in all. Of ccxt's description
+        they have no more than makes a `Pair`.
+        """
+        where, values = _fits(base, quote, search)
+        among = ",".join("?" * len(sources))
+        names = f"market INDEXED BY market_names WHERE source IN ({among}){where}"
+        values = [*sources, *values]
+        rows = self._read(
+            "SELECT source, pair, rules FROM market WHERE (source, name) IN"  # noqa: S608
+            f" (SELECT source, name FROM {names} ORDER BY source, name LIMIT ? OFFSET ?)"
+            " ORDER BY source, name",
+            [*values, -1 if limit is None else limit, offset],
+        )
+        markets = self._parse(row[1:] for row in rows)
+        found = [(row[0], market) for row, market in zip(rows, markets, strict=False)]
+        if limit is None and not offset:
+            return len(found), found
+        counted = self._read(f"SELECT count(*) FROM {names}", values)  # noqa: S608
+        return counted[0][0] if counted else len(found), found
 
     def _parse(self, rows: Iterable[tuple[Any, ...]]) -> list[Market]:
         from pydantic_core import from_json
@@ -199,13 +281,12 @@ class Catalogue:
         self, source: str, max_age: float, fetch: Callable[[], Awaitable[Fetched]]
     ) -> Listing:
         """Put a list of that age at most in the place of an older one, fetched if need be."""
-        markets, simulated, plays, age = await self._newest(source, max_age, fetch)
+        fetched = await self._newest(source, max_age, fetch)
         # Many at once would wait for each other in SQLite, and no write waits there for long.
         async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            await asyncio.to_thread(
-                self.replace, source, markets, simulated=simulated, plays=plays, age=age
-            )
-        return self.listing(source) or Listing(time.time() - age, simulated, plays)
+            await asyncio.to_thread(self.replace, source, fetched)
+        _, facts, simulated, plays, age = fetched
+        return self.listing(source) or Listing(time.time() - age, simulated, plays, facts)
 
     async def _newest(
         self,
@@ -215,41 +296,45 @@ class Catalogue:
     ) -> Fetched:
         return await fetch()
 
-    def replace(
-        self,
-        source: str,
-        markets: Iterable[Market],
-        *,
-        simulated: bool,
-        plays: str | None = None,
-        age: float = 0.0,
-    ) -> None:
+    def replace(self, source: str, fetched: Fetched) -> None:
         """Put a freshly fetched list in the place of an older one."""
         from pydantic_core import to_json
 
+        markets, facts, simulated, plays, age = fetched
+        called: dict[str, list[str]] = {}
+        for name, code in facts.aliases.items():
+            called.setdefault(code, [code]).append(name)
         rows = []
         for market in markets:
+            raw = market.raw
+            base, quote = str(raw["base"]), str(raw["quote"])
+            others = [
+                f"{one}/{other}".upper()
+                for one in called.get(base, [base])
+                for other in called.get(quote, [quote])
+            ][1:]
             names = (
                 market.pair.upper(),
                 market.pair.upper().replace("/", ""),
-                str(market.raw.get("id") or "").upper(),
-                str(market.raw["base"]).upper(),
-                str(market.raw["quote"]).upper(),
+                str(raw.get("id") or "").upper(),
+                base.upper(),
+                quote.upper(),
+                "\n".join(["", *others, ""]) if others else "",
                 market.pair,
             )
-            # A text that is not Unicode cannot be kept, nor asked for.
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError):  # a text that is not Unicode
                 "".join(names).encode()
-                rows.append((source, *names, to_json(market.raw)))
+                rules = to_json({name: raw.get(name) for name in _RULES})
+                rows.append((source, *names, rules, to_json(raw)))
         self._write(
             [
                 (_DROP_MARKETS, [[time.time() - KEPT]]),
                 ("DELETE FROM listing WHERE fetched_at < ?", [[time.time() - KEPT]]),
                 ("DELETE FROM market WHERE source = ?", [[source]]),
-                ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?)", rows),
+                ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?,?,?)", rows),
                 (
-                    "INSERT OR REPLACE INTO listing VALUES (?,?,?,?)",
-                    [[source, time.time() - age, simulated, plays]],
+                    "INSERT OR REPLACE INTO listing VALUES (?,?,?,?,?)",
+                    [[source, time.time() - age, simulated, plays, to_json(asdict(facts))]],
                 ),
             ]
         )
@@ -337,3 +422,17 @@ class Catalogue:
             # Opened for each use: a connection must not be carried over a fork.
             with contextlib.closing(sqlite3.connect(self._file, timeout=0.5)) as connection:
                 yield connection
+
+
+def _fits(base: str | None, quote: str | None, search: str | None) -> tuple[str, list[str]]:
+    """Give the condition of markets that fit, and its values; other names of currencies count."""
+    where, values = "", []
+    for wanted, condition, form in (
+        (base, "base = ? OR instr(also, ?)", "\n{}/"),
+        (quote, "quote = ? OR instr(also, ?)", "/{}\n"),
+        (search, "instr(name, ?) OR instr(also, ?)", "{}"),
+    ):
+        if wanted is not None:
+            where += f" AND ({condition})"
+            values += [wanted.upper(), form.format(wanted.upper())]
+    return where, values

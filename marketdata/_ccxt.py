@@ -12,6 +12,7 @@ therefore finds all of it.
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import importlib
 import importlib.util
@@ -25,7 +26,7 @@ import threading
 import time
 import weakref
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -273,11 +274,26 @@ class Connector:
     """Gets all that is sent and received."""
     budget: Budget | None = None
     """What it may ask of the exchange, in place of ccxt's own limiter."""
+    commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
+    currencies: Any
+    currencies_by_id: Any
+    renamed: Mapping[str, str]
+    """Codes of currencies that ccxt would give, and those that it gives instead."""
+    ccxts_codes: Mapping[str, str]
+    """ccxt's own map from the exchange's codes of currencies."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config or {})  # type: ignore[call-arg]
         self.known_by_heart: list[Any] = list((self.markets or {}).values())
+        self.renamed, self.ccxts_codes = {}, dict(self.commonCurrencies)
         _connectors.add(self)
+
+    def rename(self, codes: Mapping[str, str]) -> None:
+        """Have ccxt give other codes for some currencies, and its own for all others."""
+        if codes != self.renamed:
+            self.renamed = dict(codes)
+            self.commonCurrencies = {**self.ccxts_codes, **codes}
+            self.currencies, self.currencies_by_id = {}, {}
 
     async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
         """Give the markets that are loaded; ccxt would have a task do it, for all who wait.
@@ -291,13 +307,20 @@ class Connector:
     async def fetch_markets(self, params: Any = None) -> Any:
         """Give the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
 
-        ccxt would give what is loaded for the one that it knows by heart.
+        ccxt would give what is loaded for the one that it knows by heart. Codes are ccxt's own,
+        whatever has been renamed since.
         """
         if self.known_by_heart:
             return self.known_by_heart
+        asked = self
+        if self.renamed:
+            self.open()
+            asked = copy.copy(self)
+            asked.commonCurrencies = dict(self.ccxts_codes)
+            asked.currencies, asked.currencies_by_id = {}, {}
         before = _listing.set(True)
         try:
-            return await super().fetch_markets(params or {})  # type: ignore[misc]
+            return await super(Connector, asked).fetch_markets(params or {})  # type: ignore[misc]
         finally:
             _listing.reset(before)
 

@@ -37,6 +37,7 @@ class Connections:
         self._catalogue = catalogue
         self.closed = False
         self._venues: dict[str, asyncio.Future[Venue]] = {}
+        self._apart: set[Venue] = set()
         self._hubs: dict[str, Hub] = {}
         self._avoid_until: dict[str, float] = {}
         self.checked: set[str] = set()
@@ -89,6 +90,8 @@ class Connections:
                 await future.result().close()
             else:
                 future.cancel()
+        for venue in tuple(self._apart):
+            await venue.close()
         if self._simulator is not None:
             if _succeeded(self._simulator):
                 await self._simulator.result().stop()
@@ -128,6 +131,20 @@ class Connections:
             if task is not None and not task.cancelling():
                 self._check_open(name)  # what it waited for was cancelled, not the caller
             raise
+
+    async def ask_apart(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
+        """Do the work on one exchange, and keep nothing open that was not before."""
+        if name in self._venues:
+            return await self.ask(name, work)
+        self._check_open(name)
+        venue = await self._connect(name)
+        self._apart.add(venue)
+        try:
+            self._check_open(name)
+            return await work(venue)
+        finally:
+            self._apart.discard(venue)
+            await venue.close()
 
     def _check_open(self, name: str) -> None:
         if self.closed:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.request import getproxies
@@ -20,11 +21,11 @@ from marketdata import _capabilities, _ccxt, _normalize
 from marketdata._budget import Budget
 from marketdata._calls import SIGNED, Caller, closed
 from marketdata._capabilities import Capabilities
-from marketdata._catalogue import Catalogue, Fetched, Packed, source
+from marketdata._catalogue import Catalogue, Facts, Fetched, Packed, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
 from marketdata._ledger import Limit
-from marketdata._pairs import PairList, active_spot
+from marketdata._pairs import PairList, active_spot, records
 from marketdata._quirks import QUIRKS, Quirk, quirk
 from marketdata._recording import Event
 from marketdata._tasks import all_of
@@ -197,7 +198,7 @@ class Venue:
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
-            self._live.set_markets(self.listed.loaded)
+            self._load(self.listed.loaded, self.listed.renamed)
             if self._recorder is not None:
                 self.record(self._recorder)
         return self._live
@@ -288,19 +289,7 @@ class Venue:
     ) -> list[Pair]:
         """Give the active spot pairs that fit, by name."""
         listing, found = await self.listed.markets(base=base, quote=quote, search=search)
-        received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
-        return [
-            _normalize.pair(
-                market.raw,
-                exchange=self.id,
-                received_at=received_at,
-                simulated=listing.simulated,
-                price_tick=self._step(market.raw, "price"),
-                amount_step=self._step(market.raw, "amount"),
-                fees=self._fees,
-            )
-            for market in found
-        ]
+        return records(self.id, listing, found)
 
     def taker(self, pair: str) -> float | None:
         """Give a pair's public taker fee as a fraction; None where there is none."""
@@ -351,27 +340,27 @@ class Venue:
         """The public fees of pairs that have none of their own."""
         return (self._api.fees or {}).get("trading") or {}
 
-    def _step(self, raw: dict[str, Any], of: str) -> float | None:
-        """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
-        value = (raw.get("precision") or {}).get(of)
-        if value is None:
-            return None
-        match self._api.precisionMode:
-            case 4:  # TICK_SIZE
-                return float(value)
-            case 2:  # DECIMAL_PLACES
-                return float(f"1e{-int(value)}")
-        return None  # SIGNIFICANT_DIGITS: the step depends on the price
-
     async def _fetch_listing(self) -> Fetched:
-        markets, reply = await self.call(
-            _fetched, "fetch_markets", params=self._quirk.markets_params
+        (markets, named), reply = await self.call(
+            self._listing, "fetch_markets", params=self._quirk.markets_params
         )
-        return Fetched(markets, reply.simulated, reply.plays)
+        facts = replace(
+            named,
+            precision_mode=self._api.precisionMode,
+            fees={side: self._fees.get(side) for side in ("maker", "taker")},
+        )
+        return Fetched(markets, facts, reply.simulated, reply.plays)
 
-    def _load(self, markets: list[dict[str, Any]]) -> None:
+    def _listing(
+        self, raw: Iterable[Mapping[str, Any]], reply: Reply
+    ) -> tuple[tuple[Packed, Facts], Reply]:
+        markets, facts = active_spot(raw, self._api.ccxts_codes)
+        return (Packed(markets), facts), reply
+
+    def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:
         for api in (self._api, self._live):
             if api is not None:
+                api.rename(renamed)
                 api.set_markets(markets)
 
     # ------------------------------------------------------------------ questions
@@ -737,7 +726,3 @@ def _some(found: dict[str, T]) -> dict[str, T]:
     if not found:
         raise ValueError("an answer without a pair")
     return found
-
-
-def _fetched(raw: Iterable[Mapping[str, Any]], reply: Reply) -> tuple[Packed, Reply]:
-    return active_spot(raw), reply

@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import zlib
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketdata._catalogue import KEPT, Catalogue, Fetched, Market
+from marketdata._catalogue import KEPT, Catalogue, Facts, Fetched, Market
 from marketdata._deadline import seconds_left
 from marketdata._redis import PREFIX, RedisAwayError, SharedRedis, shared
 
@@ -143,7 +144,8 @@ def _pack(found: Fetched) -> bytes:
     """Write a list as lines of JSON: what holds for all of it, and its markets."""
     from pydantic_core import to_json
 
-    lines = [to_json({"simulated": found.simulated, "plays": found.plays})]
+    head = {"simulated": found.simulated, "plays": found.plays, "facts": asdict(found.facts)}
+    lines = [to_json(head)]
     for market in found.markets:
         with contextlib.suppress(ValueError):  # a text that is not Unicode
             lines.append(to_json(market.raw))
@@ -158,7 +160,8 @@ def _unpack(packed: bytes, age: float) -> Fetched | None:
         unpacking = zlib.decompressobj()
         lines = unpacking.decompress(packed, _LONGEST).split(b"\n")
         head, *markets = map(from_json, lines)
-        found = Fetched(list(map(_market, markets)), head["simulated"], head["plays"], age)
+        listed, facts = list(map(_market, markets)), _facts(head["facts"])
+        found = Fetched(listed, facts, head["simulated"], head["plays"], age)
     except (LookupError, TypeError, ValueError, zlib.error):
         return None
     whole = unpacking.eof and found.markets and isinstance(found.simulated, bool)
@@ -169,3 +172,14 @@ def _market(raw: Any) -> Market:
     if not all(isinstance(raw[name], str) for name in ("symbol", "base", "quote")):
         raise TypeError
     return Market(raw["symbol"], raw)
+
+
+def _facts(raw: Any) -> Facts:
+    facts = Facts(**raw)
+    codes = {**facts.renamed, **facts.aliases}
+    numbers = [facts.precision_mode, *facts.fees.values()]
+    if not all(isinstance(one, str) for one in (*codes, *codes.values())) or not all(
+        isinstance(one, int | float | None) for one in numbers
+    ):
+        raise TypeError
+    return facts

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from marketdata._catalogue import MAX_AGE, Catalogue, Fetched, Listing, Market, Packed
+from marketdata import _currencies, _normalize
+from marketdata._catalogue import (
+    MAX_AGE,
+    Catalogue,
+    Facts,
+    Fetched,
+    Listing,
+    Market,
+    source,
+)
 from marketdata._sharing import Question, Sharing
+from marketdata.arguments import written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
+from marketdata.models import Pair
 
-__all__ = ["PairList", "active_spot"]
+__all__ = ["PairList", "active_spot", "records", "search"]
 
 _QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
 """Currencies in which exchanges have their busiest pairs, the most frequent first."""
@@ -32,9 +46,12 @@ class PairList:
         source: str,
         catalogue: Catalogue,
         fetch: Callable[[], Awaitable[Fetched]],
-        load: Callable[[list[dict[str, Any]]], None],
+        load: Callable[[list[dict[str, Any]], Mapping[str, str]], None],
     ) -> None:
-        """``fetch`` asks the exchange for its list; ``load`` gets all markets asked for so far."""
+        """``fetch`` asks the exchange for its list.
+
+        ``load`` gets all markets asked for so far, and the codes that are renamed in them.
+        """
         self._exchange = exchange
         self._source = source
         self._catalogue = catalogue
@@ -42,7 +59,9 @@ class PairList:
         self._load_all = load
         self._loaded: dict[str, dict[str, Any]] = {}
         self._listed_at = 0.0
-        self._names: dict[str, str] = {}
+        self._names: dict[tuple[str, str], str] = {}
+        self.renamed: Mapping[str, str] = {}
+        """Codes that ccxt would give, and what the list has instead."""
         self._listings = Sharing()
 
     async def close(self, error: Exception) -> None:
@@ -63,32 +82,33 @@ class PairList:
 
         Raises `PairNotSupportedError`, with the closest pairs, where there is no such spot pair.
         """
-        known = self._names.get(pair)
+        asked = pair, written(pair)
+        known = self._names.get(asked)
         if known is not None and time.time() - self._listed_at < MAX_AGE:
             return known
         listing = await self.listing(MAX_AGE)
         if listing.fetched_at != self._listed_at:
             self._names.clear()
             self._listed_at = listing.fetched_at
-        elif (known := self._names.get(pair)) is not None:
+        elif (known := self._names.get(asked)) is not None:
             return known  # somebody who waited for the same list has found it
         found = self._catalogue.find(self._source, pair)
         if not found:
             # It may be new, or the list may have turned out to be damaged.
-            await self.listing(_NEW_PAIR_AGE)
+            listing = await self.listing(_NEW_PAIR_AGE)
             found = self._catalogue.find(self._source, pair)
         if len(found) != 1:
             raise self._no_such_pair(pair, [market.pair for market in found])
-        self._load(found)
-        self._names[pair] = found[0].pair
+        self._load(found, listing)
+        self._names[asked] = found[0].pair
         return found[0].pair
 
     async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
         """Give pairs as `symbol` does; all active ones, by name, for None."""
         if pairs is not None:
             return [await self.symbol(pair) for pair in pairs]
-        _, found = await self.markets()
-        self._load(found)
+        listing, found = await self.markets()
+        self._load(found, listing)
         return [market.pair for market in found]
 
     async def markets(self, **wanted: str | None) -> tuple[Listing, list[Market]]:
@@ -136,10 +156,12 @@ class PairList:
                 details={"exchange": self._exchange, "pair": pair, "closest": several},
             )
         names = self._catalogue.names(self._source)
-        near = closest(pair, names)
+        near = [names[one] for one in closest(pair, names)]
         if not near and "/" not in pair:
-            by_joined = {name.replace("/", ""): name for name in names}
+            by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
             near = [by_joined[one] for one in closest(pair, by_joined)]
+        # What the exchange itself calls so may be another token: that is for the caller to say.
+        near = list(dict.fromkeys([*self._catalogue.called(self._source, pair), *near]))
         return PairNotSupportedError(
             f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near)}",
             details={"exchange": self._exchange, "pair": pair, "closest": near},
@@ -157,29 +179,108 @@ class PairList:
     async def _renew(self, max_age: float, question: Question) -> None:
         question.answer(await self._catalogue.renew(self._source, max_age, self._fetch))
 
-    def _load(self, markets: Iterable[Market]) -> None:
+    def _load(self, markets: Iterable[Market], listing: Listing | None = None) -> None:
         """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
         new = {one.pair: one.raw for one in markets if self._loaded.get(one.pair) != one.raw}
-        if new:
+        renamed = self.renamed if listing is None else listing.facts.renamed
+        if new or renamed != self.renamed:
             # Those of an older list stay, for calls that are under way.
+            if renamed != self.renamed:
+                ids = {raw.get("id") for raw in new.values()}
+                kept = self._loaded.items()
+                self._loaded = {pair: raw for pair, raw in kept if raw.get("id") not in ids}
             self._loaded.update(new)
-            self._load_all(self.loaded)
+            self.renamed = renamed
+            self._load_all(self.loaded, renamed)
 
 
 def _as_it_is(listing: Listing) -> Listing:
     return listing
 
 
-def active_spot(raw: Iterable[Mapping[str, Any]]) -> Packed:
-    """Give the markets that are served.
+def active_spot(
+    raw: Iterable[Mapping[str, Any]], common: Mapping[str, str]
+) -> tuple[list[Market], Facts]:
+    """Give the markets that are served, each currency under its one name, and the names.
 
-    Raises ValueError where there are none, which no exchange would mean.
+    ``common`` is ccxt's map of the exchange's codes. Raises ValueError where there are no markets,
+    which no exchange would mean.
     """
+    spot = [one for one in raw if one.get("spot") and ":" not in one["symbol"]]
+    listed = {str(one[side]) for one in spot for side in ("base", "quote")}
+    renamed = _currencies.renamed(listed, common)
     markets = [
-        Market(str(one["symbol"]), dict(one))
-        for one in raw
-        if one.get("spot") and one.get("active") is not False and ":" not in one["symbol"]
+        Market(str(one["symbol"]), one)
+        for one in (_renamed(one, renamed) for one in spot if one.get("active") is not False)
     ]
     if not markets:
         raise ValueError("no spot markets")
-    return Packed(markets)
+    traded = {str(one.raw[side]) for one in markets for side in ("base", "quote")}
+    return markets, Facts(renamed=renamed, aliases=_currencies.aliases(traded, common))
+
+
+def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    base, quote = market["base"], market["quote"]
+    if base not in renamed and quote not in renamed:
+        return dict(market)
+    base, quote = renamed.get(base, base), renamed.get(quote, quote)
+    return {**market, "symbol": f"{base}/{quote}", "base": base, "quote": quote}
+
+
+def records(exchange: str, listing: Listing, markets: Iterable[Market]) -> list[Pair]:
+    """Make the records of markets of a list; needs nothing of the exchange's module."""
+    received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
+    mode = listing.facts.precision_mode
+    return [
+        _normalize.pair(
+            market.raw,
+            exchange=exchange,
+            received_at=received_at,
+            simulated=listing.simulated,
+            price_tick=_step(market.raw, "price", mode),
+            amount_step=_step(market.raw, "amount", mode),
+            fees=listing.facts.fees,
+        )
+        for market in markets
+    ]
+
+
+def _step(raw: Mapping[str, Any], of: str, mode: int | None) -> float | None:
+    """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
+    value = (raw.get("precision") or {}).get(of)
+    if value is None:
+        return None
+    match mode:
+        case 4:  # TICK_SIZE
+            return float(value)
+        case 2:  # DECIMAL_PLACES
+            return float(f"1e{-int(value)}")
+    return None  # SIGNIFICANT_DIGITS: the step depends on the price
+
+
+def search(
+    catalogue: Catalogue,
+    endpoints: Mapping[str, str],
+    among: Collection[str] | None,
+    **wanted: Any,
+) -> tuple[int, list[Pair]] | None:
+    """Find pairs on all exchanges whose lists are kept, by exchange and name, without a request.
+
+    As `Catalogue.search`. Of exchanges at another address only the lists from there count, and only
+    exchanges that are ``among`` those given. None where there is no such list. Blocks.
+    """
+    lists = {}
+    for kept, listing in catalogue.listings().items():
+        exchange = kept.partition(" at ")[0]
+        here = kept == source(exchange, endpoints.get(exchange))
+        if here and (among is None or exchange in among):
+            lists[kept] = exchange, listing
+    if not lists:
+        return None
+    total, found = catalogue.search(list(lists), **wanted)
+    each = groupby(found, itemgetter(0))
+    return total, [
+        pair
+        for kept, those in each
+        for pair in records(*lists[kept], [market for _, market in those])
+    ]

@@ -51,12 +51,30 @@ MAX_WATCHED = 200
 # ---------------------------------------------------------------------------- parsing
 
 
+class Written(str):
+    """A pair that `pair` has read, which knows how it was written."""
+
+    text: str
+
+
+def written(pair: str) -> str:
+    """Give a pair as its caller wrote it, in upper case: it may be an exchange's own name."""
+    return pair.text if isinstance(pair, Written) else pair.upper()
+
+
+_IN_A_CODE = r"[^\s\"'\\<>{}/]"
+_CODE = re.compile(rf"{_IN_A_CODE}(?:{_IN_A_CODE}| |(?<=\w)'(?=[\w ]))*")
+"""A currency: ccxt has long names, too, such as BITCOIN FILE and FTX USERS' DEBT."""
+
+
 def pair(text: str) -> str:
     """Bring a pair to ``BASE/QUOTE``, or to upper case alone where it has no separator.
 
-    ``btc/usdt``, ``BTC-USDT`` and ``btc_usdt`` give ``BTC/USDT``. ``BTCUSDT`` stays as it is: only
-    an exchange's list of pairs can tell where it divides. Raises `PairNotSupportedError` for the
-    name of a swap, future or option, `InvalidParameterError` for anything else.
+    ``btc/usdt``, ``BTC-USDT`` and ``btc_usdt`` give ``BTC/USDT``; with a slash, anything else is
+    part of a currency's name. ``BTCUSDT`` stays as it is: only an exchange's list of pairs can tell
+    where it divides, as does ``SPOT_BTC_USDT``, which only an exchange can call a pair. Raises
+    `PairNotSupportedError` for the name of a swap, future or option, `InvalidParameterError` for
+    anything else.
     """
     cleaned = text.strip().upper()
     if ":" in cleaned and cleaned.isprintable():
@@ -66,12 +84,20 @@ def pair(text: str) -> str:
             f"Ask for {spot[:60]}.",
             details={"pair": cleaned[:60], "closest": [spot[:60]]},
         )
-    parts = re.split(r"[/\-_ ]", cleaned)
+    parts = [part.strip(" ") for part in cleaned.split("/")]
+    if len(parts) == 1:
+        parts = re.split(r"[\-_ ]", cleaned)
+        if len(parts) > 2 and all(re.fullmatch(r"[^\W_]+", part) for part in cleaned.split("_")):
+            parts = [cleaned]
     joined = "/".join(parts)
-    possible = re.fullmatch(r"[^\s\"'\\<>{}]{2,40}", joined) and joined.isprintable()
-    if len(parts) > 2 or not all(parts) or not possible:
+    possible = 2 <= len(joined) <= 40 and joined.isprintable()
+    if len(parts) > 2 or not possible or not all(_CODE.fullmatch(part) for part in parts):
         raise InvalidParameterError(f"pair is BASE/QUOTE, for example BTC/USDT; {_was(text)}.")
-    return joined
+    if joined == cleaned:
+        return joined
+    named = Written(joined)
+    named.text = cleaned
+    return named
 
 
 def one_or_several(
@@ -429,6 +455,13 @@ Fill = Annotated[
 ]
 Strict = Annotated[bool, Described("Fail where a bar is missing, unless it was filled.")]
 Refresh = Annotated[bool, Described("Fetch again what is stored, and replace it.")]
+RefreshLists = Annotated[
+    bool,
+    Described(
+        "Fetch the list first; with `search` alone, those of all spot exchanges, which takes a "
+        "while."
+    ),
+]
 UseStore = Annotated[bool, Described("Keep closed bars of a range, and read those that are kept.")]
 TradeLimit = Annotated[int, Ge(1), Le(MAX_TRADES), Described("Trades at most.")]
 Start = Annotated[
@@ -463,7 +496,14 @@ QuoteCodes = Annotated[
         examples=("USD", "USDC"),
     ),
 ]
-Search = Annotated[str, Described("Only pairs whose name contains this text.", parse=part)]
+Search = Annotated[
+    str,
+    Described(
+        "Only pairs whose name contains this text; of all exchanges whose lists are on the disk, "
+        "where none is named.",
+        parse=part,
+    ),
+]
 
 # ---------------------------------------------------------------------------- checking
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import importlib
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -37,6 +38,7 @@ from marketdata.arguments import (
     RecordingPath,
     RecordingProgress,
     Refresh,
+    RefreshLists,
     Search,
     Seconds,
     Speed,
@@ -92,6 +94,9 @@ __all__ = ["AsyncClient"]
 
 T = TypeVar("T")
 
+_LISTS_AT_ONCE = 8
+"""Lists of pairs that are fetched at once; each is some megabytes."""
+
 
 class AsyncClient:
     """Market data of spot exchanges for code that awaits.
@@ -134,17 +139,20 @@ class AsyncClient:
         self._catalogue: Catalogue | None = None
         self._candles: Store | MarketDataError | None = None
         self._recorder: Callable[[Event], None] | None = None
+        self._among: frozenset[str] | None = None
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = (
             weakref.WeakKeyDictionary()
         )
 
-    def preferring(self, *exchanges: str) -> Self:
+    def preferring(self, *exchanges: str, among: Collection[str] | None = None) -> Self:
         """Give this client with other exchanges for calls that name none.
 
-        Both share their connections; closing one closes the other.
+        `pairs` that searches all exchanges looks only at those ``among``; None: at all. Both
+        clients share their connections; closing one closes the other.
         """
         twin = copy.copy(self)
         twin.settings = self.settings.model_copy(update={"exchange": exchanges})
+        twin._among = None if among is None else frozenset(among)
         return twin
 
     # ------------------------------------------------------------------ operations
@@ -173,17 +181,85 @@ class AsyncClient:
         base: BaseCode | None = None,
         quote: QuoteCode | None = None,
         search: Search | None = None,
+        refresh: RefreshLists = False,
     ) -> list[Pair]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
-        The exchange's list is fetched once a day and kept on disk.
+        The exchange's list is fetched once a day and kept on disk for a week. With `search` and no
+        exchange, the lists of all exchanges that are on the disk are searched, without a request;
+        each pair says its exchange and when that list was fetched. Where there is none yet, the
+        default exchange's is fetched. `refresh` fetches the list first, or with `search` alone that
+        of every spot exchange; those that fail keep the one they had.
+        """
+
+        if search is not None and exchange is None:
+            if refresh:
+                await self._refresh_lists()
+            return (await self.page_of_pairs(search, base=base, quote=quote))[1]
+
+        async def work(venue: Venue) -> list[Pair]:
+            if refresh:
+                await venue.listed.listing(0)
+            return await venue.pairs(base=base, quote=quote, search=search)
+
+        return await self._ask(exchange, work)
+
+    async def page_of_pairs(
+        self,
+        search: str,
+        *,
+        base: str | None = None,
+        quote: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> tuple[int, list[Pair]]:
+        """Give part of what `pairs` finds on all exchanges, and how many there are in all.
+
+        At most ``limit`` pairs from ``offset`` on; the rest costs nearly nothing.
         """
 
         async def work(venue: Venue) -> list[Pair]:
             venue.check("pairs")
             return await venue.pairs(base=base, quote=quote, search=search)
 
-        return await self._ask(exchange, work)
+        if not self.settings.sim:
+            from marketdata import _pairs
+
+            kept = await asyncio.to_thread(
+                _pairs.search,
+                self._pairs_known(),
+                self.settings.endpoints,
+                self._among,
+                base=base,
+                quote=quote,
+                search=search,
+                limit=limit,
+                offset=offset,
+            )
+            if kept is not None:
+                return kept
+            found = await self._ask(None, work)
+        else:
+            served = self._within_reach(sorted(await (await self._here()).simulated()))
+            each = await all_of(self._ask(name, work) for name in served)
+            found = [pair for those in each for pair in those]
+        return len(found), found[offset:][:limit]
+
+    def _within_reach(self, exchanges: Iterable[str]) -> list[str]:
+        return [name for name in exchanges if self._among is None or name in self._among]
+
+    async def _refresh_lists(self) -> None:
+        """Fetch the lists of all spot exchanges, several at once; leave out those that fail."""
+        here = await self._here()
+        turns = asyncio.Semaphore(_LISTS_AT_ONCE)
+
+        async def fetch(name: str) -> None:
+            async with turns:
+                with contextlib.suppress(MarketDataError):
+                    await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
+
+        known = self._within_reach(one.id for one in await self.exchanges())
+        await all_of(fetch(name) for name in known)
 
     @checked
     async def ticker(
@@ -748,6 +824,10 @@ class AsyncClient:
                 url = self.settings.redis.get_secret_value()
                 self._catalogue = FleetCatalogue(self.settings.folder(), url)
         return self._catalogue
+
+
+async def _fetch_list(venue: Venue) -> None:
+    await venue.listed.listing(0)
 
 
 def _open_store(settings: Settings) -> Store | MarketDataError:

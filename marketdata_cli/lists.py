@@ -59,8 +59,11 @@ def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
     """List pairs with their trading rules."""
     if not records:
         return [[("No active spot pair fits.", FAINT)]]
+    exchanges = [one.exchange for one in records]
+    several = len(set(exchanges)) > 1
     columns = [
         Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
+        *([Column("exchange", exchanges, FIRST, right=False)] if several else []),
         Column("price tick", [digits(one.price_tick) for one in records], 8),
         Column("amount step", [digits(one.amount_step) for one in records], 7),
         Column("min amount", [digits(one.min_amount) for one in records], 4),
@@ -69,9 +72,13 @@ def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
         Column("maker", [fraction(one.maker) for one in records], 6),
         Column("taker", [fraction(one.taker) for one in records], 6),
     ]
-    fetched = f"{counted(len(records), 'pair')}, list fetched {clock(records[0].received_at)}"
+    times = [one.received_at for one in records]
+    fetched = f"{counted(len(records), 'pair')}, list fetched {clock(min(times))}"
+    if several:
+        fetched = fetched.replace("list", "lists") + f" to {clock(max(times))}"
+    names = f"{len(set(exchanges))} exchanges" if several else exchanges[0]
     return [
-        heading("Pairs", records[0].exchange, records[0].simulated),
+        heading("Pairs", names, any(one.simulated for one in records)),
         *table(columns, screen.width),
         [(fetched, FAINT)],
     ]

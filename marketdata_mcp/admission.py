@@ -77,8 +77,10 @@ class Admission:
 
     def _client_of(self, caller: Caller, gate: Gate) -> AsyncClient:
         preferred = self.client.settings.exchange
-        allowed = gate.exchanges(caller, preferred)
-        return self.client if allowed == preferred else self.client.preferring(*allowed)
+        allowed, among = gate.exchanges(caller, preferred), gate.allowed(caller)
+        if allowed == preferred and among is None:
+            return self.client
+        return self.client.preferring(*allowed, among=among)
 
     async def usage(self, caller: Caller) -> dict[str, Any]:
         """Tell what a caller has used and may use."""

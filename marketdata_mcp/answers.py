@@ -85,15 +85,25 @@ def table(
 
 
 def page(
-    name: str, records: Sequence[Record], shared: Sequence[str], *, limit: int, offset: int
+    name: str,
+    records: Sequence[Record],
+    shared: Sequence[str],
+    *,
+    limit: int,
+    offset: int,
+    total: int | None = None,
 ) -> Answer:
-    """Give at most `limit` of the records from `offset` on."""
-    total = len(records)
+    """Give at most `limit` of the records from `offset` on.
+
+    Where `total` tells how many there are in all, the records are those alone.
+    """
+    if total is None:
+        total, records = len(records), records[offset : offset + limit]
 
     def following(count: int) -> Content | None:
         return {"offset": offset + count} if offset + count < total else None
 
-    return table(name, records[offset : offset + limit], shared, following, total=total)
+    return table(name, records, shared, following, total=total)
 
 
 def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:

@@ -66,6 +66,7 @@ async def _values(client: AsyncClient, name: str, known: Mapping[str, str]) -> l
         return [] if own is None else list(own.timeframes)
     if name in ("base", "quote"):
         other = "quote" if name == "base" else "base"
-        pairs = await client.pairs(exchange=known.get("exchange"), **{other: known.get(other)})
+        fitting: dict[str, Any] = {other: known.get(other)}
+        pairs = await client.pairs(exchange=known.get("exchange"), **fitting)
         return sorted({getattr(pair, name) for pair in pairs})
     return []

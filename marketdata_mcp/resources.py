@@ -84,7 +84,9 @@ class Address(NamedTuple):
     @property
     def uri(self) -> str:
         """The URI, in the form that is listed."""
-        exchange, named = quote(self.exchange), quote(self.pair.replace("/", "-"))
+        # The dash is what divides the pair, and may be part of a currency's name.
+        codes = [quote(code).replace("-", "%2D") for code in self.pair.split("/")]
+        exchange, named = quote(self.exchange), "-".join(codes)
         path = self.kind if self.timeframe is None else f"{self.kind}/{self.timeframe}"
         return f"market://{exchange}/{named}/{path}"
 

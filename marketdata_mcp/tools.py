@@ -73,6 +73,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     "list_exchanges": Adaptation(arguments=_PAGED),
     "list_pairs": Adaptation(
         arguments=_PAGED,
+        hidden=("refresh",),
         shared=("exchange", "receivedAt", "simulated"),
     ),
     "get_tickers": Adaptation(
@@ -258,6 +259,10 @@ class OperationTool(Tool):
             case "Exchange" | "Pair", _:
                 asked = {name: one for name, one in arguments.items() if name not in _PAGED}
                 bounds = {name: arguments[name] for name in _PAGED}
+                if asked.get("search") is not None and asked["exchange"] is None:
+                    del asked["exchange"]
+                    total, found = await served.client.page_of_pairs(**asked, **bounds)
+                    return answers.page("pairs", found, shared, **bounds, total=total)
                 return answers.page(self.operation.name, await ask(**asked), shared, **bounds)
             case "Ticker", True:
                 return answers.tickers(await ask(**arguments), shared)

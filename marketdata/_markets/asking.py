@@ -43,6 +43,8 @@ class Answer(Generic[T]):
     """The public taker fee as a fraction; None where there is none."""
     latency_ms: float | None = None
     error: MarketDataError | None = None
+    asked: str | None = None
+    """The pair as it was asked for; None where that is its name."""
 
 
 async def ask_each(
@@ -66,7 +68,8 @@ async def ask_each(
             begun = asyncio.get_running_loop().time()
             given = await work(venue, symbol)
             latency = asyncio.get_running_loop().time() - begun
-            return Answer(exchange, symbol, given, venue.taker(symbol), round(latency * 1000, 3))
+            fee = venue.taker(symbol)
+            return Answer(exchange, symbol, given, fee, round(latency * 1000, 3), asked=pair)
 
         try:
             answered: Answer[T] = await ask(exchange, timed)
@@ -75,10 +78,18 @@ async def ask_each(
         return answered
 
     names = list(dict.fromkeys(exchanges))
-    answers = await all_of(one(name, pair) for name in names for pair in pairs)
+    answers = _once(await all_of(one(name, pair) for name in names for pair in pairs))
     if "/" not in pairs[0]:
         _check_is_one_pair(pairs[0], answers)
     return answers
+
+
+def _once(answers: Sequence[Answer[T]]) -> list[Answer[T]]:
+    """Leave out pairs that are there already by another of their names."""
+    first: dict[tuple[str, str, bool], Answer[T]] = {}
+    for one in answers:
+        first.setdefault((one.exchange, one.pair, one.error is None), one)
+    return list(first.values())
 
 
 def _check_is_one_pair(text: str, answers: Sequence[Answer[Any]]) -> None:
@@ -92,10 +103,9 @@ def _check_is_one_pair(text: str, answers: Sequence[Answer[Any]]) -> None:
 
 
 def name_of(pair: str, answers: Sequence[Answer[Any]]) -> str:
-    """Give a pair as BASE/QUOTE where an exchange has told what it is; else as it was asked for."""
-    if "/" in pair:
-        return pair
-    return next((one.pair for one in answers if one.error is None), pair)
+    """Give a pair under its one name where an exchange has told it; else as it was asked for."""
+    good = (one.pair for one in answers if one.error is None and (one.asked or one.pair) == pair)
+    return next(good, str(pair))
 
 
 def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
@@ -103,6 +113,7 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
 
     Raises `InvalidParameterError` where only an exchange could tell what the base is.
     """
+    pair = str(pair)  # what one exchange calls it means nothing to the others
     if quotes is None:
         return (pair,)
     base, slash, _ = pair.partition("/")

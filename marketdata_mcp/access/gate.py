@@ -191,6 +191,10 @@ class Gate:
             return preferred
         return tuple(name for name in preferred if name in allowed) or allowed
 
+    def allowed(self, caller: Caller) -> tuple[str, ...] | None:
+        """Give all exchanges that a caller may ask; None: there is no bound."""
+        return self._tier(caller).exchanges
+
     async def usage(self, caller: Caller) -> dict[str, Any]:
         """Tell what an account has used and may use; bounds that there are not are absent."""
         tier, now = self._tier(caller), self._clock()

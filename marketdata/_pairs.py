@@ -87,10 +87,7 @@ class PairList:
         if known is not None and time.time() - self._listed_at < MAX_AGE:
             return known
         listing = await self.listing(MAX_AGE)
-        if listing.fetched_at != self._listed_at:
-            self._names.clear()
-            self._listed_at = listing.fetched_at
-        elif (known := self._names.get(asked)) is not None:
+        if (known := self._names.get(asked)) is not None:
             return known  # somebody who waited for the same list has found it
         found = self._catalogue.find(self._source, pair)
         if not found:
@@ -173,8 +170,15 @@ class PairList:
         if not self._listings.under_way(key):
             listing = self._catalogue.listing(self._source)
             if listing is not None and listing.age < max_age:
-                return listing
-        return await self._listings.ask(key, partial(self._renew, max_age), _as_it_is)
+                return self._noted(listing)
+        return self._noted(await self._listings.ask(key, partial(self._renew, max_age), _as_it_is))
+
+    def _noted(self, listing: Listing) -> Listing:
+        """Forget which names found what where the list is another one."""
+        if listing.fetched_at != self._listed_at:
+            self._names.clear()
+            self._listed_at = listing.fetched_at
+        return listing
 
     async def _renew(self, max_age: float, question: Question) -> None:
         question.answer(await self._catalogue.renew(self._source, max_age, self._fetch))
@@ -278,6 +282,8 @@ def search(
     if not lists:
         return None
     total, found = catalogue.search(list(lists), **wanted)
+    if not found and not catalogue.listings():
+        return None  # they have turned out to be damaged
     each = groupby(found, itemgetter(0))
     return total, [
         pair

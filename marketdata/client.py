@@ -258,8 +258,9 @@ class AsyncClient:
                 with contextlib.suppress(MarketDataError):
                     await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
 
-        known = self._within_reach(one.id for one in await self.exchanges())
-        await all_of(fetch(name) for name in known)
+        sim = self.settings.sim
+        known = await here.simulated() if sim else [one.id for one in await self.exchanges()]
+        await all_of(fetch(name) for name in self._within_reach(known))
 
     @checked
     async def ticker(

@@ -1,0 +1,230 @@
+"""Pairs of all exchanges whose lists are on the disk, found without a request."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import marketdata as md
+from marketdata._catalogue import Catalogue, Facts, Fetched, Market
+from marketdata.sim import SimulatedExchange
+
+from .conftest import Factory, Run
+from .markets import DIALECTS
+from .test_catalogue import DAMAGES, DAY, damage, grow_older, lists
+
+PEPE = [(exchange, "PEPE/USDT") for exchange in sorted(DIALECTS)]
+"""All of them list it."""
+
+
+@pytest.fixture
+def everywhere(sim: SimulatedExchange, connect: Factory) -> md.Client:
+    """A client with the lists of all four exchanges on the disk, and no request so far."""
+    filling = connect(sim)
+    for exchange in DIALECTS:
+        filling.pairs(exchange=exchange)
+    sim.forget()
+    return connect(sim)
+
+
+def names(pairs: list[md.Pair]) -> list[tuple[str, str]]:
+    return [(one.exchange, one.pair) for one in pairs]
+
+
+def test_it_is_by_exchange_then_name_and_says_what_each_exchange_says(
+    everywhere: md.Client, sim: SimulatedExchange
+) -> None:
+    found = everywhere.pairs(search="pepe")
+    assert names(found) == PEPE
+    bitcoin = everywhere.pairs(search="btc")
+    assert names(bitcoin) == sorted(names(bitcoin))
+    assert sim.requests == []
+    # Made without the exchange's module, and still the same to the last field.
+    for exchange in DIALECTS:
+        assert [one for one in bitcoin if one.exchange == exchange] == everywhere.pairs(
+            exchange=exchange, search="btc"
+        )
+    assert sim.requests == []
+    assert {one.simulated for one in found} == {True}
+
+
+def test_neither_a_module_of_ccxt_nor_a_socket_is_needed(
+    everywhere: md.Client, python: Run
+) -> None:
+    program = """
+        import sys
+
+        def watch(event, arguments):
+            if event.startswith("socket.") and event != "socket.__new__":
+                raise AssertionError(event)
+
+        sys.addaudithook(watch)
+        import marketdata as md
+
+        print(len(md.pairs(search="pepe")))
+        print([name for name in sys.modules if name.partition(".")[0] in ("ccxt", "aiohttp")])
+    """
+    assert python(program) == "4\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"search": "PePe"}, PEPE),
+        ({"search": "pepe", "quote": "eur"}, []),
+        ({"search": "tc/eur"}, [(exchange, "BTC/EUR") for exchange in sorted(DIALECTS)]),
+        ({"search": "xbt/eur"}, [(exchange, "BTC/EUR") for exchange in sorted(DIALECTS)]),
+        ({"search": "eur", "base": "xbt"}, [(one, "BTC/EUR") for one in sorted(DIALECTS)]),
+        ({"search": "ltc", "quote": "btc"}, [(one, "LTC/BTC") for one in sorted(DIALECTS)]),
+        ({"search": "xdg"}, [("kraken", "DOGE/USDT")]),
+        ({"search": "pepe", "exchange": "okx"}, [("okx", "PEPE/USDT")]),
+        ({"search": "%"}, []),
+        ({"search": "' OR 1=1 --"}, []),
+    ],
+)
+def test_what_is_found(
+    everywhere: md.Client, wanted: dict[str, str], found: list[tuple[str, str]]
+) -> None:
+    assert names(everywhere.pairs(**wanted)) == found
+
+
+def test_without_search_the_default_exchange_is_asked(
+    sim: SimulatedExchange, connect: Factory, everywhere: md.Client
+) -> None:
+    client = connect(sim, "okx")
+    assert {one.exchange for one in client.pairs(base="btc")} == {"okx"}
+    assert {one.exchange for one in client.pairs()} == {"okx"}
+
+
+@pytest.mark.parametrize(("age", "found"), [(2 * DAY, 4), (6.9 * DAY, 4)])
+def test_lists_count_for_as_long_as_they_are_kept(
+    everywhere: md.Client, sim: SimulatedExchange, isolated: Path, age: float, found: int
+) -> None:
+    newest = everywhere.pairs(search="pepe")[0].received_at
+    grow_older(isolated, age)
+    pairs = everywhere.pairs(search="pepe")
+    assert len(pairs) == found
+    assert (newest - pairs[0].received_at).total_seconds() == pytest.approx(age, abs=0.01)
+    assert sim.requests == []
+
+
+def test_where_there_is_no_list_that_of_the_default_exchange_is_fetched(
+    sim: SimulatedExchange, connect: Factory, everywhere: md.Client, isolated: Path
+) -> None:
+    grow_older(isolated, 8 * DAY)
+    for wanted, requests in (("pepe", 1), ("doge", 1)):
+        assert {one.exchange for one in connect(sim).pairs(search=wanted)} == {"binance"}
+        assert lists(sim) == len(sim.requests) == requests
+
+
+def test_lists_from_other_addresses_are_of_no_use(
+    sim: SimulatedExchange, connect: Factory, everywhere: md.Client, isolated: Path
+) -> None:
+    with SimulatedExchange(pairs=20) as other:
+        client = connect(other, endpoints={"okx": sim.url})
+        assert names(client.pairs(search="pepe")) == [("okx", "PEPE/USDT")]
+        client.pairs(exchange="kraken")
+        assert {one.exchange for one in client.pairs(search="pepe")} == {"okx", "kraken"}
+        assert names(everywhere.pairs(search="pepe")) == PEPE
+    # A real one's list counts for clients that would ask the real one.
+    raw = {"symbol": "PEPE/EUR", "base": "PEPE", "quote": "EUR", "id": "PEPEEUR"}
+    Catalogue(isolated).replace(
+        "bitvavo", Fetched([Market("PEPE/EUR", raw)], Facts(4, {"taker": 0.0025}), simulated=False)
+    )
+    [real] = md.Client().pairs(search="pepe")
+    assert (real.exchange, real.pair, real.taker, real.simulated) == (
+        *("bitvavo", "PEPE/EUR"),
+        *(0.0025, None),
+    )
+    assert names(everywhere.pairs(search="pepe"))[0] == ("binance", "PEPE/USDT")
+    assert ("bitvavo", "PEPE/EUR") in names(everywhere.pairs(search="pepe"))
+
+
+def test_the_simulated_exchanges_are_all_searched(isolated: Path) -> None:
+    with md.Client(sim=True) as client:
+        assert names(client.pairs(search="pepe")) == PEPE
+        assert names(client.pairs(search="pepe", refresh=True)) == PEPE
+    assert not isolated.exists()
+
+
+def test_a_file_of_an_older_version_is_made_anew(
+    everywhere: md.Client, sim: SimulatedExchange, isolated: Path
+) -> None:
+    with sqlite3.connect(isolated / "catalogue.sqlite") as connection:
+        connection.executescript("ALTER TABLE listing DROP COLUMN facts; PRAGMA user_version = 1;")
+    connection.close()
+    assert {one.exchange for one in everywhere.pairs(search="pepe")} == {"binance"}
+    assert lists(sim) == 1
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_file_is_as_good_as_none(
+    everywhere: md.Client, sim: SimulatedExchange, isolated: Path, how: str
+) -> None:
+    damage(isolated / "catalogue.sqlite", how)
+    assert {one.exchange for one in everywhere.pairs(search="pepe")} == {"binance"}
+    assert lists(sim) == 1
+
+
+# ---------------------------------------------------------------------------- fetching lists
+
+
+def test_refresh_fetches_the_list_of_the_exchange_first(
+    everywhere: md.Client, sim: SimulatedExchange
+) -> None:
+    before = everywhere.pairs(search="pepe")
+    everywhere.pairs(refresh=True, base="BTC")
+    assert lists(sim) == len(sim.requests) == 1
+    after = everywhere.pairs(search="pepe")
+    assert after[0].received_at > before[0].received_at, "binance comes first"
+    assert after[1:] == before[1:]
+
+
+def test_refresh_with_search_alone_fetches_all_and_keeps_those_that_fail(
+    sim: SimulatedExchange, connect: Factory, everywhere: md.Client, isolated: Path
+) -> None:
+    before = {one.exchange: one.received_at for one in everywhere.pairs(search="pepe")}
+    sim.faults.add(exchange="kraken", status=503)
+
+    async def work() -> list[md.Pair]:
+        settings = everywhere.settings.model_copy(update={"timeout": 20.0})
+        async with md.AsyncClient(settings=settings) as client:
+            # Of the others there is nothing on the loopback.
+            bounded = client.preferring("binance", among=DIALECTS)
+            return await bounded.pairs(search="pepe", refresh=True)
+
+    found = asyncio.run(work())
+    assert names(found) == PEPE
+    newer = {one.exchange for one in found if one.received_at > before[one.exchange]}
+    assert newer == {*DIALECTS} - {"kraken"}
+
+
+def test_a_client_for_some_exchanges_finds_pairs_of_those_alone(everywhere: md.Client) -> None:
+    async def work() -> list[tuple[str, str]]:
+        async with md.AsyncClient(settings=everywhere.settings) as client:
+            bounded = client.preferring("kraken", among=["kraken", "okx"])
+            assert names(await client.pairs(search="pepe")) == PEPE
+            assert await bounded.page_of_pairs("pepe", limit=1, offset=1) == (
+                2,
+                await bounded.pairs(search="pepe", exchange="okx"),
+            )
+            return names(await bounded.pairs(search="pepe"))
+
+    assert asyncio.run(work()) == [("kraken", "PEPE/USDT"), ("okx", "PEPE/USDT")]
+
+
+@pytest.mark.parametrize("sim_too", [False, True])
+def test_pages_are_parts_of_what_is_found(everywhere: md.Client, sim_too: bool) -> None:
+    async def work() -> None:
+        settings = everywhere.settings.model_copy(update={"sim": sim_too})
+        async with md.AsyncClient(settings=settings) as client:
+            whole = await client.pairs(search="usd")
+            assert len(whole) > 20
+            for offset, limit in ((0, 5), (5, 7), (len(whole) - 2, 10), (len(whole), 3)):
+                page = await client.page_of_pairs("usd", offset=offset, limit=limit)
+                assert page == (len(whole), whole[offset : offset + limit])
+
+    asyncio.run(work())

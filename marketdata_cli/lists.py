@@ -72,15 +72,13 @@ def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
         Column("maker", [fraction(one.maker) for one in records], 6),
         Column("taker", [fraction(one.taker) for one in records], 6),
     ]
-    times = [one.received_at for one in records]
-    fetched = f"{counted(len(records), 'pair')}, list fetched {clock(min(times))}"
-    if several:
-        fetched = fetched.replace("list", "lists") + f" to {clock(max(times))}"
+    oldest = min(one.received_at for one in records)
+    fetched = f"{'oldest ' * several}list fetched {clock(oldest)}"
     names = f"{len(set(exchanges))} exchanges" if several else exchanges[0]
     return [
         heading("Pairs", names, any(one.simulated for one in records)),
         *table(columns, screen.width),
-        [(fetched, FAINT)],
+        [(f"{counted(len(records), 'pair')}, {fetched}", FAINT)],
     ]
 
 

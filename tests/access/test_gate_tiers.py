@@ -103,6 +103,39 @@ def test_no_tool_and_no_resource_gets_past_the_tiers_exchanges(serve: Serve) -> 
     serve(work, policy=policy)
 
 
+def test_a_search_of_all_exchanges_is_one_of_the_tiers_exchanges(serve: Serve) -> None:
+    policy = Policy(
+        tiers={
+            "one": Tier(exchanges=("okx",)),
+            "two": Tier(exchanges=("okx", "kraken")),
+            "all": Tier(),
+        }
+    )
+
+    async def work(server: Gated) -> None:
+        every = ["binance", "coinbaseexchange", "kraken", "okx"]
+        for exchange in every:
+            await server.client.pairs(exchange=exchange)
+        for tier, found in (("one", ["okx"]), ("two", ["kraken", "okx"]), ("all", every)):
+            await server.newcomer(tier, tier)
+            content = (await server.call("list_pairs", tier, search="pepe")).content
+            rows = [one.get("exchange", content.get("exchange")) for one in content["pairs"]]
+            assert rows == found
+            assert content["total"] == content["returned"] == len(found)
+            assert "next" not in content
+        page = (await server.call("list_pairs", "two", search="pepe", limit=1)).content
+        assert (page["total"], page["next"], page["exchange"]) == (2, {"offset": 1}, "kraken")
+        more = {"limit": 1, "offset": 1}
+        page = (await server.call("list_pairs", "two", search="pepe", **more)).content
+        assert (page["total"], page["exchange"], "next" in page) == (2, "okx", False)
+        named = (await server.call("list_pairs", "two", search="pepe", exchange="okx")).content
+        assert (named["total"], named["exchange"]) == (1, "okx")
+        refused = await server.call("list_pairs", "all", search="pepe", refresh=True)
+        assert refused.code == "INVALID_PARAMETER"
+
+    serve(work, policy=policy)
+
+
 # ---------------------------------------------------------------------------- candles
 
 CANDLES = TOOLS["get_candles"]

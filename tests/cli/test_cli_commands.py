@@ -115,6 +115,24 @@ def test_arguments_reach_the_library_as_typed(here):
     assert "firstId" in answers["aggregate"][0]
 
 
+def test_a_search_goes_through_all_lists_on_the_disk(here, sim):
+    assert {one["exchange"] for one in json.loads(here("pairs", "--search", "pepe")[1])} == {
+        "binance"
+    }
+    for exchange in ("okx", "kraken"):
+        assert here("pairs", "-e", exchange)[0] == 0
+    sim.forget()
+    found = json.loads(here("pairs", "--search", "pepe")[1])
+    assert [one["exchange"] for one in found] == ["binance", "kraken", "okx"]
+    code, out, err = here("pairs", "--search", "xbt/eur", "-f", "table")
+    assert (code, err) == (0, "")
+    assert "3 exchanges" in out
+    assert sim.requests == []
+    code, out, _ = here("pairs", "-e", "okx", "--search", "pepe", "--refresh")
+    assert [one["exchange"] for one in json.loads(out)] == ["okx"]
+    assert len(sim.requests) == 1
+
+
 def test_tape_replays_a_recording(tmp_path, here):
     tape = tmp_path / "binance_BTC_USDT-1m.csv"
     tape.write_text(

@@ -412,6 +412,21 @@ def test_lists_name_the_columns_that_had_no_room(draw):
     assert "-3.00%" in text
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_pairs_of_several_exchanges_say_which(width, draw):
+    [here] = LISTS["Pair"]
+    there = here.model_copy(
+        update={"exchange": "coinbaseexchange", "received_at": NOW - timedelta(hours=30)}
+    )
+    text = draw([here, there], "Pair", width, many=True)
+    title, heads, *_, end = [line for line in text.splitlines() if line]
+    assert end == "2 pairs, oldest list fetched 2024-02-29 06:00:00 UTC"
+    assert title == "Pairs  2 exchanges"
+    assert heads.split()[:2] == ["pair", "exchange"]
+    assert "coinbaseexchange" in text
+    assert "exchange" not in draw([here, here], "Pair", width, many=True)
+
+
 @pytest.mark.parametrize("kind", ["Pair", "Ticker", "Quote", "Trade"])
 def test_empty_lists_say_so(kind, draw):
     assert draw([], kind, many=True).startswith("No ")

@@ -25,7 +25,7 @@ from mcp_live import (
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp import app
+from marketdata_mcp import app, resources
 
 PATHS = ("ticker", "quote", "orderbook", "trades", "candles/1m")
 
@@ -215,6 +215,14 @@ def test_what_is_not_there(
     assert error.data["retryable"] is False
     assert error.data["uri"] == uri[:200]
     assert len(error.message) < 400
+
+
+@pytest.mark.parametrize("code", ["FTX Users' Debt", "A-B", "$NAP", "DAO.Casino", "币安人生"])
+def test_every_currency_has_an_address(code: str) -> None:
+    address = resources.Address("trades", "kucoin", f"{code.upper()}/USDT")
+    assert resources.Address.parse(address.uri) == address
+    assert address.uri.isascii()
+    assert " " not in address.uri
 
 
 def test_an_exchange_that_is_away_is_worth_another_try(tmp_path: Path) -> None:

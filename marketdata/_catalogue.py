@@ -282,10 +282,18 @@ class Catalogue:
     ) -> Listing:
         """Put a list of that age at most in the place of an older one, fetched if need be."""
         fetched = await self._newest(source, max_age, fetch)
+        markets, facts, simulated, plays, age = fetched
         # Many at once would wait for each other in SQLite, and no write waits there for long.
         async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            await asyncio.to_thread(self.replace, source, fetched)
-        _, facts, simulated, plays, age = fetched
+            await asyncio.to_thread(
+                self.replace,
+                source,
+                markets,
+                facts=facts,
+                simulated=simulated,
+                plays=plays,
+                age=age,
+            )
         return self.listing(source) or Listing(time.time() - age, simulated, plays, facts)
 
     async def _newest(
@@ -296,11 +304,19 @@ class Catalogue:
     ) -> Fetched:
         return await fetch()
 
-    def replace(self, source: str, fetched: Fetched) -> None:
+    def replace(
+        self,
+        source: str,
+        markets: Iterable[Market],
+        *,
+        facts: Facts,
+        simulated: bool,
+        plays: str | None = None,
+        age: float = 0.0,
+    ) -> None:
         """Put a freshly fetched list in the place of an older one."""
         from pydantic_core import to_json
 
-        markets, facts, simulated, plays, age = fetched
         called: dict[str, list[str]] = {}
         for name, code in facts.aliases.items():
             called.setdefault(code, [code]).append(name)

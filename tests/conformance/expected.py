@@ -11,6 +11,7 @@ from decimal import Context, Decimal
 from itertools import pairwise
 from typing import Any
 
+from marketdata._currencies import RENAMED
 from marketdata._quirks import quirk
 
 TICKER_FIELDS = (
@@ -267,13 +268,21 @@ def pairs(
     """Give the pairs of markets as ``set_markets`` completes them.
 
     ``step`` makes a step of a precision as the exchange has it in ccxt.
+    Tokens that were renamed since have their new names, unless the exchange lists those as well.
     """
+    spot = [market for market in markets if market["spot"]]
+    listed = {market[side] for market in spot for side in ("base", "quote")}
+    new = {old: now.code for old, now in RENAMED.items() if now.code not in listed}
+
+    def named(market: Mapping[str, Any]) -> tuple[str, str]:
+        return new.get(market["base"], market["base"]), new.get(market["quote"], market["quote"])
+
     return [
         {
             "exchange": exchange,
-            "pair": market["symbol"],
-            "base": market["base"],
-            "quote": market["quote"],
+            "pair": "/".join(named(market)),
+            "base": named(market)[0],
+            "quote": named(market)[1],
             **_present(
                 priceTick=step(market["precision"].get("price")),
                 amountStep=step(market["precision"].get("amount")),
@@ -285,8 +294,8 @@ def pairs(
             ),
             "receivedAt": received_at,
         }
-        for market in sorted(markets, key=lambda market: market["symbol"].upper())
-        if market["spot"] and market.get("active") is not False
+        for market in sorted(spot, key=lambda market: "/".join(named(market)).upper())
+        if market.get("active") is not False
     ]
 
 

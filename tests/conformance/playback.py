@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from recorded import Case
 
 from marketdata import AsyncClient, _ccxt, _exchange
-from marketdata._catalogue import Catalogue, Market
+from marketdata._catalogue import Catalogue, Facts, Market
 from marketdata.settings import Settings
 
 Answer = Callable[[str], Any]
@@ -139,7 +139,11 @@ async def client(
     monkeypatch.setattr(_exchange, "connector_class", lambda wanted: {name: made}[wanted])
     if markets is not None:
         spot = [Market(one["symbol"], one) for one in markets if is_served(one)]
-        Catalogue(home).replace(name, spot, simulated=False)
+        api = plain_connector(name, playback)()
+        facts = Facts(
+            api.precisionMode, {side: api.fees["trading"].get(side) for side in ("maker", "taker")}
+        )
+        Catalogue(home).replace(name, spot, facts=facts, simulated=False)
     settings = Settings(exchange=(name,), home=home, retries=0)
     async with AsyncClient(settings=settings) as made_client:
         yield made_client

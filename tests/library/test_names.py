@@ -12,7 +12,7 @@ import pytest
 
 import marketdata as md
 from marketdata import _ccxt
-from marketdata._catalogue import Catalogue, Facts, Fetched, Market
+from marketdata._catalogue import Catalogue, Facts, Market
 from marketdata._currencies import ASKED, RENAMED, SPELLED, aliases, renamed
 from marketdata._exchange import known
 from marketdata._pairs import active_spot
@@ -71,7 +71,7 @@ def kept(*pairs: str, common: dict[str, str] | None = None) -> Catalogue:
     """A catalogue in memory with these pairs of one exchange."""
     catalogue = Catalogue(None)
     markets, facts = active_spot(spot(*pairs), common or {"XBT": "BTC"})
-    catalogue.replace("one", Fetched(markets, facts, simulated=False))
+    catalogue.replace("one", markets, facts=facts, simulated=False)
     return catalogue
 
 
@@ -255,7 +255,7 @@ def test_an_exchanges_own_id_works_with_whatever_separates_it() -> None:
     catalogue = Catalogue(None)
     ids = {"BTC/KRW": "KRW-BTC", "ETH/USDT": "SPOT_ETH_USDT", "SOL/USDT": "sol_usdt"}
     markets = [Market(one, {**spot(one)[0], "id": own}) for one, own in ids.items()]
-    catalogue.replace("one", Fetched(markets, Facts(), simulated=False))
+    catalogue.replace("one", markets, facts=Facts(), simulated=False)
     for name, own in ids.items():
         assert found(catalogue, own) == found(catalogue, own.swapcase()) == [name]
     assert found(catalogue, "KRW/BTC") == [], "with a slash it is base and quote"
@@ -268,7 +268,7 @@ def test_the_ticker_of_another_token_does_not_find_it_but_leads_to_it() -> None:
     catalogue = kept("BITCOINFILE/USDT", "ETH/USDT", common={"BIFI": "BITCOINFILE"})
     [market] = catalogue.find("one", pair("BITCOINFILE/USDT"))
     named = Market(market.pair, {**market.raw, "id": "BIFI_USDT"})
-    catalogue.replace("one", Fetched([named], Facts(), simulated=False))
+    catalogue.replace("one", [named], facts=Facts(), simulated=False)
 
     assert found(catalogue, "BIFI/USDT") == []
     assert found(catalogue, "BIFI-USDT") == []

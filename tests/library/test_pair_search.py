@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._catalogue import Catalogue, Facts, Fetched, Market
+from marketdata._catalogue import Catalogue, Facts, Market
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run
@@ -131,9 +131,8 @@ def test_lists_from_other_addresses_are_of_no_use(
         assert names(everywhere.pairs(search="pepe")) == PEPE
     # A real one's list counts for clients that would ask the real one.
     raw = {"symbol": "PEPE/EUR", "base": "PEPE", "quote": "EUR", "id": "PEPEEUR"}
-    Catalogue(isolated).replace(
-        "bitvavo", Fetched([Market("PEPE/EUR", raw)], Facts(4, {"taker": 0.0025}), simulated=False)
-    )
+    facts = Facts(4, {"taker": 0.0025})
+    Catalogue(isolated).replace("bitvavo", [Market("PEPE/EUR", raw)], facts=facts, simulated=False)
     [real] = md.Client().pairs(search="pepe")
     assert (real.exchange, real.pair, real.taker, real.simulated) == (
         *("bitvavo", "PEPE/EUR"),

@@ -132,7 +132,8 @@ def test_a_new_pair_is_found_by_all_machines_with_one_request(
 
 
 ROW = {"symbol": "BTC/USDT", "base": "BTC", "quote": "USDT"}
-HEAD = {"simulated": True, "plays": None}
+FACTS = {"precision_mode": 4, "fees": {}, "renamed": {}, "aliases": {}}
+HEAD = {"simulated": True, "plays": None, "facts": FACTS}
 
 
 def packed(*lines: Any) -> bytes:
@@ -157,8 +158,12 @@ BAD = {
     "no markets": packed(HEAD),
     "no head": packed(ROW, ROW),
     "list": packed([], []),
-    "odd head": packed({"simulated": 1, "plays": None}, ROW),
-    "odd plays": packed({"simulated": True, "plays": []}, ROW),
+    "odd head": packed({**HEAD, "simulated": 1}, ROW),
+    "odd plays": packed({**HEAD, "plays": []}, ROW),
+    "older": packed({"simulated": True, "plays": None}, ROW),
+    "odd facts": packed({**HEAD, "facts": {**FACTS, "more": 1}}, ROW),
+    "odd names": packed({**HEAD, "facts": {**FACTS, "renamed": {"A": []}}}, ROW),
+    "odd fees": packed({**HEAD, "facts": {**FACTS, "fees": {"taker": "x"}}}, ROW),
     "odd market": packed(HEAD, {"symbol": 1, "base": [], "quote": None}),
     "short market": packed(HEAD, {"symbol": "BTC/USDT"}),
     "number": packed(HEAD, 5),

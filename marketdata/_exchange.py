@@ -354,7 +354,8 @@ class Venue:
     def _listing(
         self, raw: Iterable[Mapping[str, Any]], reply: Reply
     ) -> tuple[tuple[Packed, Facts], Reply]:
-        markets, facts = active_spot(raw, self._api.ccxts_codes)
+        by_code = self._quirk.asked_by_code
+        markets, facts = active_spot(raw, self._api.ccxts_codes, asked_by_code=by_code)
         return (Packed(markets), facts), reply
 
     def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:

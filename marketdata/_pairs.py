@@ -203,16 +203,18 @@ def _as_it_is(listing: Listing) -> Listing:
 
 
 def active_spot(
-    raw: Iterable[Mapping[str, Any]], common: Mapping[str, str]
+    raw: Iterable[Mapping[str, Any]], common: Mapping[str, str], *, asked_by_code: bool = False
 ) -> tuple[list[Market], Facts]:
     """Give the markets that are served, each currency under its one name, and the names.
 
-    ``common`` is ccxt's map of the exchange's codes. Raises ValueError where there are no markets,
-    which no exchange would mean.
+    ``common`` is ccxt's map of the exchange's codes; where ccxt asks by those (`Quirk`) tokens that
+    were renamed keep their old name, and the new one is another. Raises ValueError where there are
+    no markets, which no exchange would mean.
     """
     spot = [one for one in raw if one.get("spot") and ":" not in one["symbol"]]
     listed = {str(one[side]) for one in spot for side in ("base", "quote")}
-    renamed = _currencies.renamed(listed, common)
+    new = _currencies.renamed(listed, common)
+    renamed = {} if asked_by_code else new
     markets = [
         Market(str(one["symbol"]), one)
         for one in (_renamed(one, renamed) for one in spot if one.get("active") is not False)
@@ -220,7 +222,10 @@ def active_spot(
     if not markets:
         raise ValueError("no spot markets")
     traded = {str(one.raw[side]) for one in markets for side in ("base", "quote")}
-    return markets, Facts(renamed=renamed, aliases=_currencies.aliases(traded, common))
+    aliases = _currencies.aliases(traded, common)
+    if asked_by_code:
+        aliases |= {code: old for old, code in new.items() if old in traded}
+    return markets, Facts(renamed=renamed, aliases=aliases)
 
 
 def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

@@ -58,6 +58,9 @@ class Quirk:
     """ccxt options that keep it from requests which a spot answer does not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
     """Parameters that do so for the list of its markets."""
+    asked_by_code: bool = False
+    """Whether ccxt asks for its pairs, or streams, by what it calls the currencies and not by the
+    exchange's own ids: a renamed token would not be found."""
     unneeded: tuple[str, ...] = ()
     """Parts of the URLs of what ccxt always asks for with the list, and spot has no use for."""
     bursts: bool = False
@@ -237,6 +240,8 @@ QUIRKS: dict[str, Quirk] = {
     "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
     "aster": Quirk(depths=(5, 10, 20, 50, 100, 500, 1_000), unneeded=("fapi.",)),
     "bigone": Quirk(max_depth=200, unneeded=("/contract/",)),
+    "independentreserve": Quirk(asked_by_code=True),
+    "mercado": Quirk(asked_by_code=True),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
     # Its week has three days.
@@ -244,6 +249,7 @@ QUIRKS: dict[str, Quirk] = {
     # The third position of a level is its time. Two weeks have 15 days.
     "kraken": Quirk(
         envelope="result",
+        asked_by_code=True,
         newest_bars_only=True,
         misnamed_timeframes=("2w",),
         bursts=True,
@@ -277,7 +283,7 @@ QUIRKS: dict[str, Quirk] = {
     "bitrue": Quirk(max_depth=1_000, newest_bars_only=True, tickers_of_named=True),
     "bitteam": Quirk(newest_bars_only=True),
     "bittrade": Quirk(newest_bars_only=True),
-    "deepcoin": Quirk(max_depth=400, newest_bars_only=True),
+    "deepcoin": Quirk(asked_by_code=True, max_depth=400, newest_bars_only=True),
     "gemini": Quirk(newest_bars_only=True),
     "phemex": Quirk(max_depth=30, newest_bars_only=True),
     # Its trades are those after an id; there is no call for the newest.
@@ -287,12 +293,15 @@ QUIRKS: dict[str, Quirk] = {
     "pacifica": Quirk(bars_from_start=True),
     "btse": Quirk(max_depth=50),
     # Its bars are of bids or of asks, and not of trades.
-    "cex": Quirk(not_offered={"fetchOHLCV": "its bars are of bids or asks, not of trades"}),
+    "cex": Quirk(
+        asked_by_code=True,
+        not_offered={"fetchOHLCV": "its bars are of bids or asks, not of trades"},
+    ),
     "coinbaseinternational": Quirk(
         max_depth=10_000, not_offered={"fetchTickers": "ccxt makes a request for each"}
     ),
     "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
-    "coinone": Quirk(depths=(5, 10, 15, 16)),
+    "coinone": Quirk(asked_by_code=True, depths=(5, 10, 15, 16)),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
     "deribit": Quirk(

@@ -268,11 +268,14 @@ def pairs(
     """Give the pairs of markets as ``set_markets`` completes them.
 
     ``step`` makes a step of a precision as the exchange has it in ccxt.
-    Tokens that were renamed since have their new names, unless the exchange lists those as well.
+    Tokens that were renamed since have their new names, unless the exchange lists those as well
+    or ccxt asks it by the old ones.
     """
     spot = [market for market in markets if market["spot"]]
     listed = {market[side] for market in spot for side in ("base", "quote")}
     new = {old: now.code for old, now in RENAMED.items() if now.code not in listed}
+    if quirk(exchange).asked_by_code:
+        new = {}
 
     def named(market: Mapping[str, Any]) -> tuple[str, str]:
         return new.get(market["base"], market["base"]), new.get(market["quote"], market["quote"])

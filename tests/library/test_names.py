@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from marketdata._catalogue import Catalogue, Facts, Market
 from marketdata._currencies import ASKED, RENAMED, SPELLED, aliases, renamed
 from marketdata._exchange import known
 from marketdata._pairs import active_spot
+from marketdata._quirks import QUIRKS, quirk
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 
@@ -164,6 +167,53 @@ def test_a_renamed_market_keeps_what_the_exchange_calls_it() -> None:
     [market] = active_spot(spot("BTC/FTM", baseId="BTC", quoteId="ftm"), {})[0]
     assert market.pair == market.raw["symbol"] == "BTC/S"
     assert (market.raw["quote"], market.raw["quoteId"], market.raw["id"]) == ("S", "ftm", "BTC_FTM")
+
+
+def test_where_ccxt_asks_by_codes_the_old_name_stays_and_the_new_one_finds_it() -> None:
+    markets, facts = active_spot(spot("MATIC/USDT"), {}, asked_by_code=True)
+    catalogue = Catalogue(None)
+    catalogue.replace("one", markets, facts=facts, simulated=False)
+    for text in ("POL/USDT", "polusdt", "MATIC/USDT"):
+        assert found(catalogue, text) == ["MATIC/USDT"]
+    assert facts.renamed == {}
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        *("binance", "coinbaseexchange", "kucoin", "okx"),
+        *(name for name, special in QUIRKS.items() if special.asked_by_code),
+    ],
+)
+def test_ccxt_asks_by_ids_where_tokens_are_renamed(exchange: str) -> None:
+    _ccxt.prepare_packages()
+    asked: list[str] = []
+
+    async def ask(package: str, *methods: str) -> None:
+        try:
+            module = importlib.import_module(f"ccxt.{package}.{exchange}")
+        except ModuleNotFoundError:
+            return  # it has no streams
+
+        async def note(*sent: Any) -> None:
+            asked.append(f"{sent[0]} {sent[2:3]}".upper())
+            raise asyncio.CancelledError
+
+        api = getattr(module, exchange)({"enableRateLimit": False})
+        [market] = spot("NEWCODE/NEWQUOTE", id="theid", baseId="old", quoteId="oldq", info={})
+        api.set_markets([{**market, "type": "spot", "contract": False, "precision": {}}])
+        api.fetch = api.watch = api.watch_multiple = note
+        for method in methods:
+            # Some want a key, or an answer, first.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await getattr(api, method)("NEWCODE/NEWQUOTE")
+        await api.close()
+
+    rest = ("fetch_ticker", "fetch_order_book", "fetch_trades", "fetch_ohlcv")
+    asyncio.run(ask("async_support", *rest))
+    asyncio.run(ask("pro", *(name.replace("fetch", "watch") for name in rest)))
+    assert asked
+    assert any("NEWCODE" in one for one in asked) is quirk(exchange).asked_by_code, asked
 
 
 # ---------------------------------------------------------------------------- names in

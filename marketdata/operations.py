@@ -81,7 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Pair",
         many=True,
         tool="list_pairs",
-        examples=("pairs --base BTC", "pairs -e kraken --search doge"),
+        examples=("pairs --base BTC", "pairs -e kraken --search doge", "pairs --search pepe"),
     ),
     Operation(
         AsyncClient.ticker,

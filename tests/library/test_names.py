@@ -243,8 +243,8 @@ def test_other_names_of_currencies_find_the_pair(
     assert tokens.quote(text, exchange=exchange).pair == name
 
 
-def test_what_is_another_token_on_an_exchange_is_no_other_name(tokens: md.Client) -> None:
-    # There BCC was BitConnect: ccxt's map of the exchange says so.
+def test_what_ccxt_keeps_apart_on_an_exchange_is_no_other_name(tokens: md.Client) -> None:
+    # ccxt's map of this exchange says that BCC is BCC.
     with pytest.raises(md.PairNotSupportedError) as caught:
         tokens.ticker("BCC/BTC", exchange="binance")
     assert caught.value.details["closest"] == ["BCH/BTC"]

@@ -357,7 +357,7 @@ def test_many_lists_at_once_are_written_one_by_one(
     market = Market("BTC/USDT", {"symbol": "BTC/USDT", "base": "BTC", "quote": "USDT"})
 
     async def fetch() -> Fetched:
-        return Fetched([market], simulated=False)
+        return Fetched([market], Facts(), simulated=False)
 
     async def every() -> None:
         await asyncio.gather(*[catalogue.renew(name, 60.0, fetch) for name in names])

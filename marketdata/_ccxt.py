@@ -40,6 +40,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from marketdata._bodies import bounded_response
 from marketdata._columns import Columns
+from marketdata._decimals import decimal, decimal_or_nan
+from marketdata._exact import ExactNumbers
 from marketdata._quirks import CandleLayout, quirk
 from marketdata._recording import Event
 
@@ -248,6 +250,8 @@ class Connector:
     timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
     enableLastHttpResponse = False  # noqa: N815 ccxt's name: or each text stays until the next
 
+    is_exact: bool = False
+    """Whether numbers are Decimals (`_exact`)."""
     ended: bool = False
     """Whether it makes no more requests: ccxt would open a new connection, for nobody to close."""
     base_url: str | None = None
@@ -447,7 +451,9 @@ class Connector:
         fields = list(zip(*ohlcvs, strict=True))
         unit = 1000 if layout.seconds else 1
         numbers = [fields[position] for position in layout.prices_and_volume]
-        if isinstance(numbers[0][0], str):
+        if self.is_exact:
+            numbers = [tuple(map(decimal_or_nan, column)) for column in numbers]
+        elif isinstance(numbers[0][0], str):
             numbers = [tuple(map(float, column)) for column in numbers]
         opened, high, low, close, volume = numbers
         times = fields[layout.time]
@@ -470,6 +476,8 @@ class Connector:
             return super().parse_order_book_bids_asks(bidasks, *keys)  # type: ignore[misc]
         price, size = keys[:2] if len(keys) > 1 else (0, 1)
         levels = self.to_array(bidasks)  # type: ignore[attr-defined]
+        if self.is_exact:
+            return [(decimal(level[price]), decimal(level[size])) for level in levels]
         return [(float(level[price]), float(level[size])) for level in levels]
 
     def sign(self, path: str, *more: Any, **named: Any) -> Any:
@@ -523,18 +531,20 @@ if hasattr(os, "register_at_fork"):
 
 
 @functools.cache
-def connector_class(name: str) -> type[Any]:
-    """Load ccxt's class of one exchange, with `Connector` mixed in."""
+def connector_class(name: str, *, exact: bool = False) -> type[Any]:
+    """Load ccxt's class of one exchange, with `Connector` mixed in, and for Decimals `_exact`."""
     prepare_packages()
     theirs = getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
-    return type(name, (Connector, theirs), connector_attributes(name, theirs))
+    ours = (Connector, ExactNumbers) if exact else (Connector,)
+    return type(name, (*ours, theirs), connector_attributes(name, theirs, exact=exact))
 
 
-def connector_attributes(name: str, theirs: type[Any]) -> dict[str, Any]:
+def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[str, Any]:
     """Give what `Connector` has to know of an exchange, whose class of ccxt's is given."""
     special = quirk(name)
     reads_levels = getattr(theirs, "parse_order_book_bid_ask", None)
     return {
+        "is_exact": exact,
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,

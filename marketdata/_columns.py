@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from marketdata import _decimals
+from marketdata._decimals import number_schema
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -24,8 +28,27 @@ def _array(code: str, values: Iterable[Any]) -> array[Any]:
     return array(code, values)
 
 
-def total(values: Iterable[float]) -> float:
-    """Add decimals up: 15 digits, where more are only what floats make of decimals."""
+def _numbers(values: Iterable[Any]) -> array[float]:
+    """Give an array of doubles, or a list where these are Decimals."""
+    if isinstance(values, array):
+        return _array("d", values)
+    values = values if isinstance(values, list | tuple) else list(values)
+    if not any(isinstance(value, Decimal) for value in values[:1]):
+        return array("d", values)
+    if None in values:
+        raise TypeError("a bar without a price")
+    # Type checkers are told of floats, as everywhere: both have the same methods.
+    made: Any = list(values)
+    return made  # type: ignore[no-any-return]
+
+
+def total(values: Sequence[float]) -> float:
+    """Add decimals up: 15 digits, where more are only what floats make of decimals.
+
+    Of Decimals, all digits.
+    """
+    if any(isinstance(value, Decimal) for value in values[:1]):
+        return _decimals.as_number(_decimals.total(values))
     exact = math.fsum(values)
     rounded = float(f"{exact:.15g}")
     return rounded if abs(rounded - exact) <= 4 * math.ulp(exact) else exact
@@ -37,7 +60,8 @@ class Columns:
     ``time`` (Unix ms) and ``trades`` are arrays of int64, the others of doubles; all support the
     buffer protocol, so ``numpy.asarray(columns.close)`` copies nothing. An unknown volume is NaN,
     an unknown count of trades -1; rows and JSON have None for both. Arrays of these types that
-    it is made of are taken over, others are copied.
+    it is made of are taken over, others are copied. Where prices and volumes are Decimals, their
+    columns are lists of them, and an unknown volume is ``Decimal("NaN")``.
     """
 
     __slots__ = NAMES
@@ -61,11 +85,11 @@ class Columns:
         trades: Iterable[int] | None = None,
     ) -> None:
         self.time = _array("q", time)
-        self.open = _array("d", open)
-        self.high = _array("d", high)
-        self.low = _array("d", low)
-        self.close = _array("d", close)
-        self.volume = _array("d", volume)
+        self.open = _numbers(open)
+        self.high = _numbers(high)
+        self.low = _numbers(low)
+        self.close = _numbers(close)
+        self.volume = _numbers(volume)
         count = len(self.time)
         self.trades = array("q", [_UNCOUNTED]) * count if trades is None else _array("q", trades)
         if any(len(getattr(self, name)) != count for name in NAMES):
@@ -81,7 +105,8 @@ class Columns:
             return cls((), (), (), (), (), ())
         time, opened, high, low, close, volume, *trades = zip(*rows, strict=True)
         if None in volume:
-            volume = tuple(math.nan if value is None else value for value in volume)
+            unknown = Decimal("NaN") if isinstance(opened[0], Decimal) else math.nan
+            volume = tuple(unknown if value is None else value for value in volume)
         counts: Iterable[int] | None = None
         if trades:
             counts = (_UNCOUNTED if value is None else value for value in trades[0])
@@ -123,6 +148,10 @@ class Columns:
 
     def extend(self, later: Columns) -> None:
         """Put later bars behind these, in place."""
+        if not len(self):
+            for name in NAMES:
+                setattr(self, name, getattr(later, name)[:])  # they may be of the other form
+            return
         for name in NAMES:
             getattr(self, name).extend(getattr(later, name))
 
@@ -136,29 +165,50 @@ class Columns:
     def __repr__(self) -> str:
         return f"<Columns: {len(self)} bars>"
 
+    @property
+    def is_decimal(self) -> bool:
+        """Whether prices and volumes are Decimals."""
+        return any(isinstance(price, Decimal) for price in self.open[:1])
+
+    def _written(self) -> list[tuple[Any, ...]]:
+        write: Any = _decimals.plain
+        return [
+            (time, *map(write, prices), None if volume is None else write(volume), trades)
+            for time, *prices, volume, trades in self.rows()
+        ]
+
+    def as_floats(self) -> Columns:
+        """Give these bars with floats in place of Decimals; themselves where there are none."""
+        if not self.is_decimal:
+            return self
+        opened, high, low, close, volume = (array("d", getattr(self, name)) for name in NAMES[1:6])
+        return Columns(self.time, opened, high, low, close, volume, self.trades)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
 
-        number = core_schema.nullable_schema(core_schema.float_schema())
-        row = core_schema.tuple_schema(
-            [
-                core_schema.int_schema(),
-                *[core_schema.float_schema()] * 4,
-                number,
-                core_schema.nullable_schema(core_schema.int_schema()),
-            ]
-        )
+        def rows_of(number: Any) -> Any:
+            whole = core_schema.nullable_schema(core_schema.int_schema())
+            volume = core_schema.nullable_schema(number)
+            fields = [core_schema.int_schema(), *[number] * 4, volume, whole]
+            return core_schema.list_schema(core_schema.tuple_schema(fields))
+
+        def written(columns: Columns, go_on: Any, info: Any) -> Any:
+            if not columns.is_decimal:
+                return go_on(columns.rows())
+            return columns.rows() if info.mode == "python" else columns._written()
+
         from_rows = core_schema.no_info_after_validator_function(
-            cls.from_rows, core_schema.list_schema(row)
+            cls.from_rows, rows_of(number_schema())
         )
         return core_schema.json_or_python_schema(
             json_schema=from_rows,
             python_schema=core_schema.union_schema(
                 [core_schema.is_instance_schema(cls), from_rows]
             ),
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                cls.rows, return_schema=core_schema.list_schema(row)
+            serialization=core_schema.wrap_serializer_function_ser_schema(
+                written, schema=rows_of(core_schema.float_schema()), info_arg=True
             ),
         )
 

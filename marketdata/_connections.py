@@ -181,7 +181,7 @@ class Connections:
             from marketdata._pro import stream_class
             from marketdata._streams.hub import Hub
 
-            await asyncio.to_thread(stream_class, venue.id)
+            await asyncio.to_thread(stream_class, venue.id, exact=venue.is_exact)
             venue.check_stream(kind, timeframe)
             simulated = await venue.listed.plays() is not None
             if venue.id not in self._hubs:
@@ -209,7 +209,8 @@ class Connections:
         endpoint = self._settings.endpoints.get(name)
         if self._settings.sim:
             endpoint = (await self.simulated())[name]
-        connector = await asyncio.to_thread(_exchange.connector_class, name)
+        exact = self._settings.numbers == "decimal"
+        connector = await asyncio.to_thread(_exchange.connector_class, name, exact=exact)
         venue = _exchange.Venue(connector, self._settings, self._catalogue, endpoint)
         if self._recorder is not None:
             venue.record(self._recorder)

@@ -1,31 +1,213 @@
-"""Arithmetic on the numbers that exchanges sent: floats would add binary noise to it."""
+"""Numbers in the two forms that records have them in, and arithmetic on them.
+
+Floats are worked on as the decimal numbers that they stand for: their binary noise would add up.
+Of Decimals come Decimals. Sums and products are exact, whatever the program's own context says;
+quotients of Decimals have 28 significant digits.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Context, Decimal, InvalidOperation, localcontext
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+EXACT = Context(prec=5_000)
+"""For sums and products, which have fewer digits than this: `decimal` bounds what goes in."""
+_ROUNDED = Context(prec=28)
+_HALF = Decimal("0.5")
+_MOST_PLACES = 1_000
+"""Before or behind the point; a float has 324."""
+_UNKNOWN = Decimal("NaN")
+
+# ---------------------------------------------------------------------------- reading
 
 
-def exact(value: float) -> Decimal:
+def decimal(value: Any) -> Decimal:
+    """Give the number that a text stands for, digit by digit, or a number of any kind.
+
+    Raises ValueError for what is no finite number, and for one of more places than any price or
+    size has: it would fill the memory when it is written out.
+    """
+    if type(value) is Decimal:
+        made = value
+    else:
+        try:
+            made = Decimal(value if isinstance(value, str | int) else repr(value))
+        except InvalidOperation:
+            raise ValueError("not a number") from None
+    if not (made.is_finite() and -_MOST_PLACES < made.adjusted() < _MOST_PLACES):
+        raise ValueError("not a number")
+    return made
+
+
+def decimal_or_nan(value: Any) -> Decimal:
+    """Give a number as `decimal` does, and NaN for what is none."""
+    try:
+        return decimal(value)
+    except ValueError:
+        return _UNKNOWN
+
+
+def exact_json(text: str | bytes) -> Any:
+    """Parse JSON, with the text of each number that is not whole in place of a float.
+
+    Raises ValueError for what is no JSON, or has numbers that `decimal` does not take.
+    """
+    try:
+        return json.loads(text, parse_float=_written, parse_constant=decimal)
+    except RecursionError:
+        raise ValueError("not JSON that anybody sends") from None
+
+
+def _written(number: str) -> str:
+    # ccxt would work with an exponent of a million as with any other.
+    return plain(decimal(number)) if "e" in number or "E" in number else number
+
+
+def exact(value: float | Decimal) -> Decimal:
     """Give the decimal number that an exchange sent."""
-    return Decimal(str(value))
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+# ---------------------------------------------------------------------------- results
+
+
+def as_number(value: Decimal) -> float:
+    """Let a Decimal stand in a record, whose numbers type checkers know as floats."""
+    return cast("float", value)
+
+
+def as_given(value: Decimal, *given: float | Decimal | None) -> float:
+    """Give a result as what it was made of: a Decimal where that is one, else a float."""
+    for one in given:
+        if isinstance(one, Decimal):
+            return as_number(value)
+    return float(value)
 
 
 def difference(more: float, less: float) -> float:
     """Subtract."""
-    return float(exact(more) - exact(less))
+    return as_given(EXACT.subtract(exact(more), exact(less)), more, less)
 
 
 def mean(first: float, second: float) -> float:
     """Give the number in the middle of two."""
-    return float((exact(first) + exact(second)) / 2)
+    both = EXACT.add(exact(first), exact(second))
+    return as_given(EXACT.multiply(both, _HALF), first, second)
 
 
 def total(values: Iterable[float]) -> Decimal:
     """Add up; zero where there is nothing to add."""
-    return sum(map(exact, values), Decimal(0))
+    with localcontext(EXACT):
+        return sum(map(exact, values), Decimal(0))
 
 
-def basis_points(part: Decimal, whole: Decimal) -> float | None:
-    """Give a part in hundredths of a percent of a whole; None where that is not positive."""
-    return round(float(part / whole * 10_000), 6) if whole > 0 else None
+def quotient(part: Decimal, whole: Decimal) -> Decimal:
+    """Divide, to 28 significant digits."""
+    return _ROUNDED.divide(part, whole)
+
+
+def basis_points(part: Decimal, whole: Decimal, *given: float | Decimal | None) -> float | None:
+    """Give a part in hundredths of a percent of a whole; None where that is not positive.
+
+    To six places; as `as_given` otherwise.
+    """
+    if whole <= 0:
+        return None
+    return rounded(quotient(EXACT.multiply(part, Decimal(10_000)), whole), 6, *given)
+
+
+def rounded(value: Decimal, places: int, *given: float | Decimal | None) -> float:
+    """Round to decimal places; as `as_given` otherwise."""
+    if any(isinstance(one, Decimal) for one in given):
+        return as_number(value.quantize(Decimal(1).scaleb(-places), context=EXACT))
+    return round(float(value), places)
+
+
+def plain(value: Decimal) -> str:
+    """Write a number without an exponent."""
+    return format(value, "f")
+
+
+# ---------------------------------------------------------------------------- in records
+
+
+class _EitherForm:
+    """How records take a number: a float or a Decimal, as it is.
+
+    Whole numbers become floats and text Decimals, so that JSON of either comes back as it was.
+    """
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> Any:
+        return number_schema()
+
+    def __get_pydantic_json_schema__(
+        self, _core: Any, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "number"}
+
+
+class _LevelsOfEitherForm:
+    """How books take their levels: as fast as if there were floats only."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> Any:
+        from pydantic_core import core_schema
+
+        decimals = _levels(core_schema.decimal_schema(strict=True, allow_inf_nan=False), fast=True)
+        floats = _levels(core_schema.float_schema(strict=True))
+        either = _levels(number_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=either,
+            # A level of floats tells by its first number that this is no book of Decimals.
+            python_schema=core_schema.union_schema(
+                [decimals, floats, either], mode="left_to_right"
+            ),
+            serialization=core_schema.wrap_serializer_function_ser_schema(
+                _written_levels, schema=_levels(core_schema.float_schema()), when_used="json"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, _core: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        from pydantic_core import core_schema
+
+        return handler(_levels(core_schema.float_schema()))
+
+
+def number_schema() -> Any:
+    """Give pydantic's schema of a number in either form."""
+    from pydantic_core import core_schema
+
+    written = core_schema.plain_serializer_function_ser_schema(
+        plain, return_schema=core_schema.str_schema(), when_used="json"
+    )
+    decimals = core_schema.decimal_schema(allow_inf_nan=False, serialization=written)
+    return core_schema.union_schema([core_schema.float_schema(strict=True), decimals])
+
+
+def _levels(number: Any, *, fast: bool = False) -> Any:
+    from pydantic_core import core_schema
+
+    level = core_schema.tuple_schema([number, number], fail_fast=fast)
+    return core_schema.tuple_schema([level], variadic_item_index=0, fail_fast=fast)
+
+
+def _written_levels(levels: tuple[tuple[Any, Any], ...], go_on: Any) -> Any:
+    if levels and isinstance(levels[0][0], Decimal):
+        return [(plain(price), plain(size)) for price, size in levels]
+    return go_on(levels)
+
+
+if TYPE_CHECKING:
+    Number: TypeAlias = float
+    """A float; a Decimal in what a client made with ``numbers="decimal"`` gives."""
+    Levels: TypeAlias = tuple[tuple[float, float], ...]
+    """Prices and sizes, each a `Number`."""
+else:
+    Number = Annotated[float, _EitherForm()]
+    Levels = Annotated[tuple[tuple[float, float], ...], _LevelsOfEitherForm()]

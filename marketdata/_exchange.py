@@ -24,6 +24,7 @@ from marketdata._capabilities import Capabilities
 from marketdata._catalogue import Catalogue, Facts, Fetched, Packed, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
+from marketdata._decimals import as_number, exact
 from marketdata._ledger import Limit
 from marketdata._pairs import PairList, active_spot, records
 from marketdata._quirks import QUIRKS, Quirk, quirk
@@ -191,7 +192,7 @@ class Venue:
             # Most programs never watch anything.
             from marketdata._pro import stream_class
 
-            connector = stream_class(self.id)
+            connector = stream_class(self.id, exact=self.is_exact)
             if connector is None:
                 raise DataUnavailableError(
                     f"{self.id} has no streams that ccxt knows; ask it again and again instead.",
@@ -214,6 +215,11 @@ class Venue:
     def _limit(self, api: Any) -> Limit:
         window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0
         return Limit(api.rateLimit / 1000, window or None)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its numbers are Decimals."""
+        return self._settings.numbers == "decimal"
 
     @property
     def is_closed(self) -> bool:
@@ -289,11 +295,13 @@ class Venue:
     ) -> list[Pair]:
         """Give the active spot pairs that fit, by name."""
         listing, found = await self.listed.markets(base=base, quote=quote, search=search)
-        return records(self.id, listing, found)
+        pairs = records(self.id, listing, found)
+        return [_normalize.in_decimals(one) for one in pairs] if self.is_exact else pairs
 
     def taker(self, pair: str) -> float | None:
         """Give a pair's public taker fee as a fraction; None where there is none."""
-        return _normalize.public_fees(self.listed.market(pair), self._fees)[1]
+        fee = _normalize.public_fees(self.listed.market(pair), self._fees)[1]
+        return as_number(exact(fee)) if self.is_exact and fee is not None else fee
 
     async def fees(self, pair: str) -> Fees:
         """Get what the account whose keys there are pays, or else what everybody does."""
@@ -325,7 +333,7 @@ class Venue:
         received_at: datetime,
         simulated: bool,
     ) -> Fees:
-        return _normalize.fees(
+        made = _normalize.fees(
             raw,
             exchange=self.id,
             pair=pair,
@@ -334,6 +342,7 @@ class Venue:
             simulated=simulated,
             otherwise=self._fees if source == "public" else {},
         )
+        return _normalize.in_decimals(made) if self.is_exact else made
 
     @property
     def _fees(self) -> Mapping[str, Any]:

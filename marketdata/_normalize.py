@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+from marketdata._decimals import EXACT, as_given, exact
 from marketdata.errors import DataUnavailableError
 from marketdata.models import (
     Columns,
@@ -25,6 +26,8 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
+
+Made = TypeVar("Made", Pair, Fees, FeeTier)
 
 _TICKER_FIELDS = {
     "last": "last",
@@ -107,7 +110,7 @@ def has_price(raw: Mapping[str, Any]) -> bool:
 def _open_time(info: Any) -> datetime | None:
     # Unified tickers have no such field; where the exchange sends one it is Unix milliseconds.
     opened = info.get("openTime") if isinstance(info, dict) else None
-    return datetime.fromtimestamp(int(opened) / 1000, UTC) if opened else None
+    return datetime.fromtimestamp(int(float(opened)) / 1000, UTC) if opened else None
 
 
 def _trade_count(info: Any) -> int | None:
@@ -317,7 +320,7 @@ def merge_fills(single: Iterable[Trade]) -> list[Trade]:
 
 
 def _sum(first: float, second: float) -> float:
-    return float(Decimal(repr(first)) + Decimal(repr(second)))
+    return as_given(EXACT.add(exact(first), exact(second)), first, second)
 
 
 def pair(
@@ -405,6 +408,15 @@ def _tiers(sides: Any) -> Iterable[FeeTier]:
     )
     for volume in sorted(maker.keys() | taker.keys()):
         yield FeeTier(volume=volume, maker=maker.get(volume), taker=taker.get(volume))
+
+
+def in_decimals(made: Made) -> Made:
+    """Give rules or fees, which the list of pairs keeps as floats, as the text of those."""
+    floats = {name: value for name, value in vars(made).items() if isinstance(value, float)}
+    update: dict[str, Any] = {name: exact(value) for name, value in floats.items()}
+    if isinstance(made, Fees) and made.tiers is not None:
+        update["tiers"] = tuple(map(in_decimals, made.tiers))
+    return made.model_copy(update=update)
 
 
 def _first(*values: float | list[Any] | None) -> float | None:

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from marketdata._ccxt import Connector, ccxt_errors, connector_attributes, prepare_packages
+from marketdata._exact import ExactNumbers, exact_frame
 from marketdata._ledger import LONGEST_BLOCK
 from marketdata._quirks import quirk
 from marketdata._recording import Event
@@ -147,6 +148,7 @@ class LineMethods:
     unreadable: int
     is_over: bool
     isConnected: bool  # noqa: N815 ccxt's name
+    decompressBinary: bool  # noqa: N815 ccxt's name
     last_retry_after: float | None
     subscriptions: dict[str, Any]
     futures: dict[str, Any]
@@ -231,13 +233,17 @@ class LineMethods:
             self.note("got", self.text)
         try:
             if self.books and type(data) is str and data[:1] == "{":
-                frame = orjson.loads(data)
+                frame = exact_frame(data) if self.connector.is_exact else orjson.loads(data)
                 about = self.subject(frame) if self.subject is not None else None
                 reader = None if about is None else self.books.get(about)
                 if reader is not None:
                     reader.frame(frame, at)
                 else:
                     self.connector.handle_message(self, frame)
+            elif self.connector.is_exact:
+                text = data.decode() if isinstance(data, bytes) and self.decompressBinary else data
+                is_json = isinstance(text, str) and text[:1] in ("{", "[")
+                self.connector.handle_message(self, exact_frame(text) if is_json else text)
             else:
                 super().handle_text_or_binary_message(data)  # type: ignore[misc]
         except Exception:  # noqa: BLE001 - ccxt's handlers raise anything, and would end the socket
@@ -486,7 +492,7 @@ class StreamConnector(Connector):
 
 
 @functools.cache
-def stream_class(name: str) -> type[Any] | None:
+def stream_class(name: str, *, exact: bool = False) -> type[Any] | None:
     """Load ccxt.pro's class of one exchange, with `StreamConnector` mixed in; None: it has none."""
     prepare_packages()
     if importlib.util.find_spec(f"ccxt.pro.{name}") is None:
@@ -496,4 +502,6 @@ def stream_class(name: str) -> type[Any] | None:
         "subscriptions_a_line": quirk(name).subscriptions_a_line,
         "plain_levels": False,  # ccxt changes the levels of the books that it keeps
     }
-    return type(name, (StreamConnector, theirs), connector_attributes(name, theirs) | special)
+    ours = (StreamConnector, ExactNumbers) if exact else (StreamConnector,)
+    attributes = connector_attributes(name, theirs, exact=exact)
+    return type(name, (*ours, theirs), attributes | special)

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from marketdata._portal import portal
 from marketdata.archive import AsyncHistory
@@ -102,6 +102,7 @@ class Client:
         retries: int | None = None,
         max_calls: int | None = None,
         trip_after: int | None = None,
+        numbers: Literal["float", "decimal"] | None = None,
         home: str | Path | None = None,
         redis: str | None = None,
         endpoints: dict[str, str] | None = None,
@@ -114,6 +115,7 @@ class Client:
             retries=retries,
             max_calls=max_calls,
             trip_after=trip_after,
+            numbers=numbers,
             home=home,
             redis=redis,
             endpoints=endpoints,

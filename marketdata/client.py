@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from marketdata import arguments
 from marketdata._connections import Connections
@@ -103,6 +103,12 @@ class AsyncClient:
 
     ``exchange`` names the exchange, or several in order of preference, for calls that name none;
     the other arguments override the MARKETDATA_* variable of the same name (`Settings`).
+
+    ``numbers="decimal"`` gives Decimals in place of floats, digit by digit what the exchange sent,
+    and text in JSON. Trading rules and public fees are the exception: they are kept on disk as
+    floats, so that theirs are right to 15 digits. The candle store holds floats as well: `candles`
+    then neither reads nor fills it and asks the exchange each time; `history` is as ever.
+
     Connections belong to the running event loop; `close`, or the end of ``async with`` or of
     ``asyncio.run``, ends them. Every operation raises errors under `MarketDataError` only.
     """
@@ -116,6 +122,7 @@ class AsyncClient:
         retries: int | None = None,
         max_calls: int | None = None,
         trip_after: int | None = None,
+        numbers: Literal["float", "decimal"] | None = None,
         home: str | Path | None = None,
         redis: str | None = None,
         endpoints: dict[str, str] | None = None,
@@ -131,6 +138,7 @@ class AsyncClient:
                 retries=retries,
                 max_calls=max_calls,
                 trip_after=trip_after,
+                numbers=numbers,
                 home=home,
                 redis=redis,
                 endpoints=endpoints,
@@ -140,6 +148,8 @@ class AsyncClient:
         self._candles: Store | MarketDataError | None = None
         self._recorder: Callable[[Event], None] | None = None
         self._among: frozenset[str] | None = None
+        self._twin: AsyncClient | None = None
+        """Of a client of Decimals, one of floats."""
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = (
             weakref.WeakKeyDictionary()
         )
@@ -153,6 +163,7 @@ class AsyncClient:
         twin = copy.copy(self)
         twin.settings = self.settings.model_copy(update={"exchange": exchanges})
         twin._among = None if among is None else frozenset(among)
+        twin._twin = None
         return twin
 
     # ------------------------------------------------------------------ operations
@@ -368,7 +379,8 @@ class AsyncClient:
             fill=fill,
             strict=strict,
         )
-        kept = await self._store() if store else None
+        # What is stored are floats.
+        kept = await self._store() if store and self.settings.numbers == "float" else None
         keep = Keep(None if isinstance(kept, MarketDataError) else kept, refresh)
         if keep.store is not None and not refresh and not self.settings.sim:
             name = exchange or self.settings.exchange[0]
@@ -535,7 +547,14 @@ class AsyncClient:
         """The stored candles: download, list, verify, repair, export and remove."""
         from marketdata.archive import AsyncHistory
 
-        return AsyncHistory(self)
+        return AsyncHistory(self if self.settings.numbers == "float" else self._in_floats())
+
+    def _in_floats(self) -> AsyncClient:
+        """Give a client like this one for what is stored, with connections of its own."""
+        if self._twin is None:
+            settings = self.settings.model_copy(update={"numbers": "float"})
+            self._twin = AsyncClient(settings=settings)
+        return self._twin
 
     # ------------------------------------------------------------------ streams
 
@@ -738,6 +757,8 @@ class AsyncClient:
         connections = self._connections.pop(asyncio.get_running_loop(), None)
         if connections is not None:
             await connections.close()
+        if self._twin is not None:
+            await self._twin.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,10 +7,12 @@ import io
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from marketdata._columns import NAMES, Columns
-from marketdata.errors import MissingExtraError
+from marketdata._decimals import plain
+from marketdata.errors import DataUnavailableError, MissingExtraError
 
 if TYPE_CHECKING:
     import pandas
@@ -30,6 +32,7 @@ Filled: TypeAlias = "Sequence[Interval] | None"
 def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
     """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
+    Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
     ``trades`` is a nullable integer column, all missing where the exchange does not count;
     ``filled`` is there where bars were to be made up, and says which were.
     """
@@ -41,7 +44,7 @@ def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
     index = pd.DatetimeIndex(
         np.array(columns.time, dtype="datetime64[ms]"), tz="UTC", name=NAMES[0]
     )
-    data: dict[str, object] = {name: np.array(getattr(columns, name)) for name in NAMES[1:6]}
+    data: dict[str, object] = {name: np.array(_known(columns, name)) for name in NAMES[1:6]}
     counts = np.array(columns.trades)
     data["trades"] = pd.array(np.maximum(counts, 0), dtype="Int64")
     frame = pd.DataFrame(data, index=index)
@@ -52,19 +55,25 @@ def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
 
 
 def to_polars(columns: Columns, filled: Filled = None) -> polars.DataFrame:
-    """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`."""
+    """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
+
+    Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
+    `DataUnavailableError` where they have more digits than that.
+    """
     try:
         import numpy as np
         import polars as pl
     except ImportError:
         raise MissingExtraError("to_polars()", "frames") from None
     # By way of numpy, since polars takes an array of Python's number by number.
-    numbers = {name: np.asarray(getattr(columns, name)) for name in NAMES}
-    frame = pl.DataFrame(numbers)
+    arrays: dict[str, Any] = {name: np.asarray(getattr(columns, name)) for name in NAMES}
+    for name, one in _decimals(columns, 38).items():
+        arrays[name] = pl.Series(name, one.values, pl.Decimal(38, one.scale))
+    frame = pl.DataFrame(arrays)
     known: list[polars.Expr | polars.Series] = [pl.col("time").cast(pl.Datetime("ms", "UTC"))]
-    if np.isnan(numbers["volume"]).any():
+    if not columns.is_decimal and np.isnan(arrays["volume"]).any():
         known.append(pl.col("volume").fill_nan(None))
-    if (numbers["trades"] == _UNCOUNTED).any():
+    if (arrays["trades"] == _UNCOUNTED).any():
         known.append(pl.col("trades").replace(_UNCOUNTED, None))
     if filled is not None:
         known.append(pl.Series("filled", made_up(columns, filled)))
@@ -72,7 +81,11 @@ def to_polars(columns: Columns, filled: Filled = None) -> polars.DataFrame:
 
 
 def to_arrow(columns: Columns, filled: Filled = None) -> pyarrow.Table:
-    """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`."""
+    """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
+
+    Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
+    more digits. Raises `DataUnavailableError` where that is not enough either.
+    """
     try:
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -85,16 +98,62 @@ def to_arrow(columns: Columns, filled: Filled = None) -> pyarrow.Table:
         kind = pa.int64() if name in ("time", "trades") else pa.float64()
         return pa.Array.from_buffers(kind, count, [None, buffer])
 
-    arrays = {name: whole(name) for name in NAMES}
+    if columns.is_decimal:
+        arrays = {name: whole(name) for name in ("time", "trades")}
+        for name, one in _decimals(columns, 76).items():
+            kind = pa.decimal128(38, one.scale)
+            if one.digits > 38:
+                kind = pa.decimal256(76, one.scale)
+            arrays[name] = pa.array(one.values, kind)
+        arrays = {name: arrays[name] for name in NAMES}
+    else:
+        arrays = {name: whole(name) for name in NAMES}
+        arrays["volume"] = pc.if_else(pc.is_nan(arrays["volume"]), None, arrays["volume"])
     arrays["time"] = arrays["time"].cast(pa.timestamp("ms", tz="UTC"))
-    for name, unknown in (
-        ("volume", pc.is_nan(arrays["volume"])),
-        ("trades", pc.equal(arrays["trades"], _UNCOUNTED)),
-    ):
-        arrays[name] = pc.if_else(unknown, None, arrays[name])
+    arrays["trades"] = pc.if_else(pc.equal(arrays["trades"], _UNCOUNTED), None, arrays["trades"])
     if filled is not None:
         arrays["filled"] = pa.array(made_up(columns, filled))
     return pa.table(arrays)
+
+
+class _Decimals(NamedTuple):
+    """A column of Decimals, and what a type has to have room for."""
+
+    values: list[Decimal | None]
+    digits: int
+    scale: int
+    """Places behind the point."""
+
+
+def _decimals(columns: Columns, most: int) -> dict[str, _Decimals]:
+    """Give the columns that hold Decimals; raises where one has more digits than so many."""
+    if not columns.is_decimal:
+        return {}
+    found = {}
+    for name in NAMES[1:6]:
+        values = _known(columns, name)
+        known = [value for value in values if value is not None]
+        scale = max((max(0, -_exponent(value)) for value in known), default=0)
+        digits = scale + max((max(1, value.adjusted() + 1) for value in known), default=1)
+        if digits > most:
+            raise DataUnavailableError(
+                f"'{name}' has numbers of {digits} digits, and such a column has {most}. "
+                "to_pandas() has them all."
+            )
+        found[name] = _Decimals(values, digits, scale)
+    return found
+
+
+def _exponent(value: Decimal) -> int:
+    return int(value.as_tuple().exponent)
+
+
+def _known(columns: Columns, name: str) -> Any:
+    """Give a column with None for a Decimal that is not known; floats are NaN then."""
+    values: Any = getattr(columns, name)
+    if not columns.is_decimal:
+        return values
+    return [None if value.is_nan() else value for value in values]
 
 
 def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
@@ -129,7 +188,7 @@ def plot(candles: Candles) -> Figure:
             self.savefig(file, format="png")
             return file.getvalue()
 
-    columns = _gathered(candles.columns, -(-len(candles) // _DRAWN))
+    columns = _gathered(candles.columns.as_floats(), -(-len(candles) // _DRAWN))
     figure = Picture(figsize=(10, 5), layout="constrained")
     prices, volumes = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
@@ -208,7 +267,7 @@ def html(candles: Candles) -> str:
     body = "".join(_row(columns, index) for index in _ends(len(columns)))
     return (
         f"<div><b>{markup.escape(title(candles))}</b><br>{' · '.join(facts)}<br>"
-        f"{_sparkline(columns)}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"{_sparkline(columns.as_floats())}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         "</div>"
     )
 
@@ -248,8 +307,14 @@ def _row(columns: Columns, index: int | None) -> str:
     if index is None:
         return f"<tr><td colspan={len(NAMES)}>…</td></tr>"
     time, *values = columns.row(index)
-    cells = "".join(f"<td>{'' if value is None else value}</td>" for value in values)
+    cells = "".join(f"<td>{_cell(value)}</td>" for value in values)
     return f"<tr><td>{_time(time)}</td>{cells}</tr>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return plain(value)
+    return "" if value is None else str(value)
 
 
 def _sparkline(columns: Columns, width: int = 320, height: int = 40) -> str:

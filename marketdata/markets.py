@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from marketdata._decimals import difference, mean
+from marketdata._decimals import Number, difference, mean
 from marketdata.models import Record, Side
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "ExecutionSplit",
 ]
 
-ConsolidatedLevel: TypeAlias = tuple[float, float, tuple[tuple[str, float], ...]]
+ConsolidatedLevel: TypeAlias = tuple[Number, Number, tuple[tuple[str, Number], ...]]
 """Price, size of all sources, and the size of each by its name, in the order of the sources."""
 
 
@@ -33,8 +33,8 @@ class Best(Record):
 
     exchange: str
     pair: str
-    price: float
-    size: float | None = None
+    price: Number
+    size: Number | None = None
     """In base currency; None where the exchange does not say."""
 
 
@@ -44,18 +44,18 @@ class ComparisonRow(Record):
     exchange: str
     pair: str
     """As the exchange lists it; as it was asked for where there is an error."""
-    last: float | None = None
-    bid: float | None = None
-    bid_volume: float | None = None
-    ask: float | None = None
-    ask_volume: float | None = None
-    spread: float | None = None
+    last: Number | None = None
+    bid: Number | None = None
+    bid_volume: Number | None = None
+    ask: Number | None = None
+    ask_volume: Number | None = None
+    spread: Number | None = None
     """Ask minus bid; None where one is missing, as in ``spread_bps``."""
-    spread_bps: float | None = None
+    spread_bps: Number | None = None
     """The same in basis points of the middle of both."""
-    base_volume: float | None = None
+    base_volume: Number | None = None
     """Of the last 24 hours."""
-    fee: float | None = None
+    fee: Number | None = None
     """The public taker fee as a fraction; None where the exchange publishes none."""
     timestamp: datetime | None = None
     """The exchange's time, or ours where it sent none; None where there is an error."""
@@ -81,9 +81,9 @@ class Comparison(Record):
     best_bid: Best | None = None
     """The highest bid, of the first row that has it; None where nobody bids."""
     best_ask: Best | None = None
-    spread: float | None = None
+    spread: Number | None = None
     """Best ask minus best bid, below zero where the market is crossed."""
-    spread_bps: float | None = None
+    spread_bps: Number | None = None
     crossed: bool | None = None
     """Whether somebody bids more than somebody asks; None where there is no bid or no ask."""
     crossed_after_fees: bool | None = None
@@ -110,7 +110,7 @@ class BookSource(Record):
     """From the question to the answer; None of streams."""
     sequence: int | None = None
     """The exchange's number of the book's state."""
-    fee: float | None = None
+    fee: Number | None = None
     """The public taker fee as a fraction; None where the exchange publishes none."""
     stale: Literal[True] | None = None
     """Whether its stream is interrupted: its levels are left out until it is mended."""
@@ -158,13 +158,13 @@ class ConsolidatedOrderBook(Record):
         return self.asks[0] if self.asks else None
 
     @property
-    def spread(self) -> float | None:
+    def spread(self) -> Number | None:
         """Best ask minus best bid, below zero where crossed; None where a side is empty."""
         both = self.bids and self.asks
         return difference(self.asks[0][0], self.bids[0][0]) if both else None
 
     @property
-    def mid(self) -> float | None:
+    def mid(self) -> Number | None:
         """Mean of best bid and best ask; None where a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
@@ -174,15 +174,15 @@ class ExecutionSplit(Record):
 
     exchange: str
     pair: str
-    amount: float
+    amount: Number
     """In base currency."""
-    cost: float
+    cost: Number
     """In quote currency, without fees: the sum of price x amount."""
-    average_price: float
-    worst_price: float
-    fee: float | None = None
+    average_price: Number
+    worst_price: Number
+    fee: Number | None = None
     """The public taker fee as a fraction; None where the exchange publishes none."""
-    fees: float | None = None
+    fees: Number | None = None
     """In quote currency: cost x fee; None where the fee is not known."""
 
 
@@ -196,26 +196,26 @@ class ExecutionCost(Record):
     received_at: datetime
     """When the books were there."""
     simulated: Literal[True] | None = None
-    amount: float
+    amount: Number
     """Filled, in base currency."""
-    cost: float
+    cost: Number
     """In quote currency, without fees."""
-    average_price: float | None = None
+    average_price: Number | None = None
     """Cost / amount; None where nothing could be filled, as in ``worst_price``."""
-    worst_price: float | None = None
+    worst_price: Number | None = None
     """The highest price paid, or the lowest got."""
-    mid: float | None = None
+    mid: Number | None = None
     """The middle of the best bid and the best ask of all books; None where there is no such."""
-    slippage_bps: float | None = None
+    slippage_bps: Number | None = None
     """How much worse than mid the average price is, in basis points of mid, without fees: buying
     (average - mid) / mid x 10,000, selling (mid - average) / mid x 10,000."""
-    fees: float | None = None
+    fees: Number | None = None
     """In quote currency; None where one of the exchanges in ``splits`` publishes none."""
-    total: float | None = None
+    total: Number | None = None
     """Paid with fees, cost + fees, or got after them, cost - fees; None where fees is."""
-    unfilled: float | None = None
+    unfilled: Number | None = None
     """In base currency, of an ``amount``: more than the levels looked at have."""
-    unfilled_quote: float | None = None
+    unfilled_quote: Number | None = None
     """In quote currency, of a ``quote_amount``."""
     without_fees: tuple[str, ...] | None = None
     """Exchanges in ``splits`` that publish no fee."""

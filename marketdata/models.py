@@ -2,7 +2,8 @@
 
 A value that the exchange did not give is None here and absent in JSON. Times are aware UTC
 datetimes here and ISO-8601 with ``Z`` in JSON. Prices and sizes are floats that round-trip up to
-15 significant digits. ``timestamp`` is the exchange's time, or ours where it sent none;
+15 significant digits; from a client made with ``numbers="decimal"`` they are Decimals, and text in
+JSON. ``timestamp`` is the exchange's time, or ours where it sent none;
 ``received_at`` is ours, when the answer was read. ``simulated`` is True on everything that came
 from the simulated exchange and None otherwise.
 """
@@ -11,14 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from marketdata._columns import Columns
-from marketdata._decimals import difference, exact, mean, total
+from marketdata._decimals import (
+    EXACT,
+    Levels,
+    Number,
+    as_given,
+    as_number,
+    difference,
+    exact,
+    mean,
+    quotient,
+    total,
+)
 from marketdata.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -37,6 +49,7 @@ __all__ = [
     "Fill",
     "Interval",
     "Level",
+    "Number",
     "OrderBook",
     "Pair",
     "Quote",
@@ -53,7 +66,7 @@ __all__ = [
 
 Side: TypeAlias = Literal["buy", "sell"]
 StreamKind: TypeAlias = Literal["ticker", "quote", "orderbook", "trades", "candles"]
-Level: TypeAlias = tuple[float, float]
+Level: TypeAlias = tuple[Number, Number]
 """Price and size."""
 Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
 """Why bars are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
@@ -214,14 +227,14 @@ class Pair(Record):
     pair: str
     base: str
     quote: str
-    price_tick: float | None = None
-    amount_step: float | None = None
-    min_amount: float | None = None
-    max_amount: float | None = None
-    min_cost: float | None = None
-    maker: float | None = None
+    price_tick: Number | None = None
+    amount_step: Number | None = None
+    min_amount: Number | None = None
+    max_amount: Number | None = None
+    min_cost: Number | None = None
+    maker: Number | None = None
     """Public maker fee as a fraction: 0.001 is 0.1%."""
-    taker: float | None = None
+    taker: Number | None = None
     received_at: datetime
     """When the exchange's list was fetched; lists are kept on disk for a day."""
     simulated: Literal[True] | None = None
@@ -230,11 +243,11 @@ class Pair(Record):
 class FeeTier(Record):
     """The fees from a traded volume on."""
 
-    volume: float
+    volume: Number
     """Traded before, over the time and in the currency that the exchange counts, mostly 30 days
     in USD."""
-    maker: float | None = None
-    taker: float | None = None
+    maker: Number | None = None
+    taker: Number | None = None
 
 
 class Fees(_Sourced):
@@ -244,9 +257,9 @@ class Fees(_Sourced):
     source: Literal["public", "account"]
     """``public``: the schedule for everybody; ``account``: what applies to the account whose keys
     are configured, from a signed request."""
-    maker: float | None = None
+    maker: Number | None = None
     """None where it is not published, as in ``taker``."""
-    taker: float | None = None
+    taker: Number | None = None
     tiers: tuple[FeeTier, ...] | None = None
     """The public schedule by volume, the lowest first; None where ccxt does not know it, or knows
     one that does not begin with these fees."""
@@ -262,25 +275,25 @@ class Ticker(_Derivable, _Streamed):
     """``ticker``: the exchange's own; ``candles``: worked out here from its candles."""
     open_time: datetime | None = None
     """Where the window starts."""
-    last: float | None = None
-    bid: float | None = None
-    ask: float | None = None
-    bid_volume: float | None = None
-    ask_volume: float | None = None
-    open: float | None = None
-    high: float | None = None
-    low: float | None = None
-    close: float | None = None
-    previous_close: float | None = None
-    average: float | None = None
+    last: Number | None = None
+    bid: Number | None = None
+    ask: Number | None = None
+    bid_volume: Number | None = None
+    ask_volume: Number | None = None
+    open: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    close: Number | None = None
+    previous_close: Number | None = None
+    average: Number | None = None
     """Mean of open and close, or what the exchange itself calls its average."""
-    vwap: float | None = None
+    vwap: Number | None = None
     """Volume-weighted average price."""
-    base_volume: float | None = None
-    quote_volume: float | None = None
-    change: float | None = None
+    base_volume: Number | None = None
+    quote_volume: Number | None = None
+    change: Number | None = None
     """Close minus open."""
-    percentage: float | None = None
+    percentage: Number | None = None
     """Change in percent of open: 0.9 means 0.9%."""
     trades: int | None = None
     """Number of trades in the window."""
@@ -292,18 +305,18 @@ class Quote(_Derivable, _Streamed):
     pair: str
     source: Literal["quote", "ticker", "orderbook"]
     """The call of the exchange that it was read from."""
-    bid: float | None = None
-    bid_volume: float | None = None
-    ask: float | None = None
-    ask_volume: float | None = None
+    bid: Number | None = None
+    bid_volume: Number | None = None
+    ask: Number | None = None
+    ask_volume: Number | None = None
 
     @property
-    def spread(self) -> float | None:
+    def spread(self) -> Number | None:
         """Ask minus bid; None where a side is missing."""
         return None if self.bid is None or self.ask is None else difference(self.ask, self.bid)
 
     @property
-    def mid(self) -> float | None:
+    def mid(self) -> Number | None:
         """Mean of bid and ask; None where a side is missing."""
         return None if self.bid is None or self.ask is None else mean(self.ask, self.bid)
 
@@ -312,14 +325,14 @@ class Fill(Record):
     """What taking an amount from a book would have given."""
 
     side: Side
-    amount: float
+    amount: Number
     """Filled, in base currency; less than asked where the book is too thin."""
-    cost: float
+    cost: Number
     """In quote currency, without fees."""
-    average_price: float | None = None
+    average_price: Number | None = None
     """None where nothing could be filled."""
-    worst_price: float | None = None
-    unfilled: float
+    worst_price: Number | None = None
+    unfilled: Number
     """In base currency."""
 
 
@@ -329,9 +342,9 @@ class OrderBook(_Streamed):
     pair: str
     sequence: int | None = None
     """The exchange's number of the book's state, for lining it up with its stream of changes."""
-    bids: tuple[Level, ...]
+    bids: Levels
     """Price descending."""
-    asks: tuple[Level, ...]
+    asks: Levels
     """Price ascending."""
 
     @classmethod
@@ -358,36 +371,41 @@ class OrderBook(_Streamed):
         return self.asks[0] if self.asks else None
 
     @property
-    def spread(self) -> float | None:
+    def spread(self) -> Number | None:
         """Best ask minus best bid; None where a side is empty."""
         both = self.bids and self.asks
         return difference(self.asks[0][0], self.bids[0][0]) if both else None
 
     @property
-    def mid(self) -> float | None:
+    def mid(self) -> Number | None:
         """Mean of best bid and best ask; None where a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
-    def depth(self, price: float) -> float:
+    def depth(self, price: Number) -> Number:
         """Give the size in base currency offered from the best level up to a price, inclusive.
 
         A price at or below the best bid counts bids, one at or above the best ask counts asks,
         one in between finds nothing: 0.0.
         """
-        bids = [size for level, size in self.bids if level >= price]
-        asks = [size for level, size in self.asks if level <= price]
-        return float(total(bids) + total(asks))
+        if any(isinstance(number, Decimal) for number in self._form):
+            price = as_number(exact(price))  # the decimal number that a float was written as
+        found = [size for level, size in self.bids if level >= price]
+        found += [size for level, size in self.asks if level <= price]
+        return as_given(total(found), *self._form)
 
-    def imbalance(self, levels: int | None = None) -> float | None:
+    def imbalance(self, levels: int | None = None) -> Number | None:
         """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
 
         ``levels=None`` takes all. None where there is no size on either side.
         """
         bids = total(size for _, size in self.bids[:levels])
         asks = total(size for _, size in self.asks[:levels])
-        return float((bids - asks) / (bids + asks)) if bids + asks else None
+        both = EXACT.add(bids, asks)
+        if not both:
+            return None
+        return as_given(quotient(EXACT.subtract(bids, asks), both), *self._form)
 
-    def fill(self, side: Side, amount: float) -> Fill:
+    def fill(self, side: Side, amount: Number) -> Fill:
         """Work out what buying from the asks, or selling to the bids, would give.
 
         ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
@@ -399,22 +417,29 @@ class OrderBook(_Streamed):
             )
         wanted = left = exact(amount)
         cost, worst = Decimal(0), None
-        for price, size in self.asks if side == "buy" else self.bids:
-            if not left:
-                break
-            taken = min(exact(size), left)
-            left -= taken
-            cost += taken * exact(price)
-            worst = price
-        filled = wanted - left
+        with localcontext(EXACT):
+            for price, size in self.asks if side == "buy" else self.bids:
+                if not left:
+                    break
+                taken = min(exact(size), left)
+                left -= taken
+                cost += taken * exact(price)
+                worst = price
+            filled = wanted - left
+        given = amount if worst is None else worst
         return Fill(
             side=side,
-            amount=float(filled),
-            cost=float(cost),
-            average_price=float(cost / filled) if filled else None,
+            amount=as_given(filled, given),
+            cost=as_given(cost, given),
+            average_price=as_given(quotient(cost, filled), given) if filled else None,
             worst_price=worst,
-            unfilled=float(left),
+            unfilled=as_given(left, given),
         )
+
+    @property
+    def _form(self) -> Level | tuple[()]:
+        """A level, whose numbers tell in which form all of them are."""
+        return self.best_bid or self.best_ask or ()
 
 
 _FIELDS_OF_A_BOOK = set(OrderBook.model_fields)
@@ -426,10 +451,10 @@ class Trade(_Streamed):
     pair: str
     id: str | None = None
     """The exchange's id; of an aggregated trade, the aggregate's."""
-    price: float
-    amount: float
+    price: Number
+    amount: Number
     """In base currency."""
-    cost: float | None = None
+    cost: Number | None = None
     """In quote currency."""
     side: Side | None = None
     """What the taker did."""
@@ -536,11 +561,11 @@ class Candle(Record):
     """One bar, as `Candles` hands it out."""
 
     open_time: datetime
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float | None = None
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number | None = None
     """In base currency."""
     trades: int | None = None
     """Number of trades; None where the exchange does not count."""

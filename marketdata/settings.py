@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
@@ -100,6 +100,10 @@ class Settings(BaseModel):
     trip_after: int | None = Field(None, ge=1)
     """Failures in a row after which an exchange is left alone for a while, and calls to it fail at
     once (MARKETDATA_TRIP_AFTER); None: it is asked all the same."""
+
+    numbers: Literal["float", "decimal"] = "float"
+    """What prices, sizes and fees are (MARKETDATA_NUMBERS): floats, which keep 15 significant
+    digits, or Decimals made of the exchange's text, which are text in JSON."""
 
     @field_validator("exchange", mode="before")
     @classmethod

@@ -259,6 +259,7 @@ def _client(options: argparse.Namespace, **unless_set: int) -> AsyncClient:
             sim=options.sim,
             retries=options.retries,
             redis=options.redis,
+            numbers="float",  # the tools' schemas say number
             **chosen,
         )
         return AsyncClient(settings=settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from decimal import Context, localcontext
 from operator import le, lt
 from statistics import mode
 
@@ -20,6 +21,15 @@ def sound(
     the highest of them, volume is not negative, and all stand on the grid on which most do.
     ``disputed`` are the opening times of those that came in two forms.
     """
+    if columns.is_decimal:
+        with localcontext(Context(traps=[])):  # comparisons with NaN are errors otherwise
+            return _sound_ones(columns, timeframe, disputed)
+    return _sound_ones(columns, timeframe, disputed)
+
+
+def _sound_ones(
+    columns: Columns, timeframe: str, disputed: frozenset[int]
+) -> tuple[Columns, frozenset[int]]:
     if not len(columns) or (not disputed and _all_sound(columns, timeframe)):
         return columns, disputed
     step = timeframes.length(timeframe)

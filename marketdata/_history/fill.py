@@ -5,9 +5,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Literal, TypeAlias, TypeVar
 
 from marketdata._columns import Columns
+from marketdata._decimals import as_number
 from marketdata._history import timeframes
 from marketdata._history.resample import UNKNOWN
 from marketdata._history.stretch import milliseconds
@@ -48,11 +50,12 @@ def fill(
             left.append(hole)
             blank = end
     closes = columns.close
-    prices = [0.0 if how == "zero" else closes[index - 1] for index, _ in places]
+    nothing = as_number(Decimal(0)) if columns.is_decimal else 0.0
+    prices = [nothing if how == "zero" else closes[index - 1] for index, _ in places]
     counts = [len(opened) for _, opened in places]
-    flat = [array("d", [price]) * count for price, count in zip(prices, counts, strict=True)]
+    flat = [_run(closes, price, count) for price, count in zip(prices, counts, strict=True)]
     # Holes are many and mostly short: those of one length share what is the same in them.
-    quiet = {count: array("d", [0.0]) * count for count in set(counts)}
+    quiet = {count: _run(closes, nothing, count) for count in set(counts)}
     untraded = {count: array("q", [0]) * count for count in set(counts)}
     at = [index for index, _ in places]
     full = Columns(
@@ -65,6 +68,13 @@ def fill(
         _spliced(columns.trades, at, [untraded[count] for count in counts]),
     )
     return full, tuple(filled), tuple(left)
+
+
+def _run(column: array[float], value: float, count: int) -> array[float]:
+    """Give a column like another, of one value."""
+    run = column[:0]
+    run.append(value)
+    return run * count
 
 
 def _spliced(source: array[N], at: Sequence[int], runs: Sequence[array[N]]) -> array[N]:

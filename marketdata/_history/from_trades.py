@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -116,10 +117,12 @@ class _Bars:
 
 def _condensed(values: list[float]) -> list[float]:
     """Give the few numbers whose exact sum is that of many: their sum, what it was rounded by, …"""
+    if any(isinstance(value, Decimal) for value in values[:1]):
+        return [total(values)]
     sums: list[float] = []
-    while total := math.fsum(values):
-        sums.append(total)
-        values.append(-total)
+    while rest := math.fsum(values):
+        sums.append(rest)
+        values.append(-rest)
     return sums
 
 

@@ -6,10 +6,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marketdata import arguments
+from marketdata._decimals import EXACT, as_given, difference, exact, mean, quotient, rounded, total
 from marketdata._history import timeframes
 from marketdata._history.pages import newest_page
 from marketdata._tasks import all_of
@@ -101,8 +101,12 @@ def _summary(bars: Candles, window: str, opened_at: int) -> Ticker:
             f"Nothing was traded in {bars.pair} on {bars.exchange} within '{window}'.",
             details={"exchange": bars.exchange, "pair": bars.pair, "window": window},
         )
-    opened, close = _exact(columns.open[0]), _exact(columns.close[-1])
-    volumes = map(_exact, columns.volume)
+    opened, close = columns.open[0], columns.close[-1]
+    change = difference(close, opened)
+    percentage = None
+    if opened:
+        hundredfold = EXACT.multiply(exact(change), 100)
+        percentage = rounded(quotient(hundredfold, exact(opened)), 8, opened)
     return Ticker(
         exchange=bars.exchange,
         pair=bars.pair,
@@ -112,19 +116,16 @@ def _summary(bars: Candles, window: str, opened_at: int) -> Ticker:
         window=window,
         source="candles",
         open_time=datetime.fromtimestamp(opened_at / 1000, UTC),
-        last=float(close),
-        open=float(opened),
+        last=close,
+        open=opened,
         high=max(columns.high),
         low=min(columns.low),
-        close=float(close),
-        average=float((opened + close) / 2),
-        base_volume=None if math.isnan(sum(columns.volume)) else float(sum(volumes)),
-        change=float(close - opened),
-        percentage=round(float((close - opened) / opened * 100), 8) if opened else None,
+        close=close,
+        average=mean(opened, close),
+        base_volume=None
+        if math.isnan(sum(columns.volume))
+        else as_given(total(columns.volume), opened),
+        change=change,
+        percentage=percentage,
         trades=None if min(columns.trades) < 0 else sum(columns.trades),
     ).as_derived()
-
-
-def _exact(value: float) -> Decimal:
-    """Give the decimal number that the exchange sent, so that differences have no binary noise."""
-    return Decimal(repr(value))

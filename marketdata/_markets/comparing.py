@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from marketdata._decimals import basis_points, difference, exact, mean
+from marketdata._decimals import EXACT, basis_points, difference, exact, mean
 from marketdata._history import ticker_over
 from marketdata._markets.asking import Answer, Ask, ask_each, name_of, pairs_of
 from marketdata.markets import Best, Comparison, ComparisonRow
@@ -103,7 +103,7 @@ def _spread(bid: float | None, ask: float | None) -> tuple[float | None, float |
     if bid is None or ask is None:
         return None, None
     spread = difference(ask, bid)
-    return spread, basis_points(exact(spread), exact(mean(bid, ask)))
+    return spread, basis_points(exact(spread), exact(mean(bid, ask)), bid, ask)
 
 
 def _best(row: ComparisonRow, price: float, size: float | None) -> Best:
@@ -112,12 +112,12 @@ def _best(row: ComparisonRow, price: float, size: float | None) -> Best:
 
 def _crossed_after_fees(rows: Sequence[ComparisonRow]) -> bool | None:
     bids = [
-        exact(row.bid) * (1 - exact(row.fee))
+        EXACT.multiply(exact(row.bid), 1 - exact(row.fee))
         for row in rows
         if row.bid is not None and row.fee is not None
     ]
     asks = [
-        exact(row.ask) * (1 + exact(row.fee))
+        EXACT.multiply(exact(row.ask), 1 + exact(row.fee))
         for row in rows
         if row.ask is not None and row.fee is not None
     ]

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from marketdata._decimals import basis_points, exact
+from marketdata._decimals import EXACT, as_given, basis_points, exact, quotient
 from marketdata._markets.asking import Ask
 from marketdata._markets.consolidating import Books, books
 from marketdata.markets import BookSource, ExecutionCost, ExecutionSplit
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Order", "execution", "execution_cost"]
 
 _ZERO = Decimal(0)
+_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ async def execution_cost(
 
 def execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
     """Fill an order from books that are all there by a time."""
+    with localcontext(EXACT):
+        return _execution(found, order, now)
+
+
+def _execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
     parts = [_Part(source) for source in found.sources]
     left = exact(order.amount if order.amount is not None else order.quote_amount or 0.0)
     for unit in _units(found, order.side):
@@ -95,7 +101,7 @@ def execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
         elif taken * unit.net <= left:
             left -= taken * unit.net
         else:
-            taken, left = left / unit.net, _ZERO
+            taken, left = quotient(left, unit.net), _ZERO
         parts[unit.place].take(unit.price, taken)
     return _told(found, order, [part for part in parts if part.amount], left, now)
 
@@ -131,17 +137,18 @@ def _told(
     found: Books, order: Order, parts: Sequence[_Part], left: Decimal, now: datetime
 ) -> ExecutionCost:
     buying = order.side == "buy"
+    form = _form(found)
     amount = sum((part.amount for part in parts), _ZERO)
     cost = sum((part.cost for part in parts), _ZERO)
     known = [part.fees for part in parts if part.fees is not None]
     fees = sum(known, _ZERO) if len(known) == len(parts) else None
-    average = cost / amount if amount else None
+    average = quotient(cost, amount) if amount else None
     bids = [exact(book.bids[0][0]) for _, book in found.there if book.bids]
     asks = [exact(book.asks[0][0]) for _, book in found.there if book.asks]
-    mid = (max(bids) + min(asks)) / 2 if bids and asks else None
+    mid = (max(bids) + min(asks)) * _HALF if bids and asks else None
     slippage = None
     if average is not None and mid is not None:
-        slippage = basis_points(average - mid if buying else mid - average, mid)
+        slippage = basis_points(average - mid if buying else mid - average, mid, form)
     total = None if fees is None else cost + fees if buying else cost - fees
     unknown = dict.fromkeys(part.source.exchange for part in parts if part.source.fee is None)
     worst = [part.worst for part in parts]
@@ -151,16 +158,16 @@ def _told(
         timestamp=found.timestamp or now,
         received_at=now,
         simulated=True if any(book.simulated for _, book in found.there) else None,
-        amount=float(amount),
-        cost=float(cost),
-        average_price=_float(average),
+        amount=as_given(amount, form),
+        cost=as_given(cost, form),
+        average_price=_told_as(form, average),
         worst_price=(max if buying else min)(worst, default=None),
-        mid=_float(mid),
+        mid=_told_as(form, mid),
         slippage_bps=slippage,
-        fees=_float(fees),
-        total=_float(total),
-        unfilled=None if order.amount is None else float(left),
-        unfilled_quote=None if order.amount is not None else float(left),
+        fees=_told_as(form, fees),
+        total=_told_as(form, total),
+        unfilled=None if order.amount is None else as_given(left, form),
+        unfilled_quote=None if order.amount is not None else as_given(left, form),
         without_fees=tuple(unknown) or None,
         splits=tuple(_split(part) for part in parts),
         sources=found.sources,
@@ -171,14 +178,20 @@ def _split(part: _Part) -> ExecutionSplit:
     return ExecutionSplit(
         exchange=part.source.exchange,
         pair=part.source.pair,
-        amount=float(part.amount),
-        cost=float(part.cost),
-        average_price=float(part.cost / part.amount),
+        amount=as_given(part.amount, part.worst),
+        cost=as_given(part.cost, part.worst),
+        average_price=as_given(quotient(part.cost, part.amount), part.worst),
         worst_price=part.worst,
         fee=part.source.fee,
-        fees=_float(part.fees),
+        fees=_told_as(part.worst, part.fees),
     )
 
 
-def _float(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
+def _form(found: Books) -> float:
+    """Give a price of the books, which are floats or Decimals all of them."""
+    levels = (level for _, book in found.there for level in (*book.bids[:1], *book.asks[:1]))
+    return next(levels, (0.0, 0.0))[0]
+
+
+def _told_as(form: float, value: Decimal | None) -> float | None:
+    return None if value is None else as_given(value, form)

@@ -112,12 +112,12 @@ class KeptBookFeed(BookFeed):
         return 0 if book is None else 300 * (len(book["bids"]) + len(book["asks"]))
 
     def _record(self, depth: int) -> OrderBook:
-        book = self._book
+        book, number = self._book, self.hub.number
         return OrderBook.trusted(
             {
                 **self._fields(),
                 "sequence": book.get("nonce"),
-                "bids": tuple((float(row[0]), float(row[1])) for row in book["bids"][:depth]),
-                "asks": tuple((float(row[0]), float(row[1])) for row in book["asks"][:depth]),
+                "bids": tuple((number(row[0]), number(row[1])) for row in book["bids"][:depth]),
+                "asks": tuple((number(row[0]), number(row[1])) for row in book["asks"][:depth]),
             }
         )

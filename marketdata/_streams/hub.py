@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from marketdata._deadline import within
+from marketdata._decimals import decimal
 from marketdata._exchange import closed
 from marketdata._history.tape import trades
 from marketdata._pro import opposite
@@ -48,6 +49,8 @@ class Hub:
         self.venue = venue
         self.api = api
         self.quirk: Quirk = venue.quirk
+        self.number: Callable[[Any], Any] = decimal if venue.is_exact else float
+        """Reads a price or a size."""
         self.timeout = timeout
         """Seconds for the first state to come."""
         self.retries = retries

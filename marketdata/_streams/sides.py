@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from marketdata.models import Level
 
@@ -23,11 +23,13 @@ class Side:
     part is copied at once.
     """
 
-    __slots__ = ("_ascending", "_levels", "limit", "prices")
+    __slots__ = ("_ascending", "_levels", "_number", "limit", "prices")
 
-    def __init__(self, *, ascending: bool) -> None:
+    def __init__(self, *, ascending: bool, number: Callable[[Any], float] = float) -> None:
         self._ascending = ascending
         """Whether the lowest price is the best."""
+        self._number = number
+        """Reads a price or a size."""
         self.prices: list[float] = [inf]
         """By ascending price, with an infinite one behind the last."""
         self._levels: list[Level] = []
@@ -36,7 +38,8 @@ class Side:
 
     def replace(self, changes: Iterable[Change]) -> None:
         """Take these levels and no others."""
-        found = {float(price): float(size) for price, size in changes}
+        number = self._number
+        found = {number(price): number(size) for price, size in changes}
         self._levels = sorted((price, size) for price, size in found.items() if size)
         self.prices = [price for price, _ in self._levels]
         self.prices.append(inf)
@@ -45,9 +48,9 @@ class Side:
     def apply(self, changes: Iterable[Change]) -> None:
         """Set the sizes of levels, in turn."""
         prices, levels = self.prices, self._levels
-        limit, ascending = self.limit, self._ascending
+        limit, ascending, number = self.limit, self._ascending, self._number
         for price_text, size_text in changes:
-            price, size = float(price_text), float(size_text)
+            price, size = number(price_text), number(size_text)
             at = bisect_left(prices, price)
             if prices[at] == price:
                 if size:
@@ -96,9 +99,9 @@ class Sides:
 
     __slots__ = ("asks", "bids")
 
-    def __init__(self) -> None:
-        self.bids = Side(ascending=False)
-        self.asks = Side(ascending=True)
+    def __init__(self, number: Callable[[Any], float] = float) -> None:
+        self.bids = Side(ascending=False, number=number)
+        self.asks = Side(ascending=True, number=number)
 
     def replace(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
         """Take a whole book."""

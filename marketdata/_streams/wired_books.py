@@ -60,9 +60,9 @@ class WiredBookFeed(BookFeed):
     def __init__(self, hub: Hub, subject: Subject) -> None:
         super().__init__(hub, subject)
         market = hub.api.market(subject.pair)
-        self._wire = WIRES[str(hub.quirk.book_wire)](market)
+        self._wire = WIRES[str(hub.quirk.book_wire)](market, hub.number)
         self._about = self._wire.name(market)
-        self._sides = Sides()
+        self._sides = Sides(hub.number)
         self._last: int | None = None
         """The number of the state."""
         self._is_whole = False

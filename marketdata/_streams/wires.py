@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -44,9 +44,10 @@ class Wire(ABC):
     depths: ClassVar[tuple[int, ...]] = ()
     """The depths that can be subscribed to, ascending; empty: there is one only."""
 
-    def __init__(self, market: Mapping[str, Any]) -> None:
-        """Prepare for a pair, given ccxt's market structure."""
+    def __init__(self, market: Mapping[str, Any], number: Callable[[Any], float] = float) -> None:
+        """Prepare for a pair, given ccxt's market structure and what reads a price or a size."""
         self.market = market
+        self.number = number
 
     @staticmethod
     def name(market: Mapping[str, Any]) -> str:
@@ -95,8 +96,8 @@ class LinkedStates(Wire):
 
     is_checked = True
 
-    def __init__(self, market: Mapping[str, Any]) -> None:
-        super().__init__(market)
+    def __init__(self, market: Mapping[str, Any], number: Callable[[Any], float] = float) -> None:
+        super().__init__(market, number)
         self._texts: tuple[dict[float, str], dict[float, str]] = ({}, {})
 
     @staticmethod
@@ -114,12 +115,13 @@ class LinkedStates(Wire):
             self._texts = ({}, {})
         bids = [(price, size) for price, size, *_ in data["bids"]]
         asks = [(price, size) for price, size, *_ in data["asks"]]
+        number = self.number
         for texts, changes in zip(self._texts, (bids, asks), strict=True):
             for price, size in changes:
                 if size == "0":
-                    texts.pop(float(price), None)
+                    texts.pop(number(price), None)
                 else:
-                    texts[float(price)] = f"{price}:{size}"
+                    texts[number(price)] = f"{price}:{size}"
         return Update(
             whole,
             bids,
@@ -156,8 +158,8 @@ class CheckedLevels(Wire):
     is_checked = True
     depths = (10, 25, 100, 500, 1000)
 
-    def __init__(self, market: Mapping[str, Any]) -> None:
-        super().__init__(market)
+    def __init__(self, market: Mapping[str, Any], number: Callable[[Any], float] = float) -> None:
+        super().__init__(market, number)
         # ccxt's steps, or the exchange's own counts of decimals.
         info, precision = market["info"], market["precision"]
         self._price = int(info.get("pair_decimals") or _decimals(precision["price"]))

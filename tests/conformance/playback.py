@@ -136,7 +136,7 @@ async def client(
             return copy.deepcopy(listed)
 
         made.fetch_markets = fetch_markets
-    monkeypatch.setattr(_exchange, "connector_class", lambda wanted: {name: made}[wanted])
+    monkeypatch.setattr(_exchange, "connector_class", lambda wanted, **_: {name: made}[wanted])
     if markets is not None:
         spot = [Market(one["symbol"], one) for one in markets if is_served(one)]
         api = plain_connector(name, playback)()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXACT = Context(prec=5_000)
 """For sums and products, which have fewer digits than this: `decimal` bounds what goes in."""
 _ROUNDED = Context(prec=28)
-_HALF = Decimal("0.5")
+_ONE, _HALF = Decimal(1), Decimal("0.5")
 _MOST_PLACES = 1_000
 """Before or behind the point; a float has 324."""
 _UNKNOWN = Decimal("NaN")
@@ -85,8 +85,14 @@ def as_given(value: Decimal, *given: float | Decimal | None) -> float:
     """Give a result as what it was made of: a Decimal where that is one, else a float."""
     for one in given:
         if isinstance(one, Decimal):
-            return as_number(value)
+            return as_number(_short(value))
     return float(value)
+
+
+def _short(value: Decimal) -> Decimal:
+    """Leave out zeros behind the point, which multiplying piles up."""
+    whole = value.to_integral_value()
+    return EXACT.quantize(whole, _ONE) if value == whole else EXACT.normalize(value)
 
 
 def difference(more: float, less: float) -> float:
@@ -124,7 +130,7 @@ def basis_points(part: Decimal, whole: Decimal, *given: float | Decimal | None) 
 def rounded(value: Decimal, places: int, *given: float | Decimal | None) -> float:
     """Round to decimal places; as `as_given` otherwise."""
     if any(isinstance(one, Decimal) for one in given):
-        return as_number(value.quantize(Decimal(1).scaleb(-places), context=EXACT))
+        return as_given(EXACT.quantize(value, _ONE.scaleb(-places)), *given)
     return round(float(value), places)
 
 

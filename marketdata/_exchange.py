@@ -24,7 +24,6 @@ from marketdata._capabilities import Capabilities
 from marketdata._catalogue import Catalogue, Facts, Fetched, Packed, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
-from marketdata._decimals import as_number, exact
 from marketdata._ledger import Limit
 from marketdata._pairs import PairList, active_spot, records
 from marketdata._quirks import QUIRKS, Quirk, quirk
@@ -301,7 +300,7 @@ class Venue:
     def taker(self, pair: str) -> float | None:
         """Give a pair's public taker fee as a fraction; None where there is none."""
         fee = _normalize.public_fees(self.listed.market(pair), self._fees)[1]
-        return as_number(exact(fee)) if self.is_exact and fee is not None else fee
+        return _normalize.in_decimal(fee) if self.is_exact and fee is not None else fee
 
     async def fees(self, pair: str) -> Fees:
         """Get what the account whose keys there are pays, or else what everybody does."""

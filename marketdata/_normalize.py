@@ -410,10 +410,16 @@ def _tiers(sides: Any) -> Iterable[FeeTier]:
         yield FeeTier(volume=volume, maker=maker.get(volume), taker=taker.get(volume))
 
 
+def in_decimal(value: float) -> float:
+    """Give what a float was written as, up to 15 digits."""
+    found = exact(value)
+    return as_given(found, found)
+
+
 def in_decimals(made: Made) -> Made:
     """Give rules or fees, which the list of pairs keeps as floats, as the text of those."""
     floats = {name: value for name, value in vars(made).items() if isinstance(value, float)}
-    update: dict[str, Any] = {name: exact(value) for name, value in floats.items()}
+    update: dict[str, Any] = {name: in_decimal(value) for name, value in floats.items()}
     if isinstance(made, Fees) and made.tiers is not None:
         update["tiers"] = tuple(map(in_decimals, made.tiers))
     return made.model_copy(update=update)

@@ -117,5 +117,5 @@ def _middle(sides: Sides, tick: int, width: int) -> Line:
         text = f" spread {fixed(sides.spread, tick)} ({share})  mid {fixed(sides.mid, tick + 1)} "
     if sides.imbalance is not None and text.startswith(" spread"):
         # Adding zero makes -0.0 a plain one.
-        text += f" imbalance {round(sides.imbalance, 2) + 0.0:+.2f} "
+        text += f" imbalance {round(float(sides.imbalance), 2) + 0.0:+.2f} "
     return [("──", FAINT), (text or ABSENT, PLAIN), ("─" * max(width - 2 - len(text), 2), FAINT)]

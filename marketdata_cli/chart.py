@@ -112,7 +112,7 @@ def _total(volumes: Sequence[float]) -> float:
 
 def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
     """Draw candlesticks over a row of volumes, with prices at the right and times below."""
-    columns = record.columns
+    columns = record.columns.as_floats()  # a picture has room for few digits
     last = columns.close[-1]
     low, high = min(columns.low), max(columns.high)
     labels: dict[int, float] = {}

@@ -9,8 +9,10 @@ from decimal import Decimal
 ABSENT = "–"
 
 
-def exact(value: float) -> Decimal:
+def exact(value: float | Decimal) -> Decimal:
     """Give the decimal number that a float stands for, up to 15 significant digits."""
+    if isinstance(value, Decimal):
+        return value
     return Decimal(format(value, ".15g"))
 
 

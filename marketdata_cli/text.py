@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -165,23 +166,28 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _levels(book: OrderBook) -> Iterator[tuple[str, float, float]]:
+def _number(value: float | Decimal | None) -> float | str | None:
+    """Give a Decimal as text, which is what it is in JSON, and never with an exponent."""
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _levels(book: OrderBook) -> Iterator[tuple[str, float | str | None, float | str | None]]:
     for side, levels in (("bid", book.bids), ("ask", book.asks)):
         for price, size in levels:
-            yield side, price, size
+            yield side, _number(price), _number(size)
 
 
-def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[str, float, float, str]]:
+def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[Any, ...]]:
     """Give a row for each source of each level."""
     for side, levels in (("bid", book.bids), ("ask", book.asks)):
         for price, _, by in levels:
             for source, size in by:
-                yield side, price, size, source
+                yield side, _number(price), _number(size), source
 
 
 def _bar_rows(record: Candles) -> Iterator[tuple[Any, ...]]:
     for time, *prices, volume, trades in record.columns.rows():
-        yield _iso(time), *prices, volume, trades
+        yield _iso(time), *map(_number, prices), _number(volume), trades
 
 
 def _bar_objects(record: Candles) -> Iterator[str]:
@@ -191,7 +197,7 @@ def _bar_objects(record: Candles) -> Iterator[str]:
     start, end = next(spans, _NEVER)
     for index, row in enumerate(record.columns.rows()):
         time, opened, high, low, close, volume, trades = row
-        counted = "" if volume is None else f',"volume":{volume!r}'
+        counted = "" if volume is None else f',"volume":{_json(volume)}'
         if trades is not None:
             counted += f',"trades":{trades}'
         forming = "true" if record.forming and index == last else "false"
@@ -199,9 +205,14 @@ def _bar_objects(record: Candles) -> Iterator[str]:
             start, end = next(spans, _NEVER)
         filled = "true" if time >= start * 1000 else "false"
         yield (
-            f'{{"openTime":"{_iso(time)}","open":{opened!r},"high":{high!r},"low":{low!r},'
-            f'"close":{close!r}{counted},"forming":{forming},"filled":{filled}}}'
+            f'{{"openTime":"{_iso(time)}","open":{_json(opened)},"high":{_json(high)},'
+            f'"low":{_json(low)},"close":{_json(close)}{counted},'
+            f'"forming":{forming},"filled":{filled}}}'
         )
+
+
+def _json(value: float | Decimal) -> str:
+    return f'"{value:f}"' if isinstance(value, Decimal) else repr(value)
 
 
 def _iso(milliseconds: int) -> str:

@@ -33,7 +33,7 @@ def _numbers(values: Iterable[Any]) -> array[float]:
     if isinstance(values, array):
         return _array("d", values)
     values = values if isinstance(values, list | tuple) else list(values)
-    if not any(isinstance(value, Decimal) for value in values[:1]):
+    if not _are_decimals(values):
         return array("d", values)
     if None in values:
         raise TypeError("a bar without a price")
@@ -42,13 +42,19 @@ def _numbers(values: Iterable[Any]) -> array[float]:
     return made  # type: ignore[no-any-return]
 
 
-def total(values: Sequence[float]) -> float:
-    """Add decimals up: 15 digits, where more are only what floats make of decimals.
+def _are_decimals(values: Sequence[float | Decimal]) -> bool:
+    return len(values) > 0 and isinstance(values[0], Decimal)
 
-    Of Decimals, all digits.
-    """
-    if any(isinstance(value, Decimal) for value in values[:1]):
+
+def total(values: Sequence[float]) -> float:
+    """Add decimals up, as `float_total`; of Decimals, all digits."""
+    if _are_decimals(values):
         return _decimals.as_number(_decimals.total(values))
+    return float_total(values)
+
+
+def float_total(values: Iterable[float]) -> float:
+    """Add decimals up: 15 digits, where more are only what floats make of decimals."""
     exact = math.fsum(values)
     rounded = float(f"{exact:.15g}")
     return rounded if abs(rounded - exact) <= 4 * math.ulp(exact) else exact
@@ -168,7 +174,7 @@ class Columns:
     @property
     def is_decimal(self) -> bool:
         """Whether prices and volumes are Decimals."""
-        return any(isinstance(price, Decimal) for price in self.open[:1])
+        return _are_decimals(self.open)
 
     def _written(self) -> list[tuple[Any, ...]]:
         write: Any = _decimals.plain
@@ -194,10 +200,9 @@ class Columns:
             fields = [core_schema.int_schema(), *[number] * 4, volume, whole]
             return core_schema.list_schema(core_schema.tuple_schema(fields))
 
-        def written(columns: Columns, go_on: Any, info: Any) -> Any:
-            if not columns.is_decimal:
-                return go_on(columns.rows())
-            return columns.rows() if info.mode == "python" else columns._written()
+        def written(columns: Columns, info: Any) -> Any:
+            as_text = columns.is_decimal and info.mode == "json"
+            return columns._written() if as_text else columns.rows()
 
         from_rows = core_schema.no_info_after_validator_function(
             cls.from_rows, rows_of(number_schema())
@@ -207,9 +212,7 @@ class Columns:
             python_schema=core_schema.union_schema(
                 [core_schema.is_instance_schema(cls), from_rows]
             ),
-            serialization=core_schema.wrap_serializer_function_ser_schema(
-                written, schema=rows_of(core_schema.float_schema()), info_arg=True
-            ),
+            serialization=core_schema.plain_serializer_function_ser_schema(written, info_arg=True),
         )
 
     @classmethod

@@ -70,7 +70,7 @@ def _written(number: str) -> str:
 
 def exact(value: float | Decimal) -> Decimal:
     """Give the decimal number that an exchange sent."""
-    return value if isinstance(value, Decimal) else Decimal(str(value))
+    return Decimal(str(value))
 
 
 # ---------------------------------------------------------------------------- results
@@ -172,8 +172,8 @@ class _LevelsOfEitherForm:
             python_schema=core_schema.union_schema(
                 [decimals, floats, either], mode="left_to_right"
             ),
-            serialization=core_schema.wrap_serializer_function_ser_schema(
-                _written_levels, schema=_levels(core_schema.float_schema()), when_used="json"
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _written_levels, when_used="json"
             ),
         )
 
@@ -203,10 +203,10 @@ def _levels(number: Any, *, fast: bool = False) -> Any:
     return core_schema.tuple_schema([level], variadic_item_index=0, fail_fast=fast)
 
 
-def _written_levels(levels: tuple[tuple[Any, Any], ...], go_on: Any) -> Any:
+def _written_levels(levels: tuple[tuple[Any, Any], ...]) -> Any:
     if levels and isinstance(levels[0][0], Decimal):
         return [(plain(price), plain(size)) for price, size in levels]
-    return go_on(levels)
+    return levels
 
 
 if TYPE_CHECKING:

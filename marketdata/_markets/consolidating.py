@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from marketdata._columns import total
+from marketdata._columns import float_total, total
 from marketdata._markets.asking import (
     Answer,
     Ask,
@@ -128,9 +128,10 @@ def merged(
             if quoted is None:
                 break
             quoted.append((name, size))
+    add = float_total if prices and isinstance(prices[0], float) else total
     return tuple(
         [
-            (price, by[0][1] if len(by) == 1 else total([size for _, size in by]), tuple(by))
+            (price, by[0][1] if len(by) == 1 else add([size for _, size in by]), tuple(by))
             for price, by in at.items()
         ]
     )

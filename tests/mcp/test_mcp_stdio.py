@@ -50,6 +50,17 @@ def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     finish(work())
 
 
+def test_numbers_are_numbers_as_the_schemas_say(home: Path) -> None:
+    async def work() -> None:
+        async with over_stdio(home, "--sim", MARKETDATA_NUMBERS="decimal") as client:
+            one = await client.call_tool("get_ticker", {"pair": "BTC/USDT"})
+            assert isinstance(content(one)["last"], float)
+            book = await client.call_tool("get_orderbook", {"pair": "BTC/USDT"})
+            assert isinstance(content(book)["bids"][0][0], float)
+
+    finish(work())
+
+
 def test_the_default_exchange_is_an_option(home: Path) -> None:
     async def work() -> str:
         async with over_stdio(home, "--sim", "--exchange", "okx") as client:

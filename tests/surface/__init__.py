@@ -72,6 +72,9 @@ def _parameters(function: Any) -> dict[str, dict[str, Any]]:
 
 
 def _plain(annotation: str) -> str:
+    # Numbers are floats to type checkers, with what pydantic has to know of Decimals behind.
+    annotation = re.sub(r"typing\.Annotated\[(.+?), <[^>]*>\]", r"\1", annotation)
+    annotation = re.sub(r"^typing\.Optional\[(\w+)\]$", r"\1 | None", annotation)
     return re.sub(r"Annotated\[(\w+),.*", r"\1", annotation)
 
 

@@ -477,6 +477,8 @@ class Connector:
         price, size = keys[:2] if len(keys) > 1 else (0, 1)
         levels = self.to_array(bidasks)  # type: ignore[attr-defined]
         if self.is_exact:
+            if any(isinstance(level, str) for level in levels):
+                raise TypeError("a level is no number")
             return [(decimal(level[price]), decimal(level[size])) for level in levels]
         return [(float(level[price]), float(level[size])) for level in levels]
 

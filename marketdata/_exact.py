@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from marketdata._decimals import decimal, exact_json, plain
+from marketdata._decimals import decimal, decimal_or_nan, exact_json, plain
 
 __all__ = ["ExactNumbers", "exact_frame"]
 
@@ -64,7 +64,7 @@ class ExactNumbers:
         return self._first_number(found, keys, default)
 
     def _first_number(self, found: Any, keys: Any, default: Any) -> Any:
-        for key in keys:
+        for key in () if isinstance(found, str) else keys:
             try:
                 return self.number(found[key])
             except (LookupError, TypeError, ValueError):
@@ -74,6 +74,11 @@ class ExactNumbers:
     def __init__(self, config: Any = None) -> None:
         with _floats():  # of the fees that are written down in ccxt
             super().__init__(config or {})  # type: ignore[call-arg]
+
+    def parse_ohlcvs(self, *args: Any, **named: Any) -> Any:
+        """Read candles; some of ccxt's readers hand on what they find."""
+        rows = super().parse_ohlcvs(*args, **named)  # type: ignore[misc]
+        return [[time, *map(_decimal_or_none, cells)] for time, *cells in rows]
 
     async def fetch_markets(self, params: Any = None) -> Any:
         """Get the markets, with floats."""
@@ -86,13 +91,18 @@ class ExactNumbers:
             return super().set_markets(markets, currencies)  # type: ignore[misc]
 
     def safe_string(self, found: Any, key: Any, default: Any = None) -> Any:
-        """Give a text, or a number as one, where there is one under a key."""
+        """Give a text, or a number as one, where there is one under a key.
+
+        The characters of what would be a number with ccxt are none.
+        """
         try:
-            value = found[key]
+            value = None if isinstance(found, str) else found[key]
         except (LookupError, TypeError):
             return default
         if type(value) is Decimal:
             return plain(value)
+        if value is None:
+            return default
         return super().safe_string(found, key, default)  # type: ignore[misc]
 
     def safe_string_2(self, found: Any, key: Any, other: Any, default: Any = None) -> Any:
@@ -106,6 +116,10 @@ class ExactNumbers:
         if type(value) is Decimal:
             return plain(value)
         return super().safe_string_n(found, keys, default)  # type: ignore[misc]
+
+
+def _decimal_or_none(value: Any) -> Decimal | None:
+    return None if value is None else decimal_or_nan(value)
 
 
 def exact_frame(text: str) -> Any:

@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
+from marketdata._ccxt import connector_class
+from marketdata._decimals import exact_json, plain
 from marketdata._history.from_trades import bars
 from marketdata.sim import SimulatedExchange
 
@@ -114,7 +116,7 @@ def test_any_number_comes_out_as_it_was_sent(gateway: Gateway, connect: Factory)
         gateway.answer("*/depth", f'{{"lastUpdateId":1,"bids":[],"asks":{rows}}}')
 
         asks = exact.orderbook(PAIR, 5000).asks
-        assert [tuple(map(str, level)) for level in asks] == sent
+        assert [tuple(map(plain, level)) for level in asks] == sent
         asks = floats.orderbook(PAIR, 5000).asks
         assert list(asks) == [(float(price), float(size)) for price, size in sent]
         for value, text in zip(
@@ -276,3 +278,37 @@ def test_fees_of_the_account(
     assert fees.source == "account"
     assert fees.to_dict()["maker"] == SMALL
     assert fees.to_dict()["taker"] == TINY
+
+
+def test_candles_that_ccxt_hands_on_as_they_came() -> None:
+    made = connector_class("coinbaseinternational", exact=True)({})
+    sent = exact_json(
+        f'[[1700000000000,{SMALL},"{SMALL}",5,{TINY},null],[1700000060000,1,1,1,1,1]]'
+    )
+    first, second = made.parse_ohlcvs(sent)
+    assert first[0] == 1700000000000
+    assert [plain(one) for one in first[1:5]] == [SMALL, SMALL, "5", TINY]
+    assert first[5] is None
+    assert {type(one) for one in second[1:]} == {Decimal}
+
+
+def test_levels_that_only_one_exchange_reads_so() -> None:
+    made = connector_class("ndax", exact=True)({})
+    level = f"[97244115,1,1607456142963,0,19069.32,1,{SMALL},8,{TINY},1]"
+    book = made.parse_order_book(exact_json(f"[{level}]"), PAIR)
+    assert [[plain(one) for one in row[:2]] for row in book["asks"]] == [[SMALL, TINY]]
+
+
+def test_what_is_a_decimal_already_is_a_text_to_ccxt() -> None:
+    made = connector_class("kraken", exact=True)({})
+    found = {"small": Decimal("1E-8"), "text": "5", "none": None}
+    assert made.safe_string(found, "small") == "0.00000001"
+    assert made.safe_string_2(found, "none", "small") == "0.00000001"
+    assert made.safe_string_n(found, ["none", "small"]) == "0.00000001"
+    assert made.safe_string(found, "text") == made.safe_string_n(found, ["text"]) == "5"
+    assert made.safe_string(found, "none", "x") == made.safe_string("12.5", 0, "x") == "x"
+    assert made.safe_number(found, "small") == Decimal("1E-8")
+    assert made.safe_float("12.5", 0) is None
+    assert type(made.parse_to_numeric("0.5")) is Decimal
+    plainly = connector_class("kraken")({})
+    assert type(plainly.safe_number({"a": "0.5"}, "a")) is float

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from marketdata import AsyncClient, MarketDataError
+from marketdata._catalogue import Catalogue, source
+from marketdata._ccxt import connector_class
+
 from .asking import ASKED, MORE, PAIR, PAIRS, Case, World, keyed, offences, spot
 from .loopback import SMALL, Body
 
@@ -61,3 +65,21 @@ def test_signed_calls_end_so_too(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     cases = asyncio.run(ask())
     assert offences(cases) == []
     assert sum(one.operation == "fees" and one.requests > 0 for one in cases) > 100
+
+
+def test_a_list_that_ccxt_knows_by_heart_stays_whole(home: Path) -> None:
+    names = [name for name in spot(home) if connector_class(name)().known_by_heart]
+
+    async def ask() -> None:
+        async with AsyncClient(endpoints=dict.fromkeys(names, "http://127.0.0.1:9")) as client:
+            for name in names:
+                first = await client.pairs(exchange=name)
+                with pytest.raises(MarketDataError):
+                    await client.orderbook(first[0].pair, exchange=name)
+                Catalogue(home).forget(source(name, "http://127.0.0.1:9"))
+                assert [one.pair for one in await client.pairs(exchange=name)] == [
+                    one.pair for one in first
+                ]
+
+    assert names
+    asyncio.run(ask())

@@ -17,6 +17,7 @@ from marketdata import _ccxt
 from marketdata._catalogue import Catalogue, Facts, Market
 from marketdata._currencies import ASKED, RENAMED, SPELLED, aliases, renamed
 from marketdata._exchange import known
+from marketdata._history.resample import source_for
 from marketdata._pairs import active_spot
 from marketdata._quirks import QUIRKS, quirk
 from marketdata.arguments import pair
@@ -331,7 +332,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """ccxt's maps of currencies, of all spot exchanges."""
     _ccxt.prepare_packages()
     made = {}
-    for one in known(tmp_path_factory.mktemp("known")):
+    for one in known(tmp_path_factory.mktemp("known"), source_for):
         theirs = getattr(importlib.import_module(f"ccxt.async_support.{one.id}"), one.id)
         made[one.id] = theirs().commonCurrencies
     return made

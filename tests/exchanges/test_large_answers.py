@@ -20,7 +20,10 @@ EVERYTHING = "HOSTILE" in os.environ
 
 
 def run(home: Path, body: Body, exchanges: tuple[str, ...]) -> tuple[list[Case], int, int]:
-    """Ask each exchange once, in turn; give what was sent and the memory a request took."""
+    """Ask each exchange once, one after the other.
+
+    Gives what was sent, and the memory that a request took: some calls make several at a time.
+    """
 
     async def ask() -> tuple[list[Case], int, int]:
         async with World.begun(home, exchanges) as world:
@@ -32,9 +35,8 @@ def run(home: Path, body: Body, exchanges: tuple[str, ...]) -> tuple[list[Case],
                 before = tracemalloc.get_traced_memory()[0]
                 tracemalloc.reset_peak()
                 cases.append(await world.asks(exchange, operation, given))
-                # Two pairs may be two requests at once.
-                took = tracemalloc.get_traced_memory()[1] - before
-                peak = max(peak, took // max(1, cases[-1].requests))
+                taken = tracemalloc.get_traced_memory()[1] - before
+                peak = max(peak, taken // max(1, cases[-1].requests))
             return cases, world.loopback.sent, peak
 
     try:

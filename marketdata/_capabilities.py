@@ -9,7 +9,7 @@ from typing import Any
 from marketdata._quirks import Quirk
 from marketdata.models import Exchange
 
-__all__ = ["Capabilities", "exchange", "has_stream"]
+__all__ = ["WANTS_KEY", "Capabilities", "exchange", "has_stream"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ _STREAMS = {
     "candles": ("watchOHLCV",),
 }
 
+WANTS_KEY = "it wants the key of an account"
+
 _COMMON_TIMEFRAMES = (
     *("1m", "3m", "5m", "15m", "30m"),
     *("1h", "2h", "4h", "6h", "8h", "12h"),
@@ -79,7 +81,7 @@ class Capabilities:
         if call in self._quirk.not_offered:
             return self._quirk.not_offered[call]
         if not self._keyed and ("fetchMarkets" in self._quirk.keyed or call in self._quirk.keyed):
-            return "it wants the key of an account"
+            return WANTS_KEY
         return None
 
     def is_native(self, operation: str) -> bool:
@@ -91,11 +93,16 @@ class Capabilities:
 
     def is_served(self, operation: str) -> bool:
         """Tell whether an operation can be answered, natively or from other calls."""
+        if operation == "status" and self._quirk.keyless_call is not None:
+            return True
         return self.is_native(operation) or any(map(self.offers, _OPERATIONS[operation].derived))
 
     def reason(self, operation: str) -> str:
-        """Tell why an operation is not served."""
+        """Tell why an operation is not served, or not natively."""
         told = _OPERATIONS[operation]
+        able = Capabilities(self._has, self._quirk, keyed=True)
+        if able.is_served(operation) and not self.is_served(operation):
+            return f"no {told.noun}: {WANTS_KEY}"
         reasons = [why for call in told.native if (why := self._why_not(call)) is not None]
         # ccxt's lack of a second call for the same tells nothing.
         why = next((one for one in reasons if not one.startswith("ccxt has")), reasons[0])

@@ -20,7 +20,7 @@ from urllib.request import getproxies
 from marketdata import _capabilities, _ccxt, _normalize
 from marketdata._budget import Budget
 from marketdata._calls import SIGNED, Caller, closed
-from marketdata._capabilities import Capabilities
+from marketdata._capabilities import WANTS_KEY, Capabilities
 from marketdata._catalogue import Catalogue, Facts, Fetched, Packed, source
 from marketdata._ccxt import Reply, connector_class
 from marketdata._deadline import renew, seconds_left, within
@@ -28,7 +28,7 @@ from marketdata._ledger import Limit
 from marketdata._pairs import PairList, active_spot, records
 from marketdata._quirks import QUIRKS, Quirk, quirk
 from marketdata._recording import Event
-from marketdata._tasks import all_of
+from marketdata._singles import one_by_one
 from marketdata.arguments import MAX_DEPTH
 from marketdata.errors import (
     DataUnavailableError,
@@ -135,8 +135,7 @@ class Venue:
                 details={"exchange": self.id},
             )
         self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
-        keyed = bool(self._api.check_required_credentials(error=False))
-        self._able = Capabilities(self._api.has, self._quirk, keyed=keyed)
+        self._able = self._capabilities()
         self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
@@ -182,6 +181,10 @@ class Venue:
             api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
 
+    def _capabilities(self) -> Capabilities:
+        keyed = bool(self._api.check_required_credentials(error=False))
+        return Capabilities(self._api.has, self._quirk, keyed=keyed)
+
     def live(self) -> Any:
         """Give ccxt's connector for streams, which knows the same markets.
 
@@ -210,6 +213,7 @@ class Venue:
             if api is not None:
                 api.recorder = recorder
                 api.apiKey = api.secret = api.password = None
+        self._able = self._capabilities()
 
     def _limit(self, api: Any) -> Limit:
         window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0
@@ -269,14 +273,18 @@ class Venue:
         """Tell whether there is a call of ccxt's that is meant for an operation."""
         return self._able.is_native(operation)
 
-    def check(self, operation: str) -> None:
-        """Raise `DataUnavailableError`, with the reason, for what cannot be had; asks nothing."""
-        if self._able.is_served(operation):
+    def check(self, operation: str, *, native: bool = False) -> None:
+        """Raise `DataUnavailableError`, with the reason, for what cannot be had; asks nothing.
+
+        ``native`` says that it is not to be made of other calls.
+        """
+        able = self._able.is_native if native else self._able.is_served
+        if able(operation):
             return
         reason = self._able.reason(operation)
-        wanted = self._quirk.keyed and not self._api.check_required_credentials(error=False)
+        keys = f" Set {self._variables()}." if reason.endswith(WANTS_KEY) else ""
         raise DataUnavailableError(
-            f"{self.id} gives {reason}." + (f" Set {self._variables()}." if wanted else ""),
+            f"{self.id} gives {reason}.{keys}",
             details={"exchange": self.id, "operation": operation},
         )
 
@@ -475,7 +483,7 @@ class Venue:
             known = await self.call(make, call, self._asked(pairs, every=every))
             if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
-        single = await all_of(self._single_quote(pair) for pair in pairs)
+        single = await one_by_one(pairs, self._single_quote, every=every)
         return [one.as_derived() for one in single]
 
     def _quotes(
@@ -605,8 +613,8 @@ class Venue:
 
     @property
     def timeframes(self) -> list[str]:
-        """The bar lengths that the exchange has."""
-        names = self._api.timeframes or ()
+        """The bar lengths that the exchange has; none where it gives no bars."""
+        names = (self._api.timeframes if self.has_candles else None) or ()
         return [name for name in names if name not in self._quirk.misnamed_timeframes]
 
     @property
@@ -680,12 +688,16 @@ class Venue:
         )
 
     async def _status_of_another_call(self) -> Status:
-        """Tell what the answer to a small question about a busy pair tells."""
+        """Tell what the answer to a small question tells: about a busy pair, where there is one."""
 
         def make(_: Any, reply: Reply) -> Status:
             return self._status(reply).as_derived()
 
         async def work() -> Status:
+            if self._quirk.keyless_call is not None:
+                name, params = self._quirk.keyless_call
+                return await self.call(make, name, params=params)
+            await self.listed.listing()
             pairs = self.listed.traded_most(count=1) or (await self.listed.symbols(None))[:1]
             if self.has("fetchOrderBook"):
                 params = self._quirk.quote_params
@@ -694,13 +706,12 @@ class Venue:
                 )
             if self.has("fetchTicker"):
                 return await self.call(make, "fetch_ticker", pairs[0])
-            return await self.call(make, "fetch_tickers", pairs)
+            return await self.call(make, "fetch_tickers", self._asked(pairs, every=False))
 
         try:
-            await self.listed.listing()
             return await within(0.9 * seconds_left(self._settings.timeout), self.id, work())
         except UpstreamError as error:
-            return self._unreachable(error)
+            return self._unreachable(error).as_derived()
 
     def _status(
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None

@@ -44,6 +44,9 @@ class Quirk:
     """ccxt's calls that do not work for spot although it has them, and why."""
     keyed: tuple[str, ...] = ()
     """ccxt's calls for which it wants the key of an account although what they give is public."""
+    keyless_call: tuple[str, dict[str, Any]] | None = None
+    """A call of ccxt's for one path, and its parameters, that answers without a key where no
+    other does; tells whether the exchange can be reached."""
     ticker_pairs: tuple[str, ...] | None = None
     """The only pairs that it has tickers of; None: all."""
     tickers_of_named: bool = False
@@ -274,8 +277,15 @@ QUIRKS: dict[str, Quirk] = {
     "okxus": _OKX,
     # Four hours are eight. Bars are asked for with both ends.
     "zebpay": Quirk(misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True),
-    # Even its list of markets is for those that have an account.
-    "alpaca": Quirk(keyed=("fetchMarkets", "fetchTime")),
+    # Even its list of markets is for those that have an account; prices are for all who know the
+    # pairs.
+    "alpaca": Quirk(
+        keyed=("fetchMarkets", "fetchTime"),
+        keyless_call=(
+            "marketPublicGetV1beta3CryptoLocLatestOrderbooks",
+            {"loc": "us", "symbols": "BTC/USD"},
+        ),
+    ),
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500)),
     "bitbns": Quirk(keyed=("fetchStatus",)),
     # ccxt gives its bars of spot pairs no start.

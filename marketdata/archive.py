@@ -380,12 +380,13 @@ class Job:
         """Give the series' name as its exchange writes it, and its table.
 
         Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
-        stored.
+        stored, `DataUnavailableError` where it has none at all.
         """
         from marketdata._history import is_stored
         from marketdata._history.store import SeriesName
 
         async def work(venue: Venue) -> SeriesName:
+            venue.check("candles", native=True)
             pair = await venue.listed.symbol(self.pair)
             offered = [name for name in venue.timeframes if is_stored(name)]
             if self.timeframe not in offered:

@@ -280,13 +280,15 @@ class AsyncClient:
         """Get a pair's last price, best bid and ask, and its high, low, volume and change.
 
         Over the last 24 hours, or over `window`. A window that the exchange does not offer is
-        worked out from its candles; `source` says which.
+        worked out from its candles; `source` says which. Bid and ask that its ticker of the last
+        24 hours lacks are those of its order book; `derived_fields` names them.
         """
 
         async def work(venue: Venue) -> Ticker:
-            from marketdata._history import ticker_over
+            from marketdata._history import check_window, ticker_over
 
             venue.check("ticker")
+            check_window(venue, window)
             symbol = await venue.listed.symbol(pair)
             return await ticker_over(venue, symbol, window)
 
@@ -298,7 +300,9 @@ class AsyncClient:
     ) -> list[Ticker]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out.
+        In the order asked for; all there are, by name, where `pairs` is left out. An exchange
+        without a call for several is asked for each pair. What tickers of several pairs lack stays
+        out: only `ticker` takes bid and ask from the order book then.
         """
 
         async def work(venue: Venue) -> list[Ticker]:
@@ -415,17 +419,14 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Trade]:
-            from marketdata._history import trades
+            from marketdata._history import check_trades, trades
 
+            since = None if start is None else arguments.instant(start)
             venue.check("trades")
+            check_trades(venue, start=since, from_id=from_id)
             symbol = await venue.listed.symbol(pair)
             return await trades(
-                venue,
-                symbol,
-                limit=limit,
-                start=None if start is None else arguments.instant(start),
-                from_id=from_id,
-                aggregate=aggregate,
+                venue, symbol, limit=limit, start=since, from_id=from_id, aggregate=aggregate
             )
 
         return await self._ask(exchange, work)

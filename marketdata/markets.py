@@ -63,6 +63,10 @@ class ComparisonRow(Record):
     """Seconds between its answer and the comparison, which waits for the slowest."""
     latency_ms: float | None = None
     """From the question to the answer, with waits for the request budget and retries."""
+    derived: Literal[True] | None = None
+    """Whether the exchange's ticker lacks any of it, so that it was made of other calls."""
+    derived_fields: tuple[str, ...] | None = None
+    """What of it, by the names in JSON; None unless ``derived``."""
     code: str | None = None
     """The code of the error that came instead; None where there is none."""
     message: str | None = None

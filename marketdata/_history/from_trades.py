@@ -237,7 +237,8 @@ async def _read_back(
         oldest = await _early(venue, pair, stop, oldest, size)
     while _ms(oldest) >= start:
         if not can_go_back:
-            raise _unavailable(venue, "only gives its newest trades, which begin later")
+            begin = f"{oldest.timestamp:%Y-%m-%dT%H:%M:%SZ}"
+            raise _unavailable(venue, f"only gives its newest trades, which begin at {begin}")
         # The page before the id behind it begins with the trade itself.
         page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
         page = page[: _place(venue, page, oldest)]

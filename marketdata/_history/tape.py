@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     from marketdata._exchange import Venue
 
 
+def check(venue: Venue, *, start: int | None, from_id: int | None) -> None:
+    """Raise `DataUnavailableError` for trades that the exchange cannot be asked for; asks nothing.
+
+    Raises `InvalidParameterError` where both a time and an id are given.
+    """
+    if start is not None and from_id is not None:
+        raise InvalidParameterError(
+            "trades goes from a time (start) or from an id (from_id), not both.",
+            details={"parameter": "from_id"},
+        )
+    quirk, reason = venue.quirk, None
+    if from_id is not None and quirk.trades_from_id is None:
+        reason = "cannot be asked for trades from an id on"
+    elif from_id is None and not quirk.newest_trades and not quirk.trades_from_time:
+        reason = "only gives trades from an id on; ask with from_id"
+    if reason is not None:
+        raise DataUnavailableError(f"{venue.id} {reason}.", details={"exchange": venue.id})
+
+
 async def trades(
     venue: Venue,
     pair: str,
@@ -25,13 +44,10 @@ async def trades(
     """Get trades, oldest first, in one or two requests, or a few across a quiet time.
 
     With ``aggregate`` on an exchange that aggregates by itself, ids are those of aggregates.
-    Raises `DataUnavailableError` where the exchange cannot go to that time or id.
+    Raises what `check` does, and `DataUnavailableError` where the exchange does not go back to
+    that time.
     """
-    if start is not None and from_id is not None:
-        raise InvalidParameterError(
-            "trades goes from a time (start) or from an id (from_id), not both.",
-            details={"parameter": "from_id"},
-        )
+    check(venue, start=start, from_id=from_id)
     newest = start is None and from_id is None
     quirk = venue.quirk
     size = quirk.trades_per_request if newest else quirk.old_trades_per_request
@@ -44,11 +60,6 @@ async def trades(
         found = await _from_id(venue, pair, size, from_id, native=native)
     elif start is not None:
         found = await _from_time(venue, pair, size, start, native=native)
-    elif not quirk.newest_trades:
-        raise DataUnavailableError(
-            f"{venue.id} only gives trades from an id on; ask with from_id.",
-            details={"exchange": venue.id},
-        )
     else:
         params = {} if native else quirk.recent_trades
         found = await venue.trades(pair, limit=size, params=params)
@@ -98,13 +109,10 @@ async def _from_time(
 async def _newest_from(venue: Venue, pair: str, start: int) -> list[Trade]:
     """Give the trades from a time on where the newest that there are reach back to it."""
     quirk = venue.quirk
-    if quirk.newest_trades:
-        moment = datetime.fromtimestamp(start / 1000, UTC)
-        newest = await venue.trades(
-            pair, limit=quirk.trades_per_request, params=quirk.recent_trades
-        )
-        if newest and newest[0].timestamp < moment:
-            return [trade for trade in newest if trade.timestamp >= moment]
+    moment = datetime.fromtimestamp(start / 1000, UTC)
+    newest = await venue.trades(pair, limit=quirk.trades_per_request, params=quirk.recent_trades)
+    if newest and newest[0].timestamp < moment:
+        return [trade for trade in newest if trade.timestamp >= moment]
     raise DataUnavailableError(
         f"{venue.id} only gives its newest trades, or those from an id on, and they begin later.",
         details={"exchange": venue.id},
@@ -126,12 +134,8 @@ async def _from_id(
     venue: Venue, pair: str, size: int, from_id: int, *, native: bool
 ) -> list[Trade]:
     quirk = venue.quirk
-    if quirk.trades_from_id is None:
-        raise DataUnavailableError(
-            f"{venue.id} cannot be asked for trades from an id on.",
-            details={"exchange": venue.id},
-        )
-    direction, name = quirk.trades_from_id[0], quirk.trades_from_id[1:]
+    asked_with = quirk.trades_from_id or ""
+    direction, name = asked_with[0], asked_with[1:]
     params = {} if native else dict(quirk.trades_from_id_params)
     # A page that runs backwards from an id ends at the wanted one when it starts a page above.
     params[name] = str(from_id + {"=": 0, ">": -1, "<": size}[direction])

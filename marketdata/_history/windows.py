@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -9,21 +10,26 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata import arguments
+from marketdata._deadline import seconds_left, within
 from marketdata._decimals import EXACT, as_given, difference, exact, mean, quotient, rounded, total
 from marketdata._history import timeframes
 from marketdata._history.pages import newest_page
-from marketdata._tasks import all_of
+from marketdata._singles import one_by_one
 from marketdata.errors import DataUnavailableError, UpstreamError
-from marketdata.models import Candles, Ticker
+from marketdata.models import Candles, Quote, Ticker
 
 if TYPE_CHECKING:
     from marketdata._exchange import Venue
 
 _DAY = 86_400_000
+_PATIENCE = 10.0
+"""Seconds that a book is waited for where the call has no limit."""
 
 
-_BEST = ("bid", "bid_volume", "ask", "ask_volume")
-"""What a book tells that a ticker may lack."""
+def check_window(venue: Venue, window: str) -> None:
+    """Raise `DataUnavailableError` for a window that cannot be had; asks nothing."""
+    if not venue.has_window(window):
+        _finest(venue, window)
 
 
 async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
@@ -35,7 +41,8 @@ async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
         ticker = await venue.ticker(pair, window)
     else:
         ticker = await _from_candles(venue, pair, window)
-    is_whole = ticker.bid is not None and ticker.ask is not None
+    # Some send 0 for a side that is empty.
+    is_whole = ticker.bid and ticker.ask
     return ticker if is_whole or window != "24h" else await _with_best_prices(venue, ticker)
 
 
@@ -43,11 +50,15 @@ async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> list[Ti
     """Get 24-hour tickers, in one request where the exchange can, in the order given.
 
     Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that the
-    pairs are simply all there are.
+    pairs are simply all there are. What a bulk answer lacks of a ticker stays out.
     """
+
+    async def one(pair: str) -> Ticker:
+        return await ticker_over(venue, pair, "24h")
+
     bulk = await venue.tickers(pairs, every=every)
     left = [] if every and bulk else [pair for pair in pairs if pair not in bulk]
-    single = await all_of(ticker_over(venue, pair, "24h") for pair in left)
+    single = await one_by_one(left, one, every=every)
     if not bulk and not venue.is_native("tickers"):
         single = [one.as_derived() for one in single]
     known = {**bulk, **{one.pair: one for one in single}}
@@ -55,19 +66,26 @@ async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> list[Ti
 
 
 async def _with_best_prices(venue: Venue, ticker: Ticker) -> Ticker:
-    if not venue.has("fetchOrderBook") and not venue.has("fetchBidsAsks"):
-        return ticker
-    try:
-        best = await venue.quote(ticker.pair)
-    except UpstreamError:
-        return ticker  # what there is of it is worth an answer
-    found = {name: value for name in _BEST if (value := getattr(best, name)) is not None}
-    return ticker.model_copy(update=found).as_derived(found) if found else ticker
+    best: Quote | None = None
+    if venue.has("fetchOrderBook") or venue.has("fetchBidsAsks"):
+        # Not quite all the time that there is: what there is of it is worth an answer.
+        seconds = 0.9 * seconds_left(_PATIENCE)
+        with contextlib.suppress(UpstreamError):
+            best = await within(seconds, venue.id, venue.quote(ticker.pair))
+    update: dict[str, float | None] = {}
+    for side in ("bid", "ask"):
+        price = getattr(best, side, None)
+        # A price and its size are of one answer.
+        if price or not getattr(ticker, side):
+            size = getattr(best, f"{side}_volume", None) if price else None
+            update |= {side: price, f"{side}_volume": size}
+    found = [name for name, value in update.items() if value is not None]
+    ticker = ticker.model_copy(update=update)
+    return ticker.as_derived(found) if found else ticker
 
 
 async def _from_candles(venue: Venue, pair: str, window: str) -> Ticker:
-    covered = _DAY if window == "day" else _milliseconds(window)
-    timeframe = _finest(venue, window, covered)
+    timeframe, covered = _finest(venue, window)
     step = timeframes.length(timeframe)
     bars = await newest_page(venue, pair, timeframe, covered // step + 1)
     now = round(bars.timestamp.timestamp() * 1000)
@@ -80,14 +98,15 @@ def _milliseconds(window: str) -> int:
     return round(arguments.window_length(window).total_seconds() * 1000)
 
 
-def _finest(venue: Venue, window: str, covered: int) -> str:
-    """Choose the shortest bars that cover a time in one page."""
+def _finest(venue: Venue, window: str) -> tuple[str, int]:
+    """Choose the shortest bars that cover a window in one page, and give its milliseconds."""
+    covered = _DAY if window == "day" else _milliseconds(window)
     offered = sorted(
         (name for name in venue.timeframes if name[-1] in "mhd"), key=timeframes.length
     )
     for name in offered:
         if covered // timeframes.length(name) + 1 <= venue.candles_per_request:
-            return name
+            return name, covered
     raise DataUnavailableError(
         f"{venue.id} has no ticker over '{window}', nor candles to make one from.",
         details={"exchange": venue.id, "window": window},

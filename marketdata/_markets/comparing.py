@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "compared"]
 
+_OF_TICKERS = {"last", "bid", "bidVolume", "ask", "askVolume", "baseVolume"}
+"""Fields of a row that are the ticker's, by their names in JSON."""
+
 
 async def compare(
     ask: Ask, pair: str, exchanges: Sequence[str], quotes: Sequence[str] | None
@@ -77,6 +80,7 @@ def _row(answer: Answer[Ticker], now: datetime) -> ComparisonRow:
         )
     ticker = answer.given
     spread, in_points = _spread(ticker.bid, ticker.ask)
+    derived = tuple(name for name in ticker.derived_fields or () if name in _OF_TICKERS)
     return ComparisonRow(
         exchange=answer.exchange,
         pair=answer.pair,
@@ -92,6 +96,8 @@ def _row(answer: Answer[Ticker], now: datetime) -> ComparisonRow:
         timestamp=ticker.timestamp,
         age=round((now - ticker.received_at).total_seconds(), 3),
         latency_ms=answer.latency_ms,
+        derived=True if derived else None,
+        derived_fields=derived or None,
     )
 
 

@@ -63,6 +63,7 @@ def test_a_ticker_is_what_rest_says(sim: SimulatedExchange, exchange: str) -> No
             rest = await client.ticker(PAIR)
             found = await newest(watch, lambda one: not differences(one, rest, TICKER[exchange]))
             assert (found.exchange, found.pair, found.window) == (exchange, PAIR, "24h")
+            assert (found.derived, found.derived_fields) == (None, None)
             assert (found.simulated, found.is_stale) == (True, False)
             needed = ("last", "bid", "ask", "bid_volume", "high", "low", "base_volume")
             assert [name for name in needed if getattr(found, name) is None] == []

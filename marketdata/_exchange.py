@@ -557,7 +557,8 @@ class Venue:
             # It is asked for the newest so many, and the wanted ones may be older.
             limit = max(limit, self.candles_per_request)
         if since is not None and self._quirk.bars_until:
-            params = {"until": since + limit * self._length(timeframe)}
+            # A bar that opens right behind the page would take the place of its first one.
+            params = {"until": since + limit * self._length(timeframe) - 1}
         columns, reply = await self.call(
             make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
         )

@@ -275,6 +275,8 @@ QUIRKS: dict[str, Quirk] = {
     "okx": _OKX,
     "myokx": _OKX,
     "okxus": _OKX,
+    # Its bars are the last so many up to a time.
+    "nado": Quirk(bars_until=True),
     # Four hours are eight. Bars are asked for with both ends.
     "zebpay": Quirk(misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True),
     # Even its list of markets is for those that have an account; prices are for all who know the

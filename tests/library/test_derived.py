@@ -623,6 +623,25 @@ def test_bars_that_can_only_be_asked_for_from_a_time_on(
     assert len(pages) > 4
 
 
+def test_bars_that_can_only_be_asked_for_up_to_a_time(speaking: Open) -> None:
+    wait_for_room(HOUR)
+    client, server = speaking("nado", wire.nado())
+    [pair] = [one.pair for one in client.pairs()]
+    newest = client.candles(pair, limit=5)
+    assert [row[0] for row in newest.columns.rows()] == [opened(HOUR, n) for n in range(4, -1, -1)]
+
+    first, behind = opened(HOUR, 1_450), opened(HOUR, 30)
+    found = client.candles(
+        pair,
+        start=datetime.fromtimestamp(first / 1000, UTC),
+        end=datetime.fromtimestamp(behind / 1000, UTC),
+    )
+    assert [row[0] for row in found.columns.rows()] == list(range(first, behind, HOUR))
+    assert found.missing == ()
+    pages = [one for one in server.asked if "candlesticks" in one.body]
+    assert len(pages) < 10, "no page is asked for twice because it lacks its first bar"
+
+
 def test_a_range_within_the_newest_page(speaking: Open) -> None:
     wait_for_room(MINUTE)
     client, server = speaking("bithumb", wire.bithumb(has=200))

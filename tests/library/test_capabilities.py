@@ -1,0 +1,301 @@
+"""What the table of quirks says of each exchange is what ccxt does, of all that it has.
+
+Connectors are ccxt's own; only their last step, the request itself, is noted instead of made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import pytest
+
+from marketdata import _ccxt
+from marketdata._catalogue import Catalogue, Market
+from marketdata._exchange import Venue, connector_class
+from marketdata._quirks import QUIRKS, Quirk, quirk
+from marketdata.errors import ExchangeNotSupportedError
+from marketdata.settings import Settings
+
+PAIR = "BTC/USDT"
+START, LATER = 1_700_000_000_000, 1_703_600_000_000
+DEPTHS = (1, 7, 20, 100, 400, 1_000, 5_000)
+
+Said: TypeAlias = "str | Exception"
+"""The first request of a call, or what it raised before; empty where it did without."""
+
+
+class Asked(Exception):  # noqa: N818
+    """A request that was about to be made."""
+
+
+@dataclass
+class Probe:
+    """What one exchange was about to be asked."""
+
+    name: str
+    special: Quirk
+    timeframes: list[str]
+    offered: dict[str, bool] = field(default_factory=dict)
+    said: dict[str, Said] = field(default_factory=dict)
+
+    def was_asked(self, what: str) -> bool:
+        return isinstance(self.said[what], str)
+
+
+CALLS: Mapping[str, Callable[[Venue, str], Awaitable[Any]]] = {
+    "fetchMarkets": lambda venue, _: venue._fetch_listing(),
+    "fetchTicker": lambda venue, pair: venue.ticker(pair),
+    "fetchTickers": lambda venue, pair: venue.tickers([pair], every=True),
+    "fetchBidsAsks": lambda venue, pair: venue.quote(pair),
+    "fetchOrderBook": lambda venue, pair: venue.orderbook(pair, 20),
+    "fetchOHLCV": lambda venue, pair: venue.candles(pair, venue.timeframes[0], None, 10),
+    "fetchTrades": lambda venue, pair: venue.trades(
+        pair, limit=10, since=None, params=_trades_params(venue.quirk)
+    ),
+    "fetchTime": lambda venue, _: venue.call(_as_it_is, "fetch_time"),
+    "fetchStatus": lambda venue, _: venue.call(_as_it_is, "fetch_status"),
+}
+"""ccxt's calls as they are made here."""
+
+PLAIN: Mapping[str, tuple[Any, ...]] = {
+    "fetchMarkets": (),
+    "fetchTicker": (PAIR,),
+    "fetchTickers": (),
+    "fetchBidsAsks": (),
+    "fetchOrderBook": (PAIR, None),
+    "fetchOHLCV": (PAIR, "1h"),
+    "fetchTrades": (PAIR,),
+    "fetchTime": (),
+    "fetchStatus": (),
+}
+"""ccxt's calls as its manual has them."""
+
+
+def _as_it_is(answer: Any, _: Any) -> Any:
+    return answer
+
+
+def _trades_params(special: Quirk) -> dict[str, Any]:
+    if special.newest_trades:
+        return special.recent_trades
+    return {(special.trades_from_id or "")[1:]: "7"}
+
+
+def _market(api: Any, pair: str) -> Market:
+    base, _, quote = pair.partition("/")
+    made = api.safe_market_structure(
+        {
+            # A number, since some have no other ids and others take any text.
+            "id": "7",
+            "lowercaseId": "7",
+            "numericId": 7,
+            "symbol": pair,
+            "base": base,
+            "quote": quote,
+            "baseId": base,
+            "quoteId": quote,
+            "type": "spot",
+            "spot": True,
+            "active": True,
+            "stock": False,
+            **dict.fromkeys(("swap", "future", "option", "margin", "contract"), False),
+            "precision": {"price": 0.01, "amount": 0.0001},
+            "info": {"id": 7, "symbol": "7"},
+        }
+    )
+    return Market(pair, made)
+
+
+async def _said(call: Awaitable[Any]) -> Said:
+    try:
+        await call
+    except Asked as asked:
+        return str(asked)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it came before a request
+        return error
+    return ""
+
+
+async def _probe(venue: Venue) -> Probe:
+    api, special = venue._api, venue.quirk
+    name = api.id
+    pair = PAIR if special.ticker_pairs is None else special.ticker_pairs[0]
+    made = Probe(name, special, list(api.timeframes or ()))
+
+    async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> None:
+        raise Asked(f"{method} {url} {body or ''}")
+
+    async def throttle(cost: Any = None) -> None:
+        pass
+
+    api.fetch, api.throttle = fetch, throttle
+    venue._load([_market(api, one).raw for one in dict.fromkeys((pair, PAIR, "ETH/USDT"))])
+    for call, make in CALLS.items():
+        made.offered[call] = venue.has(call)
+        if venue.has(call):
+            made.said[call] = await _said(make(venue, pair))
+        if api.has.get(call):
+            made.said[f"plain {call}"] = await _said(_plain(api, call, *PLAIN[call]))
+    if api.has.get("fetchTickers"):
+        made.said["plain named"] = await _said(_plain(api, "fetchTickers", [PAIR]))
+    if venue.has("fetchTickers"):
+        if special.full_tickers:
+            made.said["named"] = await _said(venue.tickers([pair]))
+        made.said["plain two"] = await _said(_plain(api, "fetchTickers", [PAIR, "ETH/USDT"]))
+    if venue.has("fetchOrderBook"):
+        taken = {*DEPTHS, *(special.depths or ()), special.max_depth or 1}
+        for depth in sorted(taken):
+            made.said[f"depth {depth}"] = await _said(venue.orderbook(pair, depth))
+        for depth in special.depths or (special.max_depth,):
+            made.said[f"plain {depth}"] = await _said(_plain(api, "fetchOrderBook", pair, depth))
+    if venue.has_candles:
+        bars = venue.timeframes[0]
+        for start in (START, LATER):
+            made.said[f"bars {start}"] = await _said(venue.candles(pair, bars, start, 10))
+            plain = _plain(api, "fetchOHLCV", pair, bars, start, 10)
+            made.said[f"plain bars {start}"] = await _said(plain)
+    if venue.has("fetchTrades"):
+        for since in (START, LATER):
+            asked = venue.trades(pair, limit=10, since=since)
+            made.said[f"trades {since}"] = await _said(asked)
+        if special.trades_from_id is not None:
+            params = {**special.trades_from_id_params, special.trades_from_id[1:]: "987654"}
+            made.said["id"] = await _said(venue.trades(pair, limit=10, params=params))
+    if special.keyless_call is not None:
+        call, params = special.keyless_call
+        made.said["keyless"] = await _said(venue.call(_as_it_is, call, params=params))
+    return made
+
+
+def _plain(api: Any, call: str, *args: Any) -> Awaitable[Any]:
+    method = "fetch_ohlcv" if call == "fetchOHLCV" else api.un_camel_case(call)
+    return getattr(api, method)(*args)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _probed() -> list[Probe]:
+    async def work() -> list[Probe]:
+        settings = Settings.from_environment(sim=False, retries=0, trip_after=1_000)
+        catalogue, found = Catalogue(None), []
+        for name in _ccxt.ids():
+            try:
+                venue = Venue(connector_class(name), settings, catalogue, None)
+            except ExchangeNotSupportedError:
+                continue
+            found.append(await _probe(venue))
+            await venue.close()
+        return found
+
+    return asyncio.run(work())
+
+
+@pytest.fixture
+def probes(isolated: Any) -> list[Probe]:
+    """What each spot exchange was about to be asked, without keys."""
+    return _probed()
+
+
+def test_every_call_that_is_offered_is_made(probes: list[Probe]) -> None:
+    assert len(probes) > 80
+    silent = [
+        (one.name, call)
+        for one in probes
+        for call, offered in one.offered.items()
+        if offered and one.said[call] == "" and call != "fetchMarkets"
+    ]
+    raised = {
+        (one.name, what): said
+        for one in probes
+        for what, said in one.said.items()
+        if isinstance(said, Exception) and not what.startswith(("plain", "trades"))
+    }
+    assert silent == []
+    assert raised == {}
+
+
+def test_lists_of_pairs_are_asked_for_unless_ccxt_has_them(probes: list[Probe]) -> None:
+    for one in probes:
+        if one.offered["fetchMarkets"] and one.said["fetchMarkets"] == "":
+            assert _ccxt.described(one.name).markets, one.name
+
+
+@pytest.mark.parametrize("table", ["not_offered", "keyed"])
+def test_calls_that_are_not_offered_fail_before_a_request(probes: list[Probe], table: str) -> None:
+    """A line whose call works by now is one too many."""
+    lines = [(one, call) for one in probes for call in getattr(one.special, table)]
+    assert lines
+    for one, call in lines:
+        assert not one.offered[call]
+        plain = [one.was_asked(f"plain {call}")]
+        if call == "fetchTickers":
+            plain.append(one.was_asked("plain named"))
+        assert not all(plain), f"{one.name} has {call} by now"
+
+
+def test_every_depth_is_taken(probes: list[Probe]) -> None:
+    for one in probes:
+        if one.offered["fetchOrderBook"]:
+            for depth in one.special.depths or (one.special.max_depth,):
+                assert one.was_asked(f"plain {depth}"), (one.name, depth)
+                asked, ours = one.said[f"plain {depth}"], one.said.get(f"depth {depth}")
+                assert depth is None or ours == asked, (one.name, depth)
+
+
+def test_a_start_of_bars_is_asked_for_where_it_is_heeded(probes: list[Probe]) -> None:
+    with_candles = [one for one in probes if one.offered["fetchOHLCV"]]
+    ignored = {
+        one.name for one in with_candles if one.said[f"bars {START}"] == one.said[f"bars {LATER}"]
+    }
+    newest_only = {one.name for one in with_candles if one.special.newest_bars_only}
+    # It is sent, and heeded within the newest page.
+    assert newest_only - ignored == {"kraken"}
+    assert ignored <= newest_only
+
+
+def test_bars_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
+    for one in probes:
+        special = one.special
+        if special.bars_from_start:
+            plain = one.said["plain fetchOHLCV"]
+            assert isinstance(plain, Exception) or "=-" in plain, one.name
+        if one.offered["fetchOHLCV"]:
+            first, later = (one.said[f"plain bars {start}"] for start in (START, LATER))
+            is_heeded = isinstance(first, str) and (first != later or special.newest_bars_only)
+            assert is_heeded != special.bars_until, one.name
+        assert set(special.misnamed_timeframes) <= set(one.timeframes), one.name
+
+
+def test_trades_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
+    for one in probes:
+        special = one.special
+        if not one.offered["fetchTrades"]:
+            continue
+        assert one.was_asked("plain fetchTrades") == special.newest_trades, one.name
+        if special.trades_from_id is not None:
+            assert "987654" in str(one.said["id"]), one.name
+        if special.trades_from_time and special.trades_after_nanoseconds is None:
+            first, later = one.said[f"trades {START}"], one.said[f"trades {LATER}"]
+            assert isinstance(first, str), one.name
+            assert first != later, one.name
+
+
+def test_tickers_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
+    for one in probes:
+        special = one.special
+        if one.offered["fetchTickers"]:
+            assert one.was_asked("plain two") != special.tickers_of_all, one.name
+        if special.tickers_of_named:
+            calls = ("fetchTickers", "fetchBidsAsks")
+            assert not all(one.was_asked(f"plain {call}") for call in calls), one.name
+        if special.ticker_pairs is not None:
+            assert not one.was_asked("plain fetchTicker"), one.name
+
+
+def test_what_is_special_is_so_of_an_exchange_that_there_is(probes: list[Probe]) -> None:
+    assert QUIRKS.keys() <= {one.name for one in probes}
+    assert all(quirk(one.name) is one.special for one in probes)
+    assert {one.name for one in probes if one.special.keyless_call is not None}

@@ -38,15 +38,21 @@ def exchanges(records: Sequence[Exchange], screen: Screen) -> list[Line]:
         Column("bars a request", [digits(one.candles_per_request) for one in records], 5),
         Column("history", [_history(one) for one in records], 6, right=False),
         Column("derived", [" ".join(one.derived) or ABSENT for one in records], 4, right=False),
-        Column(
-            "with a key", [" ".join(one.needs_key) or ABSENT for one in records], 2, right=False
-        ),
+        Column("lacks", [" ".join(one.unavailable or ()) or ABSENT for one in records], 4, False),
+        Column("with a key", [_keyed(one) for one in records], 2, right=False),
         Column("depths", [_depths(one) for one in records], 3, right=False),
         Column("streams", [" ".join(one.streams) or ABSENT for one in records], 4, right=False),
         Column("ms a request", [digits(one.rate_limit) for one in records], 2),
         Column("countries", [" ".join(one.countries) or ABSENT for one in records], 1, right=False),
     ]
     return [*table(columns, screen.width), [(counted(len(records), "exchange"), FAINT)]]
+
+
+def _keyed(record: Exchange) -> str:
+    free = [name for name in record.operations if name not in record.needs_key]
+    if len(free) < len(record.needs_key):
+        return f"all but {' '.join(free)}" if free else "all"
+    return " ".join(record.needs_key) or ABSENT
 
 
 def _history(record: Exchange) -> str:

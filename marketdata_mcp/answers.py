@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from marketdata.arguments import instant
 from marketdata.errors import DataUnavailableError, MarketDataError
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_STRETCHES",
     "Answer",
     "Content",
+    "Cut",
     "candles",
     "compact",
     "fitted",
@@ -57,24 +58,43 @@ def record(answered: Record) -> Answer:
     return fitted(lambda _: answered.to_dict(), 0)
 
 
+class Cut(NamedTuple):
+    """What rows of a table do without."""
+
+    shared: Sequence[str]
+    """Fields that are said once where all rows have the same."""
+    left_out: Sequence[str] = ()
+    """Fields that are not said."""
+    sparse: Sequence[str] = ()
+    """Lists that are not said where they are empty."""
+
+
 def table(
     name: str,
     records: Sequence[Record],
-    shared: Sequence[str],
+    cut: Cut,
     following: Callable[[int], Content | None],
     **more: int,
 ) -> Answer:
-    """Give records as rows under a name; fields in `shared` that are equal in all are said once.
+    """Give records as rows under a name.
 
     `following` tells the arguments that lead on behind the given number of rows.
     """
     rows = [one.to_dict() for one in records]
     common = {
         field: rows[0][field]
-        for field in shared
+        for field in cut.shared
         if rows and field in rows[0] and all(row.get(field) == rows[0][field] for row in rows)
     }
-    rows = [{field: value for field, value in row.items() if field not in common} for row in rows]
+    gone = {*common, *cut.left_out}
+    rows = [
+        {
+            field: value
+            for field, value in row.items()
+            if field not in gone and (value or field not in cut.sparse)
+        }
+        for row in rows
+    ]
 
     def build(count: int) -> Content:
         behind = following(count)
@@ -87,7 +107,7 @@ def table(
 def page(
     name: str,
     records: Sequence[Record],
-    shared: Sequence[str],
+    cut: Cut,
     *,
     limit: int,
     offset: int,
@@ -103,7 +123,7 @@ def page(
     def following(count: int) -> Content | None:
         return {"offset": offset + count} if offset + count < total else None
 
-    return table(name, records, shared, following, total=total)
+    return table(name, records, cut, following, total=total)
 
 
 def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
@@ -113,7 +133,7 @@ def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
         left = [one.pair for one in answered[count:]]
         return {"pairs": left} if left else None
 
-    return table("tickers", answered, shared, following)
+    return table("tickers", answered, Cut(shared), following)
 
 
 def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> Answer:
@@ -130,7 +150,7 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
         time = instant(last.timestamp)
         return {"start": time + (time == instant(answered[0].timestamp))}
 
-    return table("trades", answered, shared, following)
+    return table("trades", answered, Cut(shared), following)
 
 
 def candles(

@@ -55,6 +55,10 @@ class Adaptation:
     """Put behind the operation's own description."""
     shared: Sequence[str] = ()
     """Fields that are said once for all rows where all rows have the same."""
+    left_out: Sequence[str] = ()
+    """Fields of rows that are not for agents."""
+    sparse: Sequence[str] = ()
+    """Lists in rows that are left out where they are empty."""
 
 
 _SHOWN = 60
@@ -70,7 +74,12 @@ _PAGED: Mapping[str, Any] = {
 }
 
 ADAPTATIONS: Mapping[str, Adaptation] = {
-    "list_exchanges": Adaptation(arguments=_PAGED),
+    "list_exchanges": Adaptation(
+        arguments=_PAGED,
+        note="Bars of other lengths than its `timeframes` are made of shorter ones or of trades.",
+        left_out=("derivedTimeframes",),
+        sparse=("derived", "needsKey", "tradesFrom"),
+    ),
     "list_pairs": Adaptation(
         arguments=_PAGED,
         hidden=("refresh",),
@@ -254,16 +263,17 @@ class OperationTool(Tool):
     async def answer(self, served: Served, _caller: Caller, arguments: Content) -> Answer:
         """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
         ask = getattr(served.client, self.operation.name)
-        shared = self.adaptation.shared
+        adaptation, shared = self.adaptation, self.adaptation.shared
         match self.operation.record, self.operation.many:
             case "Exchange" | "Pair", _:
                 asked = {name: one for name, one in arguments.items() if name not in _PAGED}
                 bounds = {name: arguments[name] for name in _PAGED}
+                cut = answers.Cut(shared, adaptation.left_out, adaptation.sparse)
                 if asked.get("search") is not None and asked["exchange"] is None:
                     del asked["exchange"]
                     total, found = await served.client.page_of_pairs(**asked, **bounds)
-                    return answers.page("pairs", found, shared, **bounds, total=total)
-                return answers.page(self.operation.name, await ask(**asked), shared, **bounds)
+                    return answers.page("pairs", found, cut, **bounds, total=total)
+                return answers.page(self.operation.name, await ask(**asked), cut, **bounds)
             case "Ticker", True:
                 return answers.tickers(await ask(**arguments), shared)
             case "Trade", _:
@@ -296,6 +306,8 @@ class OperationTool(Tool):
                 properties["next"] = more
             return schema
         shared = {name: properties[name] for name in self.adaptation.shared}
+        for name in self.adaptation.left_out:
+            del properties[name]
         row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
         count = {"type": "integer"}
         paged = {"total": count} if "offset" in self.adaptation.arguments else {}

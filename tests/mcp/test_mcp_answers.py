@@ -100,6 +100,20 @@ def test_answers_fit_the_listed_schema(
         assert answer["exchange"] == exchange
 
 
+def test_exchanges_are_told_in_few_characters(answers: Answers) -> None:
+    """There are 88: what an agent need not know of each, or can tell from its absence, is cut."""
+    result = answers["auto", MARKETS[0], "list_exchanges"]
+    rows = {one["id"]: one for one in content(result)["exchanges"]}
+
+    assert content(result)["returned"] == len(rows) > 80
+    assert len(result.content[0].text) < 33_000
+    assert "derivedTimeframes" not in {name for one in rows.values() for name in one}
+    for one in rows.values():
+        assert [] not in [one.get(name) for name in ("derived", "needsKey", "tradesFrom")]
+    assert "candles" in rows["bitflyer"]["derived"]
+    assert "ccxt has no call" in rows["derive"]["unavailable"]["orderbook"]
+
+
 @pytest.mark.parametrize("exchange", MARKETS)
 def test_the_fields_that_every_agent_wants(answers: Answers, exchange: str) -> None:
     def answer(tool: str) -> dict[str, Any]:

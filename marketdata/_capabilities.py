@@ -87,9 +87,14 @@ class Capabilities:
     def is_native(self, operation: str) -> bool:
         """Tell whether the exchange has a call that is meant for an operation."""
         calls = _OPERATIONS[operation].native
-        if operation == "quotes" and not self._quirk.full_tickers:
+        if operation == "quotes" and not self.has_best_in_bulk:
             calls = ("fetchBidsAsks",)
         return any(map(self.offers, calls))
+
+    @property
+    def has_best_in_bulk(self) -> bool:
+        """Whether best bids and asks are in its bulk tickers."""
+        return self._quirk.full_tickers and self._quirk.best_in_tickers
 
     def is_served(self, operation: str) -> bool:
         """Tell whether an operation can be answered, natively or from other calls."""
@@ -149,15 +154,18 @@ def exchange(
         history=bool(timeframes) and not special.newest_bars_only,
         history_bars=page if timeframes and special.newest_bars_only else None,
         trades_from=tuple(_trades_from(special)) if "trades" in served else (),
-        streams=tuple(kind for kind in _STREAMS if has_stream(has, kind)),
+        streams=tuple(kind for kind in _STREAMS if has_stream(has, special, kind)),
         rate_limit=described.get("rateLimit"),
         countries=tuple(described.get("countries") or ()),
     )
 
 
-def has_stream(has: Mapping[str, Any], kind: str) -> bool:
+def has_stream(has: Mapping[str, Any], special: Quirk, kind: str) -> bool:
     """Tell whether ccxt's table of calls has one that streams a kind of data."""
-    return any(has.get(call) for call in _STREAMS[kind])
+    calls = _STREAMS[kind]
+    if kind == "quote" and not special.best_in_ticker_stream:
+        calls = ("watchBidsAsks",)
+    return any(has.get(call) for call in calls)
 
 
 def _timeframes(described: Mapping[str, Any], special: Quirk) -> list[str]:

@@ -477,11 +477,11 @@ class Venue:
             ("fetchBidsAsks", "fetch_bids_asks", "quote"),
             ("fetchTickers", "fetch_tickers", "ticker"),
         ):
-            if not self.has(method) or (kind == "ticker" and not self._quirk.full_tickers):
+            if not self.has(method) or (kind == "ticker" and not self._able.has_best_in_bulk):
                 continue
             make = self._quotes(pairs, kind, every)
             known = await self.call(make, call, self._asked(pairs, every=every))
-            if every or len(known) == len(pairs):
+            if (every and known) or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
         single = await one_by_one(pairs, self._single_quote, every=every)
         return [one.as_derived() for one in single]
@@ -502,7 +502,9 @@ class Venue:
                 for pair in pairs
                 if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
             }
-            return _some(found) if every else found
+            # Tickers without best prices are an answer, and other calls may have them.
+            is_answer = not every or any(pair in raw for pair in pairs)
+            return found if is_answer else _some(found)
 
         return make
 
@@ -600,7 +602,7 @@ class Venue:
 
         Raises `TimeframeNotSupportedError` for a bar length that the exchange does not have.
         """
-        if not _capabilities.has_stream(self.live().has, kind):
+        if not _capabilities.has_stream(self.live().has, self._quirk, kind):
             raise DataUnavailableError(
                 f"{self.id} has no stream of {kind} that ccxt knows.",
                 details={"exchange": self.id, "kind": kind},

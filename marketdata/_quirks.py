@@ -73,6 +73,10 @@ class Quirk:
     this address, and how much that may be."""
     full_tickers: bool = True
     """Whether its bulk tickers hold what a single one holds."""
+    best_in_tickers: bool = True
+    """Whether its tickers hold the best bid and ask."""
+    best_in_ticker_stream: bool = True
+    """Whether those of its stream do."""
     quote_params: dict[str, Any] = field(default_factory=dict)
     """Makes the order-book call answer with the best level only."""
     windows: tuple[str, ...] = ()
@@ -276,7 +280,7 @@ QUIRKS: dict[str, Quirk] = {
     "myokx": _OKX,
     "okxus": _OKX,
     # Its bars are the last so many up to a time.
-    "nado": Quirk(bars_until=True),
+    "nado": Quirk(bars_until=True, best_in_tickers=False),
     # Four hours are eight. Bars are asked for with both ends.
     "zebpay": Quirk(misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True),
     # Even its list of markets is for those that have an account; prices are for all who know the
@@ -288,13 +292,20 @@ QUIRKS: dict[str, Quirk] = {
             {"loc": "us", "symbols": "BTC/USD"},
         ),
     ),
-    "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500)),
+    "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
     # ccxt gives its bars of spot pairs no start.
-    "bithumb": Quirk(max_depth=30, newest_bars_only=True),
-    "bitrue": Quirk(max_depth=1_000, newest_bars_only=True, tickers_of_named=True),
+    "bithumb": Quirk(
+        max_depth=30, newest_bars_only=True, best_in_tickers=False, best_in_ticker_stream=False
+    ),
+    "bitopro": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
+    "bitrue": Quirk(
+        max_depth=1_000, newest_bars_only=True, tickers_of_named=True, best_in_ticker_stream=False
+    ),
     "bitteam": Quirk(newest_bars_only=True),
     "bittrade": Quirk(newest_bars_only=True),
+    "blockchaincom": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
+    "cryptomus": Quirk(best_in_tickers=False),
     "deepcoin": Quirk(asked_by_code=True, max_depth=400, newest_bars_only=True),
     "gemini": Quirk(newest_bars_only=True),
     "phemex": Quirk(max_depth=30, newest_bars_only=True),
@@ -302,7 +313,7 @@ QUIRKS: dict[str, Quirk] = {
     "p2b": Quirk(newest_bars_only=True, newest_trades=False, trades_from_id=">lastId"),
     # Without a start ccxt asks for bars from before 1970 on.
     "btcturk": Quirk(bars_from_start=True),
-    "pacifica": Quirk(bars_from_start=True),
+    "pacifica": Quirk(bars_from_start=True, best_in_tickers=False, best_in_ticker_stream=False),
     "btse": Quirk(max_depth=50),
     # Its bars are of bids or of asks, and not of trades.
     "cex": Quirk(
@@ -322,12 +333,21 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "foxbit": Quirk(max_depth=100),
     "hashkey": Quirk(max_depth=200),
+    "hollaex": Quirk(best_in_tickers=False),
     "hyperliquid": Quirk(not_offered={"fetchTrades": "ccxt's call gives those of one account"}),
     "latoken": Quirk(max_depth=1_000, trades_per_request=100),
-    "lighter": Quirk(max_depth=250, trades_per_request=100),
+    "lbank": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
+    "lighter": Quirk(
+        max_depth=250,
+        trades_per_request=100,
+        best_in_tickers=False,
+        best_in_ticker_stream=False,
+    ),
     "luno": Quirk(keyed=("fetchOHLCV",)),
+    "onetrading": Quirk(best_in_ticker_stream=False),
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(max_depth=50, trades_per_request=100),
+    "upbit": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "whitebit": Quirk(max_depth=100),
     "woo": Quirk(
         not_offered={

@@ -295,6 +295,29 @@ def test_tickers_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
             assert not one.was_asked("plain fetchTicker"), one.name
 
 
+class _AnyField(dict[str, Any]):
+    """A ticker that has every field, whatever it is called."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: object) -> Any:
+        return "5"
+
+    def get(self, name: object, otherwise: Any = None) -> Any:
+        return "5"
+
+
+def test_tickers_without_best_prices_are_known() -> None:
+    """Of a ticker that has a field of every name, ccxt reads no bid and no ask."""
+    lines = [name for name, special in QUIRKS.items() if not special.best_in_tickers]
+    assert lines
+    for name in lines:
+        read = connector_class(name)().parse_ticker(_AnyField())
+        # Bithumb's tickers of an older API had them.
+        assert (read["bid"], read["ask"]) == (None, None) or name == "bithumb", name
+
+
 def test_what_is_special_is_so_of_an_exchange_that_there_is(probes: list[Probe]) -> None:
     assert QUIRKS.keys() <= {one.name for one in probes}
     assert all(quirk(one.name) is one.special for one in probes)

@@ -322,6 +322,47 @@ def test_rows_of_a_comparison_say_what_is_derived(speaking: Open) -> None:
     assert found.best_bid.price == 99.0
 
 
+def test_quotes_of_tickers_without_bid_and_ask_come_from_books(speaking: Open) -> None:
+    client, server = speaking("blockchaincom", wire.blockchaincom([99], [101]))
+    for pairs in (["BTC/USD"], None):
+        [quote] = client.quotes(pairs)
+        assert (quote.bid, quote.ask, quote.source) == (99.0, 101.0, "orderbook")
+        assert fields(quote) == BEST
+    assert server.paths() == ["symbols", "BTC-USD", "BTC-USD"]
+    [known] = [one for one in client.exchanges() if one.id == "blockchaincom"]
+    assert "quotes" in known.derived
+    assert "quote" not in known.streams
+
+
+def test_quotes_of_tickers_that_lack_them_today_come_from_books(speaking: Open) -> None:
+    routes = wire.cryptocom("BTC_USD", "ETH_USD")
+    for one in routes["*/get-tickers"]["result"]["data"]:
+        del one["b"], one["k"]
+    book = {"bids": [["9", "1", "1"]], "asks": [["11", "2", "1"]], "t": 1714564800000}
+    routes["*/get-book"] = {"code": 0, "result": {"data": [book]}}
+    client, _ = speaking("cryptocom", routes)
+    for pairs in (["BTC/USD", "ETH/USD"], None):
+        assert [(one.bid, fields(one)) for one in client.quotes(pairs)] == [(9.0, BEST)] * 2
+    routes["*/get-tickers"]["result"]["data"].clear()
+    with pytest.raises(md.DataUnavailableError, match="no sense"):
+        client.quotes()
+
+
+# ---------------------------------------------------------------------------- no stream
+
+
+def test_a_stream_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
+    for exchange, routes, kind, why in (
+        ("bitso", wire.bitso("btc_mxn"), "ticker", "no streams that ccxt knows"),
+        ("derive", wire.derive(), "candles", "no stream of candles"),
+        ("blockchaincom", wire.blockchaincom(), "quote", "no stream of quote"),
+    ):
+        client, server = speaking(exchange, routes)
+        with pytest.raises(md.DataUnavailableError, match=why):
+            next(getattr(client, f"watch_{kind}")("BTC/USD"))
+        assert server.asked == []
+
+
 # ---------------------------------------------------------------------------- no book
 
 

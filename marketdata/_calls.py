@@ -13,6 +13,7 @@ from marketdata._breaker import Breaker
 from marketdata._bulkhead import Bulkhead
 from marketdata._ccxt import Reply
 from marketdata._deadline import is_patient, ran_out, rest, seconds_left
+from marketdata._quirks import QUIRKS
 from marketdata._sharing import Question, Sharing
 from marketdata._translate import CUT_OFF, MALFORMED, translate
 from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
@@ -38,6 +39,7 @@ READS = frozenset(
         *("fetch_ticker", "fetch_tickers", "fetch_bids_asks", "publicGetTickerTradingDay"),
         *("fetch_order_book", "fetch_ohlcv", "fetch_trades"),
         *SIGNED.values(),
+        *(one.keyless_call[0] for one in QUIRKS.values() if one.keyless_call is not None),
     }
 )
 """All that ccxt is ever called for; what trades, moves or lists balances is not among it."""

@@ -829,7 +829,7 @@ class AsyncClient:
             await connections.tie_to_loop()
             # Until they are closed something has to hold them: sockets that are collected with
             # their client complain of not having been closed.
-            weakref.finalize(self, connections.close_soon).atexit = False
+            weakref.finalize(self._connections, connections.close_soon).atexit = False
         return connections
 
     def _pairs_known(self) -> Catalogue:

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -143,11 +144,12 @@ async def candles_from_trades(
     """Make the bars that open in a range (Unix ms) of all the exchange's trades in it.
 
     Gives the bars, as holes without trades those that are over and are not there, and the reply
-    by whose time they are over: the last bar may still be forming. Reads page after page and keeps
-    the bars only. Each page has to hold a trade of the one before, which proves that none in
-    between was left out.
+    by whose time they are over: the last bar may still be forming. Before the first bar of which
+    the exchange still gives all trades there is a hole that is not served. Reads page after page
+    and keeps the bars only. Each page has to hold a trade of the one before, which proves that none
+    in between was left out.
 
-    Raises `DataUnavailableError` where the exchange has no trades from that far back, cannot be
+    Raises `DataUnavailableError` where the exchange does not give all trades of any bar, cannot be
     asked for them, or gives pages that do not join.
     """
     if not venue.has("fetchTrades"):
@@ -156,17 +158,34 @@ async def candles_from_trades(
     stop = timeframes.first_open(end, timeframe, None)
     backwards = not _leads_on(venue.quirk)
     read = _read_back if backwards else _read_on
-    made = _Bars(timeframe)
-    async for page, reply in read(venue, pair, first, stop):
+    made, left = _Bars(timeframe), _Left()
+    async for page, reply in read(venue, pair, first, stop, left):
         made.add([tick for tick in map(_tick, page) if first <= tick[0] < stop], before=backwards)
         known = min(stop, exchange_now(reply))
     try:
         columns = made.columns()
     except ValueError:
         raise _unavailable(venue, "gives trades out of order") from None
-    quiet = spans_missing(columns.time, timeframe, first, known)
-    holes = intervals([Hole(*span, "no_trades") for span in quiet], timeframe)
+    served, gone = first, list[Hole]()
+    if left.since is not None:
+        # There may be others of the oldest one's moment.
+        served = timeframes.first_open(left.since + 1, timeframe, None)
+        if served >= known:
+            begin = datetime.fromtimestamp(left.since / 1000, UTC)
+            raise _unavailable(venue, f"only gives its newest trades, from {begin:%FT%TZ} on")
+        gone = [Hole(first, served, "not_served")]
+        columns = columns[bisect_left(columns.time, served) :]
+    quiet = spans_missing(columns.time, timeframe, served, known)
+    holes = intervals([*gone, *(Hole(*span, "no_trades") for span in quiet)], timeframe)
     return columns, list(holes), reply
+
+
+@dataclass
+class _Left:
+    """What an exchange still has of its trades."""
+
+    since: int | None = None
+    """The time (Unix ms) of the oldest, where that is later than was asked for; None elsewhere."""
 
 
 def _leads_on(quirk: Quirk) -> bool:
@@ -178,7 +197,11 @@ def _leads_on(quirk: Quirk) -> bool:
 
 
 async def _read_on(
-    venue: Venue, pair: str, start: int, stop: int
+    venue: Venue,
+    pair: str,
+    start: int,
+    stop: int,
+    left: _Left,  # noqa: ARG001 from a time on they come or they do not
 ) -> AsyncIterator[tuple[list[Trade], Reply]]:
     """Give pages of trades and their replies, from a time on until one is at ``stop`` or later."""
     quirk = venue.quirk
@@ -214,9 +237,9 @@ async def _read_on(
 
 
 async def _read_back(
-    venue: Venue, pair: str, start: int, stop: int
+    venue: Venue, pair: str, start: int, stop: int, left: _Left
 ) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Give pages of trades, the newest first, until one is before ``start``.
+    """Give pages of trades, the newest first, until one is before ``start``, or no more are there.
 
     Each comes with the reply that tells up to when they are known.
     """
@@ -237,8 +260,8 @@ async def _read_back(
         oldest = await _early(venue, pair, stop, oldest, size)
     while _ms(oldest) >= start:
         if not can_go_back:
-            begin = f"{oldest.timestamp:%Y-%m-%dT%H:%M:%SZ}"
-            raise _unavailable(venue, f"only gives its newest trades, which begin at {begin}")
+            left.since = _ms(oldest)
+            return
         # The page before the id behind it begins with the trade itself.
         page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
         page = page[: _place(venue, page, oldest)]
@@ -248,7 +271,8 @@ async def _read_back(
         elif _id(venue, oldest) in _FIRST_IDS:
             return
         else:
-            raise _unavailable(venue, "keeps no trades from that far back")
+            left.since = _ms(oldest)
+            return
 
 
 async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -> Trade:

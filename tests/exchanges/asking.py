@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from marketdata import AsyncClient, MarketDataError, _exchange
-from marketdata._catalogue import Catalogue, Market, source
+from marketdata._catalogue import Catalogue, Facts, Market, source
 from marketdata._ccxt import connector_class
 from marketdata._history.resample import source_for
 from marketdata.errors import Code
@@ -154,7 +154,7 @@ class World:
 
     def _list(self, exchange: str) -> None:
         named = source(exchange, self._endpoints[exchange])
-        self._catalogue.replace(named, self._listed[exchange], simulated=False)
+        self._catalogue.replace(named, self._listed[exchange], facts=Facts(), simulated=False)
 
     async def asks_all(self, body: Body, asked: Iterable[tuple[str, dict[str, Any]]]) -> list[Case]:
         """Ask all exchanges at once, each one thing after the other."""

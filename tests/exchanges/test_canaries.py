@@ -199,12 +199,12 @@ def test_the_command_shows_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def _list_pairs(home: Path, name: str, url: str) -> None:
-    from marketdata._catalogue import Catalogue, source
+    from marketdata._catalogue import Catalogue, Facts, source
 
     from .asking import markets
 
     endpoint = AsyncClient(endpoints={name: url}, home=home).settings.endpoints[name]
-    Catalogue(home).replace(source(name, endpoint), markets(name), simulated=False)
+    Catalogue(home).replace(source(name, endpoint), markets(name), facts=Facts(), simulated=False)
 
 
 def _said(*arguments: str) -> str:

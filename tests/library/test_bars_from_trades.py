@@ -411,11 +411,25 @@ def test_the_newest_page_will_do_where_it_reaches_back(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_will_not_do_where_it_does_not(
+def test_the_newest_page_gives_the_bars_that_it_has_all_of(
+    sim: SimulatedExchange, exchange: str
+) -> None:
+    start, stop = NOW - timedelta(hours=2), NOW + timedelta(minutes=1)
+    rows, holes = asked(sim, exchange, start, stop, change=newest_only)
+
+    [gone] = [hole for hole in holes if hole.cause == "not_served"]
+    assert gone.start - start < timedelta(minutes=1)
+    same(rows, truth(exchange, gone.end, stop))
+    assert 0 < len(rows) < 120
+    assert len(rows) + sum(hole.bars for hole in holes) in (120, 121)
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+def test_the_newest_page_will_not_do_where_it_is_shorter_than_a_bar(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     with pytest.raises(md.DataUnavailableError, match="only gives its newest trades") as caught:
-        asked(sim, exchange, NOW - timedelta(hours=2), NOW, change=newest_only)
+        asked(sim, exchange, NOW - timedelta(days=40), NOW, "1d", change=newest_only)
     assert caught.value.details["exchange"] == exchange
     assert not caught.value.retryable
 
@@ -434,8 +448,10 @@ def test_trades_that_are_kept_for_a_time_only(gateway: Gateway) -> None:
         answer["data"] = [one for one in answer["data"] if int(one["ts"]) >= kept]
 
     gateway.edit("*/history-trades", forget)
-    with pytest.raises(md.DataUnavailableError, match="keeps no trades from that far back"):
-        asked(gateway, "okx", start, NOW)
+    rows, holes = asked(gateway, "okx", start, NOW)
+    [gone] = [hole for hole in holes if hole.cause == "not_served"]
+    same(rows, truth("okx", gone.end, NOW))
+    assert gone.start <= when(kept) < gone.end
     rows, _ = asked(gateway, "okx", when(kept + MINUTE), NOW)
     same(rows, truth("okx", when(kept + MINUTE), NOW))
 

@@ -133,7 +133,7 @@ async def _probe(venue: Venue) -> Probe:
         pass
 
     api.fetch, api.throttle = fetch, throttle
-    venue._load([_market(api, one).raw for one in dict.fromkeys((pair, PAIR, "ETH/USDT"))])
+    venue._load([_market(api, one).raw for one in dict.fromkeys((pair, PAIR, "ETH/USDT"))], {})
     for call, make in CALLS.items():
         made.offered[call] = venue.has(call)
         if venue.has(call):

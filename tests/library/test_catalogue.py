@@ -364,7 +364,7 @@ def test_many_lists_at_once_are_written_one_by_one(
 
     asyncio.run(every())
     assert most == 1
-    assert [Catalogue(isolated).names(name) for name in names] == [["BTC/USDT"]] * 20
+    assert [list(Catalogue(isolated).names(name)) for name in names] == [["BTC/USDT"]] * 20
 
 
 def test_packed_markets_are_the_markets() -> None:

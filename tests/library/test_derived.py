@@ -466,11 +466,24 @@ def test_candles_are_made_of_trades(speaking: Open) -> None:
     assert (fields(five), five.resampled_from) == ({"candles"}, None)
 
 
-def test_candles_from_before_the_trades_are_unavailable(speaking: Open) -> None:
+def test_candles_from_before_the_trades_are_not_served(speaking: Open) -> None:
+    traded = recent(9)
+    client, _ = speaking("bitflyer", wire.bitflyer(traded))
+    newest = client.candles("BTC/JPY", "1m", limit=30)
+    [gone] = [hole for hole in newest.missing if hole.cause == "not_served"]
+
+    # Of the first bar some trades may be gone.
+    assert gone.end == datetime.fromtimestamp(opened(MINUTE, 8) / 1000, UTC)
+    assert newest.columns.rows() == client.candles("BTC/JPY", "1m", start=gone.end).columns.rows()
+    assert len(newest) == 2
+    assert gone.bars >= 20
+
+
+def test_candles_that_are_longer_than_the_trades_reach_are_unavailable(speaking: Open) -> None:
     traded = recent(9)
     client, _ = speaking("bitflyer", wire.bitflyer(traded))
     with pytest.raises(md.DataUnavailableError, match="only gives its newest trades") as caught:
-        client.candles("BTC/JPY", "1m", limit=10)
+        client.candles("BTC/JPY", "1M", limit=10)
     since = datetime.fromtimestamp(traded[0][0] / 1000, UTC)
     assert f"{since:%Y-%m-%dT%H:%M:%SZ}" in str(caught.value)
     known = described("bitflyer")

@@ -102,7 +102,7 @@ def test_all_calls_that_are_made_only_read_what_is_public_and_fees() -> None:
     assert set(SIGNED) == {"fetchTradingFee", "fetchTradingFees"}
     assert set(SIGNED.values()) < READS
     for name in READS:
-        assert name.startswith(("fetch_", "publicGet"))
+        assert name.startswith("fetch_") or "publicget" in name.lower()
         assert not FORBIDDEN.search(name)
 
 

@@ -481,7 +481,7 @@ class Venue:
                 continue
             make = self._quotes(pairs, kind, every)
             known = await self.call(make, call, self._asked(pairs, every=every))
-            if (every and known) or len(known) == len(pairs):
+            if every or len(known) == len(pairs):
                 return [known[pair] for pair in pairs if pair in known]
         single = await one_by_one(pairs, self._single_quote, every=every)
         return [one.as_derived() for one in single]
@@ -502,9 +502,7 @@ class Venue:
                 for pair in pairs
                 if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
             }
-            # Tickers without best prices are an answer, and other calls may have them.
-            is_answer = not every or any(pair in raw for pair in pairs)
-            return found if is_answer else _some(found)
+            return _some(found) if every else found
 
         return make
 

@@ -499,8 +499,8 @@ QuoteCodes = Annotated[
 Search = Annotated[
     str,
     Described(
-        "Only pairs whose name contains this text; of all exchanges whose lists are on the disk, "
-        "where none is named.",
+        "Only pairs whose name contains this; without an exchange, of all whose lists are on "
+        "the disk.",
         parse=part,
     ),
 ]

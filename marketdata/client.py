@@ -209,6 +209,7 @@ class AsyncClient:
             return (await self.page_of_pairs(search, base=base, quote=quote))[1]
 
         async def work(venue: Venue) -> list[Pair]:
+            venue.check("pairs")
             if refresh:
                 await venue.listed.listing(0)
             return await venue.pairs(base=base, quote=quote, search=search)
@@ -247,6 +248,10 @@ class AsyncClient:
                 limit=limit,
                 offset=offset,
             )
+            if kept is not None and self.settings.numbers == "decimal":
+                from marketdata._normalize import in_decimals
+
+                return kept[0], [in_decimals(one) for one in kept[1]]
             if kept is not None:
                 return kept
             found = await self._ask(None, work)

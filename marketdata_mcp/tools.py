@@ -76,7 +76,7 @@ _PAGED: Mapping[str, Any] = {
 ADAPTATIONS: Mapping[str, Adaptation] = {
     "list_exchanges": Adaptation(
         arguments=_PAGED,
-        note="Bars of other lengths than its `timeframes` are made of shorter ones or of trades.",
+        note="Other bars are made of shorter ones.",
         left_out=("derivedTimeframes",),
         sparse=("derived", "needsKey", "tradesFrom"),
     ),

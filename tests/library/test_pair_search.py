@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_what_is_found(
     everywhere: md.Client, wanted: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
     assert names(everywhere.pairs(**wanted)) == found
+
+
+def test_decimals_are_what_each_exchange_says(everywhere: md.Client) -> None:
+    settings = everywhere.settings.model_copy(update={"numbers": "decimal"})
+    with md.Client(settings=settings) as exact:
+        found = exact.pairs(search="pepe")
+        assert names(found) == PEPE
+        for one in found:
+            assert isinstance(one.price_tick, Decimal)
+            [same] = exact.pairs(exchange=one.exchange, search="pepe/usdt")
+            assert one == same
 
 
 def test_without_search_the_default_exchange_is_asked(

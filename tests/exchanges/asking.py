@@ -156,15 +156,20 @@ class World:
         named = source(exchange, self._endpoints[exchange])
         self._catalogue.replace(named, self._listed[exchange], facts=Facts(), simulated=False)
 
-    async def asks_all(self, body: Body, asked: Iterable[tuple[str, dict[str, Any]]]) -> list[Case]:
-        """Ask all exchanges at once, each one thing after the other."""
+    async def asks_all(
+        self,
+        body: Body,
+        asked: Iterable[tuple[str, dict[str, Any]]],
+        exchanges: Iterable[str] | None = None,
+    ) -> list[Case]:
+        """Ask some exchanges, or all, at once; each one thing after the other."""
         self._loopback.body = body
         asked = tuple(asked)
 
         async def ask_one(exchange: str) -> list[Case]:
             return [await self.asks(exchange, name, given) for name, given in asked]
 
-        each = await asyncio.gather(*map(ask_one, self.exchanges))
+        each = await asyncio.gather(*map(ask_one, exchanges or self.exchanges))
         return [case for cases in each for case in cases]
 
     async def asks(self, exchange: str, operation: str, given: dict[str, Any]) -> Case:

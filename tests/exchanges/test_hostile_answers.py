@@ -19,7 +19,8 @@ from .asking import ASKED, MORE, PAIR, PAIRS, Case, World, keyed, offences, spot
 from .loopback import SMALL, Body
 
 EVERYTHING = "HOSTILE" in os.environ
-"""Whether each operation gets each body; else some bodies are for the plain operations only."""
+"""Whether each operation of each exchange gets each body; else bodies other than those below are
+for the plain operations of some exchanges, of others with the next body."""
 FULLY = ("nothing, and the connection closed", "500", "HTML", "{}", "[]", "null", "enveloped {}")
 
 KEY = "Kq7-canary-key"
@@ -29,9 +30,11 @@ SECRET = "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWNhbg=="  # as long as those that
 async def run(home: Path, bodies: Sequence[Body]) -> list[Case]:
     cases = []
     async with World.begun(home, spot(home)) as world:
-        for body in bodies:
-            fully = EVERYTHING or body.name in FULLY
-            cases += await world.asks_all(body, ASKED + MORE if fully else ASKED)
+        for number, body in enumerate(bodies):
+            if EVERYTHING or body.name in FULLY:
+                cases += await world.asks_all(body, ASKED + MORE)
+            else:
+                cases += await world.asks_all(body, ASKED, world.exchanges[number % 4 :: 4])
     return cases
 
 

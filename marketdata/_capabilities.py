@@ -69,6 +69,7 @@ class Capabilities:
         self._has = has
         self._quirk = special
         self._keyed = keyed
+        self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
 
     def offers(self, call: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
@@ -98,6 +99,9 @@ class Capabilities:
 
     def is_served(self, operation: str) -> bool:
         """Tell whether an operation can be answered, natively or from other calls."""
+        return operation in self._served
+
+    def _can_be_served(self, operation: str) -> bool:
         if operation == "status" and self._quirk.keyless_call is not None:
             return True
         return self.is_native(operation) or any(map(self.offers, _OPERATIONS[operation].derived))

@@ -532,9 +532,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
 
 
-@functools.cache
 def connector_class(name: str, *, exact: bool = False) -> type[Any]:
-    """Load ccxt's class of one exchange, with `Connector` mixed in, and for Decimals `_exact`."""
+    """Load ccxt's class of one exchange, with `Connector` mixed in, and for Decimals `_exact`.
+
+    Always gives the same class for the same exchange.
+    """
+    return _connector_class(name, exact)
+
+
+@functools.cache
+def _connector_class(name: str, exact: bool) -> type[Any]:
     prepare_packages()
     theirs = getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
     ours = (Connector, ExactNumbers) if exact else (Connector,)

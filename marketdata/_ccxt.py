@@ -16,6 +16,7 @@ import copy
 import functools
 import importlib
 import importlib.util
+import json
 import logging
 import os
 import pkgutil
@@ -268,6 +269,8 @@ class Connector:
     """The field of each answer that holds what was asked for."""
     unneeded: tuple[str, ...] = ()
     """Parts of URLs that ccxt asks for although no spot answer needs them."""
+    long_ids: bool = False
+    """Whether its whole numbers are too large for ccxt's parser."""
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
     used_weight: tuple[str, float] | None = None
@@ -397,6 +400,11 @@ class Connector:
             # make a ticker of Nones, or no trades.
             raise ccxt_errors().BadResponse("not an answer")
         return answer
+
+    def on_json_response(self, body: str) -> Any:
+        """Parse an answer; whole numbers stay whole."""
+        parse = json.loads if self.long_ids else super().on_json_response  # type: ignore[misc]
+        return parse(body)
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
@@ -557,6 +565,7 @@ def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[s
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
+        "long_ids": special.long_ids and not exact,
         "used_weight": special.used_weight,
         "unneeded": special.unneeded,
         "plain_levels": special.plain_levels

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import pytest
 
 from marketdata._ccxt import connector_class
+from marketdata._quirks import QUIRKS
 from marketdata.sim import SimulatedExchange
 
 
@@ -49,3 +51,18 @@ def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
         return api.last_http_response
 
     assert asyncio.run(ask()) is None
+
+
+LONG = "10500517034273194594947"
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_ids_of_more_than_64_bits_keep_their_digits(exact: bool) -> None:
+    names = [name for name, special in QUIRKS.items() if special.long_ids]
+    assert names
+    for name in names:
+        api = connector_class(name, exact=exact)()
+        sent = f'{{"id": {LONG}, "ts": 1502448925216, "price": 12.5, "amount": 0.5}}'
+        made = api.parse_trade(api.on_json_response(sent))
+        assert made["id"] == LONG
+        assert float(made["price"]) == 12.5

@@ -115,6 +115,15 @@ def test_arguments_reach_the_library_as_typed(here):
     assert "firstId" in answers["aggregate"][0]
 
 
+def test_a_comma_too_many_names_no_exchange(here):
+    for said in ("binance,kraken,", "binance, ,kraken"):
+        rows = json.loads(here("compare", "BTC/USDT", "--exchanges", said)[1])["rows"]
+        assert [row["exchange"] for row in rows] == ["binance", "kraken"]
+    code, out, err = here("compare", "BTC/USDT", "--exchanges", ",")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: INVALID_PARAMETER: exchanges ")
+
+
 def test_a_search_goes_through_all_lists_on_the_disk(here, sim):
     assert {one["exchange"] for one in json.loads(here("pairs", "--search", "pepe")[1])} == {
         "binance"

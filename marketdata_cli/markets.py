@@ -211,7 +211,8 @@ def _together(record: Comparison) -> list[Line]:
     ]
     if record.crossed:
         after = {True: ", also after taker fees", False: ", not after taker fees", None: ""}
-        lines[-1].append((f", crossed{after[record.crossed_after_fees]}", WARNING))
+        # A line of its own: a narrow screen would leave of it "crossed, no".
+        lines.append([(f"crossed{after[record.crossed_after_fees]}", WARNING)])
     if record.without_fees:
         lines.append([(f"Taker fees not known: {', '.join(record.without_fees)}.", FAINT)])
     return lines

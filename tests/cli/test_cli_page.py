@@ -305,7 +305,7 @@ def test_exchanges_compared(draw):
     assert lines[0] == "BTC/USDT  2 exchanges   SIMULATED"
     assert lines[2].split()[:6] == ["binance", "80,934.1", "80,934.2", "0.1", "0.01", "80,934.1"]
     assert "best bid 80,935.0 on kraken" in text
-    assert "spread -0.8 (-0.10 bps), crossed, not after taker fees" in text
+    assert "spread -0.8 (-0.10 bps)\ncrossed, not after taker fees" in text
     assert "Taker fees not known: okx." in text
     away = ComparisonRow(exchange="okx", pair="BTC/USDT", **AWAY)
     assert f"okx BTC/USDT: {AWAY['code']}  {AWAY['message']}" in draw(
@@ -313,6 +313,7 @@ def test_exchanges_compared(draw):
     )
     nobody = Comparison(**together(rows=(away,)))
     assert "EXCHANGE_UNAVAILABLE" in draw(nobody, "Comparison")
+    assert "crossed, not after taker fees" in draw(comparison(), "Comparison", 40)
 
 
 def test_a_consolidated_book_names_who_quotes(draw):

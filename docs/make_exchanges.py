@@ -38,8 +38,8 @@ is made of what `exchanges()` gives in a program, `marketdata exchanges` in a sh
 **●** the exchange has a call for it; **○** the answer is made of those to other calls, and its
 `derived` and `derivedFields` say so; **key** only with the key of an account
 (`MARKETDATA_<EXCHANGE>_API_KEY` and so on); **–** it cannot be had, which is `DATA_UNAVAILABLE`
-with the reason before anything is asked. `pairs` and `fees` are served everywhere. Where an
-exchange's ticker lacks bid or ask, both come from its book, on any of them.
+with the reason before anything is asked. `pairs` and `fees` are served everywhere{keyed}.
+Where an exchange's ticker lacks bid or ask, both come from its book, on any of them.
 
 """
 
@@ -66,7 +66,9 @@ REASONS = """
 def page(known: Iterable[md.Exchange], version: str) -> str:
     """Give the page about exchanges, in Markdown."""
     rows = list(known)
-    text = HEAD.format(version=version, count=len(rows))
+    keyed = ", ".join(one.id for one in rows if "pairs" in one.needs_key)
+    but = f", on {keyed} only with a key" if keyed else ""
+    text = HEAD.format(version=version, count=len(rows), keyed=but)
     text += _table(
         ["exchange", "name", *OPERATIONS.values(), "streams"],
         [

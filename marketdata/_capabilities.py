@@ -131,18 +131,17 @@ def exchange(
     able = Capabilities(has, special, keyed=True)
     unkeyed = Capabilities(has, special, keyed=False)
     served = [name for name in _OPERATIONS if able.is_served(name)]
-    timeframes = _timeframes(described, special) if able.is_native("candles") else []
+    native = [
+        name for name in served if (unkeyed if unkeyed.is_served(name) else able).is_native(name)
+    ]
+    timeframes = _timeframes(described, special) if "candles" in native else []
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
     page = bars.get("limit")
     return Exchange(
         id=described["id"],
         name=described["name"],
         operations=tuple(served),
-        derived=tuple(
-            name
-            for name in served
-            if not (unkeyed if unkeyed.is_served(name) else able).is_native(name)
-        ),
+        derived=tuple(name for name in served if name not in native),
         needs_key=tuple(name for name in served if not unkeyed.is_served(name)),
         unavailable={name: able.reason(name) for name in _OPERATIONS if name not in served} or None,
         timeframes=tuple(timeframes),

@@ -197,7 +197,7 @@ class Exchange(Record):
     unavailable: dict[str, str] | None = None
     """Why it does not serve the others."""
     timeframes: tuple[str, ...]
-    """Lengths of its own bars."""
+    """Lengths of its own bars; none where ``derived`` has candles."""
     derived_timeframes: tuple[str, ...] = ()
     """Other common lengths, whose bars are made of shorter ones or of trades."""
     depths: tuple[int, ...] | None = None

@@ -248,6 +248,7 @@ def test_what_is_known_of_exchanges_is_right(client: md.Client) -> None:
         assert set(one.timeframes).isdisjoint(one.derived_timeframes)
         made = "candles" in one.operations and not one.timeframes
         assert not made or "candles" in {*one.derived, *one.needs_key}
+        assert not (one.timeframes and "candles" in one.derived), "bars of trades are not its own"
         assert not one.history or (one.timeframes and one.history_bars is None)
 
 

@@ -39,7 +39,8 @@ is made of what `exchanges()` gives in a program, `marketdata exchanges` in a sh
 `derived` and `derivedFields` say so; **key** only with the key of an account
 (`MARKETDATA_<EXCHANGE>_API_KEY` and so on); **–** it cannot be had, which is `DATA_UNAVAILABLE`
 with the reason before anything is asked. `pairs` and `fees` are served everywhere{keyed}.
-Where an exchange's ticker lacks bid or ask, both come from its book, on any of them.
+Where an exchange's ticker lacks bid or ask, both come from its book, on any of them. *Streams*
+are those that want no key.
 
 """
 

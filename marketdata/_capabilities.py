@@ -9,7 +9,7 @@ from typing import Any
 from marketdata._quirks import Quirk
 from marketdata.models import Exchange
 
-__all__ = ["WANTS_KEY", "Capabilities", "exchange", "has_stream"]
+__all__ = ["WANTS_KEY", "Capabilities", "exchange", "why_no_stream"]
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,10 @@ class Capabilities:
 
     def offers(self, call: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return self._why_not(call) is None
+        return self.why_not(call) is None
 
-    def _why_not(self, call: str) -> str | None:
+    def why_not(self, call: str) -> str | None:
+        """Tell why a call of ccxt's is not offered; None where it is."""
         # Where ccxt emulates a call it makes others, which we make ourselves.
         if self._has.get(call) is not True:
             return "ccxt has no call for it"
@@ -112,7 +113,7 @@ class Capabilities:
         able = Capabilities(self._has, self._quirk, keyed=True)
         if able.is_served(operation) and not self.is_served(operation):
             return f"no {told.noun}: {WANTS_KEY}"
-        reasons = [why for call in told.native if (why := self._why_not(call)) is not None]
+        reasons = [why for call in told.native if (why := self.why_not(call)) is not None]
         # ccxt's lack of a second call for the same tells nothing.
         why = next((one for one in reasons if not one.startswith("ccxt has")), reasons[0])
         return f"no {told.noun}: {why}"
@@ -157,18 +158,22 @@ def exchange(
         history=bool(timeframes) and not special.newest_bars_only,
         history_bars=page if timeframes and special.newest_bars_only else None,
         trades_from=tuple(_trades_from(special)) if "trades" in served else (),
-        streams=tuple(kind for kind in _STREAMS if has_stream(has, special, kind)),
+        streams=tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None),
         rate_limit=described.get("rateLimit"),
         countries=tuple(described.get("countries") or ()),
     )
 
 
-def has_stream(has: Mapping[str, Any], special: Quirk, kind: str) -> bool:
-    """Tell whether ccxt's table of calls has one that streams a kind of data."""
+def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
+    """Tell why a kind of data cannot be streamed; None where it can.
+
+    ``able`` is made of the calls of ccxt's connector for streams.
+    """
     calls = _STREAMS[kind]
     if kind == "quote" and not special.best_in_ticker_stream:
         calls = ("watchBidsAsks",)
-    return any(has.get(call) for call in calls)
+    reasons = [able.why_not(call) for call in calls]
+    return None if None in reasons else reasons[-1]
 
 
 def _timeframes(described: Mapping[str, Any], special: Quirk) -> list[str]:

@@ -135,7 +135,7 @@ class Venue:
                 details={"exchange": self.id},
             )
         self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
-        self._able = self._capabilities()
+        self._able = self._capabilities(self._api.has)
         self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
@@ -181,9 +181,9 @@ class Venue:
             api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
 
-    def _capabilities(self) -> Capabilities:
+    def _capabilities(self, has: Mapping[str, Any]) -> Capabilities:
         keyed = bool(self._api.check_required_credentials(error=False))
-        return Capabilities(self._api.has, self._quirk, keyed=keyed)
+        return Capabilities(has, self._quirk, keyed=keyed)
 
     def live(self) -> Any:
         """Give ccxt's connector for streams, which knows the same markets.
@@ -213,7 +213,7 @@ class Venue:
             if api is not None:
                 api.recorder = recorder
                 api.apiKey = api.secret = api.password = None
-        self._able = self._capabilities()
+        self._able = self._capabilities(self._api.has)
 
     def _limit(self, api: Any) -> Limit:
         window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0
@@ -282,18 +282,21 @@ class Venue:
         if able(operation):
             return
         reason = self._able.reason(operation)
-        keys = f" Set {self._variables()}." if reason.endswith(WANTS_KEY) else ""
         raise DataUnavailableError(
-            f"{self.id} gives {reason}.{keys}",
+            f"{self.id} gives {reason}.{self._to_set(reason)}",
             details={"exchange": self.id, "operation": operation},
         )
 
-    def _variables(self) -> str:
+    def _to_set(self, reason: str) -> str:
+        """Name the variables, as a sentence of its own, where the reason is that it wants a key."""
+        if not reason.endswith(WANTS_KEY):
+            return ""
         needed = self._api.requiredCredentials
         names = {"apiKey": "API_KEY", "secret": "SECRET", "password": "PASSWORD"}
-        return " and ".join(
+        variables = " and ".join(
             f"MARKETDATA_{self.id.upper()}_{names[one]}" for one in names if needed.get(one)
         )
+        return f" Set {variables}."
 
     # ------------------------------------------------------------------ pairs
 
@@ -596,13 +599,15 @@ class Venue:
         return finer
 
     def check_stream(self, kind: str, timeframe: str | None = None) -> None:
-        """Raise `DataUnavailableError` where ccxt has no stream of a kind; asks nothing.
+        """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.
 
         Raises `TimeframeNotSupportedError` for a bar length that the exchange does not have.
         """
-        if not _capabilities.has_stream(self.live().has, self._quirk, kind):
+        able = self._capabilities(self.live().has)
+        reason = _capabilities.why_no_stream(able, self._quirk, kind)
+        if reason is not None:
             raise DataUnavailableError(
-                f"{self.id} has no stream of {kind} that ccxt knows.",
+                f"{self.id} has no stream of {kind}: {reason}.{self._to_set(reason)}",
                 details={"exchange": self.id, "kind": kind},
             )
         offered = self.timeframes

@@ -302,7 +302,13 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "bitopro": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "bitrue": Quirk(
-        max_depth=1_000, newest_bars_only=True, tickers_of_named=True, best_in_ticker_stream=False
+        max_depth=1_000,
+        newest_bars_only=True,
+        tickers_of_named=True,
+        best_in_ticker_stream=False,
+        not_offered=dict.fromkeys(
+            ("watchTicker", "watchTrades", "watchOHLCV"), "ccxt streams those of contracts only"
+        ),
     ),
     "bitteam": Quirk(newest_bars_only=True),
     # Ids of trades have 23 digits, and are no texts.
@@ -322,6 +328,7 @@ QUIRKS: dict[str, Quirk] = {
     "cex": Quirk(
         asked_by_code=True,
         not_offered={"fetchOHLCV": "its bars are of bids or asks, not of trades"},
+        keyed=("watchTicker", "watchOrderBook"),
     ),
     "coinbaseinternational": Quirk(
         max_depth=10_000, not_offered={"fetchTickers": "ccxt makes a request for each"}
@@ -345,8 +352,9 @@ QUIRKS: dict[str, Quirk] = {
         trades_per_request=100,
         best_in_tickers=False,
         best_in_ticker_stream=False,
+        not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
-    "luno": Quirk(keyed=("fetchOHLCV",)),
+    "luno": Quirk(keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
     "onetrading": Quirk(best_in_ticker_stream=False),
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(max_depth=50, trades_per_request=100),

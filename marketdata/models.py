@@ -213,7 +213,7 @@ class Exchange(Record):
     trades_from: tuple[Literal["time", "id"], ...] = ()
     """What older trades can be asked for by; empty: it gives the newest only."""
     streams: tuple[str, ...]
-    """Kinds of live data that ccxt has a connector for."""
+    """Kinds of live data that ccxt has a connector for, and that want no key."""
     rate_limit: float | None = None
     """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
     countries: tuple[str, ...] = ()

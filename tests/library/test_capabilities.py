@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pytest
 
+import marketdata as md
 from marketdata import _ccxt
 from marketdata._catalogue import Catalogue, Market
 from marketdata._exchange import Venue, connector_class
@@ -226,7 +228,12 @@ def test_lists_of_pairs_are_asked_for_unless_ccxt_has_them(probes: list[Probe]) 
 @pytest.mark.parametrize("table", ["not_offered", "keyed"])
 def test_calls_that_are_not_offered_fail_before_a_request(probes: list[Probe], table: str) -> None:
     """A line whose call works by now is one too many."""
-    lines = [(one, call) for one in probes for call in getattr(one.special, table)]
+    lines = [
+        (one, call)
+        for one in probes
+        for call in getattr(one.special, table)
+        if call.startswith("fetch")
+    ]
     assert lines
     for one, call in lines:
         assert not one.offered[call]
@@ -234,6 +241,47 @@ def test_calls_that_are_not_offered_fail_before_a_request(probes: list[Probe], t
         if call == "fetchTickers":
             plain.append(one.was_asked("plain named"))
         assert not all(plain), f"{one.name} has {call} by now"
+
+
+def test_streams_that_are_not_offered_fail_before_a_subscription(probes: list[Probe]) -> None:
+    """A line whose stream works by now is one too many."""
+    lines = {
+        (one.name, call)
+        for one in probes
+        for call in (*one.special.not_offered, *one.special.keyed)
+        if call.startswith("watch")
+    }
+    assert {name for name, _ in lines} == {"bitrue", "cex", "lighter", "luno"}
+
+    async def subscribed(name: str, call: str) -> Said:
+        api = importlib.import_module(f"ccxt.pro.{name}").__dict__[name]()
+
+        async def ask(*_: Any, **__: Any) -> None:
+            raise Asked
+
+        api.watch = api.watch_multiple = api.fetch = ask
+        api.set_markets([_market(api, PAIR).raw], {})
+        bars = ["1m"] if call == "watchOHLCV" else []
+        method = "watch_ohlcv" if bars else api.un_camel_case(call)
+        try:
+            return await _said(getattr(api, method)(PAIR, *bars))
+        finally:
+            await api.close()
+
+    for name, call in sorted(lines):
+        assert isinstance(asyncio.run(subscribed(name, call)), Exception), f"{name} has {call}"
+
+
+def test_streams_that_are_not_offered_are_refused_with_the_reason(isolated: Any) -> None:
+    with md.Client(sim=False) as client:
+        streams = {one.id: set(one.streams) for one in client.exchanges()}
+        assert streams["bitrue"] == {"orderbook"}
+        assert streams["cex"].isdisjoint({"ticker", "quote", "orderbook"})
+        assert streams["luno"] == streams["alpaca"] == set()
+        with pytest.raises(md.DataUnavailableError, match=r"Set MARKETDATA_LUNO_API_KEY and"):
+            next(client.watch_trades("BTC/ZAR", exchange="luno"))
+        with pytest.raises(md.DataUnavailableError, match="no stream of ticker: ccxt streams"):
+            next(client.watch_ticker("BTC/USDT", exchange="bitrue"))
 
 
 def test_every_depth_is_taken(probes: list[Probe]) -> None:

@@ -8,6 +8,7 @@ quotients of Decimals have 28 significant digits.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
@@ -110,6 +111,12 @@ def total(values: Iterable[float]) -> Decimal:
     """Add up; zero where there is nothing to add."""
     with localcontext(EXACT):
         return sum(map(exact, values), Decimal(0))
+
+
+def are_finite(values: Iterable[float]) -> bool:
+    """Tell whether all numbers of one form are finite, which one sum tells."""
+    with localcontext(EXACT):
+        return math.isfinite(sum(values))
 
 
 def quotient(part: Decimal, whole: Decimal) -> Decimal:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, TypeVar
 
-from marketdata._decimals import EXACT, as_given, exact
+from marketdata._decimals import EXACT, are_finite, as_given, exact
 from marketdata.errors import DataUnavailableError
 from marketdata.models import (
     Columns,
@@ -60,7 +60,7 @@ def _number(value: float | None) -> float | None:
 def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
     values = {ours: raw.get(theirs) for ours, theirs in names.items()}
     # One sum tells whether all are finite, which they nearly always are.
-    if math.isfinite(sum(filter(None, values.values()))):
+    if are_finite(filter(None, values.values())):
         return values
     return {name: _number(value) for name, value in values.items()}
 
@@ -218,7 +218,8 @@ def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[fl
     if rows and len(rows[0]) != 2:
         # Some exchanges add the number of orders or the time of the level.
         rows = [row[:2] for row in rows]
-    _check(sum(chain.from_iterable(rows)))
+    if not are_finite(chain.from_iterable(rows)):
+        raise ValueError("not a number")
     return rows
 
 
@@ -230,7 +231,8 @@ def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> C
     made = raw if isinstance(raw, Columns) else Columns.from_rows(raw)
     if finite:
         for prices in (made.open, made.high, made.low, made.close):
-            _check(sum(prices))
+            if not are_finite(prices):
+                raise ValueError("not a number")
         if math.inf in made.volume or -math.inf in made.volume:
             raise ValueError("infinite volume")
     if len(made) and not 0 <= min(made.time) <= max(made.time) < _FAR_FUTURE:
@@ -256,7 +258,8 @@ def trades(
     def time(one: Mapping[str, Any]) -> float | None:
         if seconds_at is None:
             return one["timestamp"]  # type: ignore[no-any-return]
-        return int(Decimal(str(one["info"][seconds_at])) * 1000 + Decimal("0.001"))
+        seconds = exact(one["info"][seconds_at])
+        return int(EXACT.fma(seconds, 1000, Decimal("0.001")))
 
     made = [
         Trade.model_validate(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from marketdata import _normalize
 from marketdata._columns import Columns, Row, total
 from marketdata._deadline import renew
+from marketdata._decimals import are_finite
 from marketdata._history import timeframes
 from marketdata._history.pages import exchange_now, spans_missing
 from marketdata._history.stretch import Hole, intervals
@@ -76,7 +77,7 @@ class _Bars:
         times, prices, amounts = zip(*ticks, strict=True)
         if list(times) != sorted(times):
             raise ValueError("the trades are not in order of time")
-        if not (math.isfinite(sum(prices)) and math.isfinite(sum(amounts))):
+        if not (are_finite(prices) and are_finite(amounts)):
             raise ValueError("a trade without a price or an amount")
         rows: list[Row] = []
         first, opened = 0, timeframes.opening(times[0], self._timeframe)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from marketdata import arguments
 from marketdata._deadline import seconds_left, within
-from marketdata._decimals import EXACT, as_given, difference, exact, mean, quotient, rounded, total
+from marketdata._decimals import (
+    EXACT,
+    are_finite,
+    as_given,
+    difference,
+    exact,
+    mean,
+    quotient,
+    rounded,
+    total,
+)
 from marketdata._history import timeframes
 from marketdata._history.pages import newest_page
 from marketdata._singles import one_by_one
@@ -142,7 +151,7 @@ def _summary(bars: Candles, window: str, opened_at: int) -> Ticker:
         close=close,
         average=mean(opened, close),
         base_volume=None
-        if math.isnan(sum(columns.volume))
+        if not are_finite(columns.volume)
         else as_given(total(columns.volume), opened),
         change=change,
         percentage=percentage,

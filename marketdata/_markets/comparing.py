@@ -118,12 +118,12 @@ def _best(row: ComparisonRow, price: float, size: float | None) -> Best:
 
 def _crossed_after_fees(rows: Sequence[ComparisonRow]) -> bool | None:
     bids = [
-        EXACT.multiply(exact(row.bid), 1 - exact(row.fee))
+        EXACT.multiply(exact(row.bid), EXACT.subtract(1, exact(row.fee)))
         for row in rows
         if row.bid is not None and row.fee is not None
     ]
     asks = [
-        EXACT.multiply(exact(row.ask), 1 + exact(row.fee))
+        EXACT.multiply(exact(row.ask), EXACT.add(1, exact(row.fee)))
         for row in rows
         if row.ask is not None and row.fee is not None
     ]

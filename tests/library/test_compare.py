@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import localcontext
 from typing import Any
 
 import pytest
@@ -236,6 +237,13 @@ def test_an_exchange_without_a_fee_is_left_out_and_named() -> None:
     assert found.without_fees == ("a",)
     alone = together(answer("a", 105.0, 106.0, None))
     assert (alone.crossed, alone.crossed_after_fees) == (False, None)
+
+
+def test_fees_count_whatever_the_context() -> None:
+    rows = answer("a", 100.1, 101.0, fee=0.00075), answer("b", 99.0, 100.0, fee=0.00075)
+    with localcontext(prec=2):
+        found = together(*rows)
+    assert (found.crossed, found.crossed_after_fees) == (True, False)
 
 
 prices = st.none() | st.integers(1, 10**8).map(lambda cents: cents / 100)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal, Inexact, Rounded, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,25 @@ def test_bars_of_trades_are_exact_sums(gateway: Gateway, connect: Factory) -> No
     with localcontext(prec=100):
         assert sum(columns.volume) == sum(trade.amount for trade in trades)
     assert set(map(str, columns.high)) <= sent.texts
+
+
+@pytest.mark.parametrize("numbers_are", ["float", "decimal"])
+def test_the_context_of_the_program_changes_nothing(
+    sim: SimulatedExchange, connect: Factory, numbers_are: str
+) -> None:
+    client = connect(sim, DIALECTS, numbers=numbers_are)
+
+    def shown() -> str:
+        found = [answers(client, exchange) for exchange in ("binance", "kraken")]
+        text = repr([found, client.ticker(PAIR, window="4h", exchange="okx")])
+        times = [one.timestamp for one in client.trades(PAIR, exchange="kraken")]
+        return re.sub(r"(timestamp|received_at)=datetime[^)]*\)", "", text) + repr(times)
+
+    with localcontext() as context:
+        before = shown()
+        context.prec = 2
+        context.traps[Inexact] = context.traps[Rounded] = True
+        assert shown() == before
 
 
 def test_rules_are_the_text_of_the_floats_on_disk(decimals: md.Client) -> None:

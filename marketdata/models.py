@@ -10,6 +10,7 @@ from the simulated exchange and None otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
@@ -25,6 +26,7 @@ from marketdata._decimals import (
     Number,
     as_given,
     as_number,
+    decimal_or_nan,
     difference,
     exact,
     mean,
@@ -389,6 +391,8 @@ class OrderBook(_Streamed):
         """
         if any(isinstance(number, Decimal) for number in self._form):
             price = as_number(exact(price))  # the decimal number that a float was written as
+        if math.isnan(price):  # which Decimals cannot be compared with
+            return as_given(Decimal(0), *self._form)
         found = [size for level, size in self.bids if level >= price]
         found += [size for level, size in self.asks if level <= price]
         return as_given(total(found), *self._form)
@@ -411,11 +415,12 @@ class OrderBook(_Streamed):
         ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
         an amount that is not positive or a side other than ``buy`` and ``sell``.
         """
-        if side not in ("buy", "sell") or not 0 < amount < float("inf"):
+        wanted = left = decimal_or_nan(str(amount))
+        # A Decimal that is not a number cannot be compared.
+        if side not in ("buy", "sell") or wanted.is_nan() or wanted <= 0:
             raise InvalidParameterError(
                 f"fill takes 'buy' or 'sell' and a positive amount; was {side!r}, {amount!r}."
             )
-        wanted = left = exact(amount)
         cost, worst = Decimal(0), None
         with localcontext(EXACT):
             for price, size in self.asks if side == "buy" else self.bids:
@@ -426,14 +431,14 @@ class OrderBook(_Streamed):
                 cost += taken * exact(price)
                 worst = price
             filled = wanted - left
-        given = amount if worst is None else worst
+        given = self._form or (amount,)
         return Fill(
             side=side,
-            amount=as_given(filled, given),
-            cost=as_given(cost, given),
-            average_price=as_given(quotient(cost, filled), given) if filled else None,
+            amount=as_given(filled, *given),
+            cost=as_given(cost, *given),
+            average_price=as_given(quotient(cost, filled), *given) if filled else None,
             worst_price=worst,
-            unfilled=as_given(left, given),
+            unfilled=as_given(left, *given),
         )
 
     @property

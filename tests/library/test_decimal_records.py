@@ -170,6 +170,26 @@ def test_a_price_given_as_a_float_is_what_it_was_written_as() -> None:
     assert found.fill("buy", 0.7).cost == Decimal("0.21")
 
 
+@pytest.mark.parametrize("amount", [Decimal("NaN"), Decimal("sNaN"), float("nan"), True, "x"])
+def test_what_is_no_amount_is_refused(amount: Any) -> None:
+    found = book([(Decimal("0.1"), Decimal(2))], [(Decimal("0.3"), Decimal(3))])
+    with pytest.raises(md.InvalidParameterError, match="positive amount"):
+        found.fill("buy", amount)
+
+
+def test_nothing_is_offered_up_to_no_price() -> None:
+    found = book([(Decimal("0.1"), Decimal(2))], [(Decimal("0.3"), Decimal(3))])
+    assert found.depth(float("nan")) == found.depth(Decimal("NaN")) == 0
+    assert book([(0.1, 2.0)], []).depth(Decimal("NaN")) == 0
+
+
+def test_a_side_without_levels_is_filled_in_the_form_of_the_other() -> None:
+    filled = book([(Decimal("0.1"), Decimal(2))], []).fill("buy", 0.5)
+    assert (filled.amount, filled.unfilled) == (0, Decimal("0.5"))
+    assert {type(one) for one in numbers(filled)} == {Decimal}
+    assert type(book([(0.1, 2.0)], []).fill("buy", Decimal("0.5")).unfilled) is float
+
+
 # ---------------------------------------------------------------------------- columns, frames
 
 EXACT = [

@@ -307,6 +307,23 @@ class Described:
         return schema
 
 
+@dataclass(frozen=True)
+class EveryDigit:
+    """Keeps a number as it was given, by a Decimal or as text, where the argument is a float."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_wrap_validator_function(self._keep, handler(source))
+
+    @staticmethod
+    def _keep(value: Any, check: Callable[[Any], float]) -> Any:
+        from decimal import Decimal
+
+        number = check(value)
+        return Decimal(value) if isinstance(value, str | Decimal) else number
+
+
 Moment: TypeAlias = datetime | date | str | int
 """A point in time as a caller may write it; `instant` reads it."""
 
@@ -381,7 +398,10 @@ ExchangeIds = Annotated[
 ]
 OrderSide = Annotated[Literal["buy", "sell"], Described("What to do.")]
 Amount = Annotated[
-    float, Gt(0), Described("How much, in base currency.", examples=("5",), parse=finite)
+    float,
+    Gt(0),
+    Described("How much, in base currency.", examples=("5",), parse=finite),
+    EveryDigit(),
 ]
 QuoteAmount = Annotated[
     float,
@@ -389,6 +409,7 @@ QuoteAmount = Annotated[
     Described(
         "How much in quote currency instead, fees included.", examples=("10000",), parse=finite
     ),
+    EveryDigit(),
 ]
 EachExchange = Annotated[
     Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],

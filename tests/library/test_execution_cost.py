@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -115,6 +116,18 @@ def test_wrong_arguments(client: md.Client, given_: dict[str, Any], error: type[
 
 
 # ---------------------------------------------------------------------------- from books
+
+
+@pytest.mark.parametrize("kind", [Decimal, str])
+def test_no_digit_of_what_is_wanted_is_lost(
+    sim: SimulatedExchange, connect: Factory, kind: Any
+) -> None:
+    client, wanted = connect(sim, numbers="decimal"), "0.100000000000000000001"
+    found = client.execution_cost("BTC/USDT", side="buy", amount=kind(wanted))
+    assert found.amount + (found.unfilled or 0) == Decimal(wanted)
+    paid = client.execution_cost("BTC/USDT", side="sell", quote_amount=kind("1e9"))
+    assert paid.total is not None
+    assert paid.total + (paid.unfilled_quote or 0) == Decimal("1e9")
 
 
 def test_the_cheapest_levels_first_wherever_they_are() -> None:

@@ -606,5 +606,7 @@ def _translate(error: ValidationError, operation: str) -> MarketDataError:
             return MissingParameterError(f"{operation} needs '{where}'.", details=details)
         case "extra_forbidden":
             return InvalidParameterError(f"{operation} has no argument '{where}'.", details=details)
+        case "too_short" if not problem["input"]:
+            return InvalidParameterError(f"{where} names none.", details=details)
     said = problem["msg"].removeprefix("Input ")
     return InvalidParameterError(f"{where} {said}; {_was(problem['input'])}.", details=details)

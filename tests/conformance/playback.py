@@ -109,7 +109,7 @@ def connector(name: str, playback: Playback, monkeypatch: Any, **options: Any) -
     with monkeypatch.context() as patch:
         module = importlib.import_module(f"ccxt.async_support.{name}")
         patch.setattr(module, name, plain_connector(name, playback, **options))
-        made: type[Any] = _ccxt.connector_class.__wrapped__(name)
+        made: type[Any] = _ccxt._connector_class.__wrapped__(name, False)
     return made
 
 

@@ -70,6 +70,8 @@ class Market:
 
     pair: str
     raw: dict[str, Any]
+    text: bytes | None = field(default=None, repr=False, compare=False)
+    """The description as JSON, where it has been written already."""
 
 
 class Packed(Sequence[Market]):
@@ -101,7 +103,7 @@ class Packed(Sequence[Market]):
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
         pair, text = self._texts[index]
-        return Market(pair, from_json(text))
+        return Market(pair, from_json(text), text)
 
 
 @dataclass(frozen=True)
@@ -341,7 +343,7 @@ class Catalogue:
             with contextlib.suppress(ValueError):  # a text that is not Unicode
                 "".join(names).encode()
                 rules = to_json({name: raw.get(name) for name in _RULES})
-                rows.append((source, *names, rules, to_json(raw)))
+                rows.append((source, *names, rules, market.text or to_json(raw)))
         self._write(
             [
                 (_DROP_MARKETS, [[time.time() - KEPT]]),

@@ -301,12 +301,19 @@ class Venue:
     # ------------------------------------------------------------------ pairs
 
     async def pairs(
-        self, *, base: str | None = None, quote: str | None = None, search: str | None = None
+        self,
+        *,
+        base: str | None = None,
+        quote: str | None = None,
+        search: str | None = None,
+        refresh: bool = False,
     ) -> list[Pair]:
-        """Give the active spot pairs that fit, by name."""
+        """Give the active spot pairs that fit, by name; ``refresh`` fetches their list first."""
+        self.check("pairs")
+        if refresh:
+            await self.listed.listing(0)
         listing, found = await self.listed.markets(base=base, quote=quote, search=search)
-        pairs = records(self.id, listing, found)
-        return [_normalize.in_decimals(one) for one in pairs] if self.is_exact else pairs
+        return records(self.id, listing, found, exactly=self.is_exact)
 
     def taker(self, pair: str) -> float | None:
         """Give a pair's public taker fee as a fraction; None where there is none."""

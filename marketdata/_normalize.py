@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from marketdata._decimals import EXACT, are_finite, as_given, exact
 from marketdata.errors import DataUnavailableError
@@ -147,20 +147,8 @@ def quote(
 
 def quote_of_book(book: OrderBook) -> Quote:
     """Make a quote of the best levels of a book."""
-    bid, bid_volume = book.best_bid or (None, None)
-    ask, ask_volume = book.best_ask or (None, None)
-    return Quote(
-        exchange=book.exchange,
-        pair=book.pair,
-        timestamp=book.timestamp,
-        received_at=book.received_at,
-        simulated=book.simulated,
-        source="orderbook",
-        bid=bid,
-        bid_volume=bid_volume,
-        ask=ask,
-        ask_volume=ask_volume,
-    )
+    none = None, None
+    return _quote_of(book, "orderbook", (*(book.best_bid or none), *(book.best_ask or none)))
 
 
 def quote_of_ticker(ticker: Ticker) -> Quote:
@@ -173,18 +161,29 @@ def quote_of_ticker(ticker: Ticker) -> Quote:
             f"{ticker.exchange} tells no best prices of {ticker.pair}.",
             details={"exchange": ticker.exchange, "pair": ticker.pair},
         )
+    best = ticker.bid, ticker.bid_volume, ticker.ask, ticker.ask_volume
+    return _quote_of(ticker, "ticker", best).as_derived()
+
+
+def _quote_of(
+    answer: OrderBook | Ticker,
+    source: Literal["orderbook", "ticker"],
+    best: Sequence[float | None],
+) -> Quote:
+    """Make a quote of bid and ask, each with its size, in another answer."""
+    bid, bid_volume, ask, ask_volume = best
     return Quote(
-        exchange=ticker.exchange,
-        pair=ticker.pair,
-        timestamp=ticker.timestamp,
-        received_at=ticker.received_at,
-        simulated=ticker.simulated,
-        source="ticker",
-        bid=ticker.bid,
-        bid_volume=ticker.bid_volume,
-        ask=ticker.ask,
-        ask_volume=ticker.ask_volume,
-    ).as_derived()
+        exchange=answer.exchange,
+        pair=answer.pair,
+        timestamp=answer.timestamp,
+        received_at=answer.received_at,
+        simulated=answer.simulated,
+        source=source,
+        bid=bid,
+        bid_volume=bid_volume,
+        ask=ask,
+        ask_volume=ask_volume,
+    )
 
 
 def orderbook(

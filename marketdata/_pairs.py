@@ -236,11 +236,16 @@ def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str,
     return {**market, "symbol": f"{base}/{quote}", "base": base, "quote": quote}
 
 
-def records(exchange: str, listing: Listing, markets: Iterable[Market]) -> list[Pair]:
-    """Make the records of markets of a list; needs nothing of the exchange's module."""
+def records(
+    exchange: str, listing: Listing, markets: Iterable[Market], *, exactly: bool
+) -> list[Pair]:
+    """Make the records of markets of a list; needs nothing of the exchange's module.
+
+    ``exactly`` makes Decimals of what the list has as floats.
+    """
     received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
     mode = listing.facts.precision_mode
-    return [
+    pairs = [
         _normalize.pair(
             market.raw,
             exchange=exchange,
@@ -252,6 +257,7 @@ def records(exchange: str, listing: Listing, markets: Iterable[Market]) -> list[
         )
         for market in markets
     ]
+    return [_normalize.in_decimals(one) for one in pairs] if exactly else pairs
 
 
 def _step(raw: Mapping[str, Any], of: str, mode: int | None) -> float | None:
@@ -271,6 +277,8 @@ def search(
     catalogue: Catalogue,
     endpoints: Mapping[str, str],
     among: Collection[str] | None,
+    *,
+    exactly: bool,
     **wanted: Any,
 ) -> tuple[int, list[Pair]] | None:
     """Find pairs on all exchanges whose lists are kept, by exchange and name, without a request.
@@ -293,5 +301,5 @@ def search(
     return total, [
         pair
         for kept, those in each
-        for pair in records(*lists[kept], [market for _, market in those])
+        for pair in records(*lists[kept], [market for _, market in those], exactly=exactly)
     ]

@@ -209,10 +209,7 @@ class AsyncClient:
             return (await self.page_of_pairs(search, base=base, quote=quote))[1]
 
         async def work(venue: Venue) -> list[Pair]:
-            venue.check("pairs")
-            if refresh:
-                await venue.listed.listing(0)
-            return await venue.pairs(base=base, quote=quote, search=search)
+            return await venue.pairs(base=base, quote=quote, search=search, refresh=refresh)
 
         return await self._ask(exchange, work)
 
@@ -231,7 +228,6 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Pair]:
-            venue.check("pairs")
             return await venue.pairs(base=base, quote=quote, search=search)
 
         if not self.settings.sim:
@@ -242,16 +238,13 @@ class AsyncClient:
                 self._pairs_known(),
                 self.settings.endpoints,
                 self._among,
+                exactly=self.settings.numbers == "decimal",
                 base=base,
                 quote=quote,
                 search=search,
                 limit=limit,
                 offset=offset,
             )
-            if kept is not None and self.settings.numbers == "decimal":
-                from marketdata._normalize import in_decimals
-
-                return kept[0], [in_decimals(one) for one in kept[1]]
             if kept is not None:
                 return kept
             found = await self._ask(None, work)
@@ -528,12 +521,12 @@ class AsyncClient:
 
         if amount is None and quote_amount is None:
             raise MissingParameterError(
-                "execution_cost needs 'amount' or 'quote_amount'.",
+                "An order needs 'amount' or 'quote_amount'.",
                 details={"operation": "execution_cost", "parameter": "amount"},
             )
         if amount is not None and quote_amount is not None:
             raise InvalidParameterError(
-                "execution_cost takes 'amount' or 'quote_amount', not both.",
+                "An order has 'amount' or 'quote_amount', not both.",
                 details={"operation": "execution_cost", "parameter": "quote_amount"},
             )
         order = Order(side, amount, quote_amount)

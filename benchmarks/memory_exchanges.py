@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from marketdata._ccxt import connector_class
-from marketdata._quirks import quirk
+from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.quirks import quirk
 from marketdata.sim import SimulatedExchange
 
 PAIR = "BTC/USDT"

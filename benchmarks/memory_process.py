@@ -19,11 +19,11 @@ PAIR = "BTC/USDT"
 
 async def with_marketdata(names: list[str], base: str, folder: Path) -> dict[str, Any]:
     import marketdata as md
-    from marketdata import _ccxt
+    from marketdata._exchanges import connector
 
     for name in names:
         # Their own lists are not simulated; all else is theirs.
-        _ccxt.connector_class(name).fetch_markets = _fetch_markets
+        connector.connector_class(name).fetch_markets = _fetch_markets
     endpoints = {name: f"{base}/{name}" for name in names}
     async with md.AsyncClient(names, endpoints=endpoints) as client:
         tickers = await asyncio.gather(*[client.ticker(PAIR, exchange=name) for name in names])

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import marketdata as md
 from benchmarks.processes import stand_in
-from marketdata._ccxt import prepare_packages
-from marketdata._markets.consolidating import Books, consolidated
+from marketdata._aggregation.consolidating import Books, consolidated
+from marketdata._exchanges.loader import prepare_packages
 
 EXCHANGES = 20
 LATENCY = 0.08

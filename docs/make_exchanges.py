@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import marketdata as md
-from marketdata import _ccxt
+from marketdata._exchanges import loader
 
 PAGE = Path(__file__).with_name("exchanges.md")
 
@@ -150,7 +150,7 @@ def _table(titles: list[str], rows: list[list[str]]) -> str:
 def main() -> None:
     """Write the page."""
     with tempfile.TemporaryDirectory() as home, md.Client(home=home, sim=False) as client:
-        PAGE.write_text(page(client.exchanges(), _ccxt.version()), encoding="utf-8")
+        PAGE.write_text(page(client.exchanges(), loader.version()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from marketdata import history
-    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
-    from marketdata._streams.watch import AsyncWatch, Watch
-    from marketdata.archive import AsyncHistory
-    from marketdata.blocking import (
+    from marketdata._client.archive import AsyncHistory
+    from marketdata._client.asynchronous import AsyncClient
+    from marketdata._client.blocking import (
         Client,
         History,
         candles,
@@ -47,7 +46,8 @@ if TYPE_CHECKING:
         watch_ticker,
         watch_trades,
     )
-    from marketdata.client import AsyncClient
+    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
+    from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.errors import (
         AccessError,
         DataUnavailableError,
@@ -68,15 +68,6 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UpstreamError,
     )
-    from marketdata.markets import (
-        Best,
-        BookSource,
-        Comparison,
-        ComparisonRow,
-        ConsolidatedOrderBook,
-        ExecutionCost,
-        ExecutionSplit,
-    )
     from marketdata.models import (
         Candle,
         Candles,
@@ -94,6 +85,15 @@ if TYPE_CHECKING:
         Ticker,
         Trade,
         Upstream,
+    )
+    from marketdata.models.aggregates import (
+        Best,
+        BookSource,
+        Comparison,
+        ComparisonRow,
+        ConsolidatedOrderBook,
+        ExecutionCost,
+        ExecutionSplit,
     )
     from marketdata.settings import Settings
 
@@ -178,20 +178,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncClient": "client",
-    "AsyncHistory": "archive",
+    "AsyncClient": "_client.asynchronous",
+    "AsyncHistory": "_client.archive",
     "AsyncWatch": "_streams.watch",
-    "Best": "markets",
-    "BookSource": "markets",
-    "Client": "blocking",
-    "Comparison": "markets",
-    "ComparisonRow": "markets",
-    "ConsolidatedOrderBook": "markets",
+    "Best": "models.aggregates",
+    "BookSource": "models.aggregates",
+    "Client": "_client.blocking",
+    "Comparison": "models.aggregates",
+    "ComparisonRow": "models.aggregates",
+    "ConsolidatedOrderBook": "models.aggregates",
     "Damage": "_history.records",
     "Downloaded": "_history.records",
-    "ExecutionCost": "markets",
-    "ExecutionSplit": "markets",
-    "History": "blocking",
+    "ExecutionCost": "models.aggregates",
+    "ExecutionSplit": "models.aggregates",
+    "History": "_client.blocking",
     "Plan": "_history.records",
     "Progress": "_history.records",
     "Series": "_history.records",
@@ -200,10 +200,13 @@ _HOMES = {
 }
 
 
+importlib.import_module("marketdata._aliases")
+
+
 def _home(name: str) -> str:
     """Tell which module has a public name: functions, errors and records have one each."""
     if name.islower():
-        return "blocking"
+        return "_client.blocking"
     return _HOMES.get(name, "errors" if name.endswith("Error") else "models")
 
 

@@ -10,9 +10,9 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from marketdata._portal import portal
-from marketdata.archive import AsyncHistory
-from marketdata.blocking import default_client
+from marketdata._client.archive import AsyncHistory
+from marketdata._client.blocking import default_client
+from marketdata._requests.portal import portal
 
 __all__ = ["download", "export", "list", "plan", "remove", "repair", "verify"]
 

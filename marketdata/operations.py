@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketdata.archive import AsyncHistory
+from marketdata._client.archive import AsyncHistory
+from marketdata._client.asynchronous import AsyncClient
 from marketdata.arguments import arguments_of, parse_arguments
-from marketdata.client import AsyncClient
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -12,7 +12,7 @@ from marketdata_cli.text import Format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from marketdata.blocking import Client
+    from marketdata._client.blocking import Client
     from marketdata.models import Interval
     from marketdata.operations import Operation
     from marketdata.settings import Settings
@@ -33,7 +33,7 @@ def written(operation: Operation, found: Any, form: Format | None) -> str:
     """Write an answer in a form; None: see `chosen`."""
     match chosen(form):
         case Format.TABLE:
-            from marketdata_cli.page import page
+            from marketdata_cli.views.page import page
 
             return page(operation, found)
         case Format.JSONL:
@@ -59,8 +59,8 @@ def _remark(found: Any) -> None:
 
 
 def _ranges(what: str, intervals: Sequence[Interval]) -> str:
-    from marketdata_cli.holes import by_cause, of_bars
-    from marketdata_cli.numbers import counted, span
+    from marketdata_cli.views.holes import by_cause, of_bars
+    from marketdata_cli.views.numbers import counted, span
 
     ranges = ", ".join(span(gap.start, gap.end) for gap in intervals[:3])
     left = counted(len(intervals) - 3, "more range")
@@ -81,6 +81,6 @@ def settings(options: Common) -> Settings:
 
 def client(options: Common) -> Client:
     """Make the client that a command line asks for."""
-    from marketdata.blocking import Client
+    from marketdata._client.blocking import Client
 
     return Client(settings=settings(options))

@@ -16,7 +16,8 @@ from marketdata.errors import (
     MissingParameterError,
 )
 from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
-from marketdata_cli import answer, binding, history, manual, process, record, simulator, watch
+from marketdata_cli import answer, binding, manual, process
+from marketdata_cli.commands import history, record, simulator, watch
 from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from marketdata.markets import ConsolidatedOrderBook
     from marketdata.models import Candles, OrderBook, Record
+    from marketdata.models.aggregates import ConsolidatedOrderBook
     from marketdata.operations import Operation
 
     Answer: TypeAlias = Record | list[Record] | tuple[Record, ...]
@@ -43,8 +43,8 @@ def as_json(answer: Answer) -> str:
 
 def as_jsonl(answer: Answer) -> str:
     """Write one JSON object a line: a record, a bar, a level, an exchange that is compared."""
-    from marketdata.markets import Comparison, ConsolidatedOrderBook
     from marketdata.models import Candles, OrderBook
+    from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook
 
     match answer:
         case list() | tuple():

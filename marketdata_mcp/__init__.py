@@ -180,7 +180,7 @@ def _serve_stdio(options: argparse.Namespace) -> None:
 
 
 def _call_log() -> Observer:
-    from marketdata_mcp.logs import CallLog
+    from marketdata_mcp.service.logs import CallLog
 
     return CallLog()
 
@@ -198,7 +198,7 @@ def _serve_http(options: argparse.Namespace) -> None:
 
     certificate = (options.tls_cert, options.tls_key) if options.tls_cert else None
     try:
-        from marketdata_mcp import assembly, http
+        from marketdata_mcp.service import assembly, http
     except ImportError as error:
         _fail(2, f"--http needs the package {error.name}: pip install 'marketdata-sdk[server]'.")
 
@@ -271,7 +271,7 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
     import logging
 
     if options.log_json:
-        from marketdata_mcp.logs import write_json
+        from marketdata_mcp.service.logs import write_json
 
         write_json(logging.INFO)
     else:
@@ -293,7 +293,7 @@ def _traced() -> Callable[[], None]:
     if not any(map(os.environ.get, _TRACES)):
         return lambda: None
     from marketdata import MarketDataError
-    from marketdata_mcp.telemetry import export_traces
+    from marketdata_mcp.service.telemetry import export_traces
 
     try:
         return export_traces(PROGRAM, __version__)

@@ -12,15 +12,15 @@ from mcp import MCPError
 from mcp_types import INVALID_PARAMS
 
 from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
-from marketdata_mcp.access.ask import LOCAL, Ask, Caller
+from marketdata_mcp.ask import LOCAL, Ask, Caller
 
 if TYPE_CHECKING:
     from mcp.server import ServerRequestContext
     from starlette.requests import Request
 
     from marketdata import AsyncClient
-    from marketdata_mcp.access.gate import Gate
     from marketdata_mcp.observe import Call
+    from marketdata_mcp.service.access.gate import Gate
 
 __all__ = ["CALLER", "REFUSAL", "Admission", "connection"]
 

@@ -33,21 +33,21 @@ from mcp_types import Tool as Definition
 from marketdata import AsyncClient, __version__
 from marketdata.errors import Code, InternalError, MarketDataError, closest, did_you_mean
 from marketdata_mcp import answers, resources
-from marketdata_mcp.access.accounts import AwayError
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
 from marketdata_mcp.completions import complete
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
+from marketdata_mcp.service.access.accounts import AwayError
+from marketdata_mcp.service.usage import USAGE_TOOL
 from marketdata_mcp.tools import TOOLS, Tool
 from marketdata_mcp.updates import Listening, Updates, admitted
-from marketdata_mcp.usage import USAGE_TOOL
 from marketdata_mcp.watch_tools import WATCH_TOOLS
 from marketdata_mcp.watches import Limits, Watches
 
 if TYPE_CHECKING:
-    from marketdata_mcp.access.ask import Caller
-    from marketdata_mcp.access.gate import Gate
+    from marketdata_mcp.ask import Caller
+    from marketdata_mcp.service.access.gate import Gate
 
 __all__ = ["ERROR_KEY", "Service", "is_malformed", "tools"]
 

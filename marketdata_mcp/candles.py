@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from marketdata._deadline import within
 from marketdata._history import timeframes
 from marketdata._history.pages import FIRST_MARKET
 from marketdata._history.stretch import interval, milliseconds
+from marketdata._requests.deadline import within
 from marketdata.arguments import Milliseconds, instant
 from marketdata.models import Candles, Interval
 from marketdata_mcp import answers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_types import CompleteRequestParams, CompleteResult, Completion, ResourceTemplateReference
 
 from marketdata.errors import MarketDataError
-from marketdata_mcp.access.ask import Ask
+from marketdata_mcp.ask import Ask
 from marketdata_mcp.resources import TEMPLATES
 
 if TYPE_CHECKING:

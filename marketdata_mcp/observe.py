@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from marketdata.errors import MarketDataError
-    from marketdata_mcp.access.ask import Caller
+    from marketdata_mcp.ask import Caller
 
 __all__ = ["Call", "Observer", "Observers", "observed"]
 

@@ -16,7 +16,7 @@ from marketdata.arguments import exchange_id, pair, timeframe
 from marketdata.errors import InvalidParameterError, InvalidRequestError, MarketDataError
 from marketdata.models import Candles, Columns, OrderBook, Record, StreamKind, Trade
 from marketdata_mcp import answers
-from marketdata_mcp.access.ask import Ask
+from marketdata_mcp.ask import Ask
 from marketdata_mcp.live import LiveWatch, Row, Series, State, trade_row
 
 if TYPE_CHECKING:

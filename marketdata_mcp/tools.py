@@ -33,11 +33,11 @@ from marketdata.errors import (
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
 from marketdata_mcp import answers
-from marketdata_mcp.access.ask import Ask
 from marketdata_mcp.answers import Answer, Content
+from marketdata_mcp.ask import Ask
 
 if TYPE_CHECKING:
-    from marketdata_mcp.access.ask import Caller
+    from marketdata_mcp.ask import Caller
     from marketdata_mcp.served import Served
 
 __all__ = ["TOOLS", "OperationTool", "ServerTool", "Tool", "outward"]

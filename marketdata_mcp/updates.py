@@ -34,7 +34,7 @@ from marketdata_mcp.watches import Limits
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-    from marketdata_mcp.access.ask import Caller
+    from marketdata_mcp.ask import Caller
 
 __all__ = ["Listening", "Updates", "admitted"]
 

@@ -17,7 +17,7 @@ from marketdata_mcp.tools import ServerTool, Tool, outward
 from marketdata_mcp.watches import MAX_SUBJECTS, Held
 
 if TYPE_CHECKING:
-    from marketdata_mcp.access.ask import Caller
+    from marketdata_mcp.ask import Caller
     from marketdata_mcp.served import Served
 
 __all__ = ["WATCH_TOOLS"]

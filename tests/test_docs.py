@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marketdata.operations import OPERATIONS
-from marketdata_mcp.access.tiers import Policy
+from marketdata_mcp.service.access.tiers import Policy
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 import marketdata as md
-from marketdata import _ccxt
+from marketdata._exchanges import loader
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -23,7 +23,7 @@ def _maker() -> ModuleType:
 
 def test_the_page_is_what_the_library_says(tmp_path: Path) -> None:
     written = (DOCS / "exchanges.md").read_text(encoding="utf-8")
-    version = _ccxt.version()
+    version = loader.version()
     if f"ccxt {version} " not in written:
         pytest.skip(f"docs/exchanges.md is of another ccxt than {version}: make docs")
     with md.Client(home=tmp_path, sim=False) as client:
@@ -39,5 +39,5 @@ def test_every_spot_exchange_is_on_the_page() -> None:
     assert len(listed) > 80
     assert len(set(listed)) == len(listed)
     for name in listed:
-        assert _ccxt.is_exchange(name)
+        assert loader.is_exchange(name)
         assert f"\n| {name} | " in limits

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from marketdata._columns import Columns
 from marketdata._history import pages, timeframes
 from marketdata._history.stretch import Hole, Span
 from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import Cause
+from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
-    from marketdata._exchange import Venue
+    from marketdata._exchanges.exchange import Venue
 
 _EXAMINED = 24
 """Pages of one download whose holes are looked into; a pair that hardly trades has holes in all."""

@@ -8,8 +8,8 @@ from decimal import Context, localcontext
 from operator import le, lt
 from statistics import mode
 
-from marketdata._columns import Columns
 from marketdata._history import timeframes
+from marketdata.models.columns import Columns
 
 
 def sound(

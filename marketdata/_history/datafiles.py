@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketdata._columns import NAMES, Columns
 from marketdata._history import timeframes
 from marketdata._history.stretch import Hole, Span, Stretch, merged
 from marketdata._history.trouble import UNREADABLE
+from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
     import pyarrow

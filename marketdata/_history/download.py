@@ -14,18 +14,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from marketdata._columns import Columns, Row
 from marketdata._history import timeframes
 from marketdata._history.causes import Causes
 from marketdata._history.checks import sound
 from marketdata._history.pages import FIRST_MARKET, bars_between, exchange_now, spans_missing
 from marketdata._history.stretch import Hole, Span, Stretch, joined, merged, without
-from marketdata._tasks import all_of
+from marketdata._requests.tasks import all_of
 from marketdata.errors import DataUnavailableError
+from marketdata.models.columns import Columns, Row
 
 if TYPE_CHECKING:
-    from marketdata._ccxt import Reply
-    from marketdata._exchange import Venue
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._requests.reply import Reply
 
 CONCURRENT = 16
 """Requests under way at once; the exchange's limits decide how fast they may follow another."""

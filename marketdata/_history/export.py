@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from marketdata._columns import Columns
 from marketdata._history import timeframes
 from marketdata._history.table import SeriesTable
-from marketdata.frames import to_arrow
+from marketdata.models.columns import Columns
+from marketdata.models.frames import to_arrow
 
 if TYPE_CHECKING:
     import pyarrow

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal, TypeAlias, TypeVar
 
-from marketdata._columns import Columns
-from marketdata._decimals import as_number
 from marketdata._history import timeframes
 from marketdata._history.resample import UNKNOWN
 from marketdata._history.stretch import milliseconds
 from marketdata.models import Interval
+from marketdata.models.columns import Columns
+from marketdata.models.decimals import as_number
 
 N = TypeVar("N", int, float)
 How: TypeAlias = Literal["none", "zero", "previous"]

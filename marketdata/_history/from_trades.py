@@ -12,21 +12,21 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from marketdata import _normalize
-from marketdata._columns import Columns, Row, total
-from marketdata._deadline import renew
-from marketdata._decimals import are_finite
+from marketdata._exchanges import parsing
 from marketdata._history import timeframes
 from marketdata._history.pages import exchange_now, spans_missing
 from marketdata._history.stretch import Hole, intervals
 from marketdata._history.tape import trades as trades_from
+from marketdata._requests.deadline import renew
 from marketdata.errors import DataUnavailableError
 from marketdata.models import Interval, Trade
+from marketdata.models.columns import Columns, Row, total
+from marketdata.models.decimals import are_finite
 
 if TYPE_CHECKING:
-    from marketdata._ccxt import Reply
-    from marketdata._exchange import Venue
-    from marketdata._quirks import Quirk
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._exchanges.quirks import Quirk
+    from marketdata._requests.reply import Reply
 
 Tick: TypeAlias = tuple[int, float, float]
 """Time in Unix ms, price, amount in base currency."""
@@ -313,7 +313,7 @@ async def _page(venue: Venue, pair: str, size: int, ask: _Ask) -> tuple[list[Tra
     def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], Reply]:
         if reply.hollow:
             raise ValueError("not a list")
-        found = _normalize.trades(
+        found = parsing.trades(
             raw,
             seconds_at=venue.quirk.trade_seconds,
             exchange=venue.id,

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from marketdata._columns import Columns, Row
 from marketdata._history import timeframes
 from marketdata._history.stretch import Span
 from marketdata.models import Candles, Interval
+from marketdata.models.columns import Columns, Row
 
 if TYPE_CHECKING:
-    from marketdata._ccxt import Reply
-    from marketdata._exchange import Venue
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._requests.reply import Reply
 
 _DAY = 86_400_000
 FIRST_MARKET = 1_262_304_000_000

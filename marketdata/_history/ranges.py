@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeVar, TypeVarTuple, Unpack
 
-from marketdata._columns import Columns, Row
-from marketdata._deadline import patient, unhurried
 from marketdata._history import pages, timeframes
 from marketdata._history.causes import Causes
 from marketdata._history.download import Download
@@ -26,15 +24,17 @@ from marketdata._history.stretch import (
     milliseconds,
     without,
 )
+from marketdata._requests.deadline import patient, unhurried
 from marketdata.errors import DataUnavailableError, InvalidParameterError
 from marketdata.models import Candles
+from marketdata.models.columns import Columns, Row
 
 if TYPE_CHECKING:
-    from marketdata._catalogue import Catalogue
-    from marketdata._ccxt import Reply
-    from marketdata._exchange import Venue
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._exchanges.markets_cache import Catalogue
     from marketdata._history.store import Store
     from marketdata._history.table import SeriesTable
+    from marketdata._requests.reply import Reply
 
 Args = TypeVarTuple("Args")
 T = TypeVar("T")

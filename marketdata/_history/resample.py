@@ -7,11 +7,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from marketdata._columns import Columns, total
 from marketdata._history import timeframes
 from marketdata._history.stretch import Hole, intervals, merged, milliseconds
 from marketdata.errors import DataUnavailableError
 from marketdata.models import Cause, Interval
+from marketdata.models.columns import Columns, total
 
 UNKNOWN = frozenset({"not_served", "not_fetched"})
 """Causes of holes in which there may have been trades, so that nothing can be said of them."""

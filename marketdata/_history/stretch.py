@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from marketdata._columns import Columns
 from marketdata._history import timeframes
 from marketdata.models import Cause, Interval
+from marketdata.models.columns import Columns
 
 
 class Span(NamedTuple):

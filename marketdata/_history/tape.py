@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from marketdata import _normalize
+from marketdata._exchanges import parsing
 from marketdata.errors import DataUnavailableError, InvalidParameterError
 from marketdata.models import Trade
 
 if TYPE_CHECKING:
-    from marketdata._exchange import Venue
+    from marketdata._exchanges.exchange import Venue
 
 
 def check(venue: Venue, *, start: int | None, from_id: int | None) -> None:
@@ -64,7 +64,7 @@ async def trades(
         params = {} if native else quirk.recent_trades
         found = await venue.trades(pair, limit=size, params=params)
     if merge:
-        merged = _normalize.merge_fills(found)
+        merged = parsing.merge_fills(found)
         if len(found) >= size and len(merged) > 1:
             # Where the page ends it may have cut an order in two.
             merged = merged[1:] if newest else merged[:-1]

@@ -9,8 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata import arguments
-from marketdata._deadline import seconds_left, within
-from marketdata._decimals import (
+from marketdata._exchanges.one_by_one import one_by_one
+from marketdata._history import timeframes
+from marketdata._history.pages import newest_page
+from marketdata._requests.deadline import seconds_left, within
+from marketdata.errors import DataUnavailableError, UpstreamError
+from marketdata.models import Candles, Quote, Ticker
+from marketdata.models.decimals import (
     EXACT,
     are_finite,
     as_given,
@@ -21,14 +26,9 @@ from marketdata._decimals import (
     rounded,
     total,
 )
-from marketdata._history import timeframes
-from marketdata._history.pages import newest_page
-from marketdata._singles import one_by_one
-from marketdata.errors import DataUnavailableError, UpstreamError
-from marketdata.models import Candles, Quote, Ticker
 
 if TYPE_CHECKING:
-    from marketdata._exchange import Venue
+    from marketdata._exchanges.exchange import Venue
 
 _DAY = 86_400_000
 _PATIENCE = 10.0

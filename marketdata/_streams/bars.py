@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
-from marketdata import _normalize
-from marketdata._columns import Columns
+from marketdata._exchanges import parsing
 from marketdata._streams.feed import Feed, Subject
 from marketdata.errors import MarketDataError
 from marketdata.models import Candles
+from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
@@ -148,7 +148,7 @@ class CandlesFeed(Feed[Candles]):
             source="candles",
             forming=True,
             missing=(),
-            columns=_normalize.columns(Columns.from_rows(rows[::-1])),
+            columns=parsing.columns(Columns.from_rows(rows[::-1])),
         )
 
     async def leave(self, watch: Inbox) -> None:

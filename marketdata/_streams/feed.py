@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
-from marketdata._ccxt import Reply
-from marketdata._pro import asking
-from marketdata._tasks import end
-from marketdata._translate import translate
+from marketdata._exchanges.error_mapping import translate
+from marketdata._exchanges.sockets import asking
+from marketdata._requests.reply import Reply
+from marketdata._requests.tasks import end
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeUnavailableError,

@@ -9,11 +9,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from marketdata._deadline import within
-from marketdata._decimals import decimal
-from marketdata._exchange import closed
+from marketdata._exchanges.exchange import closed
+from marketdata._exchanges.sockets import opposite
 from marketdata._history.tape import trades
-from marketdata._pro import opposite
+from marketdata._requests.deadline import within
 from marketdata._streams.bars import CandlesFeed
 from marketdata._streams.books import KeptBookFeed
 from marketdata._streams.feed import Feed, Subject
@@ -22,10 +21,11 @@ from marketdata._streams.tape import TradesFeed
 from marketdata._streams.wired_books import WiredBookFeed
 from marketdata.errors import MarketDataError
 from marketdata.models import Columns, OrderBook, Stream, Trade
+from marketdata.models.decimals import decimal
 
 if TYPE_CHECKING:
-    from marketdata._exchange import Venue
-    from marketdata._quirks import Quirk
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._exchanges.quirks import Quirk
 
 __all__ = ["Hub"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from marketdata import _normalize
+from marketdata._exchanges import parsing
 from marketdata._streams.feed import Feed, Subject
 from marketdata.models import Quote, Ticker
 
@@ -33,7 +33,7 @@ class TickerFeed(Feed[Ticker]):
         if raw is None:
             return
         self.note_frame(at)
-        self._newest = _normalize.ticker(
+        self._newest = parsing.ticker(
             raw,
             exchange=self.hub.id,
             pair=self.subject.pair,
@@ -80,7 +80,7 @@ class QuoteFeed(Feed[Quote]):
         if raw is None or (raw.get("bid") is None and raw.get("ask") is None):
             return
         self.note_frame(at)
-        self._newest = _normalize.quote(
+        self._newest = parsing.quote(
             raw,
             exchange=self.hub.id,
             pair=self.subject.pair,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from marketdata import _normalize
+from marketdata._exchanges import parsing
 from marketdata._streams.feed import Feed, Subject
 from marketdata.errors import MarketDataError
 from marketdata.models import Trade
@@ -55,7 +55,7 @@ class TradesFeed(Feed[Trade]):
         count = result.getLimit(None, None) or 0
         self.note_frame(at)
         raw = [one for one in result[len(result) - count :] if one["symbol"] == self.subject.pair]
-        trades = _normalize.trades(
+        trades = parsing.trades(
             raw,
             exchange=self.hub.id,
             pair=self.subject.pair,

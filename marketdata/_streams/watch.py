@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from marketdata._portal import portal
+from marketdata._requests.portal import portal
 from marketdata._streams.inbox import Inbox
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from marketdata._requests.tasks import end
 from marketdata._streams.books import BookFeed
 from marketdata._streams.feed import Subject
 from marketdata._streams.sides import Sides
 from marketdata._streams.wires import WIRES, Update
-from marketdata._tasks import end
 from marketdata.errors import DataUnavailableError
 from marketdata.models import OrderBook
 

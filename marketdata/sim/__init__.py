@@ -9,8 +9,8 @@
 from marketdata.sim.clock import Clock
 from marketdata.sim.exchange import SimulatedExchange
 from marketdata.sim.faults import Fault, Faults
-from marketdata.sim.listings import MARKETS
 from marketdata.sim.log import Request, Socket
-from marketdata.sim.tape import Tape
+from marketdata.sim.markets.listings import MARKETS
+from marketdata.sim.markets.tape import Tape
 
 __all__ = ["MARKETS", "Clock", "Fault", "Faults", "Request", "SimulatedExchange", "Socket", "Tape"]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Self
 
 from marketdata.sim.clock import Clock, PlayedClock
 from marketdata.sim.faults import Fault, Faults
-from marketdata.sim.listings import MARKETS
 from marketdata.sim.log import Request, Socket
-from marketdata.sim.tape import Tape, digest, load
+from marketdata.sim.markets.listings import MARKETS
+from marketdata.sim.markets.tape import Tape, digest, load
 
 if TYPE_CHECKING:
-    from marketdata.sim.recorded import Recording
+    from marketdata.sim.recorded.recording import Recording
     from marketdata.sim.server import Server
 
 _REMEMBERED = 10_000
@@ -171,10 +171,10 @@ class SimulatedExchange:
         if self._server is not None:
             raise RuntimeError("the simulated exchange is already started")
         # aiohttp takes longer to import than all the rest to start.
-        from marketdata.sim.dialect import Venue
-        from marketdata.sim.playing import PlayingSockets
+        from marketdata.sim.dialects.dialect import Venue
+        from marketdata.sim.recorded.playing import PlayingSockets
         from marketdata.sim.server import Server
-        from marketdata.sim.sockets import Sockets
+        from marketdata.sim.sockets.open_sockets import Sockets
 
         venues = {
             name: Venue(
@@ -274,7 +274,7 @@ class SimulatedExchange:
 def _recording_of(tapes: list[Tape | Path | str]) -> Recording | None:
     if not tapes:
         return None
-    from marketdata.sim.recorded import recording_of
+    from marketdata.sim.recorded.recording import recording_of
 
     return recording_of([Path(tape.path if isinstance(tape, Tape) else tape) for tape in tapes])
 

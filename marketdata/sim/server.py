@@ -15,16 +15,16 @@ from typing import Any
 
 from aiohttp import web
 
-from marketdata.sim import binance, coinbaseexchange, kraken, okx
 from marketdata.sim.clock import Clock
-from marketdata.sim.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.dialects import binance, coinbaseexchange, kraken, okx
+from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, Venue
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.log import Request
-from marketdata.sim.playing import RawSession
-from marketdata.sim.recorded import Film
-from marketdata.sim.reels import Reel
-from marketdata.sim.sockets import Sockets
-from marketdata.sim.streams import Session
+from marketdata.sim.recorded.playing import RawSession
+from marketdata.sim.recorded.recording import Film
+from marketdata.sim.recorded.reels import Reel
+from marketdata.sim.sockets.open_sockets import Sockets
+from marketdata.sim.sockets.streams import Session
 
 DIALECTS: dict[str, Dialect] = {
     module.DIALECT.name: module.DIALECT for module in (binance, kraken, coinbaseexchange, okx)

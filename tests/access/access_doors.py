@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from marketdata_mcp.access.accounts import Account, Key, Store, Used
-from marketdata_mcp.access.registry import Registry
-from marketdata_mcp.access.sqlite_store import SqliteStore
-from marketdata_mcp.access.tiers import Policy
 from marketdata_mcp.app import ERROR_KEY
+from marketdata_mcp.service.access.accounts import Account, Key, Store, Used
+from marketdata_mcp.service.access.registry import Registry
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access.tiers import Policy
 
 T = TypeVar("T")
 

@@ -16,13 +16,13 @@ from access_doors import Reply, bearer
 
 from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.access.accounts import Store, Used
-from marketdata_mcp.access.gate import Gate
-from marketdata_mcp.access.registry import Registry
-from marketdata_mcp.access.sqlite_store import SqliteStore
-from marketdata_mcp.access.tiers import Policy
 from marketdata_mcp.app import Service
-from marketdata_mcp.web import Web
+from marketdata_mcp.service.access.accounts import Store, Used
+from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.access.registry import Registry
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access.tiers import Policy
+from marketdata_mcp.service.web import Web
 
 Serve: TypeAlias = Callable[..., None]
 """Lets a coroutine have a server; what else it takes is for `gated`."""

@@ -17,7 +17,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from marketdata_mcp.access import tiers
+from marketdata_mcp.service.access import tiers
 
 AUDIENCE = "https://data.example/md/mcp"
 SCOPES = {"md:free": "pioneer", "md:pro": "hero", "md:plus": "explorer"}

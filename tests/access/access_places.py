@@ -12,9 +12,9 @@ from typing import Any
 
 from access_doors import PATIENCE, environment, finish
 
-from marketdata_mcp.access.accounts import Account, Bounds, Key, Store
-from marketdata_mcp.access.redis_store import RedisStore
-from marketdata_mcp.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access.accounts import Account, Bounds, Key, Store
+from marketdata_mcp.service.access.redis_store import RedisStore
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
 FREE = Bounds(None, None)
 FRIDAY = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
@@ -23,12 +23,12 @@ ALICE = Account("alice", "hero", created_at=1.5)
 PROGRAM = """
 import asyncio, json, random, sys
 from pathlib import Path
-from marketdata_mcp.access.accounts import Account, Bounds, Key
+from marketdata_mcp.service.access.accounts import Account, Bounds, Key
 place, what, seed = sys.argv[1:]
 if place.startswith("redis"):
-    from marketdata_mcp.access.redis_store import RedisStore as Store
+    from marketdata_mcp.service.access.redis_store import RedisStore as Store
 else:
-    from marketdata_mcp.access.sqlite_store import SqliteStore as Store
+    from marketdata_mcp.service.access.sqlite_store import SqliteStore as Store
     place = Path(place)
 
 async def begin(store):

@@ -12,7 +12,7 @@ from access_doors import DEBUGGING, Desk, Server, finish, serving
 from access_gate import Gated, Serve, gated
 from redis_server import PROGRAM, RedisServer
 
-from marketdata._ccxt import Connector
+from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 

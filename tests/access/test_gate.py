@@ -17,11 +17,11 @@ from marketdata.errors import (
     PairNotSupportedError,
 )
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.access.accounts import Bounds
-from marketdata_mcp.access.ask import Ask
-from marketdata_mcp.access.tiers import SHIPPED, Policy, Tier
 from marketdata_mcp.admission import Admission
+from marketdata_mcp.ask import Ask
 from marketdata_mcp.observe import Call
+from marketdata_mcp.service.access.accounts import Bounds
+from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
 
 FRIDAY = "2026-11-20T00:00:00Z"
 FAR = {"pair": "BTC/USDT", "timeframe": "1h", "start": "-80d", "limit": 5}

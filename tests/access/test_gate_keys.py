@@ -8,8 +8,8 @@ import pytest
 from access_gate import Gated, Serve
 
 from marketdata.errors import InvalidParameterError, QuotaExceededError, UnauthorizedError
-from marketdata_mcp.access import keys
-from marketdata_mcp.access.ask import Caller
+from marketdata_mcp.ask import Caller
+from marketdata_mcp.service.access import keys
 
 
 def test_what_is_no_key_in_force(serve: Serve) -> None:

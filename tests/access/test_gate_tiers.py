@@ -17,7 +17,7 @@ from marketdata._history import timeframes
 from marketdata.errors import HistoryLimitExceededError, InternalError
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import candles
-from marketdata_mcp.access.tiers import SHIPPED, Policy, Tier
+from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
 from marketdata_mcp.tools import TOOLS
 
 

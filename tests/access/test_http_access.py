@@ -17,7 +17,7 @@ from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from marketdata_mcp.access import keys
+from marketdata_mcp.service.access import keys
 
 ERAS = ("auto", "legacy")
 TICKER = {"name": "get_ticker", "arguments": {"pair": "BTC/USDT"}}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata_mcp.access import keys
+from marketdata_mcp.service.access import keys
 
 SHOWN, PARTS = keys.generate()
 _SECRETS = st.text(string.ascii_letters + string.digits, min_size=32, max_size=32)

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from jwt.algorithms import get_default_algorithms
 
 from marketdata.errors import UnauthorizedError
-from marketdata_mcp.access import oauth
-from marketdata_mcp.access.accounts import AwayError
-from marketdata_mcp.access.oauth import TokenVerifier, Verified
+from marketdata_mcp.service.access import oauth
+from marketdata_mcp.service.access.accounts import AwayError
+from marketdata_mcp.service.access.oauth import TokenVerifier, Verified
 
 PAUSE = 30.5
 

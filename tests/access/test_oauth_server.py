@@ -18,7 +18,7 @@ from mcp.client.auth.utils import (
 )
 from mcp.shared.auth import ProtectedResourceMetadata
 
-from marketdata_mcp.access.tiers import Policy
+from marketdata_mcp.service.access.tiers import Policy
 
 METADATA = "/.well-known/oauth-protected-resource"
 

@@ -18,8 +18,8 @@ from access_doors import Desk, Reply, Server, call, request, serving, until
 from redis_server import RedisServer
 
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.access.redis_store import RedisStore
-from marketdata_mcp.access.tiers import Policy, Tier
+from marketdata_mcp.service.access.redis_store import RedisStore
+from marketdata_mcp.service.access.tiers import Policy, Tier
 
 CLIENTS = 32
 POLICY = Policy(

@@ -12,7 +12,7 @@ import pytest
 from access_doors import REPLIES, Desk, Server, bearer, call, request, send, until
 
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.access import keys
+from marketdata_mcp.service.access import keys
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from access_doors import Desk, Server, call, serving
 
-from marketdata_mcp.access.sqlite_store import SqliteStore
-from marketdata_mcp.access.tiers import Policy
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access.tiers import Policy
 
 TIER = """
 [tiers.narrow]

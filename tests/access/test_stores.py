@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis_server import RedisServer
 
-from marketdata_mcp.access.accounts import (
+from marketdata_mcp.service.access.accounts import (
     MINUTE,
     WEEK,
     Account,
@@ -29,8 +29,8 @@ from marketdata_mcp.access.accounts import (
     minute_of,
     week_of,
 )
-from marketdata_mcp.access.redis_store import RedisStore
-from marketdata_mcp.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access.redis_store import RedisStore
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
 KINDS = ("sqlite", "redis")
 

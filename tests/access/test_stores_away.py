@@ -16,10 +16,10 @@ from access_doors import finish
 from access_places import ALICE, FREE, FRIDAY, Place, a_key
 from redis_server import RedisServer
 
-from marketdata_mcp.access import sqlite_store
-from marketdata_mcp.access.accounts import Account, AwayError, Store, Used
-from marketdata_mcp.access.redis_store import RedisStore
-from marketdata_mcp.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access import sqlite_store
+from marketdata_mcp.service.access.accounts import Account, AwayError, Store, Used
+from marketdata_mcp.service.access.redis_store import RedisStore
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
 
 async def everything(store: Store) -> list[Any]:

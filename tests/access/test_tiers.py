@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from marketdata.errors import InvalidParameterError
 from marketdata.settings import Settings
-from marketdata_mcp.access.places import policy_of
-from marketdata_mcp.access.tiers import SHIPPED, Issuer, Policy, Tier
+from marketdata_mcp.service.access.places import policy_of
+from marketdata_mcp.service.access.tiers import SHIPPED, Issuer, Policy, Tier
 
 OAUTH = """
 [oauth]

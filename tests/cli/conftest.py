@@ -88,7 +88,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Draw a record as on a stream that is no terminal, of a width."""
 
     def drawn(record: object, kind: str, width: int = 80, many: bool = False) -> str:
-        from marketdata_cli.page import page
+        from marketdata_cli.views.page import page
 
         monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.delenv("FORCE_COLOR", raising=False)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from marketdata.models import Candles, Columns, Interval
-from marketdata_cli.layout import breadth
+from marketdata_cli.views.layout import breadth
 
 START = datetime(2024, 2, 28, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -81,7 +81,7 @@ def test_traceback_only_with_debug(here):
 
 
 def test_what_nobody_foresaw_is_one_line_too(here, monkeypatch):
-    from marketdata.blocking import Client
+    from marketdata._client.blocking import Client
 
     def broken(client, **given):
         raise LookupError("first line\nsecond line")

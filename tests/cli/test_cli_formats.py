@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from marketdata.blocking import Client
+from marketdata._client.blocking import Client
 from marketdata.operations import OPERATIONS
 
 QUESTIONS = {

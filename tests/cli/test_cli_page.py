@@ -4,15 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from marketdata.markets import (
-    Best,
-    BookSource,
-    Comparison,
-    ComparisonRow,
-    ConsolidatedOrderBook,
-    ExecutionCost,
-    ExecutionSplit,
-)
 from marketdata.models import (
     Candles,
     Columns,
@@ -27,8 +18,17 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
-from marketdata_cli import numbers
-from marketdata_cli.layout import Column, bar, breadth, padded, table
+from marketdata.models.aggregates import (
+    Best,
+    BookSource,
+    Comparison,
+    ComparisonRow,
+    ConsolidatedOrderBook,
+    ExecutionCost,
+    ExecutionSplit,
+)
+from marketdata_cli.views import numbers
+from marketdata_cli.views.layout import Column, bar, breadth, padded, table
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 HOUR = 3_600_000

@@ -11,7 +11,7 @@ import time
 import pytest
 from cli_screen import LiveTerminal
 
-from marketdata._recording import is_recording, read
+from marketdata._exchanges.recording import is_recording, read
 from marketdata.models import Recorded
 from marketdata.operations import RECORD
 from marketdata.sim import SimulatedExchange

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
-from marketdata_cli.layout import DOWN, UP, WARNING, Screen, beside, length
-from marketdata_cli.views import VIEWS
+from marketdata_cli.live.views import VIEWS
+from marketdata_cli.views.layout import DOWN, UP, WARNING, Screen, beside, length
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 START = 1_709_251_200_000  # 2024-03-01 00:00

@@ -14,7 +14,7 @@ from marketdata import models
 from marketdata.operations import STREAMS
 from marketdata.sim import SimulatedExchange
 from marketdata_cli.binding import parameters
-from marketdata_cli.watch import seconds, shell_name
+from marketdata_cli.commands.watch import seconds, shell_name
 
 KINDS = [shell_name(operation) for operation in STREAMS]
 HEAVY = {"ccxt", "rich", "aiohttp", "mcp", "pandas", "deltalake", "pyarrow", "sqlite3"}

@@ -9,7 +9,7 @@ import expected
 import playback
 from recorded import Case
 
-from marketdata import _ccxt
+from marketdata._exchanges import loader
 from marketdata.arguments import MAX_DEPTH, MAX_TRADES
 
 ONLY_ROLLING = "4h"
@@ -39,8 +39,8 @@ def unable(case: Case) -> str | None:
         return "disabled by its recorder"
     if case.method not in OPERATIONS:
         return "no public operation"
-    if not _ccxt.is_exchange(case.exchange):
-        return f"ccxt {_ccxt.version()} has no such exchange"
+    if not loader.is_exchange(case.exchange):
+        return f"ccxt {loader.version()} has no such exchange"
     if not playback.described(case.exchange).has.get("spot"):
         return "the exchange has no spot markets"
     if case.contract and not case.symbols:

@@ -15,7 +15,7 @@ import totals
 from recorded import Case, Recordings
 from totals import Accepted, Cell, Totals
 
-from marketdata import _ccxt
+from marketdata._exchanges import loader
 
 NEEDS = "needs recorded exchange answers: --recorded DIR or MARKETDATA_RECORDED=DIR"
 COLUMNS = (
@@ -236,7 +236,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     now = _counted(reporter)
     lines, failed = totals.verdict(
         _folder(folder).digest if now else "",
-        Accepted(_ccxt.version(), now),
+        Accepted(loader.version(), now),
         accept=config.getoption("accept"),
     )
     config.stash[_SAID] = lines
@@ -284,7 +284,7 @@ def _table(found: Totals) -> list[str]:
 
 def _left_out(reporter: Any, recordings: Recordings) -> list[str]:
     """Tell what was not run and why; and which recorded results are not the installed ccxt's."""
-    version = _ccxt.version()
+    version = loader.version()
     lines = [
         f"compared with what ccxt {version} makes of them"
         + (", and with the recorded results" if version == recordings.ccxt else "")

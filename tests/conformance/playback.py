@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 
 from recorded import Case
 
-from marketdata import AsyncClient, _ccxt, _exchange
-from marketdata._catalogue import Catalogue, Facts, Market
+from marketdata import AsyncClient
+from marketdata._exchanges import exchange
+from marketdata._exchanges.connector import _connector_class
+from marketdata._exchanges.loader import ccxt_errors, prepare_packages
+from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata.settings import Settings
 
 Answer = Callable[[str], Any]
@@ -109,7 +112,7 @@ def connector(name: str, playback: Playback, monkeypatch: Any, **options: Any) -
     with monkeypatch.context() as patch:
         module = importlib.import_module(f"ccxt.async_support.{name}")
         patch.setattr(module, name, plain_connector(name, playback, **options))
-        made: type[Any] = _ccxt._connector_class.__wrapped__(name, False)
+        made: type[Any] = _connector_class.__wrapped__(name, False)
     return made
 
 
@@ -136,7 +139,7 @@ async def client(
             return copy.deepcopy(listed)
 
         made.fetch_markets = fetch_markets
-    monkeypatch.setattr(_exchange, "connector_class", lambda wanted, **_: {name: made}[wanted])
+    monkeypatch.setattr(exchange, "connector_class", lambda wanted, **_: {name: made}[wanted])
     if markets is not None:
         spot = [Market(one["symbol"], one) for one in markets if is_served(one)]
         api = plain_connector(name, playback)()
@@ -201,14 +204,14 @@ async def oracle(case: Case, markets: list[dict[str, Any]]) -> Oracle:
 
     try:
         return await ask({})
-    except _ccxt.ccxt_errors().AuthenticationError:
+    except ccxt_errors().AuthenticationError:
         return await ask(KEYS)
 
 
 @functools.cache
 def described(name: str) -> Any:
     """Give ccxt's own connector of an exchange, to look at and never to ask."""
-    _ccxt.prepare_packages()
+    prepare_packages()
     return plain_connector(name, Playback())()
 
 
@@ -221,7 +224,7 @@ def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def step_of(name: str) -> Callable[[Any], float | None]:
     """Give what makes a step of a precision of ccxt's, for an exchange."""
-    _ccxt.prepare_packages()
+    prepare_packages()
     modes = importlib.import_module("ccxt.base.decimal_to_precision")
     mode = described(name).precisionMode
     if mode == modes.TICK_SIZE:

@@ -13,7 +13,7 @@ import playback
 from calls import Call
 from recorded import Case, Recordings
 
-from marketdata import _ccxt
+from marketdata._exchanges import loader
 from marketdata.errors import (
     DataUnavailableError,
     InvalidParameterError,
@@ -90,7 +90,7 @@ def test_spot_case(
         assert sent == wanted
         if case.parsed is not None:
             same = _same(call, case, markets, sent)
-            assert same or not (known and case.of == _ccxt.version())
+            assert same or not (known and case.of == loader.version())
             if not same:
                 other_ccxt(case)
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from marketdata import AsyncClient, MarketDataError, _exchange
-from marketdata._catalogue import Catalogue, Facts, Market, source
-from marketdata._ccxt import connector_class
+from marketdata import AsyncClient, MarketDataError
+from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.exchange import known
+from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
 from marketdata._history.resample import source_for
 from marketdata.errors import Code
 from marketdata.models import Record
@@ -66,13 +67,13 @@ _PYTHON = re.compile(
 @functools.cache
 def spot(folder: Path) -> tuple[str, ...]:
     """Name the exchanges, asked from ccxt."""
-    return tuple(one.id for one in _exchange.known(folder, source_for))
+    return tuple(one.id for one in known(folder, source_for))
 
 
 def keyed(folder: Path) -> set[str]:
     """Name the exchanges that are not asked anything without the key of an account."""
-    known = _exchange.known(folder, source_for)
-    return {one.id for one in known if {*one.operations} - {*one.needs_key} <= {"status"}}
+    listed = known(folder, source_for)
+    return {one.id for one in listed if {*one.operations} - {*one.needs_key} <= {"status"}}
 
 
 def markets(exchange: str) -> list[Market]:

@@ -12,7 +12,7 @@ import pytest
 # What starts servers with keys and asks them is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "access"))
 
-from marketdata._ccxt import Connector
+from marketdata._exchanges.connector import Connector
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import pytest
 from access_doors import DEBUGGING, Desk, bearer, call, request, send, serving
 
 from marketdata import AsyncClient
-from marketdata._ccxt import connector_class
+from marketdata._exchanges.connector import connector_class
 from marketdata.errors import MarketDataError
 from marketdata.sim import SimulatedExchange
 
@@ -199,7 +199,7 @@ def test_the_command_shows_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def _list_pairs(home: Path, name: str, url: str) -> None:
-    from marketdata._catalogue import Catalogue, Facts, source
+    from marketdata._exchanges.markets_cache import Catalogue, Facts, source
 
     from .asking import markets
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from marketdata import AsyncClient, MarketDataError
-from marketdata._catalogue import Catalogue, source
-from marketdata._ccxt import connector_class
+from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.markets_cache import Catalogue, source
 
 from .asking import ASKED, MORE, PAIR, PAIRS, Case, World, keyed, offences, spot
 from .loopback import SMALL, Body

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marketdata import DataUnavailableError
-from marketdata._bodies import LARGEST
+from marketdata._exchanges.bodies import LARGEST
 
 from .asking import ASKED, Case, World, offences, spot
 from .loopback import MEBIBYTE, Body, endless, large

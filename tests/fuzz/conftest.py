@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "mcp"))
 
 from fuzz_world import CASES, World
 
-from marketdata._ccxt import Connector
+from marketdata._exchanges.connector import Connector
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

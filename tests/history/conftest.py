@@ -14,7 +14,7 @@ from library.gateway import Gateway
 from library.markets import DIALECTS, record
 
 import marketdata as md
-from marketdata._ccxt import Connector
+from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 from .tapes import at, minutes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketdata._columns import Columns
 from marketdata._history.store import SeriesName, Store
 from marketdata._history.stretch import Hole, Stretch
 from marketdata._history.table import SeriesTable
+from marketdata.models.columns import Columns
 
 from .tapes import ms
 

@@ -100,7 +100,7 @@ def test_failures_in_the_middle_are_got_over(
     async def at_once(seconds: float) -> None:
         pass
 
-    monkeypatch.setattr("marketdata._calls.rest", at_once)
+    monkeypatch.setattr("marketdata._exchanges.caller.rest", at_once)
     sim.faults.add(path=KLINES, **fault)
     candles = ask(connect(sim, retries=5))
 

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import marketdata as md
-from marketdata import cluster
+from marketdata._client import cluster
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play
@@ -267,12 +267,12 @@ def test_a_cluster_that_cannot_do_it_says_why(
 
 
 def _break_downloads() -> None:
-    import marketdata.client
+    from marketdata import AsyncClient
 
     async def broken(*arguments: object, **more: object) -> None:
         raise RuntimeError("broken")
 
-    marketdata.client.AsyncClient._ask = broken
+    AsyncClient._ask = broken
 
 
 def test_a_client_of_the_running_loop_does_as_well(

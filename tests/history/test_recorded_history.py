@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._exchange import Venue
+from marketdata._exchanges.exchange import Venue
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect

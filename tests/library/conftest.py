@@ -15,8 +15,8 @@ import pytest
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata import _fleet, _redis
-from marketdata._ccxt import Connector
+from marketdata._exchanges.connector import Connector
+from marketdata._requests import rate_ledger_redis, redis
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway
@@ -144,8 +144,8 @@ def python(sim: SimulatedExchange) -> Run:
 def redis_server(redis_server: RedisServer) -> Iterator[RedisServer]:
     """An empty Redis, to which nobody keeps a connection in the end."""
     yield redis_server
-    _fleet.fleet_ledger.cache_clear()
-    _redis.shared.cache_clear()
+    rate_ledger_redis.fleet_ledger.cache_clear()
+    redis.shared.cache_clear()
 
 
 @pytest.fixture

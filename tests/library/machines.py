@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from redis_server import RedisServer
 
-from marketdata._budget import Budget
-from marketdata._deadline import within
-from marketdata._fleet import FleetLedger
-from marketdata._ledger import Account, Limit
+from marketdata._requests.deadline import within
+from marketdata._requests.rate_ledger import Account, Limit
+from marketdata._requests.rate_ledger_redis import FleetLedger
+from marketdata._requests.rate_limit import Budget
 from marketdata.errors import ExchangeUnavailableError
 
 MINUTE = Limit(0.05, 60.0)

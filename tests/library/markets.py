@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, SECOND, Bar, Grid, Trade, months
-from marketdata.sim.listings import listings
-from marketdata.sim.seeded import SeededMarket
+from marketdata.sim.markets.bars import DAY, HOUR, MINUTE, MONDAY, SECOND, Bar, Grid, Trade, months
+from marketdata.sim.markets.listings import listings
+from marketdata.sim.markets.seeded import SeededMarket
 
 SEED = 7
 NOW = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import marketdata as md
 from marketdata import errors
-from marketdata._ccxt import ids
+from marketdata._exchanges.loader import ids
 from marketdata.models import Record
 from marketdata.sim import SimulatedExchange
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata._portal import Portal, portal
+from marketdata._requests.portal import Portal, portal
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import marketdata as md
+from marketdata._exchanges.quirks import Quirk
 from marketdata._history import from_trades, timeframes
 from marketdata._history.from_trades import bars_of, candles_from_trades
-from marketdata._quirks import Quirk
 from marketdata.models import Columns
 from marketdata.sim import SimulatedExchange
 
@@ -159,8 +159,8 @@ def asked(
     change: Callable[[Quirk], Quirk] | None = None,
 ):
     """Bars of an exchange's trades, and the holes among them."""
-    from marketdata._catalogue import Catalogue
-    from marketdata._exchange import Venue, connector_class
+    from marketdata._exchanges.exchange import Venue, connector_class
+    from marketdata._exchanges.markets_cache import Catalogue
     from marketdata.settings import Settings
 
     async def main():
@@ -498,8 +498,8 @@ def test_trades_without_ids_lead_nowhere(gateway: Gateway) -> None:
 
 
 def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
-    from marketdata._catalogue import Catalogue
-    from marketdata._exchange import Venue, connector_class
+    from marketdata._exchanges.exchange import Venue, connector_class
+    from marketdata._exchanges.markets_cache import Catalogue
     from marketdata.settings import Settings
 
     async def main() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata import _breaker
-from marketdata._breaker import Breaker
+from marketdata._requests import circuit_breaker
+from marketdata._requests.circuit_breaker import Breaker
 from marketdata.sim import SimulatedExchange
 
 from .gate import Gate, client_of, failure, told, until
@@ -40,7 +40,7 @@ def gate(sim: SimulatedExchange) -> Iterator[Gate]:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses that begin with a twentieth of a second."""
-    monkeypatch.setattr(_breaker, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(circuit_breaker, "_FIRST_PAUSE", 0.05)
 
 
 # ------------------------------------------------------------------ the breaker itself

@@ -26,13 +26,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata import _ledger
-from marketdata._budget import Budget
-from marketdata._catalogue import Catalogue
-from marketdata._ccxt import connector_class, current_reply
-from marketdata._deadline import patient, within
-from marketdata._exchange import Venue
-from marketdata._ledger import Account, Ledger, Limit, ledger
+from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.exchange import Venue
+from marketdata._exchanges.markets_cache import Catalogue
+from marketdata._requests import rate_ledger
+from marketdata._requests.deadline import patient, within
+from marketdata._requests.rate_ledger import Account, Ledger, Limit, ledger
+from marketdata._requests.rate_limit import Budget
+from marketdata._requests.reply import current_reply
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
@@ -191,9 +192,9 @@ def test_where_there_is_no_window_requests_keep_their_distance(asked: list[Reque
 SPENDING = """
     import asyncio, sys
     from pathlib import Path
-    from marketdata._budget import Budget
-    from marketdata._deadline import within
-    from marketdata._ledger import Limit
+    from marketdata._requests.rate_limit import Budget
+    from marketdata._requests.deadline import within
+    from marketdata._requests.rate_ledger import Limit
     from marketdata.errors import ExchangeUnavailableError
 
     file, now, most = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
@@ -265,7 +266,7 @@ def test_a_process_that_is_killed_in_the_midst_of_a_change_changes_nothing(file:
     program = """
         import os, signal, sys
         from pathlib import Path
-        from marketdata._ledger import Ledger
+        from marketdata._requests.rate_ledger import Ledger
 
         def step(account, now):
             account.granted = {now: 1e9}
@@ -274,7 +275,7 @@ def test_a_process_that_is_killed_in_the_midst_of_a_change_changes_nothing(file:
         def commit(*_):
             os.kill(os.getpid(), signal.SIGKILL)
 
-        import marketdata._ledger as module
+        import marketdata._requests.rate_ledger as module
         given = module._done
         module._done = lambda *all: (given(*all), commit())
         Ledger(Path(sys.argv[1])).change("binance", step, lambda: 1.8e9)
@@ -446,7 +447,7 @@ def test_a_forked_child_does_not_wait_for_a_lock_that_its_parent_held(
     program = """
         import os, sys
         from pathlib import Path
-        from marketdata._ledger import ledger
+        from marketdata._requests.rate_ledger import ledger
 
         file = Path(sys.argv[1])
         file.mkdir(parents=True)  # so that memory, which has the lock, takes its place
@@ -519,7 +520,7 @@ def test_a_clock_that_is_set_back_does_not_prolong_a_block(file: Path, limit: Li
 def test_a_turn_that_was_reserved_before_the_clock_was_set_back_comes_soon(file: Path) -> None:
     asyncio.run(budget(file, COINBASE, lambda: T0).take(5.0))
     assert play(lambda: refused(budget(file, COINBASE, lambda: T0 - 3600), 0.1)) == pytest.approx(
-        _ledger.AHEAD + 0.5
+        rate_ledger.AHEAD + 0.5
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata._budget import Budget
-from marketdata._ledger import Limit
+from marketdata._requests.rate_ledger import Limit
+from marketdata._requests.rate_limit import Budget
 from marketdata.sim import SimulatedExchange
 
 

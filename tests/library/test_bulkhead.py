@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 import marketdata as md
-from marketdata._bulkhead import Bulkhead
-from marketdata._deadline import patient, within
+from marketdata._requests.bulkhead import Bulkhead
+from marketdata._requests.deadline import patient, within
 from marketdata.sim import SimulatedExchange
 
 from .gate import Gate, client_of, failure, told, until

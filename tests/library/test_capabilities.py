@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import pytest
 
 import marketdata as md
-from marketdata import _ccxt
-from marketdata._catalogue import Catalogue, Market
-from marketdata._exchange import Venue, connector_class
-from marketdata._quirks import QUIRKS, Quirk, quirk
+from marketdata._exchanges import loader
+from marketdata._exchanges.exchange import Venue, connector_class
+from marketdata._exchanges.markets_cache import Catalogue, Market
+from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata.errors import ExchangeNotSupportedError
 from marketdata.settings import Settings
 
@@ -183,7 +183,7 @@ def _probed() -> list[Probe]:
     async def work() -> list[Probe]:
         settings = Settings.from_environment(sim=False, retries=0, trip_after=1_000)
         catalogue, found = Catalogue(None), []
-        for name in _ccxt.ids():
+        for name in loader.ids():
             try:
                 venue = Venue(connector_class(name), settings, catalogue, None)
             except ExchangeNotSupportedError:
@@ -222,7 +222,7 @@ def test_every_call_that_is_offered_is_made(probes: list[Probe]) -> None:
 def test_lists_of_pairs_are_asked_for_unless_ccxt_has_them(probes: list[Probe]) -> None:
     for one in probes:
         if one.offered["fetchMarkets"] and one.said["fetchMarkets"] == "":
-            assert _ccxt.described(one.name).markets, one.name
+            assert loader.described(one.name).markets, one.name
 
 
 @pytest.mark.parametrize("table", ["not_offered", "keyed"])

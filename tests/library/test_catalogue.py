@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata._catalogue import Catalogue, Facts, Fetched, Market, Packed
+from marketdata._exchanges.markets_cache import Catalogue, Facts, Fetched, Market, Packed
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._markets.asking import Answer
-from marketdata._markets.comparing import compared
+from marketdata._aggregation.asking import Answer
+from marketdata._aggregation.comparing import compared
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory

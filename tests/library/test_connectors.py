@@ -10,8 +10,8 @@ from typing import Any
 import certifi
 import pytest
 
-from marketdata._ccxt import connector_class
-from marketdata._quirks import QUIRKS
+from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.quirks import QUIRKS
 from marketdata.sim import SimulatedExchange
 
 

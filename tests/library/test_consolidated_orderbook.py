@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._markets.consolidating import Books, consolidated, merged
+from marketdata._aggregation.consolidating import Books, consolidated, merged
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory

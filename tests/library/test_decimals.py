@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._ccxt import connector_class
-from marketdata._decimals import exact_json, plain
+from marketdata._exchanges.connector import connector_class
 from marketdata._history.from_trades import bars
+from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory

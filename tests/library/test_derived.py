@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import marketdata as md
-from marketdata import _capabilities, _ccxt
+from marketdata._exchanges import capabilities, loader
+from marketdata._exchanges.quirks import quirk
 from marketdata._history.resample import source_for
-from marketdata._quirks import quirk
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
@@ -60,8 +60,8 @@ def speaking() -> Iterator[Open]:
 @functools.cache
 def described(name: str) -> md.Exchange:
     """What `exchanges` says of an exchange."""
-    api = _ccxt.described(name)
-    return _capabilities.exchange(vars(api), quirk(name), source_for)
+    api = loader.described(name)
+    return capabilities.exchange(vars(api), quirk(name), source_for)
 
 
 def fields(record: Any) -> set[str]:

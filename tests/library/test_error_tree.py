@@ -9,7 +9,9 @@ from typing import Any, get_args
 import pytest
 from ccxt.base import errors as theirs
 
-from marketdata import _ccxt, _translate, errors
+from marketdata import errors
+from marketdata._exchanges import error_mapping
+from marketdata._requests import reply
 
 KINDS = [
     kind
@@ -74,23 +76,23 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:
 def test_every_error_of_ccxt_is_mapped_on_purpose(name: str) -> None:
     kind = getattr(theirs, name)
     path = [one.__name__ for one in kind.__mro__ if issubclass(one, theirs.BaseError)]
-    entry = next(one for one in path if one in _translate.TRANSLATIONS)
+    entry = next(one for one in path if one in error_mapping.TRANSLATIONS)
     general = {"BaseError", "ExchangeError", "OperationFailed"}
     assert entry not in general or name in general | {"NetworkError", "ExchangeNotAvailable"}
 
-    made = _translate.translate(kind("secret upstream text"), "okx", _ccxt.Reply(asked=1))
-    ours, _, retryable = _translate.TRANSLATIONS[entry]
+    made = error_mapping.translate(kind("secret upstream text"), "okx", reply.Reply(asked=1))
+    ours, _, retryable = error_mapping.TRANSLATIONS[entry]
     assert (type(made), made.retryable) == (ours, retryable)
     assert "secret" not in f"{made!r} {made.to_dict()}"
     assert made.details == {"exchange": "okx"}
 
 
-@pytest.mark.parametrize("kind", _translate.MALFORMED)
+@pytest.mark.parametrize("kind", error_mapping.MALFORMED)
 def test_what_parsers_raise_is_bad_data_not_a_bug(kind: type[Exception]) -> None:
-    made = _translate.translate(kind("secret"), "okx", _ccxt.Reply())
+    made = error_mapping.translate(kind("secret"), "okx", reply.Reply())
     assert isinstance(made, errors.DataUnavailableError)
     assert "secret" not in f"{made!r} {made.to_dict()}"
 
 
 def test_the_table_holds_no_class_that_ccxt_does_not_have() -> None:
-    assert not [name for name in _translate.TRANSLATIONS if not hasattr(theirs, name)]
+    assert not [name for name in error_mapping.TRANSLATIONS if not hasattr(theirs, name)]

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._markets.consolidating import Books
-from marketdata._markets.costing import Order, execution
+from marketdata._aggregation.consolidating import Books
+from marketdata._aggregation.costing import Order, execution
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata import _normalize
-from marketdata._calls import READS, SIGNED
-from marketdata._portal import portal
+from marketdata._exchanges import parsing
+from marketdata._exchanges.caller import READS, SIGNED
+from marketdata._requests.portal import portal
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -127,7 +127,7 @@ def test_other_calls_of_ccxts_cannot_be_made(
 
 
 def made(raw: Any, otherwise: Any, source: str = "public") -> md.Fees:
-    return _normalize.fees(
+    return parsing.fees(
         raw,
         exchange="x",
         pair="BTC/USDT",
@@ -151,11 +151,11 @@ def test_tiers_are_given_where_they_begin_with_the_fees() -> None:
 
 def test_tiers_in_place_of_a_fee_are_no_fee() -> None:
     tiers = [[0.0, 0.2], [1.0, 0.18]]
-    assert _normalize.public_fees({"maker": tiers, "taker": tiers}, {"maker": tiers}) == (
+    assert parsing.public_fees({"maker": tiers, "taker": tiers}, {"maker": tiers}) == (
         None,
         None,
     )
-    assert _normalize.public_fees({"maker": tiers}, {"maker": 0.001}) == (0.001, None)
+    assert parsing.public_fees({"maker": tiers}, {"maker": 0.001}) == (0.001, None)
 
 
 def test_an_exchange_that_publishes_none_has_none() -> None:

@@ -16,7 +16,7 @@ def test_a_program_that_does_a_bit_of_everything_ends_quietly(tmp_path: Path) ->
         import asyncio
         import os
         import marketdata as md
-        from marketdata._portal import portal
+        from marketdata._requests.portal import portal
 
         print(md.ticker("BTC/USDT").pair)
 

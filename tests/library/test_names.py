@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata import _ccxt
-from marketdata._catalogue import Catalogue, Facts, Market
-from marketdata._currencies import ASKED, RENAMED, SPELLED, aliases, renamed
-from marketdata._exchange import known
+from marketdata._exchanges import loader
+from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
+from marketdata._exchanges.exchange import known
+from marketdata._exchanges.markets import active_spot
+from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
+from marketdata._exchanges.quirks import QUIRKS, quirk
 from marketdata._history.resample import source_for
-from marketdata._pairs import active_spot
-from marketdata._quirks import QUIRKS, quirk
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 
@@ -187,7 +187,7 @@ def test_where_ccxt_asks_by_codes_the_old_name_stays_and_the_new_one_finds_it() 
     ],
 )
 def test_ccxt_asks_by_ids_where_tokens_are_renamed(exchange: str) -> None:
-    _ccxt.prepare_packages()
+    loader.prepare_packages()
     asked: list[str] = []
 
     async def ask(package: str, *methods: str) -> None:
@@ -330,7 +330,7 @@ def test_the_ticker_of_another_token_does_not_find_it_but_leads_to_it() -> None:
 @pytest.fixture(scope="module")
 def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """ccxt's maps of currencies, of all spot exchanges."""
-    _ccxt.prepare_packages()
+    loader.prepare_packages()
     made = {}
     for one in known(tmp_path_factory.mktemp("known"), source_for):
         theirs = getattr(importlib.import_module(f"ccxt.async_support.{one.id}"), one.id)

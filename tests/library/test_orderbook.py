@@ -86,8 +86,8 @@ def test_the_book_moves_with_the_market(sim: SimulatedExchange, connect: Factory
 
 
 def test_depths_that_an_exchange_does_not_take_are_rounded_up(sim: SimulatedExchange) -> None:
-    from marketdata._catalogue import Catalogue
-    from marketdata._exchange import Venue, connector_class
+    from marketdata._exchanges.exchange import Venue, connector_class
+    from marketdata._exchanges.markets_cache import Catalogue
     from marketdata.settings import Settings
 
     async def asked(name: str, *depths: int) -> list[int]:

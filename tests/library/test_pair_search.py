@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._catalogue import Catalogue, Facts, Market
+from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run

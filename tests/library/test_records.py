@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata import markets, models
+from marketdata import models
+from marketdata.models import aggregates
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -143,7 +144,7 @@ def test_answers_cannot_be_changed(records: list[Any]) -> None:
     "kind",
     [
         value
-        for module in (models, markets)
+        for module in (models, aggregates)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, models.Record) and name in module.__all__
     ],

@@ -21,9 +21,9 @@ import pytest
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._deadline import within
-from marketdata._fleet import FleetLedger, fleet_ledger
-from marketdata._ledger import Limit
+from marketdata._requests.deadline import within
+from marketdata._requests.rate_ledger import Limit
+from marketdata._requests.rate_ledger_redis import FleetLedger, fleet_ledger
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.sim import SimulatedExchange
 
@@ -92,8 +92,8 @@ def test_two_machines_together_stay_below_what_the_exchange_allows(
 SPENDING = """
     import asyncio, json, sys, time
     from pathlib import Path
-    from marketdata._budget import Budget
-    from marketdata._ledger import Limit
+    from marketdata._requests.rate_limit import Budget
+    from marketdata._requests.rate_ledger import Limit
 
     url, home, limit, most = *sys.argv[1:4], int(sys.argv[4])
     limit = Limit(*json.loads(limit))

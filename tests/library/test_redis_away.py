@@ -13,7 +13,7 @@ import pytest
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._ledger import Account
+from marketdata._requests.rate_ledger import Account
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run
@@ -332,7 +332,7 @@ def test_a_forked_child_does_not_wait_for_a_lock_that_its_parent_held(
 ) -> None:
     program = """
         import os, sys
-        from marketdata._redis import shared
+        from marketdata._requests.redis import shared
 
         kept = shared(sys.argv[1])
         with kept._lock:

@@ -198,7 +198,7 @@ def test_what_unfolds_without_end_is_not_read_to_its_end(
     sim: SimulatedExchange, join: Join, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     join("one", sim).pairs()
-    monkeypatch.setattr("marketdata._fleet_catalogue._LONGEST", 1000)
+    monkeypatch.setattr("marketdata._exchanges.shared_markets_cache._LONGEST", 1000)
     assert join("other", sim).pairs()
     assert lists(sim) == 2
 

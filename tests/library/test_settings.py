@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata.blocking import default_client
+from marketdata._client.blocking import default_client
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from marketdata._deadline import patient, rest, seconds_left, within
-from marketdata._sharing import Question, Sharing
+from marketdata._requests.coalescing import Question, Sharing
+from marketdata._requests.deadline import patient, rest, seconds_left, within
 
 
 def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:

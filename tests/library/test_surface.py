@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import marketdata as md
-from marketdata import markets, models
+from marketdata import models
+from marketdata.models import aggregates
 from marketdata.operations import OPERATIONS
 
 NAMES = [operation.name for operation in OPERATIONS]
@@ -33,7 +34,7 @@ def test_every_public_error_and_record_is_exported() -> None:
     errors = {name for name in vars(md.errors) if name.endswith("Error")}  # type: ignore[attr-defined]
     records = {
         name
-        for name, value in {**vars(models), **vars(markets)}.items()
+        for name, value in {**vars(models), **vars(aggregates)}.items()
         if isinstance(value, type) and issubclass(value, models.Record) and name[0] != "_"
     }
     assert errors | records - {"Record"} <= set(md.__all__)

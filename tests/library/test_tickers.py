@@ -8,7 +8,7 @@ import pytest
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
-from marketdata.sim.listings import listings
+from marketdata.sim.markets.listings import listings
 
 from .conftest import Factory
 from .gateway import Gateway

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata import _normalize
+from marketdata._exchanges import parsing
 from marketdata.sim import SimulatedExchange
-from marketdata.sim import bars as sim_bars
+from marketdata.sim.markets import bars as sim_bars
 
 from .conftest import Factory
 from .markets import DIALECTS, NOW, market, ms, number, record, trades, when
@@ -295,7 +295,7 @@ def test_times_are_the_exchanges(client: md.Client, exchange: str) -> None:
 @pytest.mark.parametrize("ids", [{"a": None, "f": None, "l": None}, {"a": 7, "f": 1, "l": None}])
 def test_ids_that_an_exchange_leaves_out_are_none(ids: dict[str, int | None]) -> None:
     sent = {"timestamp": 0, "price": 1.0, "amount": 2.0, "id": "7", "info": ids}
-    [trade] = _normalize.trades(
+    [trade] = parsing.trades(
         [sent], exchange="any", pair="BTC/USDT", received_at=NOW, simulated=False
     )
     assert (trade.first_id, trade.last_id) == (None, None)

@@ -10,7 +10,7 @@ import pytest
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
-from marketdata.sim.bars import DAY, HOUR, MINUTE
+from marketdata.sim.markets.bars import DAY, HOUR, MINUTE
 
 from .conftest import Factory
 from .markets import COUNTS_TRADES, DIALECTS, NOW, market, minutes, ms, number, record, when

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from marketdata import AsyncClient
-from marketdata._ccxt import Connector
+from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 

@@ -17,7 +17,7 @@ from mcp import Client
 from mcp_doors import ENVELOPE, ERAS, Silent, content, failure, finish, request, serving
 
 from marketdata_mcp.app import ERROR_KEY
-from marketdata_mcp.http import listen
+from marketdata_mcp.service.http import listen
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 VERSIONS = ("2026-07-28", "2025-11-25")

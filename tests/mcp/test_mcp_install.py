@@ -12,7 +12,7 @@ from mcp.client.stdio import StdioServerParameters
 from mcp_admin import FILES, PROJECT_FILES, files, install, servers
 from mcp_doors import COMMAND, PATIENCE, environment, finish
 
-from marketdata_mcp.clients import ClientName, place
+from marketdata_mcp.setup.clients import ClientName, place
 
 URL = "https://example.org/mcp"
 KEY = "mdk_do_not_tell"

@@ -33,7 +33,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import app
-from marketdata_mcp.metrics import Metrics
+from marketdata_mcp.service.metrics import Metrics
 
 CANARY = "canary5c4f1e"
 

@@ -121,7 +121,7 @@ def test_a_line_may_be_long(home: Path) -> None:
 _PRINTING = """
 import os, subprocess, sys
 import marketdata_mcp
-from marketdata.client import AsyncClient
+from marketdata._client.asynchronous import AsyncClient
 
 ask = AsyncClient._ask
 

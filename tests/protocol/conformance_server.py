@@ -63,13 +63,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from marketdata import AsyncClient
-from marketdata_mcp import http
-from marketdata_mcp.access.gate import Gate
-from marketdata_mcp.access.places import policy_of, store_of
 from marketdata_mcp.app import Service
-from marketdata_mcp.metrics import Metrics
 from marketdata_mcp.served import Served
-from marketdata_mcp.web import PATH, Web
+from marketdata_mcp.service import http
+from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.access.places import policy_of, store_of
+from marketdata_mcp.service.metrics import Metrics
+from marketdata_mcp.service.web import PATH, Web
 
 Handler = Callable[[Context, Any], Awaitable[Any]]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from marketdata._recording import Event, Writer
+from marketdata._exchanges.recording import Event, Writer
 
 _EXCHANGES = {"COINBASE": "coinbaseexchange", "OKX": "okx", "BITSTAMP": "bitstamp"}
 _REST = re.compile(r"(https?://\S+) -> ([\d.]+): (.*)", re.DOTALL)

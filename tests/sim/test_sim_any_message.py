@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.sim import MARKETS, Clock
-from marketdata.sim.dialect import Call, Venue
+from marketdata.sim.dialects.dialect import Call, Venue
 from marketdata.sim.server import DIALECTS
-from marketdata.sim.streams import Session
+from marketdata.sim.sockets.streams import Session
 
 NOW = 1_750_000_000_123
 SOURCES = {

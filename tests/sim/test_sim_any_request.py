@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.sim import MARKETS, Clock
-from marketdata.sim.dialect import Call, Refusal, Venue
+from marketdata.sim.dialects.dialect import Call, Refusal, Venue
 from marketdata.sim.server import DIALECTS
 
 NOW = 1_750_000_000_123

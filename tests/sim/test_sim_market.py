@@ -7,9 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.sim import MARKETS
-from marketdata.sim.bars import DAY, HOUR, MINUTE, MONDAY, SECOND, Grid, merged, months, of_trades
-from marketdata.sim.listings import listings
-from marketdata.sim.seeded import SeededMarket
+from marketdata.sim.markets.bars import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MONDAY,
+    SECOND,
+    Grid,
+    merged,
+    months,
+    of_trades,
+)
+from marketdata.sim.markets.listings import listings
+from marketdata.sim.markets.seeded import SeededMarket
 
 NOW = 1_750_000_000_123
 WHERE = st.sampled_from([(name, index) for name in MARKETS for index in range(12)])

@@ -15,7 +15,7 @@ from sim_wires import applied, rest, wire
 from test_sim_sockets_kraken import apply as apply_kraken
 from test_sim_sockets_okx import kept as kept_okx
 
-from marketdata._recording import Event, Writer
+from marketdata._exchanges.recording import Event, Writer
 from marketdata.sim import SimulatedExchange
 
 NOW = 1_750_000_000_700

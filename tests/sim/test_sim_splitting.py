@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketdata.sim.bars import HOUR, MINUTE, Bar, merged
-from marketdata.sim.splitting import priced, split, spread_units
+from marketdata.sim.markets.bars import HOUR, MINUTE, Bar, merged
+from marketdata.sim.markets.splitting import priced, split, spread_units
 
 
 @st.composite

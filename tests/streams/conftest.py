@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata._ccxt import Connector
-from marketdata._pro import StreamConnector
+from marketdata._exchanges.connector import Connector
+from marketdata._exchanges.sockets import StreamConnector
 from marketdata._streams import feed, hub
 from marketdata.sim import SimulatedExchange
 

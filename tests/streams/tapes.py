@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import marketdata as md
-from marketdata._recording import Event, read
+from marketdata._exchanges.recording import Event, read
 from marketdata.sim import SimulatedExchange
 
 from .live import PAIR, held, until

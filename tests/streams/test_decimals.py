@@ -15,9 +15,9 @@ import pytest
 from digits import MORE, Sent, numbers, told
 
 import marketdata as md
-from marketdata import _quirks
-from marketdata._exact import exact_frame
-from marketdata._recording import Writer, read
+from marketdata._exchanges import quirks
+from marketdata._exchanges.exact import exact_frame
+from marketdata._exchanges.recording import Writer, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, NAMES, PAIR, as_rest, client_of, flowing, run, stream
@@ -32,8 +32,8 @@ def test_a_book_is_what_rest_says(
     sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch, exchange: str, wired: bool
 ) -> None:
     if not wired:
-        known = replace(_quirks.quirk(exchange), book_wire=None)
-        monkeypatch.setitem(_quirks.QUIRKS, exchange, known)
+        known = replace(quirks.quirk(exchange), book_wire=None)
+        monkeypatch.setitem(quirks.QUIRKS, exchange, known)
 
     async def work() -> None:
         async with (

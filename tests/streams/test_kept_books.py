@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from marketdata import _quirks
+from marketdata._exchanges import quirks
 from marketdata.sim import SimulatedExchange
 
 from .live import (
@@ -29,8 +29,8 @@ from .live import (
 def unknown_wires(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exchanges of which we know no more than of a hundred others."""
     for name in EXCHANGES:
-        known = replace(_quirks.quirk(name), book_wire=None)
-        monkeypatch.setitem(_quirks.QUIRKS, name, known)
+        known = replace(quirks.quirk(name), book_wire=None)
+        monkeypatch.setitem(quirks.QUIRKS, name, known)
 
 
 @pytest.mark.parametrize("exchange", [name for name in EXCHANGES if name != "coinbaseexchange"])

@@ -15,7 +15,7 @@ import pytest
 from sim.captures import binance_recording, cryptofeed_recording
 
 import marketdata as md
-from marketdata._recording import Event, Writer, read
+from marketdata._exchanges.recording import Event, Writer, read
 from marketdata.sim import SimulatedExchange
 
 from .live import crossed, run, until

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 import marketdata as md
-from marketdata._recording import exchanges_in, read
+from marketdata._exchanges.recording import exchanges_in, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, PAIR, client_of, held, refused, run, until

@@ -1,0 +1,142 @@
+"""One question to several exchanges at once: answers and errors side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from marketdata._requests.tasks import all_of
+from marketdata.errors import (
+    DataUnavailableError,
+    ExchangeUnavailableError,
+    InvalidParameterError,
+    MarketDataError,
+)
+
+if TYPE_CHECKING:
+    from marketdata._exchanges.exchange import Venue
+
+__all__ = ["Answer", "Ask", "ask_each", "name_of", "nobody_answered", "pairs_of"]
+
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Does work on an exchange, within the time of a call; raises errors of ours only."""
+
+    def __call__(self, exchange: str, work: Callable[[Venue], Awaitable[Any]], /) -> Awaitable[Any]:
+        """Do it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What one exchange said about one pair, or the error that came instead."""
+
+    exchange: str
+    pair: str
+    """As the exchange lists it; as it was asked for where there is an error."""
+    given: T | None = None
+    fee: float | None = None
+    """The public taker fee as a fraction; None where there is none."""
+    latency_ms: float | None = None
+    error: MarketDataError | None = None
+    asked: str | None = None
+    """The pair as it was asked for; None where that is its name."""
+
+
+async def ask_each(
+    ask: Ask,
+    exchanges: Sequence[str],
+    pairs: Sequence[str],
+    prepare: Callable[[Venue], Awaitable[None]],
+    work: Callable[[Venue, str], Awaitable[T]],
+) -> list[Answer[T]]:
+    """Ask each exchange about each pair at once, and wait for the slowest, or its time's end.
+
+    In the order of exchanges, then of pairs. ``prepare`` comes first, before the list of an
+    exchange's pairs is looked into. Raises `InvalidParameterError` where a pair without
+    a slash is not the same everywhere; what an exchange raises is in its answer.
+    """
+
+    async def one(exchange: str, pair: str) -> Answer[T]:
+        async def timed(venue: Venue) -> Answer[T]:
+            await prepare(venue)
+            symbol = await venue.listed.symbol(pair)
+            begun = asyncio.get_running_loop().time()
+            given = await work(venue, symbol)
+            latency = asyncio.get_running_loop().time() - begun
+            fee = venue.taker(symbol)
+            return Answer(exchange, symbol, given, fee, round(latency * 1000, 3), asked=pair)
+
+        try:
+            answered: Answer[T] = await ask(exchange, timed)
+        except MarketDataError as error:
+            return Answer(exchange, pair, error=error)
+        return answered
+
+    names = list(dict.fromkeys(exchanges))
+    answers = _once(await all_of(one(name, pair) for name in names for pair in pairs))
+    if "/" not in pairs[0]:
+        _check_is_one_pair(pairs[0], answers)
+    return answers
+
+
+def _once(answers: Sequence[Answer[T]]) -> list[Answer[T]]:
+    """Leave out pairs that are there already by another of their names."""
+    first: dict[tuple[str, str, bool], Answer[T]] = {}
+    for one in answers:
+        first.setdefault((one.exchange, one.pair, one.error is None), one)
+    return list(first.values())
+
+
+def _check_is_one_pair(text: str, answers: Sequence[Answer[Any]]) -> None:
+    found = {one.pair: one.exchange for one in answers if one.error is None}
+    if len(found) > 1:
+        said = " and ".join(f"{pair} on {exchange}" for pair, exchange in found.items())
+        raise InvalidParameterError(
+            f"'{text}' is {said}; write it with a slash.",
+            details={"parameter": "pair", "closest": list(found)},
+        )
+
+
+def name_of(pair: str, answers: Sequence[Answer[Any]]) -> str:
+    """Give a pair under its one name where an exchange has told it; else as it was asked for."""
+    good = (one.pair for one in answers if one.error is None and (one.asked or one.pair) == pair)
+    return next(good, str(pair))
+
+
+def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the pair, and those of its base with other quote currencies, once each.
+
+    Raises `InvalidParameterError` where only an exchange could tell what the base is.
+    """
+    pair = str(pair)  # what one exchange calls it means nothing to the others
+    if quotes is None:
+        return (pair,)
+    base, slash, _ = pair.partition("/")
+    if not slash:
+        raise InvalidParameterError(
+            f"With quotes, pair is BASE/QUOTE, for example BTC/USDT; was '{pair}'.",
+            details={"parameter": "pair"},
+        )
+    return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))
+
+
+def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:
+    """Make one error of those of all exchanges, by name: theirs where all have the same code."""
+    first = errors[0][1]
+    if len(errors) == 1:
+        return first
+    retryable = any(error.retryable for _, error in errors)
+    kind: type[MarketDataError] = ExchangeUnavailableError if retryable else DataUnavailableError
+    if all(type(error) is type(first) for _, error in errors):
+        kind = type(first)
+    said = " ".join(dict.fromkeys(error.message for _, error in errors))
+    return kind(
+        f"No exchange answered. {said}",
+        retryable=retryable,
+        details={"exchanges": {name: error.to_dict() for name, error in errors}},
+    )

@@ -1,0 +1,1 @@
+"""The operations as objects: `AsyncClient`, the blocking `Client`, the store, recordings."""

@@ -1,0 +1,453 @@
+"""The stored candles of a client: filled, listed, checked, mended, handed out and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from marketdata import arguments
+from marketdata._requests.tasks import all_of
+from marketdata.arguments import (
+    Destination,
+    DryRun,
+    End,
+    ExchangeId,
+    ExchangeIds,
+    ExportFormat,
+    Moment,
+    OnlyExchanges,
+    OnlyPairs,
+    OnlyTimeframe,
+    PairName,
+    PairNames,
+    ProgressCallback,
+    Refresh,
+    Scheduler,
+    Start,
+    TimeframeName,
+    checked,
+)
+from marketdata.errors import (
+    DataUnavailableError,
+    InvalidParameterError,
+    MarketDataError,
+    TimeframeNotSupportedError,
+)
+
+if TYPE_CHECKING:
+    from marketdata._client.asynchronous import AsyncClient
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
+    from marketdata._history.store import SeriesName, Store
+    from marketdata._history.table import SeriesTable
+
+__all__ = ["AsyncHistory"]
+
+T = TypeVar("T")
+
+_AT_ONCE = 2
+"""Series of one exchange that are downloaded at the same time; each has many requests under way."""
+_FOREVER = 1 << 62
+
+
+class AsyncHistory:
+    """The stored candles of an `AsyncClient`, as its ``history``; needs the extra ``history``.
+
+    Closed bars are stored by `AsyncClient.candles` and by `download`, in MARKETDATA_STORE.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    # ------------------------------------------------------------------ filling
+
+    @checked
+    async def download(
+        self,
+        pairs: PairNames,
+        timeframe: TimeframeName = "1m",
+        *,
+        start: Start,
+        end: End | None = None,
+        exchanges: ExchangeIds | None = None,
+        refresh: Refresh = False,
+        progress: ProgressCallback | None = None,
+        scheduler: Scheduler | None = None,
+    ) -> tuple[Downloaded, ...]:
+        """Store all closed bars of some pairs on some exchanges that are not stored yet.
+
+        Those that open from `start` on and before `end` (now, where it is left out). A series
+        that fails is reported and does not keep the others from going on; run again, the
+        download goes on where it was.
+        """
+        store = await self.store()
+        since, until = _range(start, end)
+        if scheduler is not None:
+            from marketdata._client import cluster
+
+            cluster.check(scheduler)
+        one_exchange = {name: asyncio.Semaphore(_AT_ONCE) for name in self._names(exchanges)}
+
+        async def one(exchange: str, pair: str) -> Downloaded:
+            async with one_exchange[exchange]:
+                job = Job(self._client, store, exchange, pair, timeframe, since, until, refresh)
+                return await job.run(progress, scheduler)
+
+        return tuple(await all_of(one(name, pair) for name in one_exchange for pair in pairs))
+
+    @checked
+    async def plan(
+        self,
+        pairs: PairNames,
+        timeframe: TimeframeName = "1m",
+        *,
+        start: Start,
+        end: End | None = None,
+        exchanges: ExchangeIds | None = None,
+        refresh: Refresh = False,
+    ) -> tuple[Plan, ...]:
+        """Tell what `download` would have to do: how many requests, and how long they take."""
+        store = await self.store()
+        since, until = _range(start, end)
+        jobs = [
+            Job(self._client, store, name, pair, timeframe, since, until, refresh)
+            for name in self._names(exchanges)
+            for pair in pairs
+        ]
+        return tuple([await job.plan() for job in jobs])
+
+    # ------------------------------------------------------------------ looking
+
+    @checked
+    async def list(
+        self,
+        pairs: OnlyPairs | None = None,
+        timeframe: OnlyTimeframe | None = None,
+        *,
+        exchanges: OnlyExchanges | None = None,
+    ) -> tuple[Series, ...]:
+        """List the stored series: range, bars, completeness and size."""
+        from marketdata._history import inventory
+
+        store = await self.store()
+        names = await self._chosen(store, pairs, timeframe, exchanges)
+        found = [await asyncio.to_thread(inventory.describe, store, name) for name in names]
+        return tuple(one for one in found if one is not None)
+
+    @checked
+    async def verify(
+        self,
+        pairs: OnlyPairs | None = None,
+        timeframe: OnlyTimeframe | None = None,
+        *,
+        exchanges: OnlyExchanges | None = None,
+    ) -> tuple[Damage, ...]:
+        """Read all that is stored and report what is damaged; nothing, where all is well."""
+        from marketdata._history import inventory
+
+        store = await self.store()
+        names = await self._chosen(store, pairs, timeframe, exchanges)
+        found = [await asyncio.to_thread(inventory.damage, store, name) for name in names]
+        return tuple(one for several in found for one in several)
+
+    # ------------------------------------------------------------------ changing
+
+    @checked
+    async def repair(
+        self,
+        pairs: OnlyPairs | None = None,
+        timeframe: OnlyTimeframe | None = None,
+        *,
+        exchanges: OnlyExchanges | None = None,
+    ) -> tuple[Damage, ...]:
+        """Take what is damaged out of the store, and report it.
+
+        What sound files hold is kept, also where the table's own log is lost. What was taken out
+        is fetched again when it is next asked for.
+        """
+        from marketdata._history import inventory
+
+        store = await self.store()
+        names = await self._chosen(store, pairs, timeframe, exchanges)
+        found = [await asyncio.to_thread(inventory.repair, store, name) for name in names]
+        return tuple(one for several in found for one in several)
+
+    @checked
+    async def export(
+        self,
+        destination: Destination,
+        pair: PairName,
+        timeframe: TimeframeName = "1m",
+        *,
+        start: Start | None = None,
+        end: End | None = None,
+        format: ExportFormat | None = None,  # noqa: A002 - the word of the shell's option
+        exchange: ExchangeId | None = None,
+    ) -> Path:
+        """Write stored bars to a file, all of them or those of a range; fetch nothing.
+
+        The format is that of the file's name where none is given. A series that is not stored is
+        DATA_UNAVAILABLE.
+        """
+        from marketdata._history import export
+
+        path = Path(destination)
+        kind = format or _format(path)
+        since, until = _range(start, end)
+        store = await self.store()
+        exchanges = (exchange,) if exchange is not None else self._client.settings.exchange[:1]
+        names = await self._chosen(store, (pair,), timeframe, exchanges)
+        table = store.table(names[0]) if names else None
+        if table is None or not await asyncio.to_thread(lambda: table.refresh() and table.files()):
+            raise DataUnavailableError(
+                f"No {timeframe} bars of {pair} on {exchanges[0]} are stored. `history list` "
+                "shows what is, `history download` fetches them.",
+                details={"exchange": exchanges[0], "pair": pair, "timeframe": timeframe},
+            )
+        upto = _FOREVER if until is None else until
+        try:
+            await asyncio.to_thread(export.write, table, path, kind, since, upto)
+        except OSError as error:
+            raise InvalidParameterError(
+                f"{path} cannot be written: {os.strerror(error.errno or 0)}.",
+                details={"parameter": "destination"},
+            ) from None
+        return path
+
+    @checked
+    async def remove(
+        self,
+        pairs: PairNames,
+        timeframe: OnlyTimeframe | None = None,
+        *,
+        exchanges: OnlyExchanges | None = None,
+        dry_run: DryRun = False,
+    ) -> tuple[Series, ...]:
+        """Delete stored series, and tell which; of all timeframes where none is given."""
+        from marketdata._history import inventory
+
+        store = await self.store()
+        removed = []
+        for name in await self._chosen(store, pairs, timeframe, exchanges):
+            series = await asyncio.to_thread(inventory.describe, store, name)
+            if not dry_run:
+                await asyncio.to_thread(store.remove, name)
+            removed.append(series)
+        return tuple(one for one in removed if one is not None)
+
+    # ------------------------------------------------------------------ choosing
+
+    async def store(self) -> Store:
+        """Open the store; raises where there is none."""
+        store = await self._client._store()
+        if isinstance(store, MarketDataError):
+            raise store
+        return store
+
+    def _names(self, exchanges: Sequence[str] | None) -> Sequence[str]:
+        return tuple(dict.fromkeys(exchanges or self._client.settings.exchange[:1]))
+
+    async def _chosen(
+        self,
+        store: Store,
+        pairs: Sequence[str] | None,
+        timeframe: str | None,
+        exchanges: Sequence[str] | None,
+    ) -> Sequence[SeriesName]:
+        """Choose among what is stored; pairs may lack their slash, exchanges may be any.
+
+        A client of the simulated exchange has nothing to do with what is stored of real ones.
+        """
+        names = await asyncio.to_thread(store.series, pairs, timeframe, exchanges)
+        if self._client.settings.sim:
+            return [name for name in names if name.simulated is not None]
+        return names
+
+
+@dataclass
+class Job:
+    """The download of one series; times are Unix milliseconds."""
+
+    client: AsyncClient
+    store: Store
+    exchange: str
+    pair: str
+    timeframe: str
+    start: int
+    end: int | None
+    refresh: bool = False
+
+    async def run(
+        self, progress: Callable[[Progress], object] | None, scheduler: Any | None
+    ) -> Downloaded:
+        """Do it, here or on the workers of a scheduler, and tell what became of it."""
+        from marketdata._history import inventory
+        from marketdata._history.records import Downloaded
+
+        began = time.monotonic()
+        failure: MarketDataError | None = None
+        name, table = None, None
+        before = known = inventory.Known()
+        try:
+            name, table = await self._series()
+            before = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
+            report = self._reporter(name, progress, 0 if self.refresh else before.rows)
+            if scheduler is None:
+                await self.fetch(self.start, self.end, report)
+            else:
+                from marketdata._client import cluster
+
+                await cluster.fetch(self, table, scheduler, report)
+                await asyncio.to_thread(table.tidy, 2)
+            if report is not None:
+                report(None)
+        except MarketDataError as error:
+            failure = error
+        if table is not None:
+            with contextlib.suppress(MarketDataError):
+                known = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
+        anew = self.refresh and failure is None
+        return Downloaded(
+            exchange=self.exchange,
+            pair=self.pair if name is None else name.pair,
+            timeframe=self.timeframe,
+            simulated=True if name is not None and name.simulated else None,
+            start=inventory.moment(self.start),
+            end=None if self.end is None else inventory.moment(self.end),
+            bars=known.bars,
+            fetched=known.rows if anew else max(0, known.rows - before.rows),
+            holes=known.holes,
+            seconds=round(time.monotonic() - began, 3),
+            error=None if failure is None else failure.to_dict(),
+        )
+
+    async def fetch(
+        self, start: int, end: int | None, report: Callable[[int], None] | None = None
+    ) -> None:
+        """Store what is missing of a range."""
+
+        async def work(venue: Venue) -> None:
+            from marketdata._history import Keep, bars
+
+            keep = Keep(self.store, self.refresh, report)
+            await bars(
+                venue, await venue.listed.symbol(self.pair), self.timeframe, start, end, keep
+            )
+
+        await self.client._ask(self.exchange, work)
+
+    async def plan(self) -> Plan:
+        """Tell what it would have to do, with no request but for the list of pairs."""
+        from marketdata._history import inventory, timeframes
+        from marketdata._history.records import Plan
+        from marketdata._history.stretch import Span, without
+
+        name, table = await self._series()
+        step = timeframes.length(self.timeframe)
+        now = round(time.time() * 1000)
+        end = min(now if self.end is None else self.end, now)
+        span = Span(*(at + -at % step for at in (self.start, max(end, self.start))))
+        await asyncio.to_thread(table.refresh)
+        left = without(span, [] if self.refresh else table.covered())
+        wanted = sum((one.end - one.start) // step for one in left)
+
+        async def work(venue: Venue) -> tuple[int, float]:
+            page = venue.candles_per_request
+            requests = sum(-(-(one.end - one.start) // step // max(1, page - 1)) for one in left)
+            return requests, venue.seconds_for(requests)
+
+        requests, seconds = await self.client._ask(self.exchange, work)
+        return Plan(
+            exchange=self.exchange,
+            pair=name.pair,
+            timeframe=self.timeframe,
+            simulated=True if name.simulated else None,
+            start=inventory.moment(span.start),
+            end=inventory.moment(span.end),
+            stored=(span.end - span.start) // step - wanted,
+            wanted=wanted,
+            requests=requests,
+            seconds=round(seconds, 1),
+        )
+
+    async def _series(self) -> tuple[SeriesName, SeriesTable]:
+        """Give the series' name as its exchange writes it, and its table.
+
+        Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
+        stored, `DataUnavailableError` where it has none at all.
+        """
+        from marketdata._history import is_stored
+        from marketdata._history.store import SeriesName
+
+        async def work(venue: Venue) -> SeriesName:
+            venue.check("candles", native=True)
+            pair = await venue.listed.symbol(self.pair)
+            offered = [name for name in venue.timeframes if is_stored(name)]
+            if self.timeframe not in offered:
+                raise TimeframeNotSupportedError(
+                    f"{venue.id} has no '{self.timeframe}' bars that can be stored; it has "
+                    f"{', '.join(offered)}. `candles` makes others of those.",
+                    details={"exchange": venue.id, "timeframes": offered},
+                )
+            return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
+
+        name = await self.client._ask(self.exchange, work)
+        return name, self.store.table(name)
+
+    def _reporter(
+        self, name: SeriesName, progress: Callable[[Progress], object] | None, done: int
+    ) -> Callable[[int | None], None] | None:
+        """Give what counts bars as they come, and reports how far that is; None: all have."""
+        if progress is None:
+            return None
+        from marketdata._history import timeframes
+        from marketdata._history.records import Progress
+
+        step = timeframes.length(self.timeframe)
+        now = round(time.time() * 1000)
+        total = max(0, (min(self.end or now, now) - self.start) // step)
+
+        def report(bars: int | None) -> None:
+            nonlocal done
+            done = total if bars is None else min(done + bars, total)
+            progress(
+                Progress(
+                    exchange=name.exchange,
+                    pair=name.pair,
+                    timeframe=name.timeframe,
+                    simulated=True if name.simulated else None,
+                    done=done,
+                    total=total,
+                    finished=bars is None,
+                )
+            )
+
+        report(0)
+        return report
+
+
+def _range(start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
+    """Give both ends in Unix milliseconds; raises `InvalidParameterError` for an empty range."""
+    since = 0 if start is None else arguments.instant(start)
+    until = None if end is None else arguments.instant(end)
+    if until is not None and since >= until:
+        raise InvalidParameterError("start has to be before end.", details={"parameter": "start"})
+    return since, until
+
+
+def _format(path: Path) -> Any:
+    kind = {".parquet": "parquet", ".csv": "csv", ".feather": "feather", ".arrow": "feather"}.get(
+        path.suffix.lower()
+    )
+    if kind is None:
+        raise InvalidParameterError(
+            "The format is parquet, csv or feather: give it, or end the file's name in it.",
+            details={"parameter": "format"},
+        )
+    return kind

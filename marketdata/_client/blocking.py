@@ -1,0 +1,289 @@
+"""The operations for code that does not await: `Client`, and functions over a default one."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+
+from marketdata._client.archive import AsyncHistory
+from marketdata._client.asynchronous import AsyncClient
+from marketdata._requests.portal import portal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from marketdata._streams.watch import AsyncWatch, Watch
+    from marketdata.models import Record, Stream, Upstream
+    from marketdata.settings import Settings
+
+__all__ = [
+    "Client",
+    "History",
+    "candles",
+    "compare",
+    "consolidated_orderbook",
+    "exchanges",
+    "execution_cost",
+    "fees",
+    "orderbook",
+    "pairs",
+    "quote",
+    "quotes",
+    "record",
+    "replay",
+    "status",
+    "streams",
+    "ticker",
+    "tickers",
+    "trades",
+    "watch_candles",
+    "watch_consolidated_orderbook",
+    "watch_orderbook",
+    "watch_quote",
+    "watch_ticker",
+    "watch_trades",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound="Record")
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client, P], T]:
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(self._client, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _watching(
+    method: Callable[Concatenate[AsyncClient, P], AsyncWatch[R]],
+) -> Callable[Concatenate[Client, P], Watch[R]]:
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
+        from marketdata._streams.watch import Watch
+
+        watch = method(self._client, *args, **kwargs)
+        return Watch(watch)
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _replaying(
+    method: Callable[Concatenate[AsyncClient, P], AsyncClient],
+) -> Callable[Concatenate[Client, P], Client]:
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Client:
+        return Client(settings=method(self._client, *args, **kwargs).settings)
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class Client:
+    """Market data of spot exchanges for code that does not await; also works in notebooks.
+
+    Takes the arguments of `AsyncClient` and has its operations. May be shared by threads, and
+    used after a fork. Needs no closing; `close` frees its connections early.
+    """
+
+    def __init__(
+        self,
+        exchange: str | Sequence[str] | None = None,
+        *,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
+        numbers: Literal["float", "decimal"] | None = None,
+        home: str | Path | None = None,
+        redis: str | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self._client = AsyncClient(
+            exchange,
+            sim=sim,
+            timeout=timeout,
+            retries=retries,
+            max_calls=max_calls,
+            trip_after=trip_after,
+            numbers=numbers,
+            home=home,
+            redis=redis,
+            endpoints=endpoints,
+            settings=settings,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """What this client goes by."""
+        return self._client.settings
+
+    @property
+    def history(self) -> History:
+        """The stored candles: download, list, verify, repair, export and remove."""
+        return History(self._client.history)
+
+    exchanges = _blocking(AsyncClient.exchanges)
+    pairs = _blocking(AsyncClient.pairs)
+    ticker = _blocking(AsyncClient.ticker)
+    tickers = _blocking(AsyncClient.tickers)
+    quote = _blocking(AsyncClient.quote)
+    quotes = _blocking(AsyncClient.quotes)
+    orderbook = _blocking(AsyncClient.orderbook)
+    candles = _blocking(AsyncClient.candles)
+    trades = _blocking(AsyncClient.trades)
+    status = _blocking(AsyncClient.status)
+    fees = _blocking(AsyncClient.fees)
+    compare = _blocking(AsyncClient.compare)
+    consolidated_orderbook = _blocking(AsyncClient.consolidated_orderbook)
+    execution_cost = _blocking(AsyncClient.execution_cost)
+    watch_ticker = _watching(AsyncClient.watch_ticker)
+    watch_quote = _watching(AsyncClient.watch_quote)
+    watch_orderbook = _watching(AsyncClient.watch_orderbook)
+    watch_consolidated_orderbook = _watching(AsyncClient.watch_consolidated_orderbook)
+    watch_trades = _watching(AsyncClient.watch_trades)
+    watch_candles = _watching(AsyncClient.watch_candles)
+    record = _blocking(AsyncClient.record)
+    replay = _replaying(AsyncClient.replay)
+    close = _blocking(AsyncClient.close)
+
+    def streams(self) -> list[Stream]:
+        """Tell how each live subject is doing."""
+
+        async def told() -> list[Stream]:
+            return self._client.streams()
+
+        return portal().call(told())
+
+    def upstream(self) -> list[Upstream]:
+        """Tell how the calls to each exchange are doing."""
+
+        async def told() -> list[Upstream]:
+            return self._client.upstream()
+
+        return portal().call(told())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _blocking_history(
+    method: Callable[Concatenate[AsyncHistory, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[History, P], T]:
+    def call(self: History, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(self._history, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class History:
+    """The stored candles of a `Client`, as its ``history``; see `AsyncHistory`."""
+
+    def __init__(self, history: AsyncHistory) -> None:
+        self._history = history
+
+    download = _blocking_history(AsyncHistory.download)
+    plan = _blocking_history(AsyncHistory.plan)
+    list = _blocking_history(AsyncHistory.list)
+    verify = _blocking_history(AsyncHistory.verify)
+    repair = _blocking_history(AsyncHistory.repair)
+    export = _blocking_history(AsyncHistory.export)
+    remove = _blocking_history(AsyncHistory.remove)
+
+
+_lock = threading.Lock()
+_default: tuple[dict[str, str], Client] | None = None
+
+
+def default_client() -> Client:
+    """Give the client behind the module's functions; a new one when MARKETDATA_* has changed."""
+    global _default
+    variables = {name: value for name, value in os.environ.items() if name[:11] == "MARKETDATA_"}
+    default = _default
+    if default is None or default[0] != variables:
+        with _lock:
+            default = _default
+            if default is None or default[0] != variables:
+                default = _default = (variables, Client())
+    return default[1]
+
+
+def _function(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[P, T]:
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(default_client()._client, *args, **kwargs))
+
+    return call
+
+
+def _watch_function(
+    method: Callable[Concatenate[AsyncClient, P], AsyncWatch[R]],
+) -> Callable[P, Watch[R]]:
+    watch = _watching(method)
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Watch[R]:
+        return watch(default_client(), *args, **kwargs)
+
+    return call
+
+
+def _replay_function(
+    method: Callable[Concatenate[AsyncClient, P], AsyncClient],
+) -> Callable[P, Client]:
+    replaying = _replaying(method)
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Client:
+        return replaying(default_client(), *args, **kwargs)
+
+    return call
+
+
+def streams() -> list[Stream]:
+    """Tell how each live subject is doing."""
+    return default_client().streams()
+
+
+exchanges = _function(AsyncClient.exchanges)
+pairs = _function(AsyncClient.pairs)
+ticker = _function(AsyncClient.ticker)
+tickers = _function(AsyncClient.tickers)
+quote = _function(AsyncClient.quote)
+quotes = _function(AsyncClient.quotes)
+orderbook = _function(AsyncClient.orderbook)
+candles = _function(AsyncClient.candles)
+trades = _function(AsyncClient.trades)
+status = _function(AsyncClient.status)
+fees = _function(AsyncClient.fees)
+compare = _function(AsyncClient.compare)
+consolidated_orderbook = _function(AsyncClient.consolidated_orderbook)
+execution_cost = _function(AsyncClient.execution_cost)
+watch_ticker = _watch_function(AsyncClient.watch_ticker)
+watch_quote = _watch_function(AsyncClient.watch_quote)
+watch_orderbook = _watch_function(AsyncClient.watch_orderbook)
+watch_consolidated_orderbook = _watch_function(AsyncClient.watch_consolidated_orderbook)
+watch_trades = _watch_function(AsyncClient.watch_trades)
+watch_candles = _watch_function(AsyncClient.watch_candles)
+record = _function(AsyncClient.record)
+replay = _replay_function(AsyncClient.replay)

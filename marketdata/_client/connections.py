@@ -1,0 +1,247 @@
+"""What one client holds open on one event loop: exchanges, their streams, a simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from marketdata.errors import InvalidParameterError, MarketDataError
+
+if TYPE_CHECKING:
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._exchanges.markets_cache import Catalogue
+    from marketdata._exchanges.recording import Event
+    from marketdata._streams.hub import Hub
+    from marketdata.settings import Settings
+    from marketdata.sim import SimulatedExchange
+
+__all__ = ["Connections"]
+
+T = TypeVar("T")
+
+
+class Connections:
+    """The exchanges that one client talks to on one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        recorder: Callable[[Event], None] | None,
+    ) -> None:
+        self._recorder = recorder
+        self._settings = settings
+        self._catalogue = catalogue
+        self.closed = False
+        self._venues: dict[str, asyncio.Future[Venue]] = {}
+        self._apart: set[Venue] = set()
+        self._hubs: dict[str, Hub] = {}
+        self._avoid_until: dict[str, float] = {}
+        self.checked: set[str] = set()
+        """Names that are known to be exchanges."""
+        self._simulator: asyncio.Future[SimulatedExchange] | None = None
+        self._lifetime: AsyncGenerator[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+
+    async def tie_to_loop(self) -> None:
+        """End with the event loop, also where nobody calls close.
+
+        ``asyncio.run`` ends every asynchronous generator before it closes its loop, which is the
+        one moment when sockets can still be closed in order.
+        """
+
+        async def lifetime() -> AsyncGenerator[None]:
+            try:
+                yield
+            finally:
+                await self._end()
+
+        self._loop = asyncio.get_running_loop()
+        self._lifetime = lifetime()
+        await anext(self._lifetime)
+
+    def close_soon(self) -> None:
+        """Close from outside the loop, or from within a callback."""
+        # A forked child has its parent's loop, but nothing runs it there.
+        here = os.getpid() == self._process
+        if here and self._loop is not None and not self._loop.is_closed():
+            closing = self.close()
+            try:
+                self._loop.call_soon_threadsafe(self._loop.create_task, closing)
+            except RuntimeError:  # closed since
+                closing.close()
+
+    async def close(self) -> None:
+        if self._lifetime is not None:
+            await self._lifetime.aclose()
+
+    async def _end(self) -> None:
+        self.closed = True
+        hubs, self._hubs = self._hubs, {}
+        for hub in hubs.values():
+            await hub.close()
+        venues, self._venues = self._venues, {}
+        for future in venues.values():
+            if _succeeded(future):
+                await future.result().close()
+            else:
+                future.cancel()
+        for venue in tuple(self._apart):
+            await venue.close()
+        if self._simulator is not None:
+            if _succeeded(self._simulator):
+                await self._simulator.result().stop()
+            self._simulator.cancel()
+        self._simulator = None
+        self._loop = None
+
+    async def check(self, name: str) -> None:
+        """Raise `ExchangeNotSupportedError` for a name that is not an exchange here."""
+        from marketdata._exchanges import exchange
+
+        exchange.check_known(name, await self.simulated() if self._settings.sim else None)
+        self.checked.add(name)
+
+    def worth_asking(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Leave out exchanges that failed a moment ago while others are left."""
+        if not self._avoid_until:
+            return names
+        now = asyncio.get_running_loop().time()
+        return tuple(name for name in names if self._avoid_until.get(name, 0) <= now) or names
+
+    def note_failure(self, name: str, error: MarketDataError) -> None:
+        """Remember for a while that an exchange could not be reached."""
+        seconds = error.retry_after if error.retry_after is not None else 30.0
+        for venue in self.venues:
+            if venue.id == name and venue.pause is not None:
+                seconds = venue.pause  # then it wants one call to try
+        self._avoid_until[name] = asyncio.get_running_loop().time() + seconds
+
+    async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
+        """Do the work on one exchange."""
+        self._check_open(name)
+        try:
+            return await work(await self.venue(name))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                self._check_open(name)  # what it waited for was cancelled, not the caller
+            raise
+
+    async def ask_apart(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
+        """Do the work on one exchange, and keep nothing open that was not before."""
+        if name in self._venues:
+            return await self.ask(name, work)
+        self._check_open(name)
+        venue = await self._connect(name)
+        self._apart.add(venue)
+        try:
+            self._check_open(name)
+            return await work(venue)
+        finally:
+            self._apart.discard(venue)
+            await venue.close()
+
+    def _check_open(self, name: str) -> None:
+        if self.closed:
+            from marketdata._exchanges import exchange
+
+            raise exchange.closed(name) from None
+
+    async def venue(self, name: str) -> Venue:
+        """Give the connection to one exchange, made at first use, shared by concurrent callers."""
+        future = self._venues.get(name)
+        if future is None:
+            future = self._venues[name] = asyncio.ensure_future(self._connect(name))
+            future.add_done_callback(lambda done: self._forget_failed(name, done))
+        return future.result() if future.done() else await asyncio.shield(future)
+
+    @property
+    def venues(self) -> list[Venue]:
+        """The exchanges that are connected."""
+        return [future.result() for future in self._venues.values() if _succeeded(future)]
+
+    @property
+    def hubs(self) -> list[Hub]:
+        """The exchanges that are watched, or were."""
+        return list(self._hubs.values())
+
+    async def hub(self, venue: Venue, kind: str, timeframe: str | None = None) -> Hub:
+        """Give the live subjects of an exchange.
+
+        Raises what `Venue.check_stream` raises, before anything is asked.
+        """
+        if venue.id not in self._hubs:
+            for module in ("marketdata._streams.hub", "marketdata._exchanges.sockets"):
+                await asyncio.to_thread(importlib.import_module, module)
+            from marketdata._exchanges.sockets import stream_class
+            from marketdata._streams.hub import Hub
+
+            await asyncio.to_thread(stream_class, venue.id, exact=venue.is_exact)
+            venue.check_stream(kind, timeframe)
+            simulated = await venue.listed.plays() is not None
+            if venue.id not in self._hubs:
+                made = Hub(
+                    venue,
+                    venue.live(),
+                    timeout=self._settings.timeout,
+                    retries=self._settings.retries,
+                    simulated=simulated,
+                )
+                if self._settings.sim and self._settings.sim_tape:
+                    made.wait_for_readers()
+                self._hubs[venue.id] = made
+        venue.check_stream(kind, timeframe)
+        return self._hubs[venue.id]
+
+    def _forget_failed(self, name: str, future: asyncio.Future[Any]) -> None:
+        failed = future.cancelled() or future.exception() is not None
+        if failed and self._venues.get(name) is future:
+            del self._venues[name]
+
+    async def _connect(self, name: str) -> Venue:
+        from marketdata._exchanges import exchange
+
+        endpoint = self._settings.endpoints.get(name)
+        if self._settings.sim:
+            endpoint = (await self.simulated())[name]
+        exact = self._settings.numbers == "decimal"
+        connector = await asyncio.to_thread(exchange.connector_class, name, exact=exact)
+        venue = exchange.Venue(connector, self._settings, self._catalogue, endpoint)
+        if self._recorder is not None:
+            venue.record(self._recorder)
+        return venue
+
+    async def simulated(self) -> dict[str, str]:
+        """Give the base URL of each exchange of the simulator, starting it at first use."""
+        if self._simulator is None:
+            self._simulator = asyncio.ensure_future(self._simulate())
+        return (await asyncio.shield(self._simulator)).endpoints
+
+    async def _simulate(self) -> SimulatedExchange:
+        await asyncio.to_thread(importlib.import_module, "marketdata.sim.server")
+        from marketdata.sim import SimulatedExchange
+
+        settings = self._settings
+        try:
+            simulator = SimulatedExchange(
+                seed=settings.sim_seed,
+                tape=list(settings.sim_tape) or None,
+                now=settings.sim_now,
+                speed=settings.sim_speed,
+                wait_for=settings.sim_wait_for,
+            )
+        except (ValueError, OSError) as error:
+            raise InvalidParameterError(
+                f"The recording cannot be played: {error}.", details={"parameter": "sim_tape"}
+            ) from error
+        await simulator.start()
+        return simulator
+
+
+def _succeeded(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

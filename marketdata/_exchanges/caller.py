@@ -1,0 +1,183 @@
+"""The calls to one exchange: shared, bounded, tried again, and not made while it keeps failing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from marketdata._exchanges.error_mapping import CUT_OFF, MALFORMED, translate
+from marketdata._exchanges.loader import ccxt_errors
+from marketdata._exchanges.quirks import QUIRKS
+from marketdata._requests.bulkhead import Bulkhead
+from marketdata._requests.circuit_breaker import Breaker
+from marketdata._requests.coalescing import Question, Sharing
+from marketdata._requests.deadline import is_patient, ran_out, rest, seconds_left
+from marketdata._requests.reply import Reply, current_reply
+from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
+from marketdata.models import Upstream
+
+if TYPE_CHECKING:
+    from marketdata.settings import Settings
+
+__all__ = ["READS", "SIGNED", "Caller", "closed"]
+
+T = TypeVar("T")
+
+SIGNED = {
+    "fetchTradingFee": "fetch_trading_fee",
+    "fetchTradingFees": "fetch_trading_fees",
+}
+"""The only calls of ccxt's that are made for an account, by the names under which it says whether
+an exchange has them: they read, and say nothing of what the account holds or does."""
+
+READS = frozenset(
+    {
+        *("fetch_markets", "fetch_status", "fetch_time"),
+        *("fetch_ticker", "fetch_tickers", "fetch_bids_asks", "publicGetTickerTradingDay"),
+        *("fetch_order_book", "fetch_ohlcv", "fetch_trades"),
+        *SIGNED.values(),
+        *(one.keyless_call[0] for one in QUIRKS.values() if one.keyless_call is not None),
+    }
+)
+"""All that ccxt is ever called for; what trades, moves or lists balances is not among it."""
+
+
+def closed(name: str) -> DataUnavailableError:
+    """Make the error of a call whose client was closed under it."""
+    return DataUnavailableError(
+        "The client was closed while the call was under way.",
+        retryable=True,
+        details={"exchange": name},
+    )
+
+
+class Caller:
+    """Calls ccxt's methods of one exchange; belongs to one event loop."""
+
+    def __init__(self, exchange: str, api: Any, settings: Settings) -> None:
+        self._exchange = exchange
+        self._api = api
+        self._settings = settings
+        self._questions = Sharing()
+        self._bulkhead = Bulkhead(exchange, settings.max_calls)
+        self._breaker = Breaker(exchange, settings.trip_after)
+        self._requests = 0
+
+    async def ask(
+        self,
+        make: Callable[[Any, Reply], T],
+        method: str,
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+    ) -> T:
+        """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
+
+        Who asks while the same is being asked gets that answer, too: nobody is to change what is
+        made. An answer of which nothing can be made is an error like any other. Retries errors
+        that may pass, within the time of the call and the number of retries that the settings
+        allow, and no sooner than the exchange asks.
+        """
+        if method not in READS:
+            raise InternalError(f"{method} is not a call that is made here. Please report it.")
+        # Patient calls may wait for their turn for longer than others could.
+        key = f"{method}{args}{params}{is_patient()}"
+        return await self._questions.ask(key, partial(self._answer, method, args, params), make)
+
+    async def close(self) -> None:
+        """End the calls that are under way with an error."""
+        await self._questions.close(closed(self._exchange))
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds for which it is left alone because it keeps failing; None where it is not."""
+        return None if self._breaker.state == "closed" else self._breaker.wait
+
+    def told(self) -> Upstream:
+        """Tell how the calls are doing."""
+        state, budget = self._breaker.state, self._api.budget
+        return Upstream(
+            exchange=self._exchange,
+            breaker=state,
+            retry_after=round(self._breaker.wait, 3) if state == "open" else None,
+            under_way=self._bulkhead.under_way,
+            waiting=self._bulkhead.waiting,
+            requests=self._requests,
+            shared=self._questions.shared,
+            failures=self._breaker.failures,
+            budget_used=None if budget is None or budget.used is None else round(budget.used, 4),
+        )
+
+    async def _answer(
+        self, method: str, args: tuple[Any, ...], params: dict[str, Any], question: Question
+    ) -> None:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._attempt(question, method, args, params)
+            except MarketDataError as error:
+                pause = self._pause_after(error, attempt)
+                if pause is None:
+                    error.details["attempts"] = attempt
+                    raise
+            await rest(pause)
+
+    def _pause_after(self, error: MarketDataError, attempt: int) -> float | None:
+        """Give the seconds to wait before the next attempt; None where there is to be none."""
+        pause, left = error.retry_after, seconds_left(self._settings.timeout)
+        if pause is None:
+            pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
+        if error.retryable and self.pause is not None:
+            # Only long jobs wait for an exchange that is left alone.
+            error.retry_after = pause = max(error.retry_after or 0.0, self.pause)
+            left = 0.0
+        may_pass = error.retryable and not self._api.ended
+        is_worth_it = attempt <= self._settings.retries and (pause < left or is_patient())
+        return pause if may_pass and is_worth_it else None
+
+    async def _attempt(
+        self, question: Question, method: str, args: tuple[Any, ...], params: dict[str, Any]
+    ) -> None:
+        place = self._bulkhead.take()
+        if place is None:
+            self._breaker.check()
+            place = await self._bulkhead.wait()
+        now = datetime.now(UTC)
+        reply = Reply(now, now)
+        current_reply.set(reply)
+        try:
+            turn = self._breaker.begin()
+            try:
+                answer = await getattr(self._api, method)(*args, params)
+                if reply.requests == 0:
+                    reply.received_at = datetime.now(UTC)
+                try:
+                    question.answer(answer, reply)
+                finally:
+                    del answer  # or those see it who write down the locals of an error's frames
+                return self._breaker.answered(turn)
+            except (*MALFORMED, ccxt_errors().BaseError) as error:
+                if not self._api.ended:
+                    failure = translate(error, self._exchange, reply)
+                    self._breaker.judge(turn, failure)
+                else:
+                    failure = closed(self._exchange)
+            except CUT_OFF:
+                self._breaker.end(turn)
+                if not self._api.ended:
+                    raise
+                failure = closed(self._exchange)
+            except BaseException:
+                if reply.asked > reply.requests and ran_out():
+                    self._breaker.failed(turn)
+                self._breaker.end(turn)
+                raise
+        finally:
+            self._bulkhead.leave(place)
+            self._requests += reply.asked
+        # What ccxt says holds what the exchange said, which never goes further: raised out here,
+        # the error has no context, which a cluster, for one, would send along.
+        raise failure

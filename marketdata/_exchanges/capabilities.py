@@ -1,0 +1,188 @@
+"""What each exchange can be asked, and how: by a call that is meant for it, or from other calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marketdata._exchanges.quirks import Quirk
+from marketdata.models import Exchange
+
+__all__ = ["WANTS_KEY", "Capabilities", "exchange", "why_no_stream"]
+
+
+@dataclass(frozen=True)
+class _Operation:
+    """Which of ccxt's calls answer an operation; any one of them is enough."""
+
+    noun: str
+    """What it gives, as errors call it."""
+    native: tuple[str, ...]
+    """Calls that are meant for it."""
+    derived: tuple[str, ...] = ()
+    """Calls of whose answers it can be made."""
+
+
+_OPERATIONS = {
+    "pairs": _Operation("pairs", ("fetchMarkets",)),
+    "ticker": _Operation("tickers", ("fetchTicker",), ("fetchTickers", "fetchOHLCV")),
+    "tickers": _Operation("tickers", ("fetchTickers",), ("fetchTicker", "fetchOHLCV")),
+    "quote": _Operation(
+        "best prices", ("fetchBidsAsks", "fetchOrderBook"), ("fetchTicker", "fetchTickers")
+    ),
+    "quotes": _Operation(
+        "best prices", ("fetchBidsAsks", "fetchTickers"), ("fetchOrderBook", "fetchTicker")
+    ),
+    "orderbook": _Operation("order books", ("fetchOrderBook",)),
+    "candles": _Operation("candles", ("fetchOHLCV",), ("fetchTrades",)),
+    "trades": _Operation("trades", ("fetchTrades",)),
+    "status": _Operation(
+        "its state", ("fetchStatus", "fetchTime"), ("fetchOrderBook", "fetchTicker", "fetchTickers")
+    ),
+    "fees": _Operation("fees", ("fetchMarkets",)),
+}
+
+_STREAMS = {
+    "ticker": ("watchTicker",),
+    "quote": ("watchBidsAsks", "watchTicker"),
+    "orderbook": ("watchOrderBook",),
+    "trades": ("watchTrades",),
+    "candles": ("watchOHLCV",),
+}
+
+WANTS_KEY = "it wants the key of an account"
+
+_COMMON_TIMEFRAMES = (
+    *("1m", "3m", "5m", "15m", "30m"),
+    *("1h", "2h", "4h", "6h", "8h", "12h"),
+    *("1d", "3d", "1w", "1M"),
+)
+"""Bar lengths that are told of where they can be made; others can be as well."""
+
+
+class Capabilities:
+    """What one exchange can be asked, with or without keys of an account."""
+
+    def __init__(self, has: Mapping[str, Any], special: Quirk, *, keyed: bool) -> None:
+        """``has`` is ccxt's table of the exchange's calls."""
+        self._has = has
+        self._quirk = special
+        self._keyed = keyed
+        self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
+
+    def offers(self, call: str) -> bool:
+        """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
+        return self.why_not(call) is None
+
+    def why_not(self, call: str) -> str | None:
+        """Tell why a call of ccxt's is not offered; None where it is."""
+        # Where ccxt emulates a call it makes others, which we make ourselves.
+        if self._has.get(call) is not True:
+            return "ccxt has no call for it"
+        if call in self._quirk.not_offered:
+            return self._quirk.not_offered[call]
+        if not self._keyed and ("fetchMarkets" in self._quirk.keyed or call in self._quirk.keyed):
+            return WANTS_KEY
+        return None
+
+    def is_native(self, operation: str) -> bool:
+        """Tell whether the exchange has a call that is meant for an operation."""
+        calls = _OPERATIONS[operation].native
+        if operation == "quotes" and not self.has_best_in_bulk:
+            calls = ("fetchBidsAsks",)
+        return any(map(self.offers, calls))
+
+    @property
+    def has_best_in_bulk(self) -> bool:
+        """Whether best bids and asks are in its bulk tickers."""
+        return self._quirk.full_tickers and self._quirk.best_in_tickers
+
+    def is_served(self, operation: str) -> bool:
+        """Tell whether an operation can be answered, natively or from other calls."""
+        return operation in self._served
+
+    def _can_be_served(self, operation: str) -> bool:
+        if operation == "status" and self._quirk.keyless_call is not None:
+            return True
+        return self.is_native(operation) or any(map(self.offers, _OPERATIONS[operation].derived))
+
+    def reason(self, operation: str) -> str:
+        """Tell why an operation is not served, or not natively."""
+        told = _OPERATIONS[operation]
+        able = Capabilities(self._has, self._quirk, keyed=True)
+        if able.is_served(operation) and not self.is_served(operation):
+            return f"no {told.noun}: {WANTS_KEY}"
+        reasons = [why for call in told.native if (why := self.why_not(call)) is not None]
+        # ccxt's lack of a second call for the same tells nothing.
+        why = next((one for one in reasons if not one.startswith("ccxt has")), reasons[0])
+        return f"no {told.noun}: {why}"
+
+
+def exchange(
+    described: Mapping[str, Any],
+    special: Quirk,
+    source_for: Callable[[str, Sequence[str]], str | None],
+) -> Exchange:
+    """Make an exchange of ccxt's description of it.
+
+    ``source_for`` names the shorter bars of which some can be made.
+    """
+    has = described["has"]
+    able = Capabilities(has, special, keyed=True)
+    unkeyed = Capabilities(has, special, keyed=False)
+    served = [name for name in _OPERATIONS if able.is_served(name)]
+    native = [
+        name for name in served if (unkeyed if unkeyed.is_served(name) else able).is_native(name)
+    ]
+    timeframes = _timeframes(described, special) if "candles" in native else []
+    bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
+    page = bars.get("limit")
+    return Exchange(
+        id=described["id"],
+        name=described["name"],
+        operations=tuple(served),
+        derived=tuple(name for name in served if name not in native),
+        needs_key=tuple(name for name in served if not unkeyed.is_served(name)),
+        unavailable={name: able.reason(name) for name in _OPERATIONS if name not in served} or None,
+        timeframes=tuple(timeframes),
+        derived_timeframes=tuple(
+            name
+            for name in _COMMON_TIMEFRAMES
+            if name not in timeframes
+            and (source_for(name, timeframes) is not None if timeframes else "candles" in served)
+        ),
+        depths=special.depths,
+        max_depth=None if special.depths else special.max_depth,
+        candles_per_request=page if timeframes else None,
+        history=bool(timeframes) and not special.newest_bars_only,
+        history_bars=page if timeframes and special.newest_bars_only else None,
+        trades_from=tuple(_trades_from(special)) if "trades" in served else (),
+        streams=tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None),
+        rate_limit=described.get("rateLimit"),
+        countries=tuple(described.get("countries") or ()),
+    )
+
+
+def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
+    """Tell why a kind of data cannot be streamed; None where it can.
+
+    ``able`` is made of the calls of ccxt's connector for streams.
+    """
+    calls = _STREAMS[kind]
+    if kind == "quote" and not special.best_in_ticker_stream:
+        calls = ("watchBidsAsks",)
+    reasons = [able.why_not(call) for call in calls]
+    return None if None in reasons else reasons[-1]
+
+
+def _timeframes(described: Mapping[str, Any], special: Quirk) -> list[str]:
+    names = described.get("timeframes") or ()
+    return [name for name in names if name not in special.misnamed_timeframes]
+
+
+def _trades_from(special: Quirk) -> Iterator[str]:
+    if special.trades_from_time or special.trades_before_time is not None:
+        yield "time"
+    if special.trades_from_id is not None:
+        yield "id"

@@ -1,0 +1,388 @@
+"""Changes how one exchange of ccxt asks.
+
+Together with `_exchanges.loader`, `_exchanges.error_mapping` and `_exchanges.exchange` this is all
+that knows ccxt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import importlib
+import importlib.util
+import json
+import logging
+import os
+import ssl
+import time
+import weakref
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from itertools import islice
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from marketdata._exchanges.bodies import bounded_response
+from marketdata._exchanges.exact import ExactNumbers
+from marketdata._exchanges.loader import ccxt_errors, prepare_packages
+from marketdata._exchanges.quirks import CandleLayout, quirk
+from marketdata._exchanges.recording import Event
+from marketdata._requests.reply import Reply, current_reply
+from marketdata.models.columns import Columns
+from marketdata.models.decimals import decimal, decimal_or_nan
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from marketdata._requests.rate_limit import Budget
+
+
+def _is_hollow(answer: Any, depth: int = 3) -> bool:
+    """Tell whether there is no list in an answer, or one of nothing: no rows that may be none."""
+    if isinstance(answer, list):
+        return bool(answer) and answer[0] in (None, [], {})
+    if isinstance(answer, dict) and depth:
+        # A list that is behind so many fields is not missed where there are rows.
+        return all(_is_hollow(inner, depth - 1) for inner in islice(answer.values(), 32))
+    return True
+
+
+_listing: ContextVar[bool] = ContextVar("_listing", default=False)
+"""Whether the running task is fetching a list of markets."""
+
+
+class Connector:
+    """What is changed in ccxt's class of an exchange, mixed in before it."""
+
+    markets: dict[str, Any] | None
+    session: Any
+    tcp_connector: Any
+    aiohttp_trust_env: bool
+
+    timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
+    enableLastHttpResponse = False  # noqa: N815 ccxt's name: or each text stays until the next
+
+    is_exact: bool = False
+    """Whether numbers are Decimals (`_exchanges.exact`)."""
+    ended: bool = False
+    """Whether it makes no more requests: ccxt would open a new connection, for nobody to close."""
+    base_url: str | None = None
+    """Where every request goes instead of the exchange's own hosts, path kept."""
+    login: SecretStr | None = None
+    """The user and password of that place, as they are in a URL."""
+    logger = logging.Logger("ccxt", logging.CRITICAL + 1)
+    """Nobody hears it: it would write keys and whole answers down."""
+    candle_layout: CandleLayout | None = None
+    """Where a candle on the wire has its fields."""
+    plain_levels: bool = False
+    """Whether ccxt's own way of reading a level of a book would give nothing more."""
+    envelope: str | None = None
+    """The field of each answer that holds what was asked for."""
+    unneeded: tuple[str, ...] = ()
+    """Parts of URLs that ccxt asks for although no spot answer needs them."""
+    long_ids: bool = False
+    """Whether its whole numbers are too large for ccxt's parser."""
+    keyless_paths: tuple[str, ...] = ()
+    """Paths for which ccxt wants a key although the exchange does not."""
+    used_weight: tuple[str, float] | None = None
+    """The header that tells what is used of the exchange's window, and what that holds."""
+    ssl_context: SSLContext | None = None
+    verify: bool = True
+    recorder: Callable[[Event], None] | None = None
+    """Gets all that is sent and received."""
+    budget: Budget | None = None
+    """What it may ask of the exchange, in place of ccxt's own limiter."""
+    commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
+    currencies: Any
+    currencies_by_id: Any
+    renamed: Mapping[str, str]
+    """Codes of currencies that ccxt would give, and those that it gives instead."""
+    ccxts_codes: Mapping[str, str]
+    """ccxt's own map from the exchange's codes of currencies."""
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        super().__init__(config or {})  # type: ignore[call-arg]
+        self.known_by_heart: list[Any] = list((self.markets or {}).values())
+        self.renamed, self.ccxts_codes = {}, dict(self.commonCurrencies)
+        _connectors.add(self)
+
+    def rename(self, codes: Mapping[str, str]) -> None:
+        """Have ccxt give other codes for some currencies, and its own for all others."""
+        if codes != self.renamed:
+            self.renamed = dict(codes)
+            self.commonCurrencies = {**self.ccxts_codes, **codes}
+            self.currencies, self.currencies_by_id = {}, {}
+
+    async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
+        """Give the markets that are loaded; ccxt would have a task do it, for all who wait.
+
+        Whoever is cancelled first would end that for the others.
+        """
+        if self.markets and not reload:
+            return self.markets
+        return await super().load_markets(reload, params or {})  # type: ignore[misc]
+
+    async def fetch_markets(self, params: Any = None) -> Any:
+        """Give the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
+
+        ccxt would give what is loaded for the one that it knows by heart. Codes are ccxt's own,
+        whatever has been renamed since.
+        """
+        if self.known_by_heart:
+            return self.known_by_heart
+        asked = self
+        if self.renamed:
+            self.open()
+            asked = copy.copy(self)
+            asked.commonCurrencies = dict(self.ccxts_codes)
+            asked.currencies, asked.currencies_by_id = {}, {}
+        before = _listing.set(True)
+        try:
+            return await super(Connector, asked).fetch_markets(params or {})  # type: ignore[misc]
+        finally:
+            _listing.reset(before)
+
+    def set_markets(self, markets: Any, currencies: Any = None) -> Any:
+        """Load markets; not from within ccxt's own way to a list, which may be of nothing."""
+        if _listing.get():
+            return self.markets
+        return super().set_markets(markets, currencies)  # type: ignore[misc]
+
+    def open(self, lazy: bool = False) -> None:
+        """Make the session where there is none, one that reads bodies up to a bound.
+
+        What to trust is read once for all exchanges, not for each.
+        """
+        own = self.options.get("include_OS_certificates")  # type: ignore[attr-defined]
+        if self.ssl_context is None and self.verify and not own:
+            self.ssl_context = _trusting(self.cafile)  # type: ignore[attr-defined]
+        before = self.session
+        super().open(lazy)  # type: ignore[misc]
+        if self.session is not before and self.own_session:  # type: ignore[attr-defined]
+            import aiohttp  # ccxt has it by now
+
+            self.session.detach()
+            self.session = aiohttp.ClientSession(
+                connector=self.tcp_connector,
+                trust_env=self.aiohttp_trust_env,
+                response_class=bounded_response(),
+            )
+
+    async def throttle(self, cost: float | None = None) -> None:
+        """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
+        cost = 1.0 if cost is None else cost
+        if self.budget is None:
+            await super().throttle(cost)  # type: ignore[misc]
+        elif not self.budget.spend(cost):
+            await self.budget.take(cost)
+
+    async def fetch(
+        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+    ) -> Any:
+        """Make one request, at `base_url` where that is set; none for what is not needed."""
+        if any(part in url for part in self.unneeded):
+            return {}
+        if self.ended:
+            raise ccxt_errors().ExchangeClosedByUser("closed")
+        reply = current_reply.get()
+        if reply is not None:
+            if not reply.asked:
+                await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
+            reply.asked += 1
+            reply.sent_at = datetime.now(UTC)
+        if self.base_url is not None:
+            asked, base = urlsplit(url), urlsplit(self.base_url)
+            url = urlunsplit(
+                asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path)
+            )
+            if self.login is not None:
+                known = unquote(self.login.get_secret_value()).encode()
+                basic = f"Basic {b64encode(known).decode()}"
+                headers = {"Authorization": basic, **(headers or {})}
+        answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        content = answer
+        if self.envelope is not None:
+            content = answer.get(self.envelope) if isinstance(answer, dict) else None
+            content = None if content == {} else content
+        if reply is not None:
+            reply.hollow = _is_hollow(content)
+        if not isinstance(content, dict | list | int | float):
+            # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
+            # make a ticker of Nones, or no trades.
+            raise ccxt_errors().BadResponse("not an answer")
+        return answer
+
+    def on_json_response(self, body: str) -> Any:
+        """Parse an answer; whole numbers stay whole."""
+        parse = json.loads if self.long_ids else super().on_json_response  # type: ignore[misc]
+        return parse(body)
+
+    def on_rest_response(
+        self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
+    ) -> Any:
+        """Note an answer for the call that is waiting for it, and what it says of our requests."""
+        reply = current_reply.get() or Reply()
+        reply.note(code, response_headers)
+        if self.budget is not None:
+            if code in (418, 429) and reply.retry_after is not None:
+                self.budget.block(reply.retry_after)
+            if self.used_weight is not None:
+                header, limit = self.used_weight
+                used = reply.headers.get(header, "")
+                if used.isdecimal():
+                    self.budget.correct(float(used) / limit)
+        body = super().on_rest_response(  # type: ignore[misc]
+            code, reason, url, method, response_headers, *more
+        )
+        if self.recorder is not None:
+            name = type(self).__name__
+            self.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
+        layout = self.candle_layout
+        if layout is not None and layout.quoted and code == 200 and body.startswith("[["):
+            # What is no text any more the JSON parser reads as a number: that halves the time. It
+            # would not take NaN and Infinity, which cost one bar and not the page.
+            return body if "N" in body or "I" in body else body.replace('"', "")
+        return body
+
+    def parse_ohlcvs(
+        self,
+        ohlcvs: Any,
+        market: Any = None,
+        timeframe: str = "1m",
+        since: int | None = None,
+        limit: int | None = None,
+        tail: bool = False,
+    ) -> Any:
+        """Read candles by column where their layout is known; else as ccxt does, row by row.
+
+        Columns come oldest first but uncut: whoever asks takes the bars it asked for. ccxt's way
+        takes ten times as long and drops the number of trades.
+        """
+        layout = self.candle_layout
+        if layout is None:
+            return super().parse_ohlcvs(  # type: ignore[misc]
+                ohlcvs, market, timeframe, since, limit, tail
+            )
+        if not isinstance(ohlcvs, list):
+            raise TypeError("candles are a list")
+        if not ohlcvs:
+            return ohlcvs
+        fields = list(zip(*ohlcvs, strict=True))
+        unit = 1000 if layout.seconds else 1
+        numbers = [fields[position] for position in layout.prices_and_volume]
+        if self.is_exact:
+            numbers = [tuple(map(decimal_or_nan, column)) for column in numbers]
+        elif isinstance(numbers[0][0], str):
+            numbers = [tuple(map(float, column)) for column in numbers]
+        opened, high, low, close, volume = numbers
+        times = fields[layout.time]
+        whole = unit == 1 and isinstance(times[0], int)
+        columns = Columns(
+            times if whole else [int(time) * unit for time in times],
+            opened,
+            high,
+            low,
+            close,
+            volume,
+            None if layout.trades is None else map(int, fields[layout.trades]),
+        )
+        newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
+        return columns[::-1] if newest_first else columns
+
+    def parse_order_book_bids_asks(self, bidasks: Any, *keys: Any) -> Any:
+        """Read price and size of levels; a third position is a count or a time, and dropped."""
+        if not self.plain_levels:
+            return super().parse_order_book_bids_asks(bidasks, *keys)  # type: ignore[misc]
+        price, size = keys[:2] if len(keys) > 1 else (0, 1)
+        levels = self.to_array(bidasks)  # type: ignore[attr-defined]
+        if self.is_exact:
+            if any(isinstance(level, str) for level in levels):
+                raise TypeError("a level is no number")
+            return [(decimal(level[price]), decimal(level[size])) for level in levels]
+        return [(float(level[price]), float(level[size])) for level in levels]
+
+    def sign(self, path: str, *more: Any, **named: Any) -> Any:
+        """Sign a request; as if for a public path where no key is needed.
+
+        Keys that are missing, or of which no signature can be made, are an AuthenticationError.
+        """
+        if path in self.keyless_paths and not getattr(self, "apiKey", None):
+            signed = super().sign("trades", *more, **named)  # type: ignore[misc]
+            return {**signed, "url": signed["url"].replace("/trades", f"/{path}", 1)}
+        try:
+            return super().sign(path, *more, **named)  # type: ignore[misc]
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):
+            pass
+        # Raised out here: what went wrong may quote the key.
+        raise ccxt_errors().AuthenticationError("no signature")
+
+    def __del__(self) -> None:
+        # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at
+        # the end of a process that was told to stop is not the user's to close.
+        pass
+
+
+@functools.cache
+def _trusting(cafile: str) -> SSLContext:
+    """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
+    return ssl.create_default_context(cafile=cafile)
+
+
+_connectors: weakref.WeakSet[Connector] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    # A forked child shares its parent's sockets and the selector that watches them. Taking the
+    # connections down at its end would stop the parent from hearing its answers.
+    for connector in _connectors:
+        pool = getattr(connector, "tcp_connector", None)
+        if pool is not None:
+            pool._closed = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def connector_class(name: str, *, exact: bool = False) -> type[Any]:
+    """Load ccxt's class of one exchange with `Connector` mixed in, and `ExactNumbers` for Decimals.
+
+    Always gives the same class for the same exchange.
+    """
+    return _connector_class(name, exact)
+
+
+@functools.cache
+def _connector_class(name: str, exact: bool) -> type[Any]:
+    prepare_packages()
+    theirs = getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
+    ours = (Connector, ExactNumbers) if exact else (Connector,)
+    return type(name, (*ours, theirs), connector_attributes(name, theirs, exact=exact))
+
+
+def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[str, Any]:
+    """Give what `Connector` has to know of an exchange, whose class of ccxt's is given."""
+    special = quirk(name)
+    reads_levels = getattr(theirs, "parse_order_book_bid_ask", None)
+    return {
+        "is_exact": exact,
+        "candle_layout": special.candle_layout,
+        "envelope": special.envelope,
+        "keyless_paths": special.keyless_paths,
+        "long_ids": special.long_ids and not exact,
+        "used_weight": special.used_weight,
+        "unneeded": special.unneeded,
+        "plain_levels": special.plain_levels
+        or getattr(reads_levels, "__module__", None) == "ccxt.base.exchange",
+    }

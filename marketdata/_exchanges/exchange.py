@@ -1,0 +1,762 @@
+"""One exchange: every question asked through ccxt, every answer a record.
+
+`Venue` is the only thing above ccxt that talks to it. A call goes through ccxt's unified methods
+and the machine's request budget, is retried while it may help and time is left, and comes back as
+a record of ours or as an error of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.request import getproxies
+
+from marketdata._exchanges import capabilities, loader, parsing
+from marketdata._exchanges.caller import SIGNED, Caller, closed
+from marketdata._exchanges.capabilities import WANTS_KEY, Capabilities
+from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.markets import PairList, active_spot, records
+from marketdata._exchanges.markets_cache import Catalogue, Facts, Fetched, Packed, source
+from marketdata._exchanges.one_by_one import one_by_one
+from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
+from marketdata._exchanges.recording import Event
+from marketdata._requests.deadline import renew, seconds_left, within
+from marketdata._requests.rate_ledger import Limit
+from marketdata._requests.rate_limit import Budget
+from marketdata._requests.reply import Reply
+from marketdata.arguments import MAX_DEPTH
+from marketdata.errors import (
+    DataUnavailableError,
+    ExchangeNotSupportedError,
+    TimeframeNotSupportedError,
+    UpstreamError,
+    closest,
+    did_you_mean,
+)
+from marketdata.models import (
+    Columns,
+    Exchange,
+    Fees,
+    OrderBook,
+    Pair,
+    Quote,
+    Status,
+    Ticker,
+    Trade,
+    Upstream,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from marketdata.settings import Settings
+
+__all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
+
+T = TypeVar("T")
+Rows = TypeVar("Rows", bound=Sized)
+SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
+"""Names the one of several bar lengths of which another can be made."""
+
+# ---------------------------------------------------------------------------- exchanges
+
+
+def check_known(name: str, served: dict[str, str] | None) -> None:
+    """Raise `ExchangeNotSupportedError` unless an exchange of this name can be asked.
+
+    ``served`` holds the exchanges of the simulator where that stands in for all.
+    """
+    if loader.is_exchange(name) if served is None else name in served:
+        return
+    known: Iterable[str] = loader.ids() if served is None else served
+    near = closest(name, known)
+    where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
+    raise ExchangeNotSupportedError(
+        f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
+        details={"exchange": name[:40], "closest": near},
+    )
+
+
+def known(folder: Path, source_for: SourceFor) -> list[Exchange]:
+    """Give every spot exchange of the installed ccxt, by id; described once and kept there.
+
+    ``source_for`` names the shorter bars of which some can be made.
+    """
+    # What was described by another version, or without a field of today, is of no use.
+    ours = hashlib.sha256(repr([*Exchange.model_fields, QUIRKS]).encode()).hexdigest()
+    version = f"{loader.version()} {ours}"
+    return Catalogue(folder).exchanges(version, lambda: described(source_for))
+
+
+def described(source_for: SourceFor) -> list[Exchange]:
+    """Describe every spot exchange of the installed ccxt, by id; takes seconds."""
+    apis = [(name, loader.described(name)) for name in loader.ids()]
+    return [
+        capabilities.exchange(vars(api), quirk(name), source_for)
+        for name, api in apis
+        if _serves_spot(api)
+    ]
+
+
+def _serves_spot(api: Any) -> bool:
+    # has["spot"] is None on some exchanges that have nothing else; contract-only ones say False.
+    return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))
+
+
+# ---------------------------------------------------------------------------- one exchange
+
+
+class Venue:
+    """One exchange, connected.
+
+    Pairs that its methods take are those that ``listed.symbol`` gave.
+    """
+
+    def __init__(
+        self,
+        connector: type[Any],
+        settings: Settings,
+        catalogue: Catalogue,
+        endpoint: str | None,
+    ) -> None:
+        self.id = connector.__name__
+        self._quirk = quirk(self.id)
+        self._settings = settings
+        self._source = source(self.id, endpoint)
+        self._api = self._make(connector, endpoint)
+        if not _serves_spot(self._api):
+            raise ExchangeNotSupportedError(
+                f"{self.id} has no spot markets; only spot is served.",
+                details={"exchange": self.id},
+            )
+        self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
+        self._able = self._capabilities(self._api.has)
+        self._caller = Caller(self.id, self._api, settings)
+        self._endpoint = endpoint
+        self._live: Any = None
+        self._recorder: Callable[[Event], None] | None = None
+
+    def _make(self, connector: type[Any], endpoint: str | None) -> Any:
+        keys = self._settings.credentials(self.id)
+        given = {"apiKey": keys.api_key, "secret": keys.secret, "password": keys.password}
+        api = connector(
+            {
+                "enableRateLimit": not self._settings.sim,
+                "timeout": int(self._settings.timeout * 1000),
+                # Looking for proxies takes aiohttp two turns in a thread, for each request.
+                "aiohttp_trust_env": bool(getproxies()),
+                **({"cafile": cafile} if (cafile := os.environ.get("SSL_CERT_FILE")) else {}),
+                "options": dict(self._quirk.options),
+                **{name: key.get_secret_value() for name, key in given.items() if key},
+            }
+        )
+        if not self._settings.sim:
+            redis = self._settings.redis
+            api.budget = Budget(
+                self._settings.folder() / "budget.sqlite",
+                self._source,
+                self.id,
+                self._limit(api),
+                redis=None if redis is None else redis.get_secret_value(),
+            )
+        api.base_url = endpoint
+        api.login = self._settings.login(self.id)
+        if endpoint is not None and endpoint.startswith("http://"):
+            api.verify = False  # no TLS, so no certificates to load
+        # Currencies are a second, sometimes a signed, request that no answer of ours needs.
+        api.has["fetchCurrencies"] = False
+        api.options["defaultType"] = "spot"
+        fetching = api.options.get("fetchMarkets")
+        types = fetching.get("types") if isinstance(fetching, dict) else None
+        if isinstance(types, dict):
+            fetching["types"] = {kind: kind == "spot" for kind in types}
+        elif types is not None:
+            fetching["types"] = ["spot"]
+        elif isinstance(fetching, list):
+            api.options["fetchMarkets"] = {"types": ["spot"]}
+        return api
+
+    def _capabilities(self, has: Mapping[str, Any]) -> Capabilities:
+        keyed = bool(self._api.check_required_credentials(error=False))
+        return Capabilities(has, self._quirk, keyed=keyed)
+
+    def live(self) -> Any:
+        """Give ccxt's connector for streams, which knows the same markets.
+
+        Raises `DataUnavailableError` where ccxt has none.
+        """
+        if self._live is None:
+            # Most programs never watch anything.
+            from marketdata._exchanges.sockets import stream_class
+
+            connector = stream_class(self.id, exact=self.is_exact)
+            if connector is None:
+                raise DataUnavailableError(
+                    f"{self.id} has no streams that ccxt knows; ask it again and again instead.",
+                    details={"exchange": self.id},
+                )
+            self._live = self._make(connector, self._endpoint)
+            self._load(self.listed.loaded, self.listed.renamed)
+            if self._recorder is not None:
+                self.record(self._recorder)
+        return self._live
+
+    def record(self, recorder: Callable[[Event], None]) -> None:
+        """Have all that is sent and received written down from now on; nothing is signed then."""
+        self._recorder = recorder
+        for api in (self._api, self._live):
+            if api is not None:
+                api.recorder = recorder
+                api.apiKey = api.secret = api.password = None
+        self._able = self._capabilities(self._api.has)
+
+    def _limit(self, api: Any) -> Limit:
+        window = api.rollingWindowSize / 1000 if self._quirk.bursts else 0.0
+        return Limit(api.rateLimit / 1000, window or None)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its numbers are Decimals."""
+        return self._settings.numbers == "decimal"
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it makes no more requests."""
+        return bool(self._api.ended)
+
+    async def close(self) -> None:
+        """Close its connections; calls that are under way end with an error."""
+        self._api.ended = True
+        await self.listed.close(closed(self.id))
+        await self._caller.close()
+        if self._live is not None:
+            self._live.ended = True
+            await self._live.close()
+        await self._api.close()
+        # Transports report their end one turn of the loop later.
+        await asyncio.sleep(0)
+
+    # ------------------------------------------------------------------ calling
+
+    def call(
+        self,
+        make: Callable[[Any, Reply], T],
+        method: str,
+        *args: Any,
+        params: Mapping[str, Any] | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
+
+        See `Caller.ask`.
+        """
+        return self._caller.ask(make, method, args, dict(params or {}))
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds for which it is left alone because it keeps failing; None where it is not."""
+        return self._caller.pause
+
+    def told(self) -> Upstream:
+        """Tell how the calls to it are doing."""
+        return self._caller.told()
+
+    def has(self, method: str) -> bool:
+        """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
+        return self._able.offers(method)
+
+    def is_native(self, operation: str) -> bool:
+        """Tell whether there is a call of ccxt's that is meant for an operation."""
+        return self._able.is_native(operation)
+
+    def check(self, operation: str, *, native: bool = False) -> None:
+        """Raise `DataUnavailableError`, with the reason, for what cannot be had; asks nothing.
+
+        ``native`` says that it is not to be made of other calls.
+        """
+        able = self._able.is_native if native else self._able.is_served
+        if able(operation):
+            return
+        reason = self._able.reason(operation)
+        raise DataUnavailableError(
+            f"{self.id} gives {reason}.{self._to_set(reason)}",
+            details={"exchange": self.id, "operation": operation},
+        )
+
+    def _to_set(self, reason: str) -> str:
+        """Name the variables, as a sentence of its own, where the reason is that it wants a key."""
+        if not reason.endswith(WANTS_KEY):
+            return ""
+        needed = self._api.requiredCredentials
+        names = {"apiKey": "API_KEY", "secret": "SECRET", "password": "PASSWORD"}
+        variables = " and ".join(
+            f"MARKETDATA_{self.id.upper()}_{names[one]}" for one in names if needed.get(one)
+        )
+        return f" Set {variables}."
+
+    # ------------------------------------------------------------------ pairs
+
+    async def pairs(
+        self,
+        *,
+        base: str | None = None,
+        quote: str | None = None,
+        search: str | None = None,
+        refresh: bool = False,
+    ) -> list[Pair]:
+        """Give the active spot pairs that fit, by name; ``refresh`` fetches their list first."""
+        self.check("pairs")
+        if refresh:
+            await self.listed.listing(0)
+        listing, found = await self.listed.markets(base=base, quote=quote, search=search)
+        return records(self.id, listing, found, exactly=self.is_exact)
+
+    def taker(self, pair: str) -> float | None:
+        """Give a pair's public taker fee as a fraction; None where there is none."""
+        fee = parsing.public_fees(self.listed.market(pair), self._fees)[1]
+        return parsing.in_decimal(fee) if self.is_exact and fee is not None else fee
+
+    async def fees(self, pair: str) -> Fees:
+        """Get what the account whose keys there are pays, or else what everybody does."""
+        for name, method in SIGNED.items():
+            if self.has(name) and self._api.check_required_credentials(error=False):
+                of = [pair] if name == "fetchTradingFee" else []
+                return await self.call(self._account_fees(pair), method, *of)
+        listing = await self.listed.listing()
+        return self._made_fees(
+            self.listed.market(pair),
+            pair,
+            "public",
+            datetime.fromtimestamp(listing.fetched_at, UTC),
+            listing.simulated,
+        )
+
+    def _account_fees(self, pair: str) -> Callable[[dict[str, Any], Reply], Fees]:
+        def make(raw: dict[str, Any], reply: Reply) -> Fees:
+            own = raw.get(pair, raw)
+            return self._made_fees(own, pair, "account", reply.received_at, reply.simulated)
+
+        return make
+
+    def _made_fees(
+        self,
+        raw: Mapping[str, Any],
+        pair: str,
+        source: str,
+        received_at: datetime,
+        simulated: bool,
+    ) -> Fees:
+        made = parsing.fees(
+            raw,
+            exchange=self.id,
+            pair=pair,
+            source=source,
+            received_at=received_at,
+            simulated=simulated,
+            otherwise=self._fees if source == "public" else {},
+        )
+        return parsing.in_decimals(made) if self.is_exact else made
+
+    @property
+    def _fees(self) -> Mapping[str, Any]:
+        """The public fees of pairs that have none of their own."""
+        return (self._api.fees or {}).get("trading") or {}
+
+    async def _fetch_listing(self) -> Fetched:
+        (markets, named), reply = await self.call(
+            self._listing, "fetch_markets", params=self._quirk.markets_params
+        )
+        facts = replace(
+            named,
+            precision_mode=self._api.precisionMode,
+            fees={side: self._fees.get(side) for side in ("maker", "taker")},
+        )
+        return Fetched(markets, facts, reply.simulated, reply.plays)
+
+    def _listing(
+        self, raw: Iterable[Mapping[str, Any]], reply: Reply
+    ) -> tuple[tuple[Packed, Facts], Reply]:
+        by_code = self._quirk.asked_by_code
+        markets, facts = active_spot(raw, self._api.ccxts_codes, asked_by_code=by_code)
+        return (Packed(markets), facts), reply
+
+    def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:
+        for api in (self._api, self._live):
+            if api is not None:
+                api.rename(renamed)
+                api.set_markets(markets)
+
+    # ------------------------------------------------------------------ questions
+
+    async def ticker(self, pair: str, window: str = "24h") -> Ticker:
+        """Get the exchange's own ticker, over a window that `has_window` allows."""
+
+        def make(raw: dict[str, Any], reply: Reply) -> Ticker:
+            return self._ticker(raw, reply, pair, window)
+
+        def make_day(sent: Any, reply: Reply) -> Ticker:
+            raw = self._api.parse_ticker(sent, self._api.market(pair))
+            # The exchange's time is the end of the day, still to come.
+            return self._ticker({**raw, "timestamp": None}, reply, pair, window)
+
+        if window == "24h":
+            self._check_has_ticker(pair)
+            if not self.has("fetchTicker"):
+                return await self._ticker_of_all(pair)
+            return await self.call(make, "fetch_ticker", pair)
+        if window == "day":
+            request = {"symbol": self._api.market_id(pair)}
+            return await self.call(make_day, "publicGetTickerTradingDay", params=request)
+        params = {"rolling": True, "windowSize": window}
+        return await self.call(make, "fetch_ticker", pair, params=params)
+
+    def has_window(self, window: str) -> bool:
+        """Tell whether the exchange has tickers over this window."""
+        if window == "24h":
+            return self.has("fetchTicker") or self.has("fetchTickers")
+        return (window if window == "day" else window[-1]) in self._quirk.windows
+
+    def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
+        return parsing.ticker(
+            raw,
+            exchange=self.id,
+            pair=pair,
+            window=window,
+            received_at=reply.received_at,
+            simulated=reply.simulated,
+        )
+
+    def _check_has_ticker(self, pair: str) -> None:
+        served = self._quirk.ticker_pairs
+        if served is not None and pair not in served:
+            raise DataUnavailableError(
+                f"{self.id} only has tickers of {', '.join(served)}; ask for the order book or "
+                f"the trades of {pair}.",
+                details={"exchange": self.id, "pair": pair},
+            )
+
+    async def _ticker_of_all(self, pair: str) -> Ticker:
+        found = await self.tickers([pair])
+        if pair not in found:
+            raise DataUnavailableError(
+                f"{self.id} gives no ticker of {pair}.",
+                details={"exchange": self.id, "pair": pair},
+            )
+        return found[pair].as_derived()
+
+    async def tickers(self, pairs: Sequence[str], *, every: bool = False) -> dict[str, Ticker]:
+        """Get 24-hour tickers in one request, where the exchange can; else, give none.
+
+        A bulk answer may leave pairs out; ``every`` says that the pairs are all there are.
+        """
+
+        def make(raw: dict[str, Any], reply: Reply) -> dict[str, Ticker]:
+            found = {
+                pair: self._ticker(raw[pair], reply, pair, "24h")
+                for pair in pairs
+                if pair in raw and parsing.has_price(raw[pair])
+            }
+            return _some(found) if every else found
+
+        pairs = tuple(pairs)
+        is_whole = every or self._quirk.full_tickers or not self.has("fetchTicker")
+        if not (self.has("fetchTickers") and is_whole):
+            return {}
+        return dict(await self.call(make, "fetch_tickers", self._asked(pairs, every=every)))
+
+    def _asked(self, pairs: Sequence[str], *, every: bool) -> list[str] | None:
+        """Give the pairs that a bulk call is told; None: all that there are."""
+        if self._quirk.tickers_of_all:
+            return None
+        return list(pairs) if not every or self._quirk.tickers_of_named else None
+
+    async def quote(self, pair: str) -> Quote:
+        """Get the best bid and ask."""
+        if self.has("fetchBidsAsks"):
+            return (await self.quotes([pair]))[0]
+        return await self._single_quote(pair)
+
+    async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
+        """Get best bids and asks, in one request where the exchange can, in the order given."""
+        pairs = tuple(pairs)
+        for method, call, kind in (
+            ("fetchBidsAsks", "fetch_bids_asks", "quote"),
+            ("fetchTickers", "fetch_tickers", "ticker"),
+        ):
+            if not self.has(method) or (kind == "ticker" and not self._able.has_best_in_bulk):
+                continue
+            make = self._quotes(pairs, kind, every)
+            known = await self.call(make, call, self._asked(pairs, every=every))
+            if every or len(known) == len(pairs):
+                return [known[pair] for pair in pairs if pair in known]
+        single = await one_by_one(pairs, self._single_quote, every=every)
+        return [one.as_derived() for one in single]
+
+    def _quotes(
+        self, pairs: Sequence[str], source: str, every: bool
+    ) -> Callable[[dict[str, Any], Reply], dict[str, Quote]]:
+        def make(raw: dict[str, Any], reply: Reply) -> dict[str, Quote]:
+            found = {
+                pair: parsing.quote(
+                    raw[pair],
+                    exchange=self.id,
+                    pair=pair,
+                    source=source,
+                    received_at=reply.received_at,
+                    simulated=reply.simulated,
+                )
+                for pair in pairs
+                if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
+            }
+            return _some(found) if every else found
+
+        return make
+
+    async def _single_quote(self, pair: str) -> Quote:
+        if self.has("fetchOrderBook"):
+            book = await self.orderbook(pair, 1, self._quirk.quote_params)
+            return parsing.quote_of_book(book)
+        return parsing.quote_of_ticker(await self.ticker(pair))
+
+    async def orderbook(
+        self, pair: str, depth: int, params: Mapping[str, Any] | None = None
+    ) -> OrderBook:
+        """Get a book of at most so many levels a side."""
+
+        def make(raw: dict[str, Any], reply: Reply) -> OrderBook:
+            return parsing.orderbook(
+                raw,
+                exchange=self.id,
+                pair=pair,
+                depth=depth,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+
+        return await self.call(make, "fetch_order_book", pair, self._depth(depth), params=params)
+
+    async def whole_book(self, pair: str, depth: int) -> OrderBook:
+        """Get a book as deep as the exchange gives it, or so deep, for changes to build upon."""
+        return await self.orderbook(pair, min(depth, self._quirk.max_depth or MAX_DEPTH))
+
+    def _depth(self, wanted: int) -> int:
+        """Round a depth up to one that the exchange takes."""
+        if self._quirk.depths is None:
+            return min(wanted, self._quirk.max_depth or MAX_DEPTH)
+        return next((one for one in self._quirk.depths if one >= wanted), self._quirk.depths[-1])
+
+    async def candles(
+        self, pair: str, timeframe: str, since: int | None, limit: int, *, finite: bool = True
+    ) -> tuple[Columns, Reply]:
+        """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first.
+
+        With numbers that are not ``finite`` it is no answer, unless the caller looks at each bar.
+        """
+
+        def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
+            return _listed(parsing.columns(rows, finite=finite), reply), reply
+
+        params = {}
+        if since is None and self._quirk.bars_from_start:
+            since = self._start_of_newest(timeframe, limit)
+        elif since is not None and self._quirk.newest_bars_only:
+            # It is asked for the newest so many, and the wanted ones may be older.
+            limit = max(limit, self.candles_per_request)
+        if since is not None and self._quirk.bars_until:
+            # A bar that opens right behind the page would take the place of its first one.
+            params = {"until": since + limit * self._length(timeframe) - 1}
+        columns, reply = await self.call(
+            make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
+        )
+        renew()
+        return columns[:], reply
+
+    def _length(self, timeframe: str) -> int:
+        return int(self._api.parse_timeframe(timeframe)) * 1000
+
+    def _start_of_newest(self, timeframe: str, limit: int) -> int:
+        step = self._length(timeframe)
+        now = round(time.time() * 1000)
+        return now - now % step - (limit - 1) * step
+
+    @property
+    def has_candles(self) -> bool:
+        """Whether the exchange gives candles of its own."""
+        return self.has("fetchOHLCV")
+
+    def timeframe_for(self, wanted: str, source_for: SourceFor) -> str:
+        """Give the timeframe itself where the exchange has it, else one to make its bars of.
+
+        Raises `TimeframeNotSupportedError` where there is neither.
+        """
+        offered = self.timeframes
+        if wanted in offered:
+            return wanted
+        finer = source_for(wanted, offered)
+        if finer is None:
+            raise TimeframeNotSupportedError(
+                f"{self.id} has no '{wanted[:20]}' candles, nor any to make them of; it has "
+                f"{', '.join(offered)}.",
+                details={"exchange": self.id, "timeframes": offered},
+            )
+        return finer
+
+    def check_stream(self, kind: str, timeframe: str | None = None) -> None:
+        """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.
+
+        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not have.
+        """
+        able = self._capabilities(self.live().has)
+        reason = capabilities.why_no_stream(able, self._quirk, kind)
+        if reason is not None:
+            raise DataUnavailableError(
+                f"{self.id} has no stream of {kind}: {reason}.{self._to_set(reason)}",
+                details={"exchange": self.id, "kind": kind},
+            )
+        offered = self.timeframes
+        if timeframe is not None and timeframe not in offered and self.has_candles:
+            raise TimeframeNotSupportedError(
+                f"{self.id} has no '{timeframe[:20]}' candles; it has {', '.join(offered)}.",
+                details={"exchange": self.id, "timeframes": offered},
+            )
+
+    @property
+    def timeframes(self) -> list[str]:
+        """The bar lengths that the exchange has; none where it gives no bars."""
+        names = (self._api.timeframes if self.has_candles else None) or ()
+        return [name for name in names if name not in self._quirk.misnamed_timeframes]
+
+    @property
+    def candles_per_request(self) -> int:
+        """How many bars one page holds at most; a cautious guess where ccxt does not say."""
+        spot = (self._api.features or {}).get("spot") or {}
+        return int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
+
+    def seconds_for(self, requests: int) -> float:
+        """Tell how long so many pages of candles take at least, within the exchange's limits."""
+        pace = float(self._api.rateLimit) / 1000
+        if not self._quirk.bursts:
+            return requests * pace
+        # The first minute's budget may be spent at once; then the pace is the limit's.
+        return max(requests * 0.01, requests * pace - 60.0)
+
+    async def trades(
+        self,
+        pair: str,
+        *,
+        limit: int,
+        since: int | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> list[Trade]:
+        """Get one page of trades as ccxt's unified call gives them, oldest first."""
+
+        def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
+            return parsing.trades(
+                _listed(raw, reply),
+                seconds_at=self._quirk.trade_seconds,
+                exchange=self.id,
+                pair=pair,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+
+        return list(await self.call(make, "fetch_trades", pair, since, limit, params=params))
+
+    @property
+    def quirk(self) -> Quirk:
+        """What is special about the exchange."""
+        return self._quirk
+
+    async def status(self) -> Status:
+        """Ask for the time and the state; an exchange that does not answer is reported, too."""
+        questions: tuple[tuple[str, str, Callable[[Any, Reply], Status]], ...] = (
+            ("fetchTime", "fetch_time", lambda time_ms, reply: self._status(reply, float(time_ms))),
+            ("fetchStatus", "fetch_status", lambda state, reply: self._status(reply, state=state)),
+        )
+        asked = [(make, method) for name, method, make in questions if self.has(name)]
+        if not asked:
+            return await self._status_of_another_call()
+        # Not quite all the time that there is: some is left to report in.
+        seconds = 0.9 * seconds_left(self._settings.timeout)
+        answers = await asyncio.gather(
+            *[within(seconds, self.id, self.call(make, method)) for make, method in asked],
+            return_exceptions=True,
+        )
+        for failure in answers:
+            if isinstance(failure, BaseException) and not isinstance(failure, UpstreamError):
+                raise failure
+        good = [one for one in answers if isinstance(one, Status)]
+        if good:
+            return good[0].model_copy(update={"maintenance": good[-1].maintenance})
+        return self._unreachable(next(one for one in answers if isinstance(one, UpstreamError)))
+
+    def _unreachable(self, error: UpstreamError) -> Status:
+        now = datetime.now(UTC)
+        return Status(
+            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=error.code
+        )
+
+    async def _status_of_another_call(self) -> Status:
+        """Tell what the answer to a small question tells: about a busy pair, where there is one."""
+
+        def make(_: Any, reply: Reply) -> Status:
+            return self._status(reply).as_derived()
+
+        async def work() -> Status:
+            if self._quirk.keyless_call is not None:
+                name, params = self._quirk.keyless_call
+                return await self.call(make, name, params=params)
+            await self.listed.listing()
+            pairs = self.listed.traded_most(count=1) or (await self.listed.symbols(None))[:1]
+            if self.has("fetchOrderBook"):
+                params = self._quirk.quote_params
+                return await self.call(
+                    make, "fetch_order_book", pairs[0], self._depth(1), params=params
+                )
+            if self.has("fetchTicker"):
+                return await self.call(make, "fetch_ticker", pairs[0])
+            return await self.call(make, "fetch_tickers", self._asked(pairs, every=False))
+
+        try:
+            return await within(0.9 * seconds_left(self._settings.timeout), self.id, work())
+        except UpstreamError as error:
+            return self._unreachable(error).as_derived()
+
+    def _status(
+        self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None
+    ) -> Status:
+        latency = (reply.received_at - reply.sent_at).total_seconds()
+        server, offset = reply.date, None
+        if time_ms is not None:
+            server = parsing.moment(time_ms, reply.received_at)
+            offset = (server - reply.sent_at).total_seconds() - latency / 2
+        return Status(
+            exchange=self.id,
+            timestamp=server or reply.received_at,
+            received_at=reply.received_at,
+            simulated=True if reply.simulated else None,
+            reachable=True,
+            maintenance=None if state is None else state["status"].lower() == "maintenance",
+            latency_ms=round(latency * 1000, 3),
+            server_time=server,
+            clock_offset_ms=None if offset is None else round(offset * 1000, 3),
+        )
+
+
+def _listed(found: Rows, reply: Reply) -> Rows:
+    """Raise ValueError where ccxt took what is no list, or one of nothing, for an empty list."""
+    if reply.hollow and not len(found):
+        raise ValueError("not a list")
+    return found
+
+
+def _some(found: dict[str, T]) -> dict[str, T]:
+    """Raise ValueError where nothing was found of all that an exchange has."""
+    if not found:
+        raise ValueError("an answer without a pair")
+    return found

@@ -1,0 +1,135 @@
+"""Loads one exchange of ccxt without the hundred others.
+
+``import ccxt`` loads every exchange: 0.4 s and 70 MiB, twice that with the asynchronous half. Here
+these packages are put into ``sys.modules`` unexecuted, so that importing
+``ccxt.async_support.binance`` runs that module and what it needs, nothing else. A package stays in
+that state until somebody asks it for something: a name that its ``__init__`` merely imports from
+one of its modules is imported from there, any other runs the real ``__init__``. A program that
+imports ccxt itself, before or after, from any thread, therefore finds all of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+import threading
+from importlib.abc import InspectLoader
+from types import ModuleType
+from typing import Any
+
+_PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
+_lock = threading.RLock()
+
+
+class _LazyPackage(ModuleType):
+    """A package whose ``__init__`` has not run yet."""
+
+    _sources: dict[str, str]
+    """Names that the ``__init__`` imports, and the modules it has them from."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._sources:
+            value = getattr(importlib.import_module(self._sources[name]), name)
+            self.__dict__[name] = value
+            return value
+        if name.startswith("__") and name not in ("__all__", "__version__"):
+            raise AttributeError(name)
+        self._run()
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system sets each imported module on its package. Where the package has a
+        # class of the same name (ccxt.binance), the class must win, as it does in the real one.
+        if not (isinstance(value, ModuleType) and self._sources.get(name) == value.__name__):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        self._run()
+        return sorted(self.__dict__)
+
+    def _run(self) -> None:
+        # Other threads wait here until all of it is there; the one that runs it comes by again
+        # when the package asks itself for a name that it does not have yet.
+        with _lock:
+            spec, state = self.__spec__, self.__dict__
+            if self.__class__ is not _LazyPackage or "_runs" in state:
+                return
+            state["_runs"] = True
+            try:
+                if spec is not None and spec.loader is not None:
+                    spec.loader.exec_module(self)
+            finally:
+                del state["_runs"]
+            self.__class__ = ModuleType  # type: ignore[assignment]
+
+
+def prepare_packages() -> None:
+    """Put ccxt's packages into place, unexecuted, where they are not there already."""
+    with _lock:
+        for name in _PACKAGES:
+            if name in sys.modules:
+                continue
+            spec = importlib.util.find_spec(name)
+            if spec is None or spec.loader is None:
+                raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+            package = importlib.util.module_from_spec(spec)
+            source = _source(name)
+            imported = re.findall(r"^from (ccxt[\w.]*) import (\w+)", source, re.MULTILINE)
+            package.__dict__["_sources"] = {found: module for module, found in imported}
+            package.__class__ = _LazyPackage
+            sys.modules[name] = package
+            parent, _, child = name.rpartition(".")
+            if parent:
+                setattr(sys.modules[parent], child, package)
+
+
+def _source(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    loader = None if spec is None else spec.loader
+    return (loader.get_source(name) or "") if isinstance(loader, InspectLoader) else ""
+
+
+@functools.cache
+def version() -> str:
+    """Give ccxt's version without running its package."""
+    found = re.search(r"^__version__ = '([^']+)'", _source("ccxt"), re.MULTILINE)
+    return found[1] if found else str(importlib.import_module("ccxt").__version__)
+
+
+@functools.cache
+def ids() -> tuple[str, ...]:
+    """Name all exchanges that ccxt has, spot or not, without importing one."""
+    prepare_packages()
+    path = importlib.import_module("ccxt.async_support").__path__
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg))
+
+
+@functools.cache
+def is_exchange(name: str) -> bool:
+    """Tell whether ccxt has an exchange of this name."""
+    return name in ids()
+
+
+def described(name: str) -> Any:
+    """Give an exchange as ccxt describes it, streams included where it has any.
+
+    Slow, and more than is needed to ask it anything: `connector_class` is for that.
+    """
+    prepare_packages()
+    module = f"ccxt.pro.{name}"
+    if importlib.util.find_spec(module) is None:
+        module = f"ccxt.async_support.{name}"
+    return getattr(importlib.import_module(module), name)()
+
+
+def ccxt_errors() -> ModuleType:
+    """Give the module that holds ccxt's error classes."""
+    prepare_packages()
+    return importlib.import_module("ccxt.base.errors")

@@ -1,0 +1,305 @@
+"""Which pairs one exchange has: a text's pair found, markets loaded when they are asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from marketdata._exchanges import currencies, parsing
+from marketdata._exchanges.markets_cache import (
+    MAX_AGE,
+    Catalogue,
+    Facts,
+    Fetched,
+    Listing,
+    Market,
+    source,
+)
+from marketdata._requests.coalescing import Question, Sharing
+from marketdata.arguments import written
+from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
+from marketdata.models import Pair
+
+__all__ = ["PairList", "active_spot", "records", "search"]
+
+_QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
+"""Currencies in which exchanges have their busiest pairs, the most frequent first."""
+_NEW_PAIR_AGE = 600.0
+"""Seconds after which a list without the wanted pair is fetched again, in case it is new."""
+
+
+class PairList:
+    """The active spot pairs of one exchange, as the catalogue has them.
+
+    Pairs that the exchange's other calls take are those that `symbol` gave, so that ``load`` has
+    been told of their markets.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        source: str,
+        catalogue: Catalogue,
+        fetch: Callable[[], Awaitable[Fetched]],
+        load: Callable[[list[dict[str, Any]], Mapping[str, str]], None],
+    ) -> None:
+        """``fetch`` asks the exchange for its list.
+
+        ``load`` gets all markets asked for so far, and the codes that are renamed in them.
+        """
+        self._exchange = exchange
+        self._source = source
+        self._catalogue = catalogue
+        self._fetch = fetch
+        self._load_all = load
+        self._loaded: dict[str, dict[str, Any]] = {}
+        self._listed_at = 0.0
+        self._names: dict[tuple[str, str], str] = {}
+        self.renamed: Mapping[str, str] = {}
+        """Codes that ccxt would give, and what the list has instead."""
+        self._listings = Sharing()
+
+    async def close(self, error: Exception) -> None:
+        """End what is under way with an error."""
+        await self._listings.close(error)
+
+    @property
+    def loaded(self) -> list[dict[str, Any]]:
+        """ccxt's descriptions of the markets that were asked for."""
+        return list(self._loaded.values())
+
+    def market(self, pair: str) -> dict[str, Any]:
+        """Give ccxt's description of a pair that `symbol` gave."""
+        return self._loaded[pair]
+
+    async def symbol(self, pair: str) -> str:
+        """Give the pair that a text names, as BASE/QUOTE, with its market loaded.
+
+        Raises `PairNotSupportedError`, with the closest pairs, where there is no such spot pair.
+        """
+        asked = pair, written(pair)
+        known = self._names.get(asked)
+        if known is not None and time.time() - self._listed_at < MAX_AGE:
+            return known
+        listing = await self.listing(MAX_AGE)
+        if (known := self._names.get(asked)) is not None:
+            return known  # somebody who waited for the same list has found it
+        found = self._catalogue.find(self._source, pair)
+        if not found:
+            # It may be new, or the list may have turned out to be damaged.
+            listing = await self.listing(_NEW_PAIR_AGE)
+            found = self._catalogue.find(self._source, pair)
+        if len(found) != 1:
+            raise self._no_such_pair(pair, [market.pair for market in found])
+        self._load(found, listing)
+        self._names[asked] = found[0].pair
+        return found[0].pair
+
+    async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
+        """Give pairs as `symbol` does; all active ones, by name, for None."""
+        if pairs is not None:
+            return [await self.symbol(pair) for pair in pairs]
+        listing, found = await self.markets()
+        self._load(found, listing)
+        return [market.pair for market in found]
+
+    async def markets(self, **wanted: str | None) -> tuple[Listing, list[Market]]:
+        """Give the markets that fit (`Catalogue.markets`) and the list that they are from."""
+        listing = await self.listing(MAX_AGE)
+        found = self._catalogue.markets(self._source, **wanted)
+        if not found and self._catalogue.listing(self._source) is None:
+            # The list has turned out to be damaged.
+            listing = await self.listing(MAX_AGE)
+            found = self._catalogue.markets(self._source, **wanted)
+        return listing, found
+
+    async def plays(self) -> str | None:
+        """Give what the exchange plays where it is a simulated one; None for a real one."""
+        listing = await self.listing(MAX_AGE)
+        return (listing.plays or "unnamed") if listing.simulated else None
+
+    def forget(self) -> None:
+        """Have the list fetched again before it is next used."""
+        self._catalogue.forget(self._source)
+        self._listed_at = 0.0
+        self._names.clear()
+
+    def traded_most(self, besides: str = "", count: int = 2) -> list[str]:
+        """Name pairs that are traded at any time on any exchange which has them.
+
+        Fewer than ``count`` where the exchange does not have so many.
+        """
+        names = (f"{base}/{quote}" for base in ("BTC", "ETH") for quote in _QUOTES)
+        found = [
+            market
+            for name in names
+            if name != besides
+            for market in self._catalogue.find(self._source, name)
+            if market.pair == name
+        ][:count]
+        self._load(found)
+        return [market.pair for market in found]
+
+    def _no_such_pair(self, pair: str, several: list[str]) -> MarketDataError:
+        if several:
+            return PairNotSupportedError(
+                f"'{pair}' could be {' or '.join(several)} on {self._exchange}; write it with a "
+                "slash.",
+                details={"exchange": self._exchange, "pair": pair, "closest": several},
+            )
+        names = self._catalogue.names(self._source)
+        near = [names[one] for one in closest(pair, names)]
+        if not near and "/" not in pair:
+            by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
+            near = [by_joined[one] for one in closest(pair, by_joined)]
+        # What the exchange itself calls so may be another token: that is for the caller to say.
+        near = list(dict.fromkeys([*self._catalogue.called(self._source, pair), *near]))
+        return PairNotSupportedError(
+            f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near)}",
+            details={"exchange": self._exchange, "pair": pair, "closest": near},
+        )
+
+    async def listing(self, max_age: float = MAX_AGE) -> Listing:
+        """Tell when the list was fetched, fetching it where it is older than so many seconds."""
+        key = f"{max_age:g}"
+        if not self._listings.under_way(key):
+            listing = self._catalogue.listing(self._source)
+            if listing is not None and listing.age < max_age:
+                return self._noted(listing)
+        return self._noted(await self._listings.ask(key, partial(self._renew, max_age), _as_it_is))
+
+    def _noted(self, listing: Listing) -> Listing:
+        """Forget which names found what where the list is another one."""
+        if listing.fetched_at != self._listed_at:
+            self._names.clear()
+            self._listed_at = listing.fetched_at
+        return listing
+
+    async def _renew(self, max_age: float, question: Question) -> None:
+        question.answer(await self._catalogue.renew(self._source, max_age, self._fetch))
+
+    def _load(self, markets: Iterable[Market], listing: Listing | None = None) -> None:
+        """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
+        new = {one.pair: one.raw for one in markets if self._loaded.get(one.pair) != one.raw}
+        renamed = self.renamed if listing is None else listing.facts.renamed
+        if new or renamed != self.renamed:
+            # Those of an older list stay, for calls that are under way.
+            if renamed != self.renamed:
+                ids = {raw.get("id") for raw in new.values()}
+                kept = self._loaded.items()
+                self._loaded = {pair: raw for pair, raw in kept if raw.get("id") not in ids}
+            self._loaded.update(new)
+            self.renamed = renamed
+            self._load_all(self.loaded, renamed)
+
+
+def _as_it_is(listing: Listing) -> Listing:
+    return listing
+
+
+def active_spot(
+    raw: Iterable[Mapping[str, Any]], common: Mapping[str, str], *, asked_by_code: bool = False
+) -> tuple[list[Market], Facts]:
+    """Give the markets that are served, each currency under its one name, and the names.
+
+    ``common`` is ccxt's map of the exchange's codes; where ccxt asks by those (`Quirk`) tokens that
+    were renamed keep their old name, and the new one is another. Raises ValueError where there are
+    no markets, which no exchange would mean.
+    """
+    spot = [one for one in raw if one.get("spot") and ":" not in one["symbol"]]
+    listed = {str(one[side]) for one in spot for side in ("base", "quote")}
+    new = currencies.renamed(listed, common)
+    renamed = {} if asked_by_code else new
+    markets = [
+        Market(str(one["symbol"]), one)
+        for one in (_renamed(one, renamed) for one in spot if one.get("active") is not False)
+    ]
+    if not markets:
+        raise ValueError("no spot markets")
+    traded = {str(one.raw[side]) for one in markets for side in ("base", "quote")}
+    aliases = currencies.aliases(traded, common)
+    if asked_by_code:
+        aliases |= {code: old for old, code in new.items() if old in traded}
+    return markets, Facts(renamed=renamed, aliases=aliases)
+
+
+def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    base, quote = market["base"], market["quote"]
+    if base not in renamed and quote not in renamed:
+        return dict(market)
+    base, quote = renamed.get(base, base), renamed.get(quote, quote)
+    return {**market, "symbol": f"{base}/{quote}", "base": base, "quote": quote}
+
+
+def records(
+    exchange: str, listing: Listing, markets: Iterable[Market], *, exactly: bool
+) -> list[Pair]:
+    """Make the records of markets of a list; needs nothing of the exchange's module.
+
+    ``exactly`` makes Decimals of what the list has as floats.
+    """
+    received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
+    mode = listing.facts.precision_mode
+    pairs = [
+        parsing.pair(
+            market.raw,
+            exchange=exchange,
+            received_at=received_at,
+            simulated=listing.simulated,
+            price_tick=_step(market.raw, "price", mode),
+            amount_step=_step(market.raw, "amount", mode),
+            fees=listing.facts.fees,
+        )
+        for market in markets
+    ]
+    return [parsing.in_decimals(one) for one in pairs] if exactly else pairs
+
+
+def _step(raw: Mapping[str, Any], of: str, mode: int | None) -> float | None:
+    """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
+    value = (raw.get("precision") or {}).get(of)
+    if value is None:
+        return None
+    match mode:
+        case 4:  # TICK_SIZE
+            return float(value)
+        case 2:  # DECIMAL_PLACES
+            return float(f"1e{-int(value)}")
+    return None  # SIGNIFICANT_DIGITS: the step depends on the price
+
+
+def search(
+    catalogue: Catalogue,
+    endpoints: Mapping[str, str],
+    among: Collection[str] | None,
+    *,
+    exactly: bool,
+    **wanted: Any,
+) -> tuple[int, list[Pair]] | None:
+    """Find pairs on all exchanges whose lists are kept, by exchange and name, without a request.
+
+    As `Catalogue.search`. Of exchanges at another address only the lists from there count, and only
+    exchanges that are ``among`` those given. None where there is no such list. Blocks.
+    """
+    lists = {}
+    for kept, listing in catalogue.listings().items():
+        exchange = kept.partition(" at ")[0]
+        here = kept == source(exchange, endpoints.get(exchange))
+        if here and (among is None or exchange in among):
+            lists[kept] = exchange, listing
+    if not lists:
+        return None
+    total, found = catalogue.search(list(lists), **wanted)
+    if not found and not catalogue.listings():
+        return None  # they have turned out to be damaged
+    each = groupby(found, itemgetter(0))
+    return total, [
+        pair
+        for kept, those in each
+        for pair in records(*lists[kept], [market for _, market in those], exactly=exactly)
+    ]

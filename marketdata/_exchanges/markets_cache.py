@@ -1,0 +1,457 @@
+"""Which pairs an exchange has, kept on disk between processes.
+
+One SQLite file holds ccxt's description of each market as a row of its own, so that a process
+that asks for one pair reads one row: building the other 2,000 is what makes ccxt slow to start.
+SQLite comes with Python, takes 10 ms to import and open, and lets any number of processes read
+while one writes. A file that cannot be used is as good as none: it is only a cache.
+
+Machines that share a Redis look there, too, before they ask the exchange:
+`_exchanges.shared_markets_cache`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from marketdata._requests.sqlite import discard, is_damage
+from marketdata.arguments import written
+
+if TYPE_CHECKING:
+    from marketdata.models import Exchange
+
+MAX_AGE = 24 * 3600.0
+"""Seconds after which an exchange's list is fetched again."""
+
+KEPT = 7 * 24 * 3600.0
+"""Seconds after which a list that nobody fetches any more is dropped from the disk."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS listing (
+    source TEXT PRIMARY KEY, fetched_at REAL NOT NULL, simulated INTEGER NOT NULL, plays TEXT,
+    facts BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS market (
+    source TEXT NOT NULL, name TEXT NOT NULL, joined TEXT NOT NULL, native TEXT NOT NULL,
+    base TEXT NOT NULL, quote TEXT NOT NULL, also TEXT NOT NULL, pair TEXT NOT NULL,
+    rules BLOB NOT NULL, market BLOB NOT NULL,
+    PRIMARY KEY (source, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS market_joined ON market (source, joined);
+CREATE INDEX IF NOT EXISTS market_native ON market (source, native);
+CREATE INDEX IF NOT EXISTS market_names ON market (source, name, also, base, quote);
+CREATE TABLE IF NOT EXISTS described (version TEXT PRIMARY KEY, exchanges BLOB NOT NULL);
+PRAGMA user_version = 2;
+"""
+
+_RULES = ("symbol", "base", "quote", "precision", "limits", "maker", "taker")
+"""What of a market's description makes a `Pair`: a tenth of it, kept aside for searches."""
+
+_DROP_MARKETS = (
+    "DELETE FROM market WHERE source IN (SELECT source FROM listing WHERE fetched_at < ?)"
+)
+
+
+def source(exchange: str, endpoint: str | None) -> str:
+    """Name where a list comes from: an exchange, or an exchange at another address."""
+    return exchange if endpoint is None else f"{exchange} at {endpoint}"
+
+
+@dataclass(frozen=True)
+class Market:
+    """One active spot market: its pair, and ccxt's description of it."""
+
+    pair: str
+    raw: dict[str, Any]
+    text: bytes | None = field(default=None, repr=False, compare=False)
+    """The description as JSON, where it has been written already."""
+
+
+class Packed(Sequence[Market]):
+    """Markets in a sixth of their size, for as long as they wait to be kept.
+
+    Where many lists come at once, that is what a process grows by.
+    """
+
+    def __init__(self, markets: Iterable[Market]) -> None:
+        from pydantic_core import to_json
+
+        self._texts = []
+        for market in markets:
+            # A text that is not Unicode cannot be kept, nor asked for.
+            with contextlib.suppress(ValueError):
+                self._texts.append((market.pair, to_json(market.raw)))
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Market: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Market]: ...
+
+    def __getitem__(self, index: int | slice) -> Market | Sequence[Market]:
+        from pydantic_core import from_json
+
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        pair, text = self._texts[index]
+        return Market(pair, from_json(text), text)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What holds for all markets of a list, and is otherwise known to the exchange's module."""
+
+    precision_mode: int | None = None
+    """How ccxt counts the exchange's precisions."""
+    fees: dict[str, float | None] = field(default_factory=dict)
+    """Maker and taker of pairs that have none of their own."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Codes that ccxt would give, and what the list has instead."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Other names of codes, and the one that the list has."""
+
+
+class Fetched(NamedTuple):
+    """A list as an exchange gave it."""
+
+    markets: Sequence[Market]
+    facts: Facts
+    simulated: bool
+    plays: str | None = None
+    age: float = 0.0
+    """How many seconds ago that was."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """When an exchange's list was fetched, and whether the simulator gave it."""
+
+    fetched_at: float
+    simulated: bool
+    plays: str | None = None
+    """What a simulated exchange played; None for real ones."""
+    facts: Facts = field(default_factory=Facts)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was fetched; as many where a wrong clock put that in the future."""
+        return abs(time.time() - self.fetched_at)
+
+
+class Catalogue:
+    """The pairs of exchanges by source: an exchange's id, or its id at another address."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Keep it in a folder, which is made when needed; None keeps it in memory."""
+        self._file = None if folder is None else folder / "catalogue.sqlite"
+        self._memory: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def listing(self, source: str) -> Listing | None:
+        """Tell when a source's list was fetched; None where it never was."""
+        return self._listings("source = ?", source).get(source)
+
+    def listings(self) -> dict[str, Listing]:
+        """Tell of all lists that are kept, by their source."""
+        return self._listings("fetched_at >= ?", time.time() - KEPT)
+
+    def _listings(self, which: str, value: Any) -> dict[str, Listing]:
+        from pydantic_core import from_json
+
+        rows = self._read(
+            f"SELECT source, fetched_at, simulated, plays, facts FROM listing WHERE {which}"  # noqa: S608
+            " AND EXISTS (SELECT 1 FROM market WHERE market.source = listing.source)"
+            " ORDER BY source",
+            [value],
+        )
+        try:
+            return {
+                row[0]: Listing(row[1], bool(row[2]), row[3], Facts(**from_json(row[4])))
+                for row in rows
+            }
+        except (ValueError, TypeError):
+            self._discard()
+            return {}
+
+    def find(self, source: str, text: str) -> list[Market]:
+        """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
+
+        By other names of its currencies only where that finds none. Case does not matter. More than
+        one where the text without a slash fits several.
+        """
+        name = text.upper()
+        column, also = ("name", "also") if "/" in name else ("joined", "replace(also, '/', '')")
+        for where, value in (
+            (f"{column} = ?", name),
+            ("native = ?", name),
+            ("native = ?", written(text).upper()),
+            (f"instr({also}, ?)", f"\n{name}\n"),
+        ):
+            rows = self._read(
+                f"SELECT pair, market FROM market WHERE source = ? AND {where}",  # noqa: S608
+                [source, value],
+            )
+            if rows:
+                return self._parse(rows)
+        return []
+
+    def names(self, source: str) -> dict[str, str]:
+        """Name all pairs of a source, in order, with their other names behind them."""
+        rows = self._read("SELECT pair, also FROM market WHERE source = ? ORDER BY name", [source])
+        others = {name: pair for pair, also in rows for name in also.split("\n") if name}
+        return {pair: pair for pair, _ in rows} | others
+
+    def called(self, source: str, text: str) -> list[str]:
+        """Name the pairs whose id at the exchange is this text but for what separates its parts."""
+        rows = self._read(
+            "SELECT pair FROM market WHERE source = ?"
+            " AND replace(replace(replace(native, '-', ''), '_', ''), '/', '') = ?",
+            [source, text.upper().replace("/", "")],
+        )
+        return [row[0] for row in rows]
+
+    def markets(
+        self,
+        source: str,
+        *,
+        base: str | None = None,
+        quote: str | None = None,
+        search: str | None = None,
+    ) -> list[Market]:
+        """Give the markets of a source that fit, in order of their pairs."""
+        where, values = _fits(base, quote, search)
+        rows = self._read(
+            f"SELECT pair, market FROM market WHERE source = ?{where} ORDER BY name",  # noqa: S608
+            [source, *values],
+        )
+        return self._parse(rows)
+
+    def search(
+        self,
+        sources: Sequence[str],
+        *,
+        base: str | None,
+        quote: str | None,
+        search: str,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> tuple[int, list[tuple[str, Market]]]:
+        """Give the markets of several sources that fit, each with its source, in order of both.
+
+        At most ``limit`` from ``offset`` on, and how many there are in all. Of ccxt's description
+        they have no more than makes a `Pair`.
+        """
+        where, values = _fits(base, quote, search)
+        among = ",".join("?" * len(sources))
+        names = f"market INDEXED BY market_names WHERE source IN ({among}){where}"
+        values = [*sources, *values]
+        rows = self._read(
+            "SELECT source, pair, rules FROM market WHERE (source, name) IN"  # noqa: S608
+            f" (SELECT source, name FROM {names} ORDER BY source, name LIMIT ? OFFSET ?)"
+            " ORDER BY source, name",
+            [*values, -1 if limit is None else limit, offset],
+        )
+        markets = self._parse(row[1:] for row in rows)
+        found = [(row[0], market) for row, market in zip(rows, markets, strict=False)]
+        if limit is None and not offset:
+            return len(found), found
+        counted = self._read(f"SELECT count(*) FROM {names}", values)  # noqa: S608
+        return counted[0][0] if counted else len(found), found
+
+    def _parse(self, rows: Iterable[tuple[Any, ...]]) -> list[Market]:
+        from pydantic_core import from_json
+
+        try:
+            return [Market(pair, from_json(raw)) for pair, raw in rows]
+        except ValueError:
+            self._discard()
+            return []
+
+    async def renew(
+        self, source: str, max_age: float, fetch: Callable[[], Awaitable[Fetched]]
+    ) -> Listing:
+        """Put a list of that age at most in the place of an older one, fetched if need be."""
+        fetched = await self._newest(source, max_age, fetch)
+        markets, facts, simulated, plays, age = fetched
+        # Many at once would wait for each other in SQLite, and no write waits there for long.
+        async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            await asyncio.to_thread(
+                self.replace,
+                source,
+                markets,
+                facts=facts,
+                simulated=simulated,
+                plays=plays,
+                age=age,
+            )
+        return self.listing(source) or Listing(time.time() - age, simulated, plays, facts)
+
+    async def _newest(
+        self,
+        source: str,  # noqa: ARG002 for those that look elsewhere first
+        max_age: float,  # noqa: ARG002
+        fetch: Callable[[], Awaitable[Fetched]],
+    ) -> Fetched:
+        return await fetch()
+
+    def replace(
+        self,
+        source: str,
+        markets: Iterable[Market],
+        *,
+        facts: Facts,
+        simulated: bool,
+        plays: str | None = None,
+        age: float = 0.0,
+    ) -> None:
+        """Put a freshly fetched list in the place of an older one."""
+        from pydantic_core import to_json
+
+        called: dict[str, list[str]] = {}
+        for name, code in facts.aliases.items():
+            called.setdefault(code, [code]).append(name)
+        rows = []
+        for market in markets:
+            raw = market.raw
+            base, quote = str(raw["base"]), str(raw["quote"])
+            others = [
+                f"{one}/{other}".upper()
+                for one in called.get(base, [base])
+                for other in called.get(quote, [quote])
+            ][1:]
+            names = (
+                market.pair.upper(),
+                market.pair.upper().replace("/", ""),
+                str(raw.get("id") or "").upper(),
+                base.upper(),
+                quote.upper(),
+                "\n".join(["", *others, ""]) if others else "",
+                market.pair,
+            )
+            with contextlib.suppress(ValueError):  # a text that is not Unicode
+                "".join(names).encode()
+                rules = to_json({name: raw.get(name) for name in _RULES})
+                rows.append((source, *names, rules, market.text or to_json(raw)))
+        self._write(
+            [
+                (_DROP_MARKETS, [[time.time() - KEPT]]),
+                ("DELETE FROM listing WHERE fetched_at < ?", [[time.time() - KEPT]]),
+                ("DELETE FROM market WHERE source = ?", [[source]]),
+                ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?,?,?)", rows),
+                (
+                    "INSERT OR REPLACE INTO listing VALUES (?,?,?,?,?)",
+                    [[source, time.time() - age, simulated, plays, to_json(asdict(facts))]],
+                ),
+            ]
+        )
+
+    def forget(self, source: str) -> None:
+        """Drop a source's list."""
+        self._write([("DELETE FROM listing WHERE source = ?", [[source]])])
+
+    def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
+        """Give what is known of all exchanges in one version, described at first use."""
+        from pydantic import TypeAdapter
+
+        from marketdata.models import Exchange
+
+        adapter = TypeAdapter(list[Exchange])
+        rows = self._read("SELECT exchanges FROM described WHERE version = ?", [version])
+        if rows:
+            with contextlib.suppress(ValueError):  # damaged, or of another version of `Exchange`
+                return adapter.validate_json(rows[0][0])
+        described = list(describe())
+        self._write(
+            [
+                ("DELETE FROM described", [[]]),
+                ("INSERT INTO described VALUES (?,?)", [[version, adapter.dump_json(described)]]),
+            ]
+        )
+        return described
+
+    def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            if self._memory is None and not (self._file and self._file.exists()):
+                return []
+            with self._open() as connection:
+                return connection.execute(statement, values).fetchall()
+        except OSError:
+            return []  # a folder that may not even be looked into
+        except sqlite3.Error as error:
+            if is_damage(error):
+                self._discard()
+            return []
+
+    def _discard(self) -> None:
+        """Remove a damaged file, so that it is made anew."""
+        if self._file is not None:
+            discard(self._file)
+
+    def _write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Run statements, each for all its rows, in one transaction."""
+        try:
+            try:
+                self._run(statements)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                self._discard()
+                self._run(statements)
+        except (sqlite3.Error, OSError):
+            # A file that cannot be written (read-only disk, a lock that is not let go of) costs
+            # the next process a request, not this one its answer.
+            self._turn_to_memory()
+            self._run(statements)
+
+    def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        if self._memory is None and self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as connection, connection:
+            # A cache need not be on the disk before the answer is out: that takes the longest.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.executescript(_SCHEMA)
+            connection.execute("BEGIN")
+            for statement, rows in statements:
+                connection.executemany(statement, rows)
+
+    def _turn_to_memory(self) -> sqlite3.Connection:
+        self._memory = connection = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, connection.close)
+        return connection
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        if self._memory is not None or self._file is None:
+            with self._lock:
+                yield self._memory or self._turn_to_memory()
+        else:
+            # Opened for each use: a connection must not be carried over a fork.
+            with contextlib.closing(sqlite3.connect(self._file, timeout=0.5)) as connection:
+                yield connection
+
+
+def _fits(base: str | None, quote: str | None, search: str | None) -> tuple[str, list[str]]:
+    """Give the condition of markets that fit, and its values; other names of currencies count."""
+    where, values = "", []
+    for wanted, condition, form in (
+        (base, "base = ? OR instr(also, ?)", "\n{}/"),
+        (quote, "quote = ? OR instr(also, ?)", "/{}\n"),
+        (search, "instr(name, ?) OR instr(also, ?)", "{}"),
+    ):
+        if wanted is not None:
+            where += f" AND ({condition})"
+            values += [wanted.upper(), form.format(wanted.upper())]
+    return where, values

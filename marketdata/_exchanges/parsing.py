@@ -1,0 +1,432 @@
+"""Pure functions from ccxt's dicts to records.
+
+What an exchange cannot have meant (no price, an infinite one, a time before 1970) raises
+ValueError, TypeError or ArithmeticError, which `Venue` takes for an unusable answer. Other numbers
+that are none are left out, as if they had not been sent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import chain
+from typing import Any, Literal, TypeVar
+
+from marketdata.errors import DataUnavailableError
+from marketdata.models import (
+    Columns,
+    Fees,
+    FeeTier,
+    OrderBook,
+    Pair,
+    Quote,
+    Ticker,
+    Trade,
+)
+from marketdata.models.decimals import EXACT, are_finite, as_given, exact
+
+Made = TypeVar("Made", Pair, Fees, FeeTier)
+
+_TICKER_FIELDS = {
+    "last": "last",
+    "bid": "bid",
+    "ask": "ask",
+    "bid_volume": "bidVolume",
+    "ask_volume": "askVolume",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "close": "close",
+    "previous_close": "previousClose",
+    "average": "average",
+    "vwap": "vwap",
+    "base_volume": "baseVolume",
+    "quote_volume": "quoteVolume",
+    "change": "change",
+    "percentage": "percentage",
+}
+
+
+_FAR_FUTURE = 253_402_300_800_000
+"""The end of the year 9999, in Unix milliseconds: no datetime is later."""
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
+    values = {ours: raw.get(theirs) for ours, theirs in names.items()}
+    # One sum tells whether all are finite, which they nearly always are.
+    if are_finite(filter(None, values.values())):
+        return values
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _check(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("not a number")
+    return value
+
+
+def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
+    """Give Unix milliseconds as a datetime; the second argument where there are none."""
+    return otherwise if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def ticker(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    window: str,
+    received_at: datetime,
+    simulated: bool,
+) -> Ticker:
+    """Make a ticker of ccxt's ticker structure."""
+    if not has_price(raw):
+        raise ValueError("a ticker without a price")
+    return Ticker(
+        exchange=exchange,
+        pair=pair,
+        timestamp=moment(raw["timestamp"], received_at),
+        received_at=received_at,
+        simulated=True if simulated else None,
+        window=window,
+        source="ticker",
+        open_time=_open_time(raw.get("info")),
+        trades=_trade_count(raw.get("info")),
+        **_numbers(raw, _TICKER_FIELDS),
+    )
+
+
+def has_price(raw: Mapping[str, Any]) -> bool:
+    """Tell whether ccxt's ticker structure holds any price of now."""
+    return any(raw.get(name) is not None for name in ("last", "close", "bid", "ask"))
+
+
+def _open_time(info: Any) -> datetime | None:
+    # Unified tickers have no such field; where the exchange sends one it is Unix milliseconds.
+    opened = info.get("openTime") if isinstance(info, dict) else None
+    return datetime.fromtimestamp(int(float(opened)) / 1000, UTC) if opened else None
+
+
+def _trade_count(info: Any) -> int | None:
+    # Sent as a number by some and as text by others.
+    count = str(info.get("count")) if isinstance(info, dict) else ""
+    return int(count) if count.isdecimal() else None
+
+
+def quote(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    source: str,
+    received_at: datetime,
+    simulated: bool,
+) -> Quote:
+    """Make a quote of the best bid and ask in ccxt's ticker structure."""
+    return Quote.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": moment(raw["timestamp"], received_at),
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "source": source,
+            "bid": _number(raw.get("bid")),
+            "bid_volume": _number(raw.get("bidVolume")),
+            "ask": _number(raw.get("ask")),
+            "ask_volume": _number(raw.get("askVolume")),
+        }
+    )
+
+
+def quote_of_book(book: OrderBook) -> Quote:
+    """Make a quote of the best levels of a book."""
+    none = None, None
+    return _quote_of(book, "orderbook", (*(book.best_bid or none), *(book.best_ask or none)))
+
+
+def quote_of_ticker(ticker: Ticker) -> Quote:
+    """Make a quote of the best prices in a ticker.
+
+    Raises `DataUnavailableError` where it has none.
+    """
+    if ticker.bid is None and ticker.ask is None:
+        raise DataUnavailableError(
+            f"{ticker.exchange} tells no best prices of {ticker.pair}.",
+            details={"exchange": ticker.exchange, "pair": ticker.pair},
+        )
+    best = ticker.bid, ticker.bid_volume, ticker.ask, ticker.ask_volume
+    return _quote_of(ticker, "ticker", best).as_derived()
+
+
+def _quote_of(
+    answer: OrderBook | Ticker,
+    source: Literal["orderbook", "ticker"],
+    best: Sequence[float | None],
+) -> Quote:
+    """Make a quote of bid and ask, each with its size, in another answer."""
+    bid, bid_volume, ask, ask_volume = best
+    return Quote(
+        exchange=answer.exchange,
+        pair=answer.pair,
+        timestamp=answer.timestamp,
+        received_at=answer.received_at,
+        simulated=answer.simulated,
+        source=source,
+        bid=bid,
+        bid_volume=bid_volume,
+        ask=ask,
+        ask_volume=ask_volume,
+    )
+
+
+def orderbook(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    depth: int,
+    received_at: datetime,
+    simulated: bool,
+) -> OrderBook:
+    """Make a book of ccxt's order-book structure, cut to a depth."""
+    if not raw["bids"] and not raw["asks"]:
+        raise ValueError("a book without a level")
+    return OrderBook.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": moment(raw["timestamp"], received_at),
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "sequence": raw.get("nonce"),
+            "bids": _levels(raw["bids"], depth),
+            "asks": _levels(raw["asks"], depth),
+        }
+    )
+
+
+def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[float]]:
+    rows = rows[:depth]
+    if rows and len(rows[0]) != 2:
+        # Some exchanges add the number of orders or the time of the level.
+        rows = [row[:2] for row in rows]
+    if not are_finite(chain.from_iterable(rows)):
+        raise ValueError("not a number")
+    return rows
+
+
+def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> Columns:
+    """Make columns of ccxt's candle rows, where they are not columns already.
+
+    Raises ValueError for a time that cannot be, and for numbers that are not ``finite``.
+    """
+    made = raw if isinstance(raw, Columns) else Columns.from_rows(raw)
+    if finite:
+        for prices in (made.open, made.high, made.low, made.close):
+            if not are_finite(prices):
+                raise ValueError("not a number")
+        if math.inf in made.volume or -math.inf in made.volume:
+            raise ValueError("infinite volume")
+    if len(made) and not 0 <= min(made.time) <= max(made.time) < _FAR_FUTURE:
+        raise ValueError("time out of range")
+    return made
+
+
+def trades(
+    raw: Iterable[Mapping[str, Any]],
+    *,
+    seconds_at: int | None = None,
+    exchange: str,
+    pair: str,
+    received_at: datetime,
+    simulated: bool,
+) -> list[Trade]:
+    """Make trades of ccxt's trade structures, oldest first.
+
+    ``seconds_at`` is where the exchange's own form has the time in seconds as a float, which may
+    be up to a microsecond short of a whole millisecond that was meant.
+    """
+
+    def time(one: Mapping[str, Any]) -> float | None:
+        if seconds_at is None:
+            return one["timestamp"]  # type: ignore[no-any-return]
+        seconds = exact(one["info"][seconds_at])
+        return int(EXACT.fma(seconds, 1000, Decimal("0.001")))
+
+    made = [
+        Trade.model_validate(
+            {
+                "exchange": exchange,
+                "pair": pair,
+                "timestamp": moment(time(one), received_at),
+                "received_at": received_at,
+                "simulated": True if simulated else None,
+                "id": one.get("id"),
+                "price": _check(one["price"]),
+                "amount": _check(one["amount"]),
+                "cost": _number(one.get("cost")),
+                "side": one.get("side"),
+                **_merged_ids(one.get("info")),
+            }
+        )
+        for one in raw
+    ]
+    return sorted(made, key=_trade_order)
+
+
+def _merged_ids(info: Any) -> dict[str, str]:
+    # Binance's form of an aggregated trade; who copied it may leave the ids out.
+    ids = info if isinstance(info, dict) else {}
+    if None not in (ids.get("a"), ids.get("f"), ids.get("l")):
+        return {"first_id": str(ids["f"]), "last_id": str(ids["l"])}
+    return {}
+
+
+def _trade_order(trade: Trade) -> tuple[datetime, int]:
+    return trade.timestamp, int(trade.id) if trade.id and trade.id.isdigit() else 0
+
+
+def merge_fills(single: Iterable[Trade]) -> list[Trade]:
+    """Merge neighbouring trades of one moment, price and side, as an exchange's own would be.
+
+    The id of the merged trade is that of its first.
+    """
+    merged: list[Trade] = []
+    for trade in single:
+        last = merged[-1] if merged else None
+        if last is not None and (last.timestamp, last.price, last.side) == (
+            trade.timestamp,
+            trade.price,
+            trade.side,
+        ):
+            cost = None
+            if last.cost is not None and trade.cost is not None:
+                cost = _sum(last.cost, trade.cost)
+            merged[-1] = last.model_copy(
+                update={
+                    "amount": _sum(last.amount, trade.amount),
+                    "cost": cost,
+                    "last_id": trade.id,
+                }
+            )
+        else:
+            merged.append(trade.model_copy(update={"first_id": trade.id, "last_id": trade.id}))
+    return merged
+
+
+def _sum(first: float, second: float) -> float:
+    return as_given(EXACT.add(exact(first), exact(second)), first, second)
+
+
+def pair(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    received_at: datetime,
+    simulated: bool,
+    price_tick: float | None,
+    amount_step: float | None,
+    fees: Mapping[str, Any],
+) -> Pair:
+    """Make a pair of ccxt's market structure."""
+    limits = raw.get("limits") or {}
+    amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
+    maker, taker = public_fees(raw, fees)
+    return Pair(
+        exchange=exchange,
+        pair=raw["symbol"],
+        base=raw["base"],
+        quote=raw["quote"],
+        price_tick=_number(price_tick),
+        amount_step=_number(amount_step),
+        min_amount=_number(amount.get("min")),
+        max_amount=_number(amount.get("max")),
+        min_cost=_number(cost.get("min")),
+        maker=maker,
+        taker=taker,
+        received_at=received_at,
+        simulated=True if simulated else None,
+    )
+
+
+def public_fees(
+    raw: Mapping[str, Any], fees: Mapping[str, Any]
+) -> tuple[float | None, float | None]:
+    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
+    maker = _number(_first(raw.get("maker"), fees.get("maker")))
+    return maker, _number(_first(raw.get("taker"), fees.get("taker")))
+
+
+def fees(
+    raw: Mapping[str, Any],
+    *,
+    exchange: str,
+    pair: str,
+    source: str,
+    received_at: datetime,
+    simulated: bool,
+    otherwise: Mapping[str, Any],
+) -> Fees:
+    """Make fees of ccxt's market or fee structure, or else of those of the whole exchange.
+
+    Raises ValueError for an account without a fee.
+    """
+    maker, taker = public_fees(raw, otherwise)
+    tiers = None
+    if source == "public":
+        known = tuple(_tiers(otherwise.get("tiers") or {}))
+        tiers = known if known and (known[0].maker, known[0].taker) == (maker, taker) else None
+    elif maker is None and taker is None:
+        raise ValueError("no fee")
+    return Fees.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": received_at,
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "source": source,
+            "maker": maker,
+            "taker": taker,
+            "tiers": tiers,
+        }
+    )
+
+
+def _tiers(sides: Any) -> Iterable[FeeTier]:
+    """Put both sides of ccxt's tiers, which may be the first of a list, together by volume."""
+    if isinstance(sides, list):
+        sides = sides[0]
+    maker, taker = (
+        {float(volume): float(fee) for volume, fee in sides.get(side) or ()}
+        for side in ("maker", "taker")
+    )
+    for volume in sorted(maker.keys() | taker.keys()):
+        yield FeeTier(volume=volume, maker=maker.get(volume), taker=taker.get(volume))
+
+
+def in_decimal(value: float) -> float:
+    """Give what a float was written as, up to 15 digits."""
+    found = exact(value)
+    return as_given(found, found)
+
+
+def in_decimals(made: Made) -> Made:
+    """Give rules or fees, which the list of pairs keeps as floats, as the text of those."""
+    floats = {name: value for name, value in vars(made).items() if isinstance(value, float)}
+    update: dict[str, Any] = {name: in_decimal(value) for name, value in floats.items()}
+    if isinstance(made, Fees) and made.tiers is not None:
+        update["tiers"] = tuple(map(in_decimals, made.tiers))
+    return made.model_copy(update=update)
+
+
+def _first(*values: float | list[Any] | None) -> float | None:
+    # Where ccxt has a list of tiers in place of a fee, they are in percent and not fractions.
+    return next((one for one in values if one is not None and not isinstance(one, list)), None)

@@ -1,0 +1,508 @@
+"""Loads ccxt.pro's class of one exchange, and changes how its sockets are handled.
+
+ccxt knows where each exchange's streams are, how to subscribe to them and how to read them. Its
+own surface, awaiting the next state, merges what arrives in between and ends with an error at
+every loss. Here its message handlers are heard instead: whatever they resolve goes to the
+`Subscriber` that asked for it, at once and each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import importlib.util
+import itertools
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+from marketdata._exchanges.connector import Connector, connector_attributes
+from marketdata._exchanges.exact import ExactNumbers, exact_frame
+from marketdata._exchanges.loader import ccxt_errors, prepare_packages
+from marketdata._exchanges.quirks import quirk
+from marketdata._exchanges.recording import Event
+from marketdata._requests.rate_ledger import LONGEST_BLOCK
+
+__all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"]
+
+END_OF_RECORDING = 4000
+"""The code with which a played recording closes its sockets."""
+
+_LONGEST_FAREWELL = 0.3
+"""Seconds that closing a socket may take."""
+
+Message: TypeAlias = dict[str, Any]
+
+
+class Subscriber(Protocol):
+    """What has asked for a stream, and hears of it."""
+
+    timeframe: str | None
+    """Of a subscriber to candles: ccxt does not always tell bars of different lengths apart."""
+
+    market_id: str
+    """The exchange's name of the pair."""
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the exchange has not answered its subscription yet."""
+
+    def asked(self) -> None:
+        """Hear that its subscription was sent; exchanges want some time between two."""
+
+    def joined(self, line: Any, /) -> None:
+        """Hear which socket it will come from."""
+
+    def take(self, result: Any, at: float) -> None:
+        """Take what ccxt made of a frame received at a Unix time."""
+
+    def refused(self, error: Exception) -> None:
+        """Hear that the exchange, or ccxt, turned the subscription down or gave it up."""
+
+    def lost(self, *, ended: bool) -> None:
+        """Hear that the socket is gone; ``ended``: because a recording is over."""
+
+
+class BookReader(Protocol):
+    """A subscriber that reads frames of its book itself."""
+
+    def frame(self, frame: Message, at: float) -> None:
+        """Take a frame received at a Unix time."""
+
+    def subscribed(self) -> None:
+        """Hear that the exchange has accepted the subscription."""
+
+
+asking: ContextVar[weakref.ref[Subscriber] | None] = ContextVar("asking", default=None)
+"""Who makes the calls of the running task to ccxt's ``watch`` methods. Timers that such a call
+starts, as aiohttp's connections do, keep its context for long after."""
+
+
+def _who_asks() -> Subscriber | None:
+    reference = asking.get()
+    return None if reference is None else reference()
+
+
+_OPPOSITES = {
+    "subscribe": "unsubscribe",
+    "SUBSCRIBE": "UNSUBSCRIBE",
+    "SUBSCRIPTION": "UNSUBSCRIPTION",
+    "bts:subscribe": "bts:unsubscribe",
+    "sub": "unsub",
+    "subscription": "unsubscription",
+}
+
+
+def opposite(message: Any) -> Message | None:
+    """Give the message that takes a subscription back; None where its form is not known."""
+    if not isinstance(message, dict):
+        return None
+    turned: Message = {_turned(key): _turned(value) for key, value in message.items()}
+    if turned == message:
+        return None
+    for name in ("id", "req_id"):
+        # Answers to it must not be taken for those to the subscription.
+        if isinstance(turned.get(name), int):
+            turned[name] += 500_000
+    return turned
+
+
+def _turned(value: Any) -> Any:
+    return _OPPOSITES.get(value, value) if isinstance(value, str) else value
+
+
+# ---------------------------------------------------------------------------- one socket
+
+_numbers = itertools.count(1)
+
+
+class LineMethods:
+    """What is changed in ccxt's client of one socket, mixed in before it."""
+
+    connector: StreamConnector
+    url: str
+    routes: dict[str, list[Subscriber]]
+    """Who hears what ccxt resolves under a name."""
+    requests: dict[str, Message]
+    """What is sent to have it."""
+    sent: set[str]
+    """Under which names it was."""
+    books: dict[str, BookReader]
+    """Who reads the frames of a book itself, by the exchange's name of the pair."""
+    subject: Callable[[Any], str | None] | None
+    """Tells whose book a frame is about."""
+    dialing: asyncio.Task[Any] | None
+    """What connects it, while it does."""
+    number: int
+    text: str
+    """The frame that is being handled; empty between two."""
+    heard: float
+    """When the last frame came, in Unix seconds."""
+    frames: int
+    unreadable: int
+    is_over: bool
+    isConnected: bool  # noqa: N815 ccxt's name
+    decompressBinary: bool  # noqa: N815 ccxt's name
+    last_retry_after: float | None
+    subscriptions: dict[str, Any]
+    futures: dict[str, Any]
+
+    def prepare(self, connector: StreamConnector) -> None:
+        """Make ready what a client of ccxt's does not have."""
+        self.connector = connector
+        self.routes, self.requests, self.books = {}, {}, {}
+        self.sent = set()
+        self.subject = None
+        self.dialing = None
+        self.text = ""
+        self.number = next(_numbers)
+        self.heard = time.time()
+        self.frames = self.unreadable = 0
+        self.is_over = False
+
+    async def open(self, session: Any, backoff_delay: float = 0) -> None:
+        """Connect, after a pause."""
+        self.dialing = asyncio.current_task()
+        try:
+            await super().open(session, backoff_delay)  # type: ignore[misc]
+        finally:
+            self.dialing = None
+
+    async def create_connection(self, session: Any) -> Any:
+        """Connect, at the connector's base address where that is set."""
+        own = self.url
+        self.url = self.connector.address(own)
+        try:
+            connecting = super().create_connection(session)  # type: ignore[misc]
+        finally:
+            self.url = own
+        connected = await connecting
+        self.heard = time.time()
+        if self.connector.dialed is not None:
+            self.connector.dialed(True, None)
+        self.note("open", self.url)
+        return connected
+
+    def note(self, kind: str, text: str = "") -> None:
+        """Have something written down, where somebody records."""
+        record = self.connector.recorder
+        if record is None:
+            return
+        now = time.time_ns()
+        if kind == "open":
+            name = type(self.connector).__name__
+            record(Event(now, self.number, "open", exchange=name, url=text))
+        else:
+            record(Event(now, self.number, kind, text))  # type: ignore[arg-type]
+
+    @property
+    def buffer(self) -> Any:
+        """What was received already, for ccxt to handle at once; nothing where it has to wait."""
+        return None if self.connector.room is not None else super().buffer  # type: ignore[misc]
+
+    async def receive(self) -> Any:
+        """Receive the next frame, when there is room for what it says."""
+        if self.connector.room is not None:
+            await self.connector.room()
+        return await super().receive()  # type: ignore[misc]
+
+    async def send(self, message: Any) -> Any:
+        """Send a message."""
+        if self.connector.recorder is not None:
+            text = message if isinstance(message, str) else orjson.dumps(message).decode()
+            self.note("sent", text)
+        answer = await super().send(message)  # type: ignore[misc]
+        for name in [name for name, request in self.requests.items() if request is message]:
+            self.sent.add(name)
+            for subscriber in self.routes.get(name, ()):
+                subscriber.asked()
+        return answer
+
+    def handle_text_or_binary_message(self, data: Any) -> None:
+        """Have a frame handled; one that nothing can be made of ends nothing but itself."""
+        self.frames += 1
+        self.heard = at = time.time()
+        self.text = data if type(data) is str else ""
+        if self.connector.recorder is not None and self.text:
+            self.note("got", self.text)
+        try:
+            if self.books and type(data) is str and data[:1] == "{":
+                frame = exact_frame(data) if self.connector.is_exact else orjson.loads(data)
+                about = self.subject(frame) if self.subject is not None else None
+                reader = None if about is None else self.books.get(about)
+                if reader is not None:
+                    reader.frame(frame, at)
+                else:
+                    self.connector.handle_message(self, frame)
+            elif self.connector.is_exact:
+                text = data.decode() if isinstance(data, bytes) and self.decompressBinary else data
+                is_json = isinstance(text, str) and text[:1] in ("{", "[")
+                self.connector.handle_message(self, exact_frame(text) if is_json else text)
+            else:
+                super().handle_text_or_binary_message(data)  # type: ignore[misc]
+        except Exception:  # noqa: BLE001 - ccxt's handlers raise anything, and would end the socket
+            self.unreadable += 1
+        finally:
+            self.text = ""
+
+    def resolve(self, result: Any, message_hash: str) -> Any:
+        """Hand what ccxt made of a frame to who asked for it."""
+        for subscriber in tuple(self.routes.get(message_hash, ())):
+            subscriber.take(result, self.heard)
+        return super().resolve(result, message_hash)  # type: ignore[misc]
+
+    def reject(self, error: Any, message_hash: str | None = None) -> Any:
+        """Tell who is concerned that something went wrong."""
+        if isinstance(error, ccxt_errors().UnsubscribeError):
+            return error  # of one that has left; the next may have asked already
+        if self.is_over or not isinstance(error, Exception):
+            return super().reject(error, message_hash)  # type: ignore[misc]
+        if message_hash is None:
+            if isinstance(error, ccxt_errors().NetworkError):
+                # ccxt stops to listen, and tells nobody.
+                self.on_error(error)
+                return error
+            concerned = self._meant()
+        else:
+            concerned = [
+                name
+                for name, sent in self.requests.items()
+                if name == message_hash or message_hash == str(sent.get("req_id", sent.get("id")))
+            ]
+        if not self.text:
+            # The exchange has refused nothing: ccxt could not get what it needs besides.
+            error = ccxt_errors().NetworkError("given up")
+        for name in concerned:
+            for subscriber in tuple(self.routes.get(name, ())):
+                subscriber.refused(error)
+        for name in {message_hash or "", *concerned} & self.futures.keys():
+            super().reject(error, name)  # type: ignore[misc]
+        return error
+
+    def _meant(self) -> list[str]:
+        """Find whom a refusal is about that names no request: whom its text names, if anybody."""
+        asking = {
+            name: those[0].market_id
+            for name, those in self.routes.items()
+            if any(one.is_asking for one in those)
+        }
+        named = [name for name, market in asking.items() if market in self.text]
+        return named or list(asking)
+
+    def on_error(self, error: Any) -> None:
+        """Give the socket up."""
+        self.over(ended=False)
+        # ccxt makes milliseconds of it, which cannot be done with infinity.
+        pause = getattr(self, "last_retry_after", None)
+        if pause is not None and not 0 <= pause <= LONGEST_BLOCK:
+            self.last_retry_after = LONGEST_BLOCK if pause > 0 else None
+        super().on_error(error)  # type: ignore[misc]
+
+    def on_close(self, code: Any) -> None:
+        """Hear that the exchange has closed the socket."""
+        self.over(ended=code == END_OF_RECORDING)
+        super().on_close(code)  # type: ignore[misc]
+
+    def over(self, *, ended: bool) -> None:
+        """Tell everybody that the socket is gone."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.note("lost")
+        if not self.isConnected and self.dialing is not None and self.connector.dialed is not None:
+            self.connector.dialed(False, self.last_retry_after)
+        concerned = {id(one): one for those in self.routes.values() for one in those}
+        self.routes, self.requests, self.books = {}, {}, {}
+        for subscriber in concerned.values():
+            subscriber.lost(ended=ended)
+
+    def join(self, subscriber: Subscriber, names: list[str], message: Any) -> None:
+        """Let a subscriber hear what is resolved under these names."""
+        for name in names:
+            there = self.routes.setdefault(name, [])
+            if subscriber not in there:
+                there.append(subscriber)
+            if isinstance(message, dict):
+                self.requests.setdefault(name, message)
+        subscriber.joined(self)
+        if any(name in self.sent for name in names):
+            subscriber.asked()
+
+    def leave(self, subscriber: Subscriber) -> list[Message]:
+        """Let a subscriber hear no more; give what has to be sent to take back its requests."""
+        messages: list[Message] = []
+        mine: object = subscriber
+        self.books = {name: one for name, one in self.books.items() if one is not mine}
+        for name in [name for name, those in self.routes.items() if subscriber in those]:
+            self.routes[name].remove(subscriber)
+            if self.routes[name]:
+                continue
+            del self.routes[name]
+            request = self.requests.pop(name, None)
+            self.sent.discard(name)
+            self.subscriptions.pop(name, None)
+            future = self.futures.pop(name, None)
+            if future is not None:
+                future.cancel()
+            taking_back = opposite(request)
+            if taking_back is not None and taking_back not in messages:
+                messages.append(taking_back)
+        return messages
+
+
+@functools.cache
+def _line_class() -> type[Any]:
+    client = importlib.import_module("ccxt.async_support.base.ws.client").Client
+    return type("Line", (LineMethods, client), {})
+
+
+# ---------------------------------------------------------------------------- one exchange
+
+
+class StreamConnector(Connector):
+    """What is changed in ccxt.pro's class of an exchange, mixed in before it."""
+
+    room: Callable[[], Awaitable[None]] | None = None
+    """Waits until readers have taken some of what is there; None: what they are too slow for is
+    dropped."""
+    dialed: Callable[[bool, float | None], None] | None = None
+    """Hears whether a socket could be opened and, where not, for how long the exchange asks to be
+    left alone."""
+    subscriptions_a_line: int | None = None
+    """How many subjects share a socket, where ccxt would open one for each."""
+    clients: dict[str, Any]
+    handle_message: Callable[[Any, Any], Any]
+
+    def address(self, url: str) -> str:
+        """Give the address to connect to in place of one of the exchange's own."""
+        if self.base_url is None:
+            return url
+        own, base = urlsplit(url), urlsplit(self.base_url)
+        scheme = {"https": "wss", "http": "ws"}.get(base.scheme, base.scheme)
+        path = base.path.rstrip("/") + (own.path or "/")
+        host = base.netloc
+        if self.login is not None:
+            host = f"{self.login.get_secret_value()}@{host}"
+        return urlunsplit(own._replace(scheme=scheme, netloc=host, path=path))
+
+    def ws_dial_delay(self, _url: str) -> float:
+        """Wait no more than whoever subscribes has waited already."""
+        return 0.0
+
+    def client(self, url: str) -> Any:
+        """Give the socket of an address, made where it is not there."""
+        made = super().client(url)  # type: ignore[misc]
+        if not isinstance(made, LineMethods):
+            made.__class__ = _line_class()
+            made.prepare(self)
+        return made
+
+    def stream(self, kind: Any, subscription: Any, count: int = 1) -> str:
+        """Number the socket of a subscription; only exchanges that have several call this."""
+        if self.subscriptions_a_line is None:
+            return super().stream(kind, subscription, count)  # type: ignore[misc, no-any-return]
+        for number in itertools.count():
+            ending = f"/{number}"
+            there = (self.clients or {}).items()
+            line: Any = next((one for url, one in there if url.endswith(ending)), None)
+            if line is None or len(line.routes) < self.subscriptions_a_line:
+                return str(number)
+        raise AssertionError
+
+    def watch(
+        self,
+        url: str,
+        message_hash: str,
+        message: Any = None,
+        subscribe_hash: Any = None,
+        subscription: Any = None,
+    ) -> Any:
+        """Subscribe, and note who asked."""
+        subscriber = _who_asks()
+        if subscriber is not None:
+            self.client(url).join(subscriber, [message_hash], message)
+            length = subscriber.timeframe
+            if length is not None and subscribe_hash is not None and length not in subscribe_hash:
+                subscribe_hash = f"{subscribe_hash}#{length}"
+        return super().watch(  # type: ignore[misc]
+            url, message_hash, message, subscribe_hash, subscription
+        )
+
+    def watch_multiple(
+        self,
+        url: str,
+        message_hashes: Any,
+        message: Any = None,
+        subscribe_hashes: Any = None,
+        subscription: Any = None,
+    ) -> Any:
+        """Subscribe, and note who asked."""
+        subscriber = _who_asks()
+        if subscriber is not None:
+            self.client(url).join(subscriber, list(message_hashes), message)
+        return super().watch_multiple(  # type: ignore[misc]
+            url, message_hashes, message, subscribe_hashes, subscription
+        )
+
+    def lines(self, subscriber: Subscriber) -> list[Any]:
+        """Give the sockets that a subscriber hears."""
+        return [
+            line
+            for line in (self.clients or {}).values()
+            if any(subscriber in those for those in line.routes.values())
+        ]
+
+    async def drop(self, line: Any) -> None:
+        """Close a socket; whoever still hears it is told."""
+        own: str = line.url
+        if self.clients.get(own) is line:
+            del self.clients[own]
+        line.over(ended=False)
+        if line.dialing is not None:
+            line.dialing.cancel()
+            await asyncio.wait({line.dialing})
+        # aiohttp would wait ten seconds for the other end to say farewell as well.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_FAREWELL):
+                await line.close()
+
+    async def fetch_order_book_snapshot(self, client: Any, message: Any, subscription: Any) -> Any:
+        """Leave the whole book to who reads it from the frames."""
+        reader = client.books.get(self.market_id(subscription["symbol"]))  # type: ignore[attr-defined]
+        if reader is not None:
+            reader.subscribed()
+            return None
+        return await super().fetch_order_book_snapshot(  # type: ignore[misc]
+            client, message, subscription
+        )
+
+    def authenticate(self, *args: Any, **named: Any) -> Any:
+        """Sign a subscription where there is a key; public streams are had without one."""
+        if not getattr(self, "apiKey", None) and not asyncio.iscoroutinefunction(
+            super().authenticate  # type: ignore[misc]
+        ):
+            return {}
+        return super().authenticate(*args, **named)  # type: ignore[misc]
+
+
+@functools.cache
+def stream_class(name: str, *, exact: bool = False) -> type[Any] | None:
+    """Load ccxt.pro's class of one exchange, with `StreamConnector` mixed in; None: it has none."""
+    prepare_packages()
+    if importlib.util.find_spec(f"ccxt.pro.{name}") is None:
+        return None
+    theirs = getattr(importlib.import_module(f"ccxt.pro.{name}"), name)
+    special = {
+        "subscriptions_a_line": quirk(name).subscriptions_a_line,
+        "plain_levels": False,  # ccxt changes the levels of the books that it keeps
+    }
+    ours = (StreamConnector, ExactNumbers) if exact else (StreamConnector,)
+    attributes = connector_attributes(name, theirs, exact=exact)
+    return type(name, (*ours, theirs), attributes | special)

@@ -1,0 +1,126 @@
+"""Places for the attempts that are under way to one exchange, so that it cannot use up more."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from marketdata._requests.deadline import is_patient, renew, seconds_left
+from marketdata.errors import ExchangeUnavailableError
+
+_FOR_OTHERS = 0.2
+"""Share of the places that long jobs leave to calls that cannot wait; one place at least."""
+_LOOKS_EVERY = 1.0
+"""Seconds between two looks at how much time a call has that waits for a place."""
+_TO_REPORT = 0.1
+"""Seconds of a call's time that are left to say what it has waited for."""
+_WEIGHT = 0.2
+"""What the last attempt counts in how long they usually take."""
+
+
+class Bulkhead:
+    """So many places, or as many as there are attempts (None); it belongs to one event loop."""
+
+    def __init__(self, exchange: str, places: int | None) -> None:
+        self.under_way = 0
+        self._exchange = exchange
+        self._is_bounded = places is not None
+        self._places = places or 0
+        self._for_patient = max(1.0, self._places - max(1.0, _FOR_OTHERS * self._places))
+        self._patient = 0
+        """Places that long jobs have."""
+        self._queues: dict[bool, dict[asyncio.Future[float], None]] = {False: {}, True: {}}
+        """Who waits for a place, by whether it is a long job; first come, first served."""
+        self._begun = 0.0
+        """The sum of the times at which those under way have begun."""
+        self._usual = 0.0
+        """Seconds that an attempt takes."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return sum(map(len, self._queues.values()))
+
+    def take(self) -> float | None:
+        """Take a place, and give the time at which: whoever has one must `leave`; None: none."""
+        if not self._is_bounded:
+            self.under_way += 1
+            return 0.0
+        patient = is_patient()
+        return self._take(patient) if self._has_room(patient) else None
+
+    async def wait(self) -> float:
+        """Wait for a place, and take it.
+
+        Raises `ExchangeUnavailableError` where there will be none within the running call's time.
+        """
+        patient = is_patient()
+        queue = self._queues[patient]
+        if not patient and self._expected(len(queue)) >= seconds_left(math.inf):
+            raise self._full(len(queue))
+        place: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        queue[place] = None
+        try:
+            while not place.done():
+                left = _LOOKS_EVERY
+                if patient:
+                    renew()
+                else:
+                    left = min(left, seconds_left(math.inf) - _TO_REPORT)
+                    if left <= 0:
+                        raise self._full(0)
+                await asyncio.wait({place}, timeout=left)
+        except BaseException:
+            if place.done():
+                self._give_back(patient, place.result())
+            else:
+                del queue[place]
+            raise
+        return place.result()
+
+    def leave(self, begun: float) -> None:
+        """Give a place back that was taken at a time."""
+        if not self._is_bounded:
+            self.under_way -= 1
+            return
+        self._usual += _WEIGHT * (_now() - begun - self._usual)
+        self._give_back(is_patient(), begun)
+
+    def _has_room(self, patient: bool) -> bool:
+        room = self.under_way < self._places
+        return room and (not patient or self._patient < self._for_patient)
+
+    def _take(self, patient: bool) -> float:
+        begun = _now()
+        self.under_way += 1
+        self._patient += patient
+        self._begun += begun
+        return begun
+
+    def _give_back(self, patient: bool, begun: float) -> None:
+        self.under_way -= 1
+        self._patient -= patient
+        self._begun -= begun
+        for who, queue in self._queues.items():
+            while queue and self._has_room(who):
+                place = next(iter(queue))
+                del queue[place]
+                place.set_result(self._take(who))
+
+    def _expected(self, ahead: int) -> float:
+        """Give the seconds until a place is free for who has so many ahead."""
+        so_far = _now() - self._begun / self.under_way
+        return max(self._usual, so_far) * (ahead + 1) / self._places
+
+    def _full(self, ahead: int) -> ExchangeUnavailableError:
+        wait = max(_TO_REPORT, self._expected(ahead))
+        return ExchangeUnavailableError(
+            f"{self._exchange} is busy with {self.under_way} calls (MARKETDATA_MAX_CALLS allows no "
+            f"more); a place may be free in {math.ceil(wait)} s.",
+            retry_after=math.ceil(wait * 1000) / 1000,
+            details={"exchange": self._exchange},
+        )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,348 @@
+"""What all processes of the machine have asked of each exchange, in one SQLite file.
+
+With MARKETDATA_REDIS that is `_requests.rate_ledger_redis`'s, for all machines; this one steps in
+while Redis is away.
+
+A row is an exchange's account, a text of some kilobytes at most; whoever changes it holds the
+file's lock for a fraction of a millisecond. A process that is killed meanwhile leaves the account
+as it was. A file that cannot be used is as good as none: the process then keeps accounts for
+itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import math
+import os
+import random
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from marketdata._requests.sqlite import discard, is_damage, is_locked
+
+T = TypeVar("T")
+
+SHARE = 0.9
+"""How much of a window is used at most: other programs behind the same address want some, too."""
+
+PATIENT_SHARE = 0.8
+"""How much of it long jobs use, and leases: what is left is for calls that cannot wait."""
+
+AHEAD = 1.0
+"""Seconds ahead of which a turn is reserved, and lost where the process dies before it comes."""
+
+GIVE_UP = 2.0
+"""Seconds after which a ledger that somebody holds locked is done without."""
+
+LONGEST_BLOCK = 3600.0
+"""Seconds for which an exchange is left alone at most, whatever it asks for."""
+
+_KEPT = 24 * 3600.0
+"""Seconds after which the account of an exchange that nobody asks any more is dropped."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS account (
+    source TEXT PRIMARY KEY, changed_at REAL NOT NULL, account TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How often an exchange may be asked, in the units that ccxt has for what requests cost."""
+
+    seconds_per_unit: float
+    window: float | None = None
+    """Seconds over which the exchange adds requests up; None: it wants them to keep a distance."""
+
+    @property
+    def units(self) -> float:
+        """What a window holds."""
+        return (self.window or 0.0) / self.seconds_per_unit
+
+    def part(self, parts: float) -> Limit:
+        """Give one of so many equal parts of it."""
+        return self if parts == 1 else Limit(self.seconds_per_unit * parts, self.window)
+
+    @property
+    def lease(self) -> float:
+        """Seconds for which a lease on a part of the window holds."""
+        return min(1.0, (self.window or 0.0) / 60)
+
+
+class Answer(NamedTuple):
+    """What an account says to who wants to make a request."""
+
+    units: float | None
+    """Granted; None where it has to wait first."""
+    wait: float = 0.0
+    """Seconds until the units may be spent or, where none were granted, asked for again."""
+    since: float = -math.inf
+    """From when on the lease that was granted holds."""
+    used: float = 0.0
+    """Units of the window that are used now, those granted included."""
+
+
+@dataclass
+class Account:
+    """The requests to one exchange. Times are in Unix seconds by the machine's clock.
+
+    A time in the future was noted before the clock was set back, and counts as now: so nothing is
+    forgotten, and nothing lasts longer than it would have.
+    """
+
+    granted: dict[float, float] = field(default_factory=dict)
+    """Leases on the window: units by the time from which on they hold."""
+    reserved: tuple[float, float] = (0.0, 0.0)
+    """The last turn that somebody has, and for how many seconds nobody has the next."""
+    blocked: tuple[float, float] = (0.0, 0.0)
+    """When the exchange asked to be left alone, and for how many seconds."""
+    parts: float = 1
+    """Into how many parts the limit is divided among accounts that do not know of each other."""
+
+    @classmethod
+    def parse(cls, text: str) -> Account:
+        """Read what `text` gave; an empty account where that is damaged."""
+        with contextlib.suppress(ArithmeticError, LookupError, TypeError, ValueError):
+            raw = json.loads(text)
+            granted, reserved, blocked = (
+                [(float(at), float(much)) for at, much in raw[name]]
+                for name in ("granted", "reserved", "blocked")
+            )
+            numbers = [number for pair in granted + reserved + blocked for number in pair]
+            if all(map(math.isfinite, numbers)):
+                return cls(dict(granted), reserved[0], blocked[0])
+        return cls()
+
+    def text(self) -> str:
+        """Write it down."""
+        return json.dumps(
+            {
+                "granted": list(self.granted.items()),
+                "reserved": [self.reserved],
+                "blocked": [self.blocked],
+            }
+        )
+
+    def settle(self, now: float) -> None:
+        """Let nothing lie in the future."""
+        leases, self.granted = self.granted, {}
+        for at, units in leases.items():
+            self._add(min(at, now), units)
+        self.reserved = (min(self.reserved[0], now + AHEAD), self.reserved[1])
+        self.blocked = (min(self.blocked[0], now), self.blocked[1])
+
+    def block(self, now: float, seconds: float) -> None:
+        """Leave the exchange alone for so long at least, or for `LONGEST_BLOCK`."""
+        seconds = min(seconds, LONGEST_BLOCK)
+        if now + seconds > sum(self.blocked):
+            self.blocked = (now, seconds)
+
+    def reserve(self, now: float, limit: Limit, cost: float, longest: float) -> Answer:
+        """Reserve the next turn, unless it comes later than ``longest``."""
+        limit = limit.part(self.parts)
+        # As in ccxt's limiter, one unit that was not used may be caught up on.
+        turn = max(sum(self.reserved), sum(self.blocked), now - limit.seconds_per_unit)
+        wait = max(0.0, turn - now)
+        if wait > min(longest, AHEAD):
+            return Answer(None, wait)
+        self.reserved = (turn, cost * limit.seconds_per_unit)
+        return Answer(cost, wait)
+
+    def grant(self, now: float, limit: Limit, cost: float, wanted: float, share: float) -> Answer:
+        """Grant a lease on the window: of ``wanted`` units, or of ``cost`` where room is scarce.
+
+        It holds until the end of the running slot of `Limit.lease` seconds.
+        """
+        limit = limit.part(self.parts)
+        used = self._used(now, limit)
+        blocked = sum(self.blocked) - now
+        if blocked > 0:
+            return Answer(None, blocked, used=used)
+        room = share * limit.units - used
+        # One that costs more than the window allows goes when there is nothing else in it.
+        if cost <= room or not self.granted:
+            units = max(cost, min(wanted, PATIENT_SHARE * limit.units - used))
+            since = _slot(now, limit)
+            self._add(since, units)
+            return Answer(units, since=since, used=used + units)
+        ends = now
+        for at, units in sorted(self.granted.items()):
+            room, ends = room + units, at + self._counts(limit)
+            if cost <= room:
+                break
+        return Answer(None, ends - now, used=used)
+
+    def give_back(self, at: float, units: float) -> None:
+        """Take back what is left of a lease."""
+        left = self.granted.pop(at, 0.0) - units
+        if left > 0:
+            self.granted[at] = left
+
+    def correct(self, now: float, limit: Limit, units: float) -> float:
+        """Count as used what the exchange says is used, if that is more than we know of."""
+        units /= self.parts
+        used = self._used(now, limit)
+        if units > used:
+            self._add(_slot(now, limit), units - used)
+        return max(used, units)
+
+    def _counts(self, limit: Limit) -> float:
+        # From its slot's start on, at whose end it may still be spent.
+        return limit.lease + (limit.window or 0.0)
+
+    def _used(self, now: float, limit: Limit) -> float:
+        oldest = now - self._counts(limit)
+        self.granted = {at: units for at, units in self.granted.items() if at > oldest}
+        return sum(self.granted.values())
+
+    def _add(self, at: float, units: float) -> None:
+        self.granted[at] = self.granted.get(at, 0.0) + units
+
+
+def _slot(now: float, limit: Limit) -> float:
+    """Give the start of the slot in which a lease that is granted now holds."""
+    return now // limit.lease * limit.lease
+
+
+class LedgerBusyError(Exception):
+    """Another process is changing an account just now."""
+
+
+class Ledger:
+    """The accounts in one file; what may go wrong with that costs no request its answer."""
+
+    def __init__(self, file: Path) -> None:
+        self._file: Path | None = file
+        self._accounts: dict[str, Account] = {}
+        """What takes the file's place once that cannot be used."""
+        self._lock = threading.Lock()
+
+    def change(
+        self,
+        source: str,
+        step: Callable[[Account, float], T],
+        clock: Callable[[], float],
+        patience: float = 0.0,
+    ) -> T:
+        """Do a step on an account, alone among all processes; give what it gives.
+
+        The step gets the account and the time, and may be done twice, each time on the account as
+        it was. Raises `LedgerBusyError` where others hold the file for longer than ``patience``
+        seconds.
+        """
+        for anew in (False, True):
+            file = self._file
+            if file is None:
+                break
+            try:
+                return _in_file(file, source, step, clock, patience)
+            except (sqlite3.Error, OSError) as error:
+                if is_locked(error):
+                    raise LedgerBusyError from None
+                if is_damage(error) and not anew:
+                    discard(file)
+                else:
+                    self.turn_to_memory()
+        with self._lock:
+            account = self._accounts.setdefault(source, Account())
+            return _done(account, step, clock())
+
+    async def ask(
+        self, source: str, step: Callable[[Account, float], T], clock: Callable[[], float]
+    ) -> T:
+        """Do a step on an account, as soon as no other process is at the ledger."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + GIVE_UP
+        while True:
+            try:
+                return self.change(source, step, clock)
+            except LedgerBusyError:
+                if loop.time() > ends:
+                    self.turn_to_memory()
+            await a_moment()
+
+    def tell(
+        self,
+        source: str,
+        step: Callable[[Account, float], T],
+        clock: Callable[[], float],
+        patience: float = 0.0,
+    ) -> T | None:
+        """Do a step on an account; None where others are at the ledger for too long."""
+        try:
+            return self.change(source, step, clock, patience)
+        except LedgerBusyError:
+            return None
+
+    def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
+        """Have all leave an exchange alone for so long: it has asked for that."""
+        self.tell(source, partial(Account.block, seconds=seconds), clock, patience=0.25)
+
+    def turn_to_memory(self) -> None:
+        """Keep accounts for this process alone from now on."""
+        self._file = None
+
+
+async def a_moment() -> None:
+    """Wait until others may be done, unlike anybody else who waits for that."""
+    await asyncio.sleep(random.uniform(0.001, 0.01))  # noqa: S311 no secret
+
+
+def _in_file(
+    file: Path,
+    source: str,
+    step: Callable[[Account, float], T],
+    clock: Callable[[], float],
+    patience: float,
+) -> T:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Opened for each use: a connection must not be carried over a fork, nor outlive the file.
+    with contextlib.closing(
+        sqlite3.connect(file, timeout=patience, isolation_level=None)
+    ) as connection:
+        # What is lost with the machine's power is a minute old when that is back.
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_SCHEMA)
+        row = connection.execute(
+            "SELECT account FROM account WHERE source = ?", [source]
+        ).fetchone()
+        # Only whoever has the lock asks for the time, so that it does not run backwards.
+        now = clock()
+        account = Account() if row is None else Account.parse(row[0])
+        given = _done(account, step, now)
+        text = account.text()
+        if row is None:
+            connection.execute(
+                "DELETE FROM account WHERE changed_at NOT BETWEEN ? AND ?",
+                [now - _KEPT, now + _KEPT],
+            )
+        if row is None or text != row[0]:
+            connection.execute("INSERT OR REPLACE INTO account VALUES (?,?,?)", [source, now, text])
+        connection.execute("COMMIT")
+        return given
+
+
+def _done(account: Account, step: Callable[[Account, float], T], now: float) -> T:
+    account.settle(now)
+    return step(account, now)
+
+
+@functools.cache
+def ledger(file: Path) -> Ledger:
+    """Give the ledger in a file, the same to all of the process."""
+    return Ledger(file)
+
+
+if hasattr(os, "register_at_fork"):
+    # A lock that another thread held in the parent would never be let go of in the child.
+    os.register_at_fork(after_in_child=ledger.cache_clear)

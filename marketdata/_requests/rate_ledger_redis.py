@@ -1,0 +1,237 @@
+"""What all machines that share a Redis have asked of each exchange.
+
+An account is one hash: the account's text, and when each machine was last seen. It is changed
+while it is watched (WATCH, MULTI, EXEC), so that a change which another was quicker than is done
+anew, and by the time of that Redis (TIME): no two machines' clocks agree. All of it is done in a
+thread of its own, once per lease, since a network is slow now and then; the event loop never waits.
+
+While Redis is away, nobody knows what the others ask for, nor whether they still share what this
+machine has lost sight of. So all machines without Redis share what those with it never spend: the
+tenth of each window that `SHARE` leaves. Each takes its part of that, by the number of machines
+that were there when it last looked, and keeps to it in the machine's own file. Together they stay
+inside the exchange's window, whoever is cut off from whom, at the price of slow answers until Redis
+is back; that is seen within a second or two. What costs more than a machine's part is asked for one
+at a time. Where an exchange wants requests to keep a distance, nothing is left over: there they go
+a tenth faster than it likes as long as only some are cut off. An exchange that has asked to be left
+alone is left alone on both sides of a loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from marketdata._requests.rate_ledger import (
+    GIVE_UP,
+    SHARE,
+    Account,
+    Ledger,
+    LedgerBusyError,
+    a_moment,
+)
+from marketdata._requests.redis import PREFIX, RedisAwayError, shared
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.client import Pipeline
+
+T = TypeVar("T")
+Step = Callable[[Account, float], T]
+
+_TRIES = 20
+"""How often a change is done anew before it waits for a moment."""
+
+_KEPT = 24 * 3600
+"""Seconds after which the account of an exchange that nobody asks any more is dropped."""
+
+_PRESENT = 3600.0
+"""Seconds for which a machine counts after it was last seen."""
+
+_OFTEN = 60.0
+"""Seconds after which a machine says again that it is there, where nothing else is to be said."""
+
+_UNKNOWN = 10
+"""How many machines there may be, as long as Redis was never reached."""
+
+_ACCOUNT = b"account"
+
+
+class FleetLedger(Ledger):
+    """The accounts in one Redis, and in a file while that is away."""
+
+    def __init__(self, file: Path, url: str) -> None:
+        super().__init__(file)
+        self._redis = shared(url)
+        self._folder = file.parent
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="marketdata redis")
+        """One thread: what was told before a question is known when that is asked."""
+        self._ahead = time.time() - time.monotonic()
+        """What is to be added to this process's clock."""
+        self._machines = _UNKNOWN
+        self._seen: dict[str, str] = {}
+        """The accounts as they last were in Redis, which may have lost them since."""
+        self._blocks: dict[str, tuple[float, float]] = {}
+        """Since when and for how long exchanges are left alone."""
+
+    def clock(self) -> float:
+        """Tell the time of Redis; by what it takes to ask, it may be late but never early."""
+        return time.monotonic() + self._ahead
+
+    async def ask(self, source: str, step: Step[T], clock: Callable[[], float]) -> T:
+        """Do a step on an account, in Redis where that is to be had."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + GIVE_UP
+        with contextlib.suppress(RedisAwayError):
+            while not self._redis.is_away() and loop.time() < ends:
+                with contextlib.suppress(LedgerBusyError):
+                    return await self._redis.ask(self._change(source, step), self._worker)
+                await a_moment()
+        return await super().ask(source, self._apart(source, step), clock)
+
+    def tell(
+        self, source: str, step: Step[T], clock: Callable[[], float], patience: float = 0.0
+    ) -> T | None:
+        """Have a step done on an account soon, before what is asked from now on."""
+
+        def told() -> None:
+            with contextlib.suppress(LedgerBusyError):
+                try:
+                    self._redis.run(self._change(source, step))
+                except RedisAwayError:
+                    self.change(source, self._apart(source, step), clock, GIVE_UP)
+
+        if self._redis.is_away():
+            return super().tell(source, self._apart(source, step), clock, patience)
+        self._worker.submit(told)
+        return None
+
+    def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
+        """Have all machines leave an exchange alone for so long: it has asked for that."""
+        now, account = clock(), Account(blocked=self._blocks.get(source, (0.0, 0.0)))
+        account.settle(now)
+        account.block(now, seconds)
+        self._blocks[source] = account.blocked
+        super().block(source, seconds, clock)
+
+    def _change(self, source: str, step: Step[T]) -> Callable[[Redis], T]:
+        """Give what does a step on the account in Redis.
+
+        It raises `LedgerBusyError` where others are always quicker.
+        """
+        key = f"{PREFIX}budget:{source}"
+        known = self._known(source, step)
+
+        def change(client: Redis) -> T:
+            from redis import WatchError
+
+            for _ in range(_TRIES):
+                with client.pipeline() as pipe, contextlib.suppress(WatchError):
+                    return self._change_watched(pipe, key, source, known)
+            raise LedgerBusyError
+
+        return change
+
+    def _change_watched(self, pipe: Pipeline, key: str, source: str, step: Step[T]) -> T:
+        pipe.watch(key)  # type: ignore[no-untyped-call]
+        kept = _fields(pipe, key)
+        asked = time.monotonic()
+        seconds, micros = pipe.time()  # it answers at once while it watches
+        now = seconds + micros / 1e6
+        self._ahead = now - asked
+
+        text = kept.get(_ACCOUNT, b"").decode(errors="replace")
+        account = Account.parse(text or self._seen.get(source, ""))
+        account.settle(now)
+        given = step(account, now)
+        changed = account.text()
+
+        name = self._name
+        seen = {field: _moment(at) for field, at in kept.items() if field != _ACCOUNT}
+        gone = [field for field, at in seen.items() if not abs(now - at) < _PRESENT]
+        if changed != text or gone or not abs(now - seen.get(name, -math.inf)) < _OFTEN:
+            pipe.multi()
+            if not kept:
+                pipe.delete(key)  # what else may be there under this name
+            elif gone:
+                pipe.hdel(key, *gone)
+            pipe.hset(key, mapping={_ACCOUNT: changed, name: now})
+            pipe.expire(key, _KEPT)
+            pipe.execute()
+        self._seen[source] = changed
+        self._machines = len({*seen, name}) - len({*gone} - {name})
+        return given
+
+    def _known(self, source: str, step: Step[T]) -> Step[T]:
+        """Have a step see that the exchange is left alone, wherever it was found out."""
+
+        def known(account: Account, now: float) -> T:
+            noted = self._blocks.get(source, (0.0, 0.0))
+            since, seconds = min(noted[0], now), noted[1]
+            if since + seconds > sum(account.blocked):
+                account.blocked = (since, seconds)
+            given = step(account, now)
+            if self._blocks.get(source, noted) is noted:  # nothing new meanwhile
+                self._blocks[source] = account.blocked
+            return given
+
+        return known
+
+    def _apart(self, source: str, step: Step[T]) -> Step[T]:
+        """Have a step keep to what is this machine's while Redis is away."""
+        known, parts = self._known(source, step), self._machines / (1 - SHARE)
+
+        def apart(account: Account, now: float) -> T:
+            account.parts = parts
+            return known(account, now)
+
+        return apart
+
+    @functools.cached_property
+    def _name(self) -> bytes:
+        """What this machine, or the part of it with files of its own, is called among all."""
+        host = socket.gethostname()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            found = self._folder.stat()
+        except OSError:  # the process keeps accounts for itself
+            return f"{host} {os.getpid()}".encode()
+        return f"{host} {found.st_dev} {found.st_ino}".encode()
+
+
+def _fields(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
+    """Read a hash; an empty one where there is something else."""
+    from redis import ResponseError
+
+    try:
+        return cast(dict[bytes, bytes], pipe.hgetall(key))
+    except ResponseError:
+        if pipe.type(key) == b"hash":
+            raise
+    return {}
+
+
+def _moment(written: bytes) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        return math.nan
+
+
+@functools.cache
+def fleet_ledger(file: Path, url: str) -> FleetLedger:
+    """Give the ledger at a URL, the same to all of the process."""
+    return FleetLedger(file, url)
+
+
+if hasattr(os, "register_at_fork"):
+    # The thread that asks is not there in a child.
+    os.register_at_fork(after_in_child=fleet_ledger.cache_clear)

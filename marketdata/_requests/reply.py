@@ -1,0 +1,66 @@
+"""What is known of the answers that a call has got, for whoever sends its requests."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+@dataclass
+class Reply:
+    """What is known of the answers to the requests that one call made."""
+
+    sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    requests: int = 0
+    """How many were answered."""
+    asked: int = 0
+    """How many were made."""
+    hollow: bool = False
+    """Whether the last answer had no list for what was asked, not even an empty one."""
+
+    def note(self, status: int, headers: dict[str, str]) -> None:
+        """Take in one answer, the last one so far."""
+        self.received_at = datetime.now(UTC)
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.requests += 1
+
+    @property
+    def date(self) -> datetime | None:
+        """The exchange's clock, in whole seconds, as its answer's Date header has it."""
+        return _http_date(self.headers.get("date"))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds for which the exchange asks to be left alone."""
+        text = self.headers.get("retry-after", "")
+        if text.isascii() and text.isdigit():
+            return float(text)
+        moment = _http_date(text)
+        return None if moment is None else max(0.0, (moment - self.received_at).total_seconds())
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the simulated exchange gave the answer."""
+        return "x-marketdata-simulated" in self.headers
+
+    @property
+    def plays(self) -> str | None:
+        """What a simulated exchange plays, as it names it; None for real ones."""
+        return self.headers.get("x-marketdata-plays", "unnamed") if self.simulated else None
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        return None if not text else parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+current_reply: ContextVar[Reply | None] = ContextVar("current_reply", default=None)
+"""Where the requests of the running task note their answers; tasks do not see each other's."""

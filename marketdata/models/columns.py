@@ -1,0 +1,230 @@
+"""Candles as columns: one array a field, so that thousands of bars are seven objects."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from marketdata.models import decimals
+from marketdata.models.decimals import number_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+Row: TypeAlias = tuple[int, float, float, float, float, float | None, int | None]
+"""Open time in Unix milliseconds, open, high, low, close, volume, number of trades."""
+
+NAMES = ("time", "open", "high", "low", "close", "volume", "trades")
+
+_UNCOUNTED = -1
+
+
+def _array(code: str, values: Iterable[Any]) -> array[Any]:
+    if isinstance(values, array) and values.typecode == code:
+        return values  # copying goes number by number, and most are made for this
+    return array(code, values)
+
+
+def _numbers(values: Iterable[Any]) -> array[float]:
+    """Give an array of doubles, or a list where these are Decimals."""
+    if isinstance(values, array):
+        return _array("d", values)
+    values = values if isinstance(values, list | tuple) else list(values)
+    if not _are_decimals(values):
+        return array("d", values)
+    if None in values:
+        raise TypeError("a bar without a price")
+    # Type checkers are told of floats, as everywhere: both have the same methods.
+    made: Any = list(values)
+    return made  # type: ignore[no-any-return]
+
+
+def _are_decimals(values: Sequence[float | Decimal]) -> bool:
+    return len(values) > 0 and isinstance(values[0], Decimal)
+
+
+def total(values: Sequence[float]) -> float:
+    """Add decimals up, as `float_total`; of Decimals, all digits."""
+    if _are_decimals(values):
+        return decimals.as_number(decimals.total(values))
+    return float_total(values)
+
+
+def float_total(values: Iterable[float]) -> float:
+    """Add decimals up: 15 digits, where more are only what floats make of decimals."""
+    exact = math.fsum(values)
+    rounded = float(f"{exact:.15g}")
+    return rounded if abs(rounded - exact) <= 4 * math.ulp(exact) else exact
+
+
+class Columns:
+    """Seven columns of equal length, ordered by time.
+
+    ``time`` (Unix ms) and ``trades`` are arrays of int64, the others of doubles; all support the
+    buffer protocol, so ``numpy.asarray(columns.close)`` copies nothing. An unknown volume is NaN,
+    an unknown count of trades -1; rows and JSON have None for both. Arrays of these types that
+    it is made of are taken over, others are copied. Where prices and volumes are Decimals, their
+    columns are lists of them, and an unknown volume is ``Decimal("NaN")``.
+    """
+
+    __slots__ = NAMES
+
+    time: array[int]
+    open: array[float]
+    high: array[float]
+    low: array[float]
+    close: array[float]
+    volume: array[float]
+    trades: array[int]
+
+    def __init__(
+        self,
+        time: Iterable[int],
+        open: Iterable[float],  # noqa: A002 - the field's own word
+        high: Iterable[float],
+        low: Iterable[float],
+        close: Iterable[float],
+        volume: Iterable[float],
+        trades: Iterable[int] | None = None,
+    ) -> None:
+        self.time = _array("q", time)
+        self.open = _numbers(open)
+        self.high = _numbers(high)
+        self.low = _numbers(low)
+        self.close = _numbers(close)
+        self.volume = _numbers(volume)
+        count = len(self.time)
+        self.trades = array("q", [_UNCOUNTED]) * count if trades is None else _array("q", trades)
+        if any(len(getattr(self, name)) != count for name in NAMES):
+            raise ValueError("the columns of candles have different lengths")
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[Any]]) -> Columns:
+        """Make columns of rows as in `Row`; the seventh position may be left out in all rows.
+
+        Raises TypeError or ValueError where a price is missing or a row is too short.
+        """
+        if not rows:
+            return cls((), (), (), (), (), ())
+        time, opened, high, low, close, volume, *trades = zip(*rows, strict=True)
+        if None in volume:
+            unknown = Decimal("NaN") if isinstance(opened[0], Decimal) else math.nan
+            volume = tuple(unknown if value is None else value for value in volume)
+        counts: Iterable[int] | None = None
+        if trades:
+            counts = (_UNCOUNTED if value is None else value for value in trades[0])
+        return cls(time, opened, high, low, close, volume, counts)
+
+    def row(self, index: int) -> Row:
+        """Give one bar."""
+        volume, trades = self.volume[index], self.trades[index]
+        return (
+            self.time[index],
+            self.open[index],
+            self.high[index],
+            self.low[index],
+            self.close[index],
+            None if math.isnan(volume) else volume,
+            None if trades == _UNCOUNTED else trades,
+        )
+
+    def rows(self) -> list[Row]:
+        """Give all bars."""
+        volume: Iterable[float | None] = self.volume
+        if any(map(math.isnan, self.volume)):
+            volume = [None if math.isnan(value) else value for value in self.volume]
+        trades: Iterable[int | None] = self.trades
+        if _UNCOUNTED in self.trades:
+            trades = [None if value == _UNCOUNTED else value for value in self.trades]
+        fields = (self.time, self.open, self.high, self.low, self.close, volume, trades)
+        return list(zip(*fields, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows())
+
+    def __getitem__(self, index: slice) -> Columns:
+        """Give the bars of a slice."""
+        return Columns(*(getattr(self, name)[index] for name in NAMES))
+
+    def extend(self, later: Columns) -> None:
+        """Put later bars behind these, in place."""
+        if not len(self):
+            for name in NAMES:
+                setattr(self, name, getattr(later, name)[:])  # they may be of the other form
+            return
+        for name in NAMES:
+            getattr(self, name).extend(getattr(later, name))
+
+    def __eq__(self, other: object) -> bool:
+        # By rows, because NaN volumes of the same bar are the same unknown.
+        return isinstance(other, Columns) and self.rows() == other.rows()
+
+    def __hash__(self) -> int:
+        return hash((len(self), self.time[0] if self.time else None))
+
+    def __repr__(self) -> str:
+        return f"<Columns: {len(self)} bars>"
+
+    @property
+    def is_decimal(self) -> bool:
+        """Whether prices and volumes are Decimals."""
+        return _are_decimals(self.open)
+
+    def _written(self) -> list[tuple[Any, ...]]:
+        write: Any = decimals.plain
+        return [
+            (time, *map(write, prices), None if volume is None else write(volume), trades)
+            for time, *prices, volume, trades in self.rows()
+        ]
+
+    def as_floats(self) -> Columns:
+        """Give these bars with floats in place of Decimals; themselves where there are none."""
+        if not self.is_decimal:
+            return self
+        opened, high, low, close, volume = (array("d", getattr(self, name)) for name in NAMES[1:6])
+        return Columns(self.time, opened, high, low, close, volume, self.trades)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        from pydantic_core import core_schema
+
+        def rows_of(number: Any) -> Any:
+            whole = core_schema.nullable_schema(core_schema.int_schema())
+            volume = core_schema.nullable_schema(number)
+            fields = [core_schema.int_schema(), *[number] * 4, volume, whole]
+            return core_schema.list_schema(core_schema.tuple_schema(fields))
+
+        def written(columns: Columns, info: Any) -> Any:
+            as_text = columns.is_decimal and info.mode == "json"
+            return columns._written() if as_text else columns.rows()
+
+        from_rows = core_schema.no_info_after_validator_function(
+            cls.from_rows, rows_of(number_schema())
+        )
+        return core_schema.json_or_python_schema(
+            json_schema=from_rows,
+            python_schema=core_schema.union_schema(
+                [core_schema.is_instance_schema(cls), from_rows]
+            ),
+            serialization=core_schema.plain_serializer_function_ser_schema(written, info_arg=True),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": {"type": ["number", "null"]},
+                "minItems": 7,
+                "maxItems": 7,
+            },
+        }

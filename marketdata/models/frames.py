@@ -1,0 +1,333 @@
+"""Candles as frames, pictures and HTML; each library is imported when it is asked for."""
+
+from __future__ import annotations
+
+import html as markup
+import io
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from marketdata.errors import DataUnavailableError, MissingExtraError
+from marketdata.models.columns import NAMES, Columns
+from marketdata.models.decimals import plain
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+    from matplotlib.figure import Figure
+
+    from marketdata.models.records import Candles, Interval
+
+_UNCOUNTED = -1
+
+
+Filled: TypeAlias = "Sequence[Interval] | None"
+"""Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
+
+
+def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
+    """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
+
+    Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
+    ``trades`` is a nullable integer column, all missing where the exchange does not count;
+    ``filled`` is there where bars were to be made up, and says which were.
+    """
+    try:
+        import numpy as np
+        import pandas as pd
+    except ImportError:
+        raise MissingExtraError("to_pandas()", "frames") from None
+    index = pd.DatetimeIndex(
+        np.array(columns.time, dtype="datetime64[ms]"), tz="UTC", name=NAMES[0]
+    )
+    data: dict[str, object] = {name: np.array(_known(columns, name)) for name in NAMES[1:6]}
+    counts = np.array(columns.trades)
+    data["trades"] = pd.array(np.maximum(counts, 0), dtype="Int64")
+    frame = pd.DataFrame(data, index=index)
+    frame.loc[counts == _UNCOUNTED, "trades"] = pd.NA
+    if filled is not None:
+        frame["filled"] = made_up(columns, filled)
+    return frame
+
+
+def to_polars(columns: Columns, filled: Filled = None) -> polars.DataFrame:
+    """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
+
+    Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
+    `DataUnavailableError` where they have more digits than that.
+    """
+    try:
+        import numpy as np
+        import polars as pl
+    except ImportError:
+        raise MissingExtraError("to_polars()", "frames") from None
+    # By way of numpy, since polars takes an array of Python's number by number.
+    arrays: dict[str, Any] = {name: np.asarray(getattr(columns, name)) for name in NAMES}
+    for name, one in _decimals(columns, 38).items():
+        arrays[name] = pl.Series(name, one.values, pl.Decimal(38, one.scale))
+    frame = pl.DataFrame(arrays)
+    known: list[polars.Expr | polars.Series] = [pl.col("time").cast(pl.Datetime("ms", "UTC"))]
+    if not columns.is_decimal and np.isnan(arrays["volume"]).any():
+        known.append(pl.col("volume").fill_nan(None))
+    if (arrays["trades"] == _UNCOUNTED).any():
+        known.append(pl.col("trades").replace(_UNCOUNTED, None))
+    if filled is not None:
+        known.append(pl.Series("filled", made_up(columns, filled)))
+    return frame.with_columns(known)
+
+
+def to_arrow(columns: Columns, filled: Filled = None) -> pyarrow.Table:
+    """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
+
+    Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
+    more digits. Raises `DataUnavailableError` where that is not enough either.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+    except ImportError:
+        raise MissingExtraError("to_arrow()", "frames") from None
+    count = len(columns)
+
+    def whole(name: str) -> pyarrow.Array:
+        buffer = pa.py_buffer(getattr(columns, name))
+        kind = pa.int64() if name in ("time", "trades") else pa.float64()
+        return pa.Array.from_buffers(kind, count, [None, buffer])
+
+    if columns.is_decimal:
+        arrays = {name: whole(name) for name in ("time", "trades")}
+        for name, one in _decimals(columns, 76).items():
+            kind = pa.decimal128(38, one.scale)
+            if one.digits > 38:
+                kind = pa.decimal256(76, one.scale)
+            arrays[name] = pa.array(one.values, kind)
+        arrays = {name: arrays[name] for name in NAMES}
+    else:
+        arrays = {name: whole(name) for name in NAMES}
+        arrays["volume"] = pc.if_else(pc.is_nan(arrays["volume"]), None, arrays["volume"])
+    arrays["time"] = arrays["time"].cast(pa.timestamp("ms", tz="UTC"))
+    arrays["trades"] = pc.if_else(pc.equal(arrays["trades"], _UNCOUNTED), None, arrays["trades"])
+    if filled is not None:
+        arrays["filled"] = pa.array(made_up(columns, filled))
+    return pa.table(arrays)
+
+
+class _Decimals(NamedTuple):
+    """A column of Decimals, and what a type has to have room for."""
+
+    values: list[Decimal | None]
+    digits: int
+    scale: int
+    """Places behind the point."""
+
+
+def _decimals(columns: Columns, most: int) -> dict[str, _Decimals]:
+    """Give the columns that hold Decimals; raises where one has more digits than so many."""
+    if not columns.is_decimal:
+        return {}
+    found = {}
+    for name in NAMES[1:6]:
+        values = _known(columns, name)
+        known = [value for value in values if value is not None]
+        scale = max((max(0, -_exponent(value)) for value in known), default=0)
+        digits = scale + max((max(1, value.adjusted() + 1) for value in known), default=1)
+        if digits > most:
+            raise DataUnavailableError(
+                f"'{name}' has numbers of {digits} digits, and such a column has {most}. "
+                "to_pandas() has them all."
+            )
+        found[name] = _Decimals(values, digits, scale)
+    return found
+
+
+def _exponent(value: Decimal) -> int:
+    return int(value.as_tuple().exponent)
+
+
+def _known(columns: Columns, name: str) -> Any:
+    """Give a column with None for a Decimal that is not known; floats are NaN then."""
+    values: Any = getattr(columns, name)
+    if not columns.is_decimal:
+        return values
+    return [None if value.is_nan() else value for value in values]
+
+
+def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
+    """Tell of each bar whether it was made up."""
+    marks = [False] * len(columns)
+    for gap in filled:
+        first, last = (
+            bisect_left(columns.time, round(edge.timestamp() * 1000))
+            for edge in (gap.start, gap.end)
+        )
+        marks[first:last] = [True] * (last - first)
+    return marks
+
+
+def plot(candles: Candles) -> Figure:
+    """Draw candlesticks over volume; missing ranges are shaded, a forming bar is hollow.
+
+    More bars than a picture has room for are drawn several as one.
+    """
+    try:
+        import numpy as np
+        from matplotlib import dates
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("plot()", "frames") from None
+
+    class Picture(Figure):
+        """A figure that notebooks show without pyplot, which would keep every figure alive."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+    columns = _gathered(candles.columns.as_floats(), -(-len(candles) // _DRAWN))
+    figure = Picture(figsize=(10, 5), layout="constrained")
+    prices, volumes = figure.subplots(
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
+    )
+    time = dates.date2num(np.array(columns.time, dtype="datetime64[ms]"))
+    opened, close = np.array(columns.open), np.array(columns.close)
+    width = 0.8 * float(np.diff(time).min()) if len(time) > 1 else 0.8
+    middle = time + width / 1.6
+    for rising, colour in ((True, "#26a69a"), (False, "#ef5350")):
+        chosen = (close >= opened) == rising
+        prices.vlines(
+            middle[chosen],
+            np.array(columns.low)[chosen],
+            np.array(columns.high)[chosen],
+            color=colour,
+            linewidth=0.8,
+        )
+        bodies = prices.bar(
+            middle[chosen], (close - opened)[chosen], width, opened[chosen], color=colour
+        )
+        volumes.bar(middle[chosen], np.array(columns.volume)[chosen], width, color=colour)
+        if candles.forming and len(time) and bool(chosen[-1]):
+            bodies[-1].set(facecolor="white", edgecolor=colour)
+    for gap in candles.missing:
+        for axes in (prices, volumes):
+            axes.axvspan(
+                dates.date2num(gap.start), dates.date2num(gap.end), color="#9e9e9e", alpha=0.25
+            )
+    locator = dates.AutoDateLocator()
+    volumes.xaxis.set_major_locator(locator)
+    volumes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    prices.set_title(title(candles), loc="left")
+    prices.set_ylabel(candles.pair.partition("/")[2])
+    volumes.set_ylabel(candles.pair.partition("/")[0])
+    prices.grid(visible=True, alpha=0.3)
+    return figure
+
+
+_DRAWN = 1_000
+"""Bars that a picture has room for."""
+
+
+def _gathered(columns: Columns, count: int) -> Columns:
+    """Make one bar of each so many."""
+    if count <= 1:
+        return columns
+    parts = [slice(first, first + count) for first in range(0, len(columns), count)]
+    return Columns(
+        columns.time[::count],
+        columns.open[::count],
+        [max(columns.high[part]) for part in parts],
+        [min(columns.low[part]) for part in parts],
+        [columns.close[part][-1] for part in parts],
+        [sum(columns.volume[part]) for part in parts],
+    )
+
+
+def title(candles: Candles) -> str:
+    """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
+    simulated = " (simulated)" if candles.simulated else ""
+    return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"
+
+
+def html(candles: Candles) -> str:
+    """Give a small page for notebooks: range, holes, a sparkline and both ends of the table."""
+    columns = candles.columns
+    if not len(columns):
+        return f"<p><b>{markup.escape(title(candles))}</b>: no bars</p>"
+    facts = [
+        f"{len(columns):,} bars",
+        f"{_time(columns.time[0])} to {_time(columns.time[-1])}",
+        *_holes(candles),
+        "last bar forming" if candles.forming else "last bar closed",
+    ]
+    head = "".join(f"<th>{name}</th>" for name in NAMES)
+    body = "".join(_row(columns, index) for index in _ends(len(columns)))
+    return (
+        f"<div><b>{markup.escape(title(candles))}</b><br>{' · '.join(facts)}<br>"
+        f"{_sparkline(columns.as_floats())}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        "</div>"
+    )
+
+
+def _holes(candles: Candles) -> list[str]:
+    """Say how many bars are missing for which cause, how many were made up, and of what."""
+    counts: dict[str, int] = {}
+    for gap in candles.missing:
+        if gap.cause is not None:
+            cause = gap.cause.replace("_", " ")
+            counts[cause] = counts.get(cause, 0) + gap.bars
+    causes = ", ".join(f"{bars:,} {cause}" for cause, bars in counts.items())
+    missing = sum(gap.bars for gap in candles.missing)
+    facts = ["no holes"]
+    if missing:
+        holes = f"{missing:,} missing in {len(candles.missing)} holes"
+        facts = [f"{holes}: {causes}" if causes else holes]
+    if candles.filled:
+        facts.append(f"{sum(gap.bars for gap in candles.filled):,} made up")
+    if candles.resampled_from is not None:
+        facts.append(f"made of {candles.resampled_from} bars")
+    return facts
+
+
+def _time(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def _ends(count: int) -> list[int | None]:
+    """Give the rows to show: all of a few, else the first and last three around a gap."""
+    if count <= 7:
+        return list(range(count))
+    return [0, 1, 2, None, count - 3, count - 2, count - 1]
+
+
+def _row(columns: Columns, index: int | None) -> str:
+    if index is None:
+        return f"<tr><td colspan={len(NAMES)}>…</td></tr>"
+    time, *values = columns.row(index)
+    cells = "".join(f"<td>{_cell(value)}</td>" for value in values)
+    return f"<tr><td>{_time(time)}</td>{cells}</tr>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return plain(value)
+    return "" if value is None else str(value)
+
+
+def _sparkline(columns: Columns, width: int = 320, height: int = 40) -> str:
+    low, high = min(columns.low), max(columns.high)
+    scale = (high - low) or 1.0
+    step = max(1, len(columns) // width)
+    closes = columns.close[::step]
+    points = " ".join(
+        f"{index * width / max(1, len(closes) - 1):.1f},"
+        f"{height - (close - low) / scale * height:.1f}"
+        for index, close in enumerate(closes)
+    )
+    return (
+        f'<svg width="{width}" height="{height}" role="img" aria-label="closing prices">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor"/></svg><br>'
+    )

@@ -1,0 +1,667 @@
+"""The records that operations answer with: frozen, typed, camelCase in JSON.
+
+A value that the exchange did not give is None here and absent in JSON. Times are aware UTC
+datetimes here and ISO-8601 with ``Z`` in JSON. Prices and sizes are floats that round-trip up to
+15 significant digits; from a client made with ``numbers="decimal"`` they are Decimals, and text in
+JSON. ``timestamp`` is the exchange's time, or ours where it sent none;
+``received_at`` is ours, when the answer was read. ``simulated`` is True on everything that came
+from the simulated exchange and None otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from marketdata.errors import InvalidParameterError
+from marketdata.models.columns import Columns
+from marketdata.models.decimals import (
+    EXACT,
+    Levels,
+    Number,
+    as_given,
+    as_number,
+    decimal_or_nan,
+    difference,
+    exact,
+    mean,
+    quotient,
+    total,
+)
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Candle",
+    "Candles",
+    "Columns",
+    "Exchange",
+    "FeeTier",
+    "Fees",
+    "Fill",
+    "Interval",
+    "Level",
+    "Number",
+    "OrderBook",
+    "Pair",
+    "Quote",
+    "Record",
+    "Recorded",
+    "Side",
+    "Status",
+    "Stream",
+    "StreamKind",
+    "Ticker",
+    "Trade",
+    "Upstream",
+]
+
+Side: TypeAlias = Literal["buy", "sell"]
+StreamKind: TypeAlias = Literal["ticker", "quote", "orderbook", "trades", "candles"]
+Level: TypeAlias = tuple[Number, Number]
+"""Price and size."""
+Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
+"""Why bars are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
+exchange does not give bars from then; what it gave could not be had or failed the checks."""
+
+
+class Record(BaseModel):
+    """Base of all records."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        defer_build=True,
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as JSON values: camelCase keys, nothing null, times as text."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def to_json(self) -> str:
+        """Give the record as one line of JSON; see `to_dict`."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Give the JSON Schema that `to_dict` satisfies."""
+        schema: dict[str, Any] = absent_not_null(cls.model_json_schema(mode="serialization"))
+        return schema
+
+
+def absent_not_null(schema: Any) -> Any:
+    """Bring a schema of pydantic's to what is really sent: absent keys, no nulls, no titles."""
+    match schema:
+        case {"anyOf": [*choices], **rest} if {"type": "null"} in choices:
+            kept = [choice for choice in choices if choice != {"type": "null"}]
+            inner = kept[0] if len(kept) == 1 else {"anyOf": kept}
+            return absent_not_null({**rest, **inner})
+        case {"properties": dict(properties), **rest}:
+            return {
+                **absent_not_null(rest),
+                "properties": {name: absent_not_null(one) for name, one in properties.items()},
+            }
+        case dict():
+            return {
+                key: absent_not_null(value)
+                for key, value in schema.items()
+                if not (key == "title" or (key == "default" and value is None))
+            }
+        case list():
+            return [absent_not_null(one) for one in schema]
+    return schema
+
+
+class _Sourced(Record):
+    """Where and when an answer comes from."""
+
+    exchange: str
+    timestamp: datetime
+    received_at: datetime
+    simulated: Literal[True] | None = None
+
+
+class _Streamed(_Sourced):
+    """An answer that may also come from a stream."""
+
+    fresh_for: float | None = None
+    """Seconds after `received_at` within which the stream was to bring the next; None: it is not
+    from a stream, or news come as they happen."""
+    stale: Literal[True] | None = None
+    """Whether the stream was interrupted when this was handed out; it is mended meanwhile."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was received, by our clock."""
+        return (datetime.now(UTC) - self.received_at).total_seconds()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it comes from a stream that is silent for longer than it should be."""
+        return self.stale is True or (self.fresh_for is not None and self.age > self.fresh_for)
+
+
+class _Derivable(Record):
+    """An answer that may be completed from, or made of, other calls than the one for it."""
+
+    derived: Literal[True] | None = None
+    """Whether any of it was."""
+    derived_fields: tuple[str, ...] | None = None
+    """What of it, by the names in JSON; None unless ``derived``."""
+
+    def as_derived(self, names: Iterable[str] | None = None) -> Self:
+        """Give a copy that says of fields that they are derived; of all that are there, for None.
+
+        ``names`` are those in Python.
+        """
+        if names is None:
+            names = [
+                name
+                for name in type(self).model_fields
+                if name not in _ORIGIN and getattr(self, name) is not None
+            ]
+        fields = dict.fromkeys([*(self.derived_fields or ()), *map(to_camel, names)])
+        return self.model_copy(update={"derived": True, "derived_fields": tuple(fields)})
+
+
+_ORIGIN = {
+    *("exchange", "pair", "window", "source", "timestamp", "received_at", "simulated"),
+    *("open_time", "fresh_for", "stale", "derived", "derived_fields"),
+}
+"""Fields that say what an answer is about and where it is from."""
+
+
+class Exchange(Record):
+    """A spot exchange and what it can do."""
+
+    id: str
+    name: str
+    operations: tuple[str, ...]
+    """Operations that it serves."""
+    derived: tuple[str, ...] = ()
+    """Those of them that are made of answers to other calls, as it has none for them."""
+    needs_key: tuple[str, ...] = ()
+    """Those of them for which it wants the key of an account."""
+    unavailable: dict[str, str] | None = None
+    """Why it does not serve the others."""
+    timeframes: tuple[str, ...]
+    """Lengths of its own bars; none where ``derived`` has candles."""
+    derived_timeframes: tuple[str, ...] = ()
+    """Other common lengths, whose bars are made of shorter ones or of trades."""
+    depths: tuple[int, ...] | None = None
+    """The only depths that its order-book call takes; None: any. `orderbook` takes any depth."""
+    max_depth: int | None = None
+    """The most levels a side; None where it is not known, or in ``depths``."""
+    candles_per_request: int | None = None
+    """None where it is not known, or there are none."""
+    history: bool
+    """Whether candles can be asked for from a time on."""
+    history_bars: int | None = None
+    """How many of the newest bars it gives, and no older ones; None: as many as it keeps."""
+    trades_from: tuple[Literal["time", "id"], ...] = ()
+    """What older trades can be asked for by; empty: it gives the newest only."""
+    streams: tuple[str, ...]
+    """Kinds of live data that ccxt has a connector for, and that want no key."""
+    rate_limit: float | None = None
+    """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
+    countries: tuple[str, ...] = ()
+    """Where it is based, as ISO 3166 codes; ccxt does not know whom it refuses."""
+
+
+class Pair(Record):
+    """An active spot pair and its trading rules; sizes are in base, costs in quote currency."""
+
+    exchange: str
+    pair: str
+    base: str
+    quote: str
+    price_tick: Number | None = None
+    amount_step: Number | None = None
+    min_amount: Number | None = None
+    max_amount: Number | None = None
+    min_cost: Number | None = None
+    maker: Number | None = None
+    """Public maker fee as a fraction: 0.001 is 0.1%."""
+    taker: Number | None = None
+    received_at: datetime
+    """When the exchange's list was fetched; lists are kept on disk for a day."""
+    simulated: Literal[True] | None = None
+
+
+class FeeTier(Record):
+    """The fees from a traded volume on."""
+
+    volume: Number
+    """Traded before, over the time and in the currency that the exchange counts, mostly 30 days
+    in USD."""
+    maker: Number | None = None
+    taker: Number | None = None
+
+
+class Fees(_Sourced):
+    """What an exchange takes of a trade, as fractions: 0.001 is 0.1%."""
+
+    pair: str
+    source: Literal["public", "account"]
+    """``public``: the schedule for everybody; ``account``: what applies to the account whose keys
+    are configured, from a signed request."""
+    maker: Number | None = None
+    """None where it is not published, as in ``taker``."""
+    taker: Number | None = None
+    tiers: tuple[FeeTier, ...] | None = None
+    """The public schedule by volume, the lowest first; None where ccxt does not know it, or knows
+    one that does not begin with these fees."""
+
+
+class Ticker(_Derivable, _Streamed):
+    """Price and volume over a window: the last 24 hours unless another was asked for."""
+
+    pair: str
+    window: str
+    """``24h``, another rolling length, or ``day`` for the trading day from 00:00 UTC."""
+    source: Literal["ticker", "candles"]
+    """``ticker``: the exchange's own; ``candles``: worked out here from its candles."""
+    open_time: datetime | None = None
+    """Where the window starts."""
+    last: Number | None = None
+    bid: Number | None = None
+    ask: Number | None = None
+    bid_volume: Number | None = None
+    ask_volume: Number | None = None
+    open: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    close: Number | None = None
+    previous_close: Number | None = None
+    average: Number | None = None
+    """Mean of open and close, or what the exchange itself calls its average."""
+    vwap: Number | None = None
+    """Volume-weighted average price."""
+    base_volume: Number | None = None
+    quote_volume: Number | None = None
+    change: Number | None = None
+    """Close minus open."""
+    percentage: Number | None = None
+    """Change in percent of open: 0.9 means 0.9%."""
+    trades: int | None = None
+    """Number of trades in the window."""
+
+
+class Quote(_Derivable, _Streamed):
+    """Best bid and ask; sizes in base currency."""
+
+    pair: str
+    source: Literal["quote", "ticker", "orderbook"]
+    """The call of the exchange that it was read from."""
+    bid: Number | None = None
+    bid_volume: Number | None = None
+    ask: Number | None = None
+    ask_volume: Number | None = None
+
+    @property
+    def spread(self) -> Number | None:
+        """Ask minus bid; None where a side is missing."""
+        return None if self.bid is None or self.ask is None else difference(self.ask, self.bid)
+
+    @property
+    def mid(self) -> Number | None:
+        """Mean of bid and ask; None where a side is missing."""
+        return None if self.bid is None or self.ask is None else mean(self.ask, self.bid)
+
+
+class Fill(Record):
+    """What taking an amount from a book would have given."""
+
+    side: Side
+    amount: Number
+    """Filled, in base currency; less than asked where the book is too thin."""
+    cost: Number
+    """In quote currency, without fees."""
+    average_price: Number | None = None
+    """None where nothing could be filled."""
+    worst_price: Number | None = None
+    unfilled: Number
+    """In base currency."""
+
+
+class OrderBook(_Streamed):
+    """A snapshot of an order book: levels are (price, size in base currency), best first."""
+
+    pair: str
+    sequence: int | None = None
+    """The exchange's number of the book's state, for lining it up with its stream of changes."""
+    bids: Levels
+    """Price descending."""
+    asks: Levels
+    """Price ascending."""
+
+    @classmethod
+    def trusted(cls, fields: dict[str, Any]) -> Self:
+        """Make a book of fields that are right already, all of them; nothing is checked.
+
+        Checking a book of a thousand levels takes longer than applying fifty changes to it.
+        """
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", _FIELDS_OF_A_BOOK)
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest bid; None on an empty side."""
+        return self.bids[0] if self.bids else None
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest ask; None on an empty side."""
+        return self.asks[0] if self.asks else None
+
+    @property
+    def spread(self) -> Number | None:
+        """Best ask minus best bid; None where a side is empty."""
+        both = self.bids and self.asks
+        return difference(self.asks[0][0], self.bids[0][0]) if both else None
+
+    @property
+    def mid(self) -> Number | None:
+        """Mean of best bid and best ask; None where a side is empty."""
+        return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
+
+    def depth(self, price: Number) -> Number:
+        """Give the size in base currency offered from the best level up to a price, inclusive.
+
+        A price at or below the best bid counts bids, one at or above the best ask counts asks,
+        one in between finds nothing: 0.0.
+        """
+        if any(isinstance(number, Decimal) for number in self._form):
+            price = as_number(exact(price))  # the decimal number that a float was written as
+        if math.isnan(price):  # which Decimals cannot be compared with
+            return as_given(Decimal(0), *self._form)
+        found = [size for level, size in self.bids if level >= price]
+        found += [size for level, size in self.asks if level <= price]
+        return as_given(total(found), *self._form)
+
+    def imbalance(self, levels: int | None = None) -> Number | None:
+        """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
+
+        ``levels=None`` takes all. None where there is no size on either side.
+        """
+        bids = total(size for _, size in self.bids[:levels])
+        asks = total(size for _, size in self.asks[:levels])
+        both = EXACT.add(bids, asks)
+        if not both:
+            return None
+        return as_given(quotient(EXACT.subtract(bids, asks), both), *self._form)
+
+    def fill(self, side: Side, amount: Number) -> Fill:
+        """Work out what buying from the asks, or selling to the bids, would give.
+
+        ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
+        an amount that is not positive or a side other than ``buy`` and ``sell``.
+        """
+        wanted = left = decimal_or_nan(str(amount))
+        # A Decimal that is not a number cannot be compared.
+        if side not in ("buy", "sell") or wanted.is_nan() or wanted <= 0:
+            raise InvalidParameterError(
+                f"fill takes 'buy' or 'sell' and a positive amount; was {side!r}, {amount!r}."
+            )
+        cost, worst = Decimal(0), None
+        with localcontext(EXACT):
+            for price, size in self.asks if side == "buy" else self.bids:
+                if not left:
+                    break
+                taken = min(exact(size), left)
+                left -= taken
+                cost += taken * exact(price)
+                worst = price
+            filled = wanted - left
+        given = self._form or (amount,)
+        return Fill(
+            side=side,
+            amount=as_given(filled, *given),
+            cost=as_given(cost, *given),
+            average_price=as_given(quotient(cost, filled), *given) if filled else None,
+            worst_price=worst,
+            unfilled=as_given(left, *given),
+        )
+
+    @property
+    def _form(self) -> Level | tuple[()]:
+        """A level, whose numbers tell in which form all of them are."""
+        return self.best_bid or self.best_ask or ()
+
+
+_FIELDS_OF_A_BOOK = set(OrderBook.model_fields)
+
+
+class Trade(_Streamed):
+    """One trade, or with ``aggregate`` the fills of one order at one price."""
+
+    pair: str
+    id: str | None = None
+    """The exchange's id; of an aggregated trade, the aggregate's."""
+    price: Number
+    amount: Number
+    """In base currency."""
+    cost: Number | None = None
+    """In quote currency."""
+    side: Side | None = None
+    """What the taker did."""
+    first_id: str | None = None
+    """Of an aggregated trade, the first and last trade in it."""
+    last_id: str | None = None
+
+
+class Status(_Derivable, _Sourced):
+    """Whether an exchange answers, how fast, and how far its clock is from ours."""
+
+    reachable: bool
+    maintenance: bool | None = None
+    """None where the exchange does not say."""
+    latency_ms: float | None = None
+    """Of the request made for this answer; None where it got none."""
+    server_time: datetime | None = None
+    clock_offset_ms: float | None = None
+    """Exchange minus ours; half of the latency is the error to expect."""
+    code: str | None = None
+    """The error code that a call would meet, where it is not reachable."""
+
+
+class Stream(Record):
+    """One live subscription, and how it is doing."""
+
+    exchange: str
+    kind: StreamKind
+    pair: str
+    timeframe: str | None = None
+    state: Literal["connecting", "live", "stale", "resyncing", "reconnecting", "ended", "failed"]
+    """``stale``: silent for too long; ``resyncing``: a book waits for its whole state."""
+    watchers: int
+    messages: int
+    """Frames about this subject."""
+    updates: int
+    """What they changed: states of a book or price, trades, bars."""
+    dropped: int
+    """Of what its watchers were to get each, what they were too slow for."""
+    gaps: int
+    """Losses that were found: a missing number, a wrong checksum, a crossed book."""
+    resyncs: int
+    """Whole states that were fetched to mend them."""
+    reconnects: int
+    unreadable: int
+    """Frames on its socket of which nothing could be made."""
+    last_message: datetime | None = None
+    lag_ms: float | None = None
+    """From the exchange's time to ours, of the newest frame; None where it has no time."""
+    memory: int
+    """Bytes that its state and what its watchers have not taken yet amount to, about."""
+    error: str | None = None
+    """The code of the error that ended it, or of the last that it was mended from."""
+    simulated: Literal[True] | None = None
+
+
+class Upstream(Record):
+    """How a client's calls to one exchange are doing."""
+
+    exchange: str
+    breaker: Literal["closed", "open", "half-open"]
+    """``open``: it kept failing and is not asked; ``half-open``: one call goes out and decides."""
+    retry_after: float | None = None
+    """Seconds until it is asked again; None unless ``open``."""
+    under_way: int
+    """Calls that it has not answered yet; those that share one count once, as in ``waiting``."""
+    waiting: int
+    """Calls that wait until fewer are under way."""
+    requests: int
+    """Requests that calls have made, retries included."""
+    shared: int
+    """Calls that got the answer to another's requests."""
+    failures: int
+    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429."""
+    budget_used: float | None = None
+    """Share of what it allows in a window of time that all who share the budget had used at the
+    last look, from 0 to 1; None where it has no window, or is simulated."""
+
+
+class Recorded(Record):
+    """What a recording has got so far, or in the end."""
+
+    path: str
+    frames: int
+    """Frames and answers in it, of this run."""
+    size: int
+    """Bytes of the file, compressed."""
+    seconds: float
+    streams: tuple[Stream, ...]
+    """How each subject did."""
+
+
+class Interval(Record):
+    """A time range, start inside and end outside, and the bars that belong in it."""
+
+    start: datetime
+    end: datetime
+    bars: int
+    cause: Cause | None = None
+    """Why there are none; None where nobody looked into it, as in the newest bars."""
+
+
+class Candle(Record):
+    """One bar, as `Candles` hands it out."""
+
+    open_time: datetime
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number | None = None
+    """In base currency."""
+    trades: int | None = None
+    """Number of trades; None where the exchange does not count."""
+    forming: bool = False
+    """Whether the bar was not over yet by the exchange's clock."""
+    filled: bool = False
+    """Whether it was made up because ``fill`` asked for it: the exchange has no such bar."""
+
+
+class Candles(_Derivable, _Streamed):
+    """Bars of one pair and timeframe, oldest first, kept as columns.
+
+    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``columns`` holds the
+    arrays themselves. JSON rows are ``[openTimeMs, open, high, low, close, volume, trades]``.
+    """
+
+    pair: str
+    timeframe: str
+    source: Literal["candles", "trades"]
+    """What the bars were made from."""
+    forming: bool
+    """Whether the last bar is still forming, by the exchange's clock when it answered."""
+    missing: tuple[Interval, ...]
+    """Ranges without bars: inside the range asked for, or between the bars given."""
+    filled: tuple[Interval, ...] | None = None
+    """Ranges whose bars were made up; None unless ``fill`` was asked for."""
+    resampled_from: str | None = None
+    """The shorter bars that these were made of; None where they are the exchange's own, or made
+    of trades (``source`` tells)."""
+    columns: Columns = Field(alias="candles")
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __iter__(self) -> Iterator[Candle]:  # type: ignore[override]
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Candle: ...
+    @overload
+    def __getitem__(self, index: slice) -> Candles: ...
+    def __getitem__(self, index: int | slice) -> Candle | Candles:
+        """Give one bar, or the bars of a slice."""
+        if isinstance(index, slice):
+            part = self.columns[index]
+            last = len(part) > 0 and part.time[-1] == self.columns.time[-1]
+            return self.model_copy(update={"columns": part, "forming": self.forming and last})
+        position = range(len(self))[index]
+        time, opened, high, low, close, volume, trades = self.columns.row(position)
+        opened_at = datetime.fromtimestamp(time / 1000, UTC)
+        return Candle(
+            open_time=opened_at,
+            open=opened,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
+            trades=trades,
+            forming=self.forming and position == len(self) - 1,
+            filled=any(gap.start <= opened_at < gap.end for gap in self.filled or ()),
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
+        from marketdata.models.frames import to_pandas
+
+        return to_pandas(self.columns, self.filled)
+
+    def to_polars(self) -> polars.DataFrame:
+        """Give a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
+        from marketdata.models.frames import to_polars
+
+        return to_polars(self.columns, self.filled)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Give an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
+        from marketdata.models.frames import to_arrow
+
+        return to_arrow(self.columns, self.filled)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the bars to any library that speaks the Arrow C stream interface."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def plot(self) -> Figure:
+        """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
+        from marketdata.models.frames import plot
+
+        return plot(self)
+
+    def _repr_html_(self) -> str:
+        from marketdata.models.frames import html
+
+        return html(self)

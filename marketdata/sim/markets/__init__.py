@@ -1,0 +1,1 @@
+"""The simulated markets: prices, bars, trades and books, made up or repeated."""

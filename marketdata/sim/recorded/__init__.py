@@ -1,0 +1,1 @@
+"""Recordings of sockets and answers, taken apart and played again."""

@@ -1,0 +1,148 @@
+"""Sockets on which a recording is played."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from marketdata.sim.clock import PlayedClock
+from marketdata.sim.faults import Faults
+from marketdata.sim.log import Socket
+from marketdata.sim.recorded.recording import Recording
+from marketdata.sim.recorded.reels import Reel
+from marketdata.sim.sockets.open_sockets import PACE, Sockets
+from marketdata.sim.sockets.streams import Frame, Session
+
+_END = 4000
+_END_TEXT = b"end of recording"
+_LONGEST_WAIT = 2.0
+"""Seconds for a client to make a request that was made while recording."""
+_LOOK = 0.005
+_TOGETHER = 200
+"""Frames that are sent before all of them have to be written."""
+
+
+class PlayingSockets(Sockets):
+    """Plays ``recording`` on all sockets together, and closes them at its end.
+
+    It begins when clients have ``wait_for`` subscriptions, or are advanced.
+    """
+
+    def __init__(
+        self,
+        clock: PlayedClock,
+        faults: Faults,
+        records: list[Socket],
+        recording: Recording,
+        wait_for: int,
+    ) -> None:
+        super().__init__(clock, faults, records)
+        self._played = clock
+        self._recording = recording
+        self._wait_for = wait_for
+        self._started = False
+        self._waits = True
+        self._closing: set[asyncio.Task[bool]] = set()
+
+    async def advance(self, milliseconds: int) -> None:
+        """Play on for so long, or to the end."""
+        async with self._advancing:
+            self._started = True
+            target = min(self._clock.now() + milliseconds, self._recording.end)
+            while self._clock.now() < target:
+                await self._play_to(min(target, self._next()))
+            await self._end_there()
+
+    async def stop(self) -> None:
+        """Close all sockets."""
+        await super().stop()
+        for closing in list(self._closing):
+            closing.cancel()
+
+    def heard(self) -> None:
+        """Begin when all subscriptions are there; say goodbye to who comes too late."""
+        if self._started:
+            if self._pacing is None or self._pacing.done():
+                self._close_at_the_end()
+            return
+        if sum(one.session.asked for one in self._open) < self._wait_for or self._clock.frozen:
+            return
+        self._started = True
+        self._played.start()
+        self._pacing = asyncio.create_task(self._play())
+
+    def begin_pacing(self) -> None:
+        """Wait for subscriptions."""
+
+    def _keep_up(self) -> None:
+        if self._started and not self._played.flat_out:
+            self._deliver(self._clock.now())
+
+    async def _play(self) -> None:
+        while self._position < self._recording.end:
+            if self._played.flat_out:
+                await self._play_to(self._recording.next_answer(self._position, self._next()))
+                await self._wait_for_requests()
+            else:
+                await asyncio.sleep(PACE)
+                self._keep_up()
+                await self._flush()
+        await self._end_there()
+
+    async def _wait_for_requests(self) -> None:
+        """Let clients ask for what was asked for in the recording: they need it before they go on.
+
+        Not those that do not want it.
+        """
+        ends = time.monotonic() + _LONGEST_WAIT
+        while self._waits and self._recording.awaits(self._position):
+            await asyncio.sleep(_LOOK)
+            self._waits = time.monotonic() < ends
+
+    async def _play_to(self, until: int) -> None:
+        self._deliver(until)
+        self._clock.move(until)
+        await self._flush()
+
+    def _next(self) -> int:
+        return max(self._clock.now() + 1, self._recording.later(self._position, _TOGETHER))
+
+    async def _end_there(self) -> None:
+        await self._flush()
+        self._close_at_the_end()
+        # Lets the goodbyes be written.
+        await asyncio.sleep(0)
+
+    def _close_at_the_end(self) -> None:
+        if self._position < self._recording.end:
+            return
+        for connection in self._open:
+            closing = asyncio.create_task(connection.close(_END, _END_TEXT))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+
+class RawSession(Session):
+    """A socket of an exchange that is not spoken here: all of its path, once something is asked."""
+
+    def __init__(self, reel: Reel) -> None:
+        super().__init__()
+        self._reel = reel
+        self._heard = 0
+
+    @property
+    def asked(self) -> int:
+        """Count each message as a subscription."""
+        return self._heard
+
+    def receive(self, text: str, now: int) -> list[Frame]:  # noqa: ARG002 nobody answers
+        """Listen."""
+        self._heard += 1
+        return []
+
+    def frames(self, after: int, until: int) -> list[Frame]:
+        """Send what was recorded."""
+        if not self._heard:
+            return []
+        shots = self._reel.between(after, until)
+        return [Frame(one.ms, "frames", "", one.text, None, one.order) for one in shots]

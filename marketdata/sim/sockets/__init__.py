@@ -1,0 +1,1 @@
+"""The sockets of the simulated exchanges: frames, subscriptions, what is sent when."""

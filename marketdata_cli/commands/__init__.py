@@ -1,0 +1,1 @@
+"""The commands that are more than one question to the library."""

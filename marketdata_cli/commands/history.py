@@ -1,0 +1,269 @@
+"""The commands ``marketdata history``: stored candles fetched, looked at, mended, handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketdata.arguments import DryRun
+from marketdata.errors import InvalidParameterError, InvalidRequestError
+from marketdata.operations import PLAN
+from marketdata_cli import answer, binding, process
+from marketdata_cli.options import NAME, QUIET, YES, Common
+from marketdata_cli.text import Format
+
+if TYPE_CHECKING:
+    from marketdata import Client, Damage, Downloaded
+    from marketdata.operations import Operation
+    from marketdata_cli.live.progress import Board
+
+ABOUT = """Stored candles: download, list, verify, repair, export, remove.
+
+Closed bars are kept in MARKETDATA_STORE by `download`, and by `candles` with a range, and are
+never fetched twice.
+"""
+
+EXAMPLES = (
+    "history download BTC/USDT ETH/USDT -t 1m --start 2023-01-01 -e binance,kraken",
+    "history list",
+    "history export btc.parquet BTC/USDT -t 1m",
+)
+
+_CHUNK = 1 << 20
+_DRY_RUN = binding.Parameter.of(
+    inspect.Parameter("dry_run", inspect.Parameter.KEYWORD_ONLY, default=False), DryRun
+).as_keyword()
+
+
+def command(operation: Operation) -> Callable[..., Any]:
+    """Make the function of one command of the group."""
+    more = {"download": (_DRY_RUN, QUIET), "remove": (YES,)}
+    return binding.command(operation, _ask, *more.get(operation.name, ()))
+
+
+def _ask(
+    operation: Operation, given: dict[str, Any], options: Common, **further: Any
+) -> Callable[[], int]:
+    return functools.partial(_RUNS[operation.name], operation, given, options, **further)
+
+
+# ---------------------------------------------------------------------------- filling
+
+
+def _download(
+    operation: Operation, given: dict[str, Any], options: Common, *, dry_run: bool, quiet: bool
+) -> int:
+    if dry_run:
+        return _plan(given, options)
+    from marketdata_cli.live.progress import Board
+    from marketdata_cli.views.stored import summary
+
+    form = answer.chosen(options.form)
+    gc.enable()  # a year of answers would not fit into the memory
+    board = Board(drawn=not quiet)
+    try:
+        with board:
+            found = asyncio.run(_fetched(given, options, board))
+    except KeyboardInterrupt:
+        stored = f"{board.come:,} new bars are stored" if board.come else "Nothing new has come"
+        process.complain(f"Interrupted. {stored}; the same command goes on from there.")
+        return process.INTERRUPTED
+    failed = [one.error for one in found if one.error is not None]
+    wrong = {kind.code for kind in InvalidRequestError.__subclasses__()}
+    are_wrong = wrong.issuperset(error["code"] for error in failed)
+    code = 0
+    # Where nothing but wrong calls came of it, it is refused as other commands are.
+    if len(failed) < len(found) or not are_wrong:
+        code = process.write(answer.written(operation, found, form))
+        if not quiet and not (form is Format.TABLE and sys.stderr.isatty()):
+            process.complain(summary(found))
+    _complain(found)
+    if not failed:
+        return code
+    return process.WRONG_CALL if are_wrong else process.FAILED
+
+
+def _complain(found: Sequence[Downloaded]) -> None:
+    """Say what failed, the same of several series once."""
+    from marketdata_cli.views.stored import name
+
+    failed: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        if one.error is not None:
+            failed.setdefault((one.error["code"], one.error["message"]), []).append(name(one))
+    for (code, message), names in failed.items():
+        which = names[0] if len(names) == 1 else f"{len(names)} series"
+        process.complain(f"error: {code}: {which}: {message}")
+
+
+async def _fetched(given: dict[str, Any], options: Common, board: Board) -> tuple[Downloaded, ...]:
+    """Download on a loop of this thread's own, which Ctrl-C ends in order: what came is stored."""
+    from marketdata._client.asynchronous import AsyncClient
+
+    async with AsyncClient(settings=answer.settings(options)) as client:
+        return await client.history.download(**given, progress=board)
+
+
+def _plan(given: dict[str, Any], options: Common) -> int:
+    with answer.client(options) as client:
+        found = client.history.plan(**given)
+    return process.write(answer.written(PLAN, found, options.form))
+
+
+# ---------------------------------------------------------------------------- looking
+
+
+def _list(operation: Operation, given: dict[str, Any], options: Common) -> int:
+    with answer.client(options) as client:
+        found = client.history.list(**given)
+        store = client.settings.candle_store()
+    if found:
+        said = f"Stored in {store}"
+    elif given:
+        said = "Nothing of that is stored."
+    else:
+        said = (
+            f"Nothing is stored in {store}. `{NAME} history download BTC/USDT --start -30d` "
+            f"fetches a month; `{NAME} candles` with a range stores what it fetches, too."
+        )
+    return process.write(_with(said, operation, found, options))
+
+
+def _verify(operation: Operation, given: dict[str, Any], options: Common) -> int:
+    with answer.client(options) as client:
+        found = client.history.verify(**given)
+        said = "" if found else _all_well(client, given)
+    said = said or f"`{NAME} history repair` takes it out, to be fetched again."
+    code = process.write(_with(said, operation, found, options))
+    return code or (process.FAILED if found else 0)
+
+
+def _repair(operation: Operation, given: dict[str, Any], options: Common) -> int:
+    with answer.client(options) as client:
+        found = client.history.repair(**given)
+        said = "" if found else _all_well(client, given)
+    again = _again(found, options)
+    if again:
+        said = "\n".join(["Taken out. To fetch it again:", *again])
+    return process.write(_with(said or "Mended.", operation, found, options))
+
+
+def _all_well(client: Client, given: dict[str, Any]) -> str:
+    from marketdata_cli.views.stored import total
+
+    return f"Nothing is damaged: {total(client.history.list(**given))}."
+
+
+def _again(found: Sequence[Damage], options: Common) -> list[str]:
+    """Write the command lines that fetch again what a repair took out."""
+    ranges: dict[tuple[str, str, str], list[datetime]] = {}
+    for one in found:
+        if one.start is not None and one.end is not None:
+            times = ranges.setdefault((one.pair, one.timeframe, one.exchange), [])
+            times += [one.start, one.end]
+    sim = "--sim " if options.sim else ""
+    return [
+        f"  {NAME} {sim}history download {pair} -t {timeframe} -e {exchange} "
+        f"--start {_typed(min(times))} --end {_typed(max(times))}"
+        for (pair, timeframe, exchange), times in ranges.items()
+    ]
+
+
+def _typed(time: datetime) -> str:
+    text = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return text.removesuffix("T00:00:00Z")
+
+
+# ---------------------------------------------------------------------------- handing out
+
+
+def _export(_operation: Operation, given: dict[str, Any], options: Common) -> int:
+    if given["destination"] == "-":
+        return _export_to_output(given, options)
+    with answer.client(options) as client:
+        path = client.history.export(**given)
+    if not sys.stdout.isatty():
+        return process.write(f"{path}\n")
+    from marketdata_cli.views.numbers import size
+
+    return process.write(f"Wrote {path}, {size(path.stat().st_size)}.\n")
+
+
+def _export_to_output(given: dict[str, Any], options: Common) -> int:
+    kind = given.setdefault("format", "csv")
+    if kind != "csv" and sys.stdout.isatty():
+        raise InvalidParameterError(
+            f"{kind} is nothing for a terminal: name a file, or send the output to one.",
+            details={"parameter": "format"},
+        )
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, answer.client(options) as client:
+        path = client.history.export(**{**given, "destination": Path(folder) / "bars"})
+        with path.open("rb") as file:
+            return process.send(iter(lambda: file.read(_CHUNK), b""))
+
+
+# ---------------------------------------------------------------------------- removing
+
+
+def _remove(operation: Operation, given: dict[str, Any], options: Common, *, yes: bool) -> int:
+    with answer.client(options) as client:
+        if not (yes or given.get("dry_run")) and not _agreed(client, given):
+            process.complain("Nothing was removed.")
+            return process.FAILED
+        found = client.history.remove(**given)
+    if not found:
+        said = "Nothing of that is stored."
+    else:
+        said = "Nothing was removed: --dry-run." if given.get("dry_run") else "Removed."
+    return process.write(_with(said, operation, found, options))
+
+
+def _agreed(client: Client, given: dict[str, Any]) -> bool:
+    """Show what would be removed, and ask."""
+    from marketdata_cli.views.numbers import counted, size, span
+    from marketdata_cli.views.stored import name, total
+
+    if not sys.stdin.isatty():
+        raise InvalidParameterError(
+            "remove deletes what is stored: give --yes where nobody can be asked, or --dry-run to "
+            "see what would go.",
+            details={"parameter": "yes"},
+        )
+    found = client.history.remove(**{**given, "dry_run": True})
+    if not found:
+        return True
+    for one in found:
+        held = f"{counted(one.bars, 'bar')}, {size(one.size)}"
+        process.complain(f"{name(one)}, {span(one.start, one.end)}, {held}")
+    sys.stderr.write(f"Remove {total(found)}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+# ---------------------------------------------------------------------------- saying
+
+
+def _with(said: str, operation: Operation, found: Sequence[Any], options: Common) -> str:
+    """Write an answer, and below a table what else there is to say."""
+    form = answer.chosen(options.form)
+    written = answer.written(operation, found, form)
+    return f"{written}{said}\n" if form is Format.TABLE else written
+
+
+_RUNS: dict[str, Callable[..., int]] = {
+    "download": _download,
+    "list": _list,
+    "verify": _verify,
+    "repair": _repair,
+    "export": _export,
+    "remove": _remove,
+}

@@ -1,0 +1,236 @@
+"""A picture that is kept up to date on a terminal, or written once at the end elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.control import Control
+from rich.segment import ControlType
+
+from marketdata.errors import MarketDataError
+from marketdata_cli import process
+from marketdata_cli.live.views import VIEWS, Charts
+from marketdata_cli.live.watching import Sink
+from marketdata_cli.views.layout import FAINT, WARNING, Line
+from marketdata_cli.views.numbers import counted
+from marketdata_cli.views.page import Canvas
+
+if TYPE_CHECKING:
+    from marketdata._client.asynchronous import AsyncClient
+    from marketdata._streams.watch import AsyncWatch
+    from marketdata.models import Record, Stream
+    from marketdata.operations import Operation
+
+_FRAME = 0.1
+"""Seconds from one picture to the next, at least."""
+_TICK = 0.25
+"""Seconds after which a picture is drawn anew although nothing is: ages grow, windows too."""
+_BARS = 200
+"""Bars from before that a chart begins with."""
+_MOST_CHARTS = 12
+"""Subjects of which more would be too many requests for what there is room for."""
+_ENDLESS = 1_000
+"""Lines that a picture may have where nothing is too high."""
+_NAMED = 3
+"""Subjects in trouble that are named."""
+
+# A terminal that knows these shows what is between them at once; others take no notice.
+_TOGETHER, _DONE = "\x1b[?2026h", "\x1b[?2026l"
+
+
+def picture(operation: Operation, client: AsyncClient, watch: AsyncWatch[Any]) -> Sink:
+    """Make where the records of a watch are drawn, as standard output allows."""
+    canvas = Canvas()
+    return (Live if canvas.is_live else Last)(operation, client, watch, canvas)
+
+
+class Last(Sink):
+    """The picture as it is at the end."""
+
+    def __init__(
+        self, operation: Operation, client: AsyncClient, watch: AsyncWatch[Any], canvas: Canvas
+    ) -> None:
+        super().__init__()
+        self._client = client
+        self._watch = watch
+        self._canvas = canvas
+        self._view = VIEWS[operation.record]()
+        self._streams: dict[tuple[str, str], Stream] = {}
+        self._records = 0
+        self._past: list[asyncio.Task[None]] = []
+
+    async def begin(self) -> int:
+        """Have charts begin with what was before."""
+        streams = self._look()
+        if isinstance(self._view, Charts) and len(streams) <= _MOST_CHARTS:
+            tasks = (self._fetch_past(self._view, one) for one in streams)
+            self._past = [asyncio.create_task(task) for task in tasks]
+        return 0
+
+    async def _fetch_past(self, view: Charts, stream: Stream) -> None:
+        with suppress(MarketDataError):  # the stream says whatever is wrong better
+            view.past(
+                await self._client.candles(
+                    stream.pair,
+                    str(stream.timeframe),
+                    limit=_BARS,
+                    exchange=stream.exchange,
+                    store=False,
+                )
+            )
+
+    def _look(self) -> Sequence[Stream]:
+        """Look how the subjects are doing; those that are told of no more have ended."""
+        told = {(one.exchange, one.pair): one for one in self._watch.streams}
+        ended = {
+            subject: one.model_copy(update={"state": "ended"})
+            for subject, one in self._streams.items()
+            if subject not in told
+        }
+        # Subjects stay in the order in which they were told of first.
+        self._streams.update(told | ended)
+        return list(self._streams.values())
+
+    async def take(self, records: Sequence[Record]) -> int:
+        """Note what is new."""
+        self._records += len(records)
+        self._view.take(records)
+        return 0
+
+    async def finish(self, *, interrupted: bool) -> int:
+        """Write the picture."""
+        if self._past and not interrupted:
+            await asyncio.wait(self._past)
+        return await self._write(_ENDLESS)
+
+    async def _write(self, height: int) -> int:
+        screen = self._canvas.screen()
+        lines = self._view.lines(self._look(), replace(screen, height=height))
+        return await self.output.write(self._canvas.text(lines, screen))
+
+    async def restore(self) -> None:
+        """End what is still under way."""
+        for task in self._past:
+            task.cancel()
+
+
+class Live(Last):
+    """The picture on a screen of its own, which gives way to what was there before."""
+
+    patience: float | None = _TICK
+
+    def __init__(
+        self, operation: Operation, client: AsyncClient, watch: AsyncWatch[Any], canvas: Canvas
+    ) -> None:
+        super().__init__(operation, client, watch, canvas)
+        self._began = time.monotonic()
+        self._is_up = False
+        self._drawn: list[str] = []
+        self._size = (0, 0)
+
+    async def begin(self) -> int:
+        """Take the screen."""
+        await super().begin()
+        if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._stop)
+        self._is_up = True
+        return await self.output.write(_UP) or await self._draw()
+
+    def _stop(self) -> None:
+        """Let the shell have the screen for as long as it has stopped this process (Ctrl-Z)."""
+        process.write(_DOWN)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        process.write(_UP)
+        self._size = (0, 0)
+
+    async def take(self, records: Sequence[Record]) -> int:
+        """Draw what is new, and let it be seen."""
+        began = time.monotonic()
+        await super().take(records)
+        code = await self._draw()
+        # Drawing takes no more than half of the time, however much there is to draw.
+        took = time.monotonic() - began
+        await asyncio.sleep(max(_FRAME - took, took))
+        return code
+
+    async def rest(self) -> int:
+        """Draw what is older now."""
+        return await self._draw()
+
+    async def finish(self, *, interrupted: bool) -> int:
+        """Leave the picture behind, unless somebody has had enough of it."""
+        if interrupted:
+            return 0
+        await self.restore()
+        return await self._write(self._size[1] - 2)
+
+    async def restore(self) -> None:
+        """Give the screen back."""
+        await super().restore()
+        if self._is_up:
+            self._is_up = False
+            await self.output.write(_DOWN)
+
+    async def _draw(self) -> int:
+        """Draw the lines that have changed."""
+        screen = self._canvas.screen()
+        streams = self._look()
+        room = max(1, screen.height - 2)
+        lines = self._view.lines(streams, replace(screen, height=room))
+        hidden = len(lines) - room
+        lines = [*lines[:room], [], self._foot(streams, hidden)][: screen.height]
+        drawn = self._canvas.text(lines, screen).removesuffix("\n").split("\n")
+        parts = [_TOGETHER]
+        if self._size != (screen.width, screen.height):
+            self._size, self._drawn = (screen.width, screen.height), []
+            parts.append(_codes(Control(ControlType.CLEAR)))
+        for row in range(max(len(drawn), len(self._drawn))):
+            text = drawn[row] if row < len(drawn) else ""
+            if row >= len(self._drawn) or self._drawn[row] != text:
+                parts.append(_codes(Control.move_to(0, row)) + text)
+                parts.append(_codes(Control((ControlType.ERASE_IN_LINE, 0))))
+        self._drawn = drawn
+        return await self.output.write("".join([*parts, _DONE])) if len(parts) > 1 else 0
+
+    def _foot(self, streams: Sequence[Stream], hidden: int) -> Line:
+        seconds = int(time.monotonic() - self._began)
+        clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        facts = [clock, counted(self._records, "record")]
+        if hidden > 0:
+            facts.append(f"{counted(hidden, 'line')} more than fit")
+        foot: Line = [(f"{', '.join(facts)}. Ctrl-C ends.", FAINT)]
+        trouble = [*_counts(streams), *_not_live(streams)]
+        return [*foot, (f"  {', '.join(trouble)}", WARNING)] if trouble else foot
+
+
+def _counts(streams: Sequence[Stream]) -> list[str]:
+    counts = {
+        "gap": sum(one.gaps for one in streams),
+        "reconnect": sum(one.reconnects for one in streams),
+    }
+    dropped = sum(one.dropped for one in streams)
+    told = [counted(count, noun) for noun, count in counts.items() if count]
+    return [*told, *([f"{dropped:,} dropped"] if dropped else [])]
+
+
+def _not_live(streams: Sequence[Stream]) -> list[str]:
+    troubled = [one for one in streams if one.state not in ("live", "connecting")]
+    told = [f"{one.exchange} {one.pair} {one.state}" for one in troubled[:_NAMED]]
+    left = len(troubled) - _NAMED
+    return [*told, f"{left} more"] if left > 0 else told
+
+
+def _codes(*controls: Control) -> str:
+    return "".join(control.segment.text for control in controls)
+
+
+_UP = _codes(Control.alt_screen(True), Control.show_cursor(False))
+# A frame may have been left in the middle, and in colour.
+_DOWN = f"{_DONE}\x1b[0m" + _codes(Control.show_cursor(True), Control.alt_screen(False))

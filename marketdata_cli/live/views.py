@@ -1,0 +1,373 @@
+"""Pictures of live data: what is shown of the newest state of each subject."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from marketdata_cli.views import book
+from marketdata_cli.views.candlesticks import ROWS, newest
+from marketdata_cli.views.chart import chart
+from marketdata_cli.views.layout import (
+    DOWN,
+    FAINT,
+    PLAIN,
+    STRONG,
+    UP,
+    WARNING,
+    Column,
+    Line,
+    Screen,
+    beside,
+    table,
+)
+from marketdata_cli.views.lists import FIRST, trade_columns
+from marketdata_cli.views.numbers import (
+    ABSENT,
+    aligned,
+    digits,
+    duration,
+    fixed,
+    moments,
+    percent,
+    places,
+)
+from marketdata_cli.views.origin import freshness, heading
+from marketdata_cli.views.panels import arrow, direction
+
+if TYPE_CHECKING:
+    from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
+
+R = TypeVar("R", bound="Ticker | Quote | OrderBook | Candles")
+T = TypeVar("T")
+V = TypeVar("V")
+
+_KEPT = 500
+"""Trades, and bars, that are kept to be shown."""
+_GAP = 2
+_LADDER = 44
+"""Columns that a ladder needs."""
+_AROUND_LADDER = 5
+"""Lines of its title, its heads, its middle, its end and below it."""
+_CHART = 50
+_AROUND_CHART = 8
+_LEAST_CHART = 4
+"""Lines below which a chart says nothing."""
+_MOST_CHART = 24
+
+
+class View(ABC):
+    """One kind of picture: it is told of records, and draws when it is asked to."""
+
+    @abstractmethod
+    def take(self, records: Iterable[Any]) -> None:
+        """Take what is new."""
+
+    @abstractmethod
+    def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        """Draw; ``streams`` are all subjects in their order, and how they are doing."""
+
+
+class _States(View, Generic[R]):
+    """Shows the newest state of each subject."""
+
+    def __init__(self) -> None:
+        self.newest: dict[tuple[str, str], R] = {}
+
+    def take(self, records: Iterable[R]) -> None:
+        for record in records:
+            self.newest[record.exchange, record.pair] = record
+
+    def rows(self, streams: Sequence[Stream]) -> list[tuple[Stream, R | None]]:
+        """Give the subjects with what is known of each."""
+        return [(one, self.newest.get((one.exchange, one.pair))) for one in streams]
+
+
+# ---------------------------------------------------------------------------- prices
+
+
+class Tickers(_States["Ticker"]):
+    """Tickers as rows of a table; the last price has the colour of how it came about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moves: dict[tuple[str, str], str] = {}
+
+    def take(self, records: Iterable[Ticker]) -> None:
+        """Note as well which way prices went."""
+        for record in records:
+            subject = (record.exchange, record.pair)
+            before = self.newest.get(subject)
+            self.newest[subject] = record
+            if before and before.last and record.last and before.last != record.last:
+                self._moves[subject] = direction(record.last - before.last)
+
+    def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        """Draw a row a subject."""
+        rows = self.rows(streams)
+        known = [one for _, one in rows]
+        prices = _aligned(known, 5, lambda one: (one.last, one.bid, one.ask, one.high, one.low))
+        changes = _each(known, lambda one: one.percentage)
+        moves = [self._moves.get((one.exchange, one.pair), PLAIN) for one in streams]
+        turns = [direction(change) for change in changes]
+        volumes = _each(known, lambda one: one.base_volume)
+        columns = [
+            Column("last", prices[0], FIRST, styles=moves),
+            Column("change", [percent(change) for change in changes], 8, styles=turns),
+            Column("bid", prices[1], 7, styles=UP),
+            Column("ask", prices[2], 7, styles=DOWN),
+            Column("spread", [_spread(one) for one in known], 6),
+            Column("high", prices[3], 4),
+            Column("low", prices[4], 4),
+            Column("base volume", [digits(volume) for volume in volumes], 3),
+        ]
+        return [_title("Tickers", streams), *_table(rows, columns, screen)]
+
+
+class Quotes(_States["Quote"]):
+    """Quotes as rows of a table."""
+
+    def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        """Draw a row a subject."""
+        rows = self.rows(streams)
+        known = [one for _, one in rows]
+        prices = _aligned(known, 2, lambda one: (one.bid, one.ask))
+        bid_sizes = _each(known, lambda one: one.bid_volume)
+        ask_sizes = _each(known, lambda one: one.ask_volume)
+        columns = [
+            Column("bid size", [digits(size) for size in bid_sizes], 5),
+            Column("bid", prices[0], FIRST, styles=UP),
+            Column("ask", prices[1], FIRST, styles=DOWN),
+            Column("ask size", [digits(size) for size in ask_sizes], 5),
+            Column("spread", [_spread(one) for one in known], 4),
+        ]
+        return [_title("Quotes", streams), *_table(rows, columns, screen)]
+
+
+def _each(known: Sequence[T | None], read: Callable[[T], V | None]) -> list[V | None]:
+    """Read something of those that are known."""
+    return [None if one is None else read(one) for one in known]
+
+
+def _aligned(
+    known: Sequence[T | None], count: int, read: Callable[[T], Sequence[float | None]]
+) -> list[list[str]]:
+    """Write numbers as columns, those of one row with as many decimal places."""
+    rows = [None if one is None else aligned(read(one)) for one in known]
+    return [[ABSENT if row is None else row[index] for row in rows] for index in range(count)]
+
+
+def _spread(record: Ticker | Quote | None) -> str:
+    if record is None or record.bid is None or record.ask is None:
+        return ABSENT
+    return fixed(record.ask - record.bid, places([record.bid, record.ask]))
+
+
+def _table(
+    rows: Sequence[tuple[Stream, Any]], columns: Iterable[Column], screen: Screen
+) -> list[Line]:
+    """Set columns between the names of subjects and how old what is known of them is."""
+    exchanges = [one.exchange for one, _ in rows]
+    several = len(set(exchanges)) > 1
+    ages = [ABSENT if record is None else _age(record, screen.now) for _, record in rows]
+    marks = [_mark(one, record, screen.now) for one, record in rows]
+    return table(
+        [
+            Column("pair", [one.pair for one, _ in rows], FIRST, right=False, styles=STRONG),
+            *([Column("exchange", exchanges, FIRST, right=False)] if several else []),
+            *columns,
+            Column("age", ages, 7, styles=FAINT),
+            Column("", marks, 8, right=False, styles=WARNING),
+        ],
+        screen.width,
+        _GAP,
+    )
+
+
+# ---------------------------------------------------------------------------- books
+
+
+class Ladders(_States["OrderBook"]):
+    """Order books as ladders, next to each other where there is room."""
+
+    def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        """Draw a ladder a subject."""
+        across, place = _grid(len(streams), screen, _LADDER)
+        levels = max(1, (place.height - _AROUND_LADDER) // 2)
+
+        def ladder(stream: Stream, record: OrderBook | None) -> list[Line]:
+            if record is None:
+                return [_title(stream.pair, [stream]), [(stream.state, WARNING)]]
+            title, *rest = book.ladder(record, place, levels)
+            return [_marked(title, _mark(stream, record, screen.now)), *rest]
+
+        blocks = [ladder(stream, record) for stream, record in self.rows(streams)]
+        return _laid_out(blocks, across, place.width)
+
+
+# ---------------------------------------------------------------------------- trades
+
+
+class Tape(View):
+    """Trades, the newest at the bottom."""
+
+    def __init__(self) -> None:
+        self._newest: deque[Trade] = deque(maxlen=_KEPT)
+
+    def take(self, records: Iterable[Trade]) -> None:
+        """Put them at the bottom."""
+        self._newest.extend(records)
+
+    def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        """Draw as many as there is room for."""
+        pairs = list(dict.fromkeys(one.pair for one in streams))
+        title = _title(pairs[0] if len(pairs) == 1 else "Trades", streams, "trades, newest last")
+        if not self._newest:
+            return [title, [("No trade yet.", FAINT)]]
+        # Around them are the title, the heads, what there is no room for, and the end.
+        shown = list(self._newest)[-max(1, screen.height - 4) :]
+        return [
+            title,
+            *table(trade_columns(shown), screen.width, _GAP),
+            [("newest ", FAINT), *freshness(shown[-1:], screen.now)],
+        ]
+
+
+# ---------------------------------------------------------------------------- candles
+
+
+class Charts(_States["Candles"]):
+    """Bars as charts, or as rows where there is no room for that many charts."""
+
+    def take(self, records: Iterable[Candles]) -> None:
+        """Put bars behind those that are known."""
+        for record in records:
+            before = self.newest.get((record.exchange, record.pair))
+            self._keep(record, before, record)
+
+    def past(self, record: Candles) -> None:
+        """Take bars from before those that have come."""
+        self._keep(record, record, self.newest.get((record.exchange, record.pair)))
+
+    def _keep(self, record: Candles, older: Candles | None, newer: Candles | None) -> None:
+        if older is not None and newer is not None and len(older) and len(newer):
+            columns = _joined(older.columns, newer.columns)
+            record = newer.model_copy(update={"columns": columns})
+        self.newest[record.exchange, record.pair] = record
+
+    def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        """Draw a chart a subject, or a row."""
+        across, place = _grid(len(streams), screen, _CHART)
+        if len(streams) > 1 and place.height < _AROUND_CHART + _LEAST_CHART:
+            return self._list(streams, screen)
+        blocks = [_chart(stream, record, place) for stream, record in self.rows(streams)]
+        return _laid_out(blocks, across, place.width)
+
+    def _list(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
+        rows = self.rows(streams)
+        bars = [None if one is None or not len(one) else one[-1] for _, one in rows]
+        times = iter(moments([bar.open_time for bar in bars if bar is not None]))
+        prices = _aligned(bars, 4, lambda bar: (bar.open, bar.high, bar.low, bar.close))
+        turns = [direction(move) for move in _each(bars, lambda bar: bar.close - bar.open)]
+        volumes = _each(bars, lambda bar: bar.volume)
+        opened = [ABSENT if bar is None else next(times) for bar in bars]
+        columns = [
+            Column("time (UTC)", opened, 8, right=False),
+            Column("open", prices[0], 6),
+            Column("high", prices[1], 7),
+            Column("low", prices[2], 7),
+            Column("close", prices[3], FIRST, styles=turns),
+            Column("volume", [digits(volume) for volume in volumes], 5),
+        ]
+        title = _title("Candles", streams, streams[0].timeframe or "")
+        return [title, *_table(rows, columns, screen)]
+
+
+def _joined(older: Columns, newer: Columns) -> Columns:
+    """Put bars behind others, in whose place they come from their first on."""
+    columns = older[: bisect_left(older.time, newer.time[0])]
+    columns.extend(newer)
+    return columns[-_KEPT:]
+
+
+def _chart(stream: Stream, record: Candles | None, place: Screen) -> list[Line]:
+    what = f"{stream.timeframe} candles"
+    if record is None or not len(record):
+        return [_title(stream.pair, [stream], what), [(stream.state, WARNING)]]
+    title = heading(record.pair, record.exchange, record.simulated, what)
+    columns = record.columns
+    bar = record[-1]
+    move = bar.close - bar.open
+    price = fixed(bar.close, places(columns.close[-100:]))
+    title.append((f"  {price} {arrow(move)}", direction(move)))
+    # Every other column of the terminal is a bar.
+    shown = record[-max(10, (place.width - len(price) - 2) // 2) :]
+    listed = max(0, min(ROWS, place.height - 2 * _AROUND_CHART - _LEAST_CHART))
+    room = place.height - _AROUND_CHART - (listed + 2 if listed else 0)
+    lines = [
+        _marked(title, _mark(stream, record, place.now)),
+        *chart(shown, place, rows=max(_LEAST_CHART, min(room, _MOST_CHART))),
+    ]
+    if listed:
+        lines += [[], *newest(shown, place.width, listed)]
+    return [*lines, freshness([record], place.now)]
+
+
+# ---------------------------------------------------------------------------- laying out
+
+
+def _grid(count: int, screen: Screen, least: int) -> tuple[int, Screen]:
+    """Divide a screen into places of a least width: how many lie side by side, and one of them."""
+    across = max(1, min(count, (screen.width + _GAP) // (least + _GAP)))
+    width = (screen.width - _GAP * (across - 1)) // across
+    return across, replace(screen, width=width, height=screen.height // math.ceil(count / across))
+
+
+def _laid_out(blocks: Sequence[list[Line]], across: int, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for first in range(0, len(blocks), across):
+        if lines:
+            lines.append([])
+        lines += beside(blocks[first : first + across], width, _GAP)
+    return lines
+
+
+def _title(what: str, streams: Sequence[Stream], detail: str = "") -> Line:
+    exchanges = list(dict.fromkeys(one.exchange for one in streams))
+    names = ", ".join(exchanges) if len(exchanges) <= 3 else f"{len(exchanges)} exchanges"
+    return heading(what, names, any(one.simulated for one in streams), detail)
+
+
+def _marked(title: Line, mark: str) -> Line:
+    return [*title[:1], (f"  {mark}", WARNING), *title[1:]] if mark else title
+
+
+def _age(record: Any, now: datetime) -> str:
+    seconds = max(0.0, (now - record.received_at).total_seconds())
+    # Tenths do not flicker as milliseconds do.
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def _mark(stream: Stream, record: Any, now: datetime) -> str:
+    """Say what is wrong with what is known of a subject; nothing where all is well."""
+    if stream.state != "live":
+        return stream.state
+    if record is None or record.fresh_for is None:
+        return ""
+    return "stale" if (now - record.received_at).total_seconds() > record.fresh_for else ""
+
+
+VIEWS: dict[str, Callable[[], View]] = {
+    "Ticker": Tickers,
+    "Quote": Quotes,
+    "OrderBook": Ladders,
+    "Trade": Tape,
+    "Candles": Charts,
+}
+"""Views by the record that they show."""

@@ -1,0 +1,214 @@
+"""The run of a watch: records handed on until something ends it, and what is said of it then."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketdata_cli import process, text
+from marketdata_cli.live.output import Output
+from marketdata_cli.text import Format
+from marketdata_cli.views.numbers import counted
+
+if TYPE_CHECKING:
+    from marketdata._client.asynchronous import AsyncClient
+    from marketdata._streams.watch import AsyncWatch
+    from marketdata.models import Record, Stream
+    from marketdata.operations import Operation
+
+_SIGNALS = {signal.SIGINT: process.INTERRUPTED, signal.SIGTERM: process.TERMINATED}
+_MOST = 10_000
+"""Records that are taken together."""
+GRACE = 0.3
+"""Seconds that an end in a hurry has for its reader, its terminal and its connections each."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a watch ends by itself."""
+
+    seconds: float | None = None
+    records: int | None = None
+
+
+class Sink:
+    """Where records go. What it does gives an exit code, as `Output.write`; 0 is to go on."""
+
+    patience: float | None = None
+    """Seconds without a record after which it is to `rest`."""
+
+    def __init__(self) -> None:
+        self.output = Output()
+
+    async def begin(self) -> int:
+        """Begin, before the first record."""
+        return 0
+
+    async def take(self, records: Sequence[Record]) -> int:
+        """Take what is new."""
+        raise NotImplementedError
+
+    async def rest(self) -> int:
+        """Hear that nothing is new."""
+        return 0
+
+    async def finish(self, *, interrupted: bool) -> int:  # noqa: ARG002
+        """End, after the last record."""
+        return 0
+
+    async def restore(self) -> None:
+        """Leave the terminal as it was, however it ends."""
+
+
+class Lines(Sink):
+    """A line a record, or rows under one header."""
+
+    def __init__(self, operation: Operation, form: Format) -> None:
+        super().__init__()
+        self._operation = operation
+        self._form = form
+
+    async def begin(self) -> int:
+        """Write the header, so that also nothing is a table."""
+        if self._form is not Format.CSV:
+            return 0
+        return await self.output.write(text.stream_header(self._operation))
+
+    async def take(self, records: Sequence[Record]) -> int:
+        """Write them."""
+        if self._form is Format.CSV:
+            return await self.output.write(text.stream_rows(self._operation, records))
+        return await self.output.write("".join(one.to_json() + "\n" for one in records))
+
+
+class _Unattended(ThreadPoolExecutor):
+    """Threads that nobody waits for at the end: one may be looking up a host for minutes."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+async def watching(
+    client: AsyncClient, watch: AsyncWatch[Any], sink: Sink, limits: Limits, *, quiet: bool
+) -> int:
+    """Hand records on until the end and give the exit code.
+
+    A signal, or a reader that leaves, ends it in a hurry: nothing that hangs is waited for.
+    """
+    over = until_signalled()
+
+    def left() -> None:
+        if not over.done():
+            over.set_result(process.PIPE_CLOSED)
+
+    sink.output.when_closed(left)
+    handing_on = asyncio.create_task(_hand_on(watch, sink, limits, over))
+    await asyncio.wait({handing_on, over}, return_when=asyncio.FIRST_COMPLETED)
+    # What is being written shall end with a whole line.
+    await asyncio.wait({handing_on}, timeout=GRACE)
+    streams = watch.streams
+    handing_on.cancel()
+    await asyncio.wait({handing_on}, timeout=GRACE)
+    await in_a_hurry(sink.restore())
+    error, code = _outcome(handing_on)
+    if over.done():
+        error, code = None, over.result()
+    if not quiet and code in (0, *_SIGNALS.values()):
+        for stream in streams:
+            process.complain(summary(stream))
+    await in_a_hurry(client.close())
+    if error is not None:
+        raise error
+    return code
+
+
+def _outcome(task: asyncio.Task[int]) -> tuple[BaseException | None, int]:
+    """Give what a task came to; 0 where it was ended."""
+    if not task.done() or task.cancelled():
+        return None, 0
+    error = task.exception()
+    return error, 0 if error is not None else task.result()
+
+
+def until_signalled() -> asyncio.Future[int]:
+    """Give what is done, with the exit code, when a signal is to end what this loop does."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(_Unattended())
+    over: asyncio.Future[int] = loop.create_future()
+
+    def end(code: int) -> None:
+        if not over.done():
+            over.set_result(code)
+
+    for number, code in _SIGNALS.items():
+        loop.add_signal_handler(number, end, code)
+    return over
+
+
+async def in_a_hurry(work: Awaitable[None]) -> None:
+    """Wait for what may hang, but not for long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            await work
+
+
+async def _hand_on(
+    watch: AsyncWatch[Any], sink: Sink, limits: Limits, over: asyncio.Future[int]
+) -> int:
+    await watch.open()
+    loop = asyncio.get_running_loop()
+    ends = math.inf if limits.seconds is None else loop.time() + limits.seconds
+    left = math.inf if limits.records is None else limits.records
+    code = await sink.begin()
+    while not code and left and not over.done():
+        rest = ends - loop.time()
+        if rest <= 0:
+            break
+        patience = min(rest, math.inf if sink.patience is None else sink.patience)
+        records = await _taken(watch, int(min(left, _MOST)), patience, over)
+        if records is None:
+            code = await sink.rest()
+        elif records:
+            left -= len(records)
+            code = await sink.take(records)
+        else:
+            break
+    return code or await sink.finish(interrupted=over.done())
+
+
+async def _taken(
+    watch: AsyncWatch[Any], most: int, patience: float, over: asyncio.Future[int]
+) -> Sequence[Record] | None:
+    """Wait for records; none at their end, None where there is nothing new."""
+    taking = asyncio.create_task(watch.batch(most))
+    either: set[asyncio.Future[Any]] = {taking, over}
+    timeout = None if patience == math.inf else patience
+    try:
+        await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return taking.result() if taking.done() else None
+    finally:
+        taking.cancel()
+
+
+def summary(stream: Stream) -> str:
+    """Sum up how a stream did."""
+    name = f"{stream.exchange} {stream.pair} {stream.timeframe or ''} {stream.kind}"
+    counts = {
+        "message": stream.messages,
+        "update": stream.updates,
+        "dropped": stream.dropped,
+        "gap": stream.gaps,
+        "resync": stream.resyncs,
+        "reconnect": stream.reconnects,
+    }
+    return f"{name}: {', '.join(_counted(count, noun) for noun, count in counts.items())}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if noun == "dropped" else counted(count, noun)

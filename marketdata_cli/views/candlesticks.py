@@ -1,0 +1,94 @@
+"""The page of candles: a chart, the newest rows, what is missing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from marketdata_cli.views.chart import chart
+from marketdata_cli.views.holes import named
+from marketdata_cli.views.layout import FAINT, WARNING, Column, Line, Screen, table
+from marketdata_cli.views.numbers import aligned, counted, digits, moments, span
+from marketdata_cli.views.origin import freshness, heading
+from marketdata_cli.views.panels import direction
+
+if TYPE_CHECKING:
+    from marketdata.models import Candles
+
+ROWS = 10
+RANGES = 5
+
+
+def candles(record: Candles, screen: Screen) -> list[Line]:
+    """Draw bars: a chart of all, the newest as rows, the ranges without bars and why."""
+    title = heading(record.pair, record.exchange, record.simulated, f"{record.timeframe} candles")
+    bars = counted(len(record), "bar")
+    end = [
+        *named("Missing", record.missing, RANGES),
+        *named("Filled", record.filled or (), RANGES),
+        freshness([record], screen.now, _source(record)),
+    ]
+    if not len(record):
+        return [title, [("No bars.", FAINT)], *end]
+    drawn = _without_filled(record)
+    height = max(8, min(16, screen.height - ROWS - 12))
+    return [
+        title,
+        [(f"{bars}, {span(record[0].open_time, record[-1].open_time)}", FAINT)],
+        *(chart(drawn, screen, rows=height) if len(drawn) else []),
+        [],
+        *_rows(record, screen.width),
+        *end,
+    ]
+
+
+def _source(record: Candles) -> str:
+    if record.resampled_from is not None:
+        return f"made of {record.resampled_from} bars"
+    return "made from trades" if record.source == "trades" else ""
+
+
+def _without_filled(record: Candles) -> Candles:
+    """Leave out bars that the exchange does not have: a chart of them would hide that."""
+    if not record.filled:
+        return record
+    columns = record.columns
+    own, at = columns[:0], 0
+    for gap in record.filled:
+        first = bisect_left(columns.time, gap.start.timestamp() * 1000, at)
+        own.extend(columns[at:first])
+        at = bisect_left(columns.time, gap.end.timestamp() * 1000, first)
+    own.extend(columns[at:])
+    return record.model_copy(update={"columns": own})
+
+
+def _rows(record: Candles, width: int) -> list[Line]:
+    lines = newest(record, width, ROWS)
+    hidden = len(record) - ROWS
+    if hidden > 0:
+        lines.insert(1, [(f"… {hidden:,} earlier; --format csv has all", FAINT)])
+    return lines
+
+
+def newest(record: Candles, width: int, count: int) -> list[Line]:
+    """List so many of the newest bars."""
+    part = record[-count:]
+    bars = list(part)
+    moves = [bar.close - bar.open for bar in bars]
+    marks = ["forming" if bar.forming else "filled" if bar.filled else "" for bar in bars]
+    columns = part.columns
+    prices = aligned([*columns.open, *columns.high, *columns.low, *columns.close])
+    opens, highs, lows, closes = (
+        prices[index * len(bars) : (index + 1) * len(bars)] for index in range(4)
+    )
+    columns_shown = [
+        Column("time (UTC)", moments([bar.open_time for bar in bars]), 9, right=False),
+        Column("open", opens, 7),
+        Column("high", highs, 8),
+        Column("low", lows, 8),
+        Column("close", closes, 9, styles=[direction(move) for move in moves]),
+        Column("volume", [digits(bar.volume) for bar in bars], 6),
+        Column("trades", [digits(bar.trades) for bar in bars], 2),
+        Column("", marks, 10, right=False, styles=WARNING),
+    ]
+    return table(columns_shown, width)

@@ -1,0 +1,1 @@
+"""What makes the server a service: HTTP, accounts and quota, metrics, logs, checks."""

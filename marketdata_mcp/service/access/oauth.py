@@ -1,0 +1,138 @@
+"""Tokens of an outside issuer: signed, for this service, in force (RFC 9068, RFC 8707).
+
+The issuer's public keys are fetched when a token names one that is not known, and not more often
+than every half minute, so that nobody can have them fetched at will.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from marketdata.errors import UnauthorizedError
+from marketdata_mcp.service.access.accounts import AwayError
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+    from marketdata_mcp.service.access.tiers import Issuer
+
+__all__ = ["TokenVerifier", "Verified"]
+
+_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+"""Public-key ones only: with a shared secret, whoever can check tokens can make them."""
+_PAUSE = 30.0
+_KEPT = 3600.0
+_LEEWAY = 30.0
+_TIMEOUT = 5.0
+_MAX_BYTES = 1 << 20
+_MAX_SUBJECT = 255
+"""Characters, as in OpenID Connect."""
+
+_UNUSABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
+"""What reading an issuer's keys raises where they are none, besides what libraries call so."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Whom a token stands for."""
+
+    account: str
+    """``oauth:SUBJECT``, which no account with keys can be named."""
+    client: str
+    scopes: frozenset[str]
+
+
+class TokenVerifier:
+    """Checks the tokens of one issuer."""
+
+    def __init__(self, issuer: Issuer, clock: Callable[[], float] = monotonic) -> None:
+        self.issuer = issuer
+        self._clock = clock
+        self._keys: Mapping[str | None, PyJWK] = {}
+        self._fetched_at = self._tried_at = -_KEPT
+        self._lock = asyncio.Lock()
+
+    async def verify(self, token: str) -> Verified:
+        """Tell whom a token stands for.
+
+        Raises `UnauthorizedError` where it is not the issuer's, not for this service or not in
+        force, `AwayError` where the issuer's keys cannot be fetched.
+        """
+        import jwt
+
+        try:
+            header = jwt.get_unverified_header(token)
+            key = await self._key(header.get("kid"))
+            if key is None or header.get("alg") not in _ALGORITHMS:
+                raise jwt.InvalidTokenError
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[header["alg"]],
+                audience=self.issuer.audience,
+                issuer=self.issuer.issuer,
+                leeway=_LEEWAY,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+            subject: str = claims["sub"]
+            if not (0 < len(subject) <= _MAX_SUBJECT and subject.isprintable()):
+                raise jwt.InvalidTokenError
+        except jwt.ExpiredSignatureError:
+            raise UnauthorizedError("The token has expired: get a new one.") from None
+        except jwt.PyJWTError:
+            raise UnauthorizedError(
+                "The token is not one of this service's issuer, or not for this service."
+            ) from None
+        scopes = claims.get("scope", claims.get("scp", ""))
+        named = scopes.split() if isinstance(scopes, str) else scopes
+        return Verified(
+            f"oauth:{subject}",
+            str(claims.get("client_id", claims.get("azp", subject))),
+            frozenset(map(str, named if isinstance(named, list) else [])),
+        )
+
+    async def _key(self, name: str | None) -> PyJWK | None:
+        now = self._clock()
+        if now - self._fetched_at > _KEPT or name not in self._keys:
+            async with self._lock:
+                if self._clock() - self._tried_at > _PAUSE:
+                    self._tried_at = self._clock()
+                    await self._fetch()
+        if not self._keys:
+            raise AwayError
+        return self._keys.get(name)
+
+    async def _fetch(self) -> None:
+        import httpx2
+        import jwt
+
+        body = b""
+        # A few bytes that expand to many are not what the bound is for.
+        plain = {"Accept-Encoding": "identity"}
+        try:
+            # Its own timeout begins anew with each byte that comes.
+            async with (
+                asyncio.timeout(_TIMEOUT),
+                httpx2.AsyncClient(timeout=_TIMEOUT, headers=plain) as http,
+                http.stream("GET", self.issuer.jwks_url) as answer,
+            ):
+                answer.raise_for_status()
+                async for part in answer.aiter_raw():
+                    body += part
+                    if len(body) > _MAX_BYTES:
+                        raise ValueError("too long")
+            found = jwt.PyJWKSet.from_dict(json.loads(body)).keys
+            self._keys = {key.key_id: key for key in found}
+        except (*_UNUSABLE, httpx2.HTTPError, jwt.PyJWTError) as error:
+            # Those there are stay in use: an issuer that is away for a while locks nobody out.
+            _logger.warning("keys of the issuer cannot be fetched (%s)", type(error).__name__)
+            return
+        self._fetched_at = self._clock()

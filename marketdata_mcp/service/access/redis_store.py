@@ -1,0 +1,302 @@
+"""Accounts in one Redis (or Valkey): for any number of machines.
+
+Where it cannot be reached nobody is let in, because quota could not be counted; it is tried anew
+with each call. What is counted is as safe as the server keeps its data (``appendonly yes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, cast
+from urllib.parse import quote
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+
+from marketdata.errors import InvalidParameterError
+from marketdata_mcp.service.access.accounts import (
+    MINUTE,
+    WEEK,
+    Account,
+    AwayError,
+    Bounds,
+    Counted,
+    Key,
+    Used,
+    minute_of,
+    week_of,
+)
+
+__all__ = ["RedisStore"]
+
+_PREFIX = "marketdata:1:access"
+_ACCOUNTS = f"{_PREFIX}:accounts"
+_KEYS = f"{_PREFIX}:keys"
+_KEPT_WEEKS = 53
+_TIMEOUT = 1.0
+_CONNECTIONS = 64
+_KNOWN = 10_000
+
+# Libraries count one window at a time, and refused calls as well. Here both windows are counted
+# or neither, in one step, so that nothing has to be taken back which a kill would leave behind.
+_COUNT = """
+local minute = tonumber(redis.call('GET', KEYS[1]) or '0')
+local week = tonumber(redis.call('GET', KEYS[2]) or '0')
+local units, calls, quota = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+if units > 0 and quota >= 0 and week + units > quota then return {2, minute, week} end
+if calls >= 0 and minute >= calls then return {1, minute, week} end
+redis.call('SET', KEYS[1], minute + 1, 'EX', ARGV[4])
+redis.call('SET', KEYS[2], week + units, 'EX', ARGV[5])
+return {0, minute + 1, week + units}
+"""
+
+_GIVE_BACK = """
+local week = tonumber(redis.call('GET', KEYS[1]) or '0')
+local left = math.max(0, week - tonumber(ARGV[1]))
+if week > 0 then redis.call('SET', KEYS[1], left, 'KEEPTTL') end
+return left
+"""
+
+_ADD_KEY = """
+local active = 0
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+  local key = redis.call('HMGET', ARGV[3] .. id, 'revoked_at', 'expires_at')
+  local expired = key[2] and tonumber(key[2]) <= tonumber(ARGV[2])
+  if not key[1] and not expired then active = active + 1 end
+end
+local most = tonumber(ARGV[1])
+if most >= 0 and active >= most then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+redis.call('SADD', KEYS[2], ARGV[4])
+redis.call('SADD', KEYS[3], ARGV[4])
+return 1
+"""
+
+_OVER = (None, "minute", "week")
+
+
+class RedisStore:
+    """Accounts, keys and counters in Redis."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to nothing yet; raises `InvalidParameterError` for options that Redis lacks."""
+        self._redis = Redis.from_pool(_pool(url))
+        self._count = self._redis.register_script(_COUNT)
+        self._give_back = self._redis.register_script(_GIVE_BACK)
+        self._add_key = self._redis.register_script(_ADD_KEY)
+        self._owners: dict[str, str] = {}
+        """Key to account, which never changes."""
+
+    # ------------------------------------------------------------------ accounts and keys
+
+    async def add_account(self, account: Account) -> bool:
+        """Keep a new account; False where there is one of that name."""
+        key = _account(account.name)
+        async with self._reached(), self._redis.pipeline(transaction=True) as pipeline:
+            await pipeline.watch(key)
+            if await pipeline.exists(key):
+                return False
+            pipeline.multi()  # type: ignore[no-untyped-call]
+            pipeline.hset(key, mapping=_fields(account))
+            pipeline.sadd(_ACCOUNTS, account.name)
+            try:
+                await pipeline.execute()
+            except WatchError:
+                return False
+            return True
+
+    async def change_account(
+        self, name: str, *, tier: str | None = None, suspended: bool | None = None
+    ) -> Account | None:
+        """Change an account for its next call; None where there is none."""
+        changes: dict[Any, Any] = {}
+        if tier is not None:
+            changes["tier"] = tier
+        if suspended is not None:
+            changes["suspended"] = str(int(suspended))
+        if await self.account(name) is None:
+            return None
+        if changes:
+            async with self._reached():
+                await _given(self._redis.hset(_account(name), mapping=changes))
+        return await self.account(name)
+
+    async def account(self, name: str) -> Account | None:
+        """Give an account; None where there is none."""
+        async with self._reached():
+            return _to_account(await _given(self._redis.hgetall(_account(name))))
+
+    async def accounts(self) -> list[Account]:
+        """Give all accounts, by name."""
+        async with self._reached():
+            names = sorted(await _given(self._redis.smembers(_ACCOUNTS)))
+            found = await self._all(map(_account, names))
+        return [account for one in found if (account := _to_account(one)) is not None]
+
+    async def add_key(self, key: Key, at_most: int | None) -> bool:
+        """Keep a new key; False where its account has as many active ones as it may."""
+        fields = [text for pair in _fields(key).items() for text in pair]
+        async with self._reached():
+            kept = await self._add_key(
+                keys=[_key(key.id), f"{_account(key.account)}:keys", _KEYS],
+                args=[
+                    -1 if at_most is None else at_most,
+                    key.created_at,
+                    _key(""),
+                    key.id,
+                    *fields,
+                ],
+            )
+            return bool(kept)
+
+    async def keys(self, account: str | None = None) -> list[Key]:
+        """Give the keys of an account or of all, oldest first."""
+        members = _KEYS if account is None else f"{_account(account)}:keys"
+        async with self._reached():
+            names = await _given(self._redis.smembers(members))
+            found = await self._all(map(_key, names))
+        keys = (key for one in found if (key := _to_key(one)) is not None)
+        return sorted(keys, key=lambda key: (key.created_at, key.id))
+
+    async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
+        """Revoke a key, or have it expire at a time; None where there is none."""
+        field = "expires_at" if expires else "revoked_at"
+        async with self._reached():
+            key = _to_key(await _given(self._redis.hgetall(_key(key_id))))
+            if key is None:
+                return None
+            before = getattr(key, field)
+            if before is None or before > at:
+                await _given(self._redis.hset(_key(key_id), field, repr(at)))
+            return _to_key(await _given(self._redis.hgetall(_key(key_id))))
+
+    async def find(self, key_id: str) -> tuple[Key, Account] | None:
+        """Give a key and its account as they are now; None where there is no such key."""
+        owner = self._owners.get(key_id)
+        async with self._reached():
+            if owner is None:
+                owner = await _given(self._redis.hget(_key(key_id), "account"))
+                if owner is None:
+                    return None
+                if len(self._owners) >= _KNOWN:
+                    self._owners.clear()
+                self._owners[key_id] = owner
+            raw_key, raw_account = await self._all([_key(key_id), _account(owner)])
+        key, account = _to_key(raw_key), _to_account(raw_account)
+        return None if key is None or account is None else (key, account)
+
+    async def _all(self, names: Iterable[str]) -> list[dict[str, str]]:
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            for name in names:
+                pipeline.hgetall(name)
+            return cast("list[dict[str, str]]", await pipeline.execute())
+
+    # ------------------------------------------------------------------ counting
+
+    async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
+        """Count a call and its units, both or neither, alone among all processes."""
+        calls, quota = (-1 if bound is None else bound for bound in bounds)
+        async with self._reached():
+            over, minute, week = await self._count(
+                keys=_counters(account, at),
+                args=[units, calls, quota, 2 * MINUTE, _KEPT_WEEKS * WEEK],
+            )
+        return Counted(_OVER[over], Used(minute, week))
+
+    async def give_back(self, account: str, at: float, units: int) -> None:
+        """Take units back that were counted at a time."""
+        async with self._reached():
+            await self._give_back(keys=_counters(account, at)[1:], args=[units])
+
+    async def used(self, account: str, at: float) -> Used:
+        """Tell what an account has used."""
+        async with self._reached():
+            found = await _given(self._redis.mget(_counters(account, at)))
+        return Used(*(int(one or 0) for one in found))
+
+    async def check(self) -> None:
+        """Return where calls can be counted; raises `AwayError` otherwise."""
+        async with self._reached():
+            # A replica, or a server that is full, answers but takes nothing.
+            await _given(self._redis.set(f"{_PREFIX}:ready", "1", ex=MINUTE))
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._redis.aclose()
+
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (RedisError, OSError):
+            raise AwayError from None
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    """Make connections, for which calls wait their turn where all are in use."""
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            max_connections=_CONNECTIONS,
+            timeout=_TIMEOUT,
+            # A call that was sent twice might be counted twice.
+            retry=Retry(NoBackoff(), 0),
+            # With 3, a connection that Redis has closed meanwhile is handed out as a good one.
+            protocol=2,
+        )
+        # What the URL says of it would change the types of all answers.
+        pool.connection_kwargs["decode_responses"] = True
+        # Options that it does not know show only here; nothing is connected yet.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError):
+        raise InvalidParameterError(
+            "The URL of Redis has an option that its client does not know, or a wrong value.",
+            details={"parameter": "redis"},
+        ) from None
+    return pool
+
+
+async def _given(answer: Awaitable[Any] | Any) -> Any:
+    # redis-py types its methods for callers that await and for those that do not at once.
+    return await answer
+
+
+def _account(name: str) -> str:
+    return f"{_PREFIX}:account:{quote(name, safe='')}"
+
+
+def _key(name: str) -> str:
+    return f"{_PREFIX}:key:{name}"
+
+
+def _counters(account: str, at: float) -> list[str]:
+    stem = f"{_PREFIX}:used:{quote(account, safe='')}"
+    return [f"{stem}:{MINUTE}:{minute_of(at)}", f"{stem}:{WEEK}:{week_of(at)}"]
+
+
+def _fields(record: Account | Key) -> dict[Any, Any]:
+    values = {name: one for name, one in asdict(record).items() if one is not None}
+    return {
+        name: str(int(one)) if isinstance(one, bool) else str(one) for name, one in values.items()
+    }
+
+
+def _to_account(raw: Mapping[str, str]) -> Account | None:
+    if not raw:
+        return None
+    return Account(raw["name"], raw["tier"], raw["suspended"] == "1", float(raw["created_at"]))
+
+
+def _to_key(raw: Mapping[str, str]) -> Key | None:
+    if not raw:
+        return None
+    times = {
+        name: float(raw[name]) for name in ("created_at", "expires_at", "revoked_at") if name in raw
+    }
+    return Key(raw["id"], raw["account"], raw["digest"], raw.get("label", ""), **times)

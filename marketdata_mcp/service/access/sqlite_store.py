@@ -1,0 +1,288 @@
+"""Accounts in one SQLite file: for the processes of one machine.
+
+A call is counted in a transaction of its own, some tens of microseconds, so counters are exact
+among processes. It is in the write-ahead log when the call goes on: killing the process loses
+nothing; a machine that loses its power may lose the last moments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from marketdata._requests.sqlite import is_locked
+from marketdata_mcp.service.access.accounts import (
+    MINUTE,
+    WEEK,
+    Account,
+    AwayError,
+    Bounds,
+    Counted,
+    Key,
+    Used,
+    minute_of,
+    over,
+    week_of,
+)
+
+__all__ = ["SqliteStore"]
+
+_KEPT_WEEKS = 53
+"""Weeks whose units are kept."""
+_LOCK_SECONDS = 5.0
+"""Seconds to wait for another process's transaction."""
+_TRY_SECONDS = 0.02
+"""How long to do so at once; nothing else in the process goes on then."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS account (
+    name TEXT PRIMARY KEY, tier TEXT NOT NULL, suspended INTEGER NOT NULL, created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS key (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, digest TEXT NOT NULL, label TEXT NOT NULL,
+    created_at REAL NOT NULL, expires_at REAL, revoked_at REAL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used (
+    account TEXT NOT NULL, span INTEGER NOT NULL, start INTEGER NOT NULL, units INTEGER NOT NULL,
+    PRIMARY KEY (account, span, start)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+_BEGIN = "BEGIN IMMEDIATE"
+
+_ADD_USED = (
+    "INSERT INTO used VALUES (?,?,?,?)"
+    " ON CONFLICT (account, span, start) DO UPDATE SET units = units + excluded.units"
+)
+
+
+class SqliteStore:
+    """Accounts, keys and counters in a file, which is made when it is first written."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._waiting = asyncio.Lock()
+
+    # ------------------------------------------------------------------ accounts and keys
+
+    async def add_account(self, account: Account) -> bool:
+        """Keep a new account; False where there is one of that name."""
+        async with self._transaction() as run:
+            added = run(
+                "INSERT INTO account VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
+                [account.name, account.tier, account.suspended, account.created_at],
+            )
+            return added.rowcount == 1
+
+    async def change_account(
+        self, name: str, *, tier: str | None = None, suspended: bool | None = None
+    ) -> Account | None:
+        """Change an account for its next call; None where there is none."""
+        async with self._transaction() as run:
+            run(
+                "UPDATE account SET tier = coalesce(?, tier), suspended = coalesce(?, suspended)"
+                " WHERE name = ?",
+                [tier, suspended, name],
+            )
+        return await self.account(name)
+
+    async def account(self, name: str) -> Account | None:
+        """Give an account; None where there is none."""
+        found = self._read("SELECT * FROM account WHERE name = ?", [name])
+        return _account(found[0]) if found else None
+
+    async def accounts(self) -> list[Account]:
+        """Give all accounts, by name."""
+        return [_account(row) for row in self._read("SELECT * FROM account ORDER BY name")]
+
+    async def add_key(self, key: Key, at_most: int | None) -> bool:
+        """Keep a new key; False where its account has as many active ones as it may."""
+        async with self._transaction() as run:
+            rows = run(_KEYS_OF, [key.account]).fetchall()
+            active = sum(Key(*row).state(key.created_at) == "active" for row in rows)
+            if at_most is not None and active >= at_most:
+                return False
+            values = [getattr(key, name) for name in _KEY.split(", ")]
+            run(_ADD_KEY, values)
+            return True
+
+    async def keys(self, account: str | None = None) -> list[Key]:
+        """Give the keys of an account or of all, oldest first."""
+        rows = self._read(
+            f"SELECT {_KEY} FROM key WHERE account = coalesce(?, account) ORDER BY created_at, id",  # noqa: S608
+            [account],
+        )
+        return [Key(*row) for row in rows]
+
+    async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
+        """Revoke a key, or have it expire at a time; None where there is none."""
+        column = "expires_at" if expires else "revoked_at"
+        async with self._transaction() as run:
+            run(
+                f"UPDATE key SET {column} = min(coalesce({column}, ?), ?) WHERE id = ?",  # noqa: S608
+                [at, at, key_id],
+            )
+        found = self._read(f"SELECT {_KEY} FROM key WHERE id = ?", [key_id])  # noqa: S608
+        return Key(*found[0]) if found else None
+
+    async def find(self, key_id: str) -> tuple[Key, Account] | None:
+        """Give a key and its account as they are now; None where there is no such key."""
+        found = self._read(_FIND, [key_id])
+        return (Key(*found[0][:7]), _account(found[0][7:])) if found else None
+
+    # ------------------------------------------------------------------ counting
+
+    async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
+        """Count a call and its units, both or neither, alone among all processes."""
+        minute, week = minute_of(at), week_of(at)
+        async with self._transaction() as run:
+            used = _used(run, account, at)
+            refused = over(used, units, bounds)
+            if refused is not None:
+                return Counted(refused, used)
+            if used.minute == 0:
+                run(
+                    "DELETE FROM used WHERE account = ? AND (span = ? AND start < ?"
+                    " OR span = ? AND start < ?)",
+                    # A call that waited for its turn may still be of the minute before.
+                    [account, MINUTE, minute - MINUTE, WEEK, week - _KEPT_WEEKS * WEEK],
+                )
+            run(_ADD_USED, [account, MINUTE, minute, 1])
+            run(_ADD_USED, [account, WEEK, week, units])
+            return Counted(None, Used(used.minute + 1, used.week + units))
+
+    async def give_back(self, account: str, at: float, units: int) -> None:
+        """Take units back that were counted at a time."""
+        async with self._transaction() as run:
+            run(
+                "UPDATE used SET units = max(0, units - ?)"
+                " WHERE account = ? AND span = ? AND start = ?",
+                [units, account, WEEK, week_of(at)],
+            )
+
+    async def used(self, account: str, at: float) -> Used:
+        """Tell what an account has used."""
+        with self._open() as connection:
+            return _used(connection.execute, account, at)
+
+    async def check(self) -> None:
+        """Return where calls can be counted; raises `AwayError` otherwise."""
+        async with self._transaction() as run:
+            run("DELETE FROM used WHERE account = ''")
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # ------------------------------------------------------------------ the file
+
+    def _read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._open() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
+        """Run statements, of which all are kept or none; nothing may be awaited in between."""
+        with self._open() as connection:
+            if self._waiting.locked() or not _done(connection, _BEGIN):
+                async with asyncio.timeout(_LOCK_SECONDS), self._waiting:
+                    while not _done(connection, _BEGIN):  # noqa: ASYNC110 - nobody would tell
+                        await asyncio.sleep(_TRY_SECONDS)
+            try:
+                yield connection.execute
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            # An operator may have put another file in its place, such as one from a backup.
+            if self._connection is None or self._file.stat().st_ino != self._inode:
+                self._reopen()
+            assert self._connection is not None  # noqa: S101 - has just been opened
+            yield self._connection
+        except (sqlite3.Error, OSError):
+            raise AwayError from None
+
+    def _reopen(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._connection = self._connect()
+        self._inode = self._file.stat().st_ino
+
+    def _connect(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        # Whoever can read it knows no key, but who the accounts are.
+        self._file.touch(mode=0o600)
+        connection = sqlite3.connect(self._file, timeout=_LOCK_SECONDS, isolation_level=None)
+        try:
+            _prepare(connection)
+            connection.execute(f"PRAGMA busy_timeout = {round(_TRY_SECONDS * 1000)}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make a new file one with a write-ahead log and tables; others may be about it, too."""
+    ends = time.monotonic() + _LOCK_SECONDS
+    # For this step SQLite does not wait its turn.
+    while not _done(connection, "PRAGMA journal_mode = WAL"):
+        if time.monotonic() > ends:
+            raise TimeoutError
+        time.sleep(_TRY_SECONDS)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if connection.execute("PRAGMA user_version").fetchone() == (0,):
+        connection.executescript(_SCHEMA)
+
+
+def _done(connection: sqlite3.Connection, statement: str) -> bool:
+    """Run a statement; False where another process is in the way."""
+    try:
+        connection.execute(statement)
+    except sqlite3.OperationalError as error:
+        if not is_locked(error):
+            raise
+        return False
+    return True
+
+
+_KEY = "id, account, digest, label, created_at, expires_at, revoked_at"
+
+_KEYS_OF = f"SELECT {_KEY} FROM key WHERE account = ?"  # noqa: S608
+
+_ADD_KEY = f"INSERT INTO key ({_KEY}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
+
+_FIND = (
+    f"SELECT {', '.join(f'key.{name}' for name in _KEY.split(', '))}, account.*"  # noqa: S608
+    " FROM key JOIN account ON account.name = key.account WHERE key.id = ?"
+)
+
+
+def _account(row: Sequence[Any]) -> Account:
+    name, tier, suspended, created_at = row
+    return Account(name, tier, bool(suspended), created_at)
+
+
+def _used(run: Callable[..., sqlite3.Cursor], account: str, at: float) -> Used:
+    rows = run(
+        "SELECT span, units FROM used WHERE account = ? AND (span = ? AND start = ?"
+        " OR span = ? AND start = ?)",
+        [account, MINUTE, minute_of(at), WEEK, week_of(at)],
+    ).fetchall()
+    units = dict(rows)
+    return Used(units.get(MINUTE, 0), units.get(WEEK, 0))

@@ -1,0 +1,49 @@
+"""Puts a server together from what its operator chose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketdata_mcp.app import Service
+from marketdata_mcp.observe import Observers
+from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.access.oauth import TokenVerifier
+from marketdata_mcp.service.access.places import policy_of, store_of
+from marketdata_mcp.service.logs import CallLog
+from marketdata_mcp.service.metrics import Metrics
+from marketdata_mcp.service.web import Web
+
+if TYPE_CHECKING:
+    from marketdata import AsyncClient
+    from marketdata.settings import Settings
+
+__all__ = ["web"]
+
+
+def web(
+    client: AsyncClient,
+    *,
+    names: Iterable[str],
+    access: bool,
+    policy: Path | None,
+    events: bool,
+    log_calls: bool,
+) -> Web:
+    """Make what is served over HTTP.
+
+    Raises `InvalidParameterError` where the policy is wrong.
+    """
+    metrics = Metrics()
+    observer = Observers(metrics, CallLog()) if log_calls else metrics
+    gate = _gate(client.settings, policy) if access else None
+    service = Service(client, gate=gate, observer=observer)
+    return Web(service, names, gate, events, metrics)
+
+
+def _gate(settings: Settings, policy: Path | None) -> Gate:
+    """Make the access control of a server."""
+    chosen = policy_of(settings, policy)
+    verifier = None if chosen.oauth is None else TokenVerifier(chosen.oauth)
+    return Gate(chosen, store_of(settings), verifier)

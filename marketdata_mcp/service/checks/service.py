@@ -1,0 +1,117 @@
+"""What a server is given to work with, and who can reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketdata.errors import MarketDataError
+from marketdata_mcp import _is_loopback
+from marketdata_mcp.service.checks.found import Check, Setup
+
+if TYPE_CHECKING:
+    from marketdata.settings import Settings
+
+_SOON = timedelta(days=21)
+
+
+def policy(settings: Settings, file: Path | None) -> Check:
+    """Read the tiers that are in force."""
+    from marketdata_mcp.service.access.places import policy_of
+
+    try:
+        tiers = ", ".join(policy_of(settings, file).tiers)
+    except MarketDataError as error:
+        return Check("fail", "policy", error.message.rstrip("."), "correct the file")
+    return Check("ok", "policy", f"the tiers are {tiers}")
+
+
+def accounts(settings: Settings) -> Check:
+    """Look whether accounts can be read, and calls counted."""
+    from marketdata_mcp.service.access.accounts import AwayError
+    from marketdata_mcp.service.access.places import store_of
+
+    async def look() -> int:
+        store = store_of(settings)
+        try:
+            await store.check()
+            return len(await store.accounts())
+        finally:
+            await store.close()
+
+    try:
+        found = asyncio.run(look())
+    except AwayError:
+        where = "Redis" if settings.redis else f"access.sqlite in {settings.folder()}"
+        said = f"{where} cannot be read and written"
+        return Check("fail", "accounts", said, "give it to this user, or restore it from a copy")
+    if found == 0:
+        return Check("warn", "accounts", "there are none", "marketdata-mcp access account add NAME")
+    return Check("ok", "accounts", f"there are {found}, and calls can be counted")
+
+
+def tls(certificate: Path | None, key: Path | None) -> Check:
+    """Look whether certificate and key fit each other, and for how long."""
+    if certificate is None or key is None:
+        return Check("fail", "tls", "one of two files is missing", "--tls-cert and --tls-key")
+    import ssl
+
+    from cryptography import x509
+
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+        key.read_bytes()
+        # An encrypted key would ask for its password; the server cannot answer.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return Check("fail", "tls", f"{key} is not the key of {certificate}", "use its own key")
+        said = f"{key} is not a key in PEM without a password"
+        return Check("fail", "tls", said, "openssl pkey -in FILE -out NEW takes one off")
+    except OSError as error:
+        said = f"{error.filename} cannot be read: {error.strerror}"
+        return Check("fail", "tls", said, "give it to this user")
+    except ValueError:
+        said = f"{certificate} is no certificate in PEM"
+        return Check("fail", "tls", said, "openssl x509 -in FILE -out NEW makes one of it")
+    ends = min(one.not_valid_after_utc for one in chain)
+    begins = max(one.not_valid_before_utc for one in chain)
+    now = datetime.now(UTC)
+    if begins > now:
+        said = f"{certificate} is not valid before {begins:%Y-%m-%d}"
+        return Check("fail", "tls", said, "is the clock of this machine right?")
+    if ends <= now:
+        return Check("fail", "tls", f"{certificate} has expired on {ends:%Y-%m-%d}", "renew it")
+    if ends - now < _SOON:
+        return Check("warn", "tls", f"{certificate} expires on {ends:%Y-%m-%d}", "renew it")
+    return Check("ok", "tls", f"{certificate} is valid until {ends:%Y-%m-%d}, and the key is its")
+
+
+def port(host: str, port: int) -> Check:
+    """Listen for a moment where the server is to listen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = (error.strerror or "").partition(" (")[0]
+        advice = "stop what listens there (this server, perhaps), or take another port"
+        return Check("fail", "address", f"cannot listen on {host}:{port}: {reason}", advice)
+    return Check("ok", "address", f"{host}:{port} is free")
+
+
+def exposure(setup: Setup, host: str) -> Check:
+    """Tell who can reach the server, and with what."""
+    if _is_loopback(host):
+        return Check("ok", "exposure", "only this machine reaches it")
+    if not setup.access:
+        if not setup.allow_remote:
+            said = f"it refuses to listen on {host}, where others could ask without a key"
+            return Check("fail", "exposure", said, "--access, or --allow-remote NAME as well")
+        return Check("warn", "exposure", "everyone who reaches it may ask", "--access wants keys")
+    if setup.tls_cert is None:
+        said = "keys come unencrypted, unless a proxy before it speaks TLS"
+        return Check("warn", "exposure", said, "--tls-cert and --tls-key, or see deploy/")
+    return Check("ok", "exposure", "who asks needs a key, and TLS hides it")

@@ -1,0 +1,121 @@
+"""What a server asks itself: Redis, and the exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from marketdata import AsyncClient, Status
+from marketdata.errors import MarketDataError
+from marketdata_mcp.service.checks.found import PACKAGE, Check
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from marketdata.settings import Settings
+
+_PATIENCE = 10.0
+"""Seconds for an exchange."""
+_REDIS_PATIENCE = 2.0
+_OLDEST_REDIS = (6, 2)
+_CLOCK_MS = 2000
+"""Difference of clocks that whole seconds in a `Date` header do not explain."""
+
+
+def redis(url: str) -> Iterator[Check]:
+    """Look whether Redis answers, and whether it keeps what it is told."""
+    try:
+        import redis as library
+    except ImportError:
+        yield Check("fail", "redis", "its client is missing", f"pip install '{PACKAGE}[server]'")
+        return
+    try:
+        client = library.Redis.from_url(
+            url, socket_connect_timeout=_REDIS_PATIENCE, socket_timeout=_REDIS_PATIENCE
+        )
+    except ValueError:
+        advice = "redis://HOST:PORT/DATABASE, rediss:// or unix://"
+        yield Check("fail", "redis", "the URL cannot be used", advice)
+        return
+    with closing(client):
+        try:
+            info = client.info()
+        except (library.RedisError, OSError) as error:
+            # Its text may hold what the server said.
+            kind = type(error).__name__.removesuffix("Error").lower()
+            advice = "is it running, and are host, port and password right?"
+            yield Check("fail", "redis", f"it cannot be asked ({kind})", advice)
+            return
+        yield _version(info)
+        policy = info.get("maxmemory_policy")
+        if policy == "noeviction":
+            yield Check("ok", "redis", "it never drops what it holds")
+        else:
+            said = f"it drops counters when memory is short ({policy})"
+            yield Check("warn", "redis", said, "CONFIG SET maxmemory-policy noeviction")
+        yield _persistence(client, info)
+
+
+def _version(info: Mapping[str, Any]) -> Check:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version"))
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if parts < _OLDEST_REDIS:
+        return Check("warn", "redis", f"{name} {version} is no longer maintained", "update it")
+    return Check("ok", "redis", f"{name} {version} answers")
+
+
+def _persistence(client: Redis, info: Mapping[str, Any]) -> Check:
+    import redis as library
+
+    if info.get("aof_enabled"):
+        return Check("ok", "redis", "it keeps each change on disk (appendonly)")
+    try:
+        snapshots = client.config_get("save").get("save")
+    except library.RedisError:  # not everyone may ask
+        snapshots = None
+    if snapshots:
+        return Check("ok", "redis", "it keeps snapshots on disk; counters since the last are lost")
+    said = "it keeps nothing on disk" if snapshots == "" else "it may keep nothing on disk"
+    said += ", and forgets counters then when it is restarted"
+    return Check("warn", "redis", said, "CONFIG SET appendonly yes")
+
+
+def exchanges(settings: Settings) -> Iterator[Check]:
+    """Ask each default exchange whether it is there, and what its clock says."""
+    hurried = settings.model_copy(update={"timeout": min(settings.timeout, _PATIENCE)})
+    found = asyncio.run(_statuses(hurried))
+    none = not any(isinstance(one, Status) and one.reachable for one in found)
+    for exchange, one in zip(settings.exchange, found, strict=True):
+        yield _exchange(exchange, one, alone=none)
+
+
+async def _statuses(settings: Settings) -> list[Status | MarketDataError]:
+    async with AsyncClient(settings=settings) as client:
+
+        async def ask(exchange: str) -> Status | MarketDataError:
+            try:
+                return await client.status(exchange=exchange)
+            except MarketDataError as error:
+                return error
+
+        return await asyncio.gather(*map(ask, settings.exchange))
+
+
+def _exchange(exchange: str, found: Status | MarketDataError, *, alone: bool) -> Check:
+    """Judge one answer; an exchange that is away is a failure where there is no other."""
+    if isinstance(found, MarketDataError):
+        return Check("fail", "exchange", found.message.rstrip("."), "correct --exchange")
+    if not found.reachable:
+        said = f"{exchange} cannot be reached ({found.code})"
+        advice = "is it served in your country, is there a proxy (HTTPS_PROXY)? Or --exchange ID"
+        return Check("fail" if alone else "warn", "exchange", said, advice)
+    said = f"{exchange} answers in {found.latency_ms or 0:.0f} ms"
+    if found.clock_offset_ms is None:
+        return Check("ok", "exchange", said)
+    said += f", its clock is {found.clock_offset_ms / 1000:+.1f} s from ours"
+    if abs(found.clock_offset_ms) > _CLOCK_MS + (found.latency_ms or 0) / 2:
+        return Check("warn", "exchange", said, "keep this machine's clock by NTP")
+    return Check("ok", "exchange", said)

@@ -1,0 +1,105 @@
+"""``marketdata-mcp doctor``: what is wrong with a setup, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marketdata.errors import InvalidParameterError
+from marketdata_mcp import _address
+from marketdata_mcp.service import checks
+from marketdata_mcp.service.checks import Check, Setup
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where it is to listen.")
+    ] = None,
+    allow_remote: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Host in the URL that clients use; may be repeated."),
+    ] = None,
+    access: Annotated[bool, typer.Option("--access", help="It asks for keys.")] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its tiers. [default: policy.toml in MARKETDATA_HOME]"),
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="What machines share (MARKETDATA_REDIS)."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its certificate, with the chain.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate's private key.")
+    ] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", "-e", metavar="ID[,ID...]", help="Default exchanges."),
+    ] = None,
+    sim: Annotated[
+        bool, typer.Option("--sim", help="It answers from the simulated exchange.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no exchange.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a setup: a line for each thing, with what to do where it is not in order.
+
+    Takes the options that the server is to have. Ends with 1 where something failed; warnings are
+    for you to judge.
+    """
+    setup = Setup(
+        address=_listening(http),
+        allow_remote=tuple(allow_remote or ()),
+        access=access,
+        policy=policy,
+        redis=redis,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        exchange=exchange,
+        sim=sim,
+        offline=offline,
+    )
+    if as_json:
+        found = list(checks.run(setup))
+        typer.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
+    else:
+        found = list(_told(checks.run(setup)))
+    raise typer.Exit(int(_failed(found)))
+
+
+def _listening(text: str | None) -> tuple[str, int] | None:
+    try:
+        return None if text is None else _address(text)
+    except argparse.ArgumentTypeError as error:
+        raise InvalidParameterError(f"--http: {error}.") from None
+
+
+def _told(found: Iterator[Check]) -> Iterator[Check]:
+    """Print each check as soon as it is made: some take seconds."""
+    for check in found:
+        advice = f"; {check.advice}" if check.advice else ""
+        typer.echo(f"{check.state:4}  {check.name:12}  {check.said}{advice}")
+        yield check
+
+
+def _document(found: list[Check]) -> dict[str, object]:
+    return {
+        "ok": not _failed(found),
+        "checks": [
+            {"state": one.state, "check": one.name, "said": one.said, "advice": one.advice}
+            for one in found
+        ],
+    }
+
+
+def _failed(found: list[Check]) -> bool:
+    return any(check.state == "fail" for check in found)

@@ -1,0 +1,112 @@
+"""The process's side of HTTP: its socket, TLS, signals, and an end in which nothing is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from marketdata.errors import InvalidParameterError
+from marketdata_mcp.service.bounds import Bounded
+from marketdata_mcp.service.lingering import protocol
+from marketdata_mcp.service.web import PATH, Web, bracketed
+
+__all__ = ["check", "listen", "serve", "url"]
+
+_GRACE_SECONDS = 2.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket to serve on, so that a taken address is known at once; raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    # Connections inherit both. asyncio would set the first only for sockets that name their
+    # protocol, and without it an answer's body waits 40 ms for the client to acknowledge the
+    # header; without the second a client that is gone without a word holds its stream for ever.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return listener
+
+
+def url(listener: socket.socket, *, tls: bool = False) -> str:
+    """Give the address that a client on this machine takes."""
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{bracketed(host)}:{port}{PATH}"
+
+
+def check(certificate: Path, key: Path) -> None:
+    """Raise `InvalidParameterError` unless these two files can be served with."""
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # A password: otherwise an encrypted key would ask for one on the terminal, and wait.
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError:
+        raise InvalidParameterError(
+            f"{certificate} and {key} are no certificate and its key without a password."
+        ) from None
+    except OSError as error:
+        raise InvalidParameterError(
+            f"{certificate} or {key} cannot be read: {error.strerror}."
+        ) from None
+
+
+async def serve(
+    web: Web, listener: socket.socket, certificate: tuple[Path, Path] | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM; then requests under way get two seconds, or no more at a
+    second signal. Streams of events end in order at once.
+
+    With a certificate and its key, over TLS.
+    """
+    _take_descriptors()
+    requests = Bounded(web.application(), web.ceilings)
+    if web.metrics is not None:
+        web.metrics.count_requests(lambda: requests.under_way)
+    config = uvicorn.Config(
+        requests,
+        http=protocol(web.ceilings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_keep_alive=web.ceilings.idle_seconds,
+        timeout_graceful_shutdown=round(_GRACE_SECONDS) + 1,
+        ssl_certfile=None if certificate is None else certificate[0],
+        ssl_keyfile=None if certificate is None else certificate[1],
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        web.stop()
+        loop.call_later(0 if server.should_exit else _GRACE_SECONDS, requests.end)
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await server.serve(sockets=[listener])
+
+
+def _take_descriptors() -> None:
+    """Allow this process as many open files as it may have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: through them sse-starlette, which the SDK uses, finds
+    out and cuts every stream, also one whose answer is about to come.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,66 @@
+"""Logs as one line of JSON each, with the request that they belong to and no secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from marketdata_mcp.observe import Call
+from marketdata_mcp.service.bounds import request_id
+
+__all__ = ["CallLog", "quiet", "write_json"]
+
+_NOISY = ("mcp.server.sse", "mcp.server.transport_security")
+"""They log what a client sent."""
+
+
+class _Lines(JsonFormatter):
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        super().add_fields(log_data, record, message_dict)
+        name = request_id.get()
+        if name is not None:
+            log_data["requestId"] = name
+
+
+def write_json(level: int) -> None:
+    """Have everything that is logged written to stderr as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    names = {"levelname": "level", "name": "logger"}
+    handler.setFormatter(
+        _Lines("%(levelname)s %(name)s %(message)s", rename_fields=names, timestamp="time")
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # One line for each request to each exchange, and what the protocol's own layers think.
+    for name in ("httpx2", "mcp", "sse_starlette", "uvicorn"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def quiet() -> None:
+    """Keep what clients send out of logs; the answer that they get tells them the same."""
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class CallLog:
+    """Writes a line for each call."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("marketdata_mcp.calls")
+
+    def called(self, call: Call) -> None:
+        """Write one down."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        more: dict[str, Any] = {
+            "tool": call.name,
+            "code": call.code,
+            "ms": round(call.seconds * 1000, 3),
+        }
+        if call.caller is not None and call.caller.tier is not None:
+            more |= {"account": call.caller.account, "key": call.caller.key, "units": call.units}
+        self._logger.info("call", extra=more)

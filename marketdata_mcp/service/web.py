@@ -1,0 +1,312 @@
+"""The web application around the protocol: its two transports, who may use them, how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from mcp.server import Server
+from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.subscriptions import ListenHandler
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp_types import INVALID_REQUEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketdata.errors import RateLimitExceededError
+from marketdata_mcp import answers
+from marketdata_mcp.admission import CALLER
+from marketdata_mcp.app import Service
+from marketdata_mcp.served import Served
+from marketdata_mcp.service.access.accounts import AwayError
+from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.access_control import AccessControl
+from marketdata_mcp.service.bounds import Ceilings
+from marketdata_mcp.service.logs import quiet
+from marketdata_mcp.service.metrics import Metrics
+from marketdata_mcp.service.refusals import refusal
+
+__all__ = ["PATH", "Web", "bracketed"]
+
+PATH = "/mcp"
+
+_EVENTS = "/sse"
+_MESSAGES = "/messages/"
+_METADATA = "/.well-known/oauth-protected-resource"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_VALIDATION = b"Validation error: "
+_SESSION = re.compile(rb"session_id=([0-9a-f]{32})")
+"""In the first event, which tells a client where to send its messages."""
+_SESSIONS_OF_ONE = 100
+"""Sessions of the HTTP+SSE transport that one account can have."""
+
+
+@dataclass
+class Web:
+    """What is served over HTTP, and to whom."""
+
+    service: Service
+    names: Iterable[str] = ()
+    """Hosts by which clients reach this server, besides the loopback: a protection against web
+    pages whose own name is made to point here."""
+    gate: Gate | None = None
+    events: bool = False
+    """Whether to serve the older HTTP+SSE transport, too."""
+    metrics: Metrics | None = None
+    ceilings: Ceilings = field(default_factory=Ceilings)
+    ready: Callable[[], None] = lambda: None
+    """Called when requests can be answered."""
+
+    def __post_init__(self) -> None:
+        self.is_stopping = False
+        self._served: Served | None = None
+        self._security = TransportSecurityMiddleware(_security(self.names))
+        self._open: Counter[str] = Counter()
+        self._servers: list[Server[Served]] = []
+        self._sessions: set[asyncio.Timeout] = set()
+        # Hosts are looked at before anything else, and once.
+        self._unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+    def application(self) -> Starlette:
+        """Give the ASGI application."""
+        quiet()
+        manager = StreamableHTTPSessionManager(
+            self._server(sessions=False),
+            stateless=True,
+            # Plain JSON answers could be neither cancelled nor told of on their way.
+            json_response=False,
+            security_settings=self._unchecked,
+            max_request_body_size=self.ceilings.body,
+        )
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            async with self.service.lifespan() as self._served, manager.run():
+                self.ready()
+                yield
+
+        # POST only: without sessions there is nothing to listen to with GET, and the stream that
+        # the SDK would open for it stays open for as long as the client.
+        guarded = self._guarded(StreamableHTTPASGIApp(manager))
+        routes: list[BaseRoute] = [
+            Route(PATH, endpoint=guarded, methods=["POST"]),
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+        ]
+        if self.metrics is not None:
+            routes.append(Route("/metrics", self._metrics))
+        if self.gate is not None and self.gate.policy.oauth is not None:
+            # Clients look where they are told, at the path of the endpoint, and at the root; behind
+            # a proxy the first may be another than the second (RFC 9728).
+            told = urlsplit(_metadata_url(self.gate.policy.oauth.audience)).path
+            paths = dict.fromkeys((told, _METADATA + PATH, _METADATA))
+            routes += [Route(path, self._metadata) for path in paths]
+        if self.events:
+            routes += self._event_routes()
+        application = Starlette(routes=routes, lifespan=lifespan)
+        # It would send clients to whatever host they name, and from TLS to none behind a proxy.
+        application.router.redirect_slashes = False
+        return application
+
+    def _server(self, *, sessions: bool) -> Server[Served]:
+        server = self.service.server(sessions=sessions)
+        self._servers.append(server)
+        return server
+
+    def stop(self) -> None:
+        """Say that no more is to be asked here, and end the streams of events."""
+        self.is_stopping = True
+        for session in self._sessions:
+            session.reschedule(0)
+        for server in self._servers:
+            listening = server.get_request_handler("subscriptions/listen")
+            if listening is not None and isinstance(listening.handler, ListenHandler):
+                listening.handler.close()
+
+    def _guarded(self, app: ASGIApp, *, sessions: bool = False) -> ASGIApp:
+        """Let those requests through that were meant for this server and may be made."""
+        inner: ASGIApp = app
+        if self.gate is not None:
+            oauth = self.gate.policy.oauth
+            inner = AccessControl(
+                app,
+                self.gate,
+                max_body=self.ceilings.body,
+                sessions=sessions,
+                metadata=None if oauth is None else _metadata_url(oauth.audience),
+                metrics=self.metrics,
+            )
+        return _Guarded(inner, self._security)
+
+    # ------------------------------------------------------------------ HTTP+SSE
+
+    def _event_routes(self) -> list[BaseRoute]:
+        transport = SseServerTransport(_MESSAGES, self._unchecked, self.ceilings.body)
+        server = self._server(sessions=True)
+
+        async def events(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] == "HEAD":  # which the router lets through with GET
+                await Response(status_code=405, headers={"Allow": "GET"})(scope, receive, send)
+                return
+            caller = scope[CALLER].account if CALLER in scope else None
+            if self._open.total() >= self.ceilings.sessions or (
+                caller is not None and self._open[caller] >= _SESSIONS_OF_ONE
+            ):
+                await refusal(_crowded())(scope, receive, send)
+                return
+            owner, session, is_open = caller or "", "", False
+
+            async def noting(message: Message) -> None:
+                nonlocal session, is_open
+                is_open = message["type"] == "http.response.start" or message.get(
+                    "more_body", False
+                )
+                found = None if session else _SESSION.search(message.get("body", b""))
+                session = session or (found[1].decode() if found else "")
+                await send(message)
+
+            self._open[owner] += 1
+            ends = asyncio.timeout(None)
+            self._sessions.add(ends)
+            try:
+                async with ends, transport.connect_sse(scope, receive, noting) as (read, write):
+                    await server.run(read, write, server.create_initialization_options())
+            except TimeoutError:
+                if not ends.expired():
+                    raise
+                if is_open:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            finally:
+                self._sessions.discard(ends)
+                self._open[owner] -= 1
+                self._open += Counter()
+                if self._served is not None:
+                    self._served.updates.disconnected(session)
+
+        return [
+            Route(_EVENTS, endpoint=self._guarded(_App(events), sessions=True), methods=["GET"]),
+            Mount(_MESSAGES, app=self._guarded(transport.handle_post_message, sessions=True)),
+        ]
+
+    # ------------------------------------------------------------------ operators
+
+    async def _healthz(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _readyz(self, _: Request) -> Response:
+        problems = []
+        if self.is_stopping:
+            problems.append("stopping")
+        if self.gate is not None:
+            try:
+                await self.gate.store.check()
+            except AwayError:
+                problems.append("accounts cannot be reached")
+        if problems:
+            return JSONResponse({"status": "unavailable", "problems": problems}, 503)
+        return JSONResponse({"status": "ready"})
+
+    async def _metrics(self, _: Request) -> Response:
+        assert self.metrics is not None  # noqa: S101 - its route exists
+        assert self._served is not None  # noqa: S101 - the lifespan has begun
+        text = self.metrics.text(self._served)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _metadata(self, _: Request) -> Response:
+        assert self.gate is not None  # noqa: S101 - its route exists
+        oauth = self.gate.policy.oauth
+        assert oauth is not None  # noqa: S101 - its route exists
+        return JSONResponse(
+            {
+                "resource": oauth.audience,
+                "resource_name": "marketdata",
+                "authorization_servers": [oauth.issuer],
+                "scopes_supported": list(oauth.scopes),
+                "bearer_methods_supported": ["header"],
+            },
+            headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"},
+        )
+
+
+class _App:
+    """An ASGI application that a route does not take for a function of a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Guarded:
+    """Lets requests through that were addressed to this server."""
+
+    def __init__(self, app: ASGIApp, security: TransportSecurityMiddleware) -> None:
+        self._app = app
+        self._security = security
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wrong = await self._security.validate_request(Request(scope))
+        held: Message | None = None
+
+        async def plain(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start" and message["status"] == 400:
+                held = message
+                return
+            if held is not None:
+                start, message = _in_our_words(held, message)
+                held = None
+                await send(start)
+            await send(message)
+
+        await (wrong or self._app)(scope, receive, plain)
+
+
+def _in_our_words(start: Message, body: Message) -> tuple[Message, Message]:
+    """Leave out what the SDK repeats of a body that is JSON and no message."""
+    if _VALIDATION in body.get("body", b""):
+        error = {"code": INVALID_REQUEST, "message": "Invalid request: not a JSON-RPC 2.0 message."}
+        said = answers.compact({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+        headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+        headers.append((b"content-length", str(len(said)).encode()))
+        start, body = {**start, "headers": headers}, {**body, "body": said}
+    return start, body
+
+
+def _crowded() -> RateLimitExceededError:
+    return RateLimitExceededError(
+        "There are as many sessions as may be. Close one, or use /mcp, which needs none.",
+        retry_after=10.0,
+    )
+
+
+def _metadata_url(resource: str) -> str:
+    scheme, _, rest = resource.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{_METADATA}{slash}{path}"
+
+
+def _security(names: Iterable[str]) -> TransportSecuritySettings:
+    hosts = [bracketed(name) for name in dict.fromkeys([*_LOOPBACK, *names])]
+    with_port = [allowed for host in hosts for allowed in (host, f"{host}:*")]
+    return TransportSecuritySettings(
+        allowed_hosts=with_port,
+        allowed_origins=[
+            f"{scheme}://{host}" for host in with_port for scheme in ("http", "https")
+        ],
+    )
+
+
+def bracketed(host: str) -> str:
+    """Write a host as a URL has it."""
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host

@@ -1,0 +1,295 @@
+"""``marketdata-mcp install``: a client's configuration, changed so that it uses this server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from codecs import BOM_UTF8
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
+
+import typer
+
+from marketdata.errors import InvalidParameterError, closest, did_you_mean
+from marketdata_mcp import PROGRAM
+from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, place
+
+__all__ = ["install"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY = re.compile(r"[!-~]+")
+
+
+def install(
+    client: Annotated[
+        str, typer.Argument(metavar="CLIENT", help=f"One of {', '.join(ClientName)}.")
+    ],
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A server that runs elsewhere, instead of this program."),
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable with the key for --url. The client reads it, or asks for "
+            "the key; it is written down for claude-desktop only, which can do neither.",
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="What the client is to call the server.")
+    ] = "marketdata",
+    exchange: Annotated[
+        str | None,
+        typer.Option(
+            "--exchange", "-e", metavar="ID[,ID...]", help="Default exchange of the server."
+        ),
+    ] = None,
+    sim: Annotated[
+        bool, typer.Option("--sim", help="Have it answer from the simulated exchange.")
+    ] = False,
+    project: Annotated[
+        bool, typer.Option("--project", help="For the project in this folder, not for you.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--print", help="Show what would be written, and write nothing.")
+    ] = False,
+) -> None:
+    """Set up a client: write this server into its configuration.
+
+    What else the file holds stays; the file as it was is kept beside it under the date. A file
+    that is not plain JSON is left alone.
+    """
+    if client not in tuple(ClientName):
+        near = did_you_mean(closest(client, ClientName))
+        _refuse(f"CLIENT is one of {', '.join(ClientName)}.{near}")
+    where = place(ClientName(client), project=project)
+    if where is None:
+        _refuse(f"{client} has no file for a project; leave out --project.")
+    server = _server(url, key_variable, name, exchange, sim)
+    if show:
+        _show(where, server)
+        return
+    key = _key(client, where, server)
+    try:
+        had, kept = _write(where, addition(where, server, key), private=not project)
+    except _UnusableError as error:
+        _say(f"{where.file} {error}; nothing was changed. Add this to it yourself:")
+        typer.echo(_json(addition(where, server, key and "***"), 2))
+        raise typer.Exit(1) from None
+    if had:
+        typer.echo(f"{where.file} has '{name}' already.")
+        return
+    before = f" The file as it was is {kept.name}, beside it." if kept else ""
+    typer.echo(f"{where.file} has '{name}' now.{before} {where.then}")
+    if key is not None and where.file.stat().st_mode & 0o077:
+        _say(f"others on this machine can read the key in {where.file}; chmod 600 keeps it yours.")
+    if server.insecure and key_variable is not None:
+        _say("the key will go over the network unencrypted; https:// would hide it.")
+
+
+def _server(
+    url: str | None, key_variable: str | None, name: str, exchange: str | None, sim: bool
+) -> Server:
+    if not _NAME.fullmatch(name):
+        _refuse("--name is 1 to 64 letters, digits, - or _.")
+    if url is None:
+        if key_variable is not None:
+            _refuse("--key-variable belongs to --url.")
+        return Server(name, command=(*_program(), *_options(exchange, sim)))
+    if exchange or sim:
+        _refuse("--exchange and --sim are for the server itself to say; leave them out with --url.")
+    if key_variable is not None and not _VARIABLE.fullmatch(key_variable):
+        _refuse("--key-variable is the name of an environment variable, not the key.")
+    return Server(name, url=url, key_variable=key_variable, insecure=_is_insecure(url))
+
+
+def _is_insecure(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or not _KEY.fullmatch(url):
+        _refuse("--url is a URL such as https://example.org/mcp.")
+    if parts.username is not None:
+        _refuse("--url has no user in it; --key-variable names a key.")
+    return parts.scheme == "http" and host not in ("localhost", "127.0.0.1", "::1")
+
+
+def _program() -> tuple[str, ...]:
+    """Give the command that started this process, such that it works from any folder."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return (sys.executable, "-m", "marketdata_mcp")
+    # On Windows the file has an ending that was not typed.
+    return (shutil.which(str(started.absolute())) or str(started.absolute()),)
+
+
+def _options(exchange: str | None, sim: bool) -> list[str]:
+    chosen = ["--sim"] if sim else []
+    if exchange is None:
+        return chosen
+    from marketdata import Client
+
+    with Client() as client:
+        known = [one.id for one in client.exchanges()]
+    ids = [part.strip().lower() for part in exchange.split(",")]
+    for one in ids:
+        if one not in known:
+            near = did_you_mean(closest(one, known))
+            _refuse(f"--exchange: there is no exchange '{one[:40]}'.{near}")
+    return [*chosen, "--exchange", ",".join(ids)]
+
+
+def _key(client: str, where: Place, server: Server) -> str | None:
+    """Read the key where it has to be written down."""
+    if server.key_variable is None or where.url is not None:
+        return None
+    key = os.environ.get(server.key_variable, "").strip()
+    if not _KEY.fullmatch(key):
+        _refuse(f"{client} knows no variables, and {server.key_variable} has no key to write down.")
+    return key
+
+
+def _show(where: Place, server: Server) -> None:
+    key = "***" if server.key_variable is not None else None
+    _say(f"would go into {where.file}:")
+    typer.echo(_json(addition(where, server, key), 2))
+
+
+class _UnusableError(Exception):
+    """A file that cannot be changed without a loss."""
+
+
+def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bool, Path | None]:
+    """Bring a file up to date; tell whether it was already, and where the old one is kept."""
+    # Behind a link its target changes, and the link stays. `resolve` fails where links go round.
+    file = Path(os.path.realpath(where.file))
+    old = file.read_bytes() if file.exists() else None
+    known = _parsed(old or b"")
+    new = _merged(known, added)
+    if old is not None and new == known:
+        return True, None
+    data = _encoded(new, old or b"")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new_mode = 0o600 if private else 0o644
+        Path(temporary).chmod(new_mode if old is None else stat.S_IMODE(file.stat().st_mode))
+        if (file.read_bytes() if file.exists() else None) != old:
+            raise _UnusableError("was changed by another program just now")
+        kept = None if old is None else _backup(file)
+        Path(temporary).replace(file)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    return False, kept
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """Read a file of which nothing is lost when it is written again."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _UnusableError("is not UTF-8") from None
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise _UnusableError(
+            f"has comments or is not JSON (line {error.lineno}, column {error.colno})"
+        ) from None
+    except (ValueError, RecursionError):
+        raise _UnusableError("has numbers or levels that not every program can read") from None
+    if not isinstance(found, dict):
+        raise _UnusableError("is not a JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _UnusableError("has a name twice in one object")
+    return found
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _merged(known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    new = dict(known)
+    for name, more in added.items():
+        there = new.get(name, type(more)())
+        if not isinstance(there, type(more)):
+            raise _UnusableError(f"has something else under '{name}'")
+        if isinstance(there, dict):
+            new[name] = {**there, **more}
+        else:
+            ids = {one["id"]: one for one in more}
+            new[name] = [ids.pop(_id(one), one) for one in there]
+            new[name] += ids.values()
+    return new
+
+
+def _id(one: Any) -> Any:
+    found = one.get("id") if isinstance(one, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _encoded(new: Mapping[str, Any], old: bytes) -> bytes:
+    """Write JSON the way that the file was written."""
+    text = old.decode("utf-8-sig")
+    indented = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
+    one_line = bool(text.strip()) and "\n" not in text.strip() and text.strip() != "{}"
+    indent = None if one_line else (indented[1] if indented else "  ")
+    try:
+        said = _json(new, indent) + ("\n" if text[-1:] in ("", "\n") else "")
+    except (ValueError, RecursionError):
+        raise _UnusableError("has numbers or levels that not every program can read") from None
+    if "\r\n" in text:
+        said = said.replace("\n", "\r\n")
+    # What stands for half a character in JSON has no UTF-8; escaped it is what it was.
+    data = said.encode("utf-8", "backslashreplace")
+    return BOM_UTF8 + data if old.startswith(BOM_UTF8) else data
+
+
+def _json(value: Mapping[str, Any], indent: int | str | None) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _backup(file: Path) -> Path:
+    """Copy a file beside itself, under the date."""
+    now = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    for number in range(1000):
+        again = f".{number}" if number else ""
+        kept = file.with_name(f"{file.name}.{now}{again}.bak")
+        if not kept.exists():
+            break
+    shutil.copy2(file, kept)
+    return kept
+
+
+def _refuse(message: str) -> NoReturn:
+    raise InvalidParameterError(message)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"{PROGRAM}: {line}", err=True)

@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from marketdata import history
+    from marketdata._candles.records import Damage, Downloaded, Plan, Progress, Series
     from marketdata._client.archive import AsyncHistory
     from marketdata._client.asynchronous import AsyncClient
     from marketdata._client.blocking import (
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
         watch_ticker,
         watch_trades,
     )
-    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.errors import (
         AccessError,
@@ -187,14 +187,14 @@ _HOMES = {
     "Comparison": "models.aggregates",
     "ComparisonRow": "models.aggregates",
     "ConsolidatedOrderBook": "models.aggregates",
-    "Damage": "_history.records",
-    "Downloaded": "_history.records",
+    "Damage": "_candles.records",
+    "Downloaded": "_candles.records",
     "ExecutionCost": "models.aggregates",
     "ExecutionSplit": "models.aggregates",
     "History": "_client.blocking",
-    "Plan": "_history.records",
-    "Progress": "_history.records",
-    "Series": "_history.records",
+    "Plan": "_candles.records",
+    "Progress": "_candles.records",
+    "Series": "_candles.records",
     "Settings": "settings",
     "Watch": "_streams.watch",
 }

@@ -41,11 +41,11 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
+    from marketdata._candles.records import Damage, Downloaded, Plan, Progress, Series
+    from marketdata._candles.store import SeriesName, Store
+    from marketdata._candles.table import SeriesTable
     from marketdata._client.asynchronous import AsyncClient
     from marketdata._exchanges.exchange import Venue
-    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
-    from marketdata._history.store import SeriesName, Store
-    from marketdata._history.table import SeriesTable
 
 __all__ = ["AsyncHistory"]
 
@@ -133,7 +133,7 @@ class AsyncHistory:
         exchanges: OnlyExchanges | None = None,
     ) -> tuple[Series, ...]:
         """List the stored series: range, bars, completeness and size."""
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -149,7 +149,7 @@ class AsyncHistory:
         exchanges: OnlyExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Read all that is stored and report what is damaged; nothing, where all is well."""
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -171,7 +171,7 @@ class AsyncHistory:
         What sound files hold is kept, also where the table's own log is lost. What was taken out
         is fetched again when it is next asked for.
         """
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -195,7 +195,7 @@ class AsyncHistory:
         The format is that of the file's name where none is given. A series that is not stored is
         DATA_UNAVAILABLE.
         """
-        from marketdata._history import export
+        from marketdata._candles import export
 
         path = Path(destination)
         kind = format or _format(path)
@@ -230,7 +230,7 @@ class AsyncHistory:
         dry_run: DryRun = False,
     ) -> tuple[Series, ...]:
         """Delete stored series, and tell which; of all timeframes where none is given."""
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         removed = []
@@ -287,17 +287,22 @@ class Job:
         self, progress: Callable[[Progress], object] | None, scheduler: Any | None
     ) -> Downloaded:
         """Do it, here or on the workers of a scheduler, and tell what became of it."""
-        from marketdata._history import inventory
-        from marketdata._history.records import Downloaded
+        from marketdata._candles import inventory
+        from marketdata._candles.calendar import known
+        from marketdata._candles.records import Downloaded
+        from marketdata._candles.spans import moment
 
         began = time.monotonic()
         failure: MarketDataError | None = None
         name, table = None, None
-        before = known = inventory.Known()
+        before = there = inventory.Stored()
         try:
             name, table = await self._series()
-            before = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
-            report = self._reporter(name, progress, 0 if self.refresh else before.rows)
+            calendar = known(name.exchange, name.timeframe)
+            before = await asyncio.to_thread(
+                inventory.stored_of, table, calendar, self.start, self.end
+            )
+            report = self._reporter(name, progress, 0 if self.refresh else before.places)
             if scheduler is None:
                 await self.fetch(self.start, self.end, report)
             else:
@@ -309,20 +314,26 @@ class Job:
                 report(None)
         except MarketDataError as error:
             failure = error
-        if table is not None:
+        if table is not None and name is not None:
             with contextlib.suppress(MarketDataError):
-                known = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
+                there = await asyncio.to_thread(
+                    inventory.stored_of,
+                    table,
+                    known(name.exchange, name.timeframe),
+                    self.start,
+                    self.end,
+                )
         anew = self.refresh and failure is None
         return Downloaded(
             exchange=self.exchange,
             pair=self.pair if name is None else name.pair,
             timeframe=self.timeframe,
             simulated=True if name is not None and name.simulated else None,
-            start=inventory.moment(self.start),
-            end=None if self.end is None else inventory.moment(self.end),
-            bars=known.bars,
-            fetched=known.rows if anew else max(0, known.rows - before.rows),
-            holes=known.holes,
+            start=moment(self.start),
+            end=None if self.end is None else moment(self.end),
+            bars=there.candles,
+            fetched=there.places if anew else max(0, there.places - before.places),
+            holes=there.gaps,
             seconds=round(time.monotonic() - began, 3),
             error=None if failure is None else failure.to_dict(),
         )
@@ -333,33 +344,32 @@ class Job:
         """Store what is missing of a range."""
 
         async def work(venue: Venue) -> None:
-            from marketdata._history import Keep, bars
+            from marketdata._candles.series import Keep, NativeSeries
 
-            keep = Keep(self.store, self.refresh, report)
-            await bars(
-                venue, await venue.listed.symbol(self.pair), self.timeframe, start, end, keep
-            )
+            keep = Keep(self.store, refresh=self.refresh, progress=report)
+            pair, plays = await venue.listed.symbol(self.pair), await venue.listed.plays()
+            await NativeSeries(venue, pair, self.timeframe, keep, plays).between(start, end)
 
         await self.client._ask(self.exchange, work)
 
     async def plan(self) -> Plan:
         """Tell what it would have to do, with no request but for the list of pairs."""
-        from marketdata._history import inventory, timeframes
-        from marketdata._history.records import Plan
-        from marketdata._history.stretch import Span, without
+        from marketdata._candles.calendar import known
+        from marketdata._candles.records import Plan
+        from marketdata._candles.spans import Span, moment, without
 
         name, table = await self._series()
-        step = timeframes.length(self.timeframe)
+        calendar = known(name.exchange, self.timeframe)
         now = round(time.time() * 1000)
         end = min(now if self.end is None else self.end, now)
-        span = Span(*(at + -at % step for at in (self.start, max(end, self.start))))
+        span = Span(calendar.ceil(self.start), calendar.ceil(max(end, self.start)))
         await asyncio.to_thread(table.refresh)
         left = without(span, [] if self.refresh else table.covered())
-        wanted = sum((one.end - one.start) // step for one in left)
+        wanted = sum(calendar.count(*one) for one in left)
 
         async def work(venue: Venue) -> tuple[int, float]:
-            page = venue.candles_per_request
-            requests = sum(-(-(one.end - one.start) // step // max(1, page - 1)) for one in left)
+            page = max(1, venue.candles_per_request - 1)
+            requests = sum(-(-calendar.count(*one) // page) for one in left)
             return requests, venue.seconds_for(requests)
 
         requests, seconds = await self.client._ask(self.exchange, work)
@@ -368,9 +378,9 @@ class Job:
             pair=name.pair,
             timeframe=self.timeframe,
             simulated=True if name.simulated else None,
-            start=inventory.moment(span.start),
-            end=inventory.moment(span.end),
-            stored=(span.end - span.start) // step - wanted,
+            start=moment(span.start),
+            end=moment(span.end),
+            stored=calendar.count(*span) - wanted,
             wanted=wanted,
             requests=requests,
             seconds=round(seconds, 1),
@@ -382,17 +392,17 @@ class Job:
         Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
         stored, `DataUnavailableError` where it has none at all.
         """
-        from marketdata._history import is_stored
-        from marketdata._history.store import SeriesName
+        from marketdata._candles.calendar import is_timeframe
+        from marketdata._candles.store import SeriesName
 
         async def work(venue: Venue) -> SeriesName:
             venue.check("candles", native=True)
             pair = await venue.listed.symbol(self.pair)
-            offered = [name for name in venue.timeframes if is_stored(name)]
+            offered = [name for name in venue.timeframes if is_timeframe(name)]
             if self.timeframe not in offered:
                 raise TimeframeNotSupportedError(
-                    f"{venue.id} has no '{self.timeframe}' bars that can be stored; it has "
-                    f"{', '.join(offered)}. `candles` makes others of those.",
+                    f"{venue.id} has no '{self.timeframe}' candles of its own; it has "
+                    f"{', '.join(offered)}. `candles` resamples others from those.",
                     details={"exchange": venue.id, "timeframes": offered},
                 )
             return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
@@ -406,12 +416,12 @@ class Job:
         """Give what counts bars as they come, and reports how far that is; None: all have."""
         if progress is None:
             return None
-        from marketdata._history import timeframes
-        from marketdata._history.records import Progress
+        from marketdata._candles.calendar import known
+        from marketdata._candles.records import Progress
 
-        step = timeframes.length(self.timeframe)
         now = round(time.time() * 1000)
-        total = max(0, (min(self.end or now, now) - self.start) // step)
+        calendar = known(name.exchange, name.timeframe)
+        total = calendar.count(self.start, min(self.end or now, now))
 
         def report(bars: int | None) -> None:
             nonlocal done

@@ -64,11 +64,11 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
+    from marketdata._candles.store import Store
     from marketdata._client.archive import AsyncHistory
     from marketdata._exchanges.exchange import Venue
     from marketdata._exchanges.markets_cache import Catalogue
     from marketdata._exchanges.recording import Event
-    from marketdata._history.store import Store
     from marketdata._streams.feed import Subject
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
@@ -175,8 +175,8 @@ class AsyncClient:
         Made from the installed ccxt, without a request. The simulated exchange lists its own.
         """
         here = await self._here()
+        from marketdata._candles.calendar import source_for
         from marketdata._exchanges.exchange import known
-        from marketdata._history.resample import source_for
 
         exchanges = await asyncio.to_thread(known, self.settings.folder(), source_for)
         if not self.settings.sim:
@@ -283,7 +283,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Ticker:
-            from marketdata._history import check_window, ticker_over
+            from marketdata._candles.windows import check_window, ticker_over
 
             venue.check("ticker")
             check_window(venue, window)
@@ -304,7 +304,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Ticker]:
-            from marketdata._history import tickers
+            from marketdata._candles.windows import tickers
 
             venue.check("tickers")
             found = await venue.listed.symbols(pairs)
@@ -370,8 +370,9 @@ class AsyncClient:
         it is left out). Of such a range, closed bars are kept on disk and never fetched twice.
         The result says whether its last bar is still forming, and which bars are missing and why.
         """
+        from marketdata._candles.questions import Question, candles, stored
+        from marketdata._candles.series import Keep
         from marketdata._exchanges.markets_cache import source
-        from marketdata._history import Keep, Question, candles, stored
 
         asked = Question(
             timeframe,
@@ -382,9 +383,10 @@ class AsyncClient:
             strict=strict,
         )
         # What is stored are floats.
-        kept = await self._store() if store and self.settings.numbers == "float" else None
-        keep = Keep(None if isinstance(kept, MarketDataError) else kept, refresh)
-        if keep.store is not None and not refresh and not self.settings.sim:
+        kept = await self._store() if self.settings.numbers == "float" else None
+        kept = None if isinstance(kept, MarketDataError) else kept
+        keep = Keep(kept, read=store, refresh=refresh and store)
+        if keep.store is not None and store and not refresh and not self.settings.sim:
             name = exchange or self.settings.exchange[0]
             origin = source(name, self.settings.endpoints.get(name))
             known = await asyncio.to_thread(
@@ -417,7 +419,8 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Trade]:
-            from marketdata._history import check_trades, trades
+            from marketdata._candles.trades import check as check_trades
+            from marketdata._candles.trades import trades
 
             since = None if start is None else arguments.instant(start)
             venue.check("trades")
@@ -817,7 +820,7 @@ class AsyncClient:
         connections = self._connections.get(loop)
         if connections is None or connections.closed:
             # A thread imports what is needed, which takes longer than a loop should be held up.
-            for module in ("marketdata._exchanges.exchange", "marketdata._history"):
+            for module in ("marketdata._exchanges.exchange", "marketdata._candles.questions"):
                 await asyncio.to_thread(importlib.import_module, module)
             connections = self._connections.get(loop)
         if connections is None or connections.closed:
@@ -859,7 +862,7 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
             details={"parameter": "MARKETDATA_STORE"},
         )
     try:
-        from marketdata._history.store import Store
+        from marketdata._candles.store import Store
 
         store = Store(url)
     except MissingExtraError as error:

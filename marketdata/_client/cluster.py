@@ -19,14 +19,14 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
+    from marketdata._candles.table import SeriesTable
     from marketdata._client.archive import Job
-    from marketdata._history.table import SeriesTable
     from marketdata.settings import Settings
 
 __all__ = ["check", "download_part", "fetch"]
 
-_PART_BARS = 50_000
-"""Bars of a part: what a worker loses at most when it dies, apart from what it has stored."""
+_PART_CANDLES = 50_000
+"""Candles of a part: what a worker loses at most when it dies, apart from what it has stored."""
 _RETRIES = 3
 """How often a part is given to another worker after one has died or failed."""
 
@@ -40,10 +40,10 @@ def download_part(
     end: int | None,
     refresh: bool,
 ) -> int:
-    """Store what is missing of one part, in a worker; give the part's length in bars."""
+    """Store what is missing of one part, in a worker; give the number of its places."""
+    from marketdata._candles.calendar import known
     from marketdata._client.archive import Job
     from marketdata._client.asynchronous import AsyncClient
-    from marketdata._history import timeframes
 
     async def work() -> int:
         async with AsyncClient(settings=settings) as client:
@@ -51,7 +51,7 @@ def download_part(
             job = Job(client, store, exchange, pair, timeframe, start, end, refresh)
             await job.fetch(start, end)
         until = round(time.time() * 1000) if end is None else end
-        return (until - start) // timeframes.length(timeframe)
+        return known(exchange, timeframe).count(start, until)
 
     return asyncio.run(work())
 
@@ -129,20 +129,21 @@ def _parts(job: Job, table: SeriesTable) -> list[tuple[int, int | None]]:
 
     Where now is, the exchange knows better than our clock.
     """
-    from marketdata._history import timeframes
-    from marketdata._history.stretch import Span, without
+    from marketdata._candles.calendar import known
+    from marketdata._candles.spans import Span, without
 
-    step = timeframes.length(job.timeframe)
+    calendar = known(job.exchange, job.timeframe)
     now = round(time.time() * 1000)
     end = now if job.end is None else min(job.end, now)
-    span = Span(*(at + -at % step for at in (job.start, max(end, job.start))))
-    known = [] if job.refresh or not table.refresh() else table.covered()
-    width = _PART_BARS * step
-    parts: list[tuple[int, int | None]] = [
-        (at, min(left.end, at + width))
-        for left in without(span, known)
-        for at in range(left.start, left.end, width)
-    ]
+    span = Span(calendar.floor(job.start), calendar.ceil(max(end, job.start)))
+    stored = [] if job.refresh or not table.refresh() else table.covered()
+    parts: list[tuple[int, int | None]] = []
+    for left in without(span, stored):
+        at = left.start
+        while at < left.end:
+            upto = min(left.end, calendar.shift(at, _PART_CANDLES))
+            parts.append((at, upto))
+            at = upto
     if (job.end is None or job.end > now) and parts and parts[-1][1] == span.end:
         parts[-1] = (parts[-1][0], job.end)
     return parts

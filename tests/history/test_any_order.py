@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._history.verify import findings
+from marketdata._candles.verify import findings
 
 from .conftest import Connect, Play
 from .series import bars, read, table_in

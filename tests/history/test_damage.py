@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._history.verify import findings
+from marketdata._candles.verify import findings
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play

@@ -16,8 +16,8 @@ import deltalake
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from marketdata._history import table as tables
-from marketdata._history.verify import findings
+from marketdata._candles import table as tables
+from marketdata._candles.verify import findings
 
 from .series import bars, read, table_in
 from .tapes import live, ms, opened
@@ -78,7 +78,7 @@ def test_a_replacement_touches_only_its_own_time(tmp_path: Path) -> None:
 
 
 def joined_at(*parts: Any) -> Any:
-    from marketdata._history.stretch import joined
+    from marketdata._candles.spans import joined
 
     [one] = joined(parts)
     return one

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from operator import le, lt
 from typing import TYPE_CHECKING, NamedTuple
 
-from marketdata._history import timeframes
-from marketdata._history.checks import sound
-from marketdata._history.datafiles import File, filesystem, milliseconds_of, schema
-from marketdata._history.records import Problem
-from marketdata._history.table import SeriesTable
-from marketdata._history.trouble import UNREADABLE, translated
+from marketdata._candles.assembly import sound
+from marketdata._candles.datafiles import File, filesystem, milliseconds_of, schema
+from marketdata._candles.records import Problem
+from marketdata._candles.table import SeriesTable
+from marketdata._candles.trouble import UNREADABLE, translated
 from marketdata.errors import DataUnavailableError
 
 if TYPE_CHECKING:
@@ -75,18 +75,16 @@ def _problem(table: SeriesTable, file: File) -> Problem | None:
     if not rows.schema.equals(schema()):
         return "file_unreadable"
     read = len(stretch.columns) + len(rows) - rows["cause"].null_count
-    if not read == len(rows) == file.rows or not _is_whole(rows, file, table.timeframe):
+    if not read == len(rows) == file.rows or not _is_whole(rows, file):
         return "rows_wrong"
-    _, wrong = sound(stretch.columns, table.timeframe)
+    _, wrong = sound(stretch.columns)
     return "bars_wrong" if wrong else None
 
 
-def _is_whole(rows: pyarrow.Table, file: File, timeframe: str) -> bool:
-    """Tell whether rows follow one another from the file's start to its end without a gap."""
+def _is_whole(rows: pyarrow.Table, file: File) -> bool:
+    """Tell whether rows follow one another inside the file's range without overlapping."""
     begins, ends = milliseconds_of(rows["time"]), milliseconds_of(rows["until"])
     if not begins:
-        return False
-    # Bars may open off the hour, where the range does not.
-    step = timeframes.length(timeframe)
-    edges = abs(begins[0] - file.start) < step and abs(ends[-1] - file.end) < step
-    return edges and begins[1:] == ends[:-1]
+        return file.rows == 0
+    inside = file.start <= begins[0] and begins[-1] < file.end
+    return inside and all(map(lt, begins, ends)) and all(map(le, ends, begins[1:]))

@@ -1,7 +1,7 @@
-"""The Parquet files of a series: each a stretch of time, bars and holes in one order.
+"""The Parquet files of a series: each a range of time, candles and gaps in one order.
 
-A file's rows leave nothing between its first ``time`` and its last ``until`` unexplained: a row is
-either a bar or, where ``cause`` is not null, a range without bars.
+A row is either a candle or, where ``open`` is null, a range without candles and its cause. The
+``cause`` of a candle is null, or ``revised``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import os
 import sys
 import uuid
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketdata._history import timeframes
-from marketdata._history.stretch import Hole, Span, Stretch, merged
-from marketdata._history.trouble import UNREADABLE
+from marketdata._candles.spans import Gap, Span, Stretch, merged
+from marketdata._candles.trouble import UNREADABLE
 from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
@@ -49,12 +49,14 @@ class File:
     start: int
     end: int
     rows: int
-    """Bars and holes."""
-    holes: int
+    """Candles and gaps."""
+    gaps: int
     unmeasured: int
-    """Bars whose volume is unknown."""
+    """Candles whose volume is unknown."""
     uncounted: int
-    """Bars whose number of trades is unknown."""
+    """Candles whose number of trades is unknown."""
+    revised: int
+    """Candles that the exchange has revised since they were stored."""
     size: int
 
 
@@ -101,7 +103,7 @@ def stamp(url: str, path: str) -> tuple[int, ...] | None:
 
 @functools.cache
 def schema() -> pyarrow.Schema:
-    """Give the columns of a data file; prices, volume and trades are null in holes."""
+    """Give the columns of a data file; prices, volume and trades are null in gaps."""
     import pyarrow as pa
 
     moment = pa.timestamp("us", tz="UTC")
@@ -113,9 +115,8 @@ def schema() -> pyarrow.Schema:
 class DataFiles:
     """Reads and writes the data files of one series; which of them count its table's log says."""
 
-    def __init__(self, url: str, timeframe: str) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._timeframe = timeframe
 
     # ------------------------------------------------------------------ reading
 
@@ -144,18 +145,22 @@ class DataFiles:
                 for group in groups
             )
             columns = Columns(*(array(_CODES[name], [0]) * rows for name in NAMES))
-            filled, holes = 0, list[Hole]()
+            filled, gaps, revised = 0, list[Gap](), set[int]()
             for file, parquet, groups in parts:
-                names = [*NAMES, "until", "cause"] if file.holes else list(NAMES)
+                told = file.gaps or file.revised
+                names = [*NAMES, "until", "cause"] if told else list(NAMES)
                 part = parquet.read_row_groups(groups, columns=names)
-                if file.holes:
-                    part, found = _without_holes(part)
-                    holes += found
+                if told:
+                    part, found = _without_gaps(part)
+                    gaps += found
+                    revised |= _revised(part)
                 _put(columns, filled, part)
                 filled += len(part)
         if filled < rows:
             columns = columns[:filled]
-        return Stretch(files[0].start, files[-1].end, columns, merged(holes)).cut(start, end)
+        start_of, end_of = files[0].start, files[-1].end
+        whole = Stretch(start_of, end_of, columns, merged(gaps), frozenset(revised))
+        return whole.cut(start, end)
 
     def rows(self, path: str) -> pyarrow.Table:
         """Read all rows of a file as they are."""
@@ -191,15 +196,16 @@ class DataFiles:
             return None
         if not start or not rows.schema.equals(schema()):
             return None
-        holes = rows["open"].null_count
+        gaps = rows["open"].null_count
         return File(
             path,
             start[0],
             end[0],
             len(rows),
-            holes,
-            rows["volume"].null_count - holes,
-            rows["trades"].null_count - holes,
+            gaps,
+            rows["volume"].null_count - gaps,
+            rows["trades"].null_count - gaps,
+            len(rows) - gaps - rows["cause"].null_count,
             self._size(path),
         )
 
@@ -214,17 +220,18 @@ class DataFiles:
         """Write a stretch to a new file."""
         path = _name(stretch.start, stretch.end)
         unmeasured = _count_nan(stretch.columns.volume)
-        with self._writer(path, nulls=bool(stretch.holes or unmeasured)) as writer:
-            writer.write_table(_rows_of(stretch, self._timeframe), row_group_size=_GROUP)
-        holes = len(stretch.holes)
+        with self._writer(path, nulls=bool(stretch.gaps or unmeasured)) as writer:
+            writer.write_table(_rows_of(stretch), row_group_size=_GROUP)
+        gaps = len(stretch.gaps)
         return File(
             path,
             stretch.start,
             stretch.end,
-            len(stretch.columns) + holes,
-            holes,
+            len(stretch.columns) + gaps,
+            gaps,
             unmeasured,
             stretch.columns.trades.count(_UNCOUNTED),
+            len(stretch.revised),
             self._size(path),
         )
 
@@ -234,7 +241,7 @@ class DataFiles:
 
         path = _name(files[0].start, files[-1].end)
         waiting: list[pyarrow.Table] = []
-        nulls = any(file.holes or file.unmeasured for file in files)
+        nulls = any(file.gaps or file.unmeasured for file in files)
         with self._writer(path, nulls=nulls) as writer:
             for file in files:
                 with self.open(file) as parquet:
@@ -250,9 +257,10 @@ class DataFiles:
             files[0].start,
             files[-1].end,
             sum(file.rows for file in files),
-            sum(file.holes for file in files),
+            sum(file.gaps for file in files),
             sum(file.unmeasured for file in files),
             sum(file.uncounted for file in files),
+            sum(file.revised for file in files),
             self._size(path),
         )
 
@@ -294,11 +302,11 @@ def _name(start: int, end: int) -> str:
     return f"{first}-{last}-{uuid.uuid4().hex[:12]}.parquet"
 
 
-# ---------------------------------------------------------------------------- bars and Arrow
+# ---------------------------------------------------------------------------- candles and Arrow
 
 
-def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
-    """Give the rows of a stretch, holes among the bars, in order."""
+def _rows_of(stretch: Stretch) -> pyarrow.Table:
+    """Give the rows of a stretch, gaps among the candles, in order."""
     import pyarrow as pa
 
     columns, kind = stretch.columns, schema()
@@ -310,8 +318,7 @@ def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
 
     data = {name: whole(getattr(columns, name)) for name in NAMES}
     data["time"] = _moments(data["time"])
-    step = timeframes.length(timeframe)
-    data["until"] = _moments(whole(array("q", [time + step for time in columns.time])))
+    data["until"] = _moments(whole(_until(stretch)))
     if columns.trades.count(_UNCOUNTED) == count:
         data["trades"] = pa.nulls(count, pa.int64())
     elif _UNCOUNTED in columns.trades:
@@ -319,14 +326,30 @@ def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
     if _count_nan(columns.volume):
         data["volume"] = _nulled(data["volume"], list(map(math.isnan, columns.volume)))
     data["cause"] = pa.nulls(count, pa.string())
-    bars = pa.table({name: data[name] for name in kind.names}, schema=kind)
-    if not stretch.holes:
-        return bars
-    start, end, cause = (list(values) for values in zip(*stretch.holes, strict=True))
+    if stretch.revised:
+        marks = ["revised" if time in stretch.revised else None for time in columns.time]
+        data["cause"] = pa.array(marks, pa.string())
+    candles = pa.table({name: data[name] for name in kind.names}, schema=kind)
+    if not stretch.gaps:
+        return candles
+    start, end, cause = (list(values) for values in zip(*stretch.gaps, strict=True))
     empty = {name: pa.nulls(len(cause), kind.field(name).type) for name in kind.names}
     moments = {"time": _moments(pa.array(start)), "until": _moments(pa.array(end))}
-    holes = pa.table({**empty, **moments, "cause": pa.array(cause)}, schema=kind)
-    return pa.concat_tables([bars, holes]).sort_by("time")
+    gaps = pa.table({**empty, **moments, "cause": pa.array(cause)}, schema=kind)
+    return pa.concat_tables([candles, gaps]).sort_by("time")
+
+
+def _until(stretch: Stretch) -> array[int]:
+    """Give up to where no other row begins behind each candle."""
+    times = stretch.columns.time
+    until = times[1:]
+    if len(times):
+        until.append(stretch.end)
+    for gap in stretch.gaps:
+        before = bisect_left(times, gap.start) - 1
+        if before >= 0:
+            until[before] = min(until[before], gap.start)
+    return until
 
 
 def _nulled(values: pyarrow.Array, unknown: list[bool]) -> pyarrow.Array:
@@ -354,19 +377,26 @@ def _whole_milliseconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     return moments.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
 
 
-def _without_holes(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Hole]]:
-    """Divide rows into bars and holes."""
+def _without_gaps(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Gap]]:
+    """Divide rows into candles and gaps."""
     # Rarely needed, and slow to import.
     import pyarrow.compute as pc
 
-    is_bar = pc.is_null(part["cause"])
-    found = part.filter(pc.invert(is_bar))
+    is_gap = pc.is_null(part["open"])
+    found = part.filter(is_gap)
     start, end = milliseconds_of(found["time"]), milliseconds_of(found["until"])
-    return part.filter(is_bar), list(map(Hole, start, end, found["cause"].to_pylist()))
+    gaps = list(map(Gap, start, end, found["cause"].to_pylist()))
+    return part.filter(pc.invert(is_gap)), gaps
+
+
+def _revised(candles: pyarrow.Table) -> set[int]:
+    import pyarrow.compute as pc
+
+    return set(milliseconds_of(candles.filter(pc.is_valid(candles["cause"]))["time"]))
 
 
 def _put(columns: Columns, at: int, part: pyarrow.Table) -> None:
-    """Put rows that are all bars into columns, from a place on."""
+    """Put rows that are all candles into columns, from a place on."""
     for name in NAMES:
         values = part[name]
         if name == "time":
@@ -397,7 +427,7 @@ def _filled(values: pyarrow.ChunkedArray, unknown: float) -> pyarrow.ChunkedArra
 def _batches(metadata: Any, start: int, end: int) -> list[list[int]]:
     """Choose the row groups that may hold rows of a range; some are read at once, on all cores."""
     begins = [_begin(metadata.row_group(group)) for group in range(metadata.num_row_groups)]
-    # A hole reaches up to the next row.
+    # A gap reaches up to the next row.
     ends = [*begins[1:], _FOREVER]
     groups = [group for group, begin in enumerate(begins) if begin < end and ends[group] > start]
     return [groups[first : first + _AT_ONCE] for first in range(0, len(groups), _AT_ONCE)]

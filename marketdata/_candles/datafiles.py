@@ -1,7 +1,7 @@
 """The Parquet files of a series: each a range of time, candles and gaps in one order.
 
-A row is either a candle or, where ``open`` is null, a range without candles and its cause. The
-``cause`` of a candle is null, or ``revised``.
+A row is either a candle or, where ``cause`` is not null, a range without candles. A file in which
+the exchange has revised a candle has one more column, ``quality``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow.fs
     import pyarrow.parquet
 
+QUALITY = "quality"
 _GROUP = 20_000
 """Rows of a row group, the least that is read: two weeks of one-minute bars."""
 _CODES = {name: "q" if name in ("time", "trades") else "d" for name in NAMES}
@@ -55,8 +56,6 @@ class File:
     """Candles whose volume is unknown."""
     uncounted: int
     """Candles whose number of trades is unknown."""
-    revised: int
-    """Candles that the exchange has revised since they were stored."""
     size: int
 
 
@@ -102,14 +101,22 @@ def stamp(url: str, path: str) -> tuple[int, ...] | None:
 
 
 @functools.cache
-def schema() -> pyarrow.Schema:
-    """Give the columns of a data file; prices, volume and trades are null in gaps."""
+def schema(*, marked: bool = False) -> pyarrow.Schema:
+    """Give the columns of a data file; prices, volume and trades are null in gaps.
+
+    One with ``marked`` candles has one more.
+    """
     import pyarrow as pa
 
     moment = pa.timestamp("us", tz="UTC")
     kinds = {name: pa.float64() for name in NAMES}
     kinds |= {"time": moment, "trades": pa.int64(), "until": moment, "cause": pa.string()}
-    return pa.schema(kinds)
+    return pa.schema(kinds | ({QUALITY: pa.string()} if marked else {}))
+
+
+def is_ours(found: pyarrow.Schema) -> bool:
+    """Tell whether a file has the columns of a data file."""
+    return any(found.equals(schema(marked=marked)) for marked in (False, True))
 
 
 class DataFiles:
@@ -147,13 +154,14 @@ class DataFiles:
             columns = Columns(*(array(_CODES[name], [0]) * rows for name in NAMES))
             filled, gaps, revised = 0, list[Gap](), set[int]()
             for file, parquet, groups in parts:
-                told = file.gaps or file.revised
-                names = [*NAMES, "until", "cause"] if told else list(NAMES)
-                part = parquet.read_row_groups(groups, columns=names)
-                if told:
+                marked = QUALITY in parquet.schema_arrow.names
+                names = [*NAMES, *(("until", "cause") if file.gaps else ())]
+                part = parquet.read_row_groups(groups, columns=names + [QUALITY] * marked)
+                if marked:
+                    revised |= _revised(part)
+                if file.gaps:
                     part, found = _without_gaps(part)
                     gaps += found
-                    revised |= _revised(part)
                 _put(columns, filled, part)
                 filled += len(part)
         if filled < rows:
@@ -194,7 +202,7 @@ class DataFiles:
             start, end = milliseconds_of(rows["time"])[:1], milliseconds_of(rows["until"])[-1:]
         except (pa.ArrowException, *UNREADABLE):
             return None
-        if not start or not rows.schema.equals(schema()):
+        if not start or not is_ours(rows.schema):
             return None
         gaps = rows["open"].null_count
         return File(
@@ -205,7 +213,6 @@ class DataFiles:
             gaps,
             rows["volume"].null_count - gaps,
             rows["trades"].null_count - gaps,
-            len(rows) - gaps - rows["cause"].null_count,
             self._size(path),
         )
 
@@ -220,7 +227,8 @@ class DataFiles:
         """Write a stretch to a new file."""
         path = _name(stretch.start, stretch.end)
         unmeasured = _count_nan(stretch.columns.volume)
-        with self._writer(path, nulls=bool(stretch.gaps or unmeasured)) as writer:
+        nulls = bool(stretch.gaps or unmeasured)
+        with self._writer(path, nulls=nulls, marked=bool(stretch.revised)) as writer:
             writer.write_table(_rows_of(stretch), row_group_size=_GROUP)
         gaps = len(stretch.gaps)
         return File(
@@ -231,7 +239,6 @@ class DataFiles:
             gaps,
             unmeasured,
             stretch.columns.trades.count(_UNCOUNTED),
-            len(stretch.revised),
             self._size(path),
         )
 
@@ -241,12 +248,15 @@ class DataFiles:
 
         path = _name(files[0].start, files[-1].end)
         waiting: list[pyarrow.Table] = []
-        nulls = any(file.gaps or file.unmeasured for file in files)
-        with self._writer(path, nulls=nulls) as writer:
+        nulls, marked = any(file.gaps or file.unmeasured for file in files), False
+        for file in files:
+            with self.open(file) as parquet:
+                marked = marked or QUALITY in parquet.schema_arrow.names
+        with self._writer(path, nulls=nulls, marked=marked) as writer:
             for file in files:
                 with self.open(file) as parquet:
                     for group in range(parquet.num_row_groups):
-                        waiting.append(parquet.read_row_group(group))
+                        waiting.append(_marked(parquet.read_row_group(group), marked=marked))
                         if sum(map(len, waiting)) >= _GROUP:
                             writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
                             waiting.clear()
@@ -260,19 +270,20 @@ class DataFiles:
             sum(file.gaps for file in files),
             sum(file.unmeasured for file in files),
             sum(file.uncounted for file in files),
-            sum(file.revised for file in files),
             self._size(path),
         )
 
     @contextlib.contextmanager
-    def _writer(self, path: str, *, nulls: bool) -> Iterator[pyarrow.parquet.ParquetWriter]:
+    def _writer(
+        self, path: str, *, nulls: bool, marked: bool
+    ) -> Iterator[pyarrow.parquet.ParquetWriter]:
         import pyarrow.parquet as pq
 
         with (
             filesystem(self.url).open_output_stream(path) as sink,
             pq.ParquetWriter(
                 sink,
-                schema(),
+                schema(marked=marked),
                 # The fastest to read of what is much smaller than plain numbers.
                 compression="lz4",
                 use_dictionary=["cause"],
@@ -309,7 +320,7 @@ def _rows_of(stretch: Stretch) -> pyarrow.Table:
     """Give the rows of a stretch, gaps among the candles, in order."""
     import pyarrow as pa
 
-    columns, kind = stretch.columns, schema()
+    columns, kind = stretch.columns, schema(marked=bool(stretch.revised))
     count = len(columns)
 
     def whole(values: array[Any]) -> pyarrow.Array:
@@ -328,7 +339,7 @@ def _rows_of(stretch: Stretch) -> pyarrow.Table:
     data["cause"] = pa.nulls(count, pa.string())
     if stretch.revised:
         marks = ["revised" if time in stretch.revised else None for time in columns.time]
-        data["cause"] = pa.array(marks, pa.string())
+        data[QUALITY] = pa.array(marks, pa.string())
     candles = pa.table({name: data[name] for name in kind.names}, schema=kind)
     if not stretch.gaps:
         return candles
@@ -382,17 +393,26 @@ def _without_gaps(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Gap]]:
     # Rarely needed, and slow to import.
     import pyarrow.compute as pc
 
-    is_gap = pc.is_null(part["open"])
-    found = part.filter(is_gap)
+    is_candle = pc.is_null(part["cause"])
+    found = part.filter(pc.invert(is_candle))
     start, end = milliseconds_of(found["time"]), milliseconds_of(found["until"])
     gaps = list(map(Gap, start, end, found["cause"].to_pylist()))
-    return part.filter(pc.invert(is_gap)), gaps
+    return part.filter(is_candle), gaps
 
 
-def _revised(candles: pyarrow.Table) -> set[int]:
+def _revised(part: pyarrow.Table) -> set[int]:
     import pyarrow.compute as pc
 
-    return set(milliseconds_of(candles.filter(pc.is_valid(candles["cause"]))["time"]))
+    return set(milliseconds_of(part.filter(pc.is_valid(part[QUALITY]))["time"]))
+
+
+def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
+    """Give rows the column that others of the same file have."""
+    import pyarrow as pa
+
+    if not marked or QUALITY in part.schema.names:
+        return part
+    return part.append_column(QUALITY, pa.nulls(len(part), pa.string()))
 
 
 def _put(columns: Columns, at: int, part: pyarrow.Table) -> None:

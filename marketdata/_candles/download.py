@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from marketdata._candles.assembly import Clock, Page, assemble, no_page
 from marketdata._candles.calendar import DAY, Calendar
 from marketdata._candles.causes import Causes
-from marketdata._candles.paging import Pages
+from marketdata._candles.paging import FIRST_MARKET, Pages
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, merged, without
 from marketdata._requests.tasks import all_of
 from marketdata._requests.tasks import end as end_tasks
@@ -111,21 +111,33 @@ class Download:
     async def _fetch(self, span: Span, *, overlap: bool, followed: bool) -> Tail:
         size, ruler = self._pages.size, self._calendar
         start = ruler.previous(span.start) if overlap and size > 1 else span.start
-        asked = Span(start, min(span.end, max(ruler.shift(start, size), span.start + 1)))
+        upto = ruler.shift(max(start, FIRST_MARKET), size)
+        asked = Span(start, min(span.end, max(upto, span.start + 1)))
         page = await self._page(asked, far=span.end)
+        if overlap:
+            # Whatever becomes of the rest, a candle that is stored may have been revised.
+            before = page.cut(start, span.start)
+            known = assemble([before], Span(start, span.start), ruler, page.clock)
+            self._hand_on(Span(start, span.start), known.columns, [])
+            start, page = span.start, page.cut(span.start, page.end)
         # Where the exchange's clock stands it alone knows; nothing behind that is requested.
         end = min(span.end, max(page.end, page.clock.exchange + 1))
         while not len(page.columns) and page.end < end:
             asked = Span(page.end, min(end, ruler.shift(page.end, size)))
             more = await self._page(asked, far=span.end)
             page = replace(more, start=start)
-        window = _Window(page.cut(start, end), asked)
-        plan = list(self._plan(window.page.end, end))
+        page = page.cut(start, end)
+        if ruler.ceil(page.end) >= end > page.end:
+            # No place is left.
+            page = replace(page, end=end)
+        window = _Window(page, asked)
+        plan = list(self._plan(page.end, end))
         loop = asyncio.get_running_loop()
         pages: list[asyncio.Future[Page]] = [loop.create_future() for _ in plan]
         numbers = iter(range(len(plan)))
         working = (self._work(numbers, plan, pages) for _ in range(min(CONCURRENT, len(plan))))
         workers = loop.create_task(all_of(working))
+        done = 0
         try:
             for wanted, coming in zip(plan, pages, strict=True):
                 if not coming.done():
@@ -135,8 +147,9 @@ class Download:
                     workers.result()  # raises why it does not come
                 self._room.release()
                 window = await self._put_together(window, coming.result(), wanted)
+                done += 1
         except BaseException:
-            self._keep([window.page, *(page.result() for page in pages if page.done())])
+            self._keep(plan[done:], pages[done:])
             raise
         finally:
             await end_tasks(workers)
@@ -237,16 +250,18 @@ class Download:
             late = await self._explained([Span(*late[0][:2])])
         return Tail(settled, found.open, late, found.newest, page.clock)
 
-    def _keep(self, pages: Sequence[Page]) -> None:
-        """Hand on what is settled of pages before and behind a failure, each by itself."""
-        at = pages[0].start
-        for page in pages:
-            page = page.cut(at, page.end) if page.start < at < page.end else page
-            found = assemble([page], Span(page.start, page.end), self._calendar, page.clock)
-            times = found.columns.time
-            if page.start >= at and len(times):
-                at = self._calendar.next(times[-1])
-                self._hand_on(Span(times[0], at), found.columns, found.gaps)
+    def _keep(self, plan: list[Span], pages: list[asyncio.Future[Page]]) -> None:
+        """Hand on those windows behind a failure whose neighbours came, too, and agree."""
+        came = [number for number, page in enumerate(pages) if page.done()]
+        for first, behind in _runs(came):
+            found = [page.result() for page in pages[first:behind]]
+            end = plan[behind - 1].end if behind == len(plan) else plan[behind - 1].start
+            span = Span(plan[first].end, end)
+            if span.start < span.end:
+                clock = found[-1].clock
+                joined = assemble(found, span, self._calendar, clock)
+                self._begins_served = True
+                self._hand_on(span, joined.columns, joined.gaps)
 
     # ------------------------------------------------------------------ handing on
 
@@ -306,3 +321,13 @@ class Download:
         if ready and self._pages.reply is not None:
             ready.sort(key=lambda one: one.start)
             await self._deliver(joined(ready), self._pages.reply)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Give where runs of consecutive numbers begin, and behind their ends."""
+    for number in numbers:
+        if number - 1 not in numbers:
+            behind = number
+            while behind in numbers:
+                behind += 1
+            yield number, behind

@@ -86,7 +86,7 @@ def damage(store: Store, name: SeriesName) -> list[Damage]:
             start=None if one.file is None else moment(one.file.start),
             end=None if one.file is None else moment(one.file.end),
         )
-        for one in findings(store.table(name))
+        for one in findings(store.table(name), known(name.exchange, name.timeframe))
     ]
 
 

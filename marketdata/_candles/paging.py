@@ -58,11 +58,15 @@ class Pages:
         start = columns.time[0] if len(columns) else clock.exchange
         return page(start, FOREVER, columns, clock)
 
-    async def between(self, start: int, end: int | None, far: int | None = None) -> Page:
+    async def between(
+        self, start: int, end: int | None, far: int | None = None, *, more: int = 1
+    ) -> Page:
         """Get all candles that open in a range (``end=None``: up to now), and what came along.
 
         What came along from behind the range belongs to the page, too. Where the range ends in
         nothing, the next candle is looked for up to ``far``, and the page reaches up to that.
+        ``more`` is how many candles are requested besides those that there is room for: one may be
+        off the calendar, or tell that the last one is closed.
         """
         parts: list[Columns] = []
         disputed: set[int] = set()
@@ -70,19 +74,24 @@ class Pages:
         stop = our_now() + 1 if end is None else end
         first: Clock | None = None
         while True:
-            # One more than there is room for, since there may be one off the calendar.
-            ask = max(1, min(self.size, self.calendar.count(cursor, stop) + 1))
+            ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))
             found = await self._request(cursor, ask)
             clock = self._now()
             first = first or clock
             # Whether candles are still to come is for the exchange's clock to say.
             stop = min(FOREVER if end is None else end, clock.exchange + 1)
             fresh = _in_order(found, cursor, None, disputed)
+            if len(found) and not len(fresh) and cursor < (place := self.calendar.ceil(cursor)):
+                # It takes a time inside of a place for that place.
+                cursor = place
+                if cursor < stop:
+                    continue
             inside = between(fresh, cursor, stop)
             if len(inside):
-                if self.calendar.ceil(cursor) < inside.time[0] and len(found) < ask:
+                first_place = self.calendar.ceil(cursor)
+                if first_place < inside.time[0] and self._may_lack_beginning(found, ask):
                     # A page of an exchange that gives the newest first may lack its beginning.
-                    head = await self.between(cursor, inside.time[0])
+                    head = await self.between(cursor, inside.time[0], more=0)
                     parts.append(between(head.columns, cursor, inside.time[0]))
                     disputed |= head.rejected
                 parts.append(fresh)
@@ -94,10 +103,21 @@ class Pages:
                 cursor = await self._behind_nothing(cursor, ask, until)
                 if cursor < stop:
                     continue
-            elif not len(inside):
+            elif len(fresh) and not len(inside):
+                if more and self._may_lack_beginning(found, ask):
+                    # The same: of all that there is it may have given the last one only.
+                    head = await self.between(cursor, stop, more=0)
+                    parts.append(between(head.columns, cursor, fresh.time[0]))
+                    disputed |= head.rejected
                 # Some exchanges answer with later candles: nothing is left before those.
-                parts.append(fresh)
+                if parts:
+                    stop = max(stop, fresh.time[0])
+                else:
+                    parts.append(fresh)
             return self._page(start, max(cursor, stop), parts, disputed, first)
+
+    def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
+        return len(found) < asked and not self.venue.quirk.newest_bars_only
 
     def _page(
         self,
@@ -135,6 +155,8 @@ class Pages:
         candles tell, whose pages cover years.
         """
         behind = self.calendar.shift(cursor, asked)
+        if behind >= stop:
+            return behind
         for longer in reversed(self._longer()):
             later = await self._longer_from(longer, behind, stop)
             if later is None:
@@ -162,10 +184,10 @@ class Pages:
 
         No candle opens from that time up to the moment, and at least one does before it.
         """
-        if moment <= self._listed or self.venue.quirk.newest_bars_only:
+        if moment <= max(self._listed, FIRST_MARKET) or self.venue.quirk.newest_bars_only:
             return None
         for calendar in (self.calendar, *self._longer()):
-            times = await self._probe(calendar, calendar.shift(moment, -self.size))
+            times = await self._probe(calendar, calendar.shift(moment - 1, 1 - self.size))
             for opened in reversed([time for time in times or () if time < moment]):
                 if calendar is self.calendar:
                     return opened + 1

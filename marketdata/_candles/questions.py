@@ -150,10 +150,10 @@ async def _answer(series: Source, origin: _Origin, asked: Question) -> Candles:
 async def _last(series: Source, limit: int, end: int | None) -> Known:
     """Get the last so many candles before a time, and the places that lack before the first."""
     calendar = series.calendar
-    if end is None or end > our_now():
+    if end is None:
         found = await series.newest(limit)
-        if end is not None:
-            found = found.cut(found.start, end)
+    elif end > our_now() and end > (newest := await series.newest(limit)).start:
+        found = await _up_to(series, newest, end)
     else:
         found = await series.between(calendar.shift(end - 1, 1 - limit), end)
     while len(found.columns) < limit and not found.begins:
@@ -178,6 +178,15 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
     begins = Gap(start, calendar.floor(first), "not_served")
     rest = found.cut(first, found.end)
     return replace(rest, start=start, causes=[begins, *rest.causes], begins=True)
+
+
+async def _up_to(series: Source, found: Known, end: int) -> Known:
+    """Give the newest candles and what is known of the places behind them, before an end."""
+    last = series.calendar.next(found.newest)
+    behind = found.gaps(series.calendar, last, end) if last < end else []
+    causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
+    upto = max([found.end, *(gap.end for gap in behind)])
+    return replace(found, end=upto, causes=[*found.causes, *causes]).cut(found.start, end)
 
 
 async def _first(series: Source, limit: int, start: int, end: int | None) -> Known:

@@ -5,6 +5,7 @@ All times are Unix milliseconds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata._requests.reply import Reply
 
+_log = logging.getLogger("marketdata.candles")
 Args = TypeVarTuple("Args")
 T = TypeVar("T")
 
@@ -179,6 +181,8 @@ class NativeSeries:
         self._plays = plays
         days = known(venue.id, "1d") if "1d" in venue.timeframes else None
         self._causes = Causes(venue, pair, self.calendar, days)
+        self._reads = keep.read
+        """Whether what is requested now is taken from the store, where it is there."""
         self._fetched: list[Stretch] = []
         """What was fetched and not stored as it came."""
         if keep.store is not None:
@@ -188,6 +192,7 @@ class NativeSeries:
 
     async def newest(self, count: int) -> Known:
         """Give the newest candles of one request."""
+        self._reads = False
         page = await self.pages.newest(count)
         if page.rejected:
             page = await self.pages.newest(count)
@@ -207,6 +212,7 @@ class NativeSeries:
 
     async def between(self, start: int, end: int | None) -> Known:
         """Give all candles of a range: those that are stored from there, the rest requested."""
+        self._reads = self._keep.read
         # Whole places, also where the range begins or ends inside of one.
         upto = FOREVER if end is None else self.calendar.ceil(end)
         span = Span(self.calendar.floor(start), upto)
@@ -270,8 +276,16 @@ class NativeSeries:
 
     async def _revise(self, closed: Columns) -> None:
         """Put what the exchange says now in the place of what is stored otherwise."""
-        if self.table is not None and len(closed) and await self._apart(self.table.exists):
-            await self._apart(self.table.revise, closed, self.calendar)
+        if self.table is None or not len(closed):
+            return
+        try:
+            if await self._apart(self.table.exists):
+                await self._apart(self.table.revise, closed, self.calendar)
+        except DataUnavailableError:
+            # Who does without the store is not kept from candles by its state.
+            if self._reads:
+                raise
+            _log.warning("%s cannot be revised", self.table.url, exc_info=True)
 
     def _check(self, reply: Reply | None = None) -> None:
         reply = reply or self.pages.reply

@@ -250,7 +250,7 @@ class SeriesTable:
         with self._lock:
             if not len(closed) or not self.refresh():
                 return
-            first, end = closed.time[0], closed.time[-1] + 1
+            first, end = calendar.floor(closed.time[0]), calendar.next(closed.time[-1])
             said = {row[0]: row for row in closed.rows()}
             for stored in self.read(first, end):
                 known = {row[0]: row for row in stored.columns.rows()}
@@ -407,7 +407,7 @@ def _files(table: deltalake.DeltaTable) -> list[File]:
     # `pa.table` would import pandas to see whether it was given a frame.
     actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
-    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades", "cause")]
+    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
     facts = (actions[name].to_pylist() for name in ["path", "num_records", *nulls, "size_bytes"])
     files = [
         File(
@@ -418,10 +418,9 @@ def _files(table: deltalake.DeltaTable) -> list[File]:
             gaps,
             unmeasured - gaps,
             uncounted - gaps,
-            rows - gaps - regular,
             size,
         )
-        for start, end, path, rows, gaps, unmeasured, uncounted, regular, size in zip(
+        for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
             starts, ends, *facts, strict=True
         )
     ]
@@ -436,7 +435,7 @@ def _action(file: File) -> deltalake.transaction.AddAction:
     nulls |= dict.fromkeys(("open", "high", "low", "close"), file.gaps)
     nulls["volume"] = file.gaps + file.unmeasured
     nulls["trades"] = file.gaps + file.uncounted
-    nulls["cause"] = file.rows - file.gaps - file.revised
+    nulls["cause"] = file.rows - file.gaps
     statistics = {
         "numRecords": file.rows,
         "minValues": {"time": _text(file.start)},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketdata._candles.store import SeriesName, Store
 from marketdata._candles.spans import Gap, Stretch
+from marketdata._candles.store import SeriesName, Store
 from marketdata._candles.table import SeriesTable
 from marketdata.models.columns import Columns
 

@@ -206,7 +206,7 @@ def test_workers_store_all_once_though_one_is_killed(
     if place == "bucket":
         monkeypatch.setenv("MARKETDATA_STORE", request.getfixturevalue("bucket"))
         workers.run(os.environ.update, {k: v for k, v in os.environ.items() if k[:4] == "AWS_"})
-    monkeypatch.setattr(cluster, "_PART_BARS", 3000)
+    monkeypatch.setattr(cluster, "_PART_CANDLES", 3000)
     client = connect(sim, retries=2)
     # What is there already is nobody's part.
     client.candles("BTC/USDT", "1m", start=at(2000), end=at(2500))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,12 @@ def test_a_replacement_touches_only_its_own_time(tmp_path: Path) -> None:
     table.add([bars(300, 400)])
     table.replace([bars(50, 150, volume=9.0), bars(350, 450, volume=9.0)])
 
+    # What was stored before and is another now is marked.
+    middle = replace(bars(50, 150, volume=9.0), revised=frozenset(map(ms, range(60, 150))))
+    last = replace(bars(350, 450, volume=9.0), revised=frozenset(map(ms, range(350, 400))))
     assert read(table, 0, 500) == [
-        joined_at(bars(0, 50, (40, 50)), bars(50, 150, volume=9.0), bars(150, 200)),
-        joined_at(bars(300, 350), bars(350, 450, volume=9.0)),
+        joined_at(bars(0, 50, (40, 50)), middle, bars(150, 200)),
+        joined_at(bars(300, 350), last),
     ]
     assert opened(table.url) == [*range(40), *range(50, 200), *range(300, 450)]
     assert findings(table) == []

@@ -744,7 +744,7 @@ def test_a_range_before_the_newest_page_is_not_served(speaking: Open) -> None:
     found = client.candles("BTC/KRW", "1m", start="2024-05-01T00:00", end="2024-05-01T03:00")
     assert len(found) == 0
     assert [(hole.cause, hole.bars) for hole in found.missing] == [("not_served", 180)]
-    with pytest.raises(md.DataUnavailableError, match="180 bars"):
+    with pytest.raises(md.DataUnavailableError, match="180 candles"):
         client.candles(
             "BTC/KRW", "1m", start="2024-05-01T00:00", end="2024-05-01T03:00", strict=True
         )

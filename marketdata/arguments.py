@@ -593,7 +593,27 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
         given.update(kwargs)
         return method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
 
+    wrapper.__doc__ = _documented(method, parameters)
     return wrapper
+
+
+def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:
+    """Give a method's docstring with a section of its parameters, as `Described` tells of them."""
+    lines = [inspect.getdoc(method) or ""]
+    for number, one in enumerate(parameters):
+        if number == 0:
+            lines += ["", "Parameters:"]
+        # Not evaluated, which would take longer than importing all of this: it is an annotated
+        # type of this module, or one and None.
+        annotated = method.__globals__[one.annotation.removesuffix(" | None")]
+        text = next(note.text for note in annotated.__metadata__ if isinstance(note, Described))
+        lines += [f"    {one.name}: {text}"]
+        if one.default not in (one.empty, None):
+            lines[-1] += f" Default: {one.default!r}."
+    return "\n".join([*lines, "", "Raises:", f"    MarketDataError: {_RAISES}"])
+
+
+_RAISES = "of the kind that fits; its `code` says which, `retryable` whether to try again."
 
 
 def _translate(error: ValidationError, operation: str) -> MarketDataError:

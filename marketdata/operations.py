@@ -64,7 +64,7 @@ class Operation:
     @property
     def description(self) -> str:
         """What the operation does, paragraphs unwrapped to one line each."""
-        paragraphs = (inspect.getdoc(self.method) or "").split("\n\n")
+        paragraphs = (inspect.getdoc(inspect.unwrap(self.method)) or "").split("\n\n")
         return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 

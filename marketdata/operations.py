@@ -36,6 +36,8 @@ class Operation:
     """Command lines, without the name of the program."""
     short: str | None = None
     """The name in the shell, where that is shorter."""
+    aliases: tuple[str, ...] = ()
+    """Other names that it has in the shell, which the help does not list."""
 
     @property
     def command(self) -> str:
@@ -164,10 +166,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "ConsolidatedOrderBook",
         many=False,
         tool="get_consolidated_orderbook",
-        short="book",
+        short="consolidated",
+        aliases=("book",),
         examples=(
-            "book BTC/USDT --depth 10",
-            "book BTC/USDT --exchanges binance,kraken,okx --format csv",
+            "consolidated BTC/USDT --depth 10",
+            "consolidated BTC/USDT --exchanges binance,kraken,okx --format csv",
         ),
     ),
     Operation(

@@ -30,6 +30,7 @@ from marketdata.arguments import (
     PairNames,
     ProgressCallback,
     Refresh,
+    SameAsExchanges,
     Scheduler,
     Start,
     TimeframeName,
@@ -78,6 +79,7 @@ class AsyncHistory:
         start: Start,
         end: End | None = None,
         exchanges: ExchangeIds | None = None,
+        exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
         progress: ProgressCallback | None = None,
         scheduler: Scheduler | None = None,
@@ -112,6 +114,7 @@ class AsyncHistory:
         start: Start,
         end: End | None = None,
         exchanges: ExchangeIds | None = None,
+        exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
     ) -> tuple[Plan, ...]:
         """Tell what `download` would have to do: how many requests, and how long they take."""
@@ -133,6 +136,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Series, ...]:
         """List the stored series: range, bars, completeness and size."""
         from marketdata._history import inventory
@@ -149,6 +153,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Read all that is stored and report what is damaged; nothing, where all is well."""
         from marketdata._history import inventory
@@ -167,6 +172,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Take what is damaged out of the store, and report it.
 
@@ -229,6 +235,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
         dry_run: DryRun = False,
     ) -> tuple[Series, ...]:
         """Delete stored series, and tell which; of all timeframes where none is given."""

@@ -34,6 +34,8 @@ from marketdata.arguments import (
     RecordingProgress,
     Refresh,
     RefreshLists,
+    SameAsExchange,
+    SameAsExchanges,
     Search,
     Seconds,
     Speed,
@@ -90,8 +92,9 @@ _LISTS_AT_ONCE = 8
 class AsyncClient:
     """Market data of spot exchanges for code that awaits.
 
-    ``exchange`` names the exchange, or several in order of preference, for calls that name none;
-    the other arguments override the MARKETDATA_* variable of the same name (`Settings`).
+    ``exchange``, or ``exchanges``, names the exchange for calls that name none, or several in order
+    of preference; the other arguments override the MARKETDATA_* variable of the same name
+    (`Settings`).
 
     ``numbers="decimal"`` gives Decimals in place of floats, digit by digit what the exchange sent,
     and text in JSON. Trading rules and public fees are the exception: they are kept on disk as
@@ -106,6 +109,7 @@ class AsyncClient:
         self,
         exchange: str | Sequence[str] | None = None,
         *,
+        exchanges: str | Sequence[str] | None = None,
         sim: bool | None = None,
         timeout: float | None = None,
         retries: int | None = None,
@@ -121,7 +125,7 @@ class AsyncClient:
             from marketdata.settings import Settings
 
             settings = Settings.from_environment(
-                exchange=exchange,
+                exchange=arguments.one_of(exchange=exchange, exchanges=exchanges),
                 sim=sim,
                 timeout=timeout,
                 retries=retries,
@@ -399,6 +403,7 @@ class AsyncClient:
         pair: PairName,
         *,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> Comparison:
         """Compare a pair on several exchanges: prices, spreads, volumes, and who is best.
@@ -418,6 +423,7 @@ class AsyncClient:
         depth: Depth = 20,
         *,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> ConsolidatedOrderBook:
         """Get one order book of several exchanges, whose levels know who quotes them.
@@ -442,6 +448,7 @@ class AsyncClient:
         quote_amount: QuoteAmount | None = None,
         depth: Depth = 100,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> ExecutionCost:
         """Work out what buying or selling at once would cost, split over exchanges at best.
@@ -483,6 +490,7 @@ class AsyncClient:
         pair: WatchedPairs,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Ticker]:
@@ -495,6 +503,7 @@ class AsyncClient:
         pair: WatchedPairs,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Quote]:
@@ -508,6 +517,7 @@ class AsyncClient:
         depth: Depth = 20,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[OrderBook]:
@@ -523,6 +533,7 @@ class AsyncClient:
         depth: Depth = 20,
         *,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
@@ -567,6 +578,7 @@ class AsyncClient:
         pair: WatchedPairs,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "every",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Trade]:
@@ -580,6 +592,7 @@ class AsyncClient:
         timeframe: TimeframeName = "1m",
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Candles]:
@@ -596,6 +609,7 @@ class AsyncClient:
         *,
         what: StreamKinds = ("trades", "orderbook"),
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         timeframe: TimeframeName = "1m",
         depth: Depth = 100,
         seconds: Seconds | None = None,

@@ -71,6 +71,7 @@ class Client:
         self,
         exchange: str | Sequence[str] | None = None,
         *,
+        exchanges: str | Sequence[str] | None = None,
         sim: bool | None = None,
         timeout: float | None = None,
         retries: int | None = None,
@@ -84,6 +85,7 @@ class Client:
     ) -> None:
         self._client = AsyncClient(
             exchange,
+            exchanges=exchanges,
             sim=sim,
             timeout=timeout,
             retries=retries,

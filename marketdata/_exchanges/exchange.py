@@ -202,6 +202,8 @@ class Venue:
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
+            # Some of ccxt's `watch` methods need its event loop before they open a socket.
+            self._live.open()
             self._load(self.listed.loaded, self.listed.renamed)
             if self._recorder is not None:
                 self.record(self._recorder)

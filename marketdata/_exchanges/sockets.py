@@ -23,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from marketdata._exchanges.bodies import parsed
 from marketdata._exchanges.connector import Connector, connector_attributes
 from marketdata._exchanges.exact import ExactNumbers, exact_frame
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
@@ -233,24 +234,25 @@ class LineMethods:
         if self.connector.recorder is not None and self.text:
             self.note("got", self.text)
         try:
-            if self.books and type(data) is str and data[:1] == "{":
-                frame = exact_frame(data) if self.connector.is_exact else orjson.loads(data)
-                about = self.subject(frame) if self.subject is not None else None
-                reader = None if about is None else self.books.get(about)
-                if reader is not None:
-                    reader.frame(frame, at)
-                else:
-                    self.connector.handle_message(self, frame)
-            elif self.connector.is_exact:
-                text = data.decode() if isinstance(data, bytes) and self.decompressBinary else data
-                is_json = isinstance(text, str) and text[:1] in ("{", "[")
-                self.connector.handle_message(self, exact_frame(text) if is_json else text)
-            else:
-                super().handle_text_or_binary_message(data)  # type: ignore[misc]
+            if self.books and type(data) is str and data[:1] == "{" and self._is_read(data, at):
+                return
+            text = data.decode() if type(data) is bytes and self.decompressBinary else data
+            is_json = type(text) is str and len(text) > 1 and text[0] in "{["
+            read = exact_frame if self.connector.is_exact else parsed
+            self.connector.handle_message(self, read(text) if is_json else text)
         except Exception:  # noqa: BLE001 - ccxt's handlers raise anything, and would end the socket
             self.unreadable += 1
         finally:
             self.text = ""
+
+    def _is_read(self, text: str, at: float) -> bool:
+        """Give a frame about a book to who reads it; tell whether there is somebody."""
+        frame = exact_frame(text) if self.connector.is_exact else orjson.loads(text)
+        about = self.subject(frame) if self.subject is not None else None
+        reader = None if about is None else self.books.get(about)
+        if reader is not None:
+            reader.frame(frame, at)
+        return reader is not None
 
     def resolve(self, result: Any, message_hash: str) -> Any:
         """Hand what ccxt made of a frame to who asked for it."""

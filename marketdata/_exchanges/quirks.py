@@ -127,7 +127,7 @@ class Quirk:
     ticker_stream_params: dict[str, Any] = field(default_factory=dict)
     """Makes its ticker stream a full one, with best bid and ask."""
     numbered_trades: bool = False
-    """Whether the ids of a pair's trades are numbers without a hole."""
+    """Whether the ids of a pair's trades are numbers without a gap."""
 
 
 _BYBIT = Quirk(
@@ -266,6 +266,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_time=True,
         trade_seconds=2,
         trades_after_nanoseconds="since",
+        numbered_trades=True,
         book_wire="checked",
         ticker_stream_params={"event_trigger": "bbo"},
     ),

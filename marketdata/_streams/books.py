@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from marketdata._streams.feed import Feed, Subject
+from marketdata._streams.feed import Ended, Feed, Subject
 from marketdata.models import OrderBook
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
 __all__ = ["BookFeed", "KeptBookFeed"]
 
@@ -23,8 +23,8 @@ _LEVELS_KEPT = 40_000
 class BookFeed(Feed[OrderBook]):
     """What both kinds of book share: the depth that is wanted, and records of a state."""
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._made: dict[int, OrderBook] = {}
         """Records of the newest state, by depth: most watchers want the same."""
         self._made_at = -1
@@ -56,17 +56,17 @@ class BookFeed(Feed[OrderBook]):
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
         time = self._time
         return {
-            "exchange": self.hub.id,
+            "exchange": self.upstream.id,
             "timestamp": received if time is None else datetime.fromtimestamp(time / 1000, UTC),
             "received_at": received,
-            "simulated": self.hub.simulated,
+            "simulated": self.upstream.simulated,
             "fresh_for": self.fresh_for,
             "stale": None if self.state == "live" else True,
             "pair": self.subject.pair,
         }
 
     async def confirm(self) -> bool:
-        now = await self.hub.whole_book(self, _COMPARED)
+        now = await self.upstream.whole_book(self, self.subject.pair, _COMPARED)
         mine = self._record(_COMPARED)
         return (now.bids, now.asks) == (mine.bids, mine.asks)
 
@@ -74,8 +74,8 @@ class BookFeed(Feed[OrderBook]):
 class KeptBookFeed(BookFeed):
     """A book that ccxt keeps."""
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._book: Any = None
 
     async def subscribe(self, api: Any) -> None:
@@ -112,7 +112,7 @@ class KeptBookFeed(BookFeed):
         return 0 if book is None else 300 * (len(book["bids"]) + len(book["asks"]))
 
     def _record(self, depth: int) -> OrderBook:
-        book, number = self._book, self.hub.number
+        book, number = self._book, self.upstream.number
         return OrderBook.trusted(
             {
                 **self._fields(),

@@ -501,6 +501,9 @@ class Stream(Record):
     """Of what its watchers were to get each, what they were too slow for."""
     gaps: int
     """Losses that were found: a missing number, a wrong checksum, a crossed book."""
+    unfilled: int = 0
+    """Gaps that could not be filled: trades or candles of that time may be missing. A stream of
+    trades without numbers has one after each interruption."""
     resyncs: int
     """Whole states that were fetched to mend them."""
     reconnects: int

@@ -17,7 +17,7 @@ import itertools
 import logging
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
@@ -148,6 +148,8 @@ class LineMethods:
     """What is sent to have it."""
     sent: set[str]
     """Under which names it was."""
+    hashes: dict[str, set[Any]]
+    """By which other names ccxt knows that it was."""
     books: dict[str, BookReader]
     """Who reads the frames of a book itself, by the exchange's name of the pair."""
     subject: Callable[[Any], str | None] | None
@@ -181,6 +183,7 @@ class LineMethods:
         self.connector = connector
         self.routes, self.requests, self.books = {}, {}, {}
         self.sent = set()
+        self.hashes = {}
         self.subject = None
         self.dialing = None
         self.text = ""
@@ -395,9 +398,15 @@ class LineMethods:
         for subscriber in concerned.values():
             subscriber.lost(ended=ended)
 
-    def join(self, subscriber: Subscriber, names: list[str], message: Any) -> None:
-        """Let a subscriber hear what is resolved under these names."""
+    def join(
+        self, subscriber: Subscriber, names: list[str], message: Any, hashes: Sequence[Any]
+    ) -> None:
+        """Let a subscriber hear what is resolved under these names.
+
+        ``hashes`` are those by which ccxt knows that it has subscribed already.
+        """
         for name in names:
+            self.hashes.setdefault(name, set()).update(hashes)
             there = self.routes.setdefault(name, [])
             if subscriber not in there:
                 there.append(subscriber)
@@ -419,7 +428,9 @@ class LineMethods:
             del self.routes[name]
             request = self.requests.pop(name, None)
             self.sent.discard(name)
-            self.subscriptions.pop(name, None)
+            for known in {name, *self.hashes.pop(name, ())}:
+                if not any(known in others for others in self.hashes.values()):
+                    self.subscriptions.pop(known, None)
             future = self.futures.pop(name, None)
             if future is not None:
                 future.cancel()
@@ -499,10 +510,10 @@ class StreamConnector(Connector):
         """Subscribe, and note who asked."""
         subscriber = _who_asks()
         if subscriber is not None:
-            self.client(url).join(subscriber, [message_hash], message)
             length = subscriber.timeframe
             if length is not None and subscribe_hash is not None and length not in subscribe_hash:
                 subscribe_hash = f"{subscribe_hash}#{length}"
+            self.client(url).join(subscriber, [message_hash], message, [subscribe_hash])
         return super().watch(  # type: ignore[misc]
             url, message_hash, message, subscribe_hash, subscription
         )
@@ -518,7 +529,9 @@ class StreamConnector(Connector):
         """Subscribe, and note who asked."""
         subscriber = _who_asks()
         if subscriber is not None:
-            self.client(url).join(subscriber, list(message_hashes), message)
+            self.client(url).join(
+                subscriber, list(message_hashes), message, list(subscribe_hashes or ())
+            )
         return super().watch_multiple(  # type: ignore[misc]
             url, message_hashes, message, subscribe_hashes, subscription
         )

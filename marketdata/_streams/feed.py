@@ -58,6 +58,10 @@ _LONGEST_PING = 15.0
 _ANOTHER_CLOCK = 3_600_000.0
 
 
+class _AnewError(Exception):
+    """A subscription is to be made again."""
+
+
 class Subject(NamedTuple):
     """What can be watched of one exchange."""
 
@@ -312,10 +316,7 @@ class Feed(ABC, Generic[R]):
                 self._silent()
             return
         if self.state == "live" and self._silence > self.patience and self._looking is None:
-            if self.upstream.is_alive(self, max(self.patience, _LONGEST_PING)):
-                self._looking = asyncio.create_task(self._look_elsewhere())
-            else:
-                self._is_stale()
+            self._looking = asyncio.create_task(self._look_elsewhere())
 
     async def _begin_elsewhere(self) -> None:
         """Begin with a request where the stream says nothing before something happens."""
@@ -330,7 +331,8 @@ class Feed(ABC, Generic[R]):
     async def _look_elsewhere(self) -> None:
         """Find out by a request whether a stream is silent because nothing has happened."""
         try:
-            nothing_new = await self.confirm()
+            alive = await self.upstream.is_alive(self, max(self.patience, _LONGEST_PING))
+            nothing_new = alive and await self.confirm()
         except MarketDataError as error:
             self.error, nothing_new = error, False
         finally:
@@ -395,6 +397,10 @@ class Feed(ABC, Generic[R]):
         """Hear that the socket is gone."""
         self.trouble(None if ended else ConnectionError())
 
+    def subscribe_anew(self) -> None:
+        """Take the subscription back and make it again: other parameters are wanted."""
+        self.trouble(_AnewError())
+
     def trouble(self, error: Exception | None) -> None:
         """Have something mended, or the end of a recording noticed (None)."""
         if self._trouble is not None and not self._trouble.done():
@@ -408,6 +414,10 @@ class Feed(ABC, Generic[R]):
                     await self.complete()
                     await self._finish(None)
                     return
+                if isinstance(error, _AnewError):
+                    await self.upstream.unsubscribe(self)
+                    self.begin_anew()
+                    continue
                 ours = self._ours(error)
                 if not self._may_pass(ours):
                     await self._finish(ours)

@@ -32,6 +32,8 @@ _LONGEST_PAUSE = 30.0
 """Seconds between two attempts to open a socket that the exchange refuses to open, at most."""
 _LONGEST_PAUSE_UNREACHED = 2.0
 """The same where it cannot be reached, which ends all at once."""
+_LONGEST_ANSWER = 2.0
+"""Seconds that the answer to a ping may take."""
 _LONGEST_FAREWELL = 1.0
 """Seconds that taking a subscription back may take."""
 
@@ -180,11 +182,24 @@ class Upstream:
         self._closing = [task for task in self._closing if not task.done()]
         return bool(silent)
 
-    def is_alive(self, subscriber: Subscriber, seconds: float) -> bool:
-        """Tell whether the other end of a socket was heard of within so many seconds."""
-        now = time.monotonic()
+    async def is_alive(self, subscriber: Subscriber, seconds: float) -> bool:
+        """Tell whether the other end of a socket was heard of within so many seconds.
+
+        Where it was not it is asked: some are only pinged rarely, or by a message of their own.
+        """
+        since = time.monotonic() - seconds
         lines = self.api.lines(subscriber)
-        return any(now - max(line.heard, line.answered) < seconds for line in lines)
+        if any(max(line.heard, line.answered) > since for line in lines):
+            return True
+        since = time.monotonic()
+        with contextlib.suppress(Exception):  # of a socket that is gone
+            for line in lines:
+                await line.connection.ping()
+        while time.monotonic() - since < _LONGEST_ANSWER:  # noqa: ASYNC110
+            if any(max(line.heard, line.answered) > since for line in lines):
+                return True
+            await asyncio.sleep(_LONGEST_ANSWER / 20)
+        return False
 
     def is_open(self, subscriber: Subscriber) -> bool:
         """Tell whether the socket that a subscriber waits for is open."""

@@ -328,7 +328,7 @@ class WiredBookFeed(BookFeed):
         return None if last is None else last.model_copy(update={"stale": True})
 
     def _record(self, depth: int) -> OrderBook:
-        fields = self._fields()
+        fields = self._fields(depth)
         fields["sequence"] = self._last
         fields["bids"] = self._sides.bids.best(depth)
         fields["asks"] = self._sides.asks.best(depth)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketdata._exchanges.quirks import quirk
+from marketdata.arguments import TIMEFRAME
 
 __all__ = ["StreamOffer", "stream_offer", "streamed_timeframes"]
 
@@ -116,4 +117,5 @@ def streamed_timeframes(
     """Give the lengths of candles that an exchange streams; ``known`` are ccxt's for it."""
     names = stream_offer(exchange).timeframes
     names = tuple(known or ()) if names is None else names
-    return [name for name in names if name not in quirk(exchange).misnamed_timeframes]
+    misnamed = quirk(exchange).misnamed_timeframes
+    return [name for name in names if TIMEFRAME.fullmatch(name) and name not in misnamed]

@@ -237,13 +237,13 @@ def finite(value: float) -> float:
     return value
 
 
-_TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
+TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 
 
 def timeframe(text: str) -> str:
     """Check the length of a bar: a number up to 9999 and a unit."""
     cleaned = text.strip()
-    if not _TIMEFRAME.fullmatch(cleaned):
+    if not TIMEFRAME.fullmatch(cleaned):
         raise InvalidParameterError(
             f"timeframe is a number and one of s m h d w M y, for example 1h; {_was(text)}."
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketdata._exchanges.quirks import Quirk
+from marketdata._exchanges.stream_offers import streamed_timeframes
 from marketdata.models import Exchange
 
 __all__ = ["WANTS_KEY", "Capabilities", "exchange", "why_no_stream"]
@@ -136,6 +137,7 @@ def exchange(
         name for name in served if (unkeyed if unkeyed.is_served(name) else able).is_native(name)
     ]
     timeframes = _timeframes(described, special) if "candles" in native else []
+    streams = tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None)
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
     page = bars.get("limit")
     return Exchange(
@@ -158,7 +160,12 @@ def exchange(
         history=bool(timeframes) and not special.newest_bars_only,
         history_bars=page if timeframes and special.newest_bars_only else None,
         trades_from=tuple(_trades_from(special)) if "trades" in served else (),
-        streams=tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None),
+        streams=streams,
+        stream_timeframes=tuple(
+            streamed_timeframes(described["id"], described.get("timeframes"))
+            if "candles" in streams
+            else ()
+        ),
         rate_limit=described.get("rateLimit"),
         countries=tuple(described.get("countries") or ()),
     )

@@ -11,7 +11,6 @@ import copy
 import functools
 import importlib
 import importlib.util
-import json
 import logging
 import os
 import ssl
@@ -26,7 +25,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from marketdata._exchanges.bodies import bounded_response
+from marketdata._exchanges.bodies import bounded_response, parsed
 from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import CandleLayout, quirk
@@ -84,8 +83,6 @@ class Connector:
     """The field of each answer that holds what was asked for."""
     unneeded: tuple[str, ...] = ()
     """Parts of URLs that ccxt asks for although no spot answer needs them."""
-    long_ids: bool = False
-    """Whether its whole numbers are too large for ccxt's parser."""
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
     used_weight: tuple[str, float] | None = None
@@ -217,9 +214,8 @@ class Connector:
         return answer
 
     def on_json_response(self, body: str) -> Any:
-        """Parse an answer; whole numbers stay whole."""
-        parse = json.loads if self.long_ids else super().on_json_response  # type: ignore[misc]
-        return parse(body)
+        """Parse an answer."""
+        return super().on_json_response(body) if self.is_exact else parsed(body)  # type: ignore[misc]
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
@@ -380,7 +376,6 @@ def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[s
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
-        "long_ids": special.long_ids and not exact,
         "used_weight": special.used_weight,
         "unneeded": special.unneeded,
         "plain_levels": special.plain_levels

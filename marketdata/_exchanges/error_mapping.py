@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TypeAlias
 
+from marketdata._exchanges import faults
 from marketdata._exchanges.bodies import LARGEST, TooLargeError
 from marketdata._exchanges.loader import ccxt_errors
 from marketdata._requests.reply import Reply
@@ -38,7 +40,13 @@ def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    ours, said, retryable = _meaning(error, reply)
+    if not reply.asked and isinstance(error, MALFORMED):
+        # There was no answer that could have been of another shape: the fault is ours or ccxt's.
+        faults.note(logging.ERROR, f"a call to {exchange} went wrong inside", error)
+        meaning = _BROKEN
+    else:
+        meaning = _meaning(error, reply)
+    ours, said, retryable = meaning
     return ours(
         said.format(exchange=exchange),
         retryable=retryable,

@@ -25,6 +25,7 @@ from marketdata._exchanges.markets_cache import Catalogue, Facts, Fetched, Packe
 from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata._exchanges.recording import Event
+from marketdata._exchanges.stream_offers import streamed_timeframes
 from marketdata._requests.deadline import renew, seconds_left, within
 from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_limit import Budget
@@ -201,6 +202,8 @@ class Venue:
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
+            # Some of ccxt's `watch` methods need its event loop before they open a socket.
+            self._live.open()
             self._load(self.listed.loaded, self.listed.renamed)
             if self._recorder is not None:
                 self.record(self._recorder)
@@ -587,7 +590,7 @@ class Venue:
     def check_stream(self, kind: str, timeframe: str | None = None) -> None:
         """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.
 
-        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not have.
+        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not stream.
         """
         able = self._capabilities(self.live().has)
         reason = capabilities.why_no_stream(able, self._quirk, kind)
@@ -596,10 +599,11 @@ class Venue:
                 f"{self.id} has no stream of {kind}: {reason}.{self._to_set(reason)}",
                 details={"exchange": self.id, "kind": kind},
             )
-        offered = self.timeframes
-        if timeframe is not None and timeframe not in offered and self.has_candles:
+        offered = streamed_timeframes(self.id, self.live().timeframes)
+        if timeframe is not None and timeframe not in offered:
             raise TimeframeNotSupportedError(
-                f"{self.id} has no '{timeframe[:20]}' candles; it has {', '.join(offered)}.",
+                f"{self.id} streams no '{timeframe[:20]}' candles; it streams "
+                f"{', '.join(offered)}.",
                 details={"exchange": self.id, "timeframes": offered},
             )
 

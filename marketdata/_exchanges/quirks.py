@@ -92,8 +92,6 @@ class Quirk:
     """Bar lengths of ccxt's that get bars of another length, and are therefore not offered."""
     plain_levels: bool = False
     """Whether levels of a book are price and size although ccxt reads them its own way."""
-    long_ids: bool = False
-    """Whether it sends whole numbers of more than 64 bits, of which a fast parser makes floats."""
     keyless_paths: tuple[str, ...] = ()
     recent_trades: dict[str, Any] = field(default_factory=dict)
     """Makes the trades call give single trades where it would give aggregated ones."""
@@ -129,7 +127,7 @@ class Quirk:
     ticker_stream_params: dict[str, Any] = field(default_factory=dict)
     """Makes its ticker stream a full one, with best bid and ask."""
     numbered_trades: bool = False
-    """Whether the ids of a pair's trades are numbers without a hole."""
+    """Whether the ids of a pair's trades are numbers without a gap."""
 
 
 _BYBIT = Quirk(
@@ -268,6 +266,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_time=True,
         trade_seconds=2,
         trades_after_nanoseconds="since",
+        numbered_trades=True,
         book_wire="checked",
         ticker_stream_params={"event_trigger": "bbo"},
     ),
@@ -311,8 +310,7 @@ QUIRKS: dict[str, Quirk] = {
         ),
     ),
     "bitteam": Quirk(newest_bars_only=True),
-    # Ids of trades have 23 digits, and are no texts.
-    "bittrade": Quirk(newest_bars_only=True, long_ids=True),
+    "bittrade": Quirk(newest_bars_only=True),
     "blockchaincom": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "cryptomus": Quirk(best_in_tickers=False),
     "deepcoin": Quirk(asked_by_code=True, max_depth=400, newest_bars_only=True),

@@ -218,6 +218,8 @@ class Exchange(Record):
     """What older trades can be asked for by; empty: it gives the newest only."""
     streams: tuple[str, ...]
     """Kinds of live data that ccxt has a connector for, and that want no key."""
+    stream_timeframes: tuple[str, ...] = ()
+    """Lengths of the candles that it streams."""
     rate_limit: float | None = None
     """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
     countries: tuple[str, ...] = ()
@@ -350,6 +352,9 @@ class OrderBook(_Streamed):
     """Price descending."""
     asks: Levels
     """Price ascending."""
+    max_depth: int | None = None
+    """The most levels a side that the exchange streams; None: no fewer than were requested, not
+    known, or not from a stream."""
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
@@ -503,6 +508,9 @@ class Stream(Record):
     """Of what its watchers were to get each, what they were too slow for."""
     gaps: int
     """Losses that were found: a missing number, a wrong checksum, a crossed book."""
+    unfilled: int = 0
+    """Gaps that could not be filled: trades or candles of that time may be missing. A stream of
+    trades without numbers has one after each interruption."""
     resyncs: int
     """Whole states that were fetched to mend them."""
     reconnects: int

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from marketdata.sim.clock import Clock
 from marketdata.sim.dialects import binance, coinbaseexchange, kraken, okx
-from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, Venue
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.log import Request
 from marketdata.sim.recorded.playing import RawSession
@@ -127,7 +127,7 @@ class Server:
             try:
                 body = route.answer(opened, call)
                 weight = route.weight if isinstance(route.weight, int) else route.weight(call)
-            except Refusal as refusal:
+            except RefusedError as refusal:
                 body, status = refusal.body, refusal.status
             if dialect.weighed:
                 call.headers[dialect.weighed] = str(self._weigh(dialect.name, weight))

@@ -78,6 +78,8 @@ class Operation:
     """Command lines, without the name of the program."""
     short: str | None = None
     """The name in the shell, where that is shorter."""
+    aliases: tuple[str, ...] = ()
+    """Other names that it has in the shell, which the help does not list."""
 
     @property
     def command(self) -> str:
@@ -106,7 +108,7 @@ class Operation:
     @property
     def description(self) -> str:
         """What the operation does, paragraphs unwrapped to one line each."""
-        paragraphs = (inspect.getdoc(self.method) or "").split("\n\n")
+        paragraphs = (inspect.getdoc(inspect.unwrap(self.method)) or "").split("\n\n")
         return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
@@ -206,10 +208,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "ConsolidatedOrderBook",
         many=False,
         tool="get_consolidated_orderbook",
-        short="book",
+        short="consolidated",
+        aliases=("book",),
         examples=(
-            "book BTC/USDT --depth 10",
-            "book BTC/USDT --exchanges binance,kraken,okx --format csv",
+            "consolidated BTC/USDT --depth 10",
+            "consolidated BTC/USDT --exchanges binance,kraken,okx --format csv",
         ),
     ),
     Operation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketdata import arguments
+from marketdata._client.session import Session
 from marketdata._requests.tasks import all_of
 from marketdata.arguments import (
     Destination,
@@ -28,6 +30,7 @@ from marketdata.arguments import (
     PairNames,
     ProgressCallback,
     Refresh,
+    SameAsExchanges,
     Scheduler,
     Start,
     TimeframeName,
@@ -44,8 +47,8 @@ if TYPE_CHECKING:
     from marketdata._candles.records import Damage, Downloaded, Plan, Progress, Series
     from marketdata._candles.store import SeriesName, Store
     from marketdata._candles.table import SeriesTable
-    from marketdata._client.asynchronous import AsyncClient
     from marketdata._exchanges.exchange import Venue
+    from marketdata.settings import Settings
 
 __all__ = ["AsyncHistory"]
 
@@ -62,8 +65,8 @@ class AsyncHistory:
     Closed bars are stored by `AsyncClient.candles` and by `download`, in MARKETDATA_STORE.
     """
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     # ------------------------------------------------------------------ filling
 
@@ -76,6 +79,7 @@ class AsyncHistory:
         start: Start,
         end: End | None = None,
         exchanges: ExchangeIds | None = None,
+        exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
         progress: ProgressCallback | None = None,
         scheduler: Scheduler | None = None,
@@ -96,7 +100,7 @@ class AsyncHistory:
 
         async def one(exchange: str, pair: str) -> Downloaded:
             async with one_exchange[exchange]:
-                job = Job(self._client, store, exchange, pair, timeframe, since, until, refresh)
+                job = Job(self._session, store, exchange, pair, timeframe, since, until, refresh)
                 return await job.run(progress, scheduler)
 
         return tuple(await all_of(one(name, pair) for name in one_exchange for pair in pairs))
@@ -110,13 +114,14 @@ class AsyncHistory:
         start: Start,
         end: End | None = None,
         exchanges: ExchangeIds | None = None,
+        exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
     ) -> tuple[Plan, ...]:
         """Tell what `download` would have to do: how many requests, and how long they take."""
         store = await self.store()
         since, until = _range(start, end)
         jobs = [
-            Job(self._client, store, name, pair, timeframe, since, until, refresh)
+            Job(self._session, store, name, pair, timeframe, since, until, refresh)
             for name in self._names(exchanges)
             for pair in pairs
         ]
@@ -131,6 +136,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Series, ...]:
         """List the stored series: range, bars, completeness and size."""
         from marketdata._candles import inventory
@@ -147,6 +153,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Read all that is stored and report what is damaged; nothing, where all is well."""
         from marketdata._candles import inventory
@@ -165,6 +172,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Take what is damaged out of the store, and report it.
 
@@ -201,7 +209,7 @@ class AsyncHistory:
         kind = format or _format(path)
         since, until = _range(start, end)
         store = await self.store()
-        exchanges = (exchange,) if exchange is not None else self._client.settings.exchange[:1]
+        exchanges = (exchange,) if exchange is not None else self._session.settings.exchange[:1]
         names = await self._chosen(store, (pair,), timeframe, exchanges)
         table = store.table(names[0]) if names else None
         if table is None or not await asyncio.to_thread(lambda: table.refresh() and table.files()):
@@ -227,6 +235,7 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
         dry_run: DryRun = False,
     ) -> tuple[Series, ...]:
         """Delete stored series, and tell which; of all timeframes where none is given."""
@@ -245,13 +254,13 @@ class AsyncHistory:
 
     async def store(self) -> Store:
         """Open the store; raises where there is none."""
-        store = await self._client._store()
+        store = await self._session.store()
         if isinstance(store, MarketDataError):
             raise store
         return store
 
     def _names(self, exchanges: Sequence[str] | None) -> Sequence[str]:
-        return tuple(dict.fromkeys(exchanges or self._client.settings.exchange[:1]))
+        return tuple(dict.fromkeys(exchanges or self._session.settings.exchange[:1]))
 
     async def _chosen(
         self,
@@ -265,7 +274,7 @@ class AsyncHistory:
         A client of the simulated exchange has nothing to do with what is stored of real ones.
         """
         names = await asyncio.to_thread(store.series, pairs, timeframe, exchanges)
-        if self._client.settings.sim:
+        if self._session.settings.sim:
             return [name for name in names if name.simulated is not None]
         return names
 
@@ -274,7 +283,7 @@ class AsyncHistory:
 class Job:
     """The download of one series; times are Unix milliseconds."""
 
-    client: AsyncClient
+    session: Session
     store: Store
     exchange: str
     pair: str
@@ -308,7 +317,21 @@ class Job:
             else:
                 from marketdata._client import cluster
 
-                await cluster.fetch(self, table, scheduler, report)
+                parts = await asyncio.to_thread(
+                    cluster.parts,
+                    table,
+                    calendar,
+                    self.start,
+                    self.end,
+                    refresh=self.refresh,
+                )
+                await cluster.fetch(
+                    self._in_worker(),
+                    parts,
+                    scheduler,
+                    report,
+                    retries=self.session.settings.retries,
+                )
                 await asyncio.to_thread(table.tidy, 2)
             if report is not None:
                 report(None)
@@ -350,7 +373,18 @@ class Job:
             pair, plays = await venue.listed.symbol(self.pair), await venue.listed.plays()
             await NativeSeries(venue, pair, self.timeframe, keep, plays).between(start, end)
 
-        await self.client._ask(self.exchange, work)
+        await self.session.ask(self.exchange, work)
+
+    def _in_worker(self) -> Callable[[int, int | None], int]:
+        """Give what a worker does with a part of the range."""
+        return functools.partial(
+            _download_part,
+            self.session.settings,
+            self.exchange,
+            self.pair,
+            self.timeframe,
+            self.refresh,
+        )
 
     async def plan(self) -> Plan:
         """Tell what it would have to do, with no request but for the list of pairs."""
@@ -372,7 +406,7 @@ class Job:
             requests = sum(-(-calendar.count(*one) // page) for one in left)
             return requests, venue.seconds_for(requests)
 
-        requests, seconds = await self.client._ask(self.exchange, work)
+        requests, seconds = await self.session.ask(self.exchange, work)
         return Plan(
             exchange=self.exchange,
             pair=name.pair,
@@ -407,7 +441,7 @@ class Job:
                 )
             return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
 
-        name = await self.client._ask(self.exchange, work)
+        name = await self.session.ask(self.exchange, work)
         return name, self.store.table(name)
 
     def _reporter(
@@ -440,6 +474,29 @@ class Job:
 
         report(0)
         return report
+
+
+def _download_part(
+    settings: Settings,
+    exchange: str,
+    pair: str,
+    timeframe: str,
+    refresh: bool,
+    start: int,
+    end: int | None,
+) -> int:
+    """Store what is missing of one part, in a worker; give the number of its places."""
+    from marketdata._candles.calendar import known
+
+    async def work() -> int:
+        async with Session(settings) as session:
+            store = await AsyncHistory(session).store()
+            job = Job(session, store, exchange, pair, timeframe, start, end, refresh)
+            await job.fetch(start, end)
+        until = round(time.time() * 1000) if end is None else end
+        return known(exchange, timeframe).count(start, until)
+
+    return asyncio.run(work())
 
 
 def _range(start: Moment | None, end: Moment | None) -> tuple[int, int | None]:

@@ -36,6 +36,8 @@ from marketdata.models.decimals import (
 )
 
 if TYPE_CHECKING:
+    from array import array
+
     import pandas
     import polars
     import pyarrow
@@ -594,8 +596,9 @@ class Candle(Record):
 class Candles(_Derivable, _Streamed):
     """Bars of one pair and timeframe, oldest first, kept as columns.
 
-    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``columns`` holds the
-    arrays themselves. JSON rows are ``[openTimeMs, open, high, low, close, volume, trades]``.
+    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``time``, ``open``,
+    ``high``, ``low``, ``close``, ``volume`` and ``trades`` are the arrays of ``columns``. JSON rows
+    are ``[openTimeMs, open, high, low, close, volume, trades]``.
     """
 
     pair: str
@@ -617,6 +620,41 @@ class Candles(_Derivable, _Streamed):
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""
     columns: Columns = Field(alias="candles")
+
+    @property
+    def time(self) -> array[int]:
+        """When each bar opens, in Unix milliseconds."""
+        return self.columns.time
+
+    @property
+    def open(self) -> array[float]:
+        """The first price of each bar."""
+        return self.columns.open
+
+    @property
+    def high(self) -> array[float]:
+        """The highest price of each bar."""
+        return self.columns.high
+
+    @property
+    def low(self) -> array[float]:
+        """The lowest price of each bar."""
+        return self.columns.low
+
+    @property
+    def close(self) -> array[float]:
+        """The last price of each bar."""
+        return self.columns.close
+
+    @property
+    def volume(self) -> array[float]:
+        """What was traded in each bar, in base currency; NaN where it is unknown."""
+        return self.columns.volume
+
+    @property
+    def trades(self) -> array[int]:
+        """How many trades each bar has; -1 where that is unknown."""
+        return self.columns.trades
 
     def __len__(self) -> int:
         return len(self.columns)

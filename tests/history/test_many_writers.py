@@ -267,12 +267,12 @@ def test_a_cluster_that_cannot_do_it_says_why(
 
 
 def _break_downloads() -> None:
-    from marketdata import AsyncClient
+    from marketdata._client.session import Session
 
     async def broken(*arguments: object, **more: object) -> None:
         raise RuntimeError("broken")
 
-    AsyncClient._ask = broken
+    Session.ask = broken
 
 
 def test_a_client_of_the_running_loop_does_as_well(

@@ -562,7 +562,7 @@ def test_nothing_is_signed_while_it_is_recorded(
 ) -> None:
     keyed(monkeypatch, "luno")
     client, server = speaking("luno", wire.luno([(opened(HOUR, 3), 90.0)]))
-    client._client._recorder = lambda event: None
+    client._client._session._recorder = lambda event: None
     assert client.candles("BTC/ZAR", limit=2).source == "trades"
     assert not any("Authorization" in one.headers for one in server.asked)
 

@@ -71,7 +71,8 @@ class Pages:
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor = max(start, FIRST_MARKET)
-        stop = our_now() + 1 if end is None else end
+        # Nothing is requested from times to come; the exchange's clock may say that more has come.
+        stop = min(FOREVER if end is None else end, our_now() + 1)
         first: Clock | None = None
         while True:
             ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))

@@ -215,13 +215,12 @@ class Pages:
 
     def _longer(self) -> list[Calendar]:
         """List calendars of longer candles that show where there are any: days, and the longest."""
-        own = nominal_length(self.timeframe)
         named = [name for name in self.venue.timeframes if is_timeframe(name)]
         longest = max(named, key=nominal_length, default="1d")
         return [
             expected(name)
             for name in dict.fromkeys(("1d", longest))
-            if name in named and nominal_length(name) > own
+            if name in named and nominal_length(name) > nominal_length(self.timeframe)
         ]
 
 

@@ -71,8 +71,9 @@ class Pages:
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor = max(start, FIRST_MARKET)
-        # Nothing is requested from times to come; the exchange's clock may say that more has come.
-        stop = min(FOREVER if end is None else end, our_now() + 1)
+        now = max(our_now(), self.clock.exchange if self.clock else 0)
+        # Nothing is requested from times to come, unless our clock is wrong.
+        stop = now + 1 if end is None or start <= now < end else end
         first: Clock | None = None
         while True:
             ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from marketdata._candles.calendar import known
 from marketdata._exchanges import parsing
 from marketdata.errors import DataUnavailableError, InvalidParameterError
 from marketdata.models import Trade
@@ -121,8 +122,8 @@ async def _newest_from(venue: Venue, pair: str, start: int) -> list[Trade]:
 
 async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
     """Give where to look for the first trade from a time on: hours in which there were some."""
-    for timeframe, step in (("1h", 3_600_000), ("1d", 86_400_000)):
-        opened = start - start % step
+    for timeframe in ("1h", "1d"):
+        opened = known(venue.id, timeframe).floor(start)
         bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request)
         for time, volume in zip(bars.time, bars.volume, strict=True):
             if time >= opened and volume > 0:

@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import marketdata as md
+from marketdata._candles.calendar import source_for
 from marketdata._exchanges import capabilities, loader
 from marketdata._exchanges.quirks import quirk
-from marketdata._candles.calendar import source_for
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire

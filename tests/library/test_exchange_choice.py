@@ -76,7 +76,7 @@ def test_every_operation_passes_on(sim: SimulatedExchange, connect: Factory) -> 
     ("operation", "given", "error"),
     [
         ("ticker", {"pair": "NOPE/USDT"}, md.PairNotSupportedError),
-        ("candles", {"pair": "BTC/USDT", "timeframe": "7m"}, md.TimeframeNotSupportedError),
+        ("candles", {"pair": "BTC/USDT", "timeframe": "30s"}, md.TimeframeNotSupportedError),
         (
             "candles",
             {"pair": "BTC/USDT", "start": "2024-01-02", "end": "2024-01-01"},

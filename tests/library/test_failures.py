@@ -224,7 +224,7 @@ def test_what_cannot_help_is_not_tried_again(sim: SimulatedExchange, connect: Fa
     client = connect(sim, "okx", retries=5)
     client.pairs()
     sim.faults.add(exchange="okx", path="*", status=400, body="empty")
-    for call in (lambda: client.ticker("NOPE/USDT"), lambda: client.candles("BTC/USDT", "7m")):
+    for call in (lambda: client.ticker("NOPE/USDT"), lambda: client.candles("BTC/USDT", "30s")):
         sim.forget()
         with pytest.raises(md.InvalidRequestError):
             call()

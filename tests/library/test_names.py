@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import marketdata as md
+from marketdata._candles.calendar import source_for
 from marketdata._exchanges import loader
 from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
 from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets import active_spot
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata._exchanges.quirks import QUIRKS, quirk
-from marketdata._candles.calendar import source_for
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 

@@ -17,6 +17,7 @@ from marketdata._client.connections import Connections
 from marketdata._requests.deadline import within
 from marketdata._requests.tasks import all_of
 from marketdata.arguments import (
+    Active,
     Aggregate,
     Amount,
     BarLimit,
@@ -192,10 +193,12 @@ class AsyncClient:
         base: BaseCode | None = None,
         quote: QuoteCode | None = None,
         search: Search | None = None,
+        active: Active = True,
         refresh: RefreshLists = False,
     ) -> list[Pair]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
+        With `active=False` those that it lists but has halted, instead.
         The exchange's list is fetched once a day and kept on disk for a week. With `search` and no
         exchange, the lists of all exchanges that are on the disk are searched, without a request;
         each pair says its exchange and when that list was fetched. Where there is none yet, the
@@ -206,10 +209,12 @@ class AsyncClient:
         if search is not None and exchange is None:
             if refresh:
                 await self._refresh_lists()
-            return (await self.page_of_pairs(search, base=base, quote=quote))[1]
+            found = await self.page_of_pairs(search, base=base, quote=quote, active=active)
+            return found[1]
 
         async def work(venue: Venue) -> list[Pair]:
-            return await venue.pairs(base=base, quote=quote, search=search, refresh=refresh)
+            wanted = {"base": base, "quote": quote, "search": search}
+            return await venue.pairs(**wanted, active=active, refresh=refresh)
 
         return await self._ask(exchange, work)
 
@@ -219,6 +224,7 @@ class AsyncClient:
         *,
         base: str | None = None,
         quote: str | None = None,
+        active: bool = True,
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[Pair]]:
@@ -228,7 +234,7 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Pair]:
-            return await venue.pairs(base=base, quote=quote, search=search)
+            return await venue.pairs(base=base, quote=quote, search=search, active=active)
 
         if not self.settings.sim:
             from marketdata._exchanges import markets
@@ -242,6 +248,7 @@ class AsyncClient:
                 base=base,
                 quote=quote,
                 search=search,
+                active=active,
                 limit=limit,
                 offset=offset,
             )

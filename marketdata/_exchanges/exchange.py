@@ -21,7 +21,7 @@ from marketdata._exchanges import capabilities, loader, parsing
 from marketdata._exchanges.caller import SIGNED, Caller, closed
 from marketdata._exchanges.capabilities import WANTS_KEY, Capabilities
 from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.markets import PairList, active_spot, records
+from marketdata._exchanges.markets import PairList, records, spot_markets
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Fetched, Packed, source
 from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
@@ -307,13 +307,15 @@ class Venue:
         base: str | None = None,
         quote: str | None = None,
         search: str | None = None,
+        active: bool = True,
         refresh: bool = False,
     ) -> list[Pair]:
-        """Give the active spot pairs that fit, by name; ``refresh`` fetches their list first."""
+        """Give the active or the halted pairs that fit, by name; ``refresh`` fetches them first."""
         self.check("pairs")
         if refresh:
             await self.listed.listing(0)
-        listing, found = await self.listed.markets(base=base, quote=quote, search=search)
+        wanted = {"base": base, "quote": quote, "search": search, "active": active}
+        listing, found = await self.listed.markets(**wanted)
         return records(self.id, listing, found, exactly=self.is_exact)
 
     def taker(self, pair: str) -> float | None:
@@ -382,7 +384,7 @@ class Venue:
         self, raw: Iterable[Mapping[str, Any]], reply: Reply
     ) -> tuple[tuple[Packed, Facts], Reply]:
         by_code = self._quirk.asked_by_code
-        markets, facts = active_spot(raw, self._api.ccxts_codes, asked_by_code=by_code)
+        markets, facts = spot_markets(raw, self._api.ccxts_codes, asked_by_code=by_code)
         return (Packed(markets), facts), reply
 
     def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:

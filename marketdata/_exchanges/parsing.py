@@ -347,6 +347,7 @@ def pair(
         price_tick=_number(price_tick),
         amount_step=_number(amount_step),
         min_amount=_number(amount.get("min")),
+        halted=True if raw.get("active") is False else None,
         max_amount=_number(amount.get("max")),
         min_cost=_number(cost.get("min")),
         maker=maker,

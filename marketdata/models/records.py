@@ -223,7 +223,7 @@ class Exchange(Record):
 
 
 class Pair(Record):
-    """An active spot pair and its trading rules; sizes are in base, costs in quote currency."""
+    """A spot pair and its trading rules; sizes are in base, costs in quote currency."""
 
     exchange: str
     pair: str
@@ -237,6 +237,8 @@ class Pair(Record):
     maker: Number | None = None
     """Public maker fee as a fraction: 0.001 is 0.1%."""
     taker: Number | None = None
+    halted: Literal[True] | None = None
+    """Whether the exchange lists it but does not let anybody trade it now."""
     received_at: datetime
     """When the exchange's list was fetched; lists are kept on disk for a day."""
     simulated: Literal[True] | None = None

@@ -382,7 +382,7 @@ _BRIEF = {
     "exchanges": "Exchange ids; all defaults otherwise.",
     "pair": "Such as BTC/USDT.",
     "pairs": "Such as BTC/USDT.",
-    "quotes": "Quote currencies to take together with the pair's own.",
+    "quotes": "Quote currencies at par with the pair's own.",
     "start": "From this time on: ISO-8601, Unix ms or an age such as -7d.",
 }
 """Shorter descriptions of arguments that many tools have; the instructions say the rest."""

@@ -95,6 +95,7 @@ if TYPE_CHECKING:
         ExecutionCost,
         ExecutionSplit,
     )
+    from marketdata.models.lists import Missing, Records
     from marketdata.settings import Settings
 
 __all__ = [
@@ -129,6 +130,7 @@ __all__ = [
     "InvalidParameterError",
     "InvalidRequestError",
     "MarketDataError",
+    "Missing",
     "MissingExtraError",
     "MissingParameterError",
     "OrderBook",
@@ -140,6 +142,7 @@ __all__ = [
     "Quote",
     "RateLimitExceededError",
     "Recorded",
+    "Records",
     "Series",
     "Settings",
     "Status",
@@ -192,8 +195,10 @@ _HOMES = {
     "ExecutionCost": "models.aggregates",
     "ExecutionSplit": "models.aggregates",
     "History": "_client.blocking",
+    "Missing": "models.lists",
     "Plan": "_history.records",
     "Progress": "_history.records",
+    "Records": "models.lists",
     "Series": "_history.records",
     "Settings": "settings",
     "Watch": "_streams.watch",

@@ -311,6 +311,11 @@ class OperationTool(Tool):
         row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
         count = {"type": "integer"}
         paged = {"total": count} if "offset" in self.adaptation.arguments else {}
+        failed = {}
+        if "pairs" in self.adaptation.arguments:
+            text = {name: {"type": "string"} for name in ("pair", "code", "message")}
+            row_of_error = {"type": "object", "properties": text, "required": list(text)}
+            failed = {"errors": {"type": "array", "items": row_of_error}}
         return {
             "type": "object",
             "properties": {
@@ -318,6 +323,7 @@ class OperationTool(Tool):
                 "returned": count,
                 **paged,
                 "next": more,
+                **failed,
                 self.operation.name: {"type": "array", "items": row},
             },
             "required": ["returned", *paged, self.operation.name],

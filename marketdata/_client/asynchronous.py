@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         Upstream,
     )
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook, ExecutionCost
+    from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
 __all__ = ["AsyncClient"]
@@ -302,15 +303,16 @@ class AsyncClient:
     @checked
     async def tickers(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
-    ) -> list[Ticker]:
+    ) -> Records[Ticker]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out. An exchange
+        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs that
+        have nothing, such as one that was never traded, are in `errors` of the list. An exchange
         without a call for several is asked for each pair. What tickers of several pairs lack stays
         out: only `ticker` takes bid and ask from the order book then.
         """
 
-        async def work(venue: Venue) -> list[Ticker]:
+        async def work(venue: Venue) -> Records[Ticker]:
             from marketdata._history import tickers
 
             venue.check("tickers")
@@ -332,13 +334,14 @@ class AsyncClient:
     @checked
     async def quotes(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
-    ) -> list[Quote]:
+    ) -> Records[Quote]:
         """Get the best bids and asks of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out.
+        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs for
+        which nobody bids or asks are in `errors` of the list.
         """
 
-        async def work(venue: Venue) -> list[Quote]:
+        async def work(venue: Venue) -> Records[Quote]:
             venue.check("quotes")
             return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.request import getproxies
 
-from marketdata._exchanges import capabilities, loader, parsing
+from marketdata._exchanges import capabilities, loader, parsing, tickers
 from marketdata._exchanges.caller import SIGNED, Caller, closed
 from marketdata._exchanges.capabilities import WANTS_KEY, Capabilities
 from marketdata._exchanges.connector import connector_class
@@ -55,6 +55,7 @@ from marketdata.models import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
 __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
@@ -424,6 +425,8 @@ class Venue:
         return (window if window == "day" else window[-1]) in self._quirk.windows
 
     def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
+        if not tickers.has_price(raw) and tickers.is_untraded(raw, self._market_id(pair)):
+            raise tickers.untraded(self.id, pair)
         return parsing.ticker(
             raw,
             exchange=self.id,
@@ -432,6 +435,10 @@ class Venue:
             received_at=reply.received_at,
             simulated=reply.simulated,
         )
+
+    def _market_id(self, pair: str) -> str | None:
+        market_id = self.listed.market(pair).get("id")
+        return None if market_id is None else str(market_id)
 
     def _check_has_ticker(self, pair: str) -> None:
         served = self._quirk.ticker_pairs
@@ -461,7 +468,7 @@ class Venue:
             found = {
                 pair: self._ticker(raw[pair], reply, pair, "24h")
                 for pair in pairs
-                if pair in raw and parsing.has_price(raw[pair])
+                if pair in raw and tickers.has_price(raw[pair])
             }
             return _some(found) if every else found
 
@@ -483,9 +490,13 @@ class Venue:
             return (await self.quotes([pair]))[0]
         return await self._single_quote(pair)
 
-    async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
-        """Get best bids and asks, in one request where the exchange can, in the order given."""
+    async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> Records[Quote]:
+        """Get best bids and asks, in one request where the exchange can, in the order given.
+
+        Named pairs that have none are in ``errors``; raises the error where that is all of them.
+        """
         pairs = tuple(pairs)
+        known: dict[str, Quote] = {}
         for method, call, kind in (
             ("fetchBidsAsks", "fetch_bids_asks", "quote"),
             ("fetchTickers", "fetch_tickers", "ticker"),
@@ -493,11 +504,15 @@ class Venue:
             if not self.has(method) or (kind == "ticker" and not self._able.has_best_in_bulk):
                 continue
             make = self._quotes(pairs, kind, every)
-            known = await self.call(make, call, self._asked(pairs, every=every))
+            told = await self.call(make, call, self._asked(pairs, every=every))
+            known = {**told, **known}
             if every or len(known) == len(pairs):
-                return [known[pair] for pair in pairs if pair in known]
-        single = await one_by_one(pairs, self._single_quote, every=every)
-        return [one.as_derived() for one in single]
+                break
+
+        async def one(pair: str) -> Quote:
+            return (await self._single_quote(pair)).as_derived()
+
+        return await one_by_one(self.id, pairs, one, every=every, known=known)
 
     def _quotes(
         self, pairs: Sequence[str], source: str, every: bool
@@ -513,7 +528,7 @@ class Venue:
                     simulated=reply.simulated,
                 )
                 for pair in pairs
-                if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
+                if pair in raw and parsing.has_best(raw[pair])
             }
             return _some(found) if every else found
 
@@ -531,7 +546,7 @@ class Venue:
         """Get a book of at most so many levels a side."""
 
         def make(raw: dict[str, Any], reply: Reply) -> OrderBook:
-            return parsing.orderbook(
+            made = parsing.orderbook(
                 raw,
                 exchange=self.id,
                 pair=pair,
@@ -539,6 +554,11 @@ class Venue:
                 received_at=reply.received_at,
                 simulated=reply.simulated,
             )
+            if not made.bids and not made.asks:
+                if reply.hollow:
+                    raise ValueError("not a book")
+                raise tickers.untraded(self.id, pair)
+            return made
 
         return await self.call(make, "fetch_order_book", pair, self._depth(depth), params=params)
 
@@ -658,8 +678,12 @@ class Venue:
         """Get one page of trades as ccxt's unified call gives them, oldest first."""
 
         def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
+            sound = [one for one in _listed(raw, reply) if parsing.is_trade(one)]
+            self._caller.unreadable += len(raw) - len(sound)
+            if raw and not sound:
+                raise ValueError("trades without prices")
             return parsing.trades(
-                _listed(raw, reply),
+                sound,
                 seconds_at=self._quirk.trade_seconds,
                 exchange=self.id,
                 pair=pair,

@@ -99,6 +99,9 @@ class Quirk:
     """Makes the trades call give single trades where it would give aggregated ones."""
     aggregates: bool = False
     """Whether the trades call gives aggregated trades by itself."""
+    aggregated_ids: bool = False
+    """Whether an aggregated trade on the wire has its id, and those of the first and the last
+    trade in it, as ``a``, ``f`` and ``l``."""
     newest_trades: bool = True
     """Whether the newest trades can be asked for."""
     trades_from_id: str | None = None
@@ -171,6 +174,7 @@ QUIRKS: dict[str, Quirk] = {
         keyless_paths=("historicalTrades",),
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
+        aggregated_ids=True,
         trades_from_id="=fromId",
         trades_from_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
         trades_from_time=True,
@@ -191,6 +195,7 @@ QUIRKS: dict[str, Quirk] = {
         quiet_bars=True,
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
+        aggregated_ids=True,
         trades_from_time=True,
         trades_span=3_600_000,
         subscriptions_a_line=200,
@@ -247,7 +252,9 @@ QUIRKS: dict[str, Quirk] = {
     "mexc": Quirk(max_depth=5_000, unneeded=("/contract/",)),
     "weex": Quirk(max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)),
     "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
-    "aster": Quirk(depths=(5, 10, 20, 50, 100, 500, 1_000), unneeded=("fapi.",)),
+    "aster": Quirk(
+        aggregated_ids=True, depths=(5, 10, 20, 50, 100, 500, 1_000), unneeded=("fapi.",)
+    ),
     "bigone": Quirk(max_depth=200, unneeded=("/contract/",)),
     "independentreserve": Quirk(asked_by_code=True),
     "mercado": Quirk(asked_by_code=True),
@@ -358,6 +365,7 @@ QUIRKS: dict[str, Quirk] = {
     "onetrading": Quirk(best_in_ticker_stream=False),
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(max_depth=50, trades_per_request=100),
+    "tokocrypto": Quirk(aggregated_ids=True),
     "upbit": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "whitebit": Quirk(max_depth=100),
     "woo": Quirk(

@@ -237,11 +237,11 @@ class Pair(Record):
     maker: Number | None = None
     """Public maker fee as a fraction: 0.001 is 0.1%."""
     taker: Number | None = None
-    halted: Literal[True] | None = None
-    """Whether the exchange lists it but does not let anybody trade it now."""
     received_at: datetime
     """When the exchange's list was fetched; lists are kept on disk for a day."""
     simulated: Literal[True] | None = None
+    halted: Literal[True] | None = None
+    """Whether the exchange lists it but does not let anybody trade it now."""
 
 
 class FeeTier(Record):
@@ -535,7 +535,10 @@ class Upstream(Record):
     shared: int
     """Calls that got the answer to another's requests."""
     failures: int
-    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429."""
+    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429, or with what is
+    no answer."""
+    unreadable: int = 0
+    """Rows of its answers, such as trades without a price, that were left out."""
     budget_used: float | None = None
     """Share of what it allows in a window of time that all who share the budget had used at the
     last look, from 0 to 1; None where it has no window, or is simulated."""

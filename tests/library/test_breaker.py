@@ -355,4 +355,5 @@ def test_a_client_that_does_not_await_tells_as_well(sim: SimulatedExchange) -> N
             "requests": 2,
             "shared": 0,
             "failures": 0,
+            "unreadable": 0,
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, TypeAlias
 
 from marketdata._exchanges.ticker_layouts import TickerLayout
@@ -115,8 +115,9 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
             values[f"{side}_volume"] = None
     last = values["last"] if values["last"] is not None else values["close"]
     values["last"] = values["close"] = last
-    _read_what_is_declared(values, info, how)
-    _relate_open(values, own_average=how.average)
+    with localcontext(EXACT):
+        _read_what_is_declared(values, info, how)
+        _relate_open(values, own_average=how.average)
     _bound(values)
     return values
 
@@ -171,16 +172,14 @@ def _relate_open(values: Values, *, own_average: bool) -> None:
     if not is_positive(opened) or opened is None:
         values["open"] = values["change"] = None
         return
-    if (
-        change is None
-        or not abs(change - difference(last, opened)) <= as_given(_NOISE, last) * last
-    ):
-        change = difference(last, opened)
+    of_both = difference(last, opened)
+    if change is None or not abs(change - of_both) <= as_given(_NOISE, last) * last:
+        change = of_both
     values["open"], values["change"] = opened, change
     hundredfold = EXACT.multiply(exact(change), 100)
-    of_both = rounded(quotient(hundredfold, exact(opened)), 8, opened)
-    if percentage is None or not abs(percentage - of_both) <= as_given(_PERCENT, of_both):
-        values["percentage"] = of_both
+    in_percent = rounded(quotient(hundredfold, exact(opened)), 8, opened)
+    if percentage is None or not abs(percentage - in_percent) <= as_given(_PERCENT, in_percent):
+        values["percentage"] = in_percent
     if values["average"] is None and not own_average:
         values["average"] = mean(last, opened)
 

@@ -67,10 +67,12 @@ def ticker(
         fields |= dict.fromkeys(("open", "change", "percentage", "average"))
     elif exchange == "bitstamp" and "open_24" in info:
         last, before = Decimal(info["last"]), Decimal(info["open_24"])
+        of_both, said = (last - before) / before * 100, Decimal(info["percent_change_24"])
         fields |= {
             "open": float(before),
             "change": float(last - before),
-            "percentage": float(info["percent_change_24"]),
+            # One recorded answer contradicts itself.
+            "percentage": float(said if abs(said - of_both) <= Decimal("0.01") else of_both),
             "average": float((last + before) / 2),
         }
     return {

@@ -480,7 +480,8 @@ class AsyncClient:
 
         All are asked at once; whoever fails, or does not answer in the time of a call, is a row
         with the code of its error. Other quote currencies than the pair's own are taken only where
-        `quotes` names them, and then at par: a USDC counts as a USDT.
+        `quotes` names them, and then at par: a USDC counts as a USDT. Only the US dollar and its
+        stablecoins are taken so. Pairs that an exchange trades in one book count once.
         """
         from marketdata._aggregation.comparing import compare
 
@@ -523,7 +524,8 @@ class AsyncClient:
 
         Levels are taken in the order of their prices with public taker fees, which is the cheapest
         split: a unit costs price x (1 + fee), or brings price x (1 - fee). Either `amount` or
-        `quote_amount` is given; what exceeds the `depth` levels of each book is `unfilled`. Nothing
+        `quote_amount` is given; what exceeds the `depth` levels of each book is `unfilled`. A fee
+        that is not known counts for nothing in that order, and `total` is not known then. Nothing
         is ordered; steps, minima and transfers between exchanges are not looked at. Raises an error
         only where no exchange has a book.
         """

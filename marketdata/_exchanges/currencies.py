@@ -11,7 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-__all__ = ["ASKED", "RENAMED", "SPELLED", "Renamed", "aliases", "former", "renamed"]
+__all__ = ["ASKED", "NEAR_PAR", "RENAMED", "SPELLED", "Renamed", "aliases", "former", "renamed"]
+
+
+NEAR_PAR = (
+    *("USD", "USDT", "USDC", "FDUSD", "TUSD", "DAI", "USDP"),
+    *("PYUSD", "GUSD", "BUSD", "RLUSD", "USD1", "USDE", "USDS"),
+)
+"""The US dollar and the tokens that promise one: what may be counted at par with each other."""
 
 
 class Renamed(NamedTuple):

@@ -320,8 +320,8 @@ class Venue:
         return records(self.id, listing, found, exactly=self.is_exact)
 
     def taker(self, pair: str) -> float | None:
-        """Give a pair's public taker fee as a fraction; None where there is none."""
-        fee = parsing.public_fees(self.listed.market(pair), self._fees)[1]
+        """Give a pair's public taker fee as a fraction; None where it is not known."""
+        fee = parsing.public_fees(self.id, self.listed.market(pair), self._fees)[1]
         return parsing.in_decimal(fee) if self.is_exact and fee is not None else fee
 
     async def fees(self, pair: str) -> Fees:
@@ -345,6 +345,13 @@ class Venue:
             return self._made_fees(own, pair, "account", reply.received_at, reply.simulated)
 
         return make
+
+    def book_of(self, pair: str) -> str:
+        """Name the book in which a pair is traded: several pairs of an exchange may share one."""
+        market = self.listed.market(pair)
+        alias = self._quirk.alias_field
+        shared = (market.get("info") or {}).get(alias) if alias is not None else None
+        return str(shared or market.get("id") or pair)
 
     def _made_fees(
         self,
@@ -757,10 +764,12 @@ class Venue:
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None
     ) -> Status:
         latency = (reply.received_at - reply.sent_at).total_seconds()
-        server, offset = reply.date, None
+        server, offset, error = reply.date, None, None
         if time_ms is not None:
             server = parsing.moment(time_ms, reply.received_at)
             offset = (server - reply.sent_at).total_seconds() - latency / 2
+            # What it tells may be rounded down to the second, else to the millisecond.
+            error = round(latency * 500 + (1 if time_ms % 1000 else 1000), 3)
         return Status(
             exchange=self.id,
             timestamp=server or reply.received_at,
@@ -771,6 +780,7 @@ class Venue:
             latency_ms=round(latency * 1000, 3),
             server_time=server,
             clock_offset_ms=None if offset is None else round(offset * 1000, 3),
+            clock_error_ms=error,
         )
 
 

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
 from marketdata._exchanges import tickers
-from marketdata._exchanges.quirks import quirk
+from marketdata._exchanges.quirks import Quirk, quirk
 from marketdata._exchanges.ticker_layouts import layout
 from marketdata.errors import DataUnavailableError
 from marketdata.models import (
@@ -375,7 +375,7 @@ def pair(
     """Make a pair of ccxt's market structure."""
     limits = raw.get("limits") or {}
     amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
-    maker, taker = public_fees(raw, fees)
+    maker, taker = public_fees(exchange, raw, fees)
     return Pair(
         exchange=exchange,
         pair=raw["symbol"],
@@ -395,11 +395,39 @@ def pair(
 
 
 def public_fees(
-    raw: Mapping[str, Any], fees: Mapping[str, Any]
+    exchange: str, raw: Mapping[str, Any], fees: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
-    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
-    maker = _number(_first(raw.get("maker"), fees.get("maker")))
-    return maker, _number(_first(raw.get("taker"), fees.get("taker")))
+    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange.
+
+    As fractions. None where there is none, and where it is beyond what any exchange takes.
+    """
+    special = quirk(exchange)
+    maker, taker = (
+        _first(
+            _scaled(raw.get(side), special.pair_fee_scale),
+            _scaled(fees.get(side), special.fee_scale),
+        )
+        for side in ("maker", "taker")
+    )
+    return _believable(maker, special), _believable(taker, special)
+
+
+_LOWEST_FEE = -0.001
+"""What an exchange pays back at most."""
+
+
+def _scaled(value: Any, scale: str) -> Any:
+    # Where ccxt has a list of tiers in place of a fee, they are in percent and not fractions.
+    if value is None or isinstance(value, list) or scale == "1":
+        return value
+    return float(EXACT.multiply(exact(value), Decimal(scale)))
+
+
+def _believable(fee: float | None, special: Quirk) -> float | None:
+    fee = _number(fee)
+    if fee is None or special.fees_unknown or not _LOWEST_FEE <= fee <= special.highest_fee:
+        return None
+    return fee
 
 
 def fees(
@@ -416,12 +444,17 @@ def fees(
 
     Raises ValueError for an account without a fee.
     """
-    maker, taker = public_fees(raw, otherwise)
-    tiers = None
-    if source == "public":
-        known = tuple(_tiers(otherwise.get("tiers") or {}))
+    tiers, special = None, quirk(exchange)
+    if source == "account":
+        maker, taker = (
+            _number(_first(_scaled(raw.get(side), special.pair_fee_scale)))
+            for side in ("maker", "taker")
+        )
+    else:
+        maker, taker = public_fees(exchange, raw, otherwise)
+        known = tuple(_tiers(otherwise.get("tiers") or {}, special.fee_scale))
         tiers = known if known and (known[0].maker, known[0].taker) == (maker, taker) else None
-    elif maker is None and taker is None:
+    if source == "account" and maker is None and taker is None:
         raise ValueError("no fee")
     return Fees.model_validate(
         {
@@ -438,12 +471,12 @@ def fees(
     )
 
 
-def _tiers(sides: Any) -> Iterable[FeeTier]:
+def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
     """Put both sides of ccxt's tiers, which may be the first of a list, together by volume."""
     if isinstance(sides, list):
         sides = sides[0]
     maker, taker = (
-        {float(volume): float(fee) for volume, fee in sides.get(side) or ()}
+        {float(volume): float(_scaled(fee, scale)) for volume, fee in sides.get(side) or ()}
         for side in ("maker", "taker")
     )
     for volume in sorted(maker.keys() | taker.keys()):

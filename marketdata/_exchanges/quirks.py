@@ -66,6 +66,16 @@ class Quirk:
     exchange's own ids: a renamed token would not be found."""
     unneeded: tuple[str, ...] = ()
     """Parts of the URLs of what ccxt always asks for with the list, and spot has no use for."""
+    pair_fee_scale: str = "1"
+    """What a pair's own fees are multiplied by to be fractions: 0.01 where they are in percent."""
+    fee_scale: str = "1"
+    """The same of the fees of all pairs, which are written down in ccxt."""
+    highest_fee: float = 0.01
+    """The highest public fee that is believed; a higher one is not known."""
+    fees_unknown: bool = False
+    """Whether what ccxt has as fees is not to be believed."""
+    alias_field: str | None = None
+    """The raw field of a market that names the market whose book it shares."""
     bursts: bool = False
     """Whether its limits are a budget for a span of time, which ccxt knows, and not a pace."""
     used_weight: tuple[str, float] | None = None
@@ -218,9 +228,13 @@ QUIRKS: dict[str, Quirk] = {
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
-    # The summary, of an account's fees, is asked for with a key.
+    # The summary, of an account's fees, is asked for with a key. The first tier of its fees is 1.2%
+    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias.
     "coinbase": Quirk(
-        keyed=("fetchBidsAsks",), unneeded=("product_type=FUTURE", "/transaction_summary")
+        highest_fee=0.012,
+        alias_field="alias",
+        keyed=("fetchBidsAsks",),
+        unneeded=("product_type=FUTURE", "/transaction_summary"),
     ),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
     # last prices. Trades page backwards from an id. The book stream that ccxt asks for wants a key,
@@ -250,7 +264,10 @@ QUIRKS: dict[str, Quirk] = {
         unneeded=("/margin/currency_pairs",),
     ),
     "mexc": Quirk(max_depth=5_000, unneeded=("/contract/",)),
-    "weex": Quirk(max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)),
+    # Pairs have fractions, such as 0.001; ccxt's own table says 0.1 for 0.1%.
+    "weex": Quirk(
+        fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
+    ),
     "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
     "aster": Quirk(
         aggregated_ids=True, depths=(5, 10, 20, 50, 100, 500, 1_000), unneeded=("fapi.",)
@@ -290,8 +307,10 @@ QUIRKS: dict[str, Quirk] = {
     "okxus": _OKX,
     # Its bars are the last so many up to a time.
     "nado": Quirk(bars_until=True, best_in_tickers=False),
-    # Four hours are eight. Bars are asked for with both ends.
-    "zebpay": Quirk(misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True),
+    # Four hours are eight. Bars are asked for with both ends. Fees are in percent, as indodax's.
+    "zebpay": Quirk(
+        pair_fee_scale="0.01", misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True
+    ),
     # Even its list of markets is for those that have an account; prices are for all who know the
     # pairs.
     "alpaca": Quirk(
@@ -350,6 +369,8 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "foxbit": Quirk(max_depth=100),
     "hashkey": Quirk(max_depth=200),
+    # A pair's fee is in its field trade_fee_percent.
+    "indodax": Quirk(pair_fee_scale="0.01"),
     "hollaex": Quirk(best_in_tickers=False),
     "hyperliquid": Quirk(not_offered={"fetchTrades": "ccxt's call gives those of one account"}),
     "latoken": Quirk(max_depth=1_000, trades_per_request=100),
@@ -365,7 +386,8 @@ QUIRKS: dict[str, Quirk] = {
     "onetrading": Quirk(best_in_ticker_stream=False),
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(max_depth=50, trades_per_request=100),
-    "tokocrypto": Quirk(aggregated_ids=True),
+    # ccxt has 0.0075 and says beside it that this is 0.1%.
+    "tokocrypto": Quirk(aggregated_ids=True, fees_unknown=True),
     "upbit": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "whitebit": Quirk(max_depth=100),
     "woo": Quirk(

@@ -429,6 +429,8 @@ class OrderBook(_Streamed):
                 if not left:
                     break
                 taken = min(exact(size), left)
+                if taken <= 0:
+                    continue
                 left -= taken
                 cost += taken * exact(price)
                 worst = price
@@ -480,7 +482,10 @@ class Status(_Derivable, _Sourced):
     """Of the request made for this answer; None where it got none."""
     server_time: datetime | None = None
     clock_offset_ms: float | None = None
-    """Exchange minus ours; half of the latency is the error to expect."""
+    """Exchange minus ours, as if its answer had been made half-way; see ``clock_error_ms``."""
+    clock_error_ms: float | None = None
+    """How far ``clock_offset_ms`` may be off, either way: half of the latency, and a second where
+    the exchange tells whole seconds; None where there is no offset."""
     code: str | None = None
     """The error code that a call would meet, where it is not reachable."""
 

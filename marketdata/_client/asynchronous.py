@@ -62,6 +62,7 @@ from marketdata.errors import (
     MarketDataError,
     MissingExtraError,
     MissingParameterError,
+    UpstreamError,
 )
 
 if TYPE_CHECKING:
@@ -801,7 +802,7 @@ class AsyncClient:
         for name in names:
             if name not in here.checked:
                 await here.check(name)
-        names = here.worth_asking(names)
+        names = here.in_order(names)
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.settings.timeout
         failures: dict[str, MarketDataError] = {}
@@ -810,10 +811,18 @@ class AsyncClient:
             # the time in which the next would have answered.
             share = (ends - loop.time()) / left
             try:
-                return await within(share, name, here.ask(name, work))
-            except ExchangeUnavailableError as error:
+                answer = await within(share, name, here.ask(name, work))
+            except UpstreamError as error:
+                # An exchange that has nothing of the kind has answered; nonsense is no answer.
+                is_failure = isinstance(error, ExchangeUnavailableError) or error.retryable
+                if here.closed or not is_failure:
+                    raise
                 failures[name] = error
                 here.note_failure(name, error)
+            else:
+                if len(names) > 1:
+                    here.note_answer(name)
+                return answer
         if len(failures) == 1:
             raise next(iter(failures.values()))
         raise ExchangeUnavailableError(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from marketdata._exchanges.currencies import NEAR_PAR
+from marketdata._exchanges.currencies import ASKED, NEAR_PAR, RENAMED
 from marketdata._requests.tasks import all_of
 from marketdata.errors import (
     DataUnavailableError,
@@ -128,8 +128,8 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
             f"With quotes, pair is BASE/QUOTE, for example BTC/USDT; was '{pair}'.",
             details={"parameter": "pair"},
         )
-    own = pair.partition("/")[2]
-    others = [quote for quote in quotes if quote != own]
+    own = _current(pair.partition("/")[2])
+    others = [quote for quote in map(_current, quotes) if quote != own]
     far = [quote for quote in (own, *others) if quote not in NEAR_PAR] if others else []
     if far:
         raise InvalidParameterError(
@@ -138,6 +138,12 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
             details={"parameter": "quotes", "closest": list(NEAR_PAR)},
         )
     return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))
+
+
+def _current(code: str) -> str:
+    """Give the newest name of a currency that is known under several."""
+    renamed = RENAMED.get(code)
+    return ASKED.get(code, code) if renamed is None else renamed.code
 
 
 def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:

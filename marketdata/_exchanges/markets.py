@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from marketdata._requests.coalescing import Question, Sharing
 from marketdata.arguments import written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair
+
+_log = logging.getLogger("marketdata")
 
 __all__ = ["PairList", "records", "search", "spot_markets"]
 
@@ -247,7 +250,9 @@ def spot_markets(
     listed = {str(one[side]) for one in spot for side in ("base", "quote")}
     new = currencies.renamed(listed, common)
     renamed = {} if asked_by_code else new
-    markets = [Market(str(one["symbol"]), one) for one in (_renamed(one, renamed) for one in spot)]
+    markets = _told_apart(
+        Market(str(one["symbol"]), one) for one in (_renamed(one, renamed) for one in spot)
+    )
     active = [one for one in markets if one.is_active]
     if not active:
         raise ValueError("no active spot markets")
@@ -257,6 +262,34 @@ def spot_markets(
         aliases |= {code: old for old, code in new.items() if old in traded}
     former = currencies.former(listed, common)
     return markets, Facts(renamed=renamed, aliases=aliases, former=former)
+
+
+def _told_apart(markets: Iterable[Market]) -> list[Market]:
+    """Give each active market a name of its own: one that the exchange uses, where two have one.
+
+    The first keeps the name. Another one is called by the exchange's own codes of its currencies;
+    where these do not tell them apart either, it is left out, and the log says so.
+    """
+    made: list[Market] = []
+    taken: dict[str, Any] = {}
+    for market in markets:
+        raw, name = market.raw, market.pair
+        if market.is_active and name in taken and taken[name] != raw.get("id"):
+            base, quote = (str(raw.get(side) or "").upper() for side in ("baseId", "quoteId"))
+            name = f"{base}/{quote}"
+            if not (base and quote) or name in taken:
+                _log.warning(
+                    "%s and %s are both active as %s: the second is left out",
+                    taken[market.pair],
+                    raw.get("id"),
+                    market.pair,
+                )
+                continue
+            market = Market(name, {**raw, "symbol": name, "base": base, "quote": quote})
+        if market.is_active:
+            taken[name] = raw.get("id")
+        made.append(market)
+    return made
 
 
 def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

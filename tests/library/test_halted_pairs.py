@@ -117,3 +117,22 @@ def test_codes_of_which_ccxt_says_something_are_not_taken_for_a_rename() -> None
     assert spot_markets(both, {})[1].former == {"POL": "MATIC"}
     for common in ({"MATIC": "Other"}, {"X": "MATIC"}, {"POL": "Another"}):
         assert spot_markets(both, common)[1].former == {}
+
+
+def test_two_active_markets_under_one_name_are_told_apart_or_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = spot("LUNA/USDT", id="LUNAUSDT", baseId="LUNA", quoteId="USDT")
+    second = spot("LUNA/USDT", id="LUNA2USDT", baseId="LUNA2", quoteId="USDT")
+    third = spot("LUNA/USDT", id="LUNA-USDT-2", baseId="LUNA", quoteId="USDT")
+    halted = spot("LUNA/USDT", id="OLD", active=False)
+    markets, _ = spot_markets([*first, *second, *halted], {})
+    active = [(one.pair, one.raw["id"]) for one in markets if one.is_active]
+    assert active == [("LUNA/USDT", "LUNAUSDT"), ("LUNA2/USDT", "LUNA2USDT")]
+    assert not caplog.records
+
+    catalogue = of(*first, *second, *third, *halted)
+    assert "LUNA-USDT-2" in caplog.text
+    assert sorted(catalogue.names("binance")) == ["LUNA/USDT", "LUNA2/USDT"]
+    assert asked(catalogue, "LUNA2/USDT") == "LUNA2/USDT"
+    assert [one.raw["id"] for one in catalogue.find("binance", "LUNA/USDT")] == ["LUNAUSDT"]

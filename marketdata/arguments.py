@@ -224,6 +224,11 @@ def finite(value: float) -> float:
 _TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 
 
+def is_timeframe(text: str) -> bool:
+    """Tell whether a text is the length of a bar as callers write it."""
+    return _TIMEFRAME.fullmatch(text) is not None
+
+
 def timeframe(text: str) -> str:
     """Check the length of a bar: a number up to 9999 and a unit."""
     cleaned = text.strip()

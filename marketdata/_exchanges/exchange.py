@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -34,6 +34,8 @@ from marketdata.arguments import MAX_DEPTH
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
+    InvalidParameterError,
+    MarketDataError,
     TimeframeNotSupportedError,
     UpstreamError,
     closest,
@@ -141,6 +143,8 @@ class Venue:
         self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
+        self._refused_sizes: set[str] = set()
+        """Calls of which the exchange has refused a size that nobody documents."""
         self._recorder: Callable[[Event], None] | None = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
@@ -552,7 +556,7 @@ class Venue:
     ) -> OrderBook:
         """Get a book of at most so many levels a side."""
 
-        def make(raw: dict[str, Any], reply: Reply) -> OrderBook:
+        def make(raw: dict[str, Any], reply: Reply) -> OrderBook | None:
             made = parsing.orderbook(
                 raw,
                 exchange=self.id,
@@ -561,13 +565,44 @@ class Venue:
                 received_at=reply.received_at,
                 simulated=reply.simulated,
             )
-            if not made.bids and not made.asks:
-                if reply.hollow:
-                    raise ValueError("not a book")
-                raise tickers.untraded(self.id, pair)
-            return made
+            if made.bids or made.asks:
+                return made
+            if reply.hollow:
+                raise ValueError("not a book")
+            return None
 
-        return await self.call(make, "fetch_order_book", pair, self._depth(depth), params=params)
+        async def ask(size: int | None) -> OrderBook | None:
+            return await self.call(make, "fetch_order_book", pair, size, params=params)
+
+        book = await self._sized("fetch_order_book", ask, self._depth(depth))
+        if book is None:
+            raise tickers.untraded(self.id, pair)
+        return book
+
+    async def _sized(
+        self, method: str, ask: Callable[[int | None], Awaitable[T]], size: int | None
+    ) -> T:
+        """Ask for so many rows; where that is refused, for as many as ccxt's default is.
+
+        What was refused once is not tried again.
+        """
+        if method in self._refused_sizes:
+            return await ask(None)
+        try:
+            return await ask(size)
+        except (InvalidParameterError, DataUnavailableError) as error:
+            if error.retryable:
+                raise
+            refusal = error
+        try:
+            found = await ask(None)
+        except MarketDataError:
+            found = None
+        if found is None:
+            # Raised out here, it does not have the second one as its context.
+            raise refusal
+        self._refused_sizes.add(method)
+        return found
 
     async def whole_book(self, pair: str, depth: int) -> OrderBook:
         """Get a book as deep as the exchange gives it, or so deep, for changes to build upon."""
@@ -658,7 +693,7 @@ class Venue:
     def timeframes(self) -> list[str]:
         """The bar lengths that the exchange has; none where it gives no bars."""
         names = (self._api.timeframes if self.has_candles else None) or ()
-        return [name for name in names if name not in self._quirk.misnamed_timeframes]
+        return capabilities.offered_timeframes(names, self._quirk)
 
     @property
     def candles_per_request(self) -> int:
@@ -698,7 +733,11 @@ class Venue:
                 simulated=reply.simulated,
             )
 
-        return list(await self.call(make, "fetch_trades", pair, since, limit, params=params))
+        async def ask(size: int | None) -> list[Trade]:
+            return await self.call(make, "fetch_trades", pair, since, size, params=params)
+
+        found = await self._sized("fetch_trades", ask, limit)
+        return found[:limit] if since is not None else found[-limit:]
 
     @property
     def quirk(self) -> Quirk:

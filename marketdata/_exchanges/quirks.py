@@ -175,8 +175,8 @@ _OKX = Quirk(
 )
 
 # Depths, max_depth and trades_per_request are what the exchange's own reference says; for btse,
-# coinone, deepcoin, foxbit, gemini, lbank and nado what ccxt cuts trades to. Without either, what was
-# asked for is sent, and after one refusal what is ccxt's default.
+# coinone, deepcoin, foxbit, gemini, lbank and nado what ccxt cuts trades to. Without either, what
+# was asked for is sent, and after one refusal what is ccxt's default.
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
         # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint

@@ -430,7 +430,12 @@ QUIRKS: dict[str, Quirk] = {
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
     # ccxt has 0.0075 and says beside it that this is 0.1%.
     "tokocrypto": Quirk(max_depth=5_000, aggregated_ids=True, fees_unknown=True),
-    "upbit": Quirk(trades_per_request=500, best_in_tickers=False, best_in_ticker_stream=False),
+    "upbit": Quirk(
+        max_depth=30,
+        trades_per_request=500,
+        best_in_tickers=False,
+        best_in_ticker_stream=False,
+    ),
     "whitebit": Quirk(max_depth=100),
     "bequant": Quirk(trades_since=True),
     "fmfwio": Quirk(trades_since=True),

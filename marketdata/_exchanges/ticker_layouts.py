@@ -43,6 +43,12 @@ class TickerLayout:
     trades_at: int | None = None
     """The position of that number where the raw field is a list."""
 
+    @property
+    def changes_prices(self) -> bool:
+        """Whether any price or change is to be read in another way than ccxt's."""
+        declared = (self.open, self.change, self.percentage, self.fraction, self.low)
+        return bool(self.other_span) or any(name is not None for name in declared)
+
 
 _OF_THE_DAY = {"open": ("open",), "high": ("high",), "low": ("low",)}
 

@@ -45,6 +45,8 @@ _PRICES = (
 _SIZES = ("bid_volume", "ask_volume", "base_volume", "quote_volume")
 _PERCENT = Decimal("0.01")
 """How far a percentage that an exchange has rounded may be off."""
+_SURELY = 0.0099
+"""The same where floats are compared."""
 _NOISE = Decimal("1e-9")
 """Share of a price by which what ccxt has worked out may be off by rounding."""
 _ROUNDED = 1e-6
@@ -104,7 +106,8 @@ def trade_count(info: Any, how: TickerLayout) -> int | None:
 def settled(values: Values, info: Any, how: TickerLayout) -> Values:
     """Give the numbers of a ticker by our names, without what cannot be or is of another span."""
     for name in _PRICES:
-        if not is_positive(values[name]):
+        value = values[name]
+        if value is not None and not value > 0:
             values[name] = None
     for name in _SIZES:
         value = values[name]
@@ -115,9 +118,11 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
             values[f"{side}_volume"] = None
     last = values["last"] if values["last"] is not None else values["close"]
     values["last"] = values["close"] = last
-    with localcontext(EXACT):
+    if how.changes_prices:
         _read_what_is_declared(values, info, how)
-        _relate_open(values, own_average=how.average)
+    if not _agree(values):
+        with localcontext(EXACT):
+            _relate_open(values, own_average=how.average)
     _bound(values)
     return values
 
@@ -157,6 +162,21 @@ def _read_what_is_declared(values: Values, info: Any, how: TickerLayout) -> None
     low = _raw(info, how.low)
     if low is not None and low > 0:
         values["low"] = as_given(low, values["last"])
+
+
+def _agree(values: Values) -> bool:
+    """Tell whether all of what depends on open is there and right, which it nearly always is."""
+    last, opened = values["last"], values["open"]
+    change, percentage = values["change"], values["percentage"]
+    if last is None or not opened or change is None or percentage is None:
+        return False
+    if values["average"] is None:
+        return False
+    close, before, by = float(last), float(opened), float(change)
+    return (
+        abs(by - (close - before)) <= 1e-10 * close
+        and abs(float(percentage) - 100 * by / before) <= _SURELY
+    )
 
 
 def _relate_open(values: Values, *, own_average: bool) -> None:

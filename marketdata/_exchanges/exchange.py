@@ -714,8 +714,7 @@ class Venue:
         async def ask(size: int | None) -> list[Trade]:
             return await self.call(make, "fetch_trades", pair, since, size, params=params)
 
-        found = await self._sized("fetch_trades", ask, limit)
-        return found[:limit] if since is not None else found[-limit:]
+        return list(await self._sized("fetch_trades", ask, limit))
 
     @property
     def quirk(self) -> Quirk:

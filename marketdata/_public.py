@@ -83,4 +83,6 @@ from marketdata.models.aggregates import ComparisonRow as ComparisonRow
 from marketdata.models.aggregates import ConsolidatedOrderBook as ConsolidatedOrderBook
 from marketdata.models.aggregates import ExecutionCost as ExecutionCost
 from marketdata.models.aggregates import ExecutionSplit as ExecutionSplit
+from marketdata.models.lists import Missing as Missing
+from marketdata.models.lists import Records as Records
 from marketdata.settings import Settings as Settings

@@ -240,6 +240,11 @@ def finite(value: float) -> float:
 TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 
 
+def is_timeframe(text: str) -> bool:
+    """Tell whether a text is the length of a bar as callers write it."""
+    return TIMEFRAME.fullmatch(text) is not None
+
+
 def timeframe(text: str) -> str:
     """Check the length of a bar: a number up to 9999 and a unit."""
     cleaned = text.strip()
@@ -550,6 +555,7 @@ Fill = Annotated[
     ),
 ]
 Strict = Annotated[bool, Described("Fail where a bar is missing, unless it was filled.")]
+Active = Annotated[bool, Described("False: halted pairs.")]
 Refresh = Annotated[bool, Described("Fetch again what is stored, and replace it.")]
 RefreshLists = Annotated[
     bool,
@@ -578,25 +584,20 @@ Aggregate = Annotated[
     bool,
     Described("Merge the fills of one order at one price."),
 ]
-BaseCode = Annotated[
-    str, Described("Only pairs with this base currency.", examples=("BTC",), parse=part)
-]
-QuoteCode = Annotated[
-    str, Described("Only pairs with this quote currency.", examples=("USDT",), parse=part)
-]
+BaseCode = Annotated[str, Described("Base currency.", examples=("BTC",), parse=part)]
+QuoteCode = Annotated[str, Described("Quote currency.", examples=("USDT",), parse=part)]
 QuoteCodes = Annotated[
     Sequence[Annotated[str, Described("Quote currency.", parse=lambda text: part(text).upper())]],
     MinLen(1),
     Described(
-        "Quote currencies to take together with the pair's own, at par.",
+        "Quote currencies to take at par with the pair's own.",
         examples=("USD", "USDC"),
     ),
 ]
 Search = Annotated[
     str,
     Described(
-        "Only pairs whose name contains this; without an exchange, of all whose lists are on "
-        "the disk.",
+        "Part of the pair's name; without an exchange, on all whose lists are on the disk.",
         parse=part,
     ),
 ]

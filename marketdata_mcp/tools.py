@@ -311,6 +311,11 @@ class OperationTool(Tool):
         row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
         count = {"type": "integer"}
         paged = {"total": count} if "offset" in self.adaptation.arguments else {}
+        failed = {}
+        if "pairs" in self.adaptation.arguments:
+            text = {name: {"type": "string"} for name in ("pair", "code", "message")}
+            row_of_error = {"type": "object", "properties": text, "required": list(text)}
+            failed = {"errors": {"type": "array", "items": row_of_error}}
         return {
             "type": "object",
             "properties": {
@@ -318,6 +323,7 @@ class OperationTool(Tool):
                 "returned": count,
                 **paged,
                 "next": more,
+                **failed,
                 self.operation.name: {"type": "array", "items": row},
             },
             "required": ["returned", *paged, self.operation.name],
@@ -382,7 +388,7 @@ _BRIEF = {
     "exchanges": "Exchange ids; all defaults otherwise.",
     "pair": "Such as BTC/USDT.",
     "pairs": "Such as BTC/USDT.",
-    "quotes": "Quote currencies to take together with the pair's own.",
+    "quotes": "Quote currencies at par with the pair's own.",
     "start": "From this time on: ISO-8601, Unix ms or an age such as -7d.",
 }
 """Shorter descriptions of arguments that many tools have; the instructions say the rest."""

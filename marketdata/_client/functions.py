@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from marketdata import models
 from marketdata._client.blocking import Client, default_client
 from marketdata._streams.watch import Watch
-from marketdata.models import aggregates
+from marketdata.models import aggregates, lists
 
 __all__ = [
     "candles",
@@ -44,7 +44,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
 
-_NAMES = {**vars(models), **vars(aggregates)}
+_NAMES = {**vars(models), **vars(aggregates), **vars(lists)}
 """What annotations of operations mention, and their module imports for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
 """Annotations are those of `AsyncClient`; what blocks gives these in their places."""

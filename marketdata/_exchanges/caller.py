@@ -65,6 +65,8 @@ class Caller:
         self._bulkhead = Bulkhead(exchange, settings.max_calls)
         self._breaker = Breaker(exchange, settings.trip_after)
         self._requests = 0
+        self.unreadable = 0
+        """Rows of answers of which nothing could be made, and that were left out."""
 
     async def ask(
         self,
@@ -107,6 +109,7 @@ class Caller:
             requests=self._requests,
             shared=self._questions.shared,
             failures=self._breaker.failures,
+            unreadable=self.unreadable,
             budget_used=None if budget is None or budget.used is None else round(budget.used, 4),
         )
 
@@ -159,6 +162,10 @@ class Caller:
                 finally:
                     del answer  # or those see it who write down the locals of an error's frames
                 return self._breaker.answered(turn)
+            except MarketDataError as error:
+                # What is made of a sound answer may be that there is nothing.
+                self._breaker.answered(turn)
+                failure = error
             except (*MALFORMED, ccxt_errors().BaseError) as error:
                 if not self._api.ended:
                     failure = translate(error, self._exchange, reply)

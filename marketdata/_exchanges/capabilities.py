@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from marketdata._exchanges.quirks import Quirk
 from marketdata._exchanges.stream_offers import streamed_timeframes
+from marketdata.arguments import is_timeframe
 from marketdata.models import Exchange
 
-__all__ = ["WANTS_KEY", "Capabilities", "exchange", "why_no_stream"]
+__all__ = ["WANTS_KEY", "Capabilities", "exchange", "offered_timeframes", "why_no_stream"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def exchange(
     native = [
         name for name in served if (unkeyed if unkeyed.is_served(name) else able).is_native(name)
     ]
-    timeframes = _timeframes(described, special) if "candles" in native else []
+    names = (described.get("timeframes") or ()) if "candles" in native else ()
+    timeframes = offered_timeframes(names, special)
     streams = tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None)
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
     page = bars.get("limit")
@@ -183,13 +185,15 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
     return None if None in reasons else reasons[-1]
 
 
-def _timeframes(described: Mapping[str, Any], special: Quirk) -> list[str]:
-    names = described.get("timeframes") or ()
-    return [name for name in names if name not in special.misnamed_timeframes]
+def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
+    """Give those of ccxt's names of bar lengths that are right, and that callers can write."""
+    return [
+        name for name in names if name not in special.misnamed_timeframes and is_timeframe(name)
+    ]
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:
-    if special.trades_from_time or special.trades_before_time is not None:
+    if special.trades_from_time or special.trades_since or special.trades_before_time is not None:
         yield "time"
     if special.trades_from_id is not None:
         yield "id"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from marketdata.errors import ExchangeUnavailableError, MarketDataError
+from marketdata.errors import ExchangeUnavailableError, MarketDataError, UpstreamError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which it is left alone at first, and after many probes."""
@@ -101,7 +101,7 @@ class Breaker:
 
     def judge(self, turn: int, error: MarketDataError) -> None:
         """Note what an error says of the exchange that it comes from."""
-        if isinstance(error, ExchangeUnavailableError) and error.retryable:
+        if isinstance(error, UpstreamError) and error.retryable:
             self.failed(turn, error.retry_after)
         else:
             self.answered(turn)

@@ -56,9 +56,11 @@ class Reply:
 
 
 def _http_date(text: str | None) -> datetime | None:
+    """Read a date of HTTP, which is GMT whether it says so or not."""
     try:
-        return None if not text else parsedate_to_datetime(text).astimezone(UTC)
-    except ValueError:
+        found = parsedate_to_datetime(text or "")
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -227,7 +227,7 @@ class Exchange(Record):
 
 
 class Pair(Record):
-    """An active spot pair and its trading rules; sizes are in base, costs in quote currency."""
+    """A spot pair and its trading rules; sizes are in base, costs in quote currency."""
 
     exchange: str
     pair: str
@@ -244,6 +244,8 @@ class Pair(Record):
     received_at: datetime
     """When the exchange's list was fetched; lists are kept on disk for a day."""
     simulated: Literal[True] | None = None
+    halted: Literal[True] | None = None
+    """Whether the exchange lists it but does not let anybody trade it now."""
 
 
 class FeeTier(Record):
@@ -434,6 +436,8 @@ class OrderBook(_Streamed):
                 if not left:
                     break
                 taken = min(exact(size), left)
+                if taken <= 0:
+                    continue
                 left -= taken
                 cost += taken * exact(price)
                 worst = price
@@ -485,7 +489,10 @@ class Status(_Derivable, _Sourced):
     """Of the request made for this answer; None where it got none."""
     server_time: datetime | None = None
     clock_offset_ms: float | None = None
-    """Exchange minus ours; half of the latency is the error to expect."""
+    """Exchange minus ours, as if its answer had been made half-way; see ``clock_error_ms``."""
+    clock_error_ms: float | None = None
+    """How far ``clock_offset_ms`` may be off, either way: half of the latency, and a second where
+    the exchange tells whole seconds; None where there is no offset."""
     code: str | None = None
     """The error code that a call would meet, where it is not reachable."""
 
@@ -543,7 +550,10 @@ class Upstream(Record):
     shared: int
     """Calls that got the answer to another's requests."""
     failures: int
-    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429."""
+    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429, or with what is
+    no answer."""
+    unreadable: int = 0
+    """Rows of its answers, such as trades without a price, that were left out."""
     budget_used: float | None = None
     """Share of what it allows in a window of time that all who share the budget had used at the
     last look, from 0 to 1; None where it has no window, or is simulated."""

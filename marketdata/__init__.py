@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__distribution__ = "ccxt-marketdata"
+"""By which the commands know that this package is the one they came with."""
 
 if TYPE_CHECKING:
     from marketdata import history

@@ -31,6 +31,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from _ccxt_marketdata import DISTRIBUTION
+
 __all__ = [
     "AccessError",
     "Code",
@@ -143,7 +145,7 @@ class MissingExtraError(InvalidParameterError, ImportError):
             super().__init__(what, **more)
             return
         super().__init__(
-            f"{what} needs the extra '{extra}': pip install 'marketdata-sdk[{extra}]'.",
+            f"{what} needs the extra '{extra}': pip install '{DISTRIBUTION}[{extra}]'.",
             details={"extra": extra},
         )
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from marketdata import __version__
+import marketdata
+from _ccxt_marketdata import DISTRIBUTION, check_library
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Ends with 2 where the command line or a MARKETDATA_* variable is wrong, with 1 where the
     address cannot be listened on.
     """
+    check_library()
     if sys.stderr is None:  # closed by whoever started this; the free descriptor becomes 2
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -139,7 +141,8 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="answer from the simulated exchange, without the internet",
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    version = f"{PROGRAM} {marketdata.__version__}"
+    parser.add_argument("--version", action="version", version=version)
     return parser
 
 
@@ -200,7 +203,7 @@ def _serve_http(options: argparse.Namespace) -> None:
     try:
         from marketdata_mcp.service import assembly, http
     except ImportError as error:
-        _fail(2, f"--http needs the package {error.name}: pip install 'marketdata-sdk[server]'.")
+        _fail(2, f"--http needs the package {error.name}: pip install '{DISTRIBUTION}[server]'.")
 
     try:
         web = assembly.web(
@@ -296,7 +299,7 @@ def _traced() -> Callable[[], None]:
     from marketdata_mcp.service.telemetry import export_traces
 
     try:
-        return export_traces(PROGRAM, __version__)
+        return export_traces(PROGRAM, marketdata.__version__)
     except MarketDataError as error:
         _fail(2, error.message)
 

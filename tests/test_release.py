@@ -32,5 +32,5 @@ def test_every_dependency_has_a_lower_bound_and_none_is_pinned() -> None:
     assert set(extras) == {"cluster", "frames", "history", "server", "telemetry", "all"}
     listed = [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]
     for dependency in listed:
-        assert re.search(r">=\d", dependency) or dependency.startswith("marketdata-sdk[")
+        assert re.search(r">=\d", dependency) or dependency.startswith("ccxt-marketdata[")
         assert "==" not in dependency

@@ -62,10 +62,17 @@ RULES: dict[str, Any] = {
                         "type": "array",
                         "items": {
                             "type": "object",
-                            "required": ["type", "name"],
+                            "required": ["type"],
+                            "oneOf": [
+                                {"properties": {"type": {"const": "named"}}, "required": ["name"]},
+                                {
+                                    "properties": {"type": {"const": "positional"}},
+                                    "required": ["value"],
+                                },
+                            ],
                             "additionalProperties": False,
                             "properties": {
-                                "type": {"const": "named"},
+                                "type": {"enum": ["named", "positional"]},
                                 "name": {"pattern": "^--[a-z-]+$"},
                                 **_INPUT,
                             },
@@ -115,7 +122,18 @@ def test_versions_and_names_are_the_packages() -> None:
 
 
 def test_uvx_finds_the_server_by_the_packages_name() -> None:
-    assert PROJECT["scripts"].get(PACKAGE["identifier"]) == "marketdata_mcp:main"
+    # uvx runs the script of the package's own name, with the arguments that are listed.
+    assert PROJECT["scripts"].get(PACKAGE["identifier"]) == PROJECT["scripts"]["marketdata"]
+    first = PACKAGE["packageArguments"][0]
+    assert (first["type"], first["value"]) == ("positional", "mcp")
+    done = subprocess.run(
+        [Path(COMMAND).with_name(PACKAGE["identifier"]), first["value"], "--version"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert done.stdout == f"marketdata-mcp {marketdata.__version__}\n"
 
 
 def test_the_package_says_that_it_is_this_server() -> None:
@@ -134,7 +152,8 @@ def test_arguments_and_variables_are_known() -> None:
         [COMMAND, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     options = set(re.findall(r"--[a-z-]+", done.stdout))
-    assert {one["name"] for one in PACKAGE["packageArguments"]} <= options
+    named = [one for one in PACKAGE["packageArguments"] if one["type"] == "named"]
+    assert {one["name"] for one in named} <= options
     known = {f"MARKETDATA_{name.upper()}": name for name in Settings.model_fields}
     for variable in PACKAGE["environmentVariables"]:
         assert variable["name"] in known

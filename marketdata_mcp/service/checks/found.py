@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from _ccxt_marketdata import DISTRIBUTION
+
 __all__ = ["PACKAGE", "Check", "Setup", "State"]
 
-PACKAGE = "marketdata-sdk"
+PACKAGE = DISTRIBUTION
 
 State: TypeAlias = Literal["ok", "warn", "fail"]
 

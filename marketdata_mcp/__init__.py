@@ -168,18 +168,23 @@ def _check(options: argparse.Namespace) -> None:
 def _serve_stdio(options: argparse.Namespace) -> None:
     from marketdata_mcp import wire
 
+    ends: tuple[int, int] | None = None
     try:
-        incoming, outgoing = wire.claim()
+        for descriptor in (0, 1):
+            os.fstat(descriptor)
+        talks = os.isatty(0)
+        if sys.platform != "win32":
+            ends = wire.claim()
     except OSError:
         _fail(2, "stdin and stdout must be open: the client is at their other ends.")
-    if os.isatty(incoming):
+    if talks:
         _say("waiting for a client to speak MCP on stdin; Ctrl-C ends it, --help says more.")
     client = _client(options)
 
     from marketdata_mcp import app, stdio
 
-    service = app.Service(client, observer=_call_log() if options.log_json else None)
-    _run(stdio.serve(service.server(), incoming, outgoing), options)
+    server = app.Service(client, observer=_call_log() if options.log_json else None).server()
+    _run(stdio.serve_by_sdk(server) if ends is None else stdio.serve(server, *ends), options)
 
 
 def _call_log() -> Observer:

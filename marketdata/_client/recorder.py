@@ -41,7 +41,8 @@ async def record(
 
     began = time.monotonic()
     writer = _open(path)
-    with writer, _removed_if_empty(writer):
+    # Removed once it is closed: Windows removes no file that is open.
+    with _removed_if_empty(writer), writer:
         client = AsyncClient(settings=settings)
         client._recorder = writer.write
         async with client:

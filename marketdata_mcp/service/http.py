@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
 
+from marketdata._requests.signals import on_signal
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp.service.bounds import Bounded
 from marketdata_mcp.service.lingering import protocol
@@ -91,15 +92,18 @@ async def serve(
         server.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        on_signal(number, stop)
     await server.serve(sockets=[listener])
 
 
 def _take_descriptors() -> None:
     """Allow this process as many open files as it may have: each connection is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if sys.platform != "win32":  # which has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):

@@ -92,7 +92,9 @@ def install(
         return
     before = f" The file as it was is {kept.name}, beside it." if kept else ""
     typer.echo(f"{where.file} has '{name}' now.{before} {where.then}")
-    if key is not None and where.file.stat().st_mode & 0o077:
+    # Windows keeps files of a user from others, whatever their mode says.
+    readable = sys.platform != "win32" and where.file.stat().st_mode & 0o077
+    if key is not None and readable:
         _say(f"others on this machine can read the key in {where.file}; chmod 600 keeps it yours.")
     if server.insecure and key_variable is not None:
         _say("the key will go over the network unencrypted; https:// would hide it.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -125,13 +127,19 @@ def home(folder: Path) -> Check:
 
 def open_files() -> Iterator[Check]:
     """Look how many connections a process may have."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY or limit >= _ENOUGH_FILES:
+    limit = _allowed_files()
+    if limit >= _ENOUGH_FILES:
         yield Check("ok", "open files", "enough may be open")
     else:
-        said = f"only {limit} may be open, and each connection is one"
+        said = f"only {limit:.0f} may be open, and each connection is one"
         yield Check("warn", "open files", said, "ulimit -n 65536, or LimitNOFILE= in the unit")
+
+
+def _allowed_files() -> float:
+    if sys.platform == "win32":
+        return math.inf
+    else:  # noqa: RET505 - for the type checker, which reads one of the two
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return math.inf if limit == resource.RLIM_INFINITY else limit

@@ -17,23 +17,12 @@ from marketdata._requests.signals import on_signal
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp.service.bounds import Bounded
 from marketdata_mcp.service.lingering import protocol
+from marketdata_mcp.service.listening import listen
 from marketdata_mcp.service.web import PATH, Web, bracketed
 
 __all__ = ["check", "listen", "serve", "url"]
 
 _GRACE_SECONDS = 2.0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket to serve on, so that a taken address is known at once; raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
-    # Connections inherit both. asyncio would set the first only for sockets that name their
-    # protocol, and without it an answer's body waits 40 ms for the client to acknowledge the
-    # header; without the second a client that is gone without a word holds its stream for ever.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return listener
 
 
 def url(listener: socket.socket, *, tls: bool = False) -> str:

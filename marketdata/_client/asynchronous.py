@@ -804,12 +804,9 @@ class AsyncClient:
                 here.note_failure(name, error)
         if len(failures) == 1:
             raise next(iter(failures.values()))
-        raise ExchangeUnavailableError(
-            "None of the exchanges could be reached. "
-            + " ".join(error.message for error in failures.values()),
-            retryable=any(error.retryable for error in failures.values()),
-            details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
-        )
+        from marketdata._exchanges.reasons import none_reached
+
+        raise none_reached(failures)
 
     async def _here(self) -> Connections:
         """Give the connections of the running loop."""

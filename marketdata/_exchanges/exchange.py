@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Si
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from urllib.request import getproxies
 
 from marketdata._exchanges import capabilities, loader, parsing
 from marketdata._exchanges.caller import SIGNED, Caller, closed
@@ -27,6 +26,7 @@ from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._requests.deadline import renew, seconds_left, within
+from marketdata._requests.network import CERTIFICATES, check_proxies
 from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_limit import Budget
 from marketdata._requests.reply import Reply
@@ -150,8 +150,9 @@ class Venue:
                 "enableRateLimit": not self._settings.sim,
                 "timeout": int(self._settings.timeout * 1000),
                 # Looking for proxies takes aiohttp two turns in a thread, for each request.
-                "aiohttp_trust_env": bool(getproxies()),
-                **({"cafile": cafile} if (cafile := os.environ.get("SSL_CERT_FILE")) else {}),
+                # The simulated exchange is on this machine.
+                "aiohttp_trust_env": not self._settings.sim and check_proxies(),
+                **({"cafile": cafile} if (cafile := os.environ.get(CERTIFICATES)) else {}),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }

@@ -336,7 +336,7 @@ class Feed(ABC, Generic[R]):
             ExchangeUnavailableError(
                 f"{self.hub.id} sends nothing about {self.subject.pair}.",
                 retryable=True,
-                details=self.details,
+                details={**self.details, "reason": "silent"},
             )
         )
 
@@ -422,7 +422,7 @@ class Feed(ABC, Generic[R]):
             return ExchangeUnavailableError(
                 f"The stream of {self.hub.id} was interrupted.",
                 retryable=True,
-                details=self.details,
+                details={**self.details, "reason": "connection_lost"},
             )
         made = translate(error, self.hub.id, Reply())
         if self.version == 0 and isinstance(made, DataUnavailableError | InvalidParameterError):
@@ -440,7 +440,9 @@ class Feed(ABC, Generic[R]):
             return False  # the request for its first state has failed
         if isinstance(error, DataUnavailableError) and error.retryable:
             return self._failures < 5  # what ccxt cannot make sense of, again and again
-        if not error.retryable:
+        # The name of a host that was there before is found again when this machine is online again.
+        was_there = bool(self.version) and error.details.get("reason") == "name_not_resolved"
+        if not (error.retryable or was_there):
             return False
         return waited < (_GIVES_UP_AFTER if self.version else self.hub.timeout)
 

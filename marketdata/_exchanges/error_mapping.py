@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from marketdata._exchanges.bodies import LARGEST, TooLargeError
 from marketdata._exchanges.loader import ccxt_errors
-from marketdata._exchanges.reasons import why_unreachable
+from marketdata._exchanges.reasons import Why, why_refused_by_proxy, why_unreachable
 from marketdata._requests.reply import Reply
 from marketdata.errors import (
     DataUnavailableError,
@@ -56,6 +56,8 @@ def _meaning(error: Exception, reply: Reply) -> Meaning:
     status = reply.status or 0
     if status == 451 or (status == 403 and isinstance(error, _base_error())):
         return _REFUSED
+    if status == 407:
+        return _meaning_of(why_refused_by_proxy(status))  # which no exchange answers with
     if status in (418, 429):
         return _BUSY
     if isinstance(error, TooLargeError):
@@ -75,12 +77,16 @@ def _meaning(error: Exception, reply: Reply) -> Meaning:
 def _meaning_of_class(error: Exception) -> Meaning:
     # ccxt has one class for most of these, and the general ExchangeError for some.
     if why := why_unreachable(error.__cause__):
-        said = f"{{exchange}} {why.said.replace('{', '{{').replace('}', '}}')}"
-        return Meaning(ExchangeUnavailableError, said, why.retryable, why.reason)
+        return _meaning_of(why)
     for kind in type(error).__mro__:
         if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
             return TRANSLATIONS[kind.__name__]
     return _UNUSABLE
+
+
+def _meaning_of(why: Why) -> Meaning:
+    said = f"{{exchange}} {why.said.replace('{', '{{').replace('}', '}}')}"
+    return Meaning(ExchangeUnavailableError, said, why.retryable, why.reason)
 
 
 def _base_error() -> type[Exception]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from marketdata._requests.network import CERTIFICATES, proxy_variable
 from marketdata.errors import ExchangeUnavailableError, MarketDataError
 
-__all__ = ["Why", "none_reached", "why_unreachable"]
+__all__ = ["Why", "none_reached", "why_refused_by_proxy", "why_unreachable"]
 
 _REJECTS = {401: "wants another user and password", 403: "refuses the way to it"}
 _REJECTS[407] = _REJECTS[401]
@@ -41,6 +41,7 @@ _NO_NAMES = Why(
 _REFUSED = Why("refused", "cannot be reached: it refuses the connection. Try later.")
 _NO_ROUTE = Why("no_route", "cannot be reached: no way leads there. Is this machine online?")
 _LOST = Why("connection_lost", "broke the connection off. Try later.")
+_NO_TLS = Why("tls_failed", "cannot be reached: no encrypted connection comes about. Try later.")
 _TIMED_OUT = Why("timed_out", "did not answer in time. Try later.")
 
 
@@ -55,18 +56,25 @@ def why_unreachable(error: BaseException | None) -> Why | None:
     import aiohttp
 
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return _proxy(_REJECTS.get(error.status, f"answers with HTTP {error.status}"), error.status)
+        return why_refused_by_proxy(error.status)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         inner = why_unreachable(error.os_error)
         how = "is not found" if inner in (_NO_NAMES, _UNKNOWN_NAME) else "cannot be reached"
         return _proxy(how, None, error.host, error.port)
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _certificate()
+    if isinstance(error, aiohttp.ClientSSLError):
+        return _NO_TLS
     if isinstance(error, aiohttp.ClientConnectorError):
         return why_unreachable(error.os_error) or _REFUSED
     if isinstance(error, TimeoutError):
         return _TIMED_OUT
     return (_of_system(error) if isinstance(error, OSError) else None) or _LOST
+
+
+def why_refused_by_proxy(status: int) -> Why:
+    """Tell from the status with which a proxy, and not the exchange, has answered."""
+    return _proxy(_REJECTS.get(status, f"answers with HTTP {status}"), status)
 
 
 def _of_system(error: OSError) -> Why | None:
@@ -103,6 +111,7 @@ _IN_SHORT = {
     "no_route": "no way leads there",
     "connection_lost": "connections break off",
     "timed_out": "no answer in time",
+    "tls_failed": "no encrypted connection comes about",
     "certificate_not_trusted": "certificates are not trusted",
     "proxy_failed": "the proxy does not let requests through",
     "location_refused": "requests from this place are refused",

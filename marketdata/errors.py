@@ -239,6 +239,15 @@ class InternalError(MarketDataError):
     code = "INTERNAL_ERROR"
 
 
+def as_of_here(error: MarketDataError) -> None:
+    """Have an error that is raised again end in its caller's own line, and not deep inside.
+
+    What a caller has to mend stands in the message. What is broken inside keeps all its frames.
+    """
+    if not isinstance(error, InternalError):
+        error.__traceback__ = None
+
+
 def closest(wanted: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Give the names most like the one wanted, nearest first; empty when nothing is near."""
     return difflib.get_close_matches(wanted, list(known), n=count, cutoff=0.6)

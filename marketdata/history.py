@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.blocking import default_client
 from marketdata._requests.portal import portal
+from marketdata.errors import MarketDataError, as_of_here
 
 __all__ = ["download", "export", "list", "plan", "remove", "repair", "verify"]
 
@@ -25,7 +26,11 @@ def _function(
 ) -> Callable[P, T]:
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(default_client().history._history, *args, **kwargs))
+        try:
+            return portal().call(method(default_client().history._history, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     return call
 

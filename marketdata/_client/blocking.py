@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
 from marketdata._requests.portal import portal
+from marketdata.errors import MarketDataError, as_of_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,11 @@ def _blocking(
     method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Client, P], T]:
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(self._client, *args, **kwargs))
+        try:
+            return portal().call(method(self._client, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -69,8 +74,11 @@ def _watching(
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
         from marketdata._streams.watch import Watch
 
-        watch = method(self._client, *args, **kwargs)
-        return Watch(watch)
+        try:
+            return Watch(method(self._client, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -80,7 +88,11 @@ def _replaying(
     method: Callable[Concatenate[AsyncClient, P], AsyncClient],
 ) -> Callable[Concatenate[Client, P], Client]:
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Client:
-        return Client(settings=method(self._client, *args, **kwargs).settings)
+        try:
+            return Client(settings=method(self._client, *args, **kwargs).settings)
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -108,19 +120,23 @@ class Client:
         endpoints: dict[str, str] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self._client = AsyncClient(
-            exchange,
-            sim=sim,
-            timeout=timeout,
-            retries=retries,
-            max_calls=max_calls,
-            trip_after=trip_after,
-            numbers=numbers,
-            home=home,
-            redis=redis,
-            endpoints=endpoints,
-            settings=settings,
-        )
+        try:
+            self._client = AsyncClient(
+                exchange,
+                sim=sim,
+                timeout=timeout,
+                retries=retries,
+                max_calls=max_calls,
+                trip_after=trip_after,
+                numbers=numbers,
+                home=home,
+                redis=redis,
+                endpoints=endpoints,
+                settings=settings,
+            )
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     @property
     def settings(self) -> Settings:
@@ -188,7 +204,11 @@ def _blocking_history(
     method: Callable[Concatenate[AsyncHistory, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[History, P], T]:
     def call(self: History, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(self._history, *args, **kwargs))
+        try:
+            return portal().call(method(self._history, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -231,7 +251,11 @@ def _function(
 ) -> Callable[P, T]:
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(default_client()._client, *args, **kwargs))
+        try:
+            return portal().call(method(default_client()._client, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     return call
 
@@ -243,7 +267,11 @@ def _watch_function(
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Watch[R]:
-        return watch(default_client(), *args, **kwargs)
+        try:
+            return watch(default_client(), *args, **kwargs)
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     return call
 
@@ -255,7 +283,11 @@ def _replay_function(
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Client:
-        return replaying(default_client(), *args, **kwargs)
+        try:
+            return replaying(default_client(), *args, **kwargs)
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     return call
 

@@ -264,7 +264,7 @@ def test_none_of_several_with_two_reasons(connect: Factory, sim: SimulatedExchan
     )
     assert "reason" not in error.details
     with pytest.raises(md.ExchangeUnavailableError, match=r"could be reached: conn.* \(binance\);"):
-        client.compare("BTC/USDT", exchanges=["binance", "kraken"])
+        client.consolidated_orderbook("BTC/USDT", exchanges=["binance", "kraken"])
 
 
 # ------------------------------------------------------------------ settings that are wrong

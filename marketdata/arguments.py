@@ -30,6 +30,7 @@ from marketdata.errors import (
     MissingParameterError,
     PairNotSupportedError,
 )
+from marketdata.exchange_names import exchange_id
 
 if TYPE_CHECKING:
     from pydantic import (
@@ -195,11 +196,6 @@ def _was(value: object) -> str:
         return f"was {repr(value)[:60]}"
     except ValueError:
         return "was a number of thousands of digits"  # Python writes none of more than 4,300
-
-
-def exchange_id(text: str) -> str:
-    """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks around it."""
-    return _ascii(text.strip().lower())
 
 
 def _ascii(text: str) -> str:

@@ -74,8 +74,13 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
     """
     if loader.is_exchange(name) if served is None else name in served:
         return
-    known: Iterable[str] = loader.ids() if served is None else served
-    near = closest(name, known)
+    if served is None:
+        # Only what can be asked: exchanges that have no spot are no help.
+        alike = closest(name, loader.ids(), 8)
+        near = [one for one in alike if _serves_spot(loader.described(one))]
+    else:
+        near = closest(name, served, 8)
+    near = near[:3]
     where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
     raise ExchangeNotSupportedError(
         f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import typer
 
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
+from marketdata.exchange_names import exchange_id
 from marketdata_mcp import PROGRAM
 from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, place
 
@@ -146,7 +147,7 @@ def _options(exchange: str | None, sim: bool) -> list[str]:
 
     with Client() as client:
         known = [one.id for one in client.exchanges()]
-    ids = [part.strip().lower() for part in exchange.split(",")]
+    ids = [exchange_id(part) for part in exchange.split(",")]
     for one in ids:
         if one not in known:
             near = did_you_mean(closest(one, known))

@@ -40,7 +40,7 @@ _OTHER = {
 def exchange_id(text: str) -> str:
     """Bring the name of an exchange to ccxt's id, which is lower-case ASCII.
 
-    Case, blanks, dots, dashes, underscores and brackets do not count: ``Crypto.com`` is ``cryptocom``. Old
+    Case, blanks, dots, dashes and brackets do not count: ``Crypto.com`` is ``cryptocom``. Old
     names and other names are known, such as ``huobi`` and ``coinbase pro``.
     """
     name = re.sub(r"[\s._()-]", "", text.lower())

@@ -704,7 +704,12 @@ class Venue:
     def _unreachable(self, error: UpstreamError) -> Status:
         now = datetime.now(UTC)
         return Status(
-            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=error.code
+            exchange=self.id,
+            timestamp=now,
+            received_at=now,
+            reachable=False,
+            code=error.code,
+            reason=error.details.get("reason"),
         )
 
     async def _status_of_another_call(self) -> Status:

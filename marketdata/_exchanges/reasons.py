@@ -14,7 +14,7 @@ from typing import NamedTuple
 from marketdata._requests.network import CERTIFICATES, proxy_variable
 from marketdata.errors import ExchangeUnavailableError, MarketDataError
 
-__all__ = ["Why", "none_reached", "why_refused_by_proxy", "why_unreachable"]
+__all__ = ["Why", "in_short", "none_reached", "why_refused_by_proxy", "why_unreachable"]
 
 _REJECTS = {401: "wants another user and password", 403: "refuses the way to it"}
 _REJECTS[407] = _REJECTS[401]
@@ -121,6 +121,11 @@ _IN_SHORT = {
 }
 
 
+def in_short(reason: str | None) -> str:
+    """Say a reason in a few words."""
+    return _IN_SHORT.get(reason or "", "failing")
+
+
 def none_reached(failures: Mapping[str, MarketDataError]) -> ExchangeUnavailableError:
     """Make one error of those of all exchanges that were asked: each reason once, and what to do.
 
@@ -129,10 +134,7 @@ def none_reached(failures: Mapping[str, MarketDataError]) -> ExchangeUnavailable
     by_reason: dict[str, list[str]] = {}
     for name, error in failures.items():
         by_reason.setdefault(str(error.details.get("reason", "failing")), []).append(name)
-    parts = [
-        f"{_IN_SHORT.get(reason, 'failing')} ({', '.join(names)})"
-        for reason, names in by_reason.items()
-    ]
+    parts = [f"{in_short(reason)} ({', '.join(names)})" for reason, names in by_reason.items()]
     waits = [error.retry_after for error in failures.values() if error.retry_after is not None]
     every = len(waits) == len(failures)
     return ExchangeUnavailableError(

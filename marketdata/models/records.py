@@ -481,6 +481,8 @@ class Status(_Derivable, _Sourced):
     """Exchange minus ours; half of the latency is the error to expect."""
     code: str | None = None
     """The error code that a call would meet, where it is not reachable."""
+    reason: str | None = None
+    """Why it is not, as ``details["reason"]`` of that error has it."""
 
 
 class Stream(Record):

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketdata.doctor import Check
 from marketdata.errors import MarketDataError
 from marketdata_mcp import _is_loopback
-from marketdata_mcp.service.checks.found import Check, Setup
+from marketdata_mcp.service.checks.found import Setup
 from marketdata_mcp.service.listening import listen
 
 if TYPE_CHECKING:

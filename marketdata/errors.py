@@ -227,7 +227,14 @@ class DataUnavailableError(UpstreamError):
 
 
 class ExchangeUnavailableError(UpstreamError):
-    """The exchange cannot be reached, refuses this place, or asks to be left alone for a while."""
+    """The exchange cannot be reached, refuses this place, or asks to be left alone for a while.
+
+    ``details["reason"]`` says why: ``name_not_resolved``, ``refused``, ``no_route``,
+    ``connection_lost``, ``timed_out``, ``tls_failed``, ``certificate_not_trusted``,
+    ``proxy_failed``, ``location_refused``, ``key_refused``, ``server_error``, ``maintenance``,
+    ``rate_limited``, ``busy``, ``silent`` or ``failing``. ``retryable`` is true where waiting may
+    help. Of several exchanges that failed for different reasons, ``details["exchanges"]`` has each.
+    """
 
     code = "EXCHANGE_UNAVAILABLE"
     retryable = True

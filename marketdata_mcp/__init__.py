@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sse",
         action="store_true",
-        help="with --http: serve the older HTTP+SSE transport at /sse, too",
+        help="with --http: serve the deprecated HTTP+SSE transport at /sse, too",
     )
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="with --http: serve over TLS")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="key of --tls-cert")

@@ -242,7 +242,13 @@ def test_the_compose_file_is_whole() -> None:
     assert set(services) == {"marketdata-1", "marketdata-2", "redis", "proxy"}
     for service in services.values():
         image = service["image"]
-        assert re.fullmatch(r"[a-z-]+:\d[\w.-]*", image)
+        assert re.fullmatch(r"[a-z-]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?", image)
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        # The image of the server itself says who runs it.
+        user = "10001" if "build" in service else service["user"]
+        assert int(user.partition(":")[0]) > 0
         assert set(service["networks"]) <= set(document["networks"])
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]

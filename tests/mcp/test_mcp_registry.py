@@ -138,13 +138,19 @@ def test_uvx_finds_the_server_by_the_packages_name() -> None:
 
 def test_the_package_says_that_it_is_this_server() -> None:
     # The registry looks for it in the description that PyPI shows.
-    readme = (ROOT / PROJECT["readme"]).read_text()
+    readme = (ROOT / "README.md").read_text()
     assert f"mcp-name: {SERVER['name']}" in readme
 
 
 def test_the_image_says_that_it_is_this_server() -> None:
     label = f'io.modelcontextprotocol.server.name="{SERVER["name"]}"'
     assert label in (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def test_its_numbers_are_those_of_the_readme() -> None:
+    [number] = re.findall(r"(\d+) exchanges", SERVER["description"])
+    assert int(number) == len(marketdata.exchanges())
+    assert f"All {number} of ccxt's are served." in (ROOT / "README.md").read_text()
 
 
 def test_arguments_and_variables_are_known() -> None:

@@ -1,84 +1,78 @@
-"""Exchanges by the names that people have for them, and pairs by their base alone."""
+"""One or several exchanges are named by `exchange=` or by `exchanges=`, as one text or several."""
 
 from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
 
 import pytest
 
 import marketdata as md
-from marketdata._exchanges import loader
-from marketdata._exchanges.exchange import _serves_spot
-from marketdata.exchange_names import _OTHER, exchange_id
+from marketdata.operations import HISTORY, OPERATIONS, PLAN, RECORD, STREAMS
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
 
+EVERY = [one.method for one in (*OPERATIONS, *HISTORY, PLAN, RECORD, *STREAMS)]
+SEVERAL = [
+    one
+    for one in (*EVERY, md.AsyncClient.watch_consolidated_orderbook)
+    if "exchanges" in inspect.signature(one).parameters
+]
+
+
+@pytest.mark.parametrize("method", SEVERAL, ids=lambda one: one.__name__)
+def test_where_several_can_be_named_both_names_are_taken(method: Any) -> None:
+    assert {"exchange", "exchanges"} <= inspect.signature(method).parameters.keys()
+
+
+def test_those_that_take_several_are_known() -> None:
+    assert {one.__name__ for one in SEVERAL} == {
+        *("compare", "consolidated_orderbook", "execution_cost", "watch_consolidated_orderbook"),
+        *("watch_ticker", "watch_quote", "watch_orderbook", "watch_trades", "watch_candles"),
+        *("download", "plan", "list", "verify", "repair", "remove", "record"),
+    }
+
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    "named",
     [
-        ("huobi", "htx"),
-        ("Huobi Global", "htx"),
-        ("okex", "okx"),
-        ("GDAX", "coinbaseexchange"),
-        ("coinbase pro", "coinbaseexchange"),
-        ("Coinbase-Pro", "coinbaseexchange"),
-        ("binance.us", "binanceus"),
-        ("Binance US", "binanceus"),
-        ("Crypto.com", "cryptocom"),
-        ("gate.io", "gate"),
-        (" kraken ", "kraken"),
-        ("no such", "nosuch"),
+        {"exchange": "kraken"},
+        {"exchange": ["kraken"]},
+        {"exchanges": "Kraken "},
+        {"exchanges": ("kraken",)},
+        {"exchanges": ["kraken"], "exchange": None},
     ],
+    ids=str,
 )
-def test_what_people_write_is_an_id(written: str, meant: str) -> None:
-    assert exchange_id(written) == meant
-
-
-def test_every_name_and_id_is_taken_in_any_form() -> None:
-    for exchange in md.exchanges():
-        for name in (exchange.id, exchange.name):
-            for form in (name, name.upper(), f" {name} ", name.replace(" ", "-")):
-                assert exchange_id(form) == exchange.id, form
-
-
-def test_other_names_are_of_exchanges_that_serve_spot() -> None:
-    # None of them is an id of its own: that would be another exchange.
-    assert not set(_OTHER) & set(loader.ids())
-    assert set(_OTHER.values()) <= {exchange.id for exchange in md.exchanges()}
-
-
-def test_every_door_takes_them(connect: Factory, sim: SimulatedExchange) -> None:
-    client = connect(sim, "OKEx")
-    assert client.settings.exchange == ("okx",)
-    assert client.ticker("BTC/USDT").exchange == "okx"
-    assert client.ticker("BTC/USDT", exchange="Coinbase Pro").exchange == "coinbaseexchange"
-    assert md.Settings(endpoints={"Coinbase Pro": "http://x"}).endpoints == {
-        "coinbaseexchange": "http://x"
-    }
-    found = client.compare("BTC/USDT", exchanges=["OKEX", "gdax"])
-    assert {row.exchange for row in found.rows} == {"okx", "coinbaseexchange"}
-
-
-@pytest.mark.parametrize("wrong", ["binnance", "krakenfuture", "kucoinfuturess", "byddfi", "xyz"])
-def test_only_exchanges_that_serve_spot_are_proposed(wrong: str) -> None:
-    with pytest.raises(md.ExchangeNotSupportedError) as caught:
-        md.ticker("BTC/USDT", exchange=wrong)
-    near = caught.value.details["closest"]
-    assert all(_serves_spot(loader.described(one)) for one in near)
-    assert len(near) <= 3
-    if wrong == "binnance":
-        assert near[0] == "binance"
-
-
-@pytest.mark.parametrize("written", ["BTC", "btc", "XBT"])
-def test_a_base_alone_proposes_its_pairs(
-    connect: Factory, sim: SimulatedExchange, written: str
+def test_one_or_several_by_either_name(
+    sim: SimulatedExchange, connect: Factory, named: dict[str, Any]
 ) -> None:
     client = connect(sim)
-    with pytest.raises(md.PairNotSupportedError) as caught:
-        client.ticker(written)
-    near = caught.value.details["closest"]
-    assert near[0] == "BTC/USDT"
-    assert all(one.startswith("BTC/") for one in near)
-    assert {pair.pair for pair in client.pairs(base="BTC")} >= set(near)
-    assert "Did you mean BTC/USDT" in caught.value.message
+    assert [row.exchange for row in client.compare("BTC/USDT", **named).rows] == ["kraken"]
+    with client.watch_ticker("BTC/USDT", **named) as watch:
+        assert next(watch).exchange == "kraken"
+    given = {name: value for name, value in named.items() if value is not None}
+    assert md.Client(**given).settings.exchange == ("kraken",)
+    assert md.AsyncClient(**given).settings.exchange == ("kraken",)
+
+
+def test_both_names_at_once_are_refused(sim: SimulatedExchange, connect: Factory) -> None:
+    both: dict[str, Any] = {"exchange": "okx", "exchanges": ["kraken"]}
+    client = connect(sim)
+    for ask in (
+        lambda: client.compare("BTC/USDT", **both),
+        lambda: client.watch_ticker("BTC/USDT", **both),
+        lambda: md.Client(**both),
+        lambda: asyncio.run(md.AsyncClient().compare("BTC/USDT", **both)),
+    ):
+        with pytest.raises(md.InvalidParameterError, match="same argument") as caught:
+            ask()
+        assert caught.value.details["parameter"] in both
+
+
+def test_none_at_all_is_refused(sim: SimulatedExchange, connect: Factory) -> None:
+    for named in ({"exchange": []}, {"exchanges": []}):
+        with pytest.raises(md.InvalidParameterError):
+            connect(sim).compare("BTC/USDT", **named)

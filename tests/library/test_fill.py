@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marketdata._history.fill import fill
 
 import marketdata as md
 from marketdata._history import timeframes
-from marketdata._history.fill import fill
 from marketdata.models import Columns
 
 from .markets import ms, when

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marketdata._history.resample import divides, resample, source_for
 
 import marketdata as md
 from marketdata._history import timeframes
-from marketdata._history.resample import divides, resample, source_for
 from marketdata.models import Columns
 
 from .markets import ms, when

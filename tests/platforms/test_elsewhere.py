@@ -68,9 +68,9 @@ def test_the_library_asks_watches_stores_and_records(platform: str, tmp_path: Pa
             print(len(md.candles("BTC/USDT", "1h", **hours)))
         for series in md.history.list():
             print(series.pair)
-        print(md.record(["BTC/USDT"], "some.recording", what=["quote"], seconds=0.2).frames > 0)
+        print(md.record(["BTC/USDT"], "some.recording", what=["quote"], seconds=3).frames > 0)
         try:
-            md.record(["NOPE/USDT"], "none.recording", seconds=0.2)
+            md.record(["NOPE/USDT"], "none.recording", seconds=60)
         except md.PairNotSupportedError:
             print(Path("none.recording").exists())
         # No character that a file name may not have on Windows.

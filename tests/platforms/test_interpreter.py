@@ -35,7 +35,7 @@ OPERATIONS = {
     "execution_cost": "execution_cost('BTC/USDT', side='buy', amount=1, exchanges=['binance'])",
 }
 
-_SLOW_STEP = re.compile(r"^Executing <.*> took [\d.]+ seconds\n", re.MULTILINE)
+_SLOW_STEP = re.compile(r"^(?:WARNING:asyncio:)?Executing <.*> took [\d.]+ seconds\n", re.MULTILINE)
 """What the event loop's debug mode says on a busy machine."""
 
 

@@ -30,6 +30,7 @@ from marketdata.errors import (
     MissingParameterError,
     PairNotSupportedError,
 )
+from marketdata.exchange_names import exchange_id
 
 if TYPE_CHECKING:
     from pydantic import (
@@ -211,11 +212,6 @@ def _both(first: str, second: str) -> InvalidParameterError:
         f"'{first}' and '{second}' are the same argument: give one of them.",
         details={"parameter": second},
     )
-
-
-def exchange_id(text: str) -> str:
-    """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks around it."""
-    return _ascii(text.strip().lower())
 
 
 def _ascii(text: str) -> str:

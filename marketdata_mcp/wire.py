@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import stat
 import sys
@@ -21,15 +20,24 @@ def claim() -> tuple[int, int]:
     Afterwards descriptor 0 is empty and descriptor 1 is stderr, so that a library that prints, or
     a child process, cannot end up inside the protocol. Raises OSError where one is closed.
     """
-    # From 3 on: a free place below would be one of the three that everybody writes to.
-    incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
-    outgoing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
+    incoming, outgoing = _apart(0), _apart(1)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return incoming, outgoing
+
+
+def _apart(descriptor: int) -> int:
+    """Copy a descriptor to a place from 3 on: everybody writes to the three before."""
+    copy = os.dup(descriptor)
+    if copy > 2:
+        return copy
+    try:
+        return _apart(descriptor)
+    finally:
+        os.close(copy)
 
 
 async def lines(descriptor: int) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from marketdata._exchanges.currencies import ASKED, NEAR_PAR, RENAMED
+from marketdata._exchanges.reasons import none_reached
 from marketdata._requests.tasks import all_of
 from marketdata.errors import (
     DataUnavailableError,
@@ -151,6 +152,8 @@ def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketData
     first = errors[0][1]
     if len(errors) == 1:
         return first
+    if all(isinstance(error, ExchangeUnavailableError) for _, error in errors):
+        return none_reached(dict(errors))
     retryable = any(error.retryable for _, error in errors)
     kind: type[MarketDataError] = ExchangeUnavailableError if retryable else DataUnavailableError
     if all(type(error) is type(first) for _, error in errors):

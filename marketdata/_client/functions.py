@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from marketdata import models
 from marketdata._client.blocking import Client, default_client
 from marketdata._streams.watch import Watch
+from marketdata.errors import MarketDataError, as_of_here
 from marketdata.models import aggregates, lists
 
 __all__ = [
@@ -63,7 +64,11 @@ def function(
     """
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return method(owner(), *args, **kwargs)
+        try:
+            return method(owner(), *args, **kwargs)
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     scope = {**names, **inspect.unwrap(method).__globals__, **_BLOCKING}
     hints = _evaluated(method.__annotations__, scope, include_extras=True)

@@ -41,7 +41,8 @@ async def record(
     """Record, on connections of its own, so that the file holds nothing else."""
     began = time.monotonic()
     writer = _open(path)
-    with writer, _removed_if_empty(writer):
+    # Removed once it is closed: Windows removes no file that is open.
+    with _removed_if_empty(writer), writer:
         async with Session(settings, recorder=writer.write) as session:
 
             def told() -> Recorded:

@@ -122,12 +122,9 @@ class Session:
                 return answer
         if len(failures) == 1:
             raise next(iter(failures.values()))
-        raise ExchangeUnavailableError(
-            "None of the exchanges could be reached. "
-            + " ".join(error.message for error in failures.values()),
-            retryable=any(error.retryable for error in failures.values()),
-            details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
-        )
+        from marketdata._exchanges.reasons import none_reached
+
+        raise none_reached(failures)
 
     def watch(
         self,

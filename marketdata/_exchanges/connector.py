@@ -13,7 +13,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import ssl
 import time
 import weakref
 from base64 import b64encode
@@ -30,6 +29,7 @@ from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
+from marketdata._requests.network import trusting
 from marketdata._requests.reply import Reply, current_reply
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import decimal, decimal_or_nan
@@ -332,7 +332,7 @@ class Connector:
 @functools.cache
 def _trusting(cafile: str) -> SSLContext:
     """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
-    return ssl.create_default_context(cafile=cafile)
+    return trusting(cafile)
 
 
 _connectors: weakref.WeakSet[Connector] = weakref.WeakSet()

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from urllib.request import getproxies
 
 from marketdata._exchanges import capabilities, loader, parsing, tickers
 from marketdata._exchanges.caller import SIGNED, Caller, closed
@@ -27,6 +26,7 @@ from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._exchanges.stream_offers import streamed_timeframes
 from marketdata._requests.deadline import renew, seconds_left, within
+from marketdata._requests.network import CERTIFICATES, check_proxies
 from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_limit import Budget
 from marketdata._requests.reply import Reply
@@ -77,8 +77,13 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
     """
     if loader.is_exchange(name) if served is None else name in served:
         return
-    known: Iterable[str] = loader.ids() if served is None else served
-    near = closest(name, known)
+    if served is None:
+        # Only what can be asked: exchanges that have no spot are no help.
+        alike = closest(name, loader.ids(), 8)
+        near = [one for one in alike if _serves_spot(loader.described(one))]
+    else:
+        near = closest(name, served, 8)
+    near = near[:3]
     where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
     raise ExchangeNotSupportedError(
         f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
@@ -155,8 +160,9 @@ class Venue:
                 "enableRateLimit": not self._settings.sim,
                 "timeout": int(self._settings.timeout * 1000),
                 # Looking for proxies takes aiohttp two turns in a thread, for each request.
-                "aiohttp_trust_env": bool(getproxies()),
-                **({"cafile": cafile} if (cafile := os.environ.get("SSL_CERT_FILE")) else {}),
+                # The simulated exchange is on this machine.
+                "aiohttp_trust_env": not self._settings.sim and check_proxies(),
+                **({"cafile": cafile} if (cafile := os.environ.get(CERTIFICATES)) else {}),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }
@@ -751,7 +757,12 @@ class Venue:
     def _unreachable(self, error: UpstreamError) -> Status:
         now = datetime.now(UTC)
         return Status(
-            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=error.code
+            exchange=self.id,
+            timestamp=now,
+            received_at=now,
+            reachable=False,
+            code=error.code,
+            reason=error.details.get("reason"),
         )
 
     async def _status_of_another_call(self) -> Status:

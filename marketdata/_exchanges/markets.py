@@ -187,6 +187,13 @@ class PairList:
                 "traded now.",
                 details={"exchange": self._exchange, "pair": market.pair, "halted": True},
             )
+        quoted = self._of_base(pair)
+        if quoted:
+            return PairNotSupportedError(
+                f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that base."
+                f"{did_you_mean(quoted[:3])}",
+                details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
+            )
         names = self._catalogue.names(self._source)
         near = [names[one] for one in closest(pair, names)]
         if not near and "/" not in pair:
@@ -198,6 +205,14 @@ class PairList:
             f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near)}",
             details={"exchange": self._exchange, "pair": pair, "closest": near},
         )
+
+    def _of_base(self, base: str) -> list[str]:
+        """Name the pairs that have this base, those against what is traded most first."""
+        if "/" in base:
+            return []
+        found = [market.pair for market in self._catalogue.markets(self._source, base=base)]
+        first = {quote: place for place, quote in enumerate(_QUOTES)}
+        return sorted(found, key=lambda pair: (first.get(pair.partition("/")[2], 99), pair))
 
     async def listing(self, max_age: float = MAX_AGE) -> Listing:
         """Tell when the list was fetched, fetching it where it is older than so many seconds."""

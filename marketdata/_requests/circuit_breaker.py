@@ -65,7 +65,7 @@ class Breaker:
                 f"{self._exchange} has failed {self._in_a_row} times in a row and is not asked for "
                 f"another {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
-                details={"exchange": self._exchange},
+                details={"exchange": self._exchange, "reason": "failing"},
             )
 
     def begin(self) -> int:

@@ -360,7 +360,7 @@ class Feed(ABC, Generic[R]):
             ExchangeUnavailableError(
                 f"{self.upstream.id} sends nothing about {self.subject.pair}.",
                 retryable=True,
-                details=self.details,
+                details={**self.details, "reason": "silent"},
             )
         )
 
@@ -458,7 +458,7 @@ class Feed(ABC, Generic[R]):
             return ExchangeUnavailableError(
                 f"The stream of {self.upstream.id} was interrupted.",
                 retryable=True,
-                details=self.details,
+                details={**self.details, "reason": "connection_lost"},
             )
         if isinstance(error, RefusedError):
             made = translate(error.said, self.upstream.id, Reply(asked=1, requests=1))
@@ -482,7 +482,9 @@ class Feed(ABC, Generic[R]):
             return False  # the request for its first state has failed
         if isinstance(error, DataUnavailableError) and error.retryable:
             return self._failures < 5  # what ccxt cannot make sense of, again and again
-        if not error.retryable:
+        # The name of a host that was there before is found again when this machine is online again.
+        was_there = bool(self.version) and error.details.get("reason") == "name_not_resolved"
+        if not (error.retryable or was_there):
             return False
         return waited < (_GIVES_UP_AFTER if self.version else self.upstream.timeout)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from marketdata._requests.portal import portal
 from marketdata._streams.inbox import Inbox
+from marketdata.errors import MarketDataError, as_of_here
 
 if TYPE_CHECKING:
     from marketdata._streams.feed import Subject
@@ -171,14 +172,22 @@ class Watch(Generic[R]):
 
     def open(self) -> None:
         """Begin to watch; does nothing the second time."""
-        portal().call(self._watch.open())
+        try:
+            portal().call(self._watch.open())
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     def __iter__(self) -> Iterator[R]:
         return self
 
     def __next__(self) -> R:
         if not self._taken:
-            self._taken.extend(portal().call(self._watch.batch(self._most)))
+            try:
+                self._taken.extend(portal().call(self._watch.batch(self._most)))
+            except MarketDataError as error:
+                as_of_here(error)
+                raise
         if not self._taken:
             raise StopIteration
         return self._taken.popleft()
@@ -189,7 +198,11 @@ class Watch(Generic[R]):
         portal().call(self._watch.close())
 
     def __enter__(self) -> Self:
-        self.open()
+        try:
+            self.open()
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
         return self
 
     def __exit__(

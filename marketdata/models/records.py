@@ -495,6 +495,8 @@ class Status(_Derivable, _Sourced):
     the exchange tells whole seconds; None where there is no offset."""
     code: str | None = None
     """The error code that a call would meet, where it is not reachable."""
+    reason: str | None = None
+    """Why it is not, as ``details["reason"]`` of that error has it."""
 
 
 class Stream(Record):

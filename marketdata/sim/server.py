@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import json
 import time
@@ -101,16 +102,25 @@ class Server:
         return f"/{name}" if len(self._films) > 1 else ""
 
     async def start(self, host: str, port: int) -> str:
-        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL."""
+        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL.
+
+        Where a machine has no loopback of IPv4, 127.0.0.1 is that of IPv6.
+        """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
         try:
-            await site.start()
+            try:
+                await web.TCPSite(self._runner, host, port).start()
+            except OSError as error:
+                lacks_it = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                if not (lacks_it and host == "127.0.0.1"):
+                    raise
+                await web.TCPSite(self._runner, "::1", port).start()
         except OSError:
             await self._runner.cleanup()
             raise
-        bound = self._runner.addresses[0][1]
-        return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        # Of a name that has several addresses, each may have another port.
+        address, bound = self._runner.addresses[0][:2]
+        return f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
 
     async def stop(self) -> None:
         """Close the port and every connection, also those that hang."""

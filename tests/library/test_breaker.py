@@ -54,7 +54,7 @@ def refused(breaker: Breaker) -> float | None:
     with pytest.raises(md.ExchangeUnavailableError) as caught:
         breaker.check()
     assert caught.value.retryable
-    assert caught.value.details == {"exchange": "x"}
+    assert caught.value.details == {"exchange": "x", "reason": "failing"}
     return caught.value.retry_after
 
 
@@ -143,7 +143,12 @@ def test_after_so_many_failures_calls_fail_at_once(sim: SimulatedExchange) -> No
             sim.faults.add(path=TICKERS, status=503, retry_after=0)
             sim.forget()
             tripped = await failure(client.ticker("BTC/USDT"))
-            assert tripped.details == {"exchange": "binance", "httpStatus": 503, "attempts": 3}
+            assert tripped.details == {
+                "exchange": "binance",
+                "httpStatus": 503,
+                "reason": "server_error",
+                "attempts": 3,
+            }
             assert 0 < (tripped.retry_after or 0) <= 1
             for _ in range(3):
                 error = await failure(client.orderbook("BTC/USDT"))

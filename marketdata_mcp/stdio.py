@@ -115,13 +115,16 @@ class _Read(_Stream):
     its end and then read.
     """
 
-    def __init__(self, lines: AsyncIterator[bytes], written: _Written) -> None:
+    def __init__(self, lines: AsyncIterator[bytes | None], written: _Written) -> None:
         self._lines = lines
         self._written = written
 
     async def receive(self) -> SessionMessage:
         """Give the next message; raises `anyio.EndOfStream` at the end."""
         async for line in self._lines:
+            if line is None:
+                await self._written.send(SessionMessage(_TOO_LONG))
+                continue
             if not line.strip():
                 continue
             try:
@@ -148,6 +151,16 @@ class _Read(_Stream):
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+
+
+_TOO_LONG = JSONRPCError(
+    jsonrpc="2.0",
+    id=None,
+    error=ErrorData(
+        code=INVALID_REQUEST,
+        message=f"Invalid request: a message has at most {wire.LONGEST_LINE} bytes.",
+    ),
+)
 
 
 def _refusal(line: bytes, error: ValidationError) -> JSONRPCError:

@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from marketdata._requests.files import private_folder
 from marketdata._requests.sqlite import discard, is_damage, is_locked
 
 T = TypeVar("T")
@@ -304,7 +305,7 @@ def _in_file(
     clock: Callable[[], float],
     patience: float,
 ) -> T:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(file.parent)
     # Opened for each use: a connection must not be carried over a fork, nor outlive the file.
     with contextlib.closing(
         sqlite3.connect(file, timeout=patience, isolation_level=None)

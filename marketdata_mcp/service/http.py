@@ -15,8 +15,9 @@ import uvicorn
 
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp.service.bounds import Bounded
-from marketdata_mcp.service.lingering import protocol
-from marketdata_mcp.service.web import PATH, Web, bracketed
+from marketdata_mcp.service.guard import protocol
+from marketdata_mcp.service.hosts import bracketed
+from marketdata_mcp.service.web import PATH, Web
 
 __all__ = ["check", "listen", "serve", "url"]
 

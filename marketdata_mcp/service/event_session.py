@@ -33,13 +33,14 @@ class EventSession:
         self._send = send
         self._ends = asyncio.timeout(None)
         self._error: MarketDataError | None = None
-        self._is_open = False
 
     async def send(self, message: Message) -> None:
         """Send a part of the stream, and note its name."""
-        self._is_open = message["type"] == "http.response.start" or message.get("more_body", False)
         found = None if self.name else _SESSION.search(message.get("body", b""))
         self.name = self.name or (found[1].decode() if found else "")
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and self._error is not None:
+            message = {**message, "body": message.get("body", b"") + self._last()}
         await self._send(message)
 
     async def again(self) -> None:
@@ -60,11 +61,12 @@ class EventSession:
 
     def end(self) -> None:
         """End it, with the code of what `again` found."""
-        self._ends.reschedule(0)
+        if self._ends.when() is None:
+            self._ends.reschedule(0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the block until it ends, or is ended; look at its key meanwhile."""
+        """Run the block until it ends, or `end` ends it; look at its key meanwhile."""
         looking = asyncio.create_task(self._keep_looking())
         try:
             async with self._ends:
@@ -72,8 +74,6 @@ class EventSession:
         except TimeoutError:
             if not self._ends.expired():
                 raise
-            if self._is_open:
-                await self._send({"type": "http.response.body", "body": self._last()})
         finally:
             looking.cancel()
 

@@ -25,6 +25,9 @@ class Rates:
         self._full_at: dict[str, float] = {}
         """When each bucket is full again; the fullest first."""
 
+    def __len__(self) -> int:
+        return len(self._full_at)
+
     def wait(self, owner: str, a_minute: float) -> float:
         """Count a message; give the seconds to wait where it is one too many, and count nothing."""
         now, each = self._clock(), 60.0 / a_minute

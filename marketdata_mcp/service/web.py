@@ -168,11 +168,11 @@ class Web:
                 session = EventSession(scope.get(AGAIN), send)
                 self._sessions.add(session)
                 try:
-                    async with (
-                        session.running(),
-                        transport.connect_sse(scope, receive, session.send) as (read, write),
-                    ):
-                        await server.run(read, write, server.create_initialization_options())
+                    async with transport.connect_sse(scope, receive, session.send) as (read, write):
+                        async with session.running():
+                            await server.run(read, write, server.create_initialization_options())
+                        # The transport ends in order then; ended from outside it leaves streams.
+                        await write.aclose()
                 finally:
                     self._sessions.discard(session)
                     if self._served is not None:

@@ -94,10 +94,12 @@ class Answer(NamedTuple):
 
 @dataclass
 class Account:
-    """The requests to one exchange. Times are in Unix seconds by the machine's clock.
+    """The requests to one exchange. Times are in seconds by a clock that all who share it have.
 
-    A time in the future was noted before the clock was set back, and counts as now: so nothing is
-    forgotten, and nothing lasts longer than it would have.
+    On one machine that is the one that counts from its start (CLOCK_MONOTONIC), which nobody sets;
+    with Redis it is that server's. A time in the future was noted before a new start, or before the
+    clock was set back, and counts as now: so nothing is forgotten, and nothing lasts longer than it
+    would have.
     """
 
     granted: dict[float, float] = field(default_factory=dict)

@@ -35,8 +35,8 @@ from marketdata_mcp.service.access.accounts import (
 
 __all__ = ["SqliteStore"]
 
-_KEPT_MINUTES = 2
-"""Minutes before the running one whose calls are kept: a call may have waited for its turn."""
+_KEPT_MINUTES = 5
+"""Minutes before the running one whose calls are kept: a clock may have leapt meanwhile."""
 _LOCK_SECONDS = 5.0
 """Seconds to wait for another process's transaction."""
 _TRY_SECONDS = 0.02

@@ -130,7 +130,9 @@ class TokenVerifier:
                     if len(body) > _MAX_BYTES:
                         raise ValueError("too long")
             given = json.loads(body)
-            given["keys"] = [one for one in given.get("keys", ()) if isinstance(one, dict) and _signs(one)]
+            given["keys"] = [
+                one for one in given.get("keys", ()) if isinstance(one, dict) and _signs(one)
+            ]
             self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(given).keys}
         except (*_UNUSABLE, httpx2.HTTPError, jwt.PyJWTError) as error:
             # Those there are stay in use: an issuer that is away for a while locks nobody out.

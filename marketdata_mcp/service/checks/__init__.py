@@ -29,6 +29,7 @@ def run(setup: Setup) -> Iterator[Check]:
     else:
         yield Check("ok", "variables", "every MARKETDATA_* value can be used")
         yield machine.home(settings.folder())
+        yield from machine.others(settings.folder(), setup.policy, setup.tls_cert, setup.tls_key)
     yield from machine.open_files()
     if setup.tls_cert is not None or setup.tls_key is not None:
         yield service.tls(setup.tls_cert, setup.tls_key)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import stat
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -121,6 +123,21 @@ def home(folder: Path) -> Check:
         said = f"{folder} cannot be written: {error.strerror}"
         return Check("fail", "home", said, "give it to this user, or set MARKETDATA_HOME")
     return Check("ok", "home", f"{folder} can be written")
+
+
+def others(folder: Path, *more: Path | None) -> Iterator[Check]:
+    """Look for files that somebody else may write: they could make themselves an account."""
+    places = [folder, *folder.glob("*.sqlite*"), folder / "policy.toml", *filter(None, more)]
+    open_to_all = []
+    for place in places:
+        with contextlib.suppress(OSError):
+            if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                open_to_all.append(str(place))
+    if open_to_all:
+        said = f"others may write {', '.join(open_to_all)}"
+        yield Check("fail", "permissions", said, "chmod go-w takes that from them")
+    else:
+        yield Check("ok", "permissions", "nobody else may write its files")
 
 
 def open_files() -> Iterator[Check]:

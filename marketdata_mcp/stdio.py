@@ -196,10 +196,13 @@ class _Read(_Stream):
 
 
 async def _messages(
-    lines: AsyncIterator[bytes], written: _Written
+    lines: AsyncIterator[bytes | None], written: _Written
 ) -> AsyncIterator[SessionMessage | Exception]:
     """Read messages; lines that are none are answered here."""
     async for line in lines:
+        if line is None:
+            await written.send(SessionMessage(_TOO_LONG))
+            continue
         if not line.strip():
             continue
         try:
@@ -208,6 +211,16 @@ async def _messages(
             await written.send(SessionMessage(_refusal(line, error)))
         else:
             yield SessionMessage(message)
+
+
+_TOO_LONG = JSONRPCError(
+    jsonrpc="2.0",
+    id=None,
+    error=ErrorData(
+        code=INVALID_REQUEST,
+        message=f"Invalid request: a message has at most {wire.LONGEST_LINE} bytes.",
+    ),
+)
 
 
 def _refusal(line: bytes, error: ValidationError) -> JSONRPCError:

@@ -8,8 +8,10 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 
-__all__ = ["Output", "claim", "lines"]
+__all__ = ["LONGEST_LINE", "Output", "claim", "lines"]
 
+LONGEST_LINE = 4 << 20
+"""Bytes of a line, as many as the protocol's own servers take of a request."""
 _CHUNK = 256 * 1024
 _FLUSH_SECONDS = 1.0
 
@@ -40,16 +42,24 @@ def _apart(descriptor: int) -> int:
         os.close(copy)
 
 
-async def lines(descriptor: int) -> AsyncIterator[bytes]:
-    """Read lines of any length until the other end closes; the last one may lack its newline."""
+async def lines(descriptor: int) -> AsyncIterator[bytes | None]:
+    """Read lines until the other end closes; the last one may lack its newline.
+
+    One that is longer than `LONGEST_LINE` is thrown away as it comes, and given as None.
+    """
     begun: list[bytes] = []
+    size = 0
     async for chunk in _chunks(descriptor):
-        first, *others = chunk.split(b"\n")
-        begun.append(first)
-        for other in others:
-            yield b"".join(begun)
-            begun = [other]
-    yield b"".join(begun)
+        for number, part in enumerate(chunk.split(b"\n")):
+            if number:
+                yield None if size > LONGEST_LINE else b"".join(begun)
+                begun, size = [], 0
+            size += len(part)
+            if size > LONGEST_LINE:
+                begun.clear()
+            else:
+                begun.append(part)
+    yield None if size > LONGEST_LINE else b"".join(begun)
 
 
 async def _chunks(descriptor: int) -> AsyncIterator[bytes]:

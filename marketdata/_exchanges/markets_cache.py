@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from marketdata._requests.files import private_folder
 from marketdata._requests.sqlite import discard, is_damage
 from marketdata.arguments import written
 
@@ -438,7 +439,7 @@ class Catalogue:
 
     def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
         if self._memory is None and self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._file.parent)
         with self._open() as connection, connection:
             # A cache need not be on the disk before the answer is out: that takes the longest.
             connection.execute("PRAGMA synchronous = OFF")

@@ -51,7 +51,7 @@ class Budget:
         source: str,
         exchange: str,
         limit: Limit,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         *,
         redis: str | None = None,
     ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _ccxt_marketdata import DISTRIBUTION, others
+from _ccxt_marketdata import DISTRIBUTION
+from _ccxt_marketdata import others as other_distributions
 from marketdata.doctor.found import Check, State
 from marketdata.errors import MarketDataError, closest, did_you_mean
 
@@ -80,7 +83,7 @@ def _extras() -> list[str]:
 
 def namesakes() -> Iterator[Check]:
     """Look for other distributions that bring a package of our name."""
-    for name in others():
+    for name in other_distributions():
         said = f"{name} brings a package 'marketdata', too; whichever was installed last has it"
         yield Check("warn", "packages", said, f"keep one of the two: pip uninstall {name}")
 
@@ -133,6 +136,21 @@ def home(folder: Path) -> Check:
         said = f"{folder} cannot be written: {error.strerror}"
         return Check("fail", "home", said, "give it to this user, or set MARKETDATA_HOME")
     return Check("ok", "home", f"{folder} can be written")
+
+
+def permissions(folder: Path, *more: Path | None) -> Iterator[Check]:
+    """Look for files that somebody else may write: they could make themselves an account."""
+    places = [folder, *folder.glob("*.sqlite*"), folder / "policy.toml", *filter(None, more)]
+    open_to_all = []
+    for place in places:
+        with contextlib.suppress(OSError):
+            if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                open_to_all.append(str(place))
+    if open_to_all:
+        said = f"others may write {', '.join(open_to_all)}"
+        yield Check("fail", "permissions", said, "chmod go-w takes that from them")
+    else:
+        yield Check("ok", "permissions", "nobody else may write its files")
 
 
 def open_files() -> Iterator[Check]:

@@ -16,9 +16,10 @@ import uvicorn
 from marketdata._requests.signals import on_signal
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp.service.bounds import Bounded
-from marketdata_mcp.service.lingering import protocol
+from marketdata_mcp.service.guard import protocol
+from marketdata_mcp.service.hosts import bracketed
 from marketdata_mcp.service.listening import listen
-from marketdata_mcp.service.web import PATH, Web, bracketed
+from marketdata_mcp.service.web import PATH, Web
 
 __all__ = ["check", "listen", "serve", "url"]
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from marketdata._history.resample import source_for
+
 import marketdata as md
 from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets_cache import Catalogue, Facts, source
-from marketdata._history.resample import source_for
 
 from .asking import markets
 from .listening import Listener, as_row, subscription

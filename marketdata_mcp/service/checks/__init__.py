@@ -24,6 +24,10 @@ def run(setup: Setup) -> Iterator[Check]:
     """Make the checks that apply to a setup, quick ones first."""
     settings = machine.settings(exchange=setup.exchange, sim=setup.sim, redis=setup.redis)
     yield from doctor.installed(settings, {"server"} if setup.address else ())
+    if not isinstance(settings, Check):
+        yield from machine.permissions(
+            settings.folder(), setup.policy, setup.tls_cert, setup.tls_key
+        )
     if setup.tls_cert is not None or setup.tls_key is not None:
         yield service.tls(setup.tls_cert, setup.tls_key)
     if setup.address is not None:

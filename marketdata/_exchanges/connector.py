@@ -96,6 +96,8 @@ class Connector:
     commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
     currencies: Any
     currencies_by_id: Any
+    in_flight: int
+    """Requests that are not answered yet."""
     renamed: Mapping[str, str]
     """Codes of currencies that ccxt would give, and those that it gives instead."""
     ccxts_codes: Mapping[str, str]
@@ -104,6 +106,7 @@ class Connector:
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config or {})  # type: ignore[call-arg]
         self.known_by_heart: list[Any] = list((self.markets or {}).values())
+        self.in_flight = 0
         self.renamed, self.ccxts_codes = {}, dict(self.commonCurrencies)
         _connectors.add(self)
 
@@ -200,7 +203,11 @@ class Connector:
                 known = unquote(self.login.get_secret_value()).encode()
                 basic = f"Basic {b64encode(known).decode()}"
                 headers = {"Authorization": basic, **(headers or {})}
-        answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        self.in_flight += 1
+        try:
+            answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        finally:
+            self.in_flight -= 1
         content = answer
         if self.envelope is not None:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None

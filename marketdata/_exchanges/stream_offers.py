@@ -80,7 +80,8 @@ _OFFERS: Mapping[str, StreamOffer] = {
     "hyperliquid": StreamOffer(levels=20),
     "independentreserve": StreamOffer(levels=100),
     "kraken": StreamOffer(depths=(10, 25, 100, 500, 1_000)),
-    "kucoin": StreamOffer(depths=(5, 50, 100)),
+    # The stream without a depth is of changes to a requested book of 100 levels.
+    "kucoin": StreamOffer(depths=(5, 50), more=True, levels=100),
     # https://www.lbank.com/en-US/docs/index.html#market-depth
     "lbank": StreamOffer(depths=(10, 50, 100)),
     "myokx": _OKX,

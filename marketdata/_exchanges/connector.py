@@ -193,7 +193,7 @@ class Connector:
             if not reply.asked:
                 await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
             reply.asked += 1
-            reply.sent_at = datetime.now(UTC)
+            reply.sent_at, reply.began = datetime.now(UTC), time.monotonic()
         if self.base_url is not None:
             asked, base = urlsplit(url), urlsplit(self.base_url)
             url = urlunsplit(

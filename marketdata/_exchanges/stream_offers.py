@@ -30,6 +30,9 @@ class StreamOffer:
     levels: int | None = None
     """The levels a side of the stream for which no depth is named; None: all there are, or not
     known."""
+    change_number: str | None = None
+    """The field that orders changes of a book, where ccxt drops those that came before a requested
+    book unless one of them has the very number of that."""
     timeframes: tuple[str, ...] | None = None
     """The lengths of candles that are streamed; None: all that ccxt has for the exchange."""
 
@@ -62,6 +65,7 @@ _OFFERS: Mapping[str, StreamOffer] = {
     ),
     "bithumb": StreamOffer(levels=30),
     "bitopro": StreamOffer(depths=(5, 10, 20, 50, 100, 500, 1_000)),
+    "bitstamp": StreamOffer(change_number="microtimestamp"),
     "bittrade": StreamOffer(levels=150),
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,

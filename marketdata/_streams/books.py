@@ -49,7 +49,7 @@ class BookFeed(Feed[OrderBook]):
             self._made_at = self.version
         made = self._made.get(watch.depth)
         if made is None and self.version:
-            made = self._made[watch.depth] = self._record(watch.depth)
+            made = self._made[watch.depth] = self.received(self._record(watch.depth))
         return made
 
     def _record(self, depth: int) -> OrderBook:

@@ -195,7 +195,7 @@ class Upstream:
         with contextlib.suppress(Exception):  # of a socket that is gone
             for line in lines:
                 await line.connection.ping()
-        while time.monotonic() - since < _LONGEST_ANSWER:  # noqa: ASYNC110
+        while time.monotonic() - since < _LONGEST_ANSWER:
             if any(max(line.heard, line.answered) > since for line in lines):
                 return True
             await asyncio.sleep(_LONGEST_ANSWER / 20)

@@ -209,11 +209,20 @@ def htx_today(event: Event) -> Iterator[Event]:
     if event.url.endswith("/v1/common/symbols"):
         rows = [
             {
-                **{"sc": one["symbol"], "dn": f"{one['base-currency']}/{one['quote-currency']}"},
-                **{"bc": one["base-currency"], "qc": one["quote-currency"], "state": "online"},
-                **{"bcdn": one["base-currency"].upper(), "qcdn": one["quote-currency"].upper()},
-                **{"tpp": one["price-precision"], "tap": one["amount-precision"]},
-                **{"sp": one["symbol-partition"], "te": True, "whe": False, "cd": False, "p": []},
+                "sc": one["symbol"],
+                "dn": f"{one['base-currency']}/{one['quote-currency']}",
+                "bc": one["base-currency"],
+                "qc": one["quote-currency"],
+                "state": "online",
+                "bcdn": one["base-currency"].upper(),
+                "qcdn": one["quote-currency"].upper(),
+                "tpp": one["price-precision"],
+                "tap": one["amount-precision"],
+                "sp": one["symbol-partition"],
+                "te": True,
+                "whe": False,
+                "cd": False,
+                "p": [],
             }
             for one in json.loads(event.text)["data"]
         ]

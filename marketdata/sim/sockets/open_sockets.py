@@ -270,7 +270,7 @@ class _Connection:
         with contextlib.suppress(ConnectionError):
             await self.response.send_frame(code.to_bytes(2, "big") + text, WSMsgType.CLOSE)
         ends = time.monotonic() + _LONGEST_GOODBYE
-        while not self.response.closed and time.monotonic() < ends:
+        while not self.response.closed and time.monotonic() < ends:  # noqa: ASYNC110
             await asyncio.sleep(PACE)
         return await self.response.close(code=code, message=text) or True
 

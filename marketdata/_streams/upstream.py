@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from marketdata._candles.trades import trades
 from marketdata._exchanges.sockets import Subscriber, opposite
-from marketdata._history.tape import trades
 from marketdata._requests.deadline import within
 from marketdata.errors import MarketDataError
 from marketdata.models import Columns, OrderBook, Trade

@@ -31,9 +31,9 @@ TIMES_OF_DAY = {
     "_exchanges/exchange.py": "which bars are the newest; when nobody answered",
     "_exchanges/recording.py": "what is written with each event",
     "_exchanges/sockets.py": "when a frame was received, for its record and a recording",
-    "_history/pages.py": "up to which bars there are",
-    "_history/ranges.py": "up to which bars there are",
-    "_history/table.py": "when rows were written",
+    "_candles/paging.py": "up to which bars there are",
+    "_candles/series.py": "up to which bars there are",
+    "_candles/table.py": "when rows were written",
     "_streams/bars.py": "when a request gave the bars",
     "_streams/feed.py": "when a state was confirmed",
     "_streams/prices.py": "when a request gave the price",
@@ -72,7 +72,7 @@ def test_only_these_files_ask_for_the_time_of_day() -> None:
 def test_no_duration_is_a_difference_of_times_of_day() -> None:
     """Only where the clock is shared with others, or files, is one taken from another."""
     shared = {"_exchanges/markets.py", "_exchanges/markets_cache.py", "models/records.py"}
-    shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_history/table.py"}
+    shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_candles/table.py"}
     found = []
     for path in ROOT.rglob("*.py"):
         name = path.relative_to(ROOT).as_posix()
@@ -121,7 +121,7 @@ def test_a_stalled_loop_is_not_learned_as_the_exchanges_pause(sim: SimulatedExch
             await sim.advance(2)
             await as_rest(client, watch)
             usual = (await anext(client.watch_orderbook(PAIR))).fresh_for
-            time.sleep(1.5)  # noqa: ASYNC251 what a caller may do
+            time.sleep(1.5)
             await sim.advance(1)
             await flowing(sim, lambda: stream(client).messages > 30, step=0.1)
             await until(lambda: stream(client).state == "live")
@@ -138,7 +138,7 @@ def test_another_process_measures_age_by_its_own_clock(sim: SimulatedExchange) -
             book = await anext(watch)
             sent = pickle.dumps(book)
             assert b"_received" not in sent
-            again = pickle.loads(sent)  # noqa: S301 our own
+            again = pickle.loads(sent)
             assert again == book
             assert again.to_dict() == book.to_dict()
             assert abs(again.age - book.age) < 1

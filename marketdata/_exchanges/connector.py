@@ -28,6 +28,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from marketdata._exchanges.bodies import bounded_response, parsed
 from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
+from marketdata._exchanges.origins import same_origin
 from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._requests.reply import Reply, current_reply
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from marketdata._requests.rate_limit import Budget
+
+
+_LONGEST_CONNECT = 3.0
+"""Seconds that the connection of a socket may take, before TLS and the exchange's answer."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
@@ -170,6 +175,9 @@ class Connector:
                 connector=self.tcp_connector,
                 trust_env=self.aiohttp_trust_env,
                 response_class=bounded_response(),
+                middlewares=(same_origin,),
+                # A network that comes back is not waited for in attempts from before.
+                timeout=aiohttp.ClientTimeout(total=300, sock_connect=_LONGEST_CONNECT),
             )
 
     async def throttle(self, cost: float | None = None) -> None:

@@ -476,7 +476,7 @@ class Feed(ABC, Generic[R]):
             reply = self._reply
             if self._was_sent:  # then it is about what the exchange has sent
                 reply.asked = reply.requests = max(reply.asked, 1)
-            made = translate(error, self.upstream.id, reply)
+            made = translate(error, self.upstream.id, reply, keeps_answers=False)
         made.details.update(self.details)
         return made
 

@@ -27,6 +27,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from marketdata._exchanges.bodies import bounded_response, parsed
 from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
+from marketdata._exchanges.origins import same_origin
 from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._requests.network import trusting
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from marketdata._requests.rate_limit import Budget
+
+
+_LONGEST_CONNECT = 3.0
+"""Seconds that the connection of a socket may take, before TLS and the exchange's answer."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
@@ -96,6 +101,8 @@ class Connector:
     commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
     currencies: Any
     currencies_by_id: Any
+    in_flight: int
+    """Requests that are not answered yet."""
     renamed: Mapping[str, str]
     """Codes of currencies that ccxt would give, and those that it gives instead."""
     ccxts_codes: Mapping[str, str]
@@ -104,6 +111,7 @@ class Connector:
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config or {})  # type: ignore[call-arg]
         self.known_by_heart: list[Any] = list((self.markets or {}).values())
+        self.in_flight = 0
         self.renamed, self.ccxts_codes = {}, dict(self.commonCurrencies)
         _connectors.add(self)
 
@@ -167,6 +175,9 @@ class Connector:
                 connector=self.tcp_connector,
                 trust_env=self.aiohttp_trust_env,
                 response_class=bounded_response(),
+                middlewares=(same_origin,),
+                # A network that comes back is not waited for in attempts from before.
+                timeout=aiohttp.ClientTimeout(total=300, sock_connect=_LONGEST_CONNECT),
             )
 
     async def throttle(self, cost: float | None = None) -> None:
@@ -190,7 +201,7 @@ class Connector:
             if not reply.asked:
                 await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
             reply.asked += 1
-            reply.sent_at = datetime.now(UTC)
+            reply.sent_at, reply.began = datetime.now(UTC), time.monotonic()
         if self.base_url is not None:
             asked, base = urlsplit(url), urlsplit(self.base_url)
             url = urlunsplit(
@@ -200,7 +211,11 @@ class Connector:
                 known = unquote(self.login.get_secret_value()).encode()
                 basic = f"Basic {b64encode(known).decode()}"
                 headers = {"Authorization": basic, **(headers or {})}
-        answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        self.in_flight += 1
+        try:
+            answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        finally:
+            self.in_flight -= 1
         content = answer
         if self.envelope is not None:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None

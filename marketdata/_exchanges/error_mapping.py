@@ -36,13 +36,16 @@ CUT_OFF = (AssertionError, OSError, RuntimeError)
 """What aiohttp raises in a request whose session is closed under it."""
 
 
-def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
+def translate(
+    error: Exception, exchange: str, reply: Reply, *, keeps_answers: bool = True
+) -> MarketDataError:
     """Give the error of ours that says what an error of ccxt's, or of its parsers, means.
 
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
+    ``keeps_answers`` says that ccxt may have read an answer that it has kept from before.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    if not reply.asked and isinstance(error, MALFORMED):
+    if not (keeps_answers or reply.asked) and isinstance(error, MALFORMED):
         # There was no answer that could have been of another shape: the fault is ours or ccxt's.
         faults.note(logging.ERROR, f"a call to {exchange} went wrong inside", error)
         meaning = _BROKEN

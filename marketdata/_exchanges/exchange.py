@@ -794,7 +794,7 @@ class Venue:
     def _status(
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None
     ) -> Status:
-        latency = (reply.received_at - reply.sent_at).total_seconds()
+        latency = reply.seconds
         server, offset, error = reply.date, None, None
         if time_ms is not None:
             server = parsing.moment(time_ms, reply.received_at)

@@ -31,6 +31,7 @@ from marketdata._exchanges.exact import ExactNumbers, exact_frame
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import quirk
 from marketdata._exchanges.recording import Event
+from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
 
 __all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"]
@@ -567,6 +568,17 @@ class StreamConnector(Connector):
         return await super().fetch_order_book_snapshot(  # type: ignore[misc]
             client, message, subscription
         )
+
+    def get_cache_index(self, orderbook: Any, deltas: Any) -> Any:
+        """Find the first change that leads on from a requested book; -1: it is too old."""
+        number = stream_offer(type(self).__name__).change_number
+        if number is None:
+            return super().get_cache_index(orderbook, deltas)  # type: ignore[misc]
+        begun = int(orderbook["nonce"])
+        later = [at for at, delta in enumerate(deltas) if int(delta[number]) > begun]
+        if not deltas or later[:1] == [0]:
+            return -1
+        return later[0] if later else len(deltas)
 
     def authenticate(self, *args: Any, **named: Any) -> Any:
         """Sign a subscription where there is a key; public streams are had without one."""

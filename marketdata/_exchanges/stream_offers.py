@@ -30,6 +30,9 @@ class StreamOffer:
     levels: int | None = None
     """The levels a side of the stream for which no depth is named; None: all there are, or not
     known."""
+    change_number: str | None = None
+    """The field that orders changes of a book, where ccxt drops those that came before a requested
+    book unless one of them has the very number of that."""
     timeframes: tuple[str, ...] | None = None
     """The lengths of candles that are streamed; None: all that ccxt has for the exchange."""
 
@@ -62,6 +65,7 @@ _OFFERS: Mapping[str, StreamOffer] = {
     ),
     "bithumb": StreamOffer(levels=30),
     "bitopro": StreamOffer(depths=(5, 10, 20, 50, 100, 500, 1_000)),
+    "bitstamp": StreamOffer(change_number="microtimestamp"),
     "bittrade": StreamOffer(levels=150),
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
@@ -80,7 +84,8 @@ _OFFERS: Mapping[str, StreamOffer] = {
     "hyperliquid": StreamOffer(levels=20),
     "independentreserve": StreamOffer(levels=100),
     "kraken": StreamOffer(depths=(10, 25, 100, 500, 1_000)),
-    "kucoin": StreamOffer(depths=(5, 50, 100)),
+    # The stream without a depth is of changes to a requested book of 100 levels.
+    "kucoin": StreamOffer(depths=(5, 50), more=True, levels=100),
     # https://www.lbank.com/en-US/docs/index.html#market-depth
     "lbank": StreamOffer(depths=(10, 50, 100)),
     "myokx": _OKX,

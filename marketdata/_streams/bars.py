@@ -139,7 +139,7 @@ class CandlesFeed(Feed[Candles]):
         rows = list(takewhile(lambda row: row[0] >= seen, reversed(self._bars.values())))
         self._seen[id(watch)] = last
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
-        return Candles(
+        made = Candles(
             exchange=self.upstream.id,
             timestamp=received,
             received_at=received,
@@ -153,6 +153,7 @@ class CandlesFeed(Feed[Candles]):
             missing=(),
             columns=parsing.columns(Columns.from_rows(rows[::-1])),
         )
+        return self.received(made)
 
     async def leave(self, watch: Inbox) -> None:
         self._seen.pop(id(watch), None)

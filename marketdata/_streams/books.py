@@ -49,7 +49,7 @@ class BookFeed(Feed[OrderBook]):
             self._made_at = self.version
         made = self._made.get(watch.depth)
         if made is None and self.version:
-            made = self._made[watch.depth] = self._record(watch.depth)
+            made = self._made[watch.depth] = self.received(self._record(watch.depth))
         return made
 
     def _record(self, depth: int) -> OrderBook:
@@ -131,9 +131,11 @@ class KeptBookFeed(BookFeed):
 
     def _record(self, depth: int) -> OrderBook:
         book, number = self._book, self.upstream.number
+        fields = self._fields(depth)
+        depth = fields["max_depth"] or depth
         return OrderBook.trusted(
             {
-                **self._fields(depth),
+                **fields,
                 "sequence": book.get("nonce"),
                 "bids": tuple((number(row[0]), number(row[1])) for row in book["bids"][:depth]),
                 "asks": tuple((number(row[0]), number(row[1])) for row in book["asks"][:depth]),

@@ -23,6 +23,7 @@ from marketdata.errors import (
     PairNotSupportedError,
 )
 from marketdata.models import Record, Stream, StreamKind
+from marketdata.models.records import stamped
 
 if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
@@ -153,7 +154,11 @@ class Feed(ABC, Generic[R]):
             update["received_at"] = datetime.fromtimestamp(self.heard, UTC)
         if self.interrupted:
             update["stale"] = True
-        return record.model_copy(update=update)
+        return self.received(record.model_copy(update=update))
+
+    def received(self, record: R) -> R:
+        """Give a record that knows how old it is, whatever becomes of the time of day."""
+        return stamped(record, self._silent_since)
 
     async def request(self) -> bool:
         """Get the state over REST, where the stream has none to begin with; tell whether it did."""
@@ -471,7 +476,7 @@ class Feed(ABC, Generic[R]):
             reply = self._reply
             if self._was_sent:  # then it is about what the exchange has sent
                 reply.asked = reply.requests = max(reply.asked, 1)
-            made = translate(error, self.upstream.id, reply)
+            made = translate(error, self.upstream.id, reply, keeps_answers=False)
         made.details.update(self.details)
         return made
 

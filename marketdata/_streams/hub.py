@@ -61,8 +61,10 @@ class Hub:
         self.upstream.room = self.upstream.api.room = self._room
 
     async def _room(self) -> None:
-        while self._is_full():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)  # readers are many, and do not tell when they have read
+        # Readers are many, and do not tell when they have read; what ccxt asks for, as a book that
+        # changes are applied to, belongs before the next frame.
+        while self._is_full() or self.upstream.api.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
     def _is_full(self) -> bool:
         return any(watch.half_full for feed in self.feeds.values() for watch in feed.watches)

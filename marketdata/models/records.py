@@ -11,10 +11,11 @@ from the simulated exchange and None otherwise.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -137,6 +138,12 @@ class _Sourced(Record):
     simulated: Literal[True] | None = None
 
 
+R = TypeVar("R", bound=Record)
+
+_RECEIVED = "_received"
+"""Beside a record's fields: when a stream received it, by the monotonic clock."""
+
+
 class _Streamed(_Sourced):
     """An answer that may also come from a stream."""
 
@@ -148,13 +155,32 @@ class _Streamed(_Sourced):
 
     @property
     def age(self) -> float:
-        """Seconds since it was received, by our clock."""
+        """Seconds since it was received.
+
+        A record that a stream of this process has handed out is measured by a clock that nobody
+        sets; others, by the time of day.
+        """
+        held = self.__dict__.get(_RECEIVED)
+        if held is not None:
+            return time.monotonic() - float(held)
         return (datetime.now(UTC) - self.received_at).total_seconds()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        # Another process has another monotonic clock.
+        state["__dict__"] = {k: v for k, v in state["__dict__"].items() if k != _RECEIVED}
+        return state
 
     @property
     def is_stale(self) -> bool:
         """Whether it comes from a stream that is silent for longer than it should be."""
         return self.stale is True or (self.fresh_for is not None and self.age > self.fresh_for)
+
+
+def stamped(record: R, at: float) -> R:
+    """Note when a stream of this process received a record, by the monotonic clock."""
+    record.__dict__[_RECEIVED] = at
+    return record
 
 
 class _Derivable(Record):

@@ -17,6 +17,7 @@ from typing import Any
 from marketdata._history.resample import source_for
 
 import marketdata as md
+from marketdata._candles.calendar import source_for
 from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets_cache import Catalogue, Facts, source
 

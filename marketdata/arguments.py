@@ -227,11 +227,16 @@ _TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 def timeframe(text: str) -> str:
     """Check the length of a bar: a number up to 9999 and a unit."""
     cleaned = text.strip()
-    if not _TIMEFRAME.fullmatch(cleaned):
+    if not is_timeframe(cleaned):
         raise InvalidParameterError(
             f"timeframe is a number and one of s m h d w M y, for example 1h; {_was(text)}."
         )
     return cleaned
+
+
+def is_timeframe(text: str) -> bool:
+    """Tell whether a text is a length as `timeframe` takes it."""
+    return _TIMEFRAME.fullmatch(text) is not None
 
 
 _WINDOW = re.compile(r"(\d{1,4})([mhdHD])")  # not M, which is a month elsewhere

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marketdata import arguments
 from marketdata._exchanges.quirks import Quirk
 from marketdata.models import Exchange
 
-__all__ = ["WANTS_KEY", "Capabilities", "exchange", "why_no_stream"]
+__all__ = ["WANTS_KEY", "Capabilities", "exchange", "offered_timeframes", "why_no_stream"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ def exchange(
     native = [
         name for name in served if (unkeyed if unkeyed.is_served(name) else able).is_native(name)
     ]
-    timeframes = _timeframes(described, special) if "candles" in native else []
+    timeframes = (
+        offered_timeframes(described.get("timeframes"), special) if "candles" in native else []
+    )
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
     page = bars.get("limit")
     return Exchange(
@@ -176,9 +179,13 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
     return None if None in reasons else reasons[-1]
 
 
-def _timeframes(described: Mapping[str, Any], special: Quirk) -> list[str]:
-    names = described.get("timeframes") or ()
-    return [name for name in names if name not in special.misnamed_timeframes]
+def offered_timeframes(names: Iterable[str] | None, special: Quirk) -> list[str]:
+    """Choose the timeframes that are offered of those that ccxt has for an exchange."""
+    return [
+        name
+        for name in names or ()
+        if arguments.is_timeframe(name) and name not in special.misnamed_timeframes
+    ]
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:

@@ -628,8 +628,8 @@ class Venue:
     @property
     def timeframes(self) -> list[str]:
         """The bar lengths that the exchange has; none where it gives no bars."""
-        names = (self._api.timeframes if self.has_candles else None) or ()
-        return [name for name in names if name not in self._quirk.misnamed_timeframes]
+        names = self._api.timeframes if self.has_candles else None
+        return capabilities.offered_timeframes(names, self._quirk)
 
     @property
     def candles_per_request(self) -> int:

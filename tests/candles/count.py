@@ -19,7 +19,7 @@ from .test_model import explore
 from .wire import Wire
 
 
-def main(count: int, base: int, shown: str = "") -> None:
+def main(count: int, base: int, shown: str | None = None) -> None:
     rules, first, done, wire = Counter[str](), dict[str, int](), [0], Wire()
 
     async def throttle(self: object, cost: object = None) -> None:
@@ -32,7 +32,7 @@ def main(count: int, base: int, shown: str = "") -> None:
         except RuleError as broken:
             rules[broken.rule] += 1
             first.setdefault(broken.rule, done[0])
-            if shown and broken.rule.startswith(shown):
+            if shown is not None and broken.rule.startswith(shown):
                 print(sequence, "\n ", str(broken)[:2_000], "\n")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -138,7 +138,9 @@ class _Session:
             calendar, candles, newest = self._candles(question.timeframe, source)
             clock = Clock((moment + self.world.date) // SECOND * SECOND, moment + self.world.ours)
             is_busy = busy(exchange, source)
-            right = answer(question, calendar, candles, newest, clock, is_busy)
+            unsound = exchange.unsound(source)
+            candles = [one for one in candles if one.time != unsound]
+            right = answer(question, calendar, candles, newest, clock, is_busy, unsound)
             if right.unsure and question.fill != "none":
                 return right  # What is filled there follows from what cannot be told.
             check(question, given, right, candles, self.told, self._tightness(question.timeframe))
@@ -199,6 +201,8 @@ class _Session:
         """Stored closed candles are not requested again."""
         if question.start is None or question.end is None or not step.store or step.exact:
             return
+        if self.exchange.unsound(source) is not None:
+            return  # What could not be used may be requested again each time.
         newest = self.exchange.candles(PAIR, source)[-1].time
         calendar = self._candles(question.timeframe, source)[0]
         asked = (question.timeframe, question.start, question.end)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from .truth import Question
-from .world import DAY, HOUR, MINUTE, SECOND, Days, Late, Odd, World, length
+from .world import DAY, HOUR, MINUTE, SECOND, Days, Late, Odd, Unsound, World, length
 
 KNOWN = {"binance": Days(), "htx": Days("Etc/GMT-8")}
 """When days open on the real exchanges."""
@@ -126,6 +126,17 @@ def sequences(draw: Callable) -> Sequence:
         late = sometimes(
             st.builds(Late, st.sampled_from(own), newer=st.integers(0, 2), count=st.integers(1, 2))
         )
+    unsound = None
+    if own == timeframes:
+        # What a candle is that is resampled from such a one is not said.
+        unsound = sometimes(
+            st.builds(
+                Unsound,
+                st.sampled_from(own),
+                newer=st.integers(1, 20),
+                times=st.sampled_from([1, None]),
+            )
+        )
     world = World(
         begun,
         unit,
@@ -147,6 +158,7 @@ def sequences(draw: Callable) -> Sequence:
         late=late,
         short=sometimes(st.sampled_from([0.2, 0.9]), 0.0),
         doubled=sometimes(st.sampled_from([0.5, 1.0]), 0.0),
+        unsound=unsound,
     )
     if world.ended is not None and world.ended <= world.listed:
         world = replace(world, ended=None)

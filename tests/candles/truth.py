@@ -127,6 +127,8 @@ class Memory:
             if pair == PAIR:
                 told = self.told.setdefault(timeframe, {})
                 for one in candles:
+                    if one.high < one.low:
+                        continue  # It counts as if it had not been sent.
                     if is_final(exchange, timeframe, one, now):
                         told[one.time] = one
                     self.empty.setdefault(timeframe, set()).discard(
@@ -226,11 +228,13 @@ def answer(
     newest: int,
     clock: Clock,
     is_busy: Callable[[int, int], bool],
+    unsound: int | None = None,
 ) -> Expected:
     """Give the right answer, from all candles of a timeframe that the exchange has.
 
     ``newest`` is the time of the newest of its own; ``is_busy`` tells of a span whether another
-    pair has a candle with volume that opens in it.
+    pair has a candle with volume that opens in it. ``unsound`` is the time of a candle, none of
+    those, that only ever came with numbers that cannot be.
     """
     start, end, limit = question.start, question.end, question.limit
     chosen = [
@@ -261,8 +265,11 @@ def answer(
             for last, known in ((newest_place, moment), (last_seen, seen))
         )
         if is_over or place < first:
-            busy = is_busy(place, over)
-            gaps[place] = "not_served" if place < first else "no_trades" if busy else "outage"
+            gaps[place] = "no_trades" if is_busy(place, over) else "outage"
+            if place < first:
+                gaps[place] = "not_served"
+            elif unsound is not None and place == calendar.place(unsound):
+                gaps[place] = "not_fetched"
         if is_over != seems_over:
             unsure.add(place)
 

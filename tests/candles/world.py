@@ -111,6 +111,16 @@ class Late:
 
 
 @dataclass(frozen=True)
+class Unsound:
+    """A closed candle of a timeframe, so many before the newest, whose numbers cannot be."""
+
+    timeframe: str
+    newer: int
+    times: int | None = None
+    """In how many answers; None: in all."""
+
+
+@dataclass(frozen=True)
 class World:
     """What an exchange is like, and what happens on it: all of it follows from these values."""
 
@@ -146,6 +156,7 @@ class World:
     """How often an answer holds fewer candles than there are and were asked for."""
     doubled: float = 0.0
     """How often the first or the last candle of an answer comes twice."""
+    unsound: Unsound | None = None
 
 
 @dataclass
@@ -161,6 +172,7 @@ class Exchange:
     def __post_init__(self) -> None:
         self.now = self.world.now
         self._chance = Random(self.world.seed)
+        self._unsound_sent = 0
 
     def trading(self, pair: str) -> list[Candle]:
         """List all trading of a pair, each as a candle of one moment, with volume 0 where a unit
@@ -249,7 +261,24 @@ class Exchange:
         found = found[:count] if start is not None else found[len(found) - count :]
         if found and self._chance.random() < self.world.doubled:
             found = self._chance.choice([[found[0], *found], [*found, found[-1]]])
+        wrong = self.unsound(timeframe) if pair == PAIR else None
+        if wrong in [one.time for one in found]:
+            self._unsound_sent += 1
+            found = [
+                one._replace(high=one.low - 1 / 8) if one.time == wrong else one for one in found
+            ]
         return found
+
+    def unsound(self, timeframe: str) -> int | None:
+        """Give the time of the candle that is sent with numbers that cannot be, while it is."""
+        chosen = self.world.unsound
+        if chosen is None or chosen.timeframe != timeframe:
+            return None
+        if chosen.times is not None and self._unsound_sent >= chosen.times:
+            return None
+        times = [one.time for one in self.candles(PAIR, timeframe) if one.time <= self.world.now]
+        at = len(times) - 1 - chosen.newer
+        return times[at] if 0 < at < len(times) - 1 else None
 
     def revise(self, back: int) -> None:
         """Change what was traded so many trades ago."""

@@ -44,6 +44,8 @@ class Wire:
     def __init__(self) -> None:
         self.exchange: Exchange | None = None
         self.sent: list[Sent] = []
+        self.answers = dict(_ANSWERS)
+        """What gives the answer to each path."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._lock = threading.Lock()
@@ -61,7 +63,7 @@ class Wire:
 
     def answer(self, path: str, asked: Mapping[str, str]) -> tuple[int, Any, int]:
         """Give status, body and the time by the exchange's own clock."""
-        exchange, answers = self.exchange, _ANSWERS.get(path)
+        exchange, answers = self.exchange, self.answers.get(path)
         assert exchange is not None
         with self._lock:
             if answers is None:
@@ -169,8 +171,8 @@ def _htx_candles(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tu
     return 200, {"status": "ok", "ch": "market.kline", "ts": now, "data": rows}
 
 
-_Answer = Callable[[Wire, Exchange, Mapping[str, str]], tuple[int, Any]]
-_ANSWERS: dict[str, _Answer] = {
+Answer = Callable[[Wire, Exchange, Mapping[str, str]], tuple[int, Any]]
+_ANSWERS: dict[str, Answer] = {
     "/api/v3/exchangeInfo": _binance_info,
     "/api/v3/klines": _binance_klines,
     "/v1/common/symbols": _htx_symbols,

@@ -70,12 +70,16 @@ class Days:
 
 @cache
 def _opened(days: Days, timeframe: str, first: int, last: int) -> list[int]:
-    """List all openings of days or longer candles in a span of a few years."""
+    """List all openings of days or longer candles in a span of a few years.
+
+    Three days count from 1970-01-02, as Binance's do.
+    """
     day = datetime.fromtimestamp((first - 1) * 400 * DAY / 1000, UTC).date()
     end = datetime.fromtimestamp((last + 2) * 400 * DAY / 1000, UTC).date()
     found = []
     while day < end:
-        if timeframe == "1d" or (timeframe == "1w" and day.weekday() == days.week):
+        is_third = timeframe == "3d" and (day - date(1970, 1, 2)).days % 3 == 0
+        if timeframe == "1d" or is_third or (timeframe == "1w" and day.weekday() == days.week):
             found.append(days._midnight(day))
         elif day.day == 1 and (timeframe == "1M" or (timeframe == "1y" and day.month == 1)):
             found.append(days._midnight(day, days.months))

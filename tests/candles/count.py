@@ -1,4 +1,4 @@
-"""Counts how many sequences break which rule: ``python -m candles.count 300 1`` in ``tests``.
+"""Counts how many sequences break which rule: ``python -m candles.count wire 300 1`` in ``tests``.
 
 It goes on where a test would stop, so that engines can be compared, and faults planted in one.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,35 +16,45 @@ from marketdata._exchanges.connector import Connector
 
 from . import session
 from .rules import RuleError
-from .strategies import Sequence
+from .strategies import sequences
 from .test_model import explore
 from .wire import Wire
 
 
-def main(count: int, base: int, shown: str | None = None) -> None:
-    rules, first, done, wire = Counter[str](), dict[str, int](), [0], Wire()
+def main(door: str, count: int, base: int, shown: str | None = None) -> None:
+    rules, first, done = Counter[str](), dict[str, int](), 0
 
     async def throttle(self: object, cost: object = None) -> None:
         pass
 
-    def body(sequence: Sequence) -> None:
-        done[0] += 1
-        try:
-            session.run(sequence, wire)
-        except RuleError as broken:
-            rules[broken.rule] += 1
-            first.setdefault(broken.rule, done[0])
-            if shown is not None and broken.rule.startswith(shown):
-                print(sequence, "\n ", str(broken)[:2_000], "\n")
+    def counting(run: Callable[[Any], None]) -> Callable[[Any], None]:
+        def body(drawn: Any) -> None:
+            nonlocal done
+            done += 1
+            try:
+                run(drawn)
+            except RuleError as broken:
+                rules[broken.rule] += 1
+                first.setdefault(broken.rule, done)
+                if shown is not None and broken.rule.startswith(shown):
+                    print(drawn, "\n ", str(broken)[:2_000], "\n")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connector, "throttle", throttle)
-        explore(body, count, base)
-    wire.close()
-    print(f"{sum(rules.values())} of {done[0]} sequences break a rule (seed {base})")
+        return body
+
+    if door == "core":
+        from . import core
+
+        explore(counting(core.run), core.puzzles(), count, base)
+    else:
+        wire = Wire()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Connector, "throttle", throttle)
+            explore(counting(lambda drawn: session.run(drawn, wire)), sequences(), count, base)
+        wire.close()
+    print(f"{sum(rules.values())} of {done} sequences break a rule (seed {base})")
     for rule, times in rules.most_common():
-        print(f"{times:6}  first after {first.get(rule, 0):5}  {rule}")
+        print(f"{times:6}  first after {first[rule]:5}  {rule}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -29,7 +29,7 @@ from .truth import (
     resampled,
 )
 from .wire import PERIODS, Sent, Wire
-from .world import PAIR, SECOND, Candle, Exchange, length
+from .world import PAIR, SECOND, Candle, Exchange, World, length
 
 OFFERED = {
     "binance": [
@@ -96,7 +96,7 @@ class _Session:
 
     def _ask(self, step: Ask) -> None:
         question = step.question
-        if question.timeframe in OWN and not self._is_known(question.timeframe):
+        if question.timeframe in OWN and not is_known(self.world, question.timeframe):
             # Filled candles stand on a calendar that can only be learned.
             question = question._replace(fill="none")
         client = self._exact if step.exact else self._client
@@ -143,7 +143,14 @@ class _Session:
             right = answer(question, calendar, candles, newest, clock, is_busy, unsound)
             if right.unsure and question.fill != "none":
                 return right  # What is filled there follows from what cannot be told.
-            check(question, given, right, candles, self.told, self._tightness(question.timeframe))
+            check(
+                question,
+                given,
+                right,
+                candles,
+                self.told,
+                tightness(self.world, question.timeframe),
+            )
             return right
         finally:
             exchange.now = end
@@ -174,14 +181,6 @@ class _Session:
         if self.world.days == KNOWN[self.world.form] and named != right[-1]:
             raise RuleError(rule, timeframe, "resampled from", named, "longest is", right[-1])
         return named
-
-    def _is_known(self, timeframe: str) -> bool:
-        return timeframe[-1] in "mh" or self.world.days == KNOWN[self.world.form]
-
-    def _tightness(self, timeframe: str) -> str:
-        if timeframe not in OWN or self._is_known(timeframe):
-            return "exact"
-        return "moving" if self.world.days.move else "learned"
 
     def _ask_strictly(self, question: Question, right: Expected, client: Any) -> None:
         lacks = bool(right.gaps)
@@ -270,6 +269,18 @@ class _Session:
 def _row(row: list[str]) -> Candle:
     time = round(datetime.fromisoformat(row[0]).timestamp() * 1000)
     return Candle(time, *map(float, row[1:6]), 0)
+
+
+def is_known(world: World, timeframe: str) -> bool:
+    """Tell whether candles open where they do on the real exchange."""
+    return timeframe[-1] in "mh" or world.days == KNOWN[world.form]
+
+
+def tightness(world: World, timeframe: str) -> str:
+    """Tell how tightly gaps of a timeframe can be held, for `rules.check`."""
+    if timeframe not in OWN or is_known(world, timeframe):
+        return "exact"
+    return "moving" if world.days.move else "learned"
 
 
 def length_of(timeframe: str) -> int:

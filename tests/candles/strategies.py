@@ -79,13 +79,12 @@ class Sequence(NamedTuple):
 
 
 @st.composite
-def sequences(draw: Callable) -> Sequence:
+def sequences(draw: Callable, longest: int = 2_600) -> Sequence:
     form = draw(st.sampled_from(["binance", "htx"]))
     unit = draw(st.sampled_from([MINUTE, HOUR, 6 * HOUR]))
     begin = draw(st.sampled_from(["2024-02-27", "2024-10-26", "2023-12-29", "2021-03-25"]))
-    past = draw(
-        st.one_of(st.integers(1, 40), st.integers(40, 400), st.sampled_from([1100, 1500, 2600]))
-    )
+    lengths = [st.integers(1, 40), st.integers(40, 400), st.sampled_from([1_100, 1_500, 2_600])]
+    past = draw(st.one_of(lengths[: 2 if longest < 1_100 else 3]))
     begun = round(datetime.fromisoformat(begin).replace(tzinfo=UTC).timestamp() * 1000)
     elapsed = draw(st.sampled_from([0, unit // 2, 1, 999, SECOND, unit - SECOND, unit - 1]))
     timeframes = draw(

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from benchmarks.year import MINUTE, START
-from marketdata._history.datafiles import schema
+from marketdata._candles.datafiles import schema
 
 ROUNDS = 9
 BARS = 525_600

@@ -94,7 +94,7 @@ def _path(url: str) -> str:
 
 
 def _venue(client: marketdata.AsyncClient) -> Any:
-    (connections,) = client._connections.values()
+    (connections,) = client._session._connections.values()
     return connections._venues["binance"].result()
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MOVED = {
     "marketdata._columns": "marketdata.models.columns",
+    "marketdata._history": "marketdata._candles",
+    "marketdata._history.records": "marketdata._candles.records",
     "marketdata.archive": "marketdata._client.archive",
     "marketdata.blocking": "marketdata._client.blocking",
     "marketdata.client": "marketdata._client.asynchronous",

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MAX_DEPTH = 5_000
 MAX_TRADES = 1_000
@@ -197,6 +198,21 @@ def _was(value: object) -> str:
         return "was a number of thousands of digits"  # Python writes none of more than 4,300
 
 
+def one_of(**given: T) -> T | None:
+    """Give the one of two arguments that is given; they are the same by two names."""
+    (first, one), (second, other) = given.items()
+    if one is not None and other is not None:
+        raise _both(first, second)
+    return other if one is None else one
+
+
+def _both(first: str, second: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"'{first}' and '{second}' are the same argument: give one of them.",
+        details={"parameter": second},
+    )
+
+
 def exchange_id(text: str) -> str:
     """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks around it."""
     return _ascii(text.strip().lower())
@@ -329,6 +345,35 @@ class EveryDigit:
         return Decimal(value) if isinstance(value, str | Decimal) else number
 
 
+@dataclass(frozen=True)
+class AnyText:
+    """Takes any text where the annotation lists some, for editors to offer."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return handler.generate_schema(str)
+
+
+@dataclass(frozen=True)
+class OneOrSeveral:
+    """Takes one where a sequence is wanted."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        from pydantic_core import core_schema
+
+        several = next(one for one in typing.get_args(source) if one is not str)
+        return core_schema.no_info_before_validator_function(
+            lambda given: [given] if isinstance(given, str) else given,
+            handler.generate_schema(several),
+        )
+
+
+@dataclass(frozen=True)
+class SameAs:
+    """Marks a parameter that is another one by a second name; only one of them may be given."""
+
+    name: str
+
+
 Moment: TypeAlias = datetime | date | str | int
 """A point in time as a caller may write it; `instant` reads it."""
 
@@ -397,9 +442,16 @@ ExchangeId = Annotated[
     Described("Exchange id; the first reachable default otherwise.", parse=exchange_id),
 ]
 ExchangeIds = Annotated[
-    Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    OneOrSeveral(),
     MinLen(1),
     Described("Exchanges; the first default otherwise."),
+]
+SameAsExchange = Annotated[
+    str | Sequence[str], SameAs("exchange"), Described("The same as `exchange`.")
+]
+SameAsExchanges = Annotated[
+    str | Sequence[str], SameAs("exchanges"), Described("The same as `exchanges`.")
 ]
 OrderSide = Annotated[Literal["buy", "sell"], Described("What to do.")]
 Amount = Annotated[
@@ -417,12 +469,14 @@ QuoteAmount = Annotated[
     EveryDigit(),
 ]
 EachExchange = Annotated[
-    Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    OneOrSeveral(),
     MinLen(1),
     Described("Exchanges to ask at once; all defaults otherwise."),
 ]
 OnlyExchanges = Annotated[
-    Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    OneOrSeveral(),
     MinLen(1),
     Described("Only what is stored of these exchanges."),
 ]
@@ -455,8 +509,28 @@ Window = Annotated[
     ),
 ]
 Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Levels a side, at most.")]
+Timeframe: TypeAlias = Literal[
+    "1s",
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1h",
+    "2h",
+    "4h",
+    "6h",
+    "8h",
+    "12h",
+    "1d",
+    "3d",
+    "1w",
+    "1M",
+]
+"""The usual lengths of bars, for editors to offer; others are taken as well."""
 TimeframeName = Annotated[
-    str,
+    Timeframe | str,
+    AnyText(),
     Described(
         "Length of a bar, such as 1m, 5m, 1h, 4h, 1d, 1w.",
         examples=("1m", "1h", "1d"),
@@ -467,7 +541,8 @@ BarLimit = Annotated[
     int, Ge(1), Described("Bars at most: the newest, or the first from `start` on.")
 ]
 OnlyTimeframe = Annotated[
-    str,
+    Timeframe | str,
+    AnyText(),
     Described(
         "Only bars of this length, such as 1m.", examples=("1m", "1h", "1d"), parse=timeframe
     ),
@@ -550,8 +625,29 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
             ... if parameter.default is parameter.empty else parameter.default,
         )
         for parameter in list(inspect.signature(method).parameters.values())[1:]
+        if parameter.name not in second_names(method)
     }
     return create_model(method.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+@functools.cache
+def second_names(method: Callable[..., Any]) -> dict[str, str]:
+    """Give the parameters of a method that are others by a second name, with those others."""
+    return {
+        name: note.name
+        for name, annotation in method.__annotations__.items()
+        for note in _notes(method, annotation)
+        if isinstance(note, SameAs)
+    }
+
+
+def _notes(method: Callable[..., Any], annotation: str) -> tuple[Any, ...]:
+    """Give what an annotated type of this module, or one and None, says of a parameter.
+
+    The annotation is not evaluated: that would take longer than importing all of this.
+    """
+    annotated = method.__globals__.get(str(annotation).removesuffix(" | None"))
+    return getattr(annotated, "__metadata__", ())
 
 
 def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -563,6 +659,14 @@ def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[s
     from pydantic import ValidationError
 
     model = arguments_of(method)
+    for second, first in second_names(method).items():
+        if second in given:
+            given = dict(given)
+            value = given.pop(second)
+            if value is not None and given.get(first) is not None:
+                raise _both(first, second)
+            if value is not None:
+                given[first] = value
     for name, value in given.items():
         # pydantic takes True for 1.
         field = model.model_fields.get(name)
@@ -598,7 +702,25 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
         given.update(kwargs)
         return method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
 
+    wrapper.__doc__ = _documented(method, parameters)
     return wrapper
+
+
+def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:
+    """Give a method's docstring with a section of its parameters, as `Described` tells of them."""
+    lines = [inspect.getdoc(method) or ""]
+    for number, one in enumerate(parameters):
+        if number == 0:
+            lines += ["", "Parameters:"]
+        notes = _notes(method, one.annotation)
+        text = next((note.text for note in notes if isinstance(note, Described)), "")
+        lines += [f"    {one.name}: {text}".rstrip()]
+        if one.default not in (one.empty, None):
+            lines[-1] += f" Default: {one.default!r}."
+    return "\n".join([*lines, "", "Raises:", f"    MarketDataError: {_RAISES}"])
+
+
+_RAISES = "of the kind that fits; its `code` says which, `retryable` whether to try again."
 
 
 def _translate(error: ValidationError, operation: str) -> MarketDataError:

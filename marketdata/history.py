@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
-from marketdata._client.archive import AsyncHistory
-from marketdata._client.blocking import default_client
-from marketdata._requests.portal import portal
+from marketdata._candles import records
+from marketdata._client.blocking import History, default_client
+from marketdata._client.functions import function
 
 __all__ = ["download", "export", "list", "plan", "remove", "repair", "verify"]
 
@@ -20,20 +19,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _function(
-    method: Callable[Concatenate[AsyncHistory, P], Coroutine[Any, Any, T]],
-) -> Callable[P, T]:
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(default_client().history._history, *args, **kwargs))
-
-    return call
+def _function(method: Callable[Concatenate[History, P], T]) -> Callable[P, T]:
+    return function(method, lambda: default_client().history, __name__, vars(records))
 
 
-download = _function(AsyncHistory.download)
-plan = _function(AsyncHistory.plan)
-list = _function(AsyncHistory.list)  # noqa: A001 - the name that the shell has
-verify = _function(AsyncHistory.verify)
-repair = _function(AsyncHistory.repair)
-export = _function(AsyncHistory.export)
-remove = _function(AsyncHistory.remove)
+download = _function(History.download)
+plan = _function(History.plan)
+list = _function(History.list)  # noqa: A001 - the name that the shell has
+verify = _function(History.verify)
+repair = _function(History.repair)
+export = _function(History.export)
+remove = _function(History.remove)

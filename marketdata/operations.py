@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from marketdata._candles.calendar import expected
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
 from marketdata.arguments import arguments_of, parse_arguments
@@ -14,7 +15,48 @@ from marketdata.arguments import arguments_of, parse_arguments
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["HISTORY", "OPERATIONS", "PLAN", "RECORD", "STREAMS", "Operation"]
+__all__ = [
+    "HISTORY",
+    "OPERATIONS",
+    "PLAN",
+    "RECORD",
+    "STREAMS",
+    "Operation",
+    "candle_count",
+    "fitting_timeframe",
+    "shifted",
+]
+
+_SHORT = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h")
+"""Timeframes that a range may be given in where the exchange has them, the shortest first."""
+_LONG = ("1d", "3d", "1w", "1M", "1y")
+"""The same on any exchange: the library resamples those that it lacks."""
+
+
+def candle_count(start: int, end: int, timeframe: str) -> int:
+    """Count the candles that can open in a range.
+
+    Both ends are Unix milliseconds, start inside and end outside; days open by UTC.
+    """
+    return expected(timeframe).count(start, end)
+
+
+def shifted(moment: int, timeframe: str, candles: int) -> int:
+    """Give when the candle opens that is so many after the one a moment is in, or before it.
+
+    Both times are Unix milliseconds; days open by UTC.
+    """
+    return expected(timeframe).shift(moment, candles)
+
+
+def fitting_timeframe(offered: Sequence[str], start: int, end: int, limit: int) -> str:
+    """Choose the shortest timeframe of which a range has no more candles than a limit.
+
+    ``offered`` are those of the exchange; start and end are Unix milliseconds. Short ones that
+    would have to be resampled are left out: they take several times as many requests.
+    """
+    names = [*(name for name in _SHORT if name in offered), *_LONG]
+    return next((name for name in names if candle_count(start, end, name) <= limit), _LONG[-1])
 
 
 @dataclass(frozen=True)
@@ -36,6 +78,8 @@ class Operation:
     """Command lines, without the name of the program."""
     short: str | None = None
     """The name in the shell, where that is shorter."""
+    aliases: tuple[str, ...] = ()
+    """Other names that it has in the shell, which the help does not list."""
 
     @property
     def command(self) -> str:
@@ -64,7 +108,7 @@ class Operation:
     @property
     def description(self) -> str:
         """What the operation does, paragraphs unwrapped to one line each."""
-        paragraphs = (inspect.getdoc(self.method) or "").split("\n\n")
+        paragraphs = (inspect.getdoc(inspect.unwrap(self.method)) or "").split("\n\n")
         return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
@@ -164,10 +208,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "ConsolidatedOrderBook",
         many=False,
         tool="get_consolidated_orderbook",
-        short="book",
+        short="consolidated",
+        aliases=("book",),
         examples=(
-            "book BTC/USDT --depth 10",
-            "book BTC/USDT --exchanges binance,kraken,okx --format csv",
+            "consolidated BTC/USDT --depth 10",
+            "consolidated BTC/USDT --exchanges binance,kraken,okx --format csv",
         ),
     ),
     Operation(

@@ -94,12 +94,14 @@ def application() -> typer.Typer:
     app = _group(NAME, ABOUT, EXAMPLES)
     app.callback()(binding.shaped(_remember, "common", [*everywhere, VERSION]))
     for operation in OPERATIONS:
-        app.command(
-            operation.command,
-            cls=manual.Command,
-            help=operation.description,
-            epilog=examples(operation.examples),
-        )(binding.command(operation, _ask))
+        for name in (operation.command, *operation.aliases):
+            app.command(
+                name,
+                cls=manual.Command,
+                help=operation.description,
+                epilog=examples(operation.examples),
+                hidden=name != operation.command,
+            )(binding.command(operation, _ask))
     app.command(cls=manual.Command, help=RECORD.description, epilog=examples(RECORD.examples))(
         record.command()
     )

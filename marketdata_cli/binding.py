@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from annotated_types import Ge, Le
 
-from marketdata.arguments import Described, Moment
+from marketdata.arguments import Described, Moment, second_names
 from marketdata_cli.completion import values_of
 from marketdata_cli.options import COMMON, CONTEXT, DEBUG, UNSEEN, Common, keyword
 
@@ -141,8 +141,8 @@ class Parameter:
             kind = list[str] | None if self.many else str
             return keyword(self.name, Annotated[kind, argument], self.default)
         names = [self._flag]
-        if self._flag != f"--{self.name}" and self.many:
-            names.append(f"--{self.name}")
+        if self.many and not self.choices:
+            names.append(f"{self._flag}s")
         if self.name in _SHORT:
             names.append(_SHORT[self.name])
         if self.kind is bool:
@@ -178,6 +178,7 @@ def parameters(operation: Operation) -> list[Parameter]:
     found = (
         Parameter.of(parameter, hints[parameter.name])
         for parameter in list(inspect.signature(method).parameters.values())[1:]
+        if parameter.name not in second_names(method)
     )
     return [one for one in found if one.typeable]
 

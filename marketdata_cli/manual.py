@@ -48,6 +48,7 @@ class Group(typer.core.TyperGroup):
         summaries = [
             (name, (command.help or "").partition("\n\n")[0].replace("\n", " "))
             for name, command in commands
+            if not command.hidden
         ]
         _section(formatter, "Commands", summaries)
         records = [one.get_help_record(ctx) for one in self.get_params(ctx)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketdata import arguments
+from marketdata._client.session import Session
 from marketdata._requests.tasks import all_of
 from marketdata.arguments import (
     Destination,
@@ -28,6 +30,7 @@ from marketdata.arguments import (
     PairNames,
     ProgressCallback,
     Refresh,
+    SameAsExchanges,
     Scheduler,
     Start,
     TimeframeName,
@@ -41,11 +44,11 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from marketdata._client.asynchronous import AsyncClient
+    from marketdata._candles.records import Damage, Downloaded, Plan, Progress, Series
+    from marketdata._candles.store import SeriesName, Store
+    from marketdata._candles.table import SeriesTable
     from marketdata._exchanges.exchange import Venue
-    from marketdata._history.records import Damage, Downloaded, Plan, Progress, Series
-    from marketdata._history.store import SeriesName, Store
-    from marketdata._history.table import SeriesTable
+    from marketdata.settings import Settings
 
 __all__ = ["AsyncHistory"]
 
@@ -62,8 +65,8 @@ class AsyncHistory:
     Closed bars are stored by `AsyncClient.candles` and by `download`, in MARKETDATA_STORE.
     """
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     # ------------------------------------------------------------------ filling
 
@@ -76,6 +79,7 @@ class AsyncHistory:
         start: Start,
         end: End | None = None,
         exchanges: ExchangeIds | None = None,
+        exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
         progress: ProgressCallback | None = None,
         scheduler: Scheduler | None = None,
@@ -96,7 +100,7 @@ class AsyncHistory:
 
         async def one(exchange: str, pair: str) -> Downloaded:
             async with one_exchange[exchange]:
-                job = Job(self._client, store, exchange, pair, timeframe, since, until, refresh)
+                job = Job(self._session, store, exchange, pair, timeframe, since, until, refresh)
                 return await job.run(progress, scheduler)
 
         return tuple(await all_of(one(name, pair) for name in one_exchange for pair in pairs))
@@ -110,13 +114,14 @@ class AsyncHistory:
         start: Start,
         end: End | None = None,
         exchanges: ExchangeIds | None = None,
+        exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
     ) -> tuple[Plan, ...]:
         """Tell what `download` would have to do: how many requests, and how long they take."""
         store = await self.store()
         since, until = _range(start, end)
         jobs = [
-            Job(self._client, store, name, pair, timeframe, since, until, refresh)
+            Job(self._session, store, name, pair, timeframe, since, until, refresh)
             for name in self._names(exchanges)
             for pair in pairs
         ]
@@ -131,9 +136,10 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Series, ...]:
         """List the stored series: range, bars, completeness and size."""
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -147,9 +153,10 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Read all that is stored and report what is damaged; nothing, where all is well."""
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -165,13 +172,14 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
     ) -> tuple[Damage, ...]:
         """Take what is damaged out of the store, and report it.
 
         What sound files hold is kept, also where the table's own log is lost. What was taken out
         is fetched again when it is next asked for.
         """
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -195,13 +203,13 @@ class AsyncHistory:
         The format is that of the file's name where none is given. A series that is not stored is
         DATA_UNAVAILABLE.
         """
-        from marketdata._history import export
+        from marketdata._candles import export
 
         path = Path(destination)
         kind = format or _format(path)
         since, until = _range(start, end)
         store = await self.store()
-        exchanges = (exchange,) if exchange is not None else self._client.settings.exchange[:1]
+        exchanges = (exchange,) if exchange is not None else self._session.settings.exchange[:1]
         names = await self._chosen(store, (pair,), timeframe, exchanges)
         table = store.table(names[0]) if names else None
         if table is None or not await asyncio.to_thread(lambda: table.refresh() and table.files()):
@@ -227,10 +235,11 @@ class AsyncHistory:
         timeframe: OnlyTimeframe | None = None,
         *,
         exchanges: OnlyExchanges | None = None,
+        exchange: SameAsExchanges | None = None,
         dry_run: DryRun = False,
     ) -> tuple[Series, ...]:
         """Delete stored series, and tell which; of all timeframes where none is given."""
-        from marketdata._history import inventory
+        from marketdata._candles import inventory
 
         store = await self.store()
         removed = []
@@ -245,13 +254,13 @@ class AsyncHistory:
 
     async def store(self) -> Store:
         """Open the store; raises where there is none."""
-        store = await self._client._store()
+        store = await self._session.store()
         if isinstance(store, MarketDataError):
             raise store
         return store
 
     def _names(self, exchanges: Sequence[str] | None) -> Sequence[str]:
-        return tuple(dict.fromkeys(exchanges or self._client.settings.exchange[:1]))
+        return tuple(dict.fromkeys(exchanges or self._session.settings.exchange[:1]))
 
     async def _chosen(
         self,
@@ -265,7 +274,7 @@ class AsyncHistory:
         A client of the simulated exchange has nothing to do with what is stored of real ones.
         """
         names = await asyncio.to_thread(store.series, pairs, timeframe, exchanges)
-        if self._client.settings.sim:
+        if self._session.settings.sim:
             return [name for name in names if name.simulated is not None]
         return names
 
@@ -274,7 +283,7 @@ class AsyncHistory:
 class Job:
     """The download of one series; times are Unix milliseconds."""
 
-    client: AsyncClient
+    session: Session
     store: Store
     exchange: str
     pair: str
@@ -287,42 +296,67 @@ class Job:
         self, progress: Callable[[Progress], object] | None, scheduler: Any | None
     ) -> Downloaded:
         """Do it, here or on the workers of a scheduler, and tell what became of it."""
-        from marketdata._history import inventory
-        from marketdata._history.records import Downloaded
+        from marketdata._candles import inventory
+        from marketdata._candles.calendar import known
+        from marketdata._candles.records import Downloaded
+        from marketdata._candles.spans import moment
 
         began = time.monotonic()
         failure: MarketDataError | None = None
         name, table = None, None
-        before = known = inventory.Known()
+        before = there = inventory.Stored()
         try:
             name, table = await self._series()
-            before = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
-            report = self._reporter(name, progress, 0 if self.refresh else before.rows)
+            calendar = known(name.exchange, name.timeframe)
+            before = await asyncio.to_thread(
+                inventory.stored_of, table, calendar, self.start, self.end
+            )
+            report = self._reporter(name, progress, 0 if self.refresh else before.places)
             if scheduler is None:
                 await self.fetch(self.start, self.end, report)
             else:
                 from marketdata._client import cluster
 
-                await cluster.fetch(self, table, scheduler, report)
+                parts = await asyncio.to_thread(
+                    cluster.parts,
+                    table,
+                    calendar,
+                    self.start,
+                    self.end,
+                    refresh=self.refresh,
+                )
+                await cluster.fetch(
+                    self._in_worker(),
+                    parts,
+                    scheduler,
+                    report,
+                    retries=self.session.settings.retries,
+                )
                 await asyncio.to_thread(table.tidy, 2)
             if report is not None:
                 report(None)
         except MarketDataError as error:
             failure = error
-        if table is not None:
+        if table is not None and name is not None:
             with contextlib.suppress(MarketDataError):
-                known = await asyncio.to_thread(inventory.known_of, table, self.start, self.end)
+                there = await asyncio.to_thread(
+                    inventory.stored_of,
+                    table,
+                    known(name.exchange, name.timeframe),
+                    self.start,
+                    self.end,
+                )
         anew = self.refresh and failure is None
         return Downloaded(
             exchange=self.exchange,
             pair=self.pair if name is None else name.pair,
             timeframe=self.timeframe,
             simulated=True if name is not None and name.simulated else None,
-            start=inventory.moment(self.start),
-            end=None if self.end is None else inventory.moment(self.end),
-            bars=known.bars,
-            fetched=known.rows if anew else max(0, known.rows - before.rows),
-            holes=known.holes,
+            start=moment(self.start),
+            end=None if self.end is None else moment(self.end),
+            bars=there.candles,
+            fetched=there.places if anew else max(0, there.places - before.places),
+            holes=there.gaps,
             seconds=round(time.monotonic() - began, 3),
             error=None if failure is None else failure.to_dict(),
         )
@@ -333,44 +367,54 @@ class Job:
         """Store what is missing of a range."""
 
         async def work(venue: Venue) -> None:
-            from marketdata._history import Keep, bars
+            from marketdata._candles.series import Keep, NativeSeries
 
-            keep = Keep(self.store, self.refresh, report)
-            await bars(
-                venue, await venue.listed.symbol(self.pair), self.timeframe, start, end, keep
-            )
+            keep = Keep(self.store, refresh=self.refresh, progress=report)
+            pair, plays = await venue.listed.symbol(self.pair), await venue.listed.plays()
+            await NativeSeries(venue, pair, self.timeframe, keep, plays).between(start, end)
 
-        await self.client._ask(self.exchange, work)
+        await self.session.ask(self.exchange, work)
+
+    def _in_worker(self) -> Callable[[int, int | None], int]:
+        """Give what a worker does with a part of the range."""
+        return functools.partial(
+            _download_part,
+            self.session.settings,
+            self.exchange,
+            self.pair,
+            self.timeframe,
+            self.refresh,
+        )
 
     async def plan(self) -> Plan:
         """Tell what it would have to do, with no request but for the list of pairs."""
-        from marketdata._history import inventory, timeframes
-        from marketdata._history.records import Plan
-        from marketdata._history.stretch import Span, without
+        from marketdata._candles.calendar import known
+        from marketdata._candles.records import Plan
+        from marketdata._candles.spans import Span, moment, without
 
         name, table = await self._series()
-        step = timeframes.length(self.timeframe)
+        calendar = known(name.exchange, self.timeframe)
         now = round(time.time() * 1000)
         end = min(now if self.end is None else self.end, now)
-        span = Span(*(at + -at % step for at in (self.start, max(end, self.start))))
+        span = Span(calendar.ceil(self.start), calendar.ceil(max(end, self.start)))
         await asyncio.to_thread(table.refresh)
         left = without(span, [] if self.refresh else table.covered())
-        wanted = sum((one.end - one.start) // step for one in left)
+        wanted = sum(calendar.count(*one) for one in left)
 
         async def work(venue: Venue) -> tuple[int, float]:
-            page = venue.candles_per_request
-            requests = sum(-(-(one.end - one.start) // step // max(1, page - 1)) for one in left)
+            page = max(1, venue.candles_per_request - 1)
+            requests = sum(-(-calendar.count(*one) // page) for one in left)
             return requests, venue.seconds_for(requests)
 
-        requests, seconds = await self.client._ask(self.exchange, work)
+        requests, seconds = await self.session.ask(self.exchange, work)
         return Plan(
             exchange=self.exchange,
             pair=name.pair,
             timeframe=self.timeframe,
             simulated=True if name.simulated else None,
-            start=inventory.moment(span.start),
-            end=inventory.moment(span.end),
-            stored=(span.end - span.start) // step - wanted,
+            start=moment(span.start),
+            end=moment(span.end),
+            stored=calendar.count(*span) - wanted,
             wanted=wanted,
             requests=requests,
             seconds=round(seconds, 1),
@@ -382,22 +426,22 @@ class Job:
         Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
         stored, `DataUnavailableError` where it has none at all.
         """
-        from marketdata._history import is_stored
-        from marketdata._history.store import SeriesName
+        from marketdata._candles.calendar import is_timeframe
+        from marketdata._candles.store import SeriesName
 
         async def work(venue: Venue) -> SeriesName:
             venue.check("candles", native=True)
             pair = await venue.listed.symbol(self.pair)
-            offered = [name for name in venue.timeframes if is_stored(name)]
+            offered = [name for name in venue.timeframes if is_timeframe(name)]
             if self.timeframe not in offered:
                 raise TimeframeNotSupportedError(
-                    f"{venue.id} has no '{self.timeframe}' bars that can be stored; it has "
-                    f"{', '.join(offered)}. `candles` makes others of those.",
+                    f"{venue.id} has no '{self.timeframe}' candles of its own; it has "
+                    f"{', '.join(offered)}. `candles` resamples others from those.",
                     details={"exchange": venue.id, "timeframes": offered},
                 )
             return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
 
-        name = await self.client._ask(self.exchange, work)
+        name = await self.session.ask(self.exchange, work)
         return name, self.store.table(name)
 
     def _reporter(
@@ -406,12 +450,12 @@ class Job:
         """Give what counts bars as they come, and reports how far that is; None: all have."""
         if progress is None:
             return None
-        from marketdata._history import timeframes
-        from marketdata._history.records import Progress
+        from marketdata._candles.calendar import known
+        from marketdata._candles.records import Progress
 
-        step = timeframes.length(self.timeframe)
         now = round(time.time() * 1000)
-        total = max(0, (min(self.end or now, now) - self.start) // step)
+        calendar = known(name.exchange, name.timeframe)
+        total = calendar.count(self.start, min(self.end or now, now))
 
         def report(bars: int | None) -> None:
             nonlocal done
@@ -430,6 +474,29 @@ class Job:
 
         report(0)
         return report
+
+
+def _download_part(
+    settings: Settings,
+    exchange: str,
+    pair: str,
+    timeframe: str,
+    refresh: bool,
+    start: int,
+    end: int | None,
+) -> int:
+    """Store what is missing of one part, in a worker; give the number of its places."""
+    from marketdata._candles.calendar import known
+
+    async def work() -> int:
+        async with Session(settings) as session:
+            store = await AsyncHistory(session).store()
+            job = Job(session, store, exchange, pair, timeframe, start, end, refresh)
+            await job.fetch(start, end)
+        until = round(time.time() * 1000) if end is None else end
+        return known(exchange, timeframe).count(start, until)
+
+    return asyncio.run(work())
 
 
 def _range(start: Moment | None, end: Moment | None) -> tuple[int, int | None]:

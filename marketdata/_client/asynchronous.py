@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
-import importlib
-import weakref
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from marketdata import arguments
-from marketdata._client.connections import Connections
-from marketdata._requests.deadline import within
-from marketdata._requests.tasks import all_of
+from marketdata._client.session import Session
 from marketdata.arguments import (
     Aggregate,
     Amount,
@@ -39,6 +34,8 @@ from marketdata.arguments import (
     RecordingProgress,
     Refresh,
     RefreshLists,
+    SameAsExchange,
+    SameAsExchanges,
     Search,
     Seconds,
     Speed,
@@ -56,19 +53,14 @@ from marketdata.arguments import (
     checked,
 )
 from marketdata.errors import (
-    ExchangeUnavailableError,
     InvalidParameterError,
     MarketDataError,
-    MissingExtraError,
     MissingParameterError,
 )
 
 if TYPE_CHECKING:
     from marketdata._client.archive import AsyncHistory
     from marketdata._exchanges.exchange import Venue
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata._exchanges.recording import Event
-    from marketdata._history.store import Store
     from marketdata._streams.feed import Subject
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
@@ -82,7 +74,6 @@ if TYPE_CHECKING:
         Recorded,
         Status,
         Stream,
-        StreamKind,
         Ticker,
         Trade,
         Upstream,
@@ -101,8 +92,9 @@ _LISTS_AT_ONCE = 8
 class AsyncClient:
     """Market data of spot exchanges for code that awaits.
 
-    ``exchange`` names the exchange, or several in order of preference, for calls that name none;
-    the other arguments override the MARKETDATA_* variable of the same name (`Settings`).
+    ``exchange``, or ``exchanges``, names the exchange for calls that name none, or several in order
+    of preference; the other arguments override the MARKETDATA_* variable of the same name
+    (`Settings`).
 
     ``numbers="decimal"`` gives Decimals in place of floats, digit by digit what the exchange sent,
     and text in JSON. Trading rules and public fees are the exception: they are kept on disk as
@@ -117,6 +109,7 @@ class AsyncClient:
         self,
         exchange: str | Sequence[str] | None = None,
         *,
+        exchanges: str | Sequence[str] | None = None,
         sim: bool | None = None,
         timeout: float | None = None,
         retries: int | None = None,
@@ -132,7 +125,7 @@ class AsyncClient:
             from marketdata.settings import Settings
 
             settings = Settings.from_environment(
-                exchange=exchange,
+                exchange=arguments.one_of(exchange=exchange, exchanges=exchanges),
                 sim=sim,
                 timeout=timeout,
                 retries=retries,
@@ -143,16 +136,12 @@ class AsyncClient:
                 redis=redis,
                 endpoints=endpoints,
             )
-        self.settings = settings
-        self._catalogue: Catalogue | None = None
-        self._candles: Store | MarketDataError | None = None
-        self._recorder: Callable[[Event], None] | None = None
-        self._among: frozenset[str] | None = None
-        self._twin: AsyncClient | None = None
-        """Of a client of Decimals, one of floats."""
-        self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._session = Session(settings)
+
+    @property
+    def settings(self) -> Settings:
+        """Give the settings that the client was made with."""
+        return self._session.settings
 
     def preferring(self, *exchanges: str, among: Collection[str] | None = None) -> Self:
         """Give this client with other exchanges for calls that name none.
@@ -161,9 +150,7 @@ class AsyncClient:
         clients share their connections; closing one closes the other.
         """
         twin = copy.copy(self)
-        twin.settings = self.settings.model_copy(update={"exchange": exchanges})
-        twin._among = None if among is None else frozenset(among)
-        twin._twin = None
+        twin._session = self._session.preferring(exchanges, among)
         return twin
 
     # ------------------------------------------------------------------ operations
@@ -174,15 +161,7 @@ class AsyncClient:
 
         Made from the installed ccxt, without a request. The simulated exchange lists its own.
         """
-        here = await self._here()
-        from marketdata._exchanges.exchange import known
-        from marketdata._history.resample import source_for
-
-        exchanges = await asyncio.to_thread(known, self.settings.folder(), source_for)
-        if not self.settings.sim:
-            return exchanges
-        served = await here.simulated()
-        return [one for one in exchanges if one.id in served]
+        return await self._session.exchanges()
 
     @checked
     async def pairs(
@@ -205,13 +184,13 @@ class AsyncClient:
 
         if search is not None and exchange is None:
             if refresh:
-                await self._refresh_lists()
-            return (await self.page_of_pairs(search, base=base, quote=quote))[1]
+                await self._session.refresh_lists()
+            return (await self._session.find_pairs(search, base=base, quote=quote))[1]
 
         async def work(venue: Venue) -> list[Pair]:
             return await venue.pairs(base=base, quote=quote, search=search, refresh=refresh)
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     async def page_of_pairs(
         self,
@@ -227,49 +206,9 @@ class AsyncClient:
         At most ``limit`` pairs from ``offset`` on; the rest costs nearly nothing.
         """
 
-        async def work(venue: Venue) -> list[Pair]:
-            return await venue.pairs(base=base, quote=quote, search=search)
-
-        if not self.settings.sim:
-            from marketdata._exchanges import markets
-
-            kept = await asyncio.to_thread(
-                markets.search,
-                self._pairs_known(),
-                self.settings.endpoints,
-                self._among,
-                exactly=self.settings.numbers == "decimal",
-                base=base,
-                quote=quote,
-                search=search,
-                limit=limit,
-                offset=offset,
-            )
-            if kept is not None:
-                return kept
-            found = await self._ask(None, work)
-        else:
-            served = self._within_reach(sorted(await (await self._here()).simulated()))
-            each = await all_of(self._ask(name, work) for name in served)
-            found = [pair for those in each for pair in those]
-        return len(found), found[offset:][:limit]
-
-    def _within_reach(self, exchanges: Iterable[str]) -> list[str]:
-        return [name for name in exchanges if self._among is None or name in self._among]
-
-    async def _refresh_lists(self) -> None:
-        """Fetch the lists of all spot exchanges, several at once; leave out those that fail."""
-        here = await self._here()
-        turns = asyncio.Semaphore(_LISTS_AT_ONCE)
-
-        async def fetch(name: str) -> None:
-            async with turns:
-                with contextlib.suppress(MarketDataError):
-                    await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
-
-        sim = self.settings.sim
-        known = await here.simulated() if sim else [one.id for one in await self.exchanges()]
-        await all_of(fetch(name) for name in self._within_reach(known))
+        return await self._session.find_pairs(
+            search, base=base, quote=quote, limit=limit, offset=offset
+        )
 
     @checked
     async def ticker(
@@ -283,14 +222,14 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> Ticker:
-            from marketdata._history import check_window, ticker_over
+            from marketdata._candles.windows import check_window, ticker_over
 
             venue.check("ticker")
             check_window(venue, window)
             symbol = await venue.listed.symbol(pair)
             return await ticker_over(venue, symbol, window)
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def tickers(
@@ -304,13 +243,13 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Ticker]:
-            from marketdata._history import tickers
+            from marketdata._candles.windows import tickers
 
             venue.check("tickers")
             found = await venue.listed.symbols(pairs)
             return await tickers(venue, found, every=pairs is None)
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def quote(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Quote:
@@ -320,7 +259,7 @@ class AsyncClient:
             venue.check("quote")
             return await venue.quote(await venue.listed.symbol(pair))
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def quotes(
@@ -335,7 +274,7 @@ class AsyncClient:
             venue.check("quotes")
             return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def orderbook(
@@ -347,7 +286,7 @@ class AsyncClient:
             venue.check("orderbook")
             return await venue.orderbook(await venue.listed.symbol(pair), depth)
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def candles(
@@ -370,8 +309,9 @@ class AsyncClient:
         it is left out). Of such a range, closed bars are kept on disk and never fetched twice.
         The result says whether its last bar is still forming, and which bars are missing and why.
         """
+        from marketdata._candles.questions import Question, candles, stored
+        from marketdata._candles.series import Keep
         from marketdata._exchanges.markets_cache import source
-        from marketdata._history import Keep, Question, candles, stored
 
         asked = Question(
             timeframe,
@@ -382,13 +322,14 @@ class AsyncClient:
             strict=strict,
         )
         # What is stored are floats.
-        kept = await self._store() if store and self.settings.numbers == "float" else None
-        keep = Keep(None if isinstance(kept, MarketDataError) else kept, refresh)
-        if keep.store is not None and not refresh and not self.settings.sim:
+        kept = await self._session.store() if self.settings.numbers == "float" else None
+        kept = None if isinstance(kept, MarketDataError) else kept
+        keep = Keep(kept, read=store, refresh=refresh and store)
+        if keep.store is not None and store and not refresh and not self.settings.sim:
             name = exchange or self.settings.exchange[0]
             origin = source(name, self.settings.endpoints.get(name))
             known = await asyncio.to_thread(
-                stored, keep.store, self._pairs_known(), origin, name, pair, asked
+                stored, keep.store, self._session.catalogue(), origin, name, pair, asked
             )
             if known is not None:
                 return known
@@ -397,7 +338,7 @@ class AsyncClient:
             venue.check("candles")
             return await candles(venue, await venue.listed.symbol(pair), asked, keep)
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def trades(
@@ -417,7 +358,8 @@ class AsyncClient:
         """
 
         async def work(venue: Venue) -> list[Trade]:
-            from marketdata._history import check_trades, trades
+            from marketdata._candles.trades import check as check_trades
+            from marketdata._candles.trades import trades
 
             since = None if start is None else arguments.instant(start)
             venue.check("trades")
@@ -427,7 +369,7 @@ class AsyncClient:
                 venue, symbol, limit=limit, start=since, from_id=from_id, aggregate=aggregate
             )
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     @checked
     async def status(self, *, exchange: ExchangeId | None = None) -> Status:
@@ -440,7 +382,7 @@ class AsyncClient:
             venue.check("status")
             return await venue.status()
 
-        return await self._ask(exchange, work, one=True)
+        return await self._session.ask(exchange, work, one=True)
 
     @checked
     async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees:
@@ -454,7 +396,7 @@ class AsyncClient:
             venue.check("fees")
             return await venue.fees(await venue.listed.symbol(pair))
 
-        return await self._ask(exchange, work)
+        return await self._session.ask(exchange, work)
 
     # ------------------------------------------------------------------ several at once
 
@@ -464,6 +406,7 @@ class AsyncClient:
         pair: PairName,
         *,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> Comparison:
         """Compare a pair on several exchanges: prices, spreads, volumes, and who is best.
@@ -474,7 +417,7 @@ class AsyncClient:
         """
         from marketdata._aggregation.comparing import compare
 
-        return await compare(self._ask, pair, exchanges or self.settings.exchange, quotes)
+        return await compare(self._session.ask, pair, exchanges or self.settings.exchange, quotes)
 
     @checked
     async def consolidated_orderbook(
@@ -483,6 +426,7 @@ class AsyncClient:
         depth: Depth = 20,
         *,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> ConsolidatedOrderBook:
         """Get one order book of several exchanges, whose levels know who quotes them.
@@ -495,7 +439,7 @@ class AsyncClient:
         from marketdata._aggregation.consolidating import consolidate
 
         names = exchanges or self.settings.exchange
-        return await consolidate(self._ask, pair, names, depth, quotes)
+        return await consolidate(self._session.ask, pair, names, depth, quotes)
 
     @checked
     async def execution_cost(
@@ -507,6 +451,7 @@ class AsyncClient:
         quote_amount: QuoteAmount | None = None,
         depth: Depth = 100,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> ExecutionCost:
         """Work out what buying or selling at once would cost, split over exchanges at best.
@@ -531,29 +476,14 @@ class AsyncClient:
             )
         order = Order(side, amount, quote_amount)
         names = exchanges or self.settings.exchange
-        return await execution_cost(self._ask, pair, order, names, depth, quotes)
-
-    async def _store(self) -> Store | MarketDataError:
-        """Open the store of candles, or say why there is none."""
-        if self._candles is None:
-            self._candles = await asyncio.to_thread(_open_store, self.settings)
-        if isinstance(self._candles, MarketDataError):
-            return self._candles
-        return self._candles.lost() or self._candles
+        return await execution_cost(self._session.ask, pair, order, names, depth, quotes)
 
     @property
     def history(self) -> AsyncHistory:
         """The stored candles: download, list, verify, repair, export and remove."""
         from marketdata._client.archive import AsyncHistory
 
-        return AsyncHistory(self if self.settings.numbers == "float" else self._in_floats())
-
-    def _in_floats(self) -> AsyncClient:
-        """Give a client like this one for what is stored, with connections of its own."""
-        if self._twin is None:
-            settings = self.settings.model_copy(update={"numbers": "float"})
-            self._twin = AsyncClient(settings=settings)
-        return self._twin
+        return AsyncHistory(self._session.in_floats())
 
     # ------------------------------------------------------------------ streams
 
@@ -563,11 +493,12 @@ class AsyncClient:
         pair: WatchedPairs,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Ticker]:
         """Watch the 24-hour tickers of pairs: their last prices, best bids and asks, volumes."""
-        return self._watch("ticker", pair, exchange, delivery, buffer)
+        return self._session.watch("ticker", pair, exchange, delivery=delivery, buffer=buffer)
 
     @checked
     def watch_quote(
@@ -575,11 +506,12 @@ class AsyncClient:
         pair: WatchedPairs,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Quote]:
         """Watch the best bids and asks of pairs with their sizes."""
-        return self._watch("quote", pair, exchange, delivery, buffer)
+        return self._session.watch("quote", pair, exchange, delivery=delivery, buffer=buffer)
 
     @checked
     def watch_orderbook(
@@ -588,11 +520,14 @@ class AsyncClient:
         depth: Depth = 20,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[OrderBook]:
         """Watch the order books of pairs: every change is applied, lost ones are mended."""
-        return self._watch("orderbook", pair, exchange, delivery, buffer, depth=depth)
+        return self._session.watch(
+            "orderbook", pair, exchange, delivery=delivery, buffer=buffer, depth=depth
+        )
 
     @checked
     def watch_consolidated_orderbook(
@@ -601,6 +536,7 @@ class AsyncClient:
         depth: Depth = 20,
         *,
         exchanges: EachExchange | None = None,
+        exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
@@ -617,7 +553,7 @@ class AsyncClient:
         pairs = pairs_of(pair, quotes)
 
         async def find() -> list[Found]:
-            here = await self._here()
+            here = await self._session.connections()
 
             async def prepare(venue: Venue) -> None:
                 await here.hub(venue, "orderbook")
@@ -628,7 +564,7 @@ class AsyncClient:
                 return await here.hub(venue, "orderbook"), Subject("orderbook", symbol)
 
             names = exchanges or self.settings.exchange
-            return await ask_each(self._ask, names, pairs, prepare, work)
+            return await ask_each(self._session.ask, names, pairs, prepare, work)
 
         return ConsolidatedWatch(
             find,
@@ -645,11 +581,12 @@ class AsyncClient:
         pair: WatchedPairs,
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "every",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Trade]:
         """Watch the trades of pairs, one after the other."""
-        return self._watch("trades", pair, exchange, delivery, buffer)
+        return self._session.watch("trades", pair, exchange, delivery=delivery, buffer=buffer)
 
     @checked
     def watch_candles(
@@ -658,11 +595,14 @@ class AsyncClient:
         timeframe: TimeframeName = "1m",
         *,
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Candles]:
         """Watch the bars of pairs: the one that forms, and those that it leaves behind."""
-        return self._watch("candles", pair, exchange, delivery, buffer, timeframe=timeframe)
+        return self._session.watch(
+            "candles", pair, exchange, delivery=delivery, buffer=buffer, timeframe=timeframe
+        )
 
     @checked
     async def record(
@@ -672,6 +612,7 @@ class AsyncClient:
         *,
         what: StreamKinds = ("trades", "orderbook"),
         exchange: WatchedExchanges | None = None,
+        exchanges: SameAsExchange | None = None,
         timeframe: TimeframeName = "1m",
         depth: Depth = 100,
         seconds: Seconds | None = None,
@@ -711,53 +652,18 @@ class AsyncClient:
 
     def streams(self) -> list[Stream]:
         """Tell how each live subject of the running loop is doing."""
-        here = self._connections.get(asyncio.get_running_loop())
-        return [] if here is None else [one for hub in here.hubs for one in hub.told()]
+        return self._session.streams()
 
     def upstream(self) -> list[Upstream]:
         """Tell how the running loop's calls to each exchange are doing."""
-        here = self._connections.get(asyncio.get_running_loop())
+        here = self._session.open_here()
         return [] if here is None else [venue.told() for venue in here.venues]
-
-    def _watch(
-        self,
-        kind: StreamKind,
-        pairs: str | Sequence[str],
-        exchanges: str | Sequence[str] | None,
-        delivery: str,
-        buffer: int,
-        *,
-        depth: int = 0,
-        timeframe: str | None = None,
-    ) -> AsyncWatch[Any]:
-        from marketdata._streams.watch import AsyncWatch
-
-        async def find() -> list[tuple[Hub, Subject]]:
-            here = await self._here()
-
-            async def work(venue: Venue) -> list[tuple[Hub, Subject]]:
-                from marketdata._streams.feed import Subject
-
-                hub = await here.hub(venue, kind, timeframe)
-                symbols = [await venue.listed.symbol(pair) for pair in pairs]
-                return [(hub, Subject(kind, symbol, timeframe)) for symbol in symbols]
-
-            names: Sequence[str | None] = exchanges if exchanges is not None else (None,)
-            found = await all_of(self._ask(name, work) for name in names)
-            # An exchange, or a pair, may have been given by two of its names.
-            return list(dict.fromkeys(subject for those in found for subject in those))
-
-        return AsyncWatch(find, every=delivery == "every", buffer=buffer, depth=depth)
 
     # ------------------------------------------------------------------ lifetime
 
     async def close(self) -> None:
         """End all connections that were made on the running loop; the client can go on."""
-        connections = self._connections.pop(asyncio.get_running_loop(), None)
-        if connections is not None:
-            await connections.close()
-        if self._twin is not None:
-            await self._twin.close()
+        await self._session.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -769,100 +675,3 @@ class AsyncClient:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-    # ------------------------------------------------------------------ choosing
-
-    async def _ask(
-        self,
-        exchange: str | None,
-        work: Callable[[Venue], Awaitable[T]],
-        *,
-        one: bool = False,
-    ) -> T:
-        """Do the work on the exchange named, or on the first default that can be reached."""
-        here = self._connections.get(asyncio.get_running_loop())
-        if here is None or here.closed:
-            here = await self._here()
-        names = (exchange,) if exchange is not None else self.settings.exchange
-        if one:
-            names = names[:1]
-        for name in names:
-            if name not in here.checked:
-                await here.check(name)
-        names = here.worth_asking(names)
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self.settings.timeout
-        failures: dict[str, MarketDataError] = {}
-        for left, name in zip(range(len(names), 0, -1), names, strict=True):
-            # Each exchange gets its share of what is left, so that one that hangs cannot use up
-            # the time in which the next would have answered.
-            share = (ends - loop.time()) / left
-            try:
-                return await within(share, name, here.ask(name, work))
-            except ExchangeUnavailableError as error:
-                failures[name] = error
-                here.note_failure(name, error)
-        if len(failures) == 1:
-            raise next(iter(failures.values()))
-        raise ExchangeUnavailableError(
-            "None of the exchanges could be reached. "
-            + " ".join(error.message for error in failures.values()),
-            retryable=any(error.retryable for error in failures.values()),
-            details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
-        )
-
-    async def _here(self) -> Connections:
-        """Give the connections of the running loop."""
-        loop = asyncio.get_running_loop()
-        connections = self._connections.get(loop)
-        if connections is None or connections.closed:
-            # A thread imports what is needed, which takes longer than a loop should be held up.
-            for module in ("marketdata._exchanges.exchange", "marketdata._history"):
-                await asyncio.to_thread(importlib.import_module, module)
-            connections = self._connections.get(loop)
-        if connections is None or connections.closed:
-            connections = self._connections[loop] = Connections(
-                self.settings, self._pairs_known(), self._recorder
-            )
-            await connections.tie_to_loop()
-            # Until they are closed something has to hold them: sockets that are collected with
-            # their client complain of not having been closed.
-            weakref.finalize(self._connections, connections.close_soon).atexit = False
-        return connections
-
-    def _pairs_known(self) -> Catalogue:
-        if self._catalogue is None:
-            from marketdata._exchanges.markets_cache import Catalogue
-
-            # What the simulator lists depends on how it was started, so it is not kept; a recording
-            # is to hold the list.
-            passing = self.settings.sim or self._recorder is not None
-            if passing or self.settings.redis is None:
-                self._catalogue = Catalogue(None if passing else self.settings.folder())
-            else:
-                from marketdata._exchanges.shared_markets_cache import FleetCatalogue
-
-                url = self.settings.redis.get_secret_value()
-                self._catalogue = FleetCatalogue(self.settings.folder(), url)
-        return self._catalogue
-
-
-async def _fetch_list(venue: Venue) -> None:
-    await venue.listed.listing(0)
-
-
-def _open_store(settings: Settings) -> Store | MarketDataError:
-    url = settings.candle_store()
-    if url is None:
-        return InvalidParameterError(
-            "MARKETDATA_STORE is 'none': no candles are kept. Name a folder or a URL.",
-            details={"parameter": "MARKETDATA_STORE"},
-        )
-    try:
-        from marketdata._history.store import Store
-
-        store = Store(url)
-    except MissingExtraError as error:
-        return error
-    # A folder that somebody has named may be for reading only.
-    return (store.unwritable() if settings.store is None else None) or store

@@ -1,4 +1,4 @@
-"""The operations for code that does not await: `Client`, and functions over a default one."""
+"""The operations for code that does not await, as methods of `Client` and `History`."""
 
 from __future__ import annotations
 
@@ -20,33 +20,7 @@ if TYPE_CHECKING:
     from marketdata.models import Record, Stream, Upstream
     from marketdata.settings import Settings
 
-__all__ = [
-    "Client",
-    "History",
-    "candles",
-    "compare",
-    "consolidated_orderbook",
-    "exchanges",
-    "execution_cost",
-    "fees",
-    "orderbook",
-    "pairs",
-    "quote",
-    "quotes",
-    "record",
-    "replay",
-    "status",
-    "streams",
-    "ticker",
-    "tickers",
-    "trades",
-    "watch_candles",
-    "watch_consolidated_orderbook",
-    "watch_orderbook",
-    "watch_quote",
-    "watch_ticker",
-    "watch_trades",
-]
+__all__ = ["Client", "History", "default_client"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,6 +71,7 @@ class Client:
         self,
         exchange: str | Sequence[str] | None = None,
         *,
+        exchanges: str | Sequence[str] | None = None,
         sim: bool | None = None,
         timeout: float | None = None,
         retries: int | None = None,
@@ -110,6 +85,7 @@ class Client:
     ) -> None:
         self._client = AsyncClient(
             exchange,
+            exchanges=exchanges,
             sim=sim,
             timeout=timeout,
             retries=retries,
@@ -224,66 +200,3 @@ def default_client() -> Client:
             if default is None or default[0] != variables:
                 default = _default = (variables, Client())
     return default[1]
-
-
-def _function(
-    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
-) -> Callable[P, T]:
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(default_client()._client, *args, **kwargs))
-
-    return call
-
-
-def _watch_function(
-    method: Callable[Concatenate[AsyncClient, P], AsyncWatch[R]],
-) -> Callable[P, Watch[R]]:
-    watch = _watching(method)
-
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Watch[R]:
-        return watch(default_client(), *args, **kwargs)
-
-    return call
-
-
-def _replay_function(
-    method: Callable[Concatenate[AsyncClient, P], AsyncClient],
-) -> Callable[P, Client]:
-    replaying = _replaying(method)
-
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Client:
-        return replaying(default_client(), *args, **kwargs)
-
-    return call
-
-
-def streams() -> list[Stream]:
-    """Tell how each live subject is doing."""
-    return default_client().streams()
-
-
-exchanges = _function(AsyncClient.exchanges)
-pairs = _function(AsyncClient.pairs)
-ticker = _function(AsyncClient.ticker)
-tickers = _function(AsyncClient.tickers)
-quote = _function(AsyncClient.quote)
-quotes = _function(AsyncClient.quotes)
-orderbook = _function(AsyncClient.orderbook)
-candles = _function(AsyncClient.candles)
-trades = _function(AsyncClient.trades)
-status = _function(AsyncClient.status)
-fees = _function(AsyncClient.fees)
-compare = _function(AsyncClient.compare)
-consolidated_orderbook = _function(AsyncClient.consolidated_orderbook)
-execution_cost = _function(AsyncClient.execution_cost)
-watch_ticker = _watch_function(AsyncClient.watch_ticker)
-watch_quote = _watch_function(AsyncClient.watch_quote)
-watch_orderbook = _watch_function(AsyncClient.watch_orderbook)
-watch_consolidated_orderbook = _watch_function(AsyncClient.watch_consolidated_orderbook)
-watch_trades = _watch_function(AsyncClient.watch_trades)
-watch_candles = _watch_function(AsyncClient.watch_candles)
-record = _function(AsyncClient.record)
-replay = _replay_function(AsyncClient.replay)

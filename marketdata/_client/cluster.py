@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from marketdata.errors import (
@@ -19,41 +19,15 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from marketdata._client.archive import Job
-    from marketdata._history.table import SeriesTable
-    from marketdata.settings import Settings
+    from marketdata._candles.calendar import Calendar
+    from marketdata._candles.table import SeriesTable
 
-__all__ = ["check", "download_part", "fetch"]
+__all__ = ["check", "fetch", "parts"]
 
-_PART_BARS = 50_000
-"""Bars of a part: what a worker loses at most when it dies, apart from what it has stored."""
+_PART_CANDLES = 50_000
+"""Candles of a part: what a worker loses at most when it dies, apart from what it has stored."""
 _RETRIES = 3
 """How often a part is given to another worker after one has died or failed."""
-
-
-def download_part(
-    settings: Settings,
-    exchange: str,
-    pair: str,
-    timeframe: str,
-    start: int,
-    end: int | None,
-    refresh: bool,
-) -> int:
-    """Store what is missing of one part, in a worker; give the part's length in bars."""
-    from marketdata._client.archive import Job
-    from marketdata._client.asynchronous import AsyncClient
-    from marketdata._history import timeframes
-
-    async def work() -> int:
-        async with AsyncClient(settings=settings) as client:
-            store = await client.history.store()
-            job = Job(client, store, exchange, pair, timeframe, start, end, refresh)
-            await job.fetch(start, end)
-        until = round(time.time() * 1000) if end is None else end
-        return (until - start) // timeframes.length(timeframe)
-
-    return asyncio.run(work())
 
 
 def check(scheduler: Any) -> None:
@@ -73,27 +47,20 @@ def check(scheduler: Any) -> None:
 
 
 async def fetch(
-    job: Job, table: SeriesTable, scheduler: Any, report: Callable[[int], None] | None
+    do: Callable[[int, int | None], int],
+    parts: Sequence[tuple[int, int | None]],
+    scheduler: Any,
+    report: Callable[[int], None] | None,
+    *,
+    retries: int,
 ) -> None:
     """Give the parts of a download to the workers of a ``distributed`` client, and wait for all.
 
     Raises what a worker has raised after its retries, and `DataUnavailableError` where workers or
     the scheduler are lost.
     """
-    parts = await asyncio.to_thread(_parts, job, table)
     futures = [
-        scheduler.submit(
-            download_part,
-            job.client.settings,
-            job.exchange,
-            job.pair,
-            job.timeframe,
-            start,
-            end,
-            job.refresh,
-            pure=False,
-            retries=min(_RETRIES, job.client.settings.retries),
-        )
+        scheduler.submit(do, start, end, pure=False, retries=min(_RETRIES, retries))
         for start, end in parts
     ]
     try:
@@ -124,25 +91,26 @@ def _result(future: Any) -> int:
         ) from error
 
 
-def _parts(job: Job, table: SeriesTable) -> list[tuple[int, int | None]]:
+def parts(
+    table: SeriesTable, calendar: Calendar, start: int, end: int | None, *, refresh: bool
+) -> list[tuple[int, int | None]]:
     """Divide what is missing of a range; the last part goes as far as the range does.
 
     Where now is, the exchange knows better than our clock.
     """
-    from marketdata._history import timeframes
-    from marketdata._history.stretch import Span, without
+    from marketdata._candles.spans import Span, without
 
-    step = timeframes.length(job.timeframe)
     now = round(time.time() * 1000)
-    end = now if job.end is None else min(job.end, now)
-    span = Span(*(at + -at % step for at in (job.start, max(end, job.start))))
-    known = [] if job.refresh or not table.refresh() else table.covered()
-    width = _PART_BARS * step
-    parts: list[tuple[int, int | None]] = [
-        (at, min(left.end, at + width))
-        for left in without(span, known)
-        for at in range(left.start, left.end, width)
-    ]
-    if (job.end is None or job.end > now) and parts and parts[-1][1] == span.end:
-        parts[-1] = (parts[-1][0], job.end)
-    return parts
+    upto = now if end is None else min(end, now)
+    span = Span(calendar.floor(start), calendar.ceil(max(upto, start)))
+    stored = [] if refresh or not table.refresh() else table.covered()
+    found: list[tuple[int, int | None]] = []
+    for left in without(span, stored):
+        at = left.start
+        while at < left.end:
+            behind = min(left.end, calendar.shift(at, _PART_CANDLES))
+            found.append((at, behind))
+            at = behind
+    if (end is None or end > now) and found and found[-1][1] == span.end:
+        found[-1] = (found[-1][0], end)
+    return found

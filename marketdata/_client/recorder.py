@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketdata._client.session import Session
 from marketdata._exchanges.recording import Writer, exchanges_in, is_recording
 from marketdata.errors import InvalidParameterError
 from marketdata.models import Recorded
 
 if TYPE_CHECKING:
     from marketdata._streams.watch import AsyncWatch
+    from marketdata.models import StreamKind
     from marketdata.settings import Settings
 
 __all__ = ["record", "replayed"]
@@ -29,22 +31,18 @@ async def record(
     pairs: Sequence[str],
     path: Path,
     *,
-    what: Sequence[str],
-    exchanges: Sequence[str] | str | None,
+    what: Sequence[StreamKind],
+    exchanges: Sequence[str] | None,
     timeframe: str,
     depth: int,
     seconds: float | None,
     progress: Callable[[Recorded], Any] | None,
 ) -> Recorded:
     """Record, on connections of its own, so that the file holds nothing else."""
-    from marketdata._client.asynchronous import AsyncClient
-
     began = time.monotonic()
     writer = _open(path)
     with writer, _removed_if_empty(writer):
-        client = AsyncClient(settings=settings)
-        client._recorder = writer.write
-        async with client:
+        async with Session(settings, recorder=writer.write) as session:
 
             def told() -> Recorded:
                 return Recorded(
@@ -52,11 +50,11 @@ async def record(
                     frames=writer.events,
                     size=writer.size,
                     seconds=round(time.monotonic() - began, 3),
-                    streams=tuple(client.streams()),
+                    streams=tuple(session.streams()),
                 )
 
             watches = [
-                _watch(client, kind, pairs, exchanges, timeframe, depth)
+                _watch(session, kind, pairs, exchanges, timeframe, depth)
                 for kind in dict.fromkeys(what)
             ]
             reading = [asyncio.ensure_future(_read(watch)) for watch in watches]
@@ -115,20 +113,20 @@ def _open(path: Path) -> Writer:
 
 
 def _watch(
-    client: Any,
-    kind: str,
+    session: Session,
+    kind: StreamKind,
     pairs: Sequence[str],
-    exchanges: Sequence[str] | str | None,
+    exchanges: Sequence[str] | None,
     timeframe: str,
     depth: int,
 ) -> AsyncWatch[Any]:
-    more: dict[str, Any] = {"exchange": exchanges, "delivery": "latest"}
-    if kind == "orderbook":
-        more["depth"] = depth
-    elif kind == "candles":
-        more["timeframe"] = timeframe
-    watch: AsyncWatch[Any] = getattr(client, f"watch_{kind}")(list(pairs), **more)
-    return watch
+    return session.watch(
+        kind,
+        pairs,
+        exchanges,
+        depth=depth if kind == "orderbook" else 0,
+        timeframe=timeframe if kind == "candles" else None,
+    )
 
 
 async def _read(watch: AsyncWatch[Any]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -551,60 +550,39 @@ class Venue:
         return next((one for one in self._quirk.depths if one >= wanted), self._quirk.depths[-1])
 
     async def candles(
-        self, pair: str, timeframe: str, since: int | None, limit: int, *, finite: bool = True
+        self,
+        pair: str,
+        timeframe: str,
+        since: int | None,
+        limit: int,
+        *,
+        until: int | None = None,
+        finite: bool = True,
     ) -> tuple[Columns, Reply]:
-        """Get one page of bars: the newest, or those from a time in Unix ms on; oldest first.
+        """Get one page of candles: the newest, or those from a time in Unix ms on; oldest first.
 
-        With numbers that are not ``finite`` it is no answer, unless the caller looks at each bar.
+        ``until`` is the last millisecond in which one of the page may open. With numbers that are
+        not ``finite`` it is no answer, unless the caller looks at each candle.
         """
 
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
             return _listed(parsing.columns(rows, finite=finite), reply), reply
 
-        params = {}
-        if since is None and self._quirk.bars_from_start:
-            since = self._start_of_newest(timeframe, limit)
-        elif since is not None and self._quirk.newest_bars_only:
+        if since is not None and self._quirk.newest_bars_only:
             # It is asked for the newest so many, and the wanted ones may be older.
             limit = max(limit, self.candles_per_request)
-        if since is not None and self._quirk.bars_until:
-            # A bar that opens right behind the page would take the place of its first one.
-            params = {"until": since + limit * self._length(timeframe) - 1}
+        # A candle that opens right behind the page would take the place of its first one.
+        params = {"until": until} if until is not None and self._quirk.bars_until else {}
         columns, reply = await self.call(
             make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
         )
         renew()
         return columns[:], reply
 
-    def _length(self, timeframe: str) -> int:
-        return int(self._api.parse_timeframe(timeframe)) * 1000
-
-    def _start_of_newest(self, timeframe: str, limit: int) -> int:
-        step = self._length(timeframe)
-        now = round(time.time() * 1000)
-        return now - now % step - (limit - 1) * step
-
     @property
     def has_candles(self) -> bool:
         """Whether the exchange gives candles of its own."""
         return self.has("fetchOHLCV")
-
-    def timeframe_for(self, wanted: str, source_for: SourceFor) -> str:
-        """Give the timeframe itself where the exchange has it, else one to make its bars of.
-
-        Raises `TimeframeNotSupportedError` where there is neither.
-        """
-        offered = self.timeframes
-        if wanted in offered:
-            return wanted
-        finer = source_for(wanted, offered)
-        if finer is None:
-            raise TimeframeNotSupportedError(
-                f"{self.id} has no '{wanted[:20]}' candles, nor any to make them of; it has "
-                f"{', '.join(offered)}.",
-                details={"exchange": self.id, "timeframes": offered},
-            )
-        return finer
 
     def check_stream(self, kind: str, timeframe: str | None = None) -> None:
         """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.

@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from marketdata._candles.trades import trades
 from marketdata._exchanges.exchange import closed
 from marketdata._exchanges.sockets import opposite
-from marketdata._history.tape import trades
 from marketdata._requests.deadline import within
 from marketdata._streams.bars import CandlesFeed
 from marketdata._streams.books import KeptBookFeed

@@ -20,21 +20,24 @@ if TYPE_CHECKING:
     import pyarrow
     from matplotlib.figure import Figure
 
-    from marketdata.models.records import Candles, Interval
+    from marketdata.models.records import Candles, Flag, Interval
 
 _UNCOUNTED = -1
 
 
+Flagged: TypeAlias = "Sequence[Flag] | None"
+"""Candles that are not as usual; None where there are none."""
 Filled: TypeAlias = "Sequence[Interval] | None"
 """Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
 
 
-def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
+def to_pandas(columns: Columns, filled: Filled = None, quality: Flagged = None) -> pandas.DataFrame:
     """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
     Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
     ``trades`` is a nullable integer column, all missing where the exchange does not count;
-    ``filled`` is there where bars were to be made up, and says which were.
+    ``filled`` is there where bars were to be made up, and says which were; ``quality`` where a
+    candle is not as usual, and says how: ``off_calendar``, ``revised`` or ``filled``.
     """
     try:
         import numpy as np
@@ -51,10 +54,12 @@ def to_pandas(columns: Columns, filled: Filled = None) -> pandas.DataFrame:
     frame.loc[counts == _UNCOUNTED, "trades"] = pd.NA
     if filled is not None:
         frame["filled"] = made_up(columns, filled)
+    if (marks := qualities(columns, filled, quality)) is not None:
+        frame["quality"] = pd.array(marks, dtype="string")
     return frame
 
 
-def to_polars(columns: Columns, filled: Filled = None) -> polars.DataFrame:
+def to_polars(columns: Columns, filled: Filled = None, quality: Flagged = None) -> polars.DataFrame:
     """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
 
     Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
@@ -77,10 +82,12 @@ def to_polars(columns: Columns, filled: Filled = None) -> polars.DataFrame:
         known.append(pl.col("trades").replace(_UNCOUNTED, None))
     if filled is not None:
         known.append(pl.Series("filled", made_up(columns, filled)))
+    if (marks := qualities(columns, filled, quality)) is not None:
+        known.append(pl.Series("quality", marks, pl.String))
     return frame.with_columns(known)
 
 
-def to_arrow(columns: Columns, filled: Filled = None) -> pyarrow.Table:
+def to_arrow(columns: Columns, filled: Filled = None, quality: Flagged = None) -> pyarrow.Table:
     """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
 
     Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
@@ -113,6 +120,8 @@ def to_arrow(columns: Columns, filled: Filled = None) -> pyarrow.Table:
     arrays["trades"] = pc.if_else(pc.equal(arrays["trades"], _UNCOUNTED), None, arrays["trades"])
     if filled is not None:
         arrays["filled"] = pa.array(made_up(columns, filled))
+    if (marks := qualities(columns, filled, quality)) is not None:
+        arrays["quality"] = pa.array(marks, pa.string())
     return pa.table(arrays)
 
 
@@ -154,6 +163,20 @@ def _known(columns: Columns, name: str) -> Any:
     if not columns.is_decimal:
         return values
     return [None if value.is_nan() else value for value in values]
+
+
+def qualities(columns: Columns, filled: Filled, quality: Flagged) -> list[str | None] | None:
+    """Tell of each candle how it is not as usual; None where all are."""
+    if not filled and not quality:
+        return None
+    flags: dict[int, str] = {
+        round(flag.open_time.timestamp() * 1000): flag.quality for flag in quality or ()
+    }
+    marks = [flags.get(time) for time in columns.time]
+    for position, is_filled in enumerate(made_up(columns, filled or ())):
+        if is_filled:
+            marks[position] = "filled"
+    return marks
 
 
 def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:

@@ -36,6 +36,8 @@ from marketdata.models.decimals import (
 )
 
 if TYPE_CHECKING:
+    from array import array
+
     import pandas
     import polars
     import pyarrow
@@ -562,6 +564,15 @@ class Interval(Record):
     """Why there are none; None where nobody looked into it, as in the newest bars."""
 
 
+class Flag(Record):
+    """A candle that is not as usual, and how."""
+
+    open_time: datetime
+    quality: Literal["off_calendar", "revised"]
+    """``off_calendar``: it opens where none was expected; ``revised``: the exchange has changed it
+    since it was stored."""
+
+
 class Candle(Record):
     """One bar, as `Candles` hands it out."""
 
@@ -578,13 +589,16 @@ class Candle(Record):
     """Whether the bar was not over yet by the exchange's clock."""
     filled: bool = False
     """Whether it was made up because ``fill`` asked for it: the exchange has no such bar."""
+    quality: Literal["off_calendar", "revised", "filled"] | None = None
+    """How it is not as usual; None for nearly all."""
 
 
 class Candles(_Derivable, _Streamed):
     """Bars of one pair and timeframe, oldest first, kept as columns.
 
-    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``columns`` holds the
-    arrays themselves. JSON rows are ``[openTimeMs, open, high, low, close, volume, trades]``.
+    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``time``, ``open``,
+    ``high``, ``low``, ``close``, ``volume`` and ``trades`` are the arrays of ``columns``. JSON rows
+    are ``[openTimeMs, open, high, low, close, volume, trades]``.
     """
 
     pair: str
@@ -597,10 +611,50 @@ class Candles(_Derivable, _Streamed):
     """Ranges without bars: inside the range asked for, or between the bars given."""
     filled: tuple[Interval, ...] | None = None
     """Ranges whose bars were made up; None unless ``fill`` was asked for."""
+    quality: tuple[Flag, ...] | None = None
+    """Candles that are not as usual: off the calendar of the series, or revised; None without."""
+    clock_offset_ms: int | None = None
+    """The exchange's time minus ours, where both disagree on whether the last candle is over: it is
+    open then. None elsewhere."""
     resampled_from: str | None = None
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""
     columns: Columns = Field(alias="candles")
+
+    @property
+    def time(self) -> array[int]:
+        """When each bar opens, in Unix milliseconds."""
+        return self.columns.time
+
+    @property
+    def open(self) -> array[float]:
+        """The first price of each bar."""
+        return self.columns.open
+
+    @property
+    def high(self) -> array[float]:
+        """The highest price of each bar."""
+        return self.columns.high
+
+    @property
+    def low(self) -> array[float]:
+        """The lowest price of each bar."""
+        return self.columns.low
+
+    @property
+    def close(self) -> array[float]:
+        """The last price of each bar."""
+        return self.columns.close
+
+    @property
+    def volume(self) -> array[float]:
+        """What was traded in each bar, in base currency; NaN where it is unknown."""
+        return self.columns.volume
+
+    @property
+    def trades(self) -> array[int]:
+        """How many trades each bar has; -1 where that is unknown."""
+        return self.columns.trades
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -621,6 +675,8 @@ class Candles(_Derivable, _Streamed):
         position = range(len(self))[index]
         time, opened, high, low, close, volume, trades = self.columns.row(position)
         opened_at = datetime.fromtimestamp(time / 1000, UTC)
+        is_filled = any(gap.start <= opened_at < gap.end for gap in self.filled or ())
+        flags = {flag.open_time: flag.quality for flag in self.quality or ()}
         return Candle(
             open_time=opened_at,
             open=opened,
@@ -630,26 +686,27 @@ class Candles(_Derivable, _Streamed):
             volume=volume,
             trades=trades,
             forming=self.forming and position == len(self) - 1,
-            filled=any(gap.start <= opened_at < gap.end for gap in self.filled or ()),
+            filled=is_filled,
+            quality="filled" if is_filled else flags.get(opened_at),
         )
 
     def to_pandas(self) -> pandas.DataFrame:
         """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
         from marketdata.models.frames import to_pandas
 
-        return to_pandas(self.columns, self.filled)
+        return to_pandas(self.columns, self.filled, self.quality)
 
     def to_polars(self) -> polars.DataFrame:
         """Give a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
         from marketdata.models.frames import to_polars
 
-        return to_polars(self.columns, self.filled)
+        return to_polars(self.columns, self.filled, self.quality)
 
     def to_arrow(self) -> pyarrow.Table:
         """Give an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
         from marketdata.models.frames import to_arrow
 
-        return to_arrow(self.columns, self.filled)
+        return to_arrow(self.columns, self.filled, self.quality)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the bars to any library that speaks the Arrow C stream interface."""

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata import AsyncClient, MarketDataError
-from marketdata._history import timeframes
+from marketdata._candles import timeframes
 from marketdata.errors import HistoryLimitExceededError, InternalError
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import candles

@@ -171,3 +171,11 @@ def test_version_is_the_library_s(command):
         f"marketdata {marketdata.__version__}\n",
         "",
     )
+
+
+def test_the_old_name_of_a_command_still_works(command):
+    asked = ("BTC/USDT", "--depth", "1", "--format", "json")
+    new, old = (command("--sim", name, *asked) for name in ("consolidated", "book"))
+    assert (new.returncode, old.returncode, old.stderr) == (0, 0, new.stderr)
+    assert json.loads(old.stdout).keys() == json.loads(new.stdout).keys()
+    assert "\n  book" not in command("--help").stdout

@@ -7,6 +7,7 @@ import sys
 import pytest
 import typer
 
+from marketdata.arguments import second_names
 from marketdata.operations import HISTORY, OPERATIONS
 from marketdata_cli.app import application
 from marketdata_cli.binding import parameters
@@ -60,12 +61,13 @@ def test_page_says_what_the_library_says(operation, pages):
         assert " ".join(paragraph.split()) in " ".join(page.split())
     for example in operation.examples:
         assert f"  marketdata {example}\n" in page + "\n"
-    own = inspect.signature(operation.method).parameters
+    own = inspect.signature(operation.method).parameters.keys()
+    own -= second_names(inspect.unwrap(operation.method)).keys()
     for option in ("--format", "--sim", "--tape", "--debug"):
         assert option in page
     for parameter in parameters(operation):
         assert parameter.text in page, parameter.name
-    assert {one.name for one in parameters(operation)} | {"self"} | OBJECTS >= set(own)
+    assert {one.name for one in parameters(operation)} | {"self"} | OBJECTS >= own
 
 
 def test_the_page_of_a_group_names_its_commands(pages, command):

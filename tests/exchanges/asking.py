@@ -16,7 +16,7 @@ from marketdata import AsyncClient, MarketDataError
 from marketdata._exchanges.connector import connector_class
 from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
-from marketdata._history.resample import source_for
+from marketdata._candles.calendar import source_for
 from marketdata.errors import Code
 from marketdata.models import Record
 
@@ -192,7 +192,7 @@ class World:
         return Case(exchange, operation, given, self._loopback.body, came, requests)
 
     async def _timeframe(self, exchange: str, wanted: str) -> str:
-        venue = await (await self._client._here()).venue(exchange)
+        venue = await (await self._client._session.connections()).venue(exchange)
         offered = venue.timeframes
         if wanted == NATIVE:
             return next((one for one in ("1h", "1m", "1d") if one in offered), (*offered, "1h")[0])

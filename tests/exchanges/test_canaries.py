@@ -103,7 +103,7 @@ def test_no_operation_shows_them_whatever_is_answered(
                     sent.append(world.loopback.last)
             for asked in ASKED + MORE:
                 cases.append(await world.asks(names[-1], *asked))
-            here = await world.client._here()
+            here = await world.client._session.connections()
             venues = [await here.venue(name) for name in names]
             reprs = [world.client, world.client.settings, world.client.settings.model_dump_json()]
             reprs += [here, *venues, *(venue._api for venue in venues)]

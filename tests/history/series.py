@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketdata._history.store import SeriesName, Store
-from marketdata._history.stretch import Hole, Stretch
-from marketdata._history.table import SeriesTable
+from marketdata._candles.spans import Gap, Stretch
+from marketdata._candles.store import SeriesName, Store
+from marketdata._candles.table import SeriesTable
 from marketdata.models.columns import Columns
 
 from .tapes import ms
@@ -22,7 +22,7 @@ def bars(first: int, last: int, *gaps: tuple[int, int], volume: float = 1.5) -> 
         if not any(low <= one < high for low, high in gaps)
         for price in [100.0 + one % 997]
     ]
-    holes = [Hole(ms(low), ms(high), "no_trades") for low, high in gaps]
+    holes = [Gap(ms(low), ms(high), "no_trades") for low, high in gaps]
     return Stretch(ms(first), ms(last), Columns.from_rows(rows), holes)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._history.verify import findings
+from marketdata._candles.verify import findings
 
 from .conftest import Connect, Play
 from .series import bars, read, table_in
@@ -97,7 +97,7 @@ def test_any_changes_in_any_order(tmp_path: Path, seed: int) -> None:
         for stretch in read(dice.choice(several), 0, 400):
             times = [(time - ms(0)) // 60_000 for time in stretch.columns.time]
             found |= zip(times, stretch.columns.volume, strict=True)
-            for one in stretch.holes:
+            for one in stretch.gaps:
                 low, high = ((time - ms(0)) // 60_000 for time in one[:2])
                 assert not found.keys() & range(low, high)
                 found |= dict.fromkeys(range(low, high))

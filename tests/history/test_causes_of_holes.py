@@ -109,7 +109,8 @@ def test_newest_bars_that_are_not_there_yet_are_never_stored_as_missing(
     client = connect(gateway)
     candles = client.candles("BTC/USDT", "1m", start=at(0), end=at(length))
     assert rows(candles) == minutes(0, there)
-    assert holes(candles.missing) == [(there, length, "no_trades")]
+    # No other pair can tell of an outage that goes on, as of any other gap.
+    assert holes(candles.missing) == [(there, length, "outage")]
     [table] = tables(isolated)
     assert live(table)["cause"].null_count == there
 

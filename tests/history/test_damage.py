@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import marketdata as md
-from marketdata._history.verify import findings
+from marketdata._candles.verify import findings
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play
@@ -70,7 +70,8 @@ def ask(client: md.Client, first: int = 0, last: int = LENGTH) -> md.Candles:
 def table(sim: SimulatedExchange, connect: Connect, isolated: Path) -> Path:
     """A table of four files that a client has stored."""
     client = connect(sim)
-    for first in range(0, LENGTH, 1000):
+    # The newest first: each is one page then, without the candle before it.
+    for first in reversed(range(0, LENGTH, 1000)):
         ask(client, first, first + 1000)
     [table] = tables(isolated)
     assert len(data(table)) == 4

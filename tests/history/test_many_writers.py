@@ -206,7 +206,7 @@ def test_workers_store_all_once_though_one_is_killed(
     if place == "bucket":
         monkeypatch.setenv("MARKETDATA_STORE", request.getfixturevalue("bucket"))
         workers.run(os.environ.update, {k: v for k, v in os.environ.items() if k[:4] == "AWS_"})
-    monkeypatch.setattr(cluster, "_PART_BARS", 3000)
+    monkeypatch.setattr(cluster, "_PART_CANDLES", 3000)
     client = connect(sim, retries=2)
     # What is there already is nobody's part.
     client.candles("BTC/USDT", "1m", start=at(2000), end=at(2500))
@@ -267,12 +267,12 @@ def test_a_cluster_that_cannot_do_it_says_why(
 
 
 def _break_downloads() -> None:
-    from marketdata import AsyncClient
+    from marketdata._client.session import Session
 
     async def broken(*arguments: object, **more: object) -> None:
         raise RuntimeError("broken")
 
-    AsyncClient._ask = broken
+    Session.ask = broken
 
 
 def test_a_client_of_the_running_loop_does_as_well(

@@ -12,7 +12,7 @@ import pytest
 from library.gateway import Answer, Gateway
 
 import marketdata as md
-from marketdata._history.store import SeriesName, Store
+from marketdata._candles.store import SeriesName, Store
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Before, Connect, Play

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import deltalake
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from marketdata._history import table as tables
-from marketdata._history.verify import findings
+from marketdata._candles import table as tables
+from marketdata._candles.verify import findings
 
 from .series import bars, read, table_in
 from .tapes import live, ms, opened
@@ -69,16 +70,19 @@ def test_a_replacement_touches_only_its_own_time(tmp_path: Path) -> None:
     table.add([bars(300, 400)])
     table.replace([bars(50, 150, volume=9.0), bars(350, 450, volume=9.0)])
 
+    # What was stored before and is another now is marked.
+    middle = replace(bars(50, 150, volume=9.0), revised=frozenset(map(ms, range(60, 150))))
+    last = replace(bars(350, 450, volume=9.0), revised=frozenset(map(ms, range(350, 400))))
     assert read(table, 0, 500) == [
-        joined_at(bars(0, 50, (40, 50)), bars(50, 150, volume=9.0), bars(150, 200)),
-        joined_at(bars(300, 350), bars(350, 450, volume=9.0)),
+        joined_at(bars(0, 50, (40, 50)), middle, bars(150, 200)),
+        joined_at(bars(300, 350), last),
     ]
     assert opened(table.url) == [*range(40), *range(50, 200), *range(300, 450)]
     assert findings(table) == []
 
 
 def joined_at(*parts: Any) -> Any:
-    from marketdata._history.stretch import joined
+    from marketdata._candles.spans import joined
 
     [one] = joined(parts)
     return one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,6 @@ UNSOUND: dict[str, Change] = {
     "an infinite price": put(2, "Infinity"),
     "a negative volume": put(5, "-1"),
     "an infinite volume": put(5, "Infinity"),
-    "off the grid": add_a_second,
 }
 
 
@@ -164,10 +164,30 @@ def test_a_page_that_makes_no_sense_is_not_fetched_and_the_others_are(
     client = connect(gateway)
     found = candles(client)
 
-    assert holes(found.missing) == [(1999, 2998, "not_fetched")]
-    assert rows(found) == minutes(0, LENGTH, (1999, 2998))
+    # The page behind it begins with the last candle of its time.
+    assert holes(found.missing) == [(1999, 2997, "not_fetched")]
+    assert rows(found) == minutes(0, LENGTH, (1999, 2997))
     gateway.edit(KLINES, lambda sent: None)
     assert candles(client).missing == ()
+
+
+def test_a_candle_off_the_calendar_is_kept_once_and_says_so(
+    gateway: Gateway, connect: Connect, isolated: Path
+) -> None:
+    gateway.edit(KLINES, Spoiler(1500, add_a_second))
+    client = connect(gateway)
+    for more in ({}, {}, {"store": False}):
+        found = candles(client, **more)
+        times = [time - ms(0) for time in found.columns.time]
+        assert times == [60_000 * one + 1_000 * (one == 1500) for one in range(LENGTH)]
+        assert found.missing == ()
+        [flag] = found.quality or ()
+        assert (flag.open_time, flag.quality) == (at(1500) + timedelta(seconds=1), "off_calendar")
+        assert found[1500].quality == "off_calendar"
+        assert found[1499].quality is None
+        frame = found.to_pandas()
+        assert list(frame["quality"].dropna()) == ["off_calendar"]
+    assert client.history.verify() == ()
 
 
 def test_bars_in_another_order_are_put_in_order(

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import marketdata as md
 from marketdata._exchanges.quirks import Quirk
-from marketdata._history import from_trades, timeframes
-from marketdata._history.from_trades import bars_of, candles_from_trades
+from marketdata._candles import from_trades, timeframes
+from marketdata._candles.from_trades import bars_of, candles_from_trades
 from marketdata.models import Columns
 from marketdata.sim import SimulatedExchange
 

@@ -85,7 +85,7 @@ def test_who_would_wait_for_too_long_hears_so_at_once(gate: Gate) -> None:
 
 
 def client_places(client: md.AsyncClient) -> Bulkhead:
-    [here] = client._connections.values()
+    [here] = client._session._connections.values()
     [venue] = here.venues
     return venue._caller._bulkhead
 

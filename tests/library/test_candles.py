@@ -217,7 +217,7 @@ def test_weeks_and_months_before_the_listing_are_counted(
     assert hole.end == candles[0].open_time
 
 
-@pytest.mark.parametrize("timeframe", ["7m", "36h", "1s"])
+@pytest.mark.parametrize("timeframe", ["30s", "90s", "1s"])
 def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
     client: md.Client, sim: SimulatedExchange, timeframe: str
 ) -> None:
@@ -229,6 +229,27 @@ def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
     assert caught.value.details == {"exchange": "coinbaseexchange", "timeframes": offered}
     assert ", ".join(offered) in str(caught.value)
     assert not any("candles" in request.path for request in sim.requests)
+
+
+@pytest.mark.parametrize(("timeframe", "source"), [("7m", "1m"), ("36h", "6h"), ("8h", "1h")])
+def test_any_multiple_of_a_length_that_the_exchange_has_is_resampled(
+    client: md.Client, timeframe: str, source: str
+) -> None:
+    candles = client.candles("BTC/USDT", timeframe, limit=5, exchange="coinbaseexchange")
+    step = {"7m": 7, "36h": 36 * 60, "8h": 480}[timeframe] * 60_000
+
+    assert candles.resampled_from == source
+    # They are counted from 1970 on.
+    assert {time % step for time in candles.columns.time} == {0}
+    assert {later - earlier for earlier, later in pairwise(candles.columns.time)} == {step}
+    for candle, end in zip(candles, [*candles.columns.time[1:], None], strict=True):
+        more = {} if end is None else {"end": end}
+        parts = client.candles(
+            "BTC/USDT", source, start=candle.open_time, exchange="coinbaseexchange", **more
+        )
+        assert candle.open == parts[0].open
+        assert candle.close == parts[-1].close
+        assert candle.high == max(part.high for part in parts)
 
 
 def test_krakens_two_weeks_are_made_of_days_because_its_own_are_fifteen_days(

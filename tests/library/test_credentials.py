@@ -57,6 +57,7 @@ def test_settings_and_clients_do_not_show_them(sim: SimulatedExchange, connect: 
         client.settings,
         client.settings.model_dump_json(),
         client._client,
+        client._client._session,
         client._client.settings,
         default_client(),
         vars(client.settings),

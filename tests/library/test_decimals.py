@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import marketdata as md
 from marketdata._exchanges.connector import connector_class
-from marketdata._history.from_trades import bars
+from marketdata._candles.from_trades import bars
 from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 import marketdata as md
 from marketdata._exchanges import capabilities, loader
 from marketdata._exchanges.quirks import quirk
-from marketdata._history.resample import source_for
+from marketdata._candles.calendar import source_for
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
@@ -562,7 +562,7 @@ def test_nothing_is_signed_while_it_is_recorded(
 ) -> None:
     keyed(monkeypatch, "luno")
     client, server = speaking("luno", wire.luno([(opened(HOUR, 3), 90.0)]))
-    client._client._recorder = lambda event: None
+    client._client._session._recorder = lambda event: None
     assert client.candles("BTC/ZAR", limit=2).source == "trades"
     assert not any("Authorization" in one.headers for one in server.asked)
 
@@ -744,7 +744,7 @@ def test_a_range_before_the_newest_page_is_not_served(speaking: Open) -> None:
     found = client.candles("BTC/KRW", "1m", start="2024-05-01T00:00", end="2024-05-01T03:00")
     assert len(found) == 0
     assert [(hole.cause, hole.bars) for hole in found.missing] == [("not_served", 180)]
-    with pytest.raises(md.DataUnavailableError, match="180 bars"):
+    with pytest.raises(md.DataUnavailableError, match="180 candles"):
         client.candles(
             "BTC/KRW", "1m", start="2024-05-01T00:00", end="2024-05-01T03:00", strict=True
         )

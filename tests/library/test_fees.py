@@ -120,7 +120,7 @@ def test_other_calls_of_ccxts_cannot_be_made(
         return await venue.call(lambda answer, _: answer, method, "BTC/USDT")
 
     with pytest.raises(md.InternalError) as caught:
-        portal().call(client._client._ask("binance", work))
+        portal().call(client._client._session.ask("binance", work))
 
     assert method in str(caught.value)
     assert len(gateway.requests) == asked

@@ -19,7 +19,7 @@ from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets import active_spot
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata._exchanges.quirks import QUIRKS, quirk
-from marketdata._history.resample import source_for
+from marketdata._candles.calendar import source_for
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 
@@ -341,7 +341,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
 def test_every_name_of_ccxts_maps_can_be_asked_for_and_kept(
     maps: dict[str, dict[str, str]],
 ) -> None:
-    from marketdata._history.store import SeriesName, _unescaped
+    from marketdata._candles.store import SeriesName, _unescaped
 
     assert len(maps) > 80
     names = {exchange: {*common.values()} for exchange, common in maps.items()}

@@ -268,7 +268,7 @@ def test_a_list_that_is_known_to_be_wrong_is_not_taken_again(
 ) -> None:
     client = join("one", sim)
     client.pairs()
-    client._client._catalogue.forget(f"binance at {sim.url}")  # as downloads do
+    client._client._session.catalogue().forget(f"binance at {sim.url}")  # as downloads do
     assert client.pairs()
     assert lists(sim) == 2
     assert join("other", sim).pairs()

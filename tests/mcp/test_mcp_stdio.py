@@ -121,9 +121,9 @@ def test_a_line_may_be_long(home: Path) -> None:
 _PRINTING = """
 import os, subprocess, sys
 import marketdata_mcp
-from marketdata._client.asynchronous import AsyncClient
+from marketdata._client.session import Session
 
-ask = AsyncClient._ask
+ask = Session.ask
 
 async def printing(self, *args, **kwargs):
     print("stray print")
@@ -134,7 +134,7 @@ async def printing(self, *args, **kwargs):
     assert sys.stdin.read() == ""
     return await ask(self, *args, **kwargs)
 
-AsyncClient._ask = printing
+Session.ask = printing
 marketdata_mcp.main(["--sim"])
 """
 

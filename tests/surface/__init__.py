@@ -168,6 +168,8 @@ def _named(kind: str | None) -> str | None:
 
 def _function(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     for name, was in old.items():
+        if name == "self":  # not one that anybody gives
+            continue
         if name not in new:
             yield f"{where}: parameter {name} is gone"
         elif new[name]["required"] and not was["required"]:

@@ -1,7 +1,7 @@
-"""The Parquet files of a series: each a stretch of time, bars and holes in one order.
+"""The Parquet files of a series: each a range of time, candles and gaps in one order.
 
-A file's rows leave nothing between its first ``time`` and its last ``until`` unexplained: a row is
-either a bar or, where ``cause`` is not null, a range without bars.
+A row is either a candle or, where ``cause`` is not null, a range without candles. A file in which
+the exchange has revised a candle has one more column, ``quality``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import os
 import sys
 import uuid
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketdata._history import timeframes
-from marketdata._history.stretch import Hole, Span, Stretch, merged
-from marketdata._history.trouble import UNREADABLE
+from marketdata._candles.spans import Gap, Span, Stretch, merged
+from marketdata._candles.trouble import UNREADABLE
 from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow.fs
     import pyarrow.parquet
 
+QUALITY = "quality"
 _GROUP = 20_000
 """Rows of a row group, the least that is read: two weeks of one-minute bars."""
 _CODES = {name: "q" if name in ("time", "trades") else "d" for name in NAMES}
@@ -49,12 +50,12 @@ class File:
     start: int
     end: int
     rows: int
-    """Bars and holes."""
-    holes: int
+    """Candles and gaps."""
+    gaps: int
     unmeasured: int
-    """Bars whose volume is unknown."""
+    """Candles whose volume is unknown."""
     uncounted: int
-    """Bars whose number of trades is unknown."""
+    """Candles whose number of trades is unknown."""
     size: int
 
 
@@ -100,22 +101,29 @@ def stamp(url: str, path: str) -> tuple[int, ...] | None:
 
 
 @functools.cache
-def schema() -> pyarrow.Schema:
-    """Give the columns of a data file; prices, volume and trades are null in holes."""
+def schema(*, marked: bool = False) -> pyarrow.Schema:
+    """Give the columns of a data file; prices, volume and trades are null in gaps.
+
+    One with ``marked`` candles has one more.
+    """
     import pyarrow as pa
 
     moment = pa.timestamp("us", tz="UTC")
     kinds = {name: pa.float64() for name in NAMES}
     kinds |= {"time": moment, "trades": pa.int64(), "until": moment, "cause": pa.string()}
-    return pa.schema(kinds)
+    return pa.schema(kinds | ({QUALITY: pa.string()} if marked else {}))
+
+
+def is_ours(found: pyarrow.Schema) -> bool:
+    """Tell whether a file has the columns of a data file."""
+    return any(found.equals(schema(marked=marked)) for marked in (False, True))
 
 
 class DataFiles:
     """Reads and writes the data files of one series; which of them count its table's log says."""
 
-    def __init__(self, url: str, timeframe: str) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._timeframe = timeframe
 
     # ------------------------------------------------------------------ reading
 
@@ -144,18 +152,23 @@ class DataFiles:
                 for group in groups
             )
             columns = Columns(*(array(_CODES[name], [0]) * rows for name in NAMES))
-            filled, holes = 0, list[Hole]()
+            filled, gaps, revised = 0, list[Gap](), set[int]()
             for file, parquet, groups in parts:
-                names = [*NAMES, "until", "cause"] if file.holes else list(NAMES)
-                part = parquet.read_row_groups(groups, columns=names)
-                if file.holes:
-                    part, found = _without_holes(part)
-                    holes += found
+                marked = QUALITY in parquet.schema_arrow.names
+                names = [*NAMES, *(("until", "cause") if file.gaps else ())]
+                part = parquet.read_row_groups(groups, columns=names + [QUALITY] * marked)
+                if marked:
+                    revised |= _revised(part)
+                if file.gaps:
+                    part, found = _without_gaps(part)
+                    gaps += found
                 _put(columns, filled, part)
                 filled += len(part)
         if filled < rows:
             columns = columns[:filled]
-        return Stretch(files[0].start, files[-1].end, columns, merged(holes)).cut(start, end)
+        start_of, end_of = files[0].start, files[-1].end
+        whole = Stretch(start_of, end_of, columns, merged(gaps), frozenset(revised))
+        return whole.cut(start, end)
 
     def rows(self, path: str) -> pyarrow.Table:
         """Read all rows of a file as they are."""
@@ -189,17 +202,17 @@ class DataFiles:
             start, end = milliseconds_of(rows["time"])[:1], milliseconds_of(rows["until"])[-1:]
         except (pa.ArrowException, *UNREADABLE):
             return None
-        if not start or not rows.schema.equals(schema()):
+        if not start or not is_ours(rows.schema):
             return None
-        holes = rows["open"].null_count
+        gaps = rows["open"].null_count
         return File(
             path,
             start[0],
             end[0],
             len(rows),
-            holes,
-            rows["volume"].null_count - holes,
-            rows["trades"].null_count - holes,
+            gaps,
+            rows["volume"].null_count - gaps,
+            rows["trades"].null_count - gaps,
             self._size(path),
         )
 
@@ -214,15 +227,16 @@ class DataFiles:
         """Write a stretch to a new file."""
         path = _name(stretch.start, stretch.end)
         unmeasured = _count_nan(stretch.columns.volume)
-        with self._writer(path, nulls=bool(stretch.holes or unmeasured)) as writer:
-            writer.write_table(_rows_of(stretch, self._timeframe), row_group_size=_GROUP)
-        holes = len(stretch.holes)
+        nulls = bool(stretch.gaps or unmeasured)
+        with self._writer(path, nulls=nulls, marked=bool(stretch.revised)) as writer:
+            writer.write_table(_rows_of(stretch), row_group_size=_GROUP)
+        gaps = len(stretch.gaps)
         return File(
             path,
             stretch.start,
             stretch.end,
-            len(stretch.columns) + holes,
-            holes,
+            len(stretch.columns) + gaps,
+            gaps,
             unmeasured,
             stretch.columns.trades.count(_UNCOUNTED),
             self._size(path),
@@ -234,12 +248,15 @@ class DataFiles:
 
         path = _name(files[0].start, files[-1].end)
         waiting: list[pyarrow.Table] = []
-        nulls = any(file.holes or file.unmeasured for file in files)
-        with self._writer(path, nulls=nulls) as writer:
+        nulls, marked = any(file.gaps or file.unmeasured for file in files), False
+        for file in files:
+            with self.open(file) as parquet:
+                marked = marked or QUALITY in parquet.schema_arrow.names
+        with self._writer(path, nulls=nulls, marked=marked) as writer:
             for file in files:
                 with self.open(file) as parquet:
                     for group in range(parquet.num_row_groups):
-                        waiting.append(parquet.read_row_group(group))
+                        waiting.append(_marked(parquet.read_row_group(group), marked=marked))
                         if sum(map(len, waiting)) >= _GROUP:
                             writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
                             waiting.clear()
@@ -250,21 +267,23 @@ class DataFiles:
             files[0].start,
             files[-1].end,
             sum(file.rows for file in files),
-            sum(file.holes for file in files),
+            sum(file.gaps for file in files),
             sum(file.unmeasured for file in files),
             sum(file.uncounted for file in files),
             self._size(path),
         )
 
     @contextlib.contextmanager
-    def _writer(self, path: str, *, nulls: bool) -> Iterator[pyarrow.parquet.ParquetWriter]:
+    def _writer(
+        self, path: str, *, nulls: bool, marked: bool
+    ) -> Iterator[pyarrow.parquet.ParquetWriter]:
         import pyarrow.parquet as pq
 
         with (
             filesystem(self.url).open_output_stream(path) as sink,
             pq.ParquetWriter(
                 sink,
-                schema(),
+                schema(marked=marked),
                 # The fastest to read of what is much smaller than plain numbers.
                 compression="lz4",
                 use_dictionary=["cause"],
@@ -294,14 +313,14 @@ def _name(start: int, end: int) -> str:
     return f"{first}-{last}-{uuid.uuid4().hex[:12]}.parquet"
 
 
-# ---------------------------------------------------------------------------- bars and Arrow
+# ---------------------------------------------------------------------------- candles and Arrow
 
 
-def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
-    """Give the rows of a stretch, holes among the bars, in order."""
+def _rows_of(stretch: Stretch) -> pyarrow.Table:
+    """Give the rows of a stretch, gaps among the candles, in order."""
     import pyarrow as pa
 
-    columns, kind = stretch.columns, schema()
+    columns, kind = stretch.columns, schema(marked=bool(stretch.revised))
     count = len(columns)
 
     def whole(values: array[Any]) -> pyarrow.Array:
@@ -310,8 +329,7 @@ def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
 
     data = {name: whole(getattr(columns, name)) for name in NAMES}
     data["time"] = _moments(data["time"])
-    step = timeframes.length(timeframe)
-    data["until"] = _moments(whole(array("q", [time + step for time in columns.time])))
+    data["until"] = _moments(whole(_until(stretch)))
     if columns.trades.count(_UNCOUNTED) == count:
         data["trades"] = pa.nulls(count, pa.int64())
     elif _UNCOUNTED in columns.trades:
@@ -319,14 +337,30 @@ def _rows_of(stretch: Stretch, timeframe: str) -> pyarrow.Table:
     if _count_nan(columns.volume):
         data["volume"] = _nulled(data["volume"], list(map(math.isnan, columns.volume)))
     data["cause"] = pa.nulls(count, pa.string())
-    bars = pa.table({name: data[name] for name in kind.names}, schema=kind)
-    if not stretch.holes:
-        return bars
-    start, end, cause = (list(values) for values in zip(*stretch.holes, strict=True))
+    if stretch.revised:
+        marks = ["revised" if time in stretch.revised else None for time in columns.time]
+        data[QUALITY] = pa.array(marks, pa.string())
+    candles = pa.table({name: data[name] for name in kind.names}, schema=kind)
+    if not stretch.gaps:
+        return candles
+    start, end, cause = (list(values) for values in zip(*stretch.gaps, strict=True))
     empty = {name: pa.nulls(len(cause), kind.field(name).type) for name in kind.names}
     moments = {"time": _moments(pa.array(start)), "until": _moments(pa.array(end))}
-    holes = pa.table({**empty, **moments, "cause": pa.array(cause)}, schema=kind)
-    return pa.concat_tables([bars, holes]).sort_by("time")
+    gaps = pa.table({**empty, **moments, "cause": pa.array(cause)}, schema=kind)
+    return pa.concat_tables([candles, gaps]).sort_by("time")
+
+
+def _until(stretch: Stretch) -> array[int]:
+    """Give up to where no other row begins behind each candle."""
+    times = stretch.columns.time
+    until = times[1:]
+    if len(times):
+        until.append(stretch.end)
+    for gap in stretch.gaps:
+        before = bisect_left(times, gap.start) - 1
+        if before >= 0:
+            until[before] = min(until[before], gap.start)
+    return until
 
 
 def _nulled(values: pyarrow.Array, unknown: list[bool]) -> pyarrow.Array:
@@ -354,19 +388,35 @@ def _whole_milliseconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     return moments.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
 
 
-def _without_holes(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Hole]]:
-    """Divide rows into bars and holes."""
+def _without_gaps(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Gap]]:
+    """Divide rows into candles and gaps."""
     # Rarely needed, and slow to import.
     import pyarrow.compute as pc
 
-    is_bar = pc.is_null(part["cause"])
-    found = part.filter(pc.invert(is_bar))
+    is_candle = pc.is_null(part["cause"])
+    found = part.filter(pc.invert(is_candle))
     start, end = milliseconds_of(found["time"]), milliseconds_of(found["until"])
-    return part.filter(is_bar), list(map(Hole, start, end, found["cause"].to_pylist()))
+    gaps = list(map(Gap, start, end, found["cause"].to_pylist()))
+    return part.filter(is_candle), gaps
+
+
+def _revised(part: pyarrow.Table) -> set[int]:
+    import pyarrow.compute as pc
+
+    return set(milliseconds_of(part.filter(pc.is_valid(part[QUALITY]))["time"]))
+
+
+def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
+    """Give rows the column that others of the same file have."""
+    import pyarrow as pa
+
+    if not marked or QUALITY in part.schema.names:
+        return part
+    return part.append_column(QUALITY, pa.nulls(len(part), pa.string()))
 
 
 def _put(columns: Columns, at: int, part: pyarrow.Table) -> None:
-    """Put rows that are all bars into columns, from a place on."""
+    """Put rows that are all candles into columns, from a place on."""
     for name in NAMES:
         values = part[name]
         if name == "time":
@@ -397,7 +447,7 @@ def _filled(values: pyarrow.ChunkedArray, unknown: float) -> pyarrow.ChunkedArra
 def _batches(metadata: Any, start: int, end: int) -> list[list[int]]:
     """Choose the row groups that may hold rows of a range; some are read at once, on all cores."""
     begins = [_begin(metadata.row_group(group)) for group in range(metadata.num_row_groups)]
-    # A hole reaches up to the next row.
+    # A gap reaches up to the next row.
     ends = [*begins[1:], _FOREVER]
     groups = [group for group, begin in enumerate(begins) if begin < end and ends[group] > start]
     return [groups[first : first + _AT_ONCE] for first in range(0, len(groups), _AT_ONCE)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from operator import le, lt
 from typing import TYPE_CHECKING, NamedTuple
 
-from marketdata._history import timeframes
-from marketdata._history.checks import sound
-from marketdata._history.datafiles import File, filesystem, milliseconds_of, schema
-from marketdata._history.records import Problem
-from marketdata._history.table import SeriesTable
-from marketdata._history.trouble import UNREADABLE, translated
+from marketdata._candles.assembly import sound
+from marketdata._candles.calendar import Calendar, expected, learned
+from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of
+from marketdata._candles.records import Problem
+from marketdata._candles.spans import Span, Stretch, without
+from marketdata._candles.table import SeriesTable
+from marketdata._candles.trouble import UNREADABLE, translated
 from marketdata.errors import DataUnavailableError
 
 if TYPE_CHECKING:
@@ -23,25 +25,28 @@ class Finding(NamedTuple):
     file: File | None
 
 
-def findings(table: SeriesTable) -> list[Finding]:
+def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]:
     """Read everything that a series has stored, and say what is wrong with it; takes a while.
+
+    ``known`` is the calendar that the series is known to have.
 
     Raises `DataUnavailableError` where the disk or the network does not let it be read.
     """
     # What an open table remembers of its log says nothing about the disk.
     table = SeriesTable(table.url, table.timeframe)
+    calendar = known or expected(table.timeframe)
     try:
-        known = table.refresh()
+        is_there = table.refresh()
         files = table.files()
     except DataUnavailableError:
         _read_log(table.url)  # which raises where that is what cannot be done
-        known, files = False, []
-    if not known:
+        is_there, files = False, []
+    if not is_there:
         return [Finding("log_unreadable", None)] if table.data.paths() else []
     found: list[Finding] = []
     reached = 0
     for file in files:
-        problem = _problem(table, file)
+        problem = _problem(table, file, calendar)
         if problem is None and file.start < reached:
             problem = "overlap"
         if problem is None:
@@ -62,7 +67,7 @@ def _read_log(url: str) -> None:
                     file.read()
 
 
-def _problem(table: SeriesTable, file: File) -> Problem | None:
+def _problem(table: SeriesTable, file: File, known: Calendar) -> Problem | None:
     import pyarrow as pa
 
     try:
@@ -72,21 +77,32 @@ def _problem(table: SeriesTable, file: File) -> Problem | None:
         return "file_missing"
     except (pa.ArrowException, *UNREADABLE):
         return "file_unreadable"
-    if not rows.schema.equals(schema()):
+    if not is_ours(rows.schema):
         return "file_unreadable"
     read = len(stretch.columns) + len(rows) - rows["cause"].null_count
-    if not read == len(rows) == file.rows or not _is_whole(rows, file, table.timeframe):
+    if not read == len(rows) == file.rows or not _is_in_order(rows, file):
         return "rows_wrong"
-    _, wrong = sound(stretch.columns, table.timeframe)
+    if _unexplained(stretch, known):
+        return "rows_wrong"
+    _, wrong = sound(stretch.columns)
     return "bars_wrong" if wrong else None
 
 
-def _is_whole(rows: pyarrow.Table, file: File, timeframe: str) -> bool:
-    """Tell whether rows follow one another from the file's start to its end without a gap."""
+def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
+    """Tell whether rows follow one another inside the file's range without overlapping."""
     begins, ends = milliseconds_of(rows["time"]), milliseconds_of(rows["until"])
     if not begins:
-        return False
-    # Bars may open off the hour, where the range does not.
-    step = timeframes.length(timeframe)
-    edges = abs(begins[0] - file.start) < step and abs(ends[-1] - file.end) < step
-    return edges and begins[1:] == ends[:-1]
+        return file.rows == 0
+    inside = file.start <= begins[0] and begins[-1] < file.end
+    return inside and all(map(lt, begins, ends)) and all(map(le, ends, begins[1:]))
+
+
+def _unexplained(stretch: Stretch, known: Calendar) -> bool:
+    """Tell whether a place has neither a candle nor a gap."""
+    calendar = learned(known.timeframe, stretch.columns.time, known)
+    gaps = [Span(gap.start, gap.end) for gap in stretch.gaps]
+    return any(
+        calendar.count(*left)
+        for place in calendar.gaps(stretch.columns.time, stretch.start, stretch.end)
+        for left in without(Span(*place), gaps)
+    )

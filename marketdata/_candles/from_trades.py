@@ -1,4 +1,4 @@
-"""Bars made of single trades, for exchanges that offer none and for lengths that they lack."""
+"""Candles built from single trades, for exchanges that have no candles."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from marketdata._candles.calendar import Calendar, expected
+from marketdata._candles.paging import clock_of, our_now
+from marketdata._candles.series import Known
+from marketdata._candles.spans import Gap, Span, between
+from marketdata._candles.trades import trades as trades_from
 from marketdata._exchanges import parsing
-from marketdata._history import timeframes
-from marketdata._history.pages import exchange_now, spans_missing
-from marketdata._history.stretch import Hole, intervals
-from marketdata._history.tape import trades as trades_from
 from marketdata._requests.deadline import renew
 from marketdata.errors import DataUnavailableError
-from marketdata.models import Interval, Trade
+from marketdata.models import Trade
 from marketdata.models.columns import Columns, Row, total
 from marketdata.models.decimals import are_finite
 
@@ -41,21 +42,21 @@ _FIRST_IDS = (0, 1)
 
 
 def bars(trades: Iterable[Trade], timeframe: str) -> Columns:
-    """Make bars of trades, which come in order of time; times without a trade have no bar.
+    """Build candles from trades, which come in order of time; places without a trade have none.
 
-    Bars stand on the grid of `timeframes.first_open` without a known bar. Volume is the exact sum
-    of the amounts, rounded once. An aggregated trade counts as one. Raises ValueError for trades
-    that are out of order.
+    Candles open where those of a resampled timeframe do. Volume is the exact sum of the amounts,
+    rounded once. An aggregated trade counts as one. Raises ValueError for trades that are out of
+    order.
     """
     return bars_of(map(_tick, trades), timeframe)
 
 
 def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
-    """Make bars as `bars` does, of plain numbers; holds few of them at a time.
+    """Build candles as `bars` does, from plain numbers; holds few of them at a time.
 
     Raises ValueError also for a price or an amount that is not finite.
     """
-    made, left = _Bars(timeframe), iter(ticks)
+    made, left = _Bars(expected(timeframe)), iter(ticks)
     while chunk := list(islice(left, _CHUNK)):
         made.add(chunk)
     return made.columns()
@@ -64,8 +65,8 @@ def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
 class _Bars:
     """Bars that grow at one end, a page of trades after another."""
 
-    def __init__(self, timeframe: str) -> None:
-        self._timeframe = timeframe
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
         self._pages: deque[Columns] = deque()
         self._volumes: dict[int, list[float]] = {}
         """What was traded in the first and the last bar of each page, which go on in others."""
@@ -80,12 +81,12 @@ class _Bars:
         if not (are_finite(prices) and are_finite(amounts)):
             raise ValueError("a trade without a price or an amount")
         rows: list[Row] = []
-        first, opened = 0, timeframes.opening(times[0], self._timeframe)
+        first, opened = 0, self._calendar.floor(times[0])
         while first < len(times):
-            end = timeframes.following(opened, self._timeframe)
+            end = self._calendar.next(opened)
             if times[first] >= end:
-                opened = timeframes.opening(times[first], self._timeframe)
-                end = timeframes.following(opened, self._timeframe)
+                opened = self._calendar.floor(times[first])
+                end = self._calendar.next(opened)
             behind = bisect_left(times, end, first)
             part, volumes = prices[first:behind], amounts[first:behind]
             count = behind - first
@@ -139,46 +140,91 @@ def _tick(trade: Trade) -> Tick:
 # ---------------------------------------------------------------------------- an exchange's
 
 
-async def candles_from_trades(
-    venue: Venue, pair: str, timeframe: str, start: int, end: int
-) -> tuple[Columns, list[Interval], Reply]:
-    """Make the bars that open in a range (Unix ms) of all the exchange's trades in it.
+class TradesSeries:
+    """A series that is built from trades."""
 
-    Gives the bars, as holes without trades those that are over and are not there, and the reply
-    by whose time they are over: the last bar may still be forming. Before the first bar of which
-    the exchange still gives all trades there is a hole that is not served. Reads page after page
-    and keeps the bars only. Each page has to hold a trade of the one before, which proves that none
-    in between was left out.
+    room = 100
 
-    Raises `DataUnavailableError` where the exchange does not give all trades of any bar, cannot be
-    asked for them, or gives pages that do not join.
-    """
-    if not venue.has("fetchTrades"):
-        raise _unavailable(venue, "offers no trades to make candles of")
-    first = timeframes.first_open(start, timeframe, None)
-    stop = timeframes.first_open(end, timeframe, None)
-    backwards = not _leads_on(venue.quirk)
-    read = _read_back if backwards else _read_on
-    made, left = _Bars(timeframe), _Left()
-    async for page, reply in read(venue, pair, first, stop, left):
-        made.add([tick for tick in map(_tick, page) if first <= tick[0] < stop], before=backwards)
-        known = min(stop, exchange_now(reply))
-    try:
-        columns = made.columns()
-    except ValueError:
-        raise _unavailable(venue, "gives trades out of order") from None
-    served, gone = first, list[Hole]()
-    if left.since is not None:
-        # There may be others of the oldest one's moment.
-        served = timeframes.first_open(left.since + 1, timeframe, None)
-        if served >= known:
-            begin = datetime.fromtimestamp(left.since / 1000, UTC)
-            raise _unavailable(venue, f"only gives its newest trades, from {begin:%FT%TZ} on")
-        gone = [Hole(first, served, "not_served")]
-        columns = columns[bisect_left(columns.time, served) :]
-    quiet = spans_missing(columns.time, timeframe, served, known)
-    holes = intervals([*gone, *(Hole(*span, "no_trades") for span in quiet)], timeframe)
-    return columns, list(holes), reply
+    def __init__(self, venue: Venue, pair: str, timeframe: str) -> None:
+        """Raise `DataUnavailableError` where the exchange offers no trades."""
+        if not venue.has("fetchTrades"):
+            raise _unavailable(venue, "offers no trades to make candles of")
+        self.calendar = expected(timeframe)
+        self._venue = venue
+        self._pair = pair
+
+    async def newest(self, count: int) -> Known:
+        """Give the candles of the newest so many places."""
+        start = self.calendar.shift(our_now(), 1 - count)
+        found = await self.between(start, None)
+        end = found.columns.time[-1] + 1 if len(found.columns) else found.end
+        return found.cut(start, end)
+
+    async def between(self, start: int, end: int | None) -> Known:
+        """Build the candles that open in a range of all the exchange's trades in it.
+
+        Reads page after page and keeps the candles only. Each page has to hold a trade of the one
+        before, which proves that none in between was left out. Places before the first one of
+        which the exchange still gives all trades are a gap that is not served.
+
+        Raises `DataUnavailableError` where the exchange does not give all trades of any place,
+        cannot be asked for them, or gives pages that do not join.
+        """
+        venue, calendar = self._venue, self.calendar
+        first = calendar.ceil(start)
+        stop = calendar.ceil(our_now() + 1 if end is None else min(end, our_now() + 1))
+        backwards = not _leads_on(venue.quirk)
+        read = _read_back if backwards else _read_on
+        made, left = _Bars(calendar), _Left()
+        reply: Reply | None = None
+        async for page, answer in read(venue, self._pair, first, stop, left):
+            inside = [tick for tick in map(_tick, page) if first <= tick[0] < stop]
+            made.add(inside, before=backwards)
+            reply = answer
+        if reply is None:
+            raise _unavailable(venue, "gives no trades")
+        try:
+            columns = made.columns()
+        except ValueError:
+            raise _unavailable(venue, "gives trades out of order") from None
+        clock = clock_of(reply)
+        gone: list[Gap] = []
+        if left.since is not None:
+            # There may be others of the oldest one's moment.
+            served = calendar.ceil(left.since + 1)
+            if served >= min(stop, clock.exchange):
+                begin = datetime.fromtimestamp(left.since / 1000, UTC)
+                raise _unavailable(venue, f"only gives its newest trades, from {begin:%FT%TZ} on")
+            gone = [Gap(first, served, "not_served")]
+            columns = between(columns, served, stop)
+        quiet = [Gap(*place, "no_trades") for place in calendar.gaps(columns.time, first, stop)]
+        newest = columns.time[-1] if len(columns) else 0
+        is_open = newest > 0 and not clock.has_reached(calendar.end(newest))
+        return Known(
+            start,
+            min(clock.exchange, stop) if end is None else end,
+            columns,
+            [*gone, *quiet],
+            clock.after(newest),
+            newest,
+            is_open=is_open,
+            begins=bool(gone),
+            received_at=reply.received_at,
+            has_date=reply.date is not None,
+            simulated=reply.simulated,
+        )
+
+    async def before(self, moment: int) -> int | None:
+        """Give the moment: where earlier trades are, only reading them tells."""
+        return moment
+
+    async def after(self, moment: int, end: int) -> int:  # noqa: ARG002
+        """Give the moment: where later trades are, only reading them tells."""
+        return moment
+
+    async def why(self, gap: Span) -> list[Gap]:
+        """Tell that nothing was traded in a range of which all trades were read."""
+        return [Gap(*gap, "no_trades")]
 
 
 @dataclass

@@ -3,48 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from marketdata._history import timeframes
-from marketdata._history.records import Damage, Series
-from marketdata._history.store import SeriesName, Store
-from marketdata._history.stretch import intervals, merged
-from marketdata._history.table import SeriesTable
-from marketdata._history.verify import findings
+from marketdata._candles.calendar import Calendar, known
+from marketdata._candles.records import Damage, Series
+from marketdata._candles.spans import Gap, intervals, merged, moment
+from marketdata._candles.store import SeriesName, Store
+from marketdata._candles.table import SeriesTable
+from marketdata._candles.verify import findings
 from marketdata.errors import DataUnavailableError
 from marketdata.models import Interval
 
 
 @dataclass(frozen=True)
-class Known:
+class Stored:
     """What is stored of a range."""
 
-    bars: int = 0
-    rows: int = 0
-    """Bars, and bars that are known to be missing."""
-    holes: tuple[Interval, ...] = ()
+    candles: int = 0
+    places: int = 0
+    """Places of which it is known whether they have a candle."""
+    gaps: tuple[Interval, ...] = ()
 
 
-def known_of(table: SeriesTable, start: int, end: int | None) -> Known:
+def stored_of(table: SeriesTable, calendar: Calendar, start: int, end: int | None) -> Stored:
     """Tell what is stored of a range (Unix ms)."""
     if not table.refresh():
-        return Known()
-    bars, rows, holes = 0, 0, []
-    step = timeframes.length(table.timeframe)
+        return Stored()
+    candles, places, gaps = 0, 0, list[Gap]()
     for file in table.files():
         upto = min(file.end, file.end if end is None else end)
         if file.start >= upto or file.end <= start:
             continue
         first = max(start, file.start)
-        rows += -(-(upto - first) // step)
-        if (first, upto) == (file.start, file.end) and not file.holes:
-            bars += file.rows
+        places += calendar.count(first, upto)
+        if (first, upto) == (file.start, file.end) and not file.gaps:
+            candles += file.rows
             continue
         for part in table.read(first, upto):
-            bars += len(part.columns)
-            holes += part.holes
-    return Known(bars, rows, intervals(merged(sorted(holes)), table.timeframe))
+            candles += len(part.columns)
+            gaps += part.gaps
+    return Stored(
+        candles, places, intervals(merged(sorted(gaps, key=lambda gap: gap.start)), calendar)
+    )
 
 
 def describe(store: Store, name: SeriesName) -> Series | None:
@@ -59,17 +59,17 @@ def describe(store: Store, name: SeriesName) -> Series | None:
         return None
     if not files:
         return None
-    step = timeframes.length(name.timeframe)
+    calendar = known(name.exchange, name.timeframe)
     start, end = files[0].start, max(file.end for file in files)
-    bars = sum(file.rows - file.holes for file in files)
-    covered = sum(span.end - span.start for span in table.covered())
+    candles = sum(file.rows - file.gaps for file in files)
+    covered = sum(calendar.count(*span) for span in table.covered())
     return Series(
         **_named(name),
         start=moment(start),
         end=moment(end),
-        bars=bars,
-        missing=covered // step - bars,
-        not_fetched=(end - start - covered) // step,
+        bars=candles,
+        missing=max(0, covered - candles),
+        not_fetched=calendar.count(start, end) - covered,
         size=sum(file.size for file in files),
         files=len(files),
         location=table.url,
@@ -86,7 +86,7 @@ def damage(store: Store, name: SeriesName) -> list[Damage]:
             start=None if one.file is None else moment(one.file.start),
             end=None if one.file is None else moment(one.file.end),
         )
-        for one in findings(store.table(name))
+        for one in findings(store.table(name), known(name.exchange, name.timeframe))
     ]
 
 
@@ -102,11 +102,6 @@ def repair(store: Store, name: SeriesName) -> list[Damage]:
     table.refresh()
     table.drop([file for file in table.files() if file.path in bad])
     return [one.model_copy(update={"repaired": True}) for one in found]
-
-
-def moment(milliseconds: int) -> datetime:
-    """Give Unix milliseconds as a datetime."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _named(name: SeriesName) -> dict[str, Any]:

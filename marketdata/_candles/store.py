@@ -22,9 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
 
-from marketdata._history.datafiles import filesystem, load_arrow
-from marketdata._history.table import SeriesTable
-from marketdata._history.trouble import refused, translated
+from marketdata._candles.datafiles import filesystem, load_arrow
+from marketdata._candles.table import SeriesTable
+from marketdata._candles.trouble import refused, translated
 from marketdata.errors import DataUnavailableError, MarketDataError, MissingExtraError
 
 Args = TypeVarTuple("Args")
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _SIMULATED = "simulated"
 _PAIR = re.compile(r"(?:[A-Za-z0-9._]|~[0-9a-f]{1,5}~)*-(?:[A-Za-z0-9._]|~[0-9a-f]{1,5}~)*")
-_TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhd]", re.ASCII)
+_TIMEFRAME = re.compile(r"[1-9]\d{0,3}(?:[smhdwy]|mo)", re.ASCII)
 _KEPT_OPEN = 64
 _THREADS = 4
 
@@ -50,7 +50,9 @@ class SeriesName(NamedTuple):
     def folder(self) -> str:
         """Where its table is, below the store's root."""
         base, _, quote = self.pair.partition("/")
-        parts = [self.exchange, f"{_escaped(base)}-{_escaped(quote)}", self.timeframe]
+        # Not every file system tells 1M from 1m.
+        length = self.timeframe.replace("M", "mo")
+        parts = [self.exchange, f"{_escaped(base)}-{_escaped(quote)}", length]
         if self.simulated is not None:
             parts = [_SIMULATED, _escaped(self.simulated), *parts]
         return "/".join(parts)
@@ -119,8 +121,9 @@ class Store:
                 base, quote = map(_unescaped, name.split("-"))
                 if joined is None or f"{base}{quote}".upper() in joined:
                     for length in self._folders(f"{folder}/{name}"):
-                        if _TIMEFRAME.fullmatch(length) and timeframe in (None, length):
-                            yield SeriesName(exchange, f"{base}/{quote}", length, simulated)
+                        found = length.replace("mo", "M")
+                        if _TIMEFRAME.fullmatch(length) and timeframe in (None, found):
+                            yield SeriesName(exchange, f"{base}/{quote}", found, simulated)
 
         return sorted(below("", None), key=lambda name: (name.simulated or "", name))
 

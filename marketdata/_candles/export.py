@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from marketdata._history import timeframes
-from marketdata._history.table import SeriesTable
+from marketdata._candles.calendar import expected
+from marketdata._candles.table import SeriesTable
 from marketdata.models.columns import Columns
 from marketdata.models.frames import to_arrow
 
@@ -40,12 +40,15 @@ def write(table: SeriesTable, path: Path, kind: Format, start: int, end: int) ->
 
 
 def _columns(table: SeriesTable, start: int, end: int) -> Iterator[Columns]:
-    width = _AT_ONCE * timeframes.length(table.timeframe)
+    calendar = expected(table.timeframe)
     for span in table.covered():
-        for at in range(max(start, span.start), min(end, span.end), width):
-            for stretch in table.read(at, min(end, span.end, at + width)):
+        at, upto = max(start, span.start), min(end, span.end)
+        while at < upto:
+            part = min(upto, calendar.shift(at, _AT_ONCE))
+            for stretch in table.read(at, part):
                 if len(stretch.columns):
                     yield stretch.columns
+            at = part
 
 
 @contextlib.contextmanager

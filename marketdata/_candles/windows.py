@@ -1,20 +1,20 @@
-"""Tickers over windows: the exchange's own, or worked out from its candles."""
+"""Tickers over windows: the exchange's own, or computed from its candles."""
 
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketdata import arguments
+from marketdata._candles.calendar import DAY, expected, is_timeframe, known, nominal_length
+from marketdata._candles.paging import Pages
+from marketdata._candles.spans import between, moment
 from marketdata._exchanges.one_by_one import one_by_one
-from marketdata._history import timeframes
-from marketdata._history.pages import newest_page
 from marketdata._requests.deadline import seconds_left, within
 from marketdata.errors import DataUnavailableError, UpstreamError
-from marketdata.models import Candles, Quote, Ticker
+from marketdata.models import Quote, Ticker
+from marketdata.models.columns import Columns
 from marketdata.models.decimals import (
     EXACT,
     are_finite,
@@ -30,7 +30,6 @@ from marketdata.models.decimals import (
 if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
 
-_DAY = 86_400_000
 _PATIENCE = 10.0
 """Seconds that a book is waited for where the call has no limit."""
 
@@ -95,12 +94,30 @@ async def _with_best_prices(venue: Venue, ticker: Ticker) -> Ticker:
 
 async def _from_candles(venue: Venue, pair: str, window: str) -> Ticker:
     timeframe, covered = _finest(venue, window)
-    step = timeframes.length(timeframe)
-    bars = await newest_page(venue, pair, timeframe, covered // step + 1)
-    now = round(bars.timestamp.timestamp() * 1000)
-    start = now - now % _DAY if window == "day" else now - covered
-    opened = start - start % step
-    return _summary(bars[bisect_left(bars.columns.time, opened) :], window, opened)
+    calendar = known(venue.id, timeframe)
+    pages = Pages(venue, pair, calendar)
+    page = await pages.newest(calendar.count(0, covered) + 1)
+    now = page.clock.exchange
+    start = expected("1d").floor(now) if window == "day" else now - covered
+    opened = calendar.floor(start)
+    columns = between(page.columns, opened, page.end)
+    if not len(columns) or pages.reply is None:
+        raise DataUnavailableError(
+            f"Nothing was traded in {pair} on {venue.id} within '{window}'.",
+            details={"exchange": venue.id, "pair": pair, "window": window},
+        )
+    reply = pages.reply
+    return Ticker(
+        exchange=venue.id,
+        pair=pair,
+        timestamp=reply.date or reply.received_at,
+        received_at=reply.received_at,
+        simulated=True if reply.simulated else None,
+        window=window,
+        source="candles",
+        open_time=moment(opened),
+        **_summary(columns),
+    ).as_derived()
 
 
 def _milliseconds(window: str) -> int:
@@ -108,13 +125,11 @@ def _milliseconds(window: str) -> int:
 
 
 def _finest(venue: Venue, window: str) -> tuple[str, int]:
-    """Choose the shortest bars that cover a window in one page, and give its milliseconds."""
-    covered = _DAY if window == "day" else _milliseconds(window)
-    offered = sorted(
-        (name for name in venue.timeframes if name[-1] in "mhd"), key=timeframes.length
-    )
-    for name in offered:
-        if covered // timeframes.length(name) + 1 <= venue.candles_per_request:
+    """Choose the shortest candles that cover a window in one page, and give its milliseconds."""
+    covered = DAY if window == "day" else _milliseconds(window)
+    offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mhd"]
+    for name in sorted(offered, key=nominal_length):
+        if expected(name).count(0, covered) + 1 <= venue.candles_per_request:
             return name, covered
     raise DataUnavailableError(
         f"{venue.id} has no ticker over '{window}', nor candles to make one from.",
@@ -122,38 +137,24 @@ def _finest(venue: Venue, window: str) -> tuple[str, int]:
     )
 
 
-def _summary(bars: Candles, window: str, opened_at: int) -> Ticker:
-    columns = bars.columns
-    if not len(columns):
-        raise DataUnavailableError(
-            f"Nothing was traded in {bars.pair} on {bars.exchange} within '{window}'.",
-            details={"exchange": bars.exchange, "pair": bars.pair, "window": window},
-        )
+def _summary(columns: Columns) -> dict[str, Any]:
     opened, close = columns.open[0], columns.close[-1]
     change = difference(close, opened)
     percentage = None
     if opened:
         hundredfold = EXACT.multiply(exact(change), 100)
         percentage = rounded(quotient(hundredfold, exact(opened)), 8, opened)
-    return Ticker(
-        exchange=bars.exchange,
-        pair=bars.pair,
-        timestamp=bars.timestamp,
-        received_at=bars.received_at,
-        simulated=bars.simulated,
-        window=window,
-        source="candles",
-        open_time=datetime.fromtimestamp(opened_at / 1000, UTC),
-        last=close,
-        open=opened,
-        high=max(columns.high),
-        low=min(columns.low),
-        close=close,
-        average=mean(opened, close),
-        base_volume=None
+    return {
+        "last": close,
+        "open": opened,
+        "high": max(columns.high),
+        "low": min(columns.low),
+        "close": close,
+        "average": mean(opened, close),
+        "base_volume": None
         if not are_finite(columns.volume)
         else as_given(total(columns.volume), opened),
-        change=change,
-        percentage=percentage,
-        trades=None if min(columns.trades) < 0 else sum(columns.trades),
-    ).as_derived()
+        "change": change,
+        "percentage": percentage,
+        "trades": None if min(columns.trades) < 0 else sum(columns.trades),
+    }

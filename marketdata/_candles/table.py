@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from marketdata._history.datafiles import (
+from marketdata._candles.calendar import Calendar
+from marketdata._candles.datafiles import (
     DataFiles,
     File,
     milliseconds_of,
@@ -27,8 +31,9 @@ from marketdata._history.datafiles import (
     span_of,
     stamp,
 )
-from marketdata._history.stretch import Span, Stretch, joined, without
-from marketdata._history.trouble import translated
+from marketdata._candles.spans import Gap, Span, Stretch, joined, without
+from marketdata._candles.trouble import translated
+from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
     import deltalake
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_log = logging.getLogger("marketdata.candles")
 _APPLICATION = "marketdata"
 _PROPERTIES = {
     # Opening a table reads the last checkpoint and the commits behind it.
@@ -79,7 +85,7 @@ class SeriesTable:
     def __init__(self, url: str, timeframe: str) -> None:
         self.url = url
         self.timeframe = timeframe
-        self.data = DataFiles(url, timeframe)
+        self.data = DataFiles(url)
         self._lock = threading.RLock()
         self._table: deltalake.DeltaTable | None = None
         self._stamp: tuple[int, ...] | None = None
@@ -155,12 +161,32 @@ class SeriesTable:
                 self.refresh()
         return []
 
+    def exists(self) -> bool:
+        """Tell whether anything is stored, without opening the table where that can be told."""
+        if self._table is None and "://" not in self.url:
+            return Path(self.url, "_delta_log").is_dir()
+        return self._table is not None or self.refresh()
+
+    def whole(self, start: int, end: int) -> Stretch | None:
+        """Read a range of which all is stored; None where something of it is not."""
+        if start >= end or not self.refresh() or without(Span(start, end), self.covered()):
+            return None
+        [stretch] = self.read(start, end)
+        return stretch
+
+    def has_candle_before(self, moment: int) -> bool:
+        """Tell whether a candle is stored that opens before a moment."""
+        before = [file for file in self.files() if file.start < moment and file.rows > file.gaps]
+        if any(file.end <= moment for file in before):
+            return True
+        return any(len(part.columns) for file in before for part in self.read(file.start, moment))
+
     # ------------------------------------------------------------------ changing
 
     @_translating
     def add(self, stretches: Iterable[Stretch]) -> None:
         """Store what is not stored yet of some stretches, in one commit."""
-        offered = list(stretches)
+        offered = [one for one in stretches if len(one.columns) or one.gaps]
         written: dict[Span, File] = {}
         with self._lock:
             while True:
@@ -172,9 +198,11 @@ class SeriesTable:
                     for span in without(Span(one.start, one.end), known)
                 }
                 for span, one in left.items():
-                    if span not in written:
-                        written[span] = self.data.write(one.cut(*span))
-                if not left or self._commit([written[span] for span in left], []):
+                    part = one.cut(*span)
+                    if span not in written and (len(part.columns) or part.gaps):
+                        written[span] = self.data.write(part)
+                new = [written[span] for span in left if span in written]
+                if not new or self._commit(new, []):
                     break
             self._discard([one for span, one in written.items() if span not in left])
             # A long download, which is tidied at its end, may never get there.
@@ -184,7 +212,16 @@ class SeriesTable:
     @_translating
     def replace(self, stretches: Iterable[Stretch]) -> None:
         """Store stretches in place of what is stored of their time, in one commit."""
-        new = joined(stretches)
+        new = []
+        for one in joined(stretches):
+            known = {row for part in self.read(one.start, one.end) for row in part.columns.rows()}
+            times = {row[0] for row in known}
+            changed = {row[0] for row in one.columns.rows() if row not in known and row[0] in times}
+            self._tell_of(changed)
+            new.append(replace(one, revised=one.revised | changed) if changed else one)
+        self._put_in_place(new)
+
+    def _put_in_place(self, new: Sequence[Stretch]) -> None:
         spans = [Span(one.start, one.end) for one in new]
         with self._lock:
             while True:
@@ -201,10 +238,42 @@ class SeriesTable:
                     for span in without(span_of(file), spans)
                     for part in self.data.read([file], *span)
                 ]
-                added = [self.data.write(one) for one in [*kept, *new]]
+                told = [one for one in [*kept, *new] if len(one.columns) or one.gaps]
+                added = [self.data.write(one) for one in told]
                 if self._commit(added, gone):
                     return
                 self._discard(added)
+
+    @_translating
+    def revise(self, closed: Columns, calendar: Calendar) -> None:
+        """Put closed candles in the place of what is stored of them otherwise."""
+        with self._lock:
+            if not len(closed) or not self.refresh():
+                return
+            first, end = calendar.floor(closed.time[0]), calendar.next(closed.time[-1])
+            said = {row[0]: row for row in closed.rows()}
+            for stored in self.read(first, end):
+                known = {row[0]: row for row in stored.columns.rows()}
+                inside = {time for time in said if stored.start <= time < stored.end}
+                changed = {time for time in inside if known.get(time) != said[time]}
+                if not changed:
+                    continue
+                rows = {**known, **{time: said[time] for time in changed}}
+                columns = Columns.from_rows([rows[time] for time in sorted(rows)])
+                late = [Span(calendar.floor(time), calendar.next(time)) for time in sorted(changed)]
+                gaps = [
+                    Gap(*span, gap.cause)
+                    for gap in stored.gaps
+                    for span in without(Span(gap.start, gap.end), late)
+                ]
+                revised = stored.revised | (changed & known.keys())
+                new = Stretch(stored.start, stored.end, columns, gaps, revised)
+                self._tell_of(changed & known.keys())
+                self._put_in_place([new.cut(late[0].start, late[-1].end)])
+
+    def _tell_of(self, revised: Collection[int]) -> None:
+        if revised:
+            _log.info("%s: %d candles revised from %s", self.url, len(revised), _text(min(revised)))
 
     @_translating
     def drop(self, files: Sequence[File]) -> None:
@@ -338,11 +407,20 @@ def _files(table: deltalake.DeltaTable) -> list[File]:
     # `pa.table` would import pandas to see whether it was given a frame.
     actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
-    names = ["path", "num_records", "null_count.open", "null_count.volume", "null_count.trades"]
-    facts = (actions[name].to_pylist() for name in [*names, "size_bytes"])
+    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
+    facts = (actions[name].to_pylist() for name in ["path", "num_records", *nulls, "size_bytes"])
     files = [
-        File(path, start, end, rows, holes, unmeasured - holes, uncounted - holes, size)
-        for start, end, path, rows, holes, unmeasured, uncounted, size in zip(
+        File(
+            path,
+            start,
+            end,
+            rows,
+            gaps,
+            unmeasured - gaps,
+            uncounted - gaps,
+            size,
+        )
+        for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
             starts, ends, *facts, strict=True
         )
     ]
@@ -354,10 +432,10 @@ def _action(file: File) -> deltalake.transaction.AddAction:
     from deltalake.transaction import AddAction
 
     nulls = dict.fromkeys(("time", "until"), 0)
-    nulls |= dict.fromkeys(("open", "high", "low", "close"), file.holes)
-    nulls["volume"] = file.holes + file.unmeasured
-    nulls["trades"] = file.holes + file.uncounted
-    nulls["cause"] = file.rows - file.holes
+    nulls |= dict.fromkeys(("open", "high", "low", "close"), file.gaps)
+    nulls["volume"] = file.gaps + file.unmeasured
+    nulls["trades"] = file.gaps + file.uncounted
+    nulls["cause"] = file.rows - file.gaps
     statistics = {
         "numRecords": file.rows,
         "minValues": {"time": _text(file.start)},

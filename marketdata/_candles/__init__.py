@@ -1,0 +1,1 @@
+"""Candles and trades over time: requested, stored, put together, resampled."""

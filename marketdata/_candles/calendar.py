@@ -1,0 +1,459 @@
+"""Calendars: where the candles of a series are expected to open.
+
+The only place that knows how long a candle is. All times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+import calendar as _months
+import functools
+import re
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
+
+from marketdata._exchanges.openings import OPENINGS, Opening
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+_WEEK = 7 * DAY
+_MONDAY = 4 * DAY
+"""1970-01-05, from which weeks are counted."""
+_JANUARY_1970 = 1970 * 12
+_UNITS = {"s": 1_000, "m": 60_000, "h": HOUR, "d": DAY, "w": _WEEK}
+_MONTHS = {"M": 1, "y": 12}
+_NAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
+_LONGEST = 10 * 366 * DAY
+_BEGINNING = -(1 << 62)
+_FEWEST = 3
+"""Candles in a row that make a calendar of their own, where they are shorter than a day."""
+_ZONE_YEARS = range(2009, 2051)
+_CHUNK = 4_096
+_UTC = Opening()
+
+
+# ---------------------------------------------------------------------------- grids
+
+
+class Grid(Protocol):
+    """Open times that repeat without a change."""
+
+    def floor(self, moment: int) -> int:
+        """Give the last open time at or before a moment."""
+
+    def shift(self, opened: int, places: int) -> int:
+        """Give the open time so many places after another, or before it."""
+
+    def count(self, start: int, end: int) -> int:
+        """Count the open times in a range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Open times at equal distances."""
+
+    step: int
+    phase: int
+    """The remainder of every open time by the step."""
+
+    def floor(self, moment: int) -> int:
+        """Give the last open time at or before a moment."""
+        return moment - (moment - self.phase) % self.step
+
+    def shift(self, opened: int, places: int) -> int:
+        """Give the open time so many places after another, or before it."""
+        return opened + places * self.step
+
+    def count(self, start: int, end: int) -> int:
+        """Count the open times in a range."""
+        first, behind = ((self.phase - at) // self.step for at in (start, end))
+        return max(0, first - behind)
+
+
+@dataclass(frozen=True, slots=True)
+class Monthly:
+    """Open times on the first of a month, or so long before or after it."""
+
+    months: int
+    phase: int
+    """The remainder of the number of the month, counted from January of the year 0."""
+    offset: int
+
+    def floor(self, moment: int) -> int:
+        """Give the last open time at or before a moment."""
+        number = _month_of(moment - self.offset)
+        return _first_of(number - (number - self.phase) % self.months) + self.offset
+
+    def shift(self, opened: int, places: int) -> int:
+        """Give the open time so many places after another, or before it."""
+        number = _month_of(opened - self.offset) + places * self.months
+        return _first_of(number) + self.offset
+
+    def count(self, start: int, end: int) -> int:
+        """Count the open times in a range."""
+        if start >= end:
+            return 0
+        first, last = (_month_of(self.floor(at - 1) - self.offset) for at in (start, end))
+        return (last - first) // self.months
+
+
+def _month_of(moment: int) -> int:
+    """Number the month that a moment is in; before the year 1 and after 9999 there are none."""
+    seconds = max(-62_135_596_800, min(moment // 1000, 253_402_300_799))
+    found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return found.year * 12 + found.month - 1
+
+
+def _first_of(month: int) -> int:
+    year, index = divmod(max(12, min(month, 9999 * 12 + 11)), 12)
+    return _months.timegm((year, index + 1, 1, 0, 0, 0)) * 1000
+
+
+# ---------------------------------------------------------------------------- calendars
+
+
+class Era(NamedTuple):
+    """A grid, and since when it holds."""
+
+    since: int
+    grid: Grid
+
+
+class Calendar:
+    """The expected open times of one series: its places."""
+
+    def __init__(self, timeframe: str, eras: Sequence[Era], *, sure: bool = False) -> None:
+        """``sure`` says that candles shorter than a day do not overrule it."""
+        self.timeframe = timeframe
+        self.sure = sure and nominal_length(timeframe) < DAY
+        self.eras = tuple(eras)
+        self._since = [era.since for era in self.eras]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Calendar)
+            and self.timeframe == other.timeframe
+            and self.eras == other.eras
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.timeframe, self.eras))
+
+    def __repr__(self) -> str:
+        return f"Calendar({self.timeframe!r}, {list(self.eras)})"
+
+    def floor(self, moment: int) -> int:
+        """Give the open time of the place that a moment is in."""
+        index = bisect_right(self._since, moment) - 1
+        while True:
+            since, grid = self.eras[index]
+            opened = grid.floor(moment)
+            if opened >= since or index == 0:
+                return opened
+            # The place before a change lasts until the first place after it.
+            index, moment = index - 1, since - 1
+
+    def ceil(self, moment: int) -> int:
+        """Give the first open time at a moment or after it."""
+        return self.next(moment - 1)
+
+    def next(self, moment: int) -> int:
+        """Give the first open time after a moment."""
+        index = max(0, bisect_right(self._since, moment) - 1)
+        while True:
+            since, grid = self.eras[index]
+            opened = grid.shift(grid.floor(max(moment, since - 1)), 1)
+            if index + 1 == len(self.eras) or opened < self.eras[index + 1].since:
+                return opened
+            index += 1
+
+    def end(self, opened: int) -> int:
+        """Give the end of a candle that opens then, on the calendar or off it."""
+        place = self.floor(opened)
+        return self.next(place) + opened - place
+
+    def previous(self, moment: int) -> int:
+        """Give the last open time before a moment."""
+        return self.floor(moment - 1)
+
+    def shift(self, moment: int, places: int) -> int:
+        """Give the open time so many places after that of the place a moment is in, or before."""
+        opened = self.floor(moment)
+        if len(self.eras) == 1:
+            return self.eras[0].grid.shift(opened, places)
+        for _ in range(abs(places)):
+            opened = self.next(opened) if places > 0 else self.previous(opened)
+        return opened
+
+    def count(self, start: int, end: int) -> int:
+        """Count the places that open in a range, start inside and end outside."""
+        total = 0
+        for index, (since, grid) in enumerate(self.eras):
+            until = self.eras[index + 1].since if index + 1 < len(self.eras) else end
+            first, last = (start if index == 0 else max(start, since)), min(end, until)
+            if first < last:
+                total += grid.count(first, last)
+        return total
+
+    def openings(self, start: int, end: int) -> Sequence[int]:
+        """List the open times in a range, start inside and end outside."""
+        first = self.ceil(start)
+        if len(self.eras) == 1 and isinstance(grid := self.eras[0].grid, Fixed):
+            return range(first, end, grid.step)
+        found = []
+        while first < end:
+            found.append(first)
+            first = self.next(first)
+        return found
+
+    def is_expected(self, opened: int) -> bool:
+        """Tell whether a candle is expected to open then."""
+        return self.floor(opened) == opened
+
+    def unexpected(self, times: Sequence[int]) -> list[int]:
+        """List the open times that are off the calendar."""
+        if self._is_regular(times):
+            return []
+        return [
+            time
+            for part in _chunks(times)
+            if not self._is_regular(part)
+            for time in part
+            if not self.is_expected(time)
+        ]
+
+    def gaps(self, times: Sequence[int], start: int, end: int) -> list[tuple[int, int]]:
+        """List the runs of places in a range in which no candle opens.
+
+        ``times`` are the open times of all candles in the range, ascending; candles beside it do
+        no harm. Start is inside, end outside.
+        """
+        found: list[tuple[int, int]] = []
+        expected = self.ceil(start)
+        for part in _chunks(times):
+            if part[0] == expected and self._is_regular(part):
+                expected = self.next(part[-1])
+                continue
+            for time in part:
+                place = self.floor(time)
+                if expected < min(place, end):
+                    found.append((expected, min(place, self.ceil(end))))
+                expected = max(expected, self.next(time))
+        if expected < end:
+            found.append((expected, self.ceil(end)))
+        return found
+
+    def _is_regular(self, times: Sequence[int]) -> bool:
+        """Tell whether every place between two candles has a candle, and nothing else is there."""
+        if not len(times):
+            return True
+        if len(self.eras) > 1 or not isinstance(grid := self.eras[0].grid, Fixed):
+            return False
+        first, last = times[0], times[-1]
+        if (first - grid.phase) % grid.step or last - first != (len(times) - 1) * grid.step:
+            return False
+        return as_array(times) == array("q", range(first, last + 1, grid.step))
+
+
+def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (times[at : at + _CHUNK] for at in range(0, len(times), _CHUNK))
+
+
+# ---------------------------------------------------------------------------- timeframes
+
+
+def is_timeframe(name: str) -> bool:
+    """Tell whether a name is a timeframe of ours."""
+    return _NAME.fullmatch(name) is not None
+
+
+@functools.cache
+def nominal_length(timeframe: str) -> int:
+    """Give the length of a candle in milliseconds; of a month or year, the shortest."""
+    count, unit = int(timeframe[:-1]), timeframe[-1]
+    if unit in _UNITS:
+        return count * _UNITS[unit]
+    return count * (28 * DAY if unit == "M" else 365 * DAY)
+
+
+def _months_in(timeframe: str) -> int:
+    return int(timeframe[:-1]) * _MONTHS.get(timeframe[-1], 0)
+
+
+@functools.lru_cache(256)
+def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
+    """Give the calendar of a timeframe on an exchange that opens its days and weeks so.
+
+    Candles shorter than a day, and those of several days, are counted from 1970-01-01, several
+    weeks from the first week of 1970, several months from January.
+    """
+    if opening.zone is not None and nominal_length(timeframe) >= DAY:
+        return Calendar(timeframe, list(_zoned(timeframe, opening)))
+    return Calendar(timeframe, [Era(_BEGINNING, _grid(timeframe, opening, opening.hours * HOUR))])
+
+
+def known(exchange: str, timeframe: str) -> Calendar:
+    """Give the calendar that a series should have before its candles are looked at."""
+    opening = OPENINGS.get(exchange)
+    calendar = expected(timeframe, opening or _UTC)
+    return Calendar(timeframe, calendar.eras, sure=opening is not None)
+
+
+def _grid(timeframe: str, opening: Opening, offset: int) -> Grid:
+    if offset >= DAY // 2:
+        offset -= DAY  # the day of that date has begun on the evening before
+    if months := _months_in(timeframe):
+        return Monthly(months, _JANUARY_1970 % months, offset)
+    step = nominal_length(timeframe)
+    if step < DAY:
+        return Fixed(step, 0)
+    if timeframe.endswith("w"):
+        offset += _MONDAY + opening.weekday * DAY
+    return Fixed(step, offset % step)
+
+
+def _zoned(timeframe: str, opening: Opening) -> Iterator[Era]:
+    zone = ZoneInfo(opening.zone or "UTC")
+
+    def ahead(moment: datetime) -> timedelta:
+        return moment.astimezone(zone).utcoffset() or timedelta()
+
+    def era(since: int, moment: datetime) -> Era:
+        offset = opening.hours * HOUR - ahead(moment) // timedelta(milliseconds=1)
+        return Era(since, _grid(timeframe, opening, offset))
+
+    day = datetime(_ZONE_YEARS.start, 1, 1, tzinfo=UTC)
+    yield era(_BEGINNING, day)
+    while day.year < _ZONE_YEARS.stop:
+        before, day = day, day + timedelta(days=1)
+        if ahead(before) != ahead(day):
+            hours = (before + timedelta(hours=hour) for hour in range(1, 25))
+            change = next(hour for hour in hours if ahead(hour) != ahead(before))
+            yield era(round(change.timestamp() * 1000), day)
+
+
+def can_make(source: Calendar, target: Calendar) -> bool:
+    """Tell whether candles of one calendar can be put together to those of another.
+
+    The longer ones have to be a multiple of the shorter, and each has to open with a shorter one.
+    """
+    months, parts = _months_in(target.timeframe), _months_in(source.timeframe)
+    whole, step = nominal_length(target.timeframe), nominal_length(source.timeframe)
+    if whole > _LONGEST or len(source.eras) > 1:
+        return False
+    grid, wanted = source.eras[0].grid, target.eras[0].grid
+    if parts:
+        return (
+            months > 0
+            and months % parts == 0
+            and isinstance(grid, Monthly)
+            and isinstance(wanted, Monthly)
+            and grid.offset == wanted.offset
+            and (wanted.phase - grid.phase) % parts == 0
+        )
+    if not isinstance(grid, Fixed):
+        return False
+    if isinstance(wanted, Monthly):
+        # Months are whole days.
+        return DAY % step == 0 and (wanted.offset - grid.phase) % step == 0
+    return whole % step == 0 and isinstance(wanted, Fixed) and wanted.phase % step == grid.phase
+
+
+def sources(target: str, offered: Sequence[str], calendar_of: CalendarOf) -> list[str]:
+    """List the timeframes of which another can be resampled, the longest first.
+
+    ``calendar_of`` gives the calendar of a timeframe that the exchange has.
+    """
+    wanted = expected(target)
+    named = [name for name in offered if is_timeframe(name) and name != target]
+    fitting = [name for name in named if can_make(calendar_of(name), wanted)]
+    return sorted(fitting, key=nominal_length, reverse=True)
+
+
+def source_for(target: str, offered: Sequence[str]) -> str | None:
+    """Name the longest timeframe that another can be resampled from where days open by UTC."""
+    return next(iter(sources(target, offered, expected)), None)
+
+
+class CalendarOf(Protocol):
+    """Gives the calendar of a timeframe."""
+
+    def __call__(self, timeframe: str, /) -> Calendar:
+        """Give it."""
+
+
+# ---------------------------------------------------------------------------- learning
+
+Run: TypeAlias = "tuple[int, list[int]]"
+"""Candles in a row on one grid: its phase, and their open times."""
+
+
+def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
+    """Give the calendar that open times show; the known one where they show nothing else.
+
+    ``times`` are ascending. Candles in a row that open off the known calendar and agree with each
+    other are a calendar of their own: all candles of a series, or those since a change. Single
+    ones are off the calendar. Where the days move by an hour, a single one is enough. Candles
+    shorter than a day overrule a known line of the exchange never, and others only together.
+    """
+    if known._is_regular(times) or not known.unexpected(times):
+        return known
+    phase_of = _month_phase if _months_in(timeframe) else functools.partial(_phase, timeframe)
+    fewest = _FEWEST if nominal_length(timeframe) < DAY else 2
+    if known.sure or (nominal_length(timeframe) < DAY and any(map(known.is_expected, times))):
+        return known
+    runs: list[tuple[int, list[int]]] = []
+    for time in times:
+        phase = phase_of(time)
+        if runs and runs[-1][0] == phase:
+            runs[-1][1].append(time)
+        else:
+            runs.append((phase, [time]))
+    kept: list[tuple[int, list[int]]] = []
+    for phase, run in runs:
+        follows = bool(kept) and abs(phase - kept[-1][0]) == HOUR and _is_days(timeframe)
+        if kept and kept[-1][0] == phase:
+            kept[-1][1].extend(run)
+        elif len(run) >= fewest or follows or known.is_expected(run[0]):
+            kept.append((phase, list(run)))
+    if not kept:
+        phase = Counter(map(phase_of, times)).most_common(1)[0][0]
+        kept = [(phase, [time for time in times if phase_of(time) == phase])]
+    eras = [Era(_BEGINNING, _grid_of(timeframe, *kept[0]))]
+    for (_, before), (phase, after) in pairwise(kept):
+        # A place that a change makes longer or shorter is neither a gap nor two places.
+        half = nominal_length(timeframe) // 2
+        since = max(before[-1] + 1, after[0] - half)
+        eras.append(Era(since, _grid_of(timeframe, phase, after)))
+    return Calendar(timeframe, eras)
+
+
+def _is_days(timeframe: str) -> bool:
+    return nominal_length(timeframe) >= DAY
+
+
+def _phase(timeframe: str, time: int) -> int:
+    return time % nominal_length(timeframe)
+
+
+def _month_phase(time: int) -> int:
+    """Give how long before or after the first of the nearest month a candle opens."""
+    return time - _first_of(_month_of(time + 15 * DAY))
+
+
+def _grid_of(timeframe: str, phase: int, times: Sequence[int]) -> Grid:
+    if months := _months_in(timeframe):
+        number = Counter(_month_of(time - phase) % months for time in times)
+        return Monthly(months, number.most_common(1)[0][0], phase)
+    return Fixed(nominal_length(timeframe), phase)
+
+
+def as_array(times: Sequence[int]) -> array[int]:
+    """Give open times as an array."""
+    return times if isinstance(times, array) else array("q", times)

@@ -1,0 +1,333 @@
+"""Fetching a range of candles: many pages at once, put together and handed on in their order.
+
+The range is divided into windows of one page each. From the second one on a page begins with the
+last candle of the window before, so that every seam is seen from both sides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from marketdata._candles.assembly import Clock, Page, assemble, no_page
+from marketdata._candles.calendar import DAY, Calendar
+from marketdata._candles.causes import Causes
+from marketdata._candles.paging import FIRST_MARKET, Pages
+from marketdata._candles.spans import Gap, Span, Stretch, between, joined, merged, without
+from marketdata._requests.tasks import all_of
+from marketdata._requests.tasks import end as end_tasks
+from marketdata.errors import DataUnavailableError
+from marketdata.models.columns import Columns
+
+if TYPE_CHECKING:
+    from marketdata._requests.reply import Reply
+
+CONCURRENT = 16
+"""Requests in flight; the exchange's limits decide how fast they may follow another."""
+_AHEAD = 64
+"""Pages that may wait for an earlier one."""
+_GATHER = 0.1
+"""Seconds between two commits: a commit costs as much as several pages."""
+_LATE = DAY
+"""Milliseconds for which the absence of the newest candles proves nothing: they may come late."""
+
+Deliver = Callable[[list[Stretch], "Reply"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The end of a range, which is not handed on because it can still change."""
+
+    start: int
+    open: Columns
+    """The open candle, where there is one."""
+    late: list[Gap]
+    """Places without candles that may still come."""
+    newest: int
+    """The open time of the newest candle that is known of the series; 0: of none."""
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Pages that are put together so far."""
+
+    page: Page
+    asked: Span
+    """What was requested for the last of them."""
+
+
+class Download:
+    """Fetches ranges of one series."""
+
+    def __init__(
+        self,
+        pages: Pages,
+        causes: Causes,
+        deliver: Deliver,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._pages = pages
+        self._causes = causes
+        self._deliver = deliver
+        self._progress = progress
+        self._calendar: Calendar = pages.calendar
+        self._ready: list[Stretch] = []
+        self._explaining: set[asyncio.Task[None]] = set()
+        self._begins_served = True
+        self._room = asyncio.Semaphore(_AHEAD)
+        self._empty: list[Span] = []
+        self._writer: asyncio.Future[None] | None = None
+
+    async def run(self, span: Span, *, overlap: bool, served: bool, followed: bool) -> Tail:
+        """Fetch a range, and hand it on as stretches; give what is left at its end.
+
+        ``overlap`` says that the candle before the range is to be fetched along with it, and is
+        handed on, too; ``served`` that there is a candle before the range, ``followed`` that there
+        is one behind it. Raises `DataUnavailableError` where nothing of it can be had and
+        `ExchangeUnavailableError` where the exchange cannot be reached any more; what had come by
+        then has been handed on.
+        """
+        self._begins_served = served
+        fetched = asyncio.Event()
+        self._writer = asyncio.ensure_future(self._write(fetched))
+        try:
+            tail = await self._fetch(span, overlap=overlap, followed=followed)
+            if self._explaining:
+                await asyncio.gather(*self._explaining)
+        finally:
+            await end_tasks(*self._explaining)
+            # Also what came before a failure is kept; a thread that writes cannot be stopped.
+            fetched.set()
+            await self._writer
+        return tail
+
+    # ------------------------------------------------------------------ fetching
+
+    async def _fetch(self, span: Span, *, overlap: bool, followed: bool) -> Tail:
+        size, ruler = self._pages.size, self._calendar
+        start = ruler.previous(span.start) if overlap and size > 1 else span.start
+        upto = ruler.shift(max(start, FIRST_MARKET), size)
+        asked = Span(start, min(span.end, max(upto, span.start + 1)))
+        page = await self._page(asked, far=span.end)
+        if overlap:
+            # Whatever becomes of the rest, a candle that is stored may have been revised.
+            before = page.cut(start, span.start)
+            known = assemble([before], Span(start, span.start), ruler, page.clock)
+            self._hand_on(Span(start, span.start), known.columns, [])
+            start, page = span.start, page.cut(span.start, page.end)
+        # Where the exchange's clock stands it alone knows; nothing behind that is requested.
+        end = min(span.end, max(page.end, page.clock.exchange + 1))
+        while not len(page.columns) and page.end < end:
+            asked = Span(page.end, min(end, ruler.shift(page.end, size)))
+            more = await self._page(asked, far=span.end)
+            page = replace(more, start=start)
+        page = page.cut(start, end)
+        if ruler.ceil(page.end) >= end > page.end:
+            # No place is left.
+            page = replace(page, end=end)
+        window = _Window(page, asked)
+        plan = list(self._plan(page.end, end))
+        loop = asyncio.get_running_loop()
+        pages: list[asyncio.Future[Page]] = [loop.create_future() for _ in plan]
+        numbers = iter(range(len(plan)))
+        working = (self._work(numbers, plan, pages) for _ in range(min(CONCURRENT, len(plan))))
+        workers = loop.create_task(all_of(working))
+        done = 0
+        try:
+            for wanted, coming in zip(plan, pages, strict=True):
+                if not coming.done():
+                    both: set[asyncio.Future[Any]] = {coming, workers}
+                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    workers.result()  # raises why it does not come
+                self._room.release()
+                window = await self._put_together(window, coming.result(), wanted)
+                done += 1
+        except BaseException:
+            self._keep(plan[done:], pages[done:])
+            raise
+        finally:
+            await end_tasks(workers)
+        return await self._finish(window.page, end, followed=followed)
+
+    def _plan(self, start: int, end: int) -> Iterator[Span]:
+        """Divide a range into windows that are requested with the candle before them."""
+        overlap = 1 if self._pages.size > 1 else 0
+        while start < end:
+            upto = self._calendar.shift(start, max(1, self._pages.size - overlap))
+            yield Span(start, min(end, max(upto, start + 1)))
+            start = upto
+
+    async def _work(
+        self, numbers: Iterator[int], plan: list[Span], pages: list[asyncio.Future[Page]]
+    ) -> None:
+        """Fetch one window after another until none is left."""
+        for number in numbers:
+            await self._room.acquire()
+            if self._writer is not None and self._writer.done():
+                self._writer.result()  # raises why what is fetched can no longer be kept
+            span = plan[number]
+            clock = self._pages.clock
+            if clock and any(one.start < span.start and span.end <= one.end for one in self._empty):
+                pages[number].set_result(Page(*span, Columns.from_rows([]), clock))
+                continue
+            page = await self._page(self._overlapping(span))
+            if page.end > span.end:
+                last = page.columns.time[-1] + 1 if len(page.columns) else page.start
+                self._empty.append(Span(last, page.end))
+            pages[number].set_result(page.cut(page.start, span.end))
+
+    def _overlapping(self, span: Span) -> Span:
+        if self._pages.size == 1:
+            return span
+        return Span(self._calendar.previous(span.start), span.end)
+
+    async def _page(self, span: Span, far: int | None = None) -> Page:
+        """Get the candles of a window; request those once more that are not sound."""
+        try:
+            page = await self._pages.between(*span, far)
+            if page.rejected:
+                page = await self._pages.between(*span, far)
+        except DataUnavailableError:
+            # One page that cannot be used does not take the others with it.
+            if self._pages.venue.is_closed or self._pages.clock is None or far is not None:
+                raise
+            return no_page(*span, self._pages.clock)
+        return page
+
+    # ------------------------------------------------------------------ putting together
+
+    async def _put_together(self, window: _Window, page: Page, wanted: Span) -> _Window:
+        """Join a page to those before it, and hand on what that settles."""
+        before, calendar = window.page, self._calendar
+        whole = Span(before.start, max(page.end, before.end))
+        found = assemble([before, page], whole, calendar, page.clock)
+        if found.disputed:
+            with contextlib.suppress(DataUnavailableError):
+                earlier = (await self._page(window.asked)).cut(window.asked.start, before.end)
+                page = (await self._page(self._overlapping(wanted))).cut(page.start, page.end)
+                both = [before.cut(before.start, earlier.start), earlier, page]
+                both = both[1:] if earlier.start <= before.start else both
+                found = assemble(both, whole, calendar, page.clock)
+        columns = found.columns[:]
+        columns.extend(found.open)
+        # A gap stays whole: what is settled ends with the last candle before this window.
+        last = bisect_left(found.columns.time, wanted.start)
+        cut = min(wanted.start, calendar.next(columns.time[last - 1])) if last else whole.start
+        cut = min([cut, *map(calendar.floor, found.open.time)])
+        self._hand_on(Span(whole.start, cut), between(columns, whole.start, cut), found.gaps)
+        unknown = [Span(*gap[:2]) for gap in found.gaps if gap.cause == "not_fetched"]
+        rest = Page(
+            cut,
+            whole.end,
+            between(columns, cut, whole.end),
+            page.clock,
+            found.newest,
+            unknown=tuple(one for one in unknown if one.end > cut),
+        )
+        return _Window(rest, self._overlapping(wanted))
+
+    async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+        found = assemble([page], Span(page.start, end), self._calendar, page.clock)
+        gaps = found.gaps
+        settled = max(
+            [page.start, *(gap.end for gap in gaps[-1:])]
+            + [self._calendar.next(time) for time in found.columns.time[-1:]]
+        )
+        settled = end if found.newest >= end or settled > end else settled
+        is_recent = settled > page.clock.exchange - _LATE and not followed
+        late: list[Gap] = []
+        if is_recent and gaps and gaps[-1].end >= settled > found.newest:
+            late = [gaps.pop()]
+            settled = late[0].start
+        self._hand_on(Span(page.start, settled), found.columns, gaps)
+        if late and late[0].cause is None:
+            late = await self._explained([Span(*late[0][:2])])
+        return Tail(settled, found.open, late, found.newest, page.clock)
+
+    def _keep(self, plan: list[Span], pages: list[asyncio.Future[Page]]) -> None:
+        """Hand on those windows behind a failure whose neighbours came, too, and agree."""
+        came = [number for number, page in enumerate(pages) if page.done()]
+        for first, behind in _runs(came):
+            found = [page.result() for page in pages[first:behind]]
+            end = plan[behind - 1].end if behind == len(plan) else plan[behind - 1].start
+            span = Span(plan[first].end, end)
+            if span.start < span.end:
+                clock = found[-1].clock
+                joined = assemble(found, span, self._calendar, clock)
+                self._begins_served = True
+                self._hand_on(span, joined.columns, joined.gaps)
+
+    # ------------------------------------------------------------------ handing on
+
+    def _hand_on(self, span: Span, columns: Columns, gaps: list[Gap]) -> None:
+        """Hand on what is known of a range, once it is known why candles are missing."""
+        if span.start >= span.end:
+            return
+        inside = [gap for gap in gaps if gap.start < span.end and gap.end > span.start]
+        unknown = [Span(*gap[:2]) for gap in inside if gap.cause == "not_fetched"]
+        missing = [Span(*gap[:2]) for gap in inside if gap.cause is None]
+        stretch = Stretch(span.start, span.end, columns)
+        leads = bool(missing) and (not len(columns) or missing[0].start < columns.time[0])
+        leads, self._begins_served = leads and not self._begins_served, True
+        if not missing:
+            self._add(stretch, unknown)
+            return
+        task = asyncio.ensure_future(self._explain(stretch, missing, unknown, leads=leads))
+        self._explaining.add(task)
+        task.add_done_callback(self._explaining.discard)
+
+    async def _explain(
+        self, stretch: Stretch, missing: list[Span], unknown: list[Span], *, leads: bool
+    ) -> None:
+        try:
+            gaps = await self._explained(missing, leads=leads)
+        except BaseException:
+            # The candles are known all the same.
+            self._add(stretch, sorted([*unknown, *missing]))
+            raise
+        self._add(replace(stretch, gaps=gaps), unknown)
+
+    async def _explained(self, missing: list[Span], *, leads: bool = False) -> list[Gap]:
+        begins: list[Gap] = []
+        if leads and await self._pages.before(missing[0].start) is None:
+            begins, missing = [Gap(*missing[0], "not_served")], missing[1:]
+        return merged([*begins, *await self._causes.of(missing)])
+
+    def _add(self, stretch: Stretch, unknown: list[Span]) -> None:
+        left = without(Span(stretch.start, stretch.end), unknown)
+        self._ready += [stretch.cut(*span) for span in left]
+        if self._progress is not None:
+            self._progress(self._calendar.count(stretch.start, stretch.end))
+
+    async def _write(self, fetched: asyncio.Event) -> None:
+        """Hand on what is ready, again and again, until all is."""
+        try:
+            while not fetched.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(fetched.wait(), _GATHER)
+                await self._flush()
+        finally:
+            # Also where the program is ending, which cancels every task.
+            await self._flush()
+
+    async def _flush(self) -> None:
+        ready, self._ready = self._ready, []
+        if ready and self._pages.reply is not None:
+            ready.sort(key=lambda one: one.start)
+            await self._deliver(joined(ready), self._pages.reply)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Give where runs of consecutive numbers begin, and behind their ends."""
+    for number in numbers:
+        if number - 1 not in numbers:
+            behind = number
+            while behind in numbers:
+                behind += 1
+            yield number, behind

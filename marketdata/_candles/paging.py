@@ -1,0 +1,254 @@
+"""How an exchange gives candles: page by page, and where the next ones are behind a gap.
+
+Times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+import operator
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from marketdata._candles.assembly import Clock, Page, page
+from marketdata._candles.calendar import Calendar, expected, is_timeframe, nominal_length
+from marketdata._candles.spans import FOREVER, between
+from marketdata.errors import UpstreamError
+from marketdata.models.columns import Columns, Row
+
+if TYPE_CHECKING:
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._requests.reply import Reply
+
+FIRST_MARKET = 1_262_304_000_000
+"""2010-01-01, before there was a market: nothing earlier is requested."""
+
+
+class Pages:
+    """Requests the candles of one series of an exchange, natively.
+
+    ``calendar`` is what the series is expected to follow: it says how far pages reach, and never
+    which candles there are.
+    """
+
+    def __init__(self, venue: Venue, pair: str, calendar: Calendar) -> None:
+        self.venue = venue
+        self.pair = pair
+        self.calendar = calendar
+        self.timeframe = calendar.timeframe
+        self.size = venue.candles_per_request
+        self.reply: Reply | None = None
+        """The last answer."""
+        self.clock: Clock | None = None
+        """The time of the last answer."""
+        self._listed = 0
+        """No candle opens before this, as far as is known."""
+
+    # ------------------------------------------------------------------ candles
+
+    async def newest(self, count: int) -> Page:
+        """Get the newest so many candles, at most as many as one request gives."""
+        since = None
+        if self.venue.quirk.bars_from_start:
+            since = self.calendar.shift(our_now(), 1 - count)
+        found = await self._request(since, min(count, self.size))
+        columns = _in_order(found, 0, None, set())[-count:]
+        clock = self._now()
+        start = columns.time[0] if len(columns) else clock.exchange
+        return page(start, FOREVER, columns, clock)
+
+    async def between(
+        self, start: int, end: int | None, far: int | None = None, *, more: int = 1
+    ) -> Page:
+        """Get all candles that open in a range (``end=None``: up to now), and what came along.
+
+        What came along from behind the range belongs to the page, too. Where the range ends in
+        nothing, the next candle is looked for up to ``far``, and the page reaches up to that.
+        ``more`` is how many candles are requested besides those that there is room for: one may be
+        off the calendar, or tell that the last one is closed.
+        """
+        parts: list[Columns] = []
+        disputed: set[int] = set()
+        cursor = max(start, FIRST_MARKET)
+        stop = our_now() + 1 if end is None else end
+        first: Clock | None = None
+        while True:
+            ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))
+            found = await self._request(cursor, ask)
+            clock = self._now()
+            first = first or clock
+            # Whether candles are still to come is for the exchange's clock to say.
+            stop = min(FOREVER if end is None else end, clock.exchange + 1)
+            fresh = _in_order(found, cursor, None, disputed)
+            if len(found) and not len(fresh) and cursor < (place := self.calendar.ceil(cursor)):
+                # It takes a time inside of a place for that place.
+                cursor = place
+                if cursor < stop:
+                    continue
+            inside = between(fresh, cursor, stop)
+            if len(inside):
+                first_place = self.calendar.ceil(cursor)
+                if first_place < inside.time[0] and self._may_lack_beginning(found, ask):
+                    # A page of an exchange that gives the newest first may lack its beginning.
+                    head = await self.between(cursor, inside.time[0], more=0)
+                    parts.append(between(head.columns, cursor, inside.time[0]))
+                    disputed |= head.rejected
+                parts.append(fresh)
+                cursor = fresh.time[-1] + 1
+                if self.calendar.next(cursor - 1) < stop:
+                    continue
+            if cursor < stop and not len(fresh):
+                until = max(stop, min(far or 0, clock.exchange + 1))
+                cursor = await self._behind_nothing(cursor, ask, until)
+                if cursor < stop:
+                    continue
+            elif len(fresh) and not len(inside):
+                if more and self._may_lack_beginning(found, ask):
+                    # The same: of all that there is it may have given the last one only.
+                    head = await self.between(cursor, stop, more=0)
+                    parts.append(between(head.columns, cursor, fresh.time[0]))
+                    disputed |= head.rejected
+                # Some exchanges answer with later candles: nothing is left before those.
+                if parts:
+                    stop = max(stop, fresh.time[0])
+                else:
+                    parts.append(fresh)
+            return self._page(start, max(cursor, stop), parts, disputed, first)
+
+    def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
+        return len(found) < asked and not self.venue.quirk.newest_bars_only
+
+    def _page(
+        self,
+        start: int,
+        end: int,
+        parts: Sequence[Columns],
+        disputed: set[int],
+        first: Clock,
+    ) -> Page:
+        columns = _joined(parts)
+        if len(columns):
+            end = max(end, columns.time[-1] + 1)
+        return page(start, end, columns, first, frozenset(disputed))
+
+    async def _request(self, since: int | None, count: int) -> Columns:
+        until = None if since is None else self.calendar.shift(since, count) - 1
+        found, self.reply = await self.venue.candles(
+            self.pair, self.timeframe, since, count, until=until, finite=False
+        )
+        clock = clock_of(self.reply)
+        self.clock = clock.after(max(found.time)) if len(found) else clock
+        return found
+
+    def _now(self) -> Clock:
+        if self.clock is None:
+            raise RuntimeError("nothing was requested yet")
+        return self.clock
+
+    # ------------------------------------------------------------------ behind gaps
+
+    async def _behind_nothing(self, cursor: int, asked: int, stop: int) -> int:
+        """Give where to go on behind a page without candles; ``stop`` or later where nowhere.
+
+        Such a page may cover a fixed time, which is then empty. How long it stays empty, longer
+        candles tell, whose pages cover years.
+        """
+        behind = self.calendar.shift(cursor, asked)
+        if behind >= stop:
+            return behind
+        for longer in reversed(self._longer()):
+            later = await self._longer_from(longer, behind, stop)
+            if later is None:
+                continue
+            behind = max(behind, later)
+            if behind >= stop:
+                return behind
+        return behind
+
+    async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
+        """Give when the first longer candle opens that ends after a moment; None: not known."""
+        at = longer.floor(moment)
+        while at < stop:
+            times = await self._probe(longer, at)
+            if times is None:
+                return None
+            later = next((time for time in times if longer.end(time) > moment), None)
+            if later is not None:
+                return later
+            at = longer.shift(at, self.size)
+        return at
+
+    async def before(self, moment: int) -> int | None:
+        """Give a time near which the last candle before a moment is; None where there is none.
+
+        No candle opens from that time up to the moment, and at least one does before it.
+        """
+        if moment <= max(self._listed, FIRST_MARKET) or self.venue.quirk.newest_bars_only:
+            return None
+        for calendar in (self.calendar, *self._longer()):
+            times = await self._probe(calendar, calendar.shift(moment - 1, 1 - self.size))
+            for opened in reversed([time for time in times or () if time < moment]):
+                if calendar is self.calendar:
+                    return opened + 1
+                end = calendar.end(opened)
+                if end <= moment or await self._is_between(opened, moment):
+                    return min(end, moment)
+        self._listed = moment
+        return None
+
+    async def _is_between(self, start: int, end: int) -> bool:
+        return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
+
+    async def _probe(self, calendar: Calendar, since: int) -> list[int] | None:
+        """Give the open times of one page; None where the exchange does not say."""
+        since = max(since, FIRST_MARKET)
+        until = calendar.shift(since, self.size) - 1
+        try:
+            found, _ = await self.venue.candles(
+                self.pair, calendar.timeframe, since, self.size, until=until
+            )
+        except UpstreamError:
+            return None
+        return sorted(found.time)
+
+    def _longer(self) -> list[Calendar]:
+        """List calendars of longer candles that show where there are any: days, and the longest."""
+        own = nominal_length(self.timeframe)
+        named = [name for name in self.venue.timeframes if is_timeframe(name)]
+        longest = max(named, key=nominal_length, default="1d")
+        return [
+            expected(name)
+            for name in dict.fromkeys(("1d", longest))
+            if name in named and nominal_length(name) > own
+        ]
+
+
+def clock_of(reply: Reply) -> Clock:
+    """Give the time of an answer: its ``Date``, which has whole seconds, or ours without one."""
+    ours = round(reply.received_at.timestamp() * 1000)
+    return Clock(round((reply.date or reply.received_at).timestamp() * 1000), ours)
+
+
+def our_now() -> int:
+    """Give the time by our own clock."""
+    return round(datetime.now(UTC).timestamp() * 1000)
+
+
+def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int]) -> Columns:
+    """Give the candles that open in a range, once, ascending; note those that came in two forms."""
+    times, end = columns.time, FOREVER if end is None else end
+    if all(map(operator.lt, times, times[1:])):
+        return columns[bisect_left(times, start) : bisect_left(times, end)]
+    rows: dict[int, Row] = {}
+    for row in columns.rows():
+        if start <= row[0] < end and rows.setdefault(row[0], row) != row:
+            disputed.add(row[0])
+    return Columns.from_rows([rows[time] for time in sorted(rows)])
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    joined = Columns.from_rows([])
+    for one in parts:
+        joined.extend(one)
+    return joined

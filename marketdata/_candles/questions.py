@@ -1,0 +1,306 @@
+"""Questions for candles, and their answers: one path for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from marketdata._candles.calendar import Calendar, expected, known, learned, sources
+from marketdata._candles.filling import How, fill
+from marketdata._candles.from_trades import TradesSeries
+from marketdata._candles.paging import our_now
+from marketdata._candles.series import (
+    ElsewhereError,
+    Keep,
+    Known,
+    NativeSeries,
+    ResampledSeries,
+    Source,
+)
+from marketdata._candles.spans import FOREVER, Gap, Span, intervals, moment
+from marketdata.errors import (
+    DataUnavailableError,
+    InvalidParameterError,
+    TimeframeNotSupportedError,
+)
+from marketdata.models import Candles, Cause, Flag
+
+if TYPE_CHECKING:
+    from marketdata._candles.store import Store
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._exchanges.markets_cache import Catalogue
+
+DEFAULT_LIMIT = 100
+"""How many candles are meant where the question says neither how many nor from when on."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which candles are wanted; times are Unix milliseconds, start inside, end outside."""
+
+    timeframe: str
+    limit: int | None = None
+    start: int | None = None
+    end: int | None = None
+    fill: How = "none"
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What an answer says of where its candles come from."""
+
+    exchange: str
+    pair: str
+    source: Literal["candles", "trades"] = "candles"
+    resampled_from: str | None = None
+
+
+async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candles:
+    """Get candles of a pair.
+
+    Those of a timeframe that the exchange lacks are resampled, or built from trades where it has
+    none. Raises `InvalidParameterError` for an empty range or one that has not begun,
+    `TimeframeNotSupportedError` for candles that cannot be had, and `DataUnavailableError` where a
+    candle is missing and the question is strict.
+    """
+    if asked.start is not None and asked.end is not None and asked.start >= asked.end:
+        raise _empty(asked.start, f"has to be before end ({_text(asked.end)})")
+    if not venue.has_candles:
+        origin = _Origin(venue.id, pair, source="trades")
+        return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
+    plays = await venue.listed.plays()
+    if asked.timeframe in venue.timeframes:
+        series = NativeSeries(venue, pair, asked.timeframe, keep, plays)
+        return await _answer(series, _Origin(venue.id, pair), asked)
+    unknown: set[Cause] = {"not_fetched"}
+    if venue.quirk.newest_bars_only:
+        # What is before its oldest candles was traded, and is not served.
+        unknown.add("not_served")
+    fitting = sources_of(venue, asked.timeframe)
+    for name in fitting:
+        finer = NativeSeries(venue, pair, name, keep, plays)
+        longer = ResampledSeries(
+            finer, expected(asked.timeframe), frozenset(unknown), strict=name != fitting[-1]
+        )
+        origin = _Origin(venue.id, pair, resampled_from=name)
+        with contextlib.suppress(ElsewhereError):
+            return await _answer(longer, origin, asked)
+    raise AssertionError("the last source is taken wherever its candles open")
+
+
+def sources_of(venue: Venue, timeframe: str) -> list[str]:
+    """List the timeframes of an exchange that one can be resampled from, the longest first.
+
+    Raises `TimeframeNotSupportedError` where there is none.
+    """
+    offered = venue.timeframes
+    fitting = sources(timeframe, offered, lambda name: known(venue.id, name))
+    if not fitting:
+        raise TimeframeNotSupportedError(
+            f"{venue.id} has no '{timeframe[:20]}' candles, nor any to resample them from; it has "
+            f"{', '.join(offered)}.",
+            details={"exchange": venue.id, "timeframes": offered},
+        )
+    return fitting
+
+
+def stored(
+    store: Store, catalogue: Catalogue, source: str, exchange: str, pair: str, asked: Question
+) -> Candles | None:
+    """Answer from the store alone; None where that does not hold all of the range.
+
+    Needs neither the exchange nor the modules that request candles, which take longer to import
+    than the answer. Blocks.
+    """
+    if asked.start is None or asked.end is None or asked.limit is not None:
+        return None
+    listing, found = catalogue.listing(source), catalogue.find(source, pair)
+    if listing is None or len(found) != 1:
+        return None
+    from marketdata._candles.store import SeriesName
+
+    plays = (listing.plays or "unnamed") if listing.simulated else None
+    table = store.table(SeriesName(exchange, found[0].pair, asked.timeframe, plays))
+    calendar = known(exchange, asked.timeframe)
+    span = Span(calendar.floor(asked.start), calendar.ceil(asked.end))
+    stretch = table.whole(*span)
+    if stretch is None or asked.start >= asked.end:
+        return None
+    there = Known.stored(stretch, simulated=listing.simulated).cut(asked.start, asked.end)
+    return _record(_Origin(exchange, found[0].pair), asked, there, calendar)
+
+
+# ---------------------------------------------------------------------------- one path
+
+
+async def _answer(series: Source, origin: _Origin, asked: Question) -> Candles:
+    if asked.start is None:
+        found = await _last(series, asked.limit or DEFAULT_LIMIT, asked.end)
+    elif asked.limit is not None:
+        found = await _first(series, asked.limit, asked.start, asked.end)
+    else:
+        found = await series.between(asked.start, asked.end)
+    if asked.start is not None and found.clock.exchange < asked.start and not len(found.columns):
+        raise _empty(asked.start, f"is still to come on {origin.exchange}")
+    return _record(origin, asked, found, series.calendar)
+
+
+async def _last(series: Source, limit: int, end: int | None) -> Known:
+    """Get the last so many candles before a time, and the places that lack before the first."""
+    calendar = series.calendar
+    if end is None:
+        found = await series.newest(limit)
+    elif end > our_now() and end > (newest := await series.newest(limit)).start:
+        found = await _up_to(series, newest, end)
+    else:
+        found = await series.between(calendar.shift(end - 1, 1 - limit), end)
+    while len(found.columns) < limit and not found.begins:
+        width = max(limit - len(found.columns), series.room - 1)
+        high = found.start
+        if not len(found.columns) or (found.causes and found.causes[0].start <= high):
+            # Behind a gap: where the next candle is, the exchange says in a request or two.
+            there = await series.before(high)
+            if there is None:
+                found.begins = True
+                break
+            high = min(high, calendar.next(there - 1))
+        part = await series.between(calendar.shift(high - 1, -width), high)
+        if part.end < found.start:
+            found.causes[:0] = await series.why(Span(part.end, found.start))
+        found = part.then(found)
+    if len(found.columns) >= limit:
+        return found.cut(found.columns.time[-limit], found.end)
+    lacking = limit - len(found.columns)
+    first = found.columns.time[0] if len(found.columns) else end or found.clock.exchange
+    start = calendar.shift(calendar.ceil(first) if not len(found.columns) else first, -lacking)
+    begins = Gap(start, calendar.floor(first), "not_served")
+    rest = found.cut(first, found.end)
+    return replace(rest, start=start, causes=[begins, *rest.causes], begins=True)
+
+
+async def _up_to(series: Source, found: Known, end: int) -> Known:
+    """Give the newest candles and what is known of the places behind them, before an end."""
+    last = series.calendar.next(found.newest)
+    behind = found.gaps(series.calendar, last, end) if last < end else []
+    causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
+    upto = max([found.end, *(gap.end for gap in behind)])
+    return replace(found, end=upto, causes=[*found.causes, *causes]).cut(found.start, end)
+
+
+async def _first(series: Source, limit: int, start: int, end: int | None) -> Known:
+    """Get the first so many candles from a time on, and the gaps before the last of them."""
+    calendar = series.calendar
+    stop = FOREVER if end is None else end
+    upto = min(stop, calendar.shift(calendar.ceil(start), limit))
+    found = await series.between(start, upto)
+    while len(found.columns) < limit:
+        now = found.clock.exchange
+        if upto >= min(stop, now + 1):
+            break
+        at = upto
+        if not found.columns or found.columns.time[-1] < calendar.previous(upto):
+            at = await series.after(upto, min(stop, now + 1))
+        if at > upto:
+            skipped = Span(upto, min(stop, at))
+            cause = await _cause_behind(series, found, skipped)
+            found.causes += cause
+            found.end = skipped.end
+            if at >= min(stop, now + 1):
+                break
+        upto = min(stop, calendar.shift(at, max(limit - len(found.columns), series.room - 1)))
+        found = found.then(await series.between(at, upto))
+    if len(found.columns) >= limit:
+        return found.cut(found.start, found.columns.time[limit - 1] + 1)
+    return found
+
+
+async def _cause_behind(series: Source, found: Known, gap: Span) -> list[Gap]:
+    """Tell why a range behind what is known is empty: as before, where nothing was served yet."""
+    if not len(found.columns) and found.begins:
+        return [Gap(*gap, "not_served")]
+    return await series.why(gap)
+
+
+# ---------------------------------------------------------------------------- the record
+
+
+def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) -> Candles:
+    if origin.resampled_from is None and origin.source == "candles":
+        calendar = learned(asked.timeframe, found.columns.time, calendar)
+    start, end = found.start, found.end
+    if asked.start is None and asked.end is None and len(found.columns):
+        end = found.columns.time[-1] + 1
+    gaps = found.gaps(
+        calendar, calendar.ceil(start) if asked.start is not None else calendar.floor(start), end
+    )
+    columns, filled, gaps = fill(found.columns, gaps, calendar, asked.fill)
+    is_open = found.is_open
+    if asked.limit is not None and len(columns) > asked.limit:
+        part = slice(-asked.limit, None) if asked.start is None else slice(asked.limit)
+        is_open = is_open and asked.start is None
+        columns = columns[part]
+        first, last = columns.time[0], columns.time[-1]
+        gaps = [gap for gap in gaps if first <= gap.start <= last]
+        filled = [gap for gap in filled if gap.end > first and gap.start <= last]
+    missing = intervals(gaps, calendar)
+    if asked.strict and missing:
+        raise DataUnavailableError(
+            f"{sum(gap.bars for gap in missing):,} candles of {origin.pair} are missing on "
+            f"{origin.exchange}, the first at {_text(gaps[0].start)}. Ask without strict to get "
+            "the others, or with fill.",
+            details={
+                "exchange": origin.exchange,
+                "pair": origin.pair,
+                "missing": [gap.to_dict() for gap in missing[:20]],
+            },
+        )
+    is_derived = origin.resampled_from is not None or origin.source == "trades"
+    return Candles(
+        exchange=origin.exchange,
+        pair=origin.pair,
+        timestamp=moment(found.clock.exchange) if found.has_date else found.received_at,
+        received_at=found.received_at,
+        simulated=True if found.simulated else None,
+        timeframe=asked.timeframe,
+        source=origin.source,
+        derived=True if is_derived else None,
+        derived_fields=("candles",) if is_derived else None,
+        resampled_from=origin.resampled_from,
+        forming=is_open,
+        clock_offset_ms=_offset(found, calendar),
+        missing=missing,
+        filled=None if asked.fill == "none" else intervals(filled, calendar),
+        quality=_flags(found, calendar) or None,
+        columns=columns,
+    )
+
+
+def _offset(found: Known, calendar: Calendar) -> int | None:
+    """Give the difference of the clocks where they disagree on whether the last candle is over."""
+    clock = found.clock
+    if not clock.disagrees or not len(found.columns) or found.simulated:
+        return None
+    last = found.columns.time[-1]
+    ends = calendar.end(last)
+    if last < found.newest or (clock.exchange >= ends) == (clock.ours >= ends):
+        return None
+    return clock.exchange - clock.ours
+
+
+def _flags(found: Known, calendar: Calendar) -> tuple[Flag, ...]:
+    flags = {time: Flag(open_time=moment(time), quality="revised") for time in found.revised}
+    for time in calendar.unexpected(found.columns.time):
+        flags[time] = Flag(open_time=moment(time), quality="off_calendar")
+    return tuple(flags[time] for time in sorted(flags))
+
+
+def _empty(start: int, why: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"The range is empty: start ({_text(start)}) {why}.", details={"parameter": "start"}
+    )
+
+
+def _text(at: int) -> str:
+    return moment(at).isoformat().replace("+00:00", "Z")

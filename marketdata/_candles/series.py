@@ -1,0 +1,436 @@
+"""The candles of one series, wherever they come from: the exchange, the store, shorter candles.
+
+All times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, Unpack
+
+from marketdata._candles.assembly import Clock, assemble
+from marketdata._candles.calendar import Calendar, known, learned
+from marketdata._candles.causes import Causes
+from marketdata._candles.download import Download, Tail
+from marketdata._candles.paging import Pages, our_now
+from marketdata._candles.resampling import resample
+from marketdata._candles.spans import (
+    FOREVER,
+    Gap,
+    Span,
+    Stretch,
+    between,
+    joined,
+    merged,
+    with_causes,
+    without,
+)
+from marketdata._requests.deadline import patient, unhurried
+from marketdata.errors import DataUnavailableError
+from marketdata.models import Cause
+from marketdata.models.columns import Columns
+
+if TYPE_CHECKING:
+    from marketdata._candles.store import Store
+    from marketdata._candles.table import SeriesTable
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._requests.reply import Reply
+
+_log = logging.getLogger("marketdata.candles")
+Args = TypeVarTuple("Args")
+T = TypeVar("T")
+
+
+@dataclass
+class Keep:
+    """Where candles are stored, and what is to be done about those that are there."""
+
+    store: Store | None = None
+    read: bool = True
+    """Whether candles that are stored are taken from there."""
+    refresh: bool = False
+    """Whether to request what is stored again, and to put it in the place of that."""
+    progress: Callable[[int], None] | None = None
+    """Told how many more places are known, as they come."""
+
+
+@dataclass
+class Known:
+    """What is known of a range of a series."""
+
+    start: int
+    end: int
+    columns: Columns
+    """Candles, the open one among them."""
+    causes: list[Gap]
+    """Ranges without candles, and why, ascending; their edges need not be places."""
+    clock: Clock
+    newest: int
+    """The open time of the newest candle that is known to exist, also behind the range."""
+    is_open: bool = False
+    """Whether the last candle is open."""
+    begins: bool = False
+    """Whether no candle opens before the range."""
+    revised: frozenset[int] = frozenset()
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    has_date: bool = False
+    """Whether the exchange told its time."""
+    simulated: bool = False
+
+    @classmethod
+    def stored(cls, stretch: Stretch, *, simulated: bool) -> Known:
+        """Make what is known of a range that the store holds whole."""
+        now = Clock(our_now(), our_now())
+        newest = stretch.columns.time[-1] if len(stretch.columns) else 0
+        return cls(
+            stretch.start,
+            stretch.end,
+            stretch.columns,
+            stretch.gaps,
+            now,
+            newest,
+            revised=stretch.revised,
+            simulated=simulated,
+        )
+
+    def then(self, later: Known) -> Known:
+        """Join what is known of the range behind this one."""
+        columns = self.columns[:]
+        columns.extend(later.columns)
+        last = later if len(later.columns) or not self.is_open else self
+        return replace(
+            later,
+            start=self.start,
+            columns=columns,
+            causes=merged([*self.causes, *later.causes]),
+            newest=max(self.newest, later.newest),
+            is_open=last.is_open,
+            begins=self.begins,
+            revised=self.revised | later.revised,
+        )
+
+    def cut(self, start: int, end: int) -> Known:
+        """Give what is known of a part of the range."""
+        start, end = max(start, self.start), min(end, self.end)
+        columns = between(self.columns, start, end)
+        is_last = len(columns) > 0 and columns.time[-1] == self.columns.time[-1]
+        return replace(
+            self,
+            start=start,
+            end=end,
+            columns=columns,
+            causes=[gap for gap in self.causes if gap.start < end and gap.end > start],
+            is_open=self.is_open and is_last,
+            begins=self.begins and (not len(self.columns) or start <= self.columns.time[0]),
+        )
+
+    def gaps(self, calendar: Calendar, start: int, end: int) -> list[Gap]:
+        """List the gaps among the places in a range that are over, each with its cause."""
+        newest = calendar.floor(self.newest) if self.newest else 0
+        over = max(calendar.floor(self.clock.after(self.newest).both), newest)
+        upto = min(end, over)
+        places = calendar.gaps(self.columns.time, start, upto) if start < upto else []
+        return with_causes(places, self.causes, calendar)
+
+
+class Source(Protocol):
+    """A series that can be asked for its candles."""
+
+    calendar: Calendar
+    """What its candles are expected to follow."""
+    room: int
+    """How many candles can be had at about the cost of one."""
+
+    async def newest(self, count: int) -> Known:
+        """Give at least the newest so many candles, or as many as one request gives."""
+
+    async def between(self, start: int, end: int | None) -> Known:
+        """Give all candles that open in a range (``end=None``: up to now)."""
+
+    async def before(self, moment: int) -> int | None:
+        """Give a time up to the moment from which on no candle opens, with one near before it.
+
+        None where there is none before the moment.
+        """
+
+    async def after(self, moment: int, end: int) -> int:
+        """Give a time from the moment on before which no candle opens, near the next one."""
+
+    async def why(self, gap: Span) -> list[Gap]:
+        """Tell why a range has no candles."""
+
+
+# ---------------------------------------------------------------------------- native
+
+
+class NativeSeries:
+    """A series that the exchange has itself, through the store."""
+
+    def __init__(
+        self, venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None
+    ) -> None:
+        self.calendar = known(venue.id, timeframe)
+        self.pages = Pages(venue, pair, self.calendar)
+        self.room = self.pages.size
+        self.table: SeriesTable | None = None
+        self._venue = venue
+        self._keep = keep
+        self._plays = plays
+        days = known(venue.id, "1d") if "1d" in venue.timeframes else None
+        self._causes = Causes(venue, pair, self.calendar, days)
+        self._reads = keep.read
+        """Whether what is requested now is taken from the store, where it is there."""
+        self._fetched: list[Stretch] = []
+        """What was fetched and not stored as it came."""
+        if keep.store is not None:
+            from marketdata._candles.store import SeriesName
+
+            self.table = keep.store.table(SeriesName(venue.id, pair, timeframe, plays))
+
+    async def newest(self, count: int) -> Known:
+        """Give the newest candles of one request."""
+        self._reads = False
+        page = await self.pages.newest(count)
+        if page.rejected:
+            page = await self.pages.newest(count)
+        self._check()
+        found = assemble([page], Span(page.start, FOREVER), self.calendar, page.clock)
+        await self._revise(found.columns)
+        columns = found.columns[:]
+        columns.extend(found.open)
+        unknown = [gap for gap in found.gaps if gap.cause is not None]
+        places = [Span(*gap[:2]) for gap in found.gaps if gap.cause is None]
+        last = [Span(gap.start, min(gap.end, found.newest)) for gap in places]
+        causes = await self._causes.of([gap for gap in last if gap.start < gap.end])
+        end = columns.time[-1] + 1 if len(columns) else page.start
+        causes = sorted([*unknown, *causes], key=lambda gap: gap.start)
+        made = Known(page.start, end, columns, causes, page.clock, found.newest)
+        return self._told(made, is_open=len(found.open) > 0)
+
+    async def between(self, start: int, end: int | None) -> Known:
+        """Give all candles of a range: those that are stored from there, the rest requested."""
+        self._reads = self._keep.read
+        # Whole places, also where the range begins or ends inside of one.
+        upto = FOREVER if end is None else self.calendar.ceil(end)
+        span = Span(self.calendar.floor(start), upto)
+        self._fetched = []
+        tail: Tail | None = None
+        covered = await self._covered()
+        for part in without(span, covered):
+            overlap = any(one.end == part.start for one in covered)
+            served = any(one.start < part.start for one in covered)
+            served = served and await self._stored_before(part.start)
+            followed = bool(covered) and part.end < covered[-1].end
+            job = Download(self.pages, self._causes, self._deliver, self._keep.progress)
+            with patient():
+                tail = await job.run(part, overlap=overlap, served=served, followed=followed)
+            self._check()
+        found = await self._together(span, tail)
+        return found.cut(start, FOREVER if end is None else end)
+
+    async def before(self, moment: int) -> int | None:
+        """Give a time from which on no candle opens up to the moment; None: none before it."""
+        return await self.pages.before(moment)
+
+    async def after(self, moment: int, end: int) -> int:
+        """Give a time near the next candle from a moment on."""
+        upto = self.calendar.shift(moment, self.pages.size)
+        page = await self.pages.between(moment, min(upto, end), end)
+        return page.columns.time[0] if len(page.columns) else max(page.end, moment)
+
+    async def why(self, gap: Span) -> list[Gap]:
+        """Tell why a range has no candles."""
+        return await self._causes.of([gap])
+
+    # ------------------------------------------------------------------ the store
+
+    async def _apart(self, work: Callable[[Unpack[Args]], T], *arguments: *Args) -> T:
+        store = self._keep.store
+        if store is None:
+            return work(*arguments)
+        with unhurried():
+            return await store.apart(work, *arguments)
+
+    async def _covered(self) -> list[Span]:
+        if self.table is None or self._keep.refresh or not self._keep.read:
+            return []
+        await self._apart(self.table.refresh)
+        return self.table.covered()
+
+    async def _stored_before(self, moment: int) -> bool:
+        if self.table is None:
+            return False
+        return await self._apart(self.table.has_candle_before, moment)
+
+    async def _deliver(self, stretches: list[Stretch], reply: Reply) -> None:
+        self._check(reply)
+        if self.table is None or self._keep.refresh or not self._keep.read:
+            self._fetched += stretches
+            return
+        for stretch in stretches:
+            await self._revise(stretch.columns)
+        await self._apart(self.table.add, stretches)
+
+    async def _revise(self, closed: Columns) -> None:
+        """Put what the exchange says now in the place of what is stored otherwise."""
+        if self.table is None or not len(closed):
+            return
+        try:
+            if await self._apart(self.table.exists):
+                await self._apart(self.table.revise, closed, self.calendar)
+        except DataUnavailableError:
+            # Who does without the store is not kept from candles by its state.
+            if self._reads:
+                raise
+            _log.warning("%s cannot be revised", self.table.url, exc_info=True)
+
+    def _check(self, reply: Reply | None = None) -> None:
+        reply = reply or self.pages.reply
+        if reply is not None and reply.plays != self._plays:
+            self._venue.listed.forget()
+            raise DataUnavailableError(
+                f"{self._venue.id} is simulated and plays something else than a while ago. "
+                "Call again.",
+                retryable=True,
+                details={"exchange": self._venue.id},
+            )
+
+    # ------------------------------------------------------------------ put together
+
+    async def _together(self, span: Span, tail: Tail | None) -> Known:
+        found = sorted(self._fetched, key=lambda one: one.start)
+        if self.table is not None:
+            if found and self._keep.refresh:
+                await self._apart(self.table.replace, found)
+            elif not self._keep.read:
+                for stretch in found:
+                    await self._revise(stretch.columns)
+            if self._keep.read:
+                if tail is not None:
+                    await self._apart(self.table.tidy)
+                found = await self._apart(self.table.read, *span)
+        found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
+        found = [one.cut(*span) for one in found]
+        clock = tail.clock if tail else Clock(our_now(), our_now())
+        there = [Span(one.start, one.end) for one in found]
+        settled = span.end if tail is None else min(span.end, tail.start)
+        left = without(Span(span.start, settled), there)
+        causes = [Gap(*one, "not_fetched") for one in left]
+        causes += [gap for one in found for gap in one.gaps]
+        columns = found[0].columns if found else Columns.from_rows([])
+        for stretch in found[1:]:
+            columns.extend(stretch.columns)
+        newest = max([tail.newest if tail else 0, *columns.time[-1:]])
+        is_open = False
+        if tail is not None:
+            causes += tail.late
+            # What was fetched anew may be stored from a time when the exchange had more to say.
+            if len(tail.open) and (not len(columns) or tail.open.time[0] > columns.time[-1]):
+                columns.extend(tail.open)
+                is_open = True
+        causes = sorted(causes, key=lambda gap: gap.start)
+        upto = span.end if span.end < FOREVER else max(newest + 1, clock.exchange)
+        revised = frozenset[int]().union(*(one.revised for one in found))
+        made = Known(span.start, upto, columns, causes, clock, newest, revised=revised)
+        first = causes[0] if causes else None
+        made.begins = (
+            first is not None and first.cause == "not_served" and first.start <= span.start
+        )
+        return self._told(made, is_open=is_open)
+
+    def _told(self, known: Known, *, is_open: bool) -> Known:
+        reply = self.pages.reply
+        known.is_open = is_open
+        known.simulated = self._plays is not None
+        if reply is not None:
+            known.received_at = reply.received_at
+            known.has_date = reply.date is not None
+        return known
+
+
+# ---------------------------------------------------------------------------- resampled
+
+
+class ElsewhereError(Exception):
+    """Raised where candles open elsewhere than was expected."""
+
+
+class ResampledSeries:
+    """A series that is made of a shorter one."""
+
+    def __init__(
+        self, finer: Source, calendar: Calendar, unknown: frozenset[Cause], *, strict: bool
+    ) -> None:
+        """``unknown`` are the causes of gaps that leave a longer candle incomplete.
+
+        If ``strict``, `ElsewhereError` is raised where the shorter candles do not open where they
+        were expected, so that the longer ones could not be made of them.
+        """
+        self.calendar = calendar
+        self.finer = finer
+        self._unknown = unknown
+        self._strict = strict
+        start = calendar.floor(0)
+        self._parts = max(1, finer.calendar.count(start, calendar.next(start)))
+        self.room = max(1, finer.room // self._parts)
+
+    async def newest(self, count: int) -> Known:
+        """Give the newest candles of which one request of shorter ones has all parts."""
+        found = await self.finer.newest((count + 1) * self._parts)
+        start = self.calendar.ceil(found.start)
+        if found.newest and self.calendar.floor(found.newest) < start:
+            # One candle is longer than the request.
+            return await self.between(self.calendar.floor(found.newest), None)
+        return self._made(found, start, None)
+
+    async def between(self, start: int, end: int | None) -> Known:
+        """Give all candles that open in a range, each with all its parts."""
+        first = self.calendar.ceil(start)
+        upto = None if end is None else self.calendar.ceil(end)
+        if upto is not None and first >= upto:
+            now = Clock(our_now(), our_now())
+            return Known(start, end or start, Columns.from_rows([]), [], now, 0)
+        return replace(self._made(await self.finer.between(first, upto), first, upto), start=start)
+
+    async def before(self, moment: int) -> int | None:
+        """Give a time from which on no candle opens up to the moment; None: none before it."""
+        found = await self.finer.before(moment)
+        return None if found is None else min(moment, self.calendar.ceil(found))
+
+    async def after(self, moment: int, end: int) -> int:
+        """Give a time near the next candle from a moment on."""
+        return max(moment, self.calendar.floor(await self.finer.after(moment, end)))
+
+    async def why(self, gap: Span) -> list[Gap]:
+        """Tell why a range has no candles."""
+        return await self.finer.why(gap)
+
+    def _made(self, found: Known, start: int, end: int | None) -> Known:
+        clock, calendar = found.clock, self.calendar
+        expects = self.finer.calendar
+        fine = learned(expects.timeframe, found.columns.time, expects)
+        if self._strict and fine != expects:
+            raise ElsewhereError
+        upto = calendar.next(max(found.newest, clock.both))
+        upto = upto if end is None else min(end, upto)
+        gaps = found.gaps(fine, start, upto)
+        # A place that is not over yet is no gap, and has no cause.
+        columns, missing = resample(
+            found.columns, calendar, gaps, start=start, until=upto, unknown=self._unknown
+        )
+        last = columns.time[-1] if len(columns) else 0
+        behind = found.newest >= calendar.end(last)
+        is_open = bool(last) and not behind and not clock.has_reached(calendar.end(last))
+        return replace(
+            found,
+            start=start,
+            end=upto if end is None else end,
+            columns=columns,
+            causes=missing,
+            is_open=is_open,
+            newest=found.newest,
+            revised=frozenset(calendar.floor(time) for time in found.revised),
+        )

@@ -1,0 +1,120 @@
+"""The operations as functions over a default client: `marketdata.ticker` and so on."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from marketdata import models
+from marketdata._client.blocking import Client, default_client
+from marketdata._streams.watch import Watch
+from marketdata.models import aggregates
+
+__all__ = [
+    "candles",
+    "compare",
+    "consolidated_orderbook",
+    "exchanges",
+    "execution_cost",
+    "fees",
+    "function",
+    "orderbook",
+    "pairs",
+    "quote",
+    "quotes",
+    "record",
+    "replay",
+    "status",
+    "streams",
+    "ticker",
+    "tickers",
+    "trades",
+    "watch_candles",
+    "watch_consolidated_orderbook",
+    "watch_orderbook",
+    "watch_quote",
+    "watch_ticker",
+    "watch_trades",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Owner = TypeVar("Owner")
+
+_NAMES = {**vars(models), **vars(aggregates)}
+"""What annotations of operations mention, and their module imports for type checkers only."""
+_BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
+"""Annotations are those of `AsyncClient`; what blocks gives these in their places."""
+
+
+def function(
+    method: Callable[Concatenate[Owner, P], T],
+    owner: Callable[[], Owner],
+    module: str,
+    names: dict[str, Any] = _NAMES,
+) -> Callable[P, T]:
+    """Make a function of a method of what ``owner`` gives, to stand in a module by its name.
+
+    Its annotations are evaluated (with ``names``), and it does not refer to the method: programs
+    that look at functions, such as typer, pickle and completion in notebooks, find all they need.
+    """
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return method(owner(), *args, **kwargs)
+
+    scope = {**names, **inspect.unwrap(method).__globals__, **_BLOCKING}
+    hints = _evaluated(method.__annotations__, scope, include_extras=True)
+    # A signature is read by people: without bounds and descriptions, which the docstring has.
+    plain = _evaluated(hints, scope)
+    signature = inspect.signature(method)
+    call.__annotations__ = hints
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            one.replace(annotation=plain[one.name])
+            for one in list(signature.parameters.values())[1:]
+        ],
+        return_annotation=plain["return"],
+    )
+    call.__doc__ = method.__doc__
+    call.__module__ = module
+    call.__name__ = call.__qualname__ = method.__name__
+    return call
+
+
+def _evaluated(
+    annotations: dict[str, Any], scope: dict[str, Any], *, include_extras: bool = False
+) -> dict[str, Any]:
+    bare = SimpleNamespace(__annotations__=annotations)
+    return typing.get_type_hints(bare, scope, include_extras=include_extras)
+
+
+def _function(method: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
+    return function(method, default_client, "marketdata")
+
+
+exchanges = _function(Client.exchanges)
+pairs = _function(Client.pairs)
+ticker = _function(Client.ticker)
+tickers = _function(Client.tickers)
+quote = _function(Client.quote)
+quotes = _function(Client.quotes)
+orderbook = _function(Client.orderbook)
+candles = _function(Client.candles)
+trades = _function(Client.trades)
+status = _function(Client.status)
+fees = _function(Client.fees)
+compare = _function(Client.compare)
+consolidated_orderbook = _function(Client.consolidated_orderbook)
+execution_cost = _function(Client.execution_cost)
+watch_ticker = _function(Client.watch_ticker)
+watch_quote = _function(Client.watch_quote)
+watch_orderbook = _function(Client.watch_orderbook)
+watch_consolidated_orderbook = _function(Client.watch_consolidated_orderbook)
+watch_trades = _function(Client.watch_trades)
+watch_candles = _function(Client.watch_candles)
+record = _function(Client.record)
+replay = _function(Client.replay)
+streams = _function(Client.streams)

@@ -1,0 +1,319 @@
+"""What all operations stand on: which exchange answers, its connections, the pairs, the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import weakref
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from marketdata._client.connections import Connections
+from marketdata._requests.deadline import within
+from marketdata._requests.tasks import all_of
+from marketdata.errors import (
+    ExchangeUnavailableError,
+    InvalidParameterError,
+    MarketDataError,
+    MissingExtraError,
+)
+
+if TYPE_CHECKING:
+    from marketdata._candles.store import Store
+    from marketdata._exchanges.exchange import Venue
+    from marketdata._exchanges.markets_cache import Catalogue
+    from marketdata._exchanges.recording import Event
+    from marketdata._streams.feed import Subject
+    from marketdata._streams.hub import Hub
+    from marketdata._streams.watch import AsyncWatch
+    from marketdata.models import Exchange, Pair, Stream, StreamKind
+    from marketdata.settings import Settings
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+
+_LISTS_AT_ONCE = 8
+"""Lists of pairs that are fetched at once; each is some megabytes."""
+
+
+class Session:
+    """The settings of one client, and what they lead to: connections, lists of pairs, a store.
+
+    Connections belong to the running event loop, and are made at the first request. With a
+    ``recorder`` all that exchanges send is handed to it, and nothing is signed.
+    """
+
+    def __init__(
+        self, settings: Settings, *, recorder: Callable[[Event], None] | None = None
+    ) -> None:
+        self.settings = settings
+        self._recorder = recorder
+        self._among: frozenset[str] | None = None
+        self._catalogue: Catalogue | None = None
+        self._store: Store | MarketDataError | None = None
+        self._floats: Session | None = None
+        self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def preferring(self, exchanges: tuple[str, ...], among: Collection[str] | None) -> Session:
+        """Give a session with other default exchanges that shares the connections of this one."""
+        twin = Session(
+            self.settings.model_copy(update={"exchange": exchanges}), recorder=self._recorder
+        )
+        twin._among = None if among is None else frozenset(among)
+        twin._catalogue, twin._store = self._catalogue, self._store
+        twin._connections = self._connections
+        return twin
+
+    def in_floats(self) -> Session:
+        """Give the session for what is stored, which are floats: this one, or one beside it."""
+        if self.settings.numbers == "float":
+            return self
+        if self._floats is None:
+            self._floats = Session(self.settings.model_copy(update={"numbers": "float"}))
+        return self._floats
+
+    # ------------------------------------------------------------------ asking
+
+    async def ask(
+        self,
+        exchange: str | None,
+        work: Callable[[Venue], Awaitable[T]],
+        *,
+        one: bool = False,
+    ) -> T:
+        """Do the work on the exchange named, or on the first default that can be reached.
+
+        With ``one`` on the first default alone.
+        """
+        here = self.open_here()
+        if here is None:
+            here = await self.connections()
+        names = (exchange,) if exchange is not None else self.settings.exchange
+        if one:
+            names = names[:1]
+        for name in names:
+            if name not in here.checked:
+                await here.check(name)
+        names = here.worth_asking(names)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self.settings.timeout
+        failures: dict[str, MarketDataError] = {}
+        for left, name in zip(range(len(names), 0, -1), names, strict=True):
+            # Each exchange gets its share of what is left, so that one that hangs cannot use up
+            # the time in which the next would have answered.
+            share = (ends - loop.time()) / left
+            try:
+                return await within(share, name, here.ask(name, work))
+            except ExchangeUnavailableError as error:
+                failures[name] = error
+                here.note_failure(name, error)
+        if len(failures) == 1:
+            raise next(iter(failures.values()))
+        raise ExchangeUnavailableError(
+            "None of the exchanges could be reached. "
+            + " ".join(error.message for error in failures.values()),
+            retryable=any(error.retryable for error in failures.values()),
+            details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
+        )
+
+    def watch(
+        self,
+        kind: StreamKind,
+        pairs: Sequence[str],
+        exchanges: Sequence[str] | None,
+        *,
+        delivery: str = "latest",
+        buffer: int = 10_000,
+        depth: int = 0,
+        timeframe: str | None = None,
+    ) -> AsyncWatch[Any]:
+        """Watch pairs on the exchanges named, or on the first default that can be reached.
+
+        ``buffer`` bounds what waits for a slow reader where ``delivery`` is "every".
+        """
+        from marketdata._streams.watch import AsyncWatch
+
+        async def find() -> list[tuple[Hub, Subject]]:
+            here = await self.connections()
+
+            async def work(venue: Venue) -> list[tuple[Hub, Subject]]:
+                from marketdata._streams.feed import Subject
+
+                hub = await here.hub(venue, kind, timeframe)
+                symbols = [await venue.listed.symbol(pair) for pair in pairs]
+                return [(hub, Subject(kind, symbol, timeframe)) for symbol in symbols]
+
+            names: Sequence[str | None] = exchanges if exchanges is not None else (None,)
+            found = await all_of(self.ask(name, work) for name in names)
+            # An exchange, or a pair, may have been given by two of its names.
+            return list(dict.fromkeys(subject for those in found for subject in those))
+
+        return AsyncWatch(find, every=delivery == "every", buffer=buffer, depth=depth)
+
+    def streams(self) -> list[Stream]:
+        """Tell how each live subject of the running loop is doing."""
+        here = self.open_here()
+        return [] if here is None else [one for hub in here.hubs for one in hub.told()]
+
+    # ------------------------------------------------------------------ exchanges and pairs
+
+    async def exchanges(self) -> list[Exchange]:
+        """List the spot exchanges; of a simulator those that it serves."""
+        here = await self.connections()
+        from marketdata._candles.calendar import source_for
+        from marketdata._exchanges.exchange import known
+
+        exchanges = await asyncio.to_thread(known, self.settings.folder(), source_for)
+        if not self.settings.sim:
+            return exchanges
+        served = await here.simulated()
+        return [one for one in exchanges if one.id in served]
+
+    def catalogue(self) -> Catalogue:
+        """Give the lists of pairs, on disk or in memory."""
+        if self._catalogue is None:
+            from marketdata._exchanges.markets_cache import Catalogue
+
+            # What the simulator lists depends on how it was started, so it is not kept; a recording
+            # is to hold the list.
+            passing = self.settings.sim or self._recorder is not None
+            if passing or self.settings.redis is None:
+                self._catalogue = Catalogue(None if passing else self.settings.folder())
+            else:
+                from marketdata._exchanges.shared_markets_cache import FleetCatalogue
+
+                url = self.settings.redis.get_secret_value()
+                self._catalogue = FleetCatalogue(self.settings.folder(), url)
+        return self._catalogue
+
+    async def find_pairs(
+        self,
+        search: str,
+        *,
+        base: str | None = None,
+        quote: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> tuple[int, list[Pair]]:
+        """Search the pairs of all exchanges; give how many were found, and some of them.
+
+        At most ``limit`` pairs from ``offset`` on. Lists that are on disk are searched; where there
+        is none, the default exchange's is fetched.
+        """
+
+        async def work(venue: Venue) -> list[Pair]:
+            return await venue.pairs(base=base, quote=quote, search=search)
+
+        if self.settings.sim:
+            served = self._within_reach(sorted(await (await self.connections()).simulated()))
+            each = await all_of(self.ask(name, work) for name in served)
+            found = [pair for those in each for pair in those]
+        else:
+            from marketdata._exchanges import markets
+
+            kept = await asyncio.to_thread(
+                markets.search,
+                self.catalogue(),
+                self.settings.endpoints,
+                self._among,
+                exactly=self.settings.numbers == "decimal",
+                base=base,
+                quote=quote,
+                search=search,
+                limit=limit,
+                offset=offset,
+            )
+            if kept is not None:
+                return kept
+            found = await self.ask(None, work)
+        return len(found), found[offset:][:limit]
+
+    async def refresh_lists(self) -> None:
+        """Fetch the lists of all spot exchanges, several at once; leave out those that fail."""
+        here = await self.connections()
+        turns = asyncio.Semaphore(_LISTS_AT_ONCE)
+
+        async def fetch(name: str) -> None:
+            async with turns:
+                with contextlib.suppress(MarketDataError):
+                    await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
+
+        sim = self.settings.sim
+        known = await here.simulated() if sim else [one.id for one in await self.exchanges()]
+        await all_of(fetch(name) for name in self._within_reach(known))
+
+    def _within_reach(self, exchanges: Iterable[str]) -> list[str]:
+        return [name for name in exchanges if self._among is None or name in self._among]
+
+    # ------------------------------------------------------------------ the store
+
+    async def store(self) -> Store | MarketDataError:
+        """Open the store of candles, or say why there is none."""
+        if self._store is None:
+            self._store = await asyncio.to_thread(_open_store, self.settings)
+        if isinstance(self._store, MarketDataError):
+            return self._store
+        return self._store.lost() or self._store
+
+    # ------------------------------------------------------------------ connections
+
+    def open_here(self) -> Connections | None:
+        """Give the running loop's connections, where there are any."""
+        here = self._connections.get(asyncio.get_running_loop())
+        return None if here is None or here.closed else here
+
+    async def connections(self) -> Connections:
+        """Give the running loop's connections, made where there are none."""
+        here = self.open_here()
+        if here is None:
+            # A thread imports what is needed, which takes longer than a loop should be held up.
+            for module in ("marketdata._exchanges.exchange", "marketdata._candles.questions"):
+                await asyncio.to_thread(importlib.import_module, module)
+            here = self.open_here()
+        if here is None:
+            here = Connections(self.settings, self.catalogue(), self._recorder)
+            self._connections[asyncio.get_running_loop()] = here
+            await here.tie_to_loop()
+            # Until they are closed something has to hold them: sockets that are collected with
+            # their client complain of not having been closed.
+            weakref.finalize(self._connections, here.close_soon).atexit = False
+        return here
+
+    async def close(self) -> None:
+        """End the running loop's connections."""
+        here = self._connections.pop(asyncio.get_running_loop(), None)
+        if here is not None:
+            await here.close()
+        if self._floats is not None:
+            await self._floats.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def _fetch_list(venue: Venue) -> None:
+    await venue.listed.listing(0)
+
+
+def _open_store(settings: Settings) -> Store | MarketDataError:
+    url = settings.candle_store()
+    if url is None:
+        return InvalidParameterError(
+            "MARKETDATA_STORE is 'none': no candles are kept. Name a folder or a URL.",
+            details={"parameter": "MARKETDATA_STORE"},
+        )
+    try:
+        from marketdata._candles.store import Store
+
+        store = Store(url)
+    except MissingExtraError as error:
+        return error
+    # A folder that somebody has named may be for reading only.
+    return (store.unwritable() if settings.store is None else None) or store

@@ -1,0 +1,43 @@
+"""Where exchanges open their days, weeks and months, a line with its source for each that is known.
+
+Candles of all other exchanges are expected from midnight UTC and from Monday on, until the candles
+themselves show something else (`_candles.calendar.learned`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where an exchange opens its days and all longer candles."""
+
+    hours: int = 0
+    """Hours after midnight UTC; with a time zone, after its midnight."""
+    weekday: int = 0
+    """The first day of the week: 0 is Monday."""
+    zone: str | None = None
+    """Its time zone, where summer time moves the days."""
+
+
+_THURSDAY = Opening(weekday=3)
+
+OPENINGS: dict[str, Opening] = {
+    # developers.binance.com, "Kline/Candlestick data": times are UTC unless timeZone is sent.
+    "binance": Opening(),
+    # docs.binance.us, "Get Candlestick Data": the same.
+    "binanceus": Opening(),
+    # docs.cdp.coinbase.com, "Get product candles": buckets start at multiples since 1970.
+    "coinbaseexchange": Opening(),
+    # huobiapi.github.io, "Get Klines": the days of UTC+8.
+    "htx": Opening(hours=16),
+    # github.com/rainbow-me/rainbow, pull request 6920: weeks from Thursday, midnight UTC.
+    "hyperliquid": _THURSDAY,
+    # docs.kraken.com, "Get OHLC Data": the interval of a week is 10,080 minutes since 1970.
+    "kraken": _THURSDAY,
+    # github.com/Kucoin/kucoin-api-docs, issues 350 and 373: weeks from Thursday, midnight UTC.
+    "kucoin": _THURSDAY,
+    # okx.com/docs-v5, "Get candlesticks": bars named "utc", which ccxt requests, open by UTC.
+    "okx": Opening(),
+}

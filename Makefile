@@ -16,7 +16,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz hostile lint types layers conformance mcp-conformance check docs record \
+.PHONY: help demo test fuzz model hostile lint types layers conformance mcp-conformance check docs record \
 	bench oldest package interpreters mcpb release-check clean
 
 help: ## Show the targets.
@@ -35,8 +35,14 @@ demo: $(READY) ## Run the main job on the simulated exchange: no internet.
 test: $(READY) ## Run the whole test suite: no internet.
 	$(BIN)/python -m pytest -n auto
 
-fuzz: $(READY) ## Throw 12,000 cases of anything at the MCP server; CASES=100000: more.
+fuzz: $(READY) ## Throw 12,000 cases of anything at the MCP server, and make worlds for candles; CASES=100000: more.
 	FUZZ_CASES=$(or $(CASES),12000) $(BIN)/python -m pytest tests/fuzz
+	$(MAKE) --no-print-directory model SEEDS=$(firstword $(SEEDS))
+
+SEEDS ?= 1 2 3
+model: $(READY) ## Hold candles to their rules in 2,000 worlds over the wire, 20,000 in the core; SEEDS="1 2 3": from each.
+	for seed in $(SEEDS); do MODEL_SEED=$$seed MODEL_SEQUENCES=$(or $(SEQUENCES),2000) \
+		MODEL_PUZZLES=$(or $(PUZZLES),20000) $(BIN)/python -m pytest -n 2 tests/candles/test_model.py || exit 1; done
 
 hostile: $(READY) ## Ask every spot exchange everything of a server that answers nonsense, and 50 MB.
 	HOSTILE=1 $(BIN)/python -m pytest tests/exchanges

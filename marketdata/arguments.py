@@ -244,7 +244,7 @@ def is_timeframe(text: str) -> bool:
 def timeframe(text: str) -> str:
     """Check the length of a bar: a number up to 9999 and a unit."""
     cleaned = text.strip()
-    if not TIMEFRAME.fullmatch(cleaned):
+    if not is_timeframe(cleaned):
         raise InvalidParameterError(
             f"timeframe is a number and one of s m h d w M y, for example 1h; {_was(text)}."
         )

@@ -186,7 +186,7 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
 
 
 def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
-    """Give those of ccxt's names of bar lengths that are right, and that callers can write."""
+    """Choose the timeframes that are offered of those that ccxt has for an exchange."""
     return [
         name for name in names if name not in special.misnamed_timeframes and is_timeframe(name)
     ]

@@ -99,7 +99,8 @@ class Quirk:
     newest_bars_only: bool = False
     """Whether it gives one page of the newest bars, from whatever time on they are asked for."""
     misnamed_timeframes: tuple[str, ...] = ()
-    """Bar lengths of ccxt's that get bars of another length, and are therefore not offered."""
+    """Timeframes of ccxt's whose requests ask for another length, or for none, and which are
+    therefore not offered."""
     plain_levels: bool = False
     """Whether levels of a book are price and size although ccxt reads them its own way."""
     keyless_paths: tuple[str, ...] = ()
@@ -277,7 +278,14 @@ QUIRKS: dict[str, Quirk] = {
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
-    "mexc": Quirk(trades_since=True, trades_until=True, max_depth=5_000, unneeded=("/contract/",)),
+    # ccxt's table for spot lacks 8h, and the request then says "None".
+    "mexc": Quirk(
+        trades_since=True,
+        trades_until=True,
+        max_depth=5_000,
+        misnamed_timeframes=("8h",),
+        unneeded=("/contract/",),
+    ),
     # Pairs have fractions, such as 0.001; ccxt's own table says 0.1 for 0.1%.
     "weex": Quirk(
         fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
@@ -369,7 +377,8 @@ QUIRKS: dict[str, Quirk] = {
         trades_per_request=500, asked_by_code=True, max_depth=400, newest_bars_only=True
     ),
     "gemini": Quirk(trades_per_request=500, trades_since=True, newest_bars_only=True),
-    "phemex": Quirk(max_depth=30, newest_bars_only=True),
+    # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them.
+    "phemex": Quirk(max_depth=30, newest_bars_only=True, misnamed_timeframes=("1M", "3M")),
     # Its trades are those after an id; there is no call for the newest.
     "p2b": Quirk(
         max_depth=100,
@@ -378,10 +387,11 @@ QUIRKS: dict[str, Quirk] = {
         newest_trades=False,
         trades_from_id=">lastId",
     ),
-    # Without a start ccxt asks for bars from before 1970 on.
-    "btcturk": Quirk(trades_per_request=50, bars_from_start=True),
+    # Without a start ccxt asks for bars from before 1970 on; for years it refuses every limit.
+    "btcturk": Quirk(trades_per_request=50, bars_from_start=True, misnamed_timeframes=("1y",)),
     "pacifica": Quirk(bars_from_start=True, best_in_tickers=False, best_in_ticker_stream=False),
-    "btse": Quirk(trades_per_request=500, max_depth=50),
+    # ccxt asks for months of 43,200 minutes, which are 30 days.
+    "btse": Quirk(trades_per_request=500, max_depth=50, misnamed_timeframes=("1M",)),
     # Its bars are of bids or of asks, and not of trades.
     "cex": Quirk(
         trades_since=True,
@@ -396,6 +406,8 @@ QUIRKS: dict[str, Quirk] = {
     "coinone": Quirk(trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16)),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
+    # ccxt asks for "30d" where it says a month.
+    "delta": Quirk(misnamed_timeframes=("1M",)),
     "deribit": Quirk(
         trades_since=True,
         depths=(1, 5, 10, 20, 50, 100, 1_000, 10_000),
@@ -423,6 +435,8 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
     "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
+    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
+    "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
     "onetrading": Quirk(best_in_ticker_stream=False),
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),

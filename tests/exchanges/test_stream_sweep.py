@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from marketdata._history.resample import source_for
-
 import marketdata as md
 from marketdata._candles.calendar import source_for
 from marketdata._exchanges.exchange import known

@@ -1,0 +1,48 @@
+"""The exchange of these tests on a socket, and an environment without settings of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketdata._exchanges.connector import Connector
+
+from .wire import Wire
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment without settings of ours, and a home of the test's own."""
+    for name in list(os.environ):
+        if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("MARKETDATA_HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without a budget, which no exchange of these tests needs."""
+
+    async def throttle(self: Any, cost: Any = None) -> None:
+        pass
+
+    monkeypatch.setattr(Connector, "throttle", throttle)
+
+
+@pytest.fixture(scope="session")
+def _wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wire(_wire: Wire) -> Wire:
+    """The server, which gives the answers of the exchange that a test sets."""
+    return _wire

@@ -1,0 +1,291 @@
+"""A sequence of steps on one world and one store, over the wire, each answer held to the rules."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import time_machine
+
+import marketdata as md
+
+from .rules import Given, RuleError, check
+from .strategies import KNOWN, OWN, Advance, Arrive, Ask, Download, LookAfter, Revise, Sequence
+from .truth import (
+    Calendar,
+    Clock,
+    Expected,
+    Memory,
+    Question,
+    answer,
+    busy,
+    fixed_calendar,
+    own_calendar,
+    resampled,
+)
+from .wire import PERIODS, Sent, Wire
+from .world import PAIR, SECOND, Candle, Exchange, World, length
+
+OFFERED = {
+    "binance": [
+        *("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h"),
+        *("4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"),
+    ],
+    "htx": list(PERIODS.values()),
+}
+
+
+def run(sequence: Sequence, wire: Wire) -> None:
+    """Do what a sequence says, from an empty store on; a broken rule raises `RuleError`."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        session = _Session(sequence, wire, Path(home))
+        with time_machine.travel(session.ours / 1000, tick=False) as travel, session.client():
+            for step in sequence.steps:
+                travel.move_to(session.ours / 1000)
+                session.do(step)
+
+
+class _Session:
+    def __init__(self, sequence: Sequence, wire: Wire, home: Path) -> None:
+        self.world = sequence.world
+        self.exchange = Exchange(sequence.world)
+        self.memory = Memory()
+        self.told: list[Candle] = []
+        self._wire, self._home = wire, home
+        self._settled: set[tuple[object, ...]] = set()
+        wire.exchange = self.exchange
+        wire.sent.clear()
+
+    @property
+    def ours(self) -> int:
+        return self.exchange.now + self.world.ours
+
+    @contextmanager
+    def client(self) -> Iterator[None]:
+        form, named = self.world.form, {"home": self._home, "retries": 0}
+        named["endpoints"] = {form: self._wire.url}
+        with (
+            md.Client(form, **named) as plain,
+            md.Client(form, numbers="decimal", **named) as other,
+        ):
+            self._client, self._exact = plain, other
+            yield
+
+    def do(self, step: object) -> None:
+        match step:
+            case Advance(by):
+                room = self.world.begin + self.world.units * self.world.unit - self.exchange.now
+                self.exchange.now += min(by, room - 1)
+            case Revise(back):
+                self.exchange.revise(back)
+            case Arrive():
+                self.exchange.arrived = True
+            case Ask():
+                self._ask(step)
+            case Download():
+                self._download(step)
+            case LookAfter():
+                self._look_after()
+
+    # ------------------------------------------------------------------ asking
+
+    def _ask(self, step: Ask) -> None:
+        question = step.question
+        if question.timeframe in OWN and not is_known(self.world, question.timeframe):
+            # Filled candles stand on a calendar that can only be learned.
+            question = question._replace(fill="none")
+        client = self._exact if step.exact else self._client
+        with self._heard() as sent:
+            try:
+                found = client.candles(
+                    PAIR,
+                    question.timeframe,
+                    start=question.start,
+                    end=question.end,
+                    limit=question.limit,
+                    fill=question.fill,
+                    store=step.store,
+                    refresh=step.refresh,
+                )
+            except Exception as error:
+                raise RuleError("7: no error", type(error).__name__, error) from error
+        source = self._source(question.timeframe, found.resampled_from)
+        given = Given.of(found)
+        moments = list(dict.fromkeys([one.now for one in sent] + [self.exchange.now]))
+        for moment in moments:
+            try:
+                right = self._hold(question, given, source, moment)
+                break
+            except RuleError:
+                # An answer may be of any moment of a call in which time passes.
+                if moment == moments[-1]:
+                    raise
+        if step.store and not step.exact:
+            self.memory.settle(self.exchange, source)
+        if step.strict:
+            self._ask_strictly(question, right, client)
+        self._count_requests(step, question, source, sent)
+
+    def _hold(self, question: Question, given: Given, source: str, moment: int) -> Expected:
+        exchange, end = self.exchange, self.exchange.now
+        exchange.now = moment
+        try:
+            calendar, candles, newest = self._candles(question.timeframe, source)
+            clock = Clock((moment + self.world.date) // SECOND * SECOND, moment + self.world.ours)
+            is_busy = busy(exchange, source)
+            unsound = exchange.unsound(source)
+            candles = [one for one in candles if one.time != unsound]
+            right = answer(question, calendar, candles, newest, clock, is_busy, unsound)
+            if right.unsure and question.fill != "none":
+                return right  # What is filled there follows from what cannot be told.
+            check(
+                question,
+                given,
+                right,
+                candles,
+                self.told,
+                tightness(self.world, question.timeframe),
+            )
+            return right
+        finally:
+            exchange.now = end
+
+    def _candles(self, timeframe: str, source: str) -> tuple[Calendar, list[Candle], int]:
+        own = self.memory.candles(self.exchange, source)
+        if source == timeframe:
+            return own_calendar(self.exchange, timeframe), own, own[-1].time
+        return fixed_calendar(timeframe), resampled(timeframe, own), own[-1].time
+
+    def _source(self, timeframe: str, named: str | None) -> str:
+        """Give the timeframe of the exchange that an answer was made of, and check that choice."""
+        offered = OFFERED[self.world.form]
+        if timeframe in offered:
+            if named is not None:
+                raise RuleError("2: the source", timeframe, "resampled from", named)
+            return timeframe
+        rule, fixed = "2: the source", fixed_calendar(timeframe)
+        low, high = self.world.begin, self.world.now
+        right = [
+            one
+            for one in offered
+            if length_of(timeframe) % length_of(one) == 0
+            and set(fixed.openings(low, high)) <= set(self.world.days.openings(one, low, high))
+        ]
+        if named not in right:
+            raise RuleError(rule, timeframe, "resampled from", named, "right are", right)
+        if self.world.days == KNOWN[self.world.form] and named != right[-1]:
+            raise RuleError(rule, timeframe, "resampled from", named, "longest is", right[-1])
+        return named
+
+    def _ask_strictly(self, question: Question, right: Expected, client: Any) -> None:
+        lacks = bool(right.gaps)
+        try:
+            with self._heard():
+                client.candles(PAIR, **question._asdict(), strict=True)
+        except md.DataUnavailableError as error:
+            if not lacks:
+                raise RuleError("5: strict", "nothing lacks, but", error) from error
+        except Exception as error:
+            raise RuleError("7: no error", type(error).__name__, error) from error
+        else:
+            if lacks and not right.unsure and not self.world.tick:
+                raise RuleError("5: strict", "answered although places lack")
+
+    def _count_requests(self, step: Ask, question: Question, source: str, sent: list[Sent]) -> None:
+        """Stored closed candles are not requested again."""
+        if question.start is None or question.end is None or not step.store or step.exact:
+            return
+        if self.exchange.unsound(source) is not None:
+            return  # What could not be used may be requested again each time.
+        newest = self.exchange.candles(PAIR, source)[-1].time
+        calendar = self._candles(question.timeframe, source)[0]
+        asked = (question.timeframe, question.start, question.end)
+        last = calendar.openings(question.start, question.end)[-1:]
+        if asked in self._settled and not step.refresh and sent:
+            raise RuleError("6: stored candles are not requested again", len(sent), "requests")
+        if last and calendar.following(last[0]) <= newest and question.limit is None:
+            self._settled.add(asked)
+
+    @contextmanager
+    def _heard(self) -> Iterator[list[Sent]]:
+        """Remember what was sent meanwhile; the list is filled at the end."""
+        self._wire.sent.clear()
+        sent: list[Sent] = []
+        yield sent
+        sent += self._wire.sent
+        self.memory.hear(self.exchange, sent)
+        self.told += [one for answered in sent for one in answered.candles]
+
+    # ------------------------------------------------------------------ the store
+
+    def _download(self, step: Download) -> None:
+        with self._heard():
+            [done] = self._client.history.download(
+                [PAIR], step.timeframe, start=step.start, end=step.end, refresh=step.refresh
+            )
+        if done.error is not None:
+            raise RuleError("7: no error", "download", done.error)
+        self.memory.settle(self.exchange, step.timeframe)
+
+    def _look_after(self) -> None:
+        history = self._client.history
+        try:
+            damage = history.verify()
+            stored = history.list()
+            for one in stored:
+                self._export(one.timeframe)
+            repaired = history.repair()
+        except Exception as error:
+            raise RuleError("7: no error", type(error).__name__, error) from error
+        if damage or repaired:
+            raise RuleError("7: what is stored can be verified", damage, repaired)
+
+    def _export(self, timeframe: str) -> None:
+        path = self._home / "exported.csv"
+        try:
+            self._client.history.export(path, PAIR, timeframe)
+        except md.DataUnavailableError:
+            return  # Only gaps are stored.
+        with path.open() as lines:
+            rows = list(csv.reader(lines))[1:]
+        told = self.memory.told.get(timeframe, {})
+        found = [_row(row) for row in rows]
+        times = [one.time for one in found]
+        if times != sorted(set(times)):
+            raise RuleError("1: a candle is what the exchange gave", "doubled in the store", times)
+        for one in found:
+            wanted = told.get(one.time)
+            if wanted is None:
+                raise RuleError("3: open candles are never stored", one)
+            if one[:6] != wanted[:6]:
+                raise RuleError("6: the version that counts, in the store", one, "right is", wanted)
+
+
+def _row(row: list[str]) -> Candle:
+    time = round(datetime.fromisoformat(row[0]).timestamp() * 1000)
+    return Candle(time, *map(float, row[1:6]), 0)
+
+
+def is_known(world: World, timeframe: str) -> bool:
+    """Tell whether candles open where they do on the real exchange."""
+    return timeframe[-1] in "mh" or world.days == KNOWN[world.form]
+
+
+def tightness(world: World, timeframe: str) -> str:
+    """Tell how tightly gaps of a timeframe can be held, for `rules.check`."""
+    if timeframe not in OWN or is_known(world, timeframe):
+        return "exact"
+    return "moving" if world.days.move else "learned"
+
+
+def length_of(timeframe: str) -> int:
+    """Give a length that divides another where candles can be made of such: months by days."""
+    months = {"M": 1, "y": 12}.get(timeframe[-1])
+    if months is None:
+        return length(timeframe)
+    return int(timeframe[:-1]) * months * 30 * 86_400_000

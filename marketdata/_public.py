@@ -6,6 +6,7 @@ This is the only list. The package imports it with the first name that is asked 
 
 from marketdata import history as history
 from marketdata._candles.records import Damage as Damage
+from marketdata._candles.records import Day as Day
 from marketdata._candles.records import Downloaded as Downloaded
 from marketdata._candles.records import Plan as Plan
 from marketdata._candles.records import Progress as Progress

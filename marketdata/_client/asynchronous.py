@@ -57,6 +57,7 @@ from marketdata.errors import (
     InvalidParameterError,
     MarketDataError,
     MissingParameterError,
+    PairNotSupportedError,
 )
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ class AsyncClient:
         it is left out). Of such a range, closed bars are kept on disk and never fetched twice.
         The result says whether its last bar is still forming, and which bars are missing and why.
         """
-        from marketdata._candles.questions import Question, candles, stored
+        from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
         from marketdata._exchanges.markets_cache import source
 
@@ -345,7 +346,16 @@ class AsyncClient:
 
         async def work(venue: Venue) -> Candles:
             venue.check("candles")
-            return await candles(venue, await venue.listed.symbol(pair), asked, keep)
+            try:
+                symbol = await venue.listed.symbol(pair, halted=True)
+            except PairNotSupportedError:
+                gone = None
+                if keep.store is not None and store:
+                    gone = await delisted(keep.store, venue.id, pair, asked)
+                if gone is None:
+                    raise
+                return gone
+            return await candles(venue, symbol, asked, keep)
 
         return await self._session.ask(exchange, work)
 

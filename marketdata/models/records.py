@@ -662,6 +662,8 @@ class Candles(_Derivable, _Streamed):
     clock_offset_ms: int | None = None
     """The exchange's time minus ours, where both disagree on whether the last candle is over: it is
     open then. None elsewhere."""
+    delisted: Literal[True] | None = None
+    """True where the pair has left the exchange's list: these are the candles that are stored."""
     resampled_from: str | None = None
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""

@@ -233,6 +233,12 @@ class Download:
         return _Window(rest, self._overlapping(wanted))
 
     async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+        if followed:
+            page = replace(page, newest=max(page.newest, end))
+        elif page.newest < end <= page.clock.exchange and page.clock.both < end:
+            # By our clock the range is not over: whether it is, a newer candle tells.
+            behind = await self._page(Span(end, self._calendar.next(end)))
+            page = replace(page, newest=max(page.newest, behind.newest))
         found = assemble([page], Span(page.start, end), self._calendar, page.clock)
         gaps = found.gaps
         settled = max(

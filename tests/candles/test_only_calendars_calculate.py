@@ -27,7 +27,6 @@ ALLOWED = {
     ("marketdata/_candles/assembly.py", "60000"): "by how much two clocks may differ",
     ("marketdata/_candles/windows.py", "window_length"): "a ticker's window is no candle",
     ("marketdata/_exchanges/quirks.py", "3600000"): "how long a time one answer with trades covers",
-    ("marketdata/_streams/bars.py", "parse_timeframe"): "only tells when to request candles anew",
     ("marketdata/_streams/feed.py", "3600000"): "what is an age, and what another clock",
     ("marketdata_cli/views/chart.py", "window_length"): "how wide a stick is drawn",
     ("marketdata_cli/views/chart.py", "60000"): "which digits of a time the axis shows",

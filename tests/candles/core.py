@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+
 from marketdata._candles.assembly import Clock, Page, assemble, page
 from marketdata._candles.calendar import known, learned
 from marketdata._candles.spans import Span
-
 from marketdata.models.columns import Columns
 
 from .rules import Gap, Given, check

@@ -118,7 +118,8 @@ class Download:
             # Whatever becomes of the rest, a candle that is stored may have been revised.
             before = page.cut(start, span.start)
             known = assemble([before], Span(start, span.start), ruler, page.clock)
-            self._hand_on(Span(start, span.start), known.columns, [])
+            if len(known.columns):
+                self._hand_on(Span(start, span.start), known.columns, [])
             start, page = span.start, page.cut(span.start, page.end)
         # Where the exchange's clock stands it alone knows; nothing behind that is requested.
         end = min(span.end, max(page.end, page.clock.exchange + 1))

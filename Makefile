@@ -17,7 +17,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz model hostile lint types layers conformance mcp-conformance check docs record \
-	bench oldest package clean
+	bench oldest package interpreters mcpb release-check clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -53,6 +53,8 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
 	$(BIN)/mypy examples
 
 layers: $(READY)
@@ -99,6 +101,15 @@ package: $(OLDEST)/.ready ## Install the built package alone, without extras, an
 	VIRTUAL_ENV=$(PACKAGE) $(OLDEST)/bin/uv pip install --quiet .
 	cd / && $(abspath $(PACKAGE))/bin/python $(abspath tests/installed.py)
 
+mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a click, into dist/.
+	$(BIN)/python release/mcpb.py
+
+release-check: $(READY) ## Build and check all that a release publishes, into dist/; publish nothing.
+	$(BIN)/python release/check.py
+
+interpreters: $(OLDEST)/.ready ## Run a short suite on every Python from 3.11 on that the machine has.
+	$(BIN)/python tests/interpreters.py $(abspath $(OLDEST))/bin/uv
+
 clean: ## Remove what the targets made.
-	rm -rf .venv $(OLDEST) $(PACKAGE) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-3.* $(OLDEST) $(PACKAGE) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,8 @@ The functions below block and also work in notebooks; `Client` is the same as an
 from marketdata import _aliases as _aliases
 
 __version__ = "0.1.0"
+__distribution__ = "ccxt-marketdata"
+"""By which the commands know that this package is the one they came with."""
 
 
 # No other name stands here: completion in notebooks offers all that this file mentions. Type

@@ -6,6 +6,7 @@ This is the only list. The package imports it with the first name that is asked 
 
 from marketdata import history as history
 from marketdata._candles.records import Damage as Damage
+from marketdata._candles.records import Day as Day
 from marketdata._candles.records import Downloaded as Downloaded
 from marketdata._candles.records import Plan as Plan
 from marketdata._candles.records import Progress as Progress
@@ -83,4 +84,6 @@ from marketdata.models.aggregates import ComparisonRow as ComparisonRow
 from marketdata.models.aggregates import ConsolidatedOrderBook as ConsolidatedOrderBook
 from marketdata.models.aggregates import ExecutionCost as ExecutionCost
 from marketdata.models.aggregates import ExecutionSplit as ExecutionSplit
+from marketdata.models.lists import Missing as Missing
+from marketdata.models.lists import Records as Records
 from marketdata.settings import Settings as Settings

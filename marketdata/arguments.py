@@ -10,17 +10,18 @@ hands itself to pydantic when asked.
 
 from __future__ import annotations
 
+import calendar
 import functools
 import inspect
 import math
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePath
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -30,6 +31,7 @@ from marketdata.errors import (
     MissingParameterError,
     PairNotSupportedError,
 )
+from marketdata.exchange_names import exchange_id
 
 if TYPE_CHECKING:
     from pydantic import (
@@ -121,7 +123,8 @@ _UNITS = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-_AGE = re.compile(r"-(\d{1,6})([smhdw])")
+_AGE = re.compile(r"-(\d{1,6})([smhdwMy])")
+_MONTHS = {"M": 1, "y": 12}
 
 
 class Milliseconds(int):
@@ -131,10 +134,11 @@ class Milliseconds(int):
 def instant(value: datetime | date | str | float, *, now: datetime | None = None) -> Milliseconds:
     """Give a point in time as Unix milliseconds.
 
-    Takes a datetime (UTC where it has no zone), a date (its first moment in UTC), ISO-8601 text,
-    Unix milliseconds (also as text), or an age such as ``-90m``, ``-7d``. Raises
-    `InvalidParameterError` for anything else, also for numbers that look like seconds and for
-    times before 1970 or after 2999.
+    Takes a datetime (UTC where it has no zone; those of pandas and pendulum are some), a numpy
+    time, a date (its first moment in UTC), ISO-8601 text, Unix milliseconds (also as text),
+    ``now``, or an age such as ``-90m``, ``-7d``, ``-1M``, ``-1y``. Raises `InvalidParameterError`
+    for anything else, also for numbers that look like seconds and for times before 1970 or after
+    2999.
     """
     moment: datetime
     match value:
@@ -147,13 +151,17 @@ def instant(value: datetime | date | str | float, *, now: datetime | None = None
         case float() if value.is_integer():
             return _milliseconds(int(value))
         case datetime():
+            if value != value:
+                raise _not_a_time(value)
             moment = value
         case date():
             moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        case str() if value.strip().lower() == "now":
+            moment = now or datetime.now(UTC)
         case str() if age := _AGE.fullmatch(value.strip()):
             try:
-                moment = (now or datetime.now(UTC)) - int(age[1]) * _UNITS[age[2]]
-            except OverflowError:  # before the year 1
+                moment = _before(now or datetime.now(UTC), int(age[1]), age[2])
+            except (OverflowError, ValueError):  # before the year 1
                 raise _not_a_time(value) from None
         case str() if re.fullmatch(r"\d{9,40}", value.strip()):
             return _milliseconds(int(value))
@@ -163,13 +171,34 @@ def instant(value: datetime | date | str | float, *, now: datetime | None = None
             except ValueError:
                 raise _not_a_time(value) from None
         case _:
-            raise _not_a_time(value)
+            return instant(_of_numpy(value), now=now)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     milliseconds = round(moment.timestamp() * 1000)
     if not 0 <= milliseconds < _YEAR_3000:
         raise InvalidParameterError(f"A time is after 1970 and before 3000; {_was(value)}.")
     return Milliseconds(milliseconds)
+
+
+def _before(moment: datetime, count: int, unit: str) -> datetime:
+    """Go back so many units; months and years go by the calendar, to its last day at most."""
+    if unit not in _MONTHS:
+        return moment - count * _UNITS[unit]
+    number = moment.year * 12 + moment.month - 1 - count * _MONTHS[unit]
+    year, month = number // 12, number % 12 + 1
+    day = min(moment.day, calendar.monthrange(year, month)[1])
+    return moment.replace(year=year, month=month, day=day)
+
+
+def _of_numpy(value: Any) -> datetime | int:
+    """Give a scalar of numpy's, a time or a whole number, as one of Python's."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    if kind not in ("M", "i", "u") or getattr(value, "shape", None) != ():
+        raise _not_a_time(value)
+    found = value.astype("datetime64[us]").item() if kind == "M" else value.item()
+    if found is None:  # not a time
+        raise _not_a_time(value)
+    return cast("datetime | int", found)
 
 
 _YEAR_3000 = 32_503_680_000_000
@@ -198,6 +227,18 @@ def _was(value: object) -> str:
         return "was a number of thousands of digits"  # Python writes none of more than 4,300
 
 
+def listed(values: Any) -> Any:
+    """Give any iterable of texts as a list; what is none, or one already, as it is.
+
+    Sets have no order of their own, and come in that of the alphabet.
+    """
+    if isinstance(values, set | frozenset):
+        return sorted(values)
+    if isinstance(values, str | bytes | Sequence | Mapping) or not isinstance(values, Iterable):
+        return values
+    return list(values)
+
+
 def one_of(**given: T) -> T | None:
     """Give the one of two arguments that is given; they are the same by two names."""
     (first, one), (second, other) = given.items()
@@ -211,11 +252,6 @@ def _both(first: str, second: str) -> InvalidParameterError:
         f"'{first}' and '{second}' are the same argument: give one of them.",
         details={"parameter": second},
     )
-
-
-def exchange_id(text: str) -> str:
-    """Bring the name of an exchange to ccxt's form: lower-case ASCII without blanks around it."""
-    return _ascii(text.strip().lower())
 
 
 def _ascii(text: str) -> str:
@@ -237,7 +273,12 @@ def finite(value: float) -> float:
     return value
 
 
-_TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
+TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
+
+
+def is_timeframe(text: str) -> bool:
+    """Tell whether a text is the length of a bar as callers write it."""
+    return TIMEFRAME.fullmatch(text) is not None
 
 
 def timeframe(text: str) -> str:
@@ -248,11 +289,6 @@ def timeframe(text: str) -> str:
             f"timeframe is a number and one of s m h d w M y, for example 1h; {_was(text)}."
         )
     return cleaned
-
-
-def is_timeframe(text: str) -> bool:
-    """Tell whether a text is a length as `timeframe` takes it."""
-    return _TIMEFRAME.fullmatch(text) is not None
 
 
 _WINDOW = re.compile(r"(\d{1,4})([mhdHD])")  # not M, which is a month elsewhere
@@ -292,6 +328,8 @@ class Described:
     parse: Callable[[Any], Any] | None = None
     json_types: tuple[str, ...] = ()
     """JSON types instead of those that the annotation would give; `parse` then takes it all."""
+    of_any_iterable: bool = False
+    """Whether Python callers may give any iterable where the annotation is a sequence."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
@@ -299,12 +337,16 @@ class Described:
         if self.json_types:
             return core_schema.with_info_plain_validator_function(self._parse)
         inner = handler(source)
+        if self.of_any_iterable:
+            inner = core_schema.no_info_before_validator_function(listed, inner)
         if self.parse is None:
             return inner
         return core_schema.with_info_after_validator_function(self._parse, inner)
 
     def _parse(self, value: Any, info: ValidationInfo) -> Any:
-        if self.json_types and not isinstance(value, str | int | float | date):
+        if self.json_types and not (
+            isinstance(value, str | int | float | date) or hasattr(value, "dtype")
+        ):
             from pydantic_core import PydanticCustomError
 
             raise PydanticCustomError("time_type", "Input should be a time")
@@ -386,7 +428,7 @@ PairName = Annotated[
 PairNames = Annotated[
     Sequence[PairName],
     MinLen(1),
-    Described("Spot pairs as BASE/QUOTE."),
+    Described("Spot pairs as BASE/QUOTE.", of_any_iterable=True),
 ]
 WatchedPairs = Annotated[
     str | Sequence[str],
@@ -481,7 +523,9 @@ OnlyExchanges = Annotated[
     Described("Only what is stored of these exchanges."),
 ]
 OnlyPairs = Annotated[
-    Sequence[PairName], MinLen(1), Described("Only what is stored of these pairs.")
+    Sequence[PairName],
+    MinLen(1),
+    Described("Only what is stored of these pairs.", of_any_iterable=True),
 ]
 Destination = Annotated[
     str | PurePath, Described("File to write: .parquet, .csv or .feather.", parse=PurePath)
@@ -540,6 +584,10 @@ TimeframeName = Annotated[
 BarLimit = Annotated[
     int, Ge(1), Described("Bars at most: the newest, or the first from `start` on.")
 ]
+ListDetail = Annotated[
+    Literal["series", "day"],
+    Described("Whether to tell of each day, too: complete, gaps, not over or not fetched."),
+]
 OnlyTimeframe = Annotated[
     Timeframe | str,
     AnyText(),
@@ -555,6 +603,7 @@ Fill = Annotated[
     ),
 ]
 Strict = Annotated[bool, Described("Fail where a bar is missing, unless it was filled.")]
+Active = Annotated[bool, Described("False: halted pairs.")]
 Refresh = Annotated[bool, Described("Fetch again what is stored, and replace it.")]
 RefreshLists = Annotated[
     bool,
@@ -583,25 +632,20 @@ Aggregate = Annotated[
     bool,
     Described("Merge the fills of one order at one price."),
 ]
-BaseCode = Annotated[
-    str, Described("Only pairs with this base currency.", examples=("BTC",), parse=part)
-]
-QuoteCode = Annotated[
-    str, Described("Only pairs with this quote currency.", examples=("USDT",), parse=part)
-]
+BaseCode = Annotated[str, Described("Base currency.", examples=("BTC",), parse=part)]
+QuoteCode = Annotated[str, Described("Quote currency.", examples=("USDT",), parse=part)]
 QuoteCodes = Annotated[
     Sequence[Annotated[str, Described("Quote currency.", parse=lambda text: part(text).upper())]],
     MinLen(1),
     Described(
-        "Quote currencies to take together with the pair's own, at par.",
+        "Quote currencies to take at par with the pair's own.",
         examples=("USD", "USDC"),
     ),
 ]
 Search = Annotated[
     str,
     Described(
-        "Only pairs whose name contains this; without an exchange, of all whose lists are on "
-        "the disk.",
+        "Part of the pair's name; without an exchange, on all whose lists are on the disk.",
         parse=part,
     ),
 ]

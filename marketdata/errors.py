@@ -31,6 +31,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from _ccxt_marketdata import DISTRIBUTION
+
 __all__ = [
     "AccessError",
     "Code",
@@ -143,7 +145,7 @@ class MissingExtraError(InvalidParameterError, ImportError):
             super().__init__(what, **more)
             return
         super().__init__(
-            f"{what} needs the extra '{extra}': pip install 'marketdata-sdk[{extra}]'.",
+            f"{what} needs the extra '{extra}': pip install '{DISTRIBUTION}[{extra}]'.",
             details={"extra": extra},
         )
 
@@ -225,7 +227,14 @@ class DataUnavailableError(UpstreamError):
 
 
 class ExchangeUnavailableError(UpstreamError):
-    """The exchange cannot be reached, refuses this place, or asks to be left alone for a while."""
+    """The exchange cannot be reached, refuses this place, or asks to be left alone for a while.
+
+    ``details["reason"]`` says why: ``name_not_resolved``, ``refused``, ``no_route``,
+    ``connection_lost``, ``timed_out``, ``tls_failed``, ``certificate_not_trusted``,
+    ``proxy_failed``, ``location_refused``, ``key_refused``, ``server_error``, ``maintenance``,
+    ``rate_limited``, ``busy``, ``silent`` or ``failing``. ``retryable`` is true where waiting may
+    help. Of several exchanges that failed for different reasons, ``details["exchanges"]`` has each.
+    """
 
     code = "EXCHANGE_UNAVAILABLE"
     retryable = True
@@ -235,6 +244,15 @@ class InternalError(MarketDataError):
     """Something in this package, or in the way it calls ccxt, is broken."""
 
     code = "INTERNAL_ERROR"
+
+
+def as_of_here(error: MarketDataError) -> None:
+    """Have an error that is raised again end in its caller's own line, and not deep inside.
+
+    What a caller has to mend stands in the message. What is broken inside keeps all its frames.
+    """
+    if not isinstance(error, InternalError):
+        error.__traceback__ = None
 
 
 def closest(wanted: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from marketdata.errors import InvalidParameterError
+from marketdata.exchange_names import exchange_id
 
 __all__ = ["Credentials", "Settings"]
 
@@ -111,7 +112,7 @@ class Settings(BaseModel):
         names = value.split(",") if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
             raise ValueError("names of exchanges are wanted")
-        return tuple(name.strip().lower() for name in names if name.strip())
+        return tuple(exchange_id(name) for name in names if name.strip())
 
     @field_validator("sim_tape", mode="before")
     @classmethod
@@ -135,7 +136,7 @@ class Settings(BaseModel):
         for exchange, url in value.items():
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"the base URL of '{exchange}' starts with http:// or https://")
-        return {exchange: url.rstrip("/") for exchange, url in value.items()}
+        return {exchange_id(exchange): url.rstrip("/") for exchange, url in value.items()}
 
     @model_validator(mode="after")
     def _keep_logins(self) -> Self:
@@ -206,12 +207,12 @@ class Settings(BaseModel):
             if self.store.lower() == "none":
                 return None
             remote = "://" in self.store
-            return self.store if remote else str(Path(self.store).expanduser().absolute())
+            return self.store if remote else Path(self.store).expanduser().absolute().as_posix()
         if self.home is not None:
-            return str(self.home.expanduser().absolute() / "candles")
+            return (self.home.expanduser().absolute() / "candles").as_posix()
         import platformdirs
 
-        return str(platformdirs.user_data_path("marketdata", appauthor=False) / "candles")
+        return (platformdirs.user_data_path("marketdata", appauthor=False) / "candles").as_posix()
 
     @staticmethod
     def credentials(exchange: str) -> Credentials:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
-__all__ = ["main"]
+from _ccxt_marketdata import check_library
+
+__all__ = ["main", "serve"]
 
 
 def main() -> NoReturn:
     """Run the command line of this process and end it with the exit code."""
+    check_library()
     try:
-        from marketdata_cli import process
+        if sys.argv[1:2] == ["mcp"]:
+            # Its client waits for it: not by way of all that the other commands import.
+            code = serve(sys.argv[2:])
+        else:
+            from marketdata_cli import process
 
-        process.prepare()
-        from marketdata_cli.app import run
+            process.prepare()
+            from marketdata_cli.app import run
 
-        code = run(sys.argv[1:])
+            code = run(sys.argv[1:])
     except KeyboardInterrupt:  # while importing
         os._exit(130)
     process.leave(code)
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run the MCP server with these arguments; it ends the process itself."""
+    # By its name: neither front end imports the other.
+    importlib.import_module("marketdata_mcp").main(arguments)
+    return 0

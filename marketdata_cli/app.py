@@ -17,7 +17,7 @@ from marketdata.errors import (
 )
 from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
 from marketdata_cli import answer, binding, manual, process
-from marketdata_cli.commands import history, record, simulator, watch
+from marketdata_cli.commands import doctor, history, record, server, simulator, watch
 from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
@@ -127,6 +127,19 @@ def application() -> typer.Typer:
     app.command("sim", cls=manual.Command, epilog=examples(simulator.EXAMPLES))(
         binding.extended(simulator.simulator, DEBUG)
     )
+    app.command(
+        "doctor",
+        cls=manual.Command,
+        epilog=examples(doctor.EXAMPLES),
+    )(binding.shaped(doctor.doctor, "doctor", [*everywhere, doctor.OFFLINE]))
+    app.command(
+        "mcp",
+        cls=manual.Command,
+        help=server.ABOUT,
+        epilog=examples(server.EXAMPLES),
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(server.server)
     return app
 
 

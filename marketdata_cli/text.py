@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -37,7 +37,7 @@ class Format(StrEnum):
 def as_json(answer: Answer) -> str:
     """Write an answer as one JSON value."""
     if isinstance(answer, list | tuple):
-        return "[" + ",\n".join(record.to_json() for record in answer) + "]\n"
+        return "[" + ",\n".join(record.to_json() for record in _with_errors(answer)) + "]\n"
     return answer.to_json() + "\n"
 
 
@@ -48,7 +48,7 @@ def as_jsonl(answer: Answer) -> str:
 
     match answer:
         case list() | tuple():
-            lines: Iterable[str] = (record.to_json() for record in answer)
+            lines: Iterable[str] = (record.to_json() for record in _with_errors(answer))
         case Comparison():
             lines = (row.to_json() for row in answer.rows)
         case Candles():
@@ -88,14 +88,21 @@ def as_csv(operation: Operation, answer: Answer) -> str:
             _write(writer, md.ComparisonRow, answer.rows)
         case _:
             records = answer if isinstance(answer, list | tuple) else [answer]
-            _write(writer, _kind(operation), records)
+            _write(writer, _kind(operation), records, getattr(answer, "errors", ()))
     return output.getvalue()
 
 
-def _write(writer: Any, kind: type[Record], records: Iterable[Record]) -> None:
-    header = _fields(kind)
+def _with_errors(answer: Iterable[Record]) -> list[Record]:
+    """Give the records, and behind them a row with a code for each that could not be had."""
+    return [*answer, *getattr(answer, "errors", ())]
+
+
+def _write(
+    writer: Any, kind: type[Record], records: Iterable[Record], errors: Sequence[Record] = ()
+) -> None:
+    header = [*_fields(kind), *(("code", "message") if errors else ())]
     writer.writerow(header)
-    writer.writerows(_cells(header, record) for record in records)
+    writer.writerows(_cells(header, record) for record in (*records, *errors))
 
 
 _OF_BOOK = ("exchange", "pair", "timestamp", "receivedAt", "sequence", "stale")

@@ -16,7 +16,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from marketdata import __version__
+import marketdata
+from _ccxt_marketdata import DISTRIBUTION, check_library
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Ends with 2 where the command line or a MARKETDATA_* variable is wrong, with 1 where the
     address cannot be listened on.
     """
+    check_library()
     if sys.stderr is None:  # closed by whoever started this; the free descriptor becomes 2
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -112,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sse",
         action="store_true",
-        help="with --http: serve the older HTTP+SSE transport at /sse, too",
+        help="with --http: serve the deprecated HTTP+SSE transport at /sse, too",
     )
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="with --http: serve over TLS")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="key of --tls-cert")
@@ -139,7 +141,8 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="answer from the simulated exchange, without the internet",
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    version = f"{PROGRAM} {marketdata.__version__}"
+    parser.add_argument("--version", action="version", version=version)
     return parser
 
 
@@ -165,18 +168,23 @@ def _check(options: argparse.Namespace) -> None:
 def _serve_stdio(options: argparse.Namespace) -> None:
     from marketdata_mcp import wire
 
+    ends: tuple[int, int] | None = None
     try:
-        incoming, outgoing = wire.claim()
+        for descriptor in (0, 1):
+            os.fstat(descriptor)
+        talks = os.isatty(0)
+        if sys.platform != "win32":
+            ends = wire.claim()
     except OSError:
         _fail(2, "stdin and stdout must be open: the client is at their other ends.")
-    if os.isatty(incoming):
+    if talks:
         _say("waiting for a client to speak MCP on stdin; Ctrl-C ends it, --help says more.")
     client = _client(options)
 
     from marketdata_mcp import app, stdio
 
-    service = app.Service(client, observer=_call_log() if options.log_json else None)
-    _run(stdio.serve(service.server(), incoming, outgoing), options)
+    server = app.Service(client, observer=_call_log() if options.log_json else None).server()
+    _run(stdio.serve_by_sdk(server) if ends is None else stdio.serve(server, *ends), options)
 
 
 def _call_log() -> Observer:
@@ -200,7 +208,7 @@ def _serve_http(options: argparse.Namespace) -> None:
     try:
         from marketdata_mcp.service import assembly, http
     except ImportError as error:
-        _fail(2, f"--http needs the package {error.name}: pip install 'marketdata-sdk[server]'.")
+        _fail(2, f"--http needs the package {error.name}: pip install '{DISTRIBUTION}[server]'.")
 
     try:
         web = assembly.web(
@@ -278,6 +286,9 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
         logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     flush = _traced()
     gc.freeze()
+    # With the usual thresholds a server that has a thousand requests open looks through all of them
+    # at every other call, which then costs two to three times as much as with eight.
+    gc.set_threshold(50_000, 20, 100)
     gc.enable()
 
     async def serve() -> None:
@@ -296,7 +307,7 @@ def _traced() -> Callable[[], None]:
     from marketdata_mcp.service.telemetry import export_traces
 
     try:
-        return export_traces(PROGRAM, __version__)
+        return export_traces(PROGRAM, marketdata.__version__)
     except MarketDataError as error:
         _fail(2, error.message)
 

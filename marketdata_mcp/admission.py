@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from mcp import MCPError
 from mcp_types import INVALID_PARAMS
 
 from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
-from marketdata_mcp.ask import LOCAL, Ask, Caller
+from marketdata_mcp.ask import LOCAL, Ask, Caller, Gate
 
 if TYPE_CHECKING:
     from mcp.server import ServerRequestContext
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
     from marketdata import AsyncClient
     from marketdata_mcp.observe import Call
-    from marketdata_mcp.service.access.gate import Gate
 
-__all__ = ["CALLER", "REFUSAL", "Admission", "connection"]
+__all__ = ["AGAIN", "CALLER", "REFUSAL", "Admission", "connection"]
 
 CALLER = "marketdata.caller"
 """Where an HTTP request's scope holds who sent it."""
 REFUSAL = "marketdata.refusal"
-"""Where it holds the error that tells why that is not known, for calls that fail even earlier."""
+"""Where it holds the error of a call that failed before anybody knew who made it."""
+AGAIN = "marketdata.again"
+"""Where it holds what finds out anew who sent it, for streams that outlive their beginning."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,29 @@ class Admission:
         """Tell who makes a call; raises what kept that from being known."""
         if self.gate is None:
             return LOCAL
-        scope = {} if context.request is None else context.request.scope
-        refusal = scope.get(REFUSAL)
-        if isinstance(refusal, MarketDataError):
-            raise refusal
-        caller = scope.get(CALLER)
+        caller = _scope(context).get(CALLER)
         if not isinstance(caller, Caller):
             raise UnauthorizedError("The call came by a way on which nobody asks for keys.")
         return caller
+
+    def check(self, context: ServerRequestContext[Any, Any]) -> None:
+        """Raise what was found wrong with a call on its way here."""
+        refusal = _scope(context).get(REFUSAL)
+        if isinstance(refusal, MarketDataError):
+            raise refusal
+
+    async def again(self, context: ServerRequestContext[Any, Any]) -> None:
+        """Raise where whoever sent a request would not be let in any more.
+
+        Not where that cannot be found out just now: a stream lets nobody in who was not before.
+        """
+        again: Callable[[], Awaitable[object]] | None = _scope(context).get(AGAIN)
+        if self.gate is None or again is None:
+            return
+        try:
+            await again()
+        except InternalError as error:
+            _logger.warning("a stream's key cannot be looked at: %s", error.code)
 
     @asynccontextmanager
     async def admit(
@@ -85,6 +104,10 @@ class Admission:
     async def usage(self, caller: Caller) -> dict[str, Any]:
         """Tell what a caller has used and may use."""
         return {"tier": "unlimited"} if self.gate is None else await self.gate.usage(caller)
+
+
+def _scope(context: ServerRequestContext[Any, Any]) -> dict[str, Any]:
+    return {} if context.request is None else context.request.scope
 
 
 def connection(request: Request) -> str:

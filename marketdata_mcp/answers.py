@@ -76,7 +76,7 @@ def table(
     following: Callable[[int], Content | None],
     **more: int,
 ) -> Answer:
-    """Give records as rows under a name.
+    """Give records as rows under a name, and why others are not among them under ``errors``.
 
     `following` tells the arguments that lead on behind the given number of rows.
     """
@@ -96,9 +96,16 @@ def table(
         for row in rows
     ]
 
+    errors = [
+        {"pair": one.pair, "code": one.code, "message": one.message}
+        for one in getattr(records, "errors", ())
+    ]
+
     def build(count: int) -> Content:
         behind = following(count)
-        rest = {} if behind is None else {"next": behind}
+        rest: Content = {} if behind is None else {"next": behind}
+        if errors:
+            rest["errors"] = errors
         return {**common, "returned": count, **more, **rest, name: rows[:count]}
 
     return fitted(build, len(rows))

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from mcp import MCPError
@@ -31,25 +32,30 @@ from mcp_types import (
 from mcp_types import Tool as Definition
 
 from marketdata import AsyncClient, __version__
-from marketdata.errors import Code, InternalError, MarketDataError, closest, did_you_mean
+from marketdata.errors import (
+    Code,
+    InternalError,
+    InvalidParameterError,
+    MarketDataError,
+    closest,
+    did_you_mean,
+)
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
 from marketdata_mcp.completions import complete
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
-from marketdata_mcp.service.access.accounts import AwayError
-from marketdata_mcp.service.usage import USAGE_TOOL
-from marketdata_mcp.tools import TOOLS, Tool
-from marketdata_mcp.updates import Listening, Updates, admitted
+from marketdata_mcp.tools import LONGEST_NAME, TOOLS, Tool
+from marketdata_mcp.updates import Connection, Listening, Updates, admitted
+from marketdata_mcp.usage import USAGE_TOOL
 from marketdata_mcp.watch_tools import WATCH_TOOLS
 from marketdata_mcp.watches import Limits, Watches
 
 if TYPE_CHECKING:
-    from marketdata_mcp.ask import Caller
-    from marketdata_mcp.service.access.gate import Gate
+    from marketdata_mcp.ask import Caller, Gate
 
-__all__ = ["ERROR_KEY", "Service", "is_malformed", "tools"]
+__all__ = ["ERROR_KEY", "Service", "malformed", "tools"]
 
 ERROR_KEY = "io.github.marketdata-sdk/error"
 """Where a failed call's result holds the error under ``_meta``, for programs."""
@@ -140,7 +146,7 @@ class Service:
             on_read_resource=_read_resource,
             on_subscribe_resource=_subscribe if sessions else None,
             on_unsubscribe_resource=_unsubscribe if sessions else None,
-            on_subscriptions_listen=Listening(self._bus),
+            on_subscriptions_listen=Listening(self._bus, self._limits),
             on_completion=complete,
         )
         # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
@@ -194,11 +200,11 @@ def _input_schema(name: str) -> Content | None:
 async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
     tool = _ALL.get(params.name)
     if tool is None:
-        near = did_you_mean(closest(params.name, _ALL))
-        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:60]}.{near}")
+        raise MCPError(INVALID_PARAMS, _unknown(params.name))
     served = context.lifespan_context
     with observed(served.observer, tool.name) as call:
         try:
+            served.admission.check(context)
             arguments = tool.parse(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, tool.ask(arguments), call) as client:
@@ -211,23 +217,34 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
         )
 
 
-def is_malformed(name: object, arguments: object) -> bool:
-    """Tell whether a call fails before anybody looks who makes it."""
-    tool = _ALL.get(name) if isinstance(name, str) else None
-    if tool is None or not isinstance(arguments, dict | None):
-        return True
+def _unknown(name: str) -> str:
+    near = did_you_mean(closest(name, _ALL)) if len(name) <= LONGEST_NAME else ""
+    return f"Unknown tool: {name[:LONGEST_NAME]}.{near}"
+
+
+def malformed(name: object, arguments: object) -> MarketDataError | None:
+    """Give the error of a call that fails before anybody looks who makes it; None: it may go on.
+
+    What the protocol itself refuses is not a call.
+    """
+    if not isinstance(name, str) or not isinstance(arguments, dict | None):
+        return None
+    tool = _ALL.get(name)
+    if tool is None:
+        return InvalidParameterError(_unknown(name))
     try:
         tool.parse(arguments or {})
-    except MarketDataError:
-        return True
-    return False
+    except MarketDataError as error:
+        return error
+    return None
 
 
 def _ours(error: Exception, what: str) -> MarketDataError:
     """Give an error of the library's; of a bug the log is told, because the SDK tells nobody."""
-    if isinstance(error, AwayError):
-        return error
-    if not isinstance(error, MarketDataError) or isinstance(error, InternalError):
+    # An internal error that passes by itself is no bug: accounts are away, the server closes.
+    if not isinstance(error, MarketDataError) or (
+        isinstance(error, InternalError) and not error.retryable
+    ):
         _logger.error("%s failed", what, exc_info=error)
     if isinstance(error, MarketDataError):
         return error
@@ -297,9 +314,11 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
 
 
 async def _subscribe(context: Context, params: SubscribeRequestParams) -> EmptyResult:
-    updates, uri = context.lifespan_context.updates, params.uri
-    async with admitted(context, [uri]) as caller:
-        await updates.subscribe(caller.account, _connection(context), uri, context.session)
+    served, uri = context.lifespan_context, params.uri
+    async with admitted(context, served.admission, [uri]) as caller:
+        again = partial(served.admission.again, context)
+        session = Connection(caller.account, context.session, again)
+        await served.updates.subscribe(_connection(context), uri, session)
     return EmptyResult()
 
 

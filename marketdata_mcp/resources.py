@@ -12,8 +12,9 @@ from urllib.parse import quote, unquote
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, Resource, ResourceTemplate
 
-from marketdata.arguments import exchange_id, pair, timeframe
+from marketdata.arguments import pair, timeframe
 from marketdata.errors import InvalidParameterError, InvalidRequestError, MarketDataError
+from marketdata.exchange_names import exchange_id
 from marketdata.models import Candles, Columns, OrderBook, Record, StreamKind, Trade
 from marketdata_mcp import answers
 from marketdata_mcp.ask import Ask

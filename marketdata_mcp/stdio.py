@@ -1,7 +1,8 @@
 """MCP over stdin and stdout, on the event loop's own pipes.
 
 The SDK's transport for this crosses to a thread for each read, write and flush, waits for the
-next line before Ctrl-C can end it, and dies of SIGTERM with nothing closed.
+next line before Ctrl-C can end it, and dies of SIGTERM with nothing closed. On Windows, whose loop
+cannot wait for such pipes, it is the transport all the same (`serve_by_sdk`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from mcp.server import Server
@@ -28,9 +29,13 @@ from mcp_types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from marketdata._requests.signals import on_signal
 from marketdata_mcp import wire
 
-__all__ = ["serve"]
+if TYPE_CHECKING:
+    from mcp.shared._context_streams import ContextSendStream
+
+__all__ = ["serve", "serve_by_sdk"]
 
 
 async def serve(server: Server[Any], incoming: int, outgoing: int) -> None:
@@ -40,18 +45,31 @@ async def serve(server: Server[Any], incoming: int, outgoing: int) -> None:
     SIGTERM. Either way the server's lifespan has ended, so that everything upstream is closed.
     """
     output = await wire.Output.open(outgoing)
-    written = _Written(output)
-    read = _Read(wire.lines(incoming), written)
+    written = _Piped(output)
+    read = _Read(_messages(wire.lines(incoming), written), written)
     serving = asyncio.ensure_future(
         server.run(read, written, server.create_initialization_options())
     )
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, serving.cancel)
+        on_signal(number, serving.cancel)
     await asyncio.wait([serving])
     await output.finish()
     if not serving.cancelled():
         serving.result()
+
+
+async def serve_by_sdk(server: Server[Any]) -> None:
+    """Serve one client over stdin and stdout by the SDK's transport.
+
+    Ends when the client has closed its end and has got all its answers.
+    """
+    from mcp.server.stdio import stdio_server
+
+    async with stdio_server() as (incoming, outgoing):
+        written = _Handed(outgoing)
+        read = _Read(incoming, written)
+        async with outgoing:  # what writes for it ends with it
+            await server.run(read, written, server.create_initialization_options())
 
 
 class _Stream:
@@ -75,22 +93,19 @@ class _Stream:
 class _Written(_Stream):
     """Messages to the client, and which of its requests still wait for one."""
 
-    def __init__(self, output: wire.Output) -> None:
-        self._output = output
+    def __init__(self) -> None:
         self._waiting: set[str] = set()
         self._all_answered = asyncio.Event()
         self._all_answered.set()
 
     async def send(self, item: SessionMessage) -> None:
         """Write one message."""
-        message = item.message
-        self._output.put(message.model_dump_json(by_alias=True, exclude_unset=True).encode())
-        if isinstance(message, JSONRPCResponse | JSONRPCError):
-            self.settle(message.id)
-        try:
-            await self._output.drain()
-        except ConnectionError:
-            raise anyio.BrokenResourceError from None
+        raise NotImplementedError
+
+    def note(self, item: SessionMessage) -> None:
+        """Note that a message has been written, which may be an answer."""
+        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            self.settle(item.message.id)
 
     def expect(self, request_id: object) -> None:
         """Note that a request has come."""
@@ -108,6 +123,39 @@ class _Written(_Stream):
         await self._all_answered.wait()
 
 
+class _Piped(_Written):
+    """Written on a pipe of the loop's own."""
+
+    def __init__(self, output: wire.Output) -> None:
+        super().__init__()
+        self._output = output
+
+    async def send(self, item: SessionMessage) -> None:
+        """Write one message."""
+        line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+        self._output.put(line.encode())
+        self.note(item)
+        try:
+            await self._output.drain()
+        except ConnectionError:
+            raise anyio.BrokenResourceError from None
+
+
+class _Handed(_Written):
+    """Handed to the SDK's transport, which writes it."""
+
+    def __init__(self, outgoing: ContextSendStream[SessionMessage]) -> None:
+        super().__init__()
+        self._outgoing = outgoing
+
+    async def send(self, item: SessionMessage) -> None:
+        """Hand over one message."""
+        try:
+            await self._outgoing.send(item)
+        finally:
+            self.note(item)
+
+
 class _Read(_Stream):
     """Messages from the client; ends after its last request has been answered.
 
@@ -115,39 +163,64 @@ class _Read(_Stream):
     its end and then read.
     """
 
-    def __init__(self, lines: AsyncIterator[bytes], written: _Written) -> None:
-        self._lines = lines
+    def __init__(
+        self, messages: AsyncIterator[SessionMessage | Exception], written: _Written
+    ) -> None:
+        self._messages = messages
         self._written = written
 
-    async def receive(self) -> SessionMessage:
-        """Give the next message; raises `anyio.EndOfStream` at the end."""
-        async for line in self._lines:
-            if not line.strip():
-                continue
-            try:
-                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-            except ValidationError as error:
-                await self._written.send(SessionMessage(_refusal(line, error)))
-                continue
-            match message:
-                case JSONRPCRequest(method="subscriptions/listen"):
+    async def receive(self) -> SessionMessage | Exception:
+        """Give the next message, or what was wrong with it; `anyio.EndOfStream` at the end."""
+        async for item in self._messages:
+            match item:
+                case SessionMessage(message=JSONRPCRequest(method="subscriptions/listen")):
                     pass  # answered when it ends, which would be never
-                case JSONRPCRequest():
-                    self._written.expect(message.id)
-                case JSONRPCNotification(method="notifications/cancelled"):
-                    self._written.settle((message.params or {}).get("requestId"))
-            return SessionMessage(message)
+                case SessionMessage(message=JSONRPCRequest(id=request_id)):
+                    self._written.expect(request_id)
+                case SessionMessage(
+                    message=JSONRPCNotification(method="notifications/cancelled", params=params)
+                ):
+                    self._written.settle((params or {}).get("requestId"))
+            return item
         await self._written.all_answered()
         raise anyio.EndOfStream
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> SessionMessage:
+    async def __anext__(self) -> SessionMessage | Exception:
         try:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+
+
+async def _messages(
+    lines: AsyncIterator[bytes | None], written: _Written
+) -> AsyncIterator[SessionMessage | Exception]:
+    """Read messages; lines that are none are answered here."""
+    async for line in lines:
+        if line is None:
+            await written.send(SessionMessage(_TOO_LONG))
+            continue
+        if not line.strip():
+            continue
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValidationError as error:
+            await written.send(SessionMessage(_refusal(line, error)))
+        else:
+            yield SessionMessage(message)
+
+
+_TOO_LONG = JSONRPCError(
+    jsonrpc="2.0",
+    id=None,
+    error=ErrorData(
+        code=INVALID_REQUEST,
+        message=f"Invalid request: a message has at most {wire.LONGEST_LINE} bytes.",
+    ),
+)
 
 
 def _refusal(line: bytes, error: ValidationError) -> JSONRPCError:

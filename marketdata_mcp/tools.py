@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from marketdata.arguments import (
     QuoteCodes,
     TradeLimit,
     timeframe,
+    window_length,
 )
 from marketdata.errors import (
     InvalidParameterError,
@@ -63,6 +65,15 @@ class Adaptation:
 
 _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
+LONGEST_NAME = 60
+"""Characters of a name that can be meant for another: finding the nearest takes their square."""
+_LONGEST_TEXT = 1_000
+"""Characters of a text; a cursor of fifty pairs is the longest that there is."""
+_LONGEST_LIST = 200
+"""Elements of a list where its argument has no narrower bound."""
+_MOST_ARGUMENTS = 50
+_CURRENT = timedelta(days=1)
+"""How far back data are current: what every ticker covers."""
 
 _SEVERAL: Mapping[str, Any] = {
     "exchanges": (Annotated[EachExchange, MaxLen(20)] | None, None),
@@ -197,15 +208,17 @@ class Tool(ABC):
 
         Raises `MissingParameterError` before `InvalidParameterError`.
         """
-        given = {name: value for name, value in given.items() if value is not None}
         known = self.definition.input_schema["properties"]
+        self._check_size(given, known)
+        given = {name: value for name, value in given.items() if value is not None}
         for name in self.definition.input_schema.get("required", ()):
             if name not in given:
                 raise MissingParameterError(f"{self.name} needs '{name}'.", details=self.at(name))
         for name in given:
             if name not in known:
                 names = f"It has {', '.join(known)}." if known else "It has none."
-                near = did_you_mean(closest(name, known)) or f" {names}"
+                near = did_you_mean(closest(name, known)) if len(name) <= LONGEST_NAME else ""
+                near = near or f" {names}"
                 shown = name[:_SHOWN]
                 raise InvalidParameterError(
                     f"{self.name} has no argument '{shown}'.{near}", details=self.at(shown)
@@ -214,6 +227,23 @@ class Tool(ABC):
             return vars(self.arguments.model_validate(given, strict=True))
         except ValidationError as error:
             raise self._invalid(error) from None
+
+    def _check_size(self, given: Mapping[str, Any], known: Mapping[str, Content]) -> None:
+        """Raise where arguments are larger than any can be, before anything looks into them."""
+        if len(given) > _MOST_ARGUMENTS:
+            raise InvalidParameterError(
+                f"{self.name} was given {len(given)} arguments, and has {len(known)}."
+            )
+        for name, value in given.items():
+            most = known.get(name, {}).get("maxItems", _LONGEST_LIST)
+            if isinstance(value, list | dict) and len(value) > most:
+                said = f"takes at most {most} at once; was given {len(value)}"
+            elif _is_too_long(value):
+                said = f"has a text of more than {_LONGEST_TEXT} characters, or lists in lists"
+            else:
+                continue
+            shown = name[:_SHOWN]
+            raise InvalidParameterError(f"{shown} {said}.", details=self.at(shown))
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
@@ -288,11 +318,11 @@ class OperationTool(Tool):
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call."""
-        if self.operation.record != "Candles":
-            return super().ask(arguments)
-        from marketdata_mcp import candles
+        if self.operation.record == "Candles":
+            from marketdata_mcp import candles
 
-        return Ask(_named(arguments), candles.lookback(arguments))
+            return Ask(_named(arguments), candles.lookback(arguments))
+        return Ask(_named(arguments), _reach(arguments))
 
     def output_schema(self) -> Content:
         """Give the record's schema, or that of a list of them."""
@@ -311,6 +341,11 @@ class OperationTool(Tool):
         row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
         count = {"type": "integer"}
         paged = {"total": count} if "offset" in self.adaptation.arguments else {}
+        failed = {}
+        if "pairs" in self.adaptation.arguments:
+            text = {name: {"type": "string"} for name in ("pair", "code", "message")}
+            row_of_error = {"type": "object", "properties": text, "required": list(text)}
+            failed = {"errors": {"type": "array", "items": row_of_error}}
         return {
             "type": "object",
             "properties": {
@@ -318,6 +353,7 @@ class OperationTool(Tool):
                 "returned": count,
                 **paged,
                 "next": more,
+                **failed,
                 self.operation.name: {"type": "array", "items": row},
             },
             "required": ["returned", *paged, self.operation.name],
@@ -371,6 +407,28 @@ class ServerTool(Tool):
             raise
 
 
+def _reach(arguments: Content) -> timedelta:
+    """Tell how far back trades and tickers reach, where that is further than a ticker's day."""
+    reach = timedelta()
+    if arguments.get("from_id") is not None:
+        return timedelta.max  # nobody can tell when a trade of that number was
+    if arguments.get("start") is not None:
+        reach = datetime.now(UTC) - datetime.fromtimestamp(arguments["start"] / 1000, UTC)
+    elif arguments.get("window") not in (None, "day"):
+        reach = window_length(arguments["window"])
+    return reach if reach > _CURRENT else timedelta()
+
+
+def _is_too_long(value: object) -> bool:
+    """Tell whether a value is larger than what an argument can be: a scalar, or a list of them."""
+    if isinstance(value, str):
+        return len(value) > _LONGEST_TEXT
+    if isinstance(value, list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        return any(isinstance(one, list | dict) or _is_too_long(one) for one in inner)
+    return False
+
+
 def _named(arguments: Content) -> tuple[str, ...]:
     """Give the exchanges that a call names, in the one or the other argument that tools have."""
     one = arguments.get("exchange")
@@ -382,7 +440,7 @@ _BRIEF = {
     "exchanges": "Exchange ids; all defaults otherwise.",
     "pair": "Such as BTC/USDT.",
     "pairs": "Such as BTC/USDT.",
-    "quotes": "Quote currencies to take together with the pair's own.",
+    "quotes": "Quote currencies at par with the pair's own.",
     "start": "From this time on: ISO-8601, Unix ms or an age such as -7d.",
 }
 """Shorter descriptions of arguments that many tools have; the instructions say the rest."""

@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp.server import ServerRequestContext
@@ -26,17 +28,22 @@ from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 
 from marketdata import AsyncClient
 from marketdata.errors import MarketDataError, QuotaExceededError, RateLimitExceededError
+from marketdata_mcp.ask import Ask
 from marketdata_mcp.live import LiveWatch
 from marketdata_mcp.resources import Address, refused
-from marketdata_mcp.served import Served
-from marketdata_mcp.watches import Limits
+from marketdata_mcp.shares import Shares, has_share
+from marketdata_mcp.watches import FULL_SECONDS, Limits
 
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
+    from marketdata_mcp.admission import Admission
     from marketdata_mcp.ask import Caller
 
-__all__ = ["Listening", "Updates", "admitted"]
+__all__ = ["Connection", "Listening", "Updates", "admitted"]
+
+_AGAIN_SECONDS = 50.0
+"""Seconds after which a stream's key is looked at again, also where there is nothing to tell."""
 
 _KEPT = 100
 """Trades or bars of a resource's stream that are kept, which is as many as are read."""
@@ -44,12 +51,16 @@ _KEPT = 100
 _logger = logging.getLogger(__name__)
 
 
-class _Session:
-    """A connection that is told of a resource."""
+class Connection:
+    """A connection of an earlier revision, which is told of resources."""
 
-    def __init__(self, owner: str, session: ServerSession) -> None:
+    def __init__(
+        self, owner: str, session: ServerSession, again: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`again` raises where its owner would not be let in any more."""
         self.owner = owner
         self._session = session
+        self._again = again
         self._telling: asyncio.Task[None] | None = None
 
     def tell(self, uri: str) -> None:
@@ -58,7 +69,10 @@ class _Session:
             self._telling = asyncio.create_task(self._tell(uri))
 
     async def _tell(self, uri: str) -> None:
-        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        with contextlib.suppress(
+            anyio.BrokenResourceError, anyio.ClosedResourceError, MarketDataError
+        ):
+            await self._again()
             await self._session.send_resource_updated(uri)
 
     def end(self) -> None:
@@ -74,7 +88,7 @@ class _Followed:
         self.uri = uri
         self.address = Address.parse(uri)
         self.owners: Counter[str] = Counter()
-        self.sessions: dict[str, _Session] = {}
+        self.sessions: dict[str, Connection] = {}
         """Whom of earlier revisions to tell, by connection."""
         self.live: LiveWatch | None = None
         self.opening: asyncio.Task[None]
@@ -122,19 +136,17 @@ class Updates:
             for uri in joined:
                 self._leave(owner, uri)
 
-    async def subscribe(
-        self, owner: str, connection: str, uri: str, session: ServerSession
-    ) -> None:
+    async def subscribe(self, connection: str, uri: str, session: Connection) -> None:
         """Have a connection told of a resource; raises `MCPError` where it cannot be followed."""
         known = self._followed.get(uri)
         if known is not None and connection in known.sessions:
             return
-        await self._join(owner, uri)
+        await self._join(session.owner, uri)
         followed = self._followed[uri]
         if connection in followed.sessions:  # by a request that came after this one
-            self._leave(owner, uri)
+            self._leave(session.owner, uri)
         else:
-            followed.sessions[connection] = _Session(owner, session)
+            followed.sessions[connection] = session
 
     def unsubscribe(self, connection: str, uri: str) -> None:
         """Have a connection told of a resource no more."""
@@ -174,10 +186,13 @@ class Updates:
                 f"You are subscribed to {mine} resources, and cannot be to more.",
                 details={"limit": self._limits.subscriptions},
             )
-        if len(self._followed) >= self._limits.subscriptions_in_all:
+        places = self._limits.subscriptions_in_all
+        if not has_share(mine, len(self._followed), places):
             raise RateLimitExceededError(
-                "The server follows as many resources as it can. Try again later.",
-                details={"limit": self._limits.subscriptions_in_all},
+                "The server follows as many resources as it can for you. Unsubscribe from one, or "
+                "try again later.",
+                retry_after=FULL_SECONDS,
+                details={"limit": places},
             )
 
     def _leave(self, owner: str, uri: str) -> None:
@@ -270,38 +285,89 @@ class Updates:
 
 @asynccontextmanager
 async def admitted(
-    context: ServerRequestContext[Served, Any], uris: Iterable[str]
+    context: ServerRequestContext[Any, Any], admission: Admission, uris: Iterable[str]
 ) -> AsyncIterator[Caller]:
     """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
 
-    What fails inside because an exchange does is not charged.
+    What is about no resource is a call as well. What fails inside because an exchange does is not
+    charged.
     """
-    admission = context.lifespan_context.admission
     try:
         caller = admission.caller(context)
     except MarketDataError as error:
         raise refused(error) from None
     async with AsyncExitStack() as stack:
-        for uri in dict.fromkeys(uris):
+        for uri in dict.fromkeys(uris) or ("",):
             try:
-                ask = Address.parse(uri).ask
+                ask = Address.parse(uri).ask if uri else Ask()
                 await stack.enter_async_context(admission.admit(caller, ask))
             except MarketDataError as error:
-                raise refused(error, uri) from None
+                raise refused(error, uri or None) from None
         yield caller
 
 
 class Listening(ListenHandler):
     """Serves ``subscriptions/listen``: what is listened to is followed for as long."""
 
+    def __init__(self, bus: SubscriptionBus, limits: Limits) -> None:
+        super().__init__(bus, max_subscriptions=limits.listeners_in_all)
+        self._shares = Shares(limits.listeners_in_all)
+        self._most = limits.listeners
+
     async def __call__(
         self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         """Serve one stream of events."""
-        served: Served = ctx.lifespan_context
+        admission, updates = ctx.lifespan_context.admission, ctx.lifespan_context.updates
         uris = params.notifications.resource_subscriptions or ()
         async with AsyncExitStack() as stack:
-            async with admitted(ctx, uris) as caller:
-                followed = served.updates.followed(caller.account, uris)
+            async with admitted(ctx, admission, uris) as caller:
+                self._check_share(caller, stack)
+                followed = updates.followed(caller.account, uris)
                 await stack.enter_async_context(followed)
-            return await super().__call__(ctx, params)
+            return await self._serve(ctx, params, partial(admission.again, ctx))
+
+    def _check_share(self, caller: Caller, stack: AsyncExitStack) -> None:
+        mine = self._shares.held(caller.account)
+        if mine >= self._most or not stack.enter_context(self._shares.one(caller.account)):
+            error = RateLimitExceededError(
+                f"You have {mine} streams of events, and cannot have more now. End one, or try "
+                "again later.",
+                retry_after=FULL_SECONDS,
+                details={"limit": self._most},
+            )
+            raise refused(error)
+
+    async def _serve(
+        self,
+        ctx: ServerRequestContext[Any, Any],
+        params: SubscriptionsListenRequestParams,
+        again: Callable[[], Awaitable[None]],
+    ) -> SubscriptionsListenResult:
+        """Serve a stream for as long as whoever opened it would be let in."""
+        checked = cast("ServerSession", _Checked(ctx.session, again))
+        ctx = replace(ctx, session=checked)
+        serving = asyncio.ensure_future(super().__call__(ctx, params))
+        try:
+            while not serving.done():
+                await asyncio.wait([serving], timeout=_AGAIN_SECONDS)
+                await again()
+            return serving.result()
+        except MarketDataError as error:
+            raise refused(error) from None
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+class _Checked:
+    """A session that tells nothing to whom is not let in any more."""
+
+    def __init__(self, session: ServerSession, again: Callable[[], Awaitable[None]]) -> None:
+        self._session = session
+        self._again = again
+
+    async def send_notification(self, *arguments: Any, **options: Any) -> None:
+        """Tell of something; raises what `again` raises."""
+        await self._again()
+        await self._session.send_notification(*arguments, **options)

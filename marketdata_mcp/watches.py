@@ -21,11 +21,14 @@ from marketdata.errors import (
 )
 from marketdata.models import StreamKind
 from marketdata_mcp.live import LiveWatch
+from marketdata_mcp.shares import has_share
 
-__all__ = ["MAX_SUBJECTS", "Held", "Limits", "Watches"]
+__all__ = ["FULL_SECONDS", "MAX_SUBJECTS", "Held", "Limits", "Watches"]
 
 MAX_SUBJECTS = 50
 """Pairs that one watch can have."""
+FULL_SECONDS = 10.0
+"""Seconds after which to ask again where all places are taken."""
 _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 
@@ -51,6 +54,9 @@ class Limits:
     subscriptions: int = 100
     """Resources that one caller can be subscribed to."""
     subscriptions_in_all: int = 500
+    listeners: int = 100
+    """Streams of events (``subscriptions/listen``) of one caller."""
+    listeners_in_all: int = 1000
     pause: float = 0.5
     """Seconds between two notifications that a resource was updated."""
     again: float = 30.0
@@ -209,10 +215,11 @@ class Watches:
                 "watch several pairs with one.",
                 details={"limit": self._limits.a_caller},
             )
-        if len(self._held) >= self._limits.in_all:
+        if not has_share(mine, len(self._held), self._limits.in_all):
             raise RateLimitExceededError(
-                "The server has as many watches as it can hold. Try again later, or ask with the "
-                "get_ tools.",
+                "The server has as many watches as it can hold for you. Stop one, try again later, "
+                "or ask with the get_ tools.",
+                retry_after=FULL_SECONDS,
                 details={"limit": self._limits.in_all},
             )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import stat
 import sys
 from collections.abc import AsyncIterator
 
-__all__ = ["Output", "claim", "lines"]
+__all__ = ["LONGEST_LINE", "Output", "claim", "lines"]
 
+LONGEST_LINE = 4 << 20
+"""Bytes of a line, as many as the protocol's own servers take of a request."""
 _CHUNK = 256 * 1024
 _FLUSH_SECONDS = 1.0
 
@@ -21,9 +22,7 @@ def claim() -> tuple[int, int]:
     Afterwards descriptor 0 is empty and descriptor 1 is stderr, so that a library that prints, or
     a child process, cannot end up inside the protocol. Raises OSError where one is closed.
     """
-    # From 3 on: a free place below would be one of the three that everybody writes to.
-    incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
-    outgoing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
+    incoming, outgoing = _apart(0), _apart(1)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
@@ -32,16 +31,35 @@ def claim() -> tuple[int, int]:
     return incoming, outgoing
 
 
-async def lines(descriptor: int) -> AsyncIterator[bytes]:
-    """Read lines of any length until the other end closes; the last one may lack its newline."""
+def _apart(descriptor: int) -> int:
+    """Copy a descriptor to a place from 3 on: everybody writes to the three before."""
+    copy = os.dup(descriptor)
+    if copy > 2:
+        return copy
+    try:
+        return _apart(descriptor)
+    finally:
+        os.close(copy)
+
+
+async def lines(descriptor: int) -> AsyncIterator[bytes | None]:
+    """Read lines until the other end closes; the last one may lack its newline.
+
+    One that is longer than `LONGEST_LINE` is thrown away as it comes, and given as None.
+    """
     begun: list[bytes] = []
+    size = 0
     async for chunk in _chunks(descriptor):
-        first, *others = chunk.split(b"\n")
-        begun.append(first)
-        for other in others:
-            yield b"".join(begun)
-            begun = [other]
-    yield b"".join(begun)
+        for number, part in enumerate(chunk.split(b"\n")):
+            if number:
+                yield None if size > LONGEST_LINE else b"".join(begun)
+                begun, size = [], 0
+            size += len(part)
+            if size > LONGEST_LINE:
+                begun.clear()
+            else:
+                begun.append(part)
+    yield None if size > LONGEST_LINE else b"".join(begun)
 
 
 async def _chunks(descriptor: int) -> AsyncIterator[bytes]:

@@ -2,11 +2,12 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis_server import PROGRAM, RedisServer
+from redis_server import RedisServer
 
 _DEEPEST = sys.getrecursionlimit()
 
@@ -21,10 +22,24 @@ def _as_deep_as_ever() -> None:
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
     """An empty Redis of the test's own, running."""
-    if PROGRAM is None:
-        pytest.skip("needs redis-server or valkey-server, and neither is installed")
     with RedisServer() as server:
         yield server
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End a run with a line that counts what was skipped, by what it needs."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in reporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple)
+    )
+    if reasons:
+        each = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        reporter.write_line(f"skipped: {each}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

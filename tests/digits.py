@@ -18,7 +18,7 @@ MORE = "000000000000123456789"
 """Put behind a number with a point: what a float cannot keep."""
 _NUMBER = re.compile(r'(?<=[\[,:{])\s*("?)(-?\d+\.\d+)("?)\s*(?=[\],}])')
 
-NO_PRICES = {"fresh_for", "age", "latency_ms"}
+NO_PRICES = {"fresh_for", "_received", "age", "latency_ms"}
 """What are floats in both modes: our own measurements."""
 
 

@@ -39,11 +39,11 @@ def main() -> None:
 
     client = md.Client(sim=True)
     assert len(client.candles("BTC/USDT", "1h", start="-5h", end="-1h")) == 4  # stored nowhere
-    assert "marketdata-sdk[history]" in refusal(client.history.list)
+    assert "ccxt-marketdata[history]" in refusal(client.history.list)
     day = client.candles("BTC/USDT", limit=3)
     for convert in (day.to_pandas, day.to_polars, day.to_arrow, day.plot):
         said = refusal(convert)
-        assert "pip install 'marketdata-sdk[frames]'" in said
+        assert "pip install 'ccxt-marketdata[frames]'" in said
         assert "\n" not in said
     print("the package works as installed, without extras")
 

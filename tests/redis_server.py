@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
-"""What is started; None where neither Redis nor Valkey is installed."""
+import pytest
+from servers import NEEDS_REDIS, REDIS
 
 _PATIENCE = 30.0
 """Seconds that a busy machine may take to start it."""
@@ -32,9 +32,12 @@ class RedisServer:
     """
 
     def __init__(self, *options: str, password: str | None = None) -> None:
-        """Take options of the program, such as ``"--maxmemory", "10mb"``."""
-        if PROGRAM is None:
-            raise RuntimeError("neither redis-server nor valkey-server is installed")
+        """Take options of the program, such as ``"--maxmemory", "10mb"``.
+
+        The test that makes one is skipped where there is no Redis.
+        """
+        if REDIS is None:
+            pytest.skip(NEEDS_REDIS)
         # Not below pytest's folder: the path of a Unix socket may have 107 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.password = password
@@ -123,11 +126,11 @@ class RedisServer:
             "hz": "100",
             "daemonize": "no",
         }
-        assert PROGRAM is not None
+        assert REDIS is not None
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [
-                    PROGRAM,
+                    REDIS,
                     *(part for name, value in options.items() for part in (f"--{name}", value)),
                     *self._options,
                 ],

@@ -5,6 +5,8 @@ import tomllib
 from datetime import date
 from pathlib import Path
 
+import yaml
+
 import marketdata
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +20,53 @@ RELEASES = re.findall(
 
 def test_the_version_is_one() -> None:
     assert PROJECT["version"] == marketdata.__version__ == RELEASES[0][0]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (cited["version"], cited["date-released"]) == RELEASES[0]
+    assert cited["license"] == PROJECT["license"]
+
+
+def test_what_comes_next_has_a_section_before_the_releases() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert -1 < text.index("## [Unreleased]") < text.index(f"## [{RELEASES[0][0]}]")
+
+
+def test_only_what_was_run_is_claimed() -> None:
+    claimed = {one for one in PROJECT["classifiers"] if "::" in one}
+    assert {one for one in claimed if one.startswith("Operating System")} == {
+        "Operating System :: POSIX :: Linux"
+    }
+    minors = sorted(int(one.rpartition(".")[2]) for one in claimed if "Python :: 3." in one)
+    assert minors == [11, 12, 13]
+
+
+def test_addresses_stand_in_one_place() -> None:
+    known = set(PROJECT["urls"].values())
+    for name in ("README.md", "server.json", "CITATION.cff", "SECURITY.md"):
+        found = set(re.findall(r"https?://[\w./-]+", (ROOT / name).read_text()))
+        hosts = ("pypi.org/project/ccxt-marketdata", "readthedocs.io", "github.io")
+        ours = {url for url in found if any(host in url for host in hosts)}
+        assert ours <= known, name
+
+
+def test_the_workflow_publishes_what_was_checked_and_attested() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    assert {"run": "make release-check"} in steps
+    used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
+    assert {
+        "actions/attest-build-provenance",
+        "actions/attest-sbom",
+        "pypa/gh-action-pypi-publish",
+    } <= used
+
+
+def test_every_form_is_yaml() -> None:
+    files = sorted((ROOT / ".github").rglob("*.yml"))
+    assert len(files) == 3
+    for file in files:
+        assert isinstance(yaml.safe_load(file.read_text()), dict)
 
 
 def test_releases_are_dated_and_descend() -> None:
@@ -32,5 +81,5 @@ def test_every_dependency_has_a_lower_bound_and_none_is_pinned() -> None:
     assert set(extras) == {"cluster", "frames", "history", "server", "telemetry", "all"}
     listed = [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]
     for dependency in listed:
-        assert re.search(r">=\d", dependency) or dependency.startswith("marketdata-sdk[")
-        assert "==" not in dependency
+        assert re.search(r">=\d", dependency) or dependency.startswith("ccxt-marketdata[")
+        assert "==" not in dependency.partition(";")[0]

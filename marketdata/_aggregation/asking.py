@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from marketdata._exchanges.currencies import ASKED, NEAR_PAR, RENAMED
+from marketdata._exchanges.reasons import none_reached
 from marketdata._requests.tasks import all_of
 from marketdata.errors import (
     DataUnavailableError,
@@ -45,6 +47,8 @@ class Answer(Generic[T]):
     error: MarketDataError | None = None
     asked: str | None = None
     """The pair as it was asked for; None where that is its name."""
+    book: str | None = None
+    """The book in which the exchange trades the pair; None where it is not known."""
 
 
 async def ask_each(
@@ -69,7 +73,9 @@ async def ask_each(
             given = await work(venue, symbol)
             latency = asyncio.get_running_loop().time() - begun
             fee = venue.taker(symbol)
-            return Answer(exchange, symbol, given, fee, round(latency * 1000, 3), asked=pair)
+            took = round(latency * 1000, 3)
+            book = venue.book_of(symbol)
+            return Answer(exchange, symbol, given, fee, took, asked=pair, book=book)
 
         try:
             answered: Answer[T] = await ask(exchange, timed)
@@ -85,10 +91,10 @@ async def ask_each(
 
 
 def _once(answers: Sequence[Answer[T]]) -> list[Answer[T]]:
-    """Leave out pairs that are there already by another of their names."""
+    """Leave out pairs that are there already by another of their names, or whose book is."""
     first: dict[tuple[str, str, bool], Answer[T]] = {}
     for one in answers:
-        first.setdefault((one.exchange, one.pair, one.error is None), one)
+        first.setdefault((one.exchange, one.book or one.pair, one.error is None), one)
     return list(first.values())
 
 
@@ -111,7 +117,8 @@ def name_of(pair: str, answers: Sequence[Answer[Any]]) -> str:
 def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
     """Give the pair, and those of its base with other quote currencies, once each.
 
-    Raises `InvalidParameterError` where only an exchange could tell what the base is.
+    Raises `InvalidParameterError` where only an exchange could tell what the base is, and for
+    currencies that are not worth about the same.
     """
     pair = str(pair)  # what one exchange calls it means nothing to the others
     if quotes is None:
@@ -122,7 +129,22 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
             f"With quotes, pair is BASE/QUOTE, for example BTC/USDT; was '{pair}'.",
             details={"parameter": "pair"},
         )
+    own = _current(pair.partition("/")[2])
+    others = [quote for quote in map(_current, quotes) if quote != own]
+    far = [quote for quote in (own, *others) if quote not in NEAR_PAR] if others else []
+    if far:
+        raise InvalidParameterError(
+            f"'quotes' takes currencies at par, and {far[0]} is not worth about a US dollar as the "
+            f"others are; it takes {', '.join(NEAR_PAR)}.",
+            details={"parameter": "quotes", "closest": list(NEAR_PAR)},
+        )
     return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))
+
+
+def _current(code: str) -> str:
+    """Give the newest name of a currency that is known under several."""
+    renamed = RENAMED.get(code)
+    return ASKED.get(code, code) if renamed is None else renamed.code
 
 
 def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:
@@ -130,6 +152,8 @@ def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketData
     first = errors[0][1]
     if len(errors) == 1:
         return first
+    if all(isinstance(error, ExchangeUnavailableError) for _, error in errors):
+        return none_reached(dict(errors))
     retryable = any(error.retryable for _, error in errors)
     kind: type[MarketDataError] = ExchangeUnavailableError if retryable else DataUnavailableError
     if all(type(error) is type(first) for _, error in errors):

@@ -48,6 +48,8 @@ class _Part:
     worst: float = 0.0
 
     def take(self, price: float, amount: Decimal) -> None:
+        if amount <= 0:
+            return
         self.amount += amount
         self.cost += amount * exact(price)
         self.worst = price
@@ -109,21 +111,19 @@ def _execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
 def _units(found: Books, side: Side) -> Iterator[_Unit]:
     """Give the levels that an order of a side meets, the cheapest with fees first.
 
-    What a fee that is not known amounts to nobody can tell: it is taken for the highest of the
-    others, so that such an exchange is not preferred for that, and for nothing in what is paid.
+    A fee that is not known counts for nothing here, whatever the others take: what is paid in all
+    is not known then, either.
     """
     sign = 1 if side == "buy" else -1
-    known = [exact(source.fee) for source, _ in found.there if source.fee is not None]
     units = []
     for place, (source, book) in enumerate(zip(found.sources, found.books, strict=True)):
         if book is None:
             continue
         paid = _ZERO if source.fee is None else exact(source.fee)
-        assumed = max(known, default=_ZERO) if source.fee is None else paid
         for price, size in book.asks if side == "buy" else book.bids:
             units.append(
                 _Unit(
-                    sign * exact(price) * (1 + sign * assumed),
+                    sign * exact(price) * (1 + sign * paid),
                     place,
                     price,
                     exact(size),

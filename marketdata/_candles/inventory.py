@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from marketdata._candles.calendar import Calendar, known
-from marketdata._candles.records import Damage, Series
-from marketdata._candles.spans import Gap, intervals, merged, moment
+from marketdata._candles.calendar import Calendar, expected, known, learned
+from marketdata._candles.paging import our_now
+from marketdata._candles.records import Damage, Day, DayState, Series
+from marketdata._candles.spans import (
+    Gap,
+    Span,
+    Stretch,
+    intervals,
+    merged,
+    moment,
+    with_unknown,
+    without,
+)
 from marketdata._candles.store import SeriesName, Store
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.verify import findings
@@ -74,6 +84,41 @@ def describe(store: Store, name: SeriesName) -> Series | None:
         files=len(files),
         location=table.url,
     )
+
+
+def days(store: Store, name: SeriesName) -> tuple[Day, ...]:
+    """Tell of each day from the first to the last what is stored of it; reads all candles."""
+    table = store.table(name)
+    files = table.files() if table.refresh() else []
+    if not files:
+        return ()
+    whole = with_unknown(table.read(files[0].start, files[-1].end))
+    calendar = learned(name.timeframe, whole.columns.time, known(name.exchange, name.timeframe))
+    now, days_of = our_now(), expected("1d")
+    over = calendar.floor(now)
+    found = []
+    for start in days_of.openings(days_of.floor(whole.start), whole.end):
+        end = days_of.next(start)
+        asked = Stretch(start, end, whole.columns[:0])
+        if start < whole.end and end > whole.start:
+            asked = whole.cut(start, end)
+        outside = without(Span(start, min(end, over)), [Span(whole.start, whole.end)])
+        gaps = [*asked.gaps, *(Gap(*span, "not_fetched") for span in outside)]
+        gaps = [gap for gap in sorted(gaps, key=lambda gap: gap.start) if calendar.count(*gap[:2])]
+        state: DayState = "gaps" if gaps else "complete"
+        if end > now:
+            state = "not_over"
+        elif any(gap.cause == "not_fetched" for gap in gaps):
+            state = "not_fetched"
+        found.append(
+            Day(
+                day=moment(start).date(),
+                state=state,
+                bars=len(asked.columns),
+                missing=intervals(gaps, calendar),
+            )
+        )
+    return tuple(found)
 
 
 def damage(store: Store, name: SeriesName) -> list[Damage]:

@@ -71,7 +71,9 @@ class Pages:
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor = max(start, FIRST_MARKET)
-        stop = our_now() + 1 if end is None else end
+        now = max(our_now(), self.clock.exchange if self.clock else 0)
+        # Nothing is requested from times to come, unless our clock is wrong.
+        stop = now + 1 if end is None or start <= now < end else end
         first: Clock | None = None
         while True:
             ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))
@@ -214,13 +216,12 @@ class Pages:
 
     def _longer(self) -> list[Calendar]:
         """List calendars of longer candles that show where there are any: days, and the longest."""
-        own = nominal_length(self.timeframe)
         named = [name for name in self.venue.timeframes if is_timeframe(name)]
         longest = max(named, key=nominal_length, default="1d")
         return [
             expected(name)
             for name in dict.fromkeys(("1d", longest))
-            if name in named and nominal_length(name) > own
+            if name in named and nominal_length(name) > nominal_length(self.timeframe)
         ]
 
 

@@ -17,8 +17,17 @@ from marketdata._candles.series import (
     NativeSeries,
     ResampledSeries,
     Source,
+    StoredSeries,
 )
-from marketdata._candles.spans import FOREVER, Gap, Span, intervals, moment
+from marketdata._candles.spans import (
+    FOREVER,
+    Gap,
+    Span,
+    Stretch,
+    intervals,
+    moment,
+    with_unknown,
+)
 from marketdata.errors import (
     DataUnavailableError,
     InvalidParameterError,
@@ -55,6 +64,7 @@ class _Origin:
     pair: str
     source: Literal["candles", "trades"] = "candles"
     resampled_from: str | None = None
+    delisted: bool = False
 
 
 async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candles:
@@ -130,6 +140,28 @@ def stored(
         return None
     there = Known.stored(stretch, simulated=listing.simulated).cut(asked.start, asked.end)
     return _record(_Origin(exchange, found[0].pair), asked, there, calendar)
+
+
+async def delisted(store: Store, exchange: str, pair: str, asked: Question) -> Candles | None:
+    """Answer from the store for a pair that has left the exchange's list; None: nothing is there.
+
+    What is not stored of the range is a gap that is not fetched.
+    """
+
+    def find() -> tuple[str, Stretch] | None:
+        for name in store.series([pair], asked.timeframe, [exchange]):
+            table = store.table(name)
+            if name.simulated is None and table.refresh() and table.files():
+                stretches = table.read(table.files()[0].start, FOREVER)
+                return name.pair, with_unknown(stretches)
+        return None
+
+    found = await store.apart(find)
+    if found is None:
+        return None
+    calendar = known(exchange, asked.timeframe)
+    origin = _Origin(exchange, found[0], delisted=True)
+    return await _answer(StoredSeries(found[1], calendar), origin, asked)
 
 
 # ---------------------------------------------------------------------------- one path
@@ -270,6 +302,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         resampled_from=origin.resampled_from,
         forming=is_open,
         clock_offset_ms=_offset(found, calendar),
+        delisted=True if origin.delisted else None,
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
         quality=_flags(found, calendar) or None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 from marketdata.models import Interval, Record
@@ -25,6 +25,22 @@ class _OfSeries(Record):
     simulated: Literal[True] | None = None
 
 
+DayState: TypeAlias = Literal["complete", "gaps", "not_over", "not_fetched"]
+"""``complete``: every place has a candle; ``gaps``: some have none, for causes that are known;
+``not_over``: the day goes on; ``not_fetched``: some of it was never requested."""
+
+
+class Day(Record):
+    """What is stored of one day (UTC) of a series."""
+
+    day: date
+    state: DayState
+    bars: int
+    """Candles that are stored."""
+    missing: tuple[Interval, ...] = ()
+    """Its gaps with their causes; what was not requested is ``not_fetched``."""
+
+
 class Series(_OfSeries):
     """A stored series: what is known of it, and what it takes on the disk."""
 
@@ -42,6 +58,8 @@ class Series(_OfSeries):
     files: int
     location: str
     """The Delta table, for other programs to read."""
+    days: tuple[Day, ...] | None = None
+    """Each day from the first to the last; None unless the details of days were asked for."""
 
 
 class Downloaded(_OfSeries):

@@ -6,6 +6,7 @@ All times are Unix milliseconds.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -349,6 +350,55 @@ class NativeSeries:
             known.received_at = reply.received_at
             known.has_date = reply.date is not None
         return known
+
+
+# ---------------------------------------------------------------------------- stored
+
+
+class StoredSeries:
+    """What is stored of a series that the exchange no longer lists."""
+
+    room = 1 << 20
+
+    def __init__(self, stored: Stretch, calendar: Calendar) -> None:
+        self.calendar = calendar
+        self._stored = stored
+
+    async def newest(self, count: int) -> Known:
+        """Give the newest candles."""
+        times = self._stored.columns.time
+        start = times[-count] if len(times) >= count else self._stored.start
+        return await self.between(start, times[-1] + 1 if len(times) else self._stored.end)
+
+    async def between(self, start: int, end: int | None) -> Known:
+        """Give all candles that open in a range; what is not stored is not fetched."""
+        upto, whole = our_now() if end is None else end, self._stored
+        gaps = [
+            Gap(*one, "not_fetched")
+            for one in without(Span(start, upto), [Span(whole.start, whole.end)])
+        ]
+        if start < whole.end and upto > whole.start:
+            part = whole.cut(start, upto)
+        else:
+            part = Stretch(start, upto, whole.columns[:0])
+        gaps = sorted([*gaps, *part.gaps], key=lambda gap: gap.start)
+        return Known.stored(Stretch(start, upto, part.columns, gaps, part.revised), simulated=False)
+
+    async def before(self, moment: int) -> int | None:
+        """Give the end of the last candle before a moment; None where none is stored."""
+        times = self._stored.columns.time
+        index = bisect_left(times, moment)
+        return times[index - 1] + 1 if index else None
+
+    async def after(self, moment: int, end: int) -> int:
+        """Give when the next candle opens from a moment on."""
+        times = self._stored.columns.time
+        index = bisect_left(times, moment)
+        return min(end, times[index]) if index < len(times) else end
+
+    async def why(self, gap: Span) -> list[Gap]:
+        """Tell why a range has no candles: as far as that is stored."""
+        return (await self.between(*gap)).causes
 
 
 # ---------------------------------------------------------------------------- resampled

@@ -89,6 +89,19 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
     return result
 
 
+def with_unknown(stretches: Sequence[Stretch]) -> Stretch:
+    """Join stretches, given in order and at least one, with what lies between them not fetched."""
+    whole: list[Stretch] = []
+    for one in stretches:
+        if whole and whole[-1].end < one.start:
+            between_them = Gap(whole[-1].end, one.start, "not_fetched")
+            nothing = one.columns[:0]
+            whole.append(Stretch(whole[-1].end, one.start, nothing, [between_them]))
+        whole.append(one)
+    [joined_up] = joined(whole)
+    return joined_up
+
+
 def merged(gaps: Iterable[Gap]) -> list[Gap]:
     """Join gaps, given in order, that touch and have the same cause."""
     result: list[Gap] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from marketdata._candles.calendar import known
 from marketdata._exchanges import parsing
 from marketdata.errors import DataUnavailableError, InvalidParameterError
 from marketdata.models import Trade
@@ -87,7 +88,8 @@ async def _from_time(
             )
         return found
     if not quirk.trades_from_time:
-        return await _newest_from(venue, pair, start)
+        proved = await _proved_from(venue, pair, start) if quirk.trades_since else None
+        return await _newest_from(venue, pair, start) if proved is None else proved
     if quirk.trades_after_nanoseconds is not None:
         since = {quirk.trades_after_nanoseconds: str(start * 1_000_000 - 1)}
         return await venue.trades(pair, limit=size, params=since)
@@ -106,6 +108,32 @@ async def _from_time(
     return found
 
 
+_BEFORE = (1_000, 60_000, 3_600_000)
+"""Milliseconds before the start from which trades are asked for, one span after the other."""
+
+
+async def _proved_from(venue: Venue, pair: str, start: int) -> list[Trade] | None:
+    """Give the trades from a time on where the answer shows that it begins before it.
+
+    The exchange is sent a time before the start. It may ignore that, or give the newest trades
+    since then: an answer that has a trade from before the start has all from there on. None where
+    no answer shows that.
+    """
+    moment = datetime.fromtimestamp(start / 1000, UTC)
+    # Some of it will be from before the start.
+    params, size = {}, venue.quirk.trades_per_request
+    if venue.quirk.trades_until:
+        params = {"until": round(datetime.now(UTC).timestamp() * 1000)}
+    for before in _BEFORE:
+        found = await venue.trades(pair, limit=size, since=start - before, params=params)
+        if found and found[0].timestamp < moment:
+            wanted = [trade for trade in found if trade.timestamp >= moment]
+            if wanted or len(found) < size:
+                return wanted
+            return None  # more was traded before the start than one answer has
+    return None
+
+
 async def _newest_from(venue: Venue, pair: str, start: int) -> list[Trade]:
     """Give the trades from a time on where the newest that there are reach back to it."""
     quirk = venue.quirk
@@ -121,8 +149,8 @@ async def _newest_from(venue: Venue, pair: str, start: int) -> list[Trade]:
 
 async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
     """Give where to look for the first trade from a time on: hours in which there were some."""
-    for timeframe, step in (("1h", 3_600_000), ("1d", 86_400_000)):
-        opened = start - start % step
+    for timeframe in ("1h", "1d"):
+        opened = known(venue.id, timeframe).floor(start)
         bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request)
         for time, volume in zip(bars.time, bars.volume, strict=True):
             if time >= opened and volume > 0:

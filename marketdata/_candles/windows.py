@@ -29,6 +29,7 @@ from marketdata.models.decimals import (
 
 if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
+    from marketdata.models.lists import Records
 
 _PATIENCE = 10.0
 """Seconds that a book is waited for where the call has no limit."""
@@ -54,23 +55,21 @@ async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
     return ticker if is_whole or window != "24h" else await _with_best_prices(venue, ticker)
 
 
-async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> list[Ticker]:
+async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> Records[Ticker]:
     """Get 24-hour tickers, in one request where the exchange can, in the order given.
 
     Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that the
     pairs are simply all there are. What a bulk answer lacks of a ticker stays out.
     """
 
-    async def one(pair: str) -> Ticker:
-        return await ticker_over(venue, pair, "24h")
-
     bulk = await venue.tickers(pairs, every=every)
-    left = [] if every and bulk else [pair for pair in pairs if pair not in bulk]
-    single = await one_by_one(left, one, every=every)
-    if not bulk and not venue.is_native("tickers"):
-        single = [one.as_derived() for one in single]
-    known = {**bulk, **{one.pair: one for one in single}}
-    return [known[pair] for pair in pairs if pair in known]
+    derived = not bulk and not venue.is_native("tickers")
+
+    async def one(pair: str) -> Ticker:
+        ticker = await ticker_over(venue, pair, "24h")
+        return ticker.as_derived() if derived else ticker
+
+    return await one_by_one(venue.id, pairs, one, every=every, known=bulk)
 
 
 async def _with_best_prices(venue: Venue, ticker: Ticker) -> Ticker:

@@ -22,6 +22,7 @@ from marketdata.arguments import (
     ExchangeId,
     ExchangeIds,
     ExportFormat,
+    ListDetail,
     Moment,
     OnlyExchanges,
     OnlyPairs,
@@ -137,14 +138,25 @@ class AsyncHistory:
         *,
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
+        detail: ListDetail = "series",
     ) -> tuple[Series, ...]:
-        """List the stored series: range, bars, completeness and size."""
+        """List the stored series: range, bars, completeness and size.
+
+        With ``detail="day"`` each also tells of every day whether it is complete, which gaps it
+        has and why, what was not requested, and whether it is over. That reads all candles.
+        """
         from marketdata._candles import inventory
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
-        found = [await asyncio.to_thread(inventory.describe, store, name) for name in names]
-        return tuple(one for one in found if one is not None)
+        found: list[Series] = []
+        for name in names:
+            one = await asyncio.to_thread(inventory.describe, store, name)
+            if one is not None and detail == "day":
+                days = await asyncio.to_thread(inventory.days, store, name)
+                one = one.model_copy(update={"days": days})
+            found += [] if one is None else [one]
+        return tuple(found)
 
     @checked
     async def verify(
@@ -370,7 +382,10 @@ class Job:
             from marketdata._candles.series import Keep, NativeSeries
 
             keep = Keep(self.store, refresh=self.refresh, progress=report)
-            pair, plays = await venue.listed.symbol(self.pair), await venue.listed.plays()
+            pair, plays = (
+                await venue.listed.symbol(self.pair, halted=True),
+                await venue.listed.plays(),
+            )
             await NativeSeries(venue, pair, self.timeframe, keep, plays).between(start, end)
 
         await self.session.ask(self.exchange, work)
@@ -431,7 +446,7 @@ class Job:
 
         async def work(venue: Venue) -> SeriesName:
             venue.check("candles", native=True)
-            pair = await venue.listed.symbol(self.pair)
+            pair = await venue.listed.symbol(self.pair, halted=True)
             offered = [name for name in venue.timeframes if is_timeframe(name)]
             if self.timeframe not in offered:
                 raise TimeframeNotSupportedError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from marketdata import arguments
 from marketdata._client.session import Session
 from marketdata.arguments import (
+    Active,
     Aggregate,
     Amount,
     BarLimit,
@@ -56,6 +57,7 @@ from marketdata.errors import (
     InvalidParameterError,
     MarketDataError,
     MissingParameterError,
+    PairNotSupportedError,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
         Upstream,
     )
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook, ExecutionCost
+    from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
 __all__ = ["AsyncClient"]
@@ -171,10 +174,12 @@ class AsyncClient:
         base: BaseCode | None = None,
         quote: QuoteCode | None = None,
         search: Search | None = None,
+        active: Active = True,
         refresh: RefreshLists = False,
     ) -> list[Pair]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
+        With `active=False` those that it lists but has halted, instead.
         The exchange's list is fetched once a day and kept on disk for a week. With `search` and no
         exchange, the lists of all exchanges that are on the disk are searched, without a request;
         each pair says its exchange and when that list was fetched. Where there is none yet, the
@@ -185,10 +190,12 @@ class AsyncClient:
         if search is not None and exchange is None:
             if refresh:
                 await self._session.refresh_lists()
-            return (await self._session.find_pairs(search, base=base, quote=quote))[1]
+            found = await self._session.find_pairs(search, base=base, quote=quote, active=active)
+            return found[1]
 
         async def work(venue: Venue) -> list[Pair]:
-            return await venue.pairs(base=base, quote=quote, search=search, refresh=refresh)
+            wanted = {"base": base, "quote": quote, "search": search}
+            return await venue.pairs(**wanted, active=active, refresh=refresh)
 
         return await self._session.ask(exchange, work)
 
@@ -198,6 +205,7 @@ class AsyncClient:
         *,
         base: str | None = None,
         quote: str | None = None,
+        active: bool = True,
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[Pair]]:
@@ -207,7 +215,7 @@ class AsyncClient:
         """
 
         return await self._session.find_pairs(
-            search, base=base, quote=quote, limit=limit, offset=offset
+            search, base=base, quote=quote, active=active, limit=limit, offset=offset
         )
 
     @checked
@@ -234,15 +242,16 @@ class AsyncClient:
     @checked
     async def tickers(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
-    ) -> list[Ticker]:
+    ) -> Records[Ticker]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out. An exchange
+        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs that
+        have nothing, such as one that was never traded, are in `errors` of the list. An exchange
         without a call for several is asked for each pair. What tickers of several pairs lack stays
         out: only `ticker` takes bid and ask from the order book then.
         """
 
-        async def work(venue: Venue) -> list[Ticker]:
+        async def work(venue: Venue) -> Records[Ticker]:
             from marketdata._candles.windows import tickers
 
             venue.check("tickers")
@@ -264,13 +273,14 @@ class AsyncClient:
     @checked
     async def quotes(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
-    ) -> list[Quote]:
+    ) -> Records[Quote]:
         """Get the best bids and asks of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out.
+        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs for
+        which nobody bids or asks are in `errors` of the list.
         """
 
-        async def work(venue: Venue) -> list[Quote]:
+        async def work(venue: Venue) -> Records[Quote]:
             venue.check("quotes")
             return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 
@@ -309,7 +319,7 @@ class AsyncClient:
         it is left out). Of such a range, closed bars are kept on disk and never fetched twice.
         The result says whether its last bar is still forming, and which bars are missing and why.
         """
-        from marketdata._candles.questions import Question, candles, stored
+        from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
         from marketdata._exchanges.markets_cache import source
 
@@ -336,7 +346,16 @@ class AsyncClient:
 
         async def work(venue: Venue) -> Candles:
             venue.check("candles")
-            return await candles(venue, await venue.listed.symbol(pair), asked, keep)
+            try:
+                symbol = await venue.listed.symbol(pair, halted=True)
+            except PairNotSupportedError:
+                gone = None
+                if keep.store is not None and store:
+                    gone = await delisted(keep.store, venue.id, pair, asked)
+                if gone is None:
+                    raise
+                return gone
+            return await candles(venue, symbol, asked, keep)
 
         return await self._session.ask(exchange, work)
 
@@ -413,7 +432,8 @@ class AsyncClient:
 
         All are asked at once; whoever fails, or does not answer in the time of a call, is a row
         with the code of its error. Other quote currencies than the pair's own are taken only where
-        `quotes` names them, and then at par: a USDC counts as a USDT.
+        `quotes` names them, and then at par: a USDC counts as a USDT. Only the US dollar and its
+        stablecoins are taken so. Pairs that an exchange trades in one book count once.
         """
         from marketdata._aggregation.comparing import compare
 
@@ -458,7 +478,8 @@ class AsyncClient:
 
         Levels are taken in the order of their prices with public taker fees, which is the cheapest
         split: a unit costs price x (1 + fee), or brings price x (1 - fee). Either `amount` or
-        `quote_amount` is given; what exceeds the `depth` levels of each book is `unfilled`. Nothing
+        `quote_amount` is given; what exceeds the `depth` levels of each book is `unfilled`. A fee
+        that is not known counts for nothing in that order, and `total` is not known then. Nothing
         is ordered; steps, minima and transfers between exchanges are not looked at. Raises an error
         only where no exchange has a book.
         """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
 from marketdata._requests.portal import portal
+from marketdata.errors import MarketDataError, as_of_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,11 @@ def _blocking(
     method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Client, P], T]:
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(self._client, *args, **kwargs))
+        try:
+            return portal().call(method(self._client, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -43,8 +48,11 @@ def _watching(
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
         from marketdata._streams.watch import Watch
 
-        watch = method(self._client, *args, **kwargs)
-        return Watch(watch)
+        try:
+            return Watch(method(self._client, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -54,7 +62,11 @@ def _replaying(
     method: Callable[Concatenate[AsyncClient, P], AsyncClient],
 ) -> Callable[Concatenate[Client, P], Client]:
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Client:
-        return Client(settings=method(self._client, *args, **kwargs).settings)
+        try:
+            return Client(settings=method(self._client, *args, **kwargs).settings)
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call
@@ -83,20 +95,24 @@ class Client:
         endpoints: dict[str, str] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self._client = AsyncClient(
-            exchange,
-            exchanges=exchanges,
-            sim=sim,
-            timeout=timeout,
-            retries=retries,
-            max_calls=max_calls,
-            trip_after=trip_after,
-            numbers=numbers,
-            home=home,
-            redis=redis,
-            endpoints=endpoints,
-            settings=settings,
-        )
+        try:
+            self._client = AsyncClient(
+                exchange,
+                exchanges=exchanges,
+                sim=sim,
+                timeout=timeout,
+                retries=retries,
+                max_calls=max_calls,
+                trip_after=trip_after,
+                numbers=numbers,
+                home=home,
+                redis=redis,
+                endpoints=endpoints,
+                settings=settings,
+            )
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     @property
     def settings(self) -> Settings:
@@ -164,7 +180,11 @@ def _blocking_history(
     method: Callable[Concatenate[AsyncHistory, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[History, P], T]:
     def call(self: History, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return portal().call(method(self._history, *args, **kwargs))
+        try:
+            return portal().call(method(self._history, *args, **kwargs))
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     functools.update_wrapper(call, method)
     return call

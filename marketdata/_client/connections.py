@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from marketdata._requests.avoided import Avoided
 from marketdata.errors import InvalidParameterError, MarketDataError
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Connections:
         self._venues: dict[str, asyncio.Future[Venue]] = {}
         self._apart: set[Venue] = set()
         self._hubs: dict[str, Hub] = {}
-        self._avoid_until: dict[str, float] = {}
+        # A simulated exchange is another one in each process.
+        self._avoided = Avoided(None if settings.sim else settings.folder() / "failing")
         self.checked: set[str] = set()
         """Names that are known to be exchanges."""
         self._simulator: asyncio.Future[SimulatedExchange] | None = None
@@ -106,20 +108,30 @@ class Connections:
         exchange.check_known(name, await self.simulated() if self._settings.sim else None)
         self.checked.add(name)
 
-    def worth_asking(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Leave out exchanges that failed a moment ago while others are left."""
-        if not self._avoid_until:
+    def in_order(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Put exchanges behind the others that failed a moment ago, here or in another process."""
+        if len(names) == 1:
             return names
-        now = asyncio.get_running_loop().time()
-        return tuple(name for name in names if self._avoid_until.get(name, 0) <= now) or names
+        return tuple(sorted(names, key=lambda name: self._avoided.is_avoided(self._source(name))))
+
+    def note_answer(self, name: str) -> None:
+        """Remember that an exchange has answered."""
+        source = self._source(name)
+        if self._avoided.is_avoided(source):
+            self._avoided.forget(source)
 
     def note_failure(self, name: str, error: MarketDataError) -> None:
-        """Remember for a while that an exchange could not be reached."""
+        """Remember for a while that an exchange could not be reached, or gave no answer."""
         seconds = error.retry_after if error.retry_after is not None else 30.0
         for venue in self.venues:
             if venue.id == name and venue.pause is not None:
                 seconds = venue.pause  # then it wants one call to try
-        self._avoid_until[name] = asyncio.get_running_loop().time() + seconds
+        self._avoided.note(self._source(name), seconds)
+
+    def _source(self, name: str) -> str:
+        from marketdata._exchanges.markets_cache import source
+
+        return source(name, self._settings.endpoints.get(name))
 
     async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
         """Do the work on one exchange."""

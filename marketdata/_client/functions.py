@@ -11,7 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from marketdata import models
 from marketdata._client.blocking import Client, default_client
 from marketdata._streams.watch import Watch
-from marketdata.models import aggregates
+from marketdata.errors import MarketDataError, as_of_here
+from marketdata.models import aggregates, lists
 
 __all__ = [
     "candles",
@@ -44,7 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
 
-_NAMES = {**vars(models), **vars(aggregates)}
+_NAMES = {**vars(models), **vars(aggregates), **vars(lists)}
 """What annotations of operations mention, and their module imports for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
 """Annotations are those of `AsyncClient`; what blocks gives these in their places."""
@@ -63,7 +64,11 @@ def function(
     """
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return method(owner(), *args, **kwargs)
+        try:
+            return method(owner(), *args, **kwargs)
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     scope = {**names, **inspect.unwrap(method).__globals__, **_BLOCKING}
     hints = _evaluated(method.__annotations__, scope, include_extras=True)

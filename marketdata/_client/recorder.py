@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._client.session import Session
 from marketdata._exchanges.recording import Writer, exchanges_in, is_recording
-from marketdata.errors import InvalidParameterError
+from marketdata.errors import InternalError, InvalidParameterError
 from marketdata.models import Recorded
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ async def record(
 ) -> Recorded:
     """Record, on connections of its own, so that the file holds nothing else."""
     began = time.monotonic()
-    writer = _open(path)
-    with writer, _removed_if_empty(writer):
+    with _writing(path) as writer:
         async with Session(settings, recorder=writer.write) as session:
 
             def told() -> Recorded:
@@ -66,6 +65,7 @@ async def record(
                         timeout=min(left, _TELLS_EVERY),
                         return_when=asyncio.FIRST_COMPLETED,
                     )
+                    _check(writer)
                     for one in done:
                         one.result()
                         reading.remove(one)
@@ -81,21 +81,45 @@ async def record(
                 ended = told()
                 for watch in watches:
                     await watch.close()
-                writer.flush()
+                with contextlib.suppress(OSError):  # `_check` tells
+                    writer.flush()
                 ended = ended.model_copy(update={"frames": writer.events, "size": writer.size})
                 if progress is not None:
                     progress(ended)
+                _check(writer)
         return ended
 
 
 @contextlib.contextmanager
-def _removed_if_empty(writer: Writer) -> Iterator[None]:
-    """Leave no file behind where nothing was streamed, as when a pair does not exist."""
+def _writing(path: Path) -> Iterator[Writer]:
+    """Open a file, and close it when all of it is on the disk; otherwise raise `InternalError`.
+
+    No file is left where nothing was streamed, as when a pair does not exist.
+    """
+    writer = _open(path)
     try:
-        yield
+        with writer:
+            yield writer
+    except OSError as error:
+        raise _broken_off(writer, error) from None
     finally:
         if writer.is_new and not writer.frames:
-            writer.path.unlink()
+            with contextlib.suppress(OSError):  # it may be gone, and its folder too
+                writer.path.unlink()
+
+
+def _check(writer: Writer) -> None:
+    """Stop where the disk takes no more: going on would lose all that comes."""
+    if writer.error is not None:
+        raise _broken_off(writer, writer.error)
+
+
+def _broken_off(writer: Writer, error: OSError) -> InternalError:
+    return InternalError(
+        f"{writer.path} cannot be written: {error.strerror or error}. The recording has stopped; "
+        f"{writer.events} events are in the file, {writer.lost} that came later are lost.",
+        details={"path": str(writer.path), "events": writer.events, "lost": writer.lost},
+    )
 
 
 def _left(began: float, seconds: float | None) -> float:
@@ -106,7 +130,7 @@ def _open(path: Path) -> Writer:
     try:
         return Writer(path)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is another kind of file"
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidParameterError(
             f"{path} cannot be recorded to: {reason}.", details={"parameter": "path"}
         ) from None
@@ -142,13 +166,17 @@ def replayed(settings: Settings, path: Path, speed: float, wait_for: int) -> Set
             f"{path} is not a recording that can be read; `record` makes one.",
             details={"parameter": "path"},
         )
+    try:
+        exchanges = exchanges_in(path)
+    except ValueError as error:
+        raise InvalidParameterError(f"{error}.", details={"parameter": "path"}) from None
     return settings.model_copy(
         update={
             "sim": True,
             "sim_tape": (path,),
             "sim_speed": speed,
             "sim_wait_for": wait_for,
-            "exchange": exchanges_in(path) or settings.exchange,
+            "exchange": exchanges or settings.exchange,
             "endpoints": {},
         }
     )

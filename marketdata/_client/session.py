@@ -17,6 +17,7 @@ from marketdata.errors import (
     InvalidParameterError,
     MarketDataError,
     MissingExtraError,
+    UpstreamError,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Session:
         for name in names:
             if name not in here.checked:
                 await here.check(name)
-        names = here.worth_asking(names)
+        names = here.in_order(names)
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.settings.timeout
         failures: dict[str, MarketDataError] = {}
@@ -107,18 +108,23 @@ class Session:
             # the time in which the next would have answered.
             share = (ends - loop.time()) / left
             try:
-                return await within(share, name, here.ask(name, work))
-            except ExchangeUnavailableError as error:
+                answer = await within(share, name, here.ask(name, work))
+            except UpstreamError as error:
+                # An exchange that has nothing of the kind has answered; nonsense is no answer.
+                is_failure = isinstance(error, ExchangeUnavailableError) or error.retryable
+                if here.closed or not is_failure:
+                    raise
                 failures[name] = error
                 here.note_failure(name, error)
+            else:
+                if len(names) > 1:
+                    here.note_answer(name)
+                return answer
         if len(failures) == 1:
             raise next(iter(failures.values()))
-        raise ExchangeUnavailableError(
-            "None of the exchanges could be reached. "
-            + " ".join(error.message for error in failures.values()),
-            retryable=any(error.retryable for error in failures.values()),
-            details={"exchanges": {name: error.to_dict() for name, error in failures.items()}},
-        )
+        from marketdata._exchanges.reasons import none_reached
+
+        raise none_reached(failures)
 
     def watch(
         self,
@@ -196,6 +202,7 @@ class Session:
         *,
         base: str | None = None,
         quote: str | None = None,
+        active: bool = True,
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[Pair]]:
@@ -206,7 +213,7 @@ class Session:
         """
 
         async def work(venue: Venue) -> list[Pair]:
-            return await venue.pairs(base=base, quote=quote, search=search)
+            return await venue.pairs(base=base, quote=quote, search=search, active=active)
 
         if self.settings.sim:
             served = self._within_reach(sorted(await (await self.connections()).simulated()))
@@ -224,6 +231,7 @@ class Session:
                 base=base,
                 quote=quote,
                 search=search,
+                active=active,
                 limit=limit,
                 offset=offset,
             )

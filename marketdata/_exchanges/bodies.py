@@ -1,9 +1,11 @@
-"""Bodies of answers, read up to a bound: whatever is sent, memory stays small."""
+"""Bodies of answers: read up to a bound, so that memory stays small, and parsed."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -15,6 +17,15 @@ exchange has, which is 20 MB."""
 
 class TooLargeError(ValueError):
     """A body is larger than any that an exchange has a reason to send."""
+
+
+def parsed(text: str) -> Any:
+    """Parse JSON; whole numbers keep all their digits.
+
+    ccxt's parser makes floats of those beyond 64 bits, as which two ids of trades are one. Raises
+    ValueError for what is no JSON.
+    """
+    return from_json(text, allow_inf_nan=False)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from marketdata._requests.bulkhead import Bulkhead
 from marketdata._requests.circuit_breaker import Breaker
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.deadline import is_patient, ran_out, rest, seconds_left
+from marketdata._requests.log import logger
 from marketdata._requests.reply import Reply, current_reply
 from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
 from marketdata.models import Upstream
@@ -65,6 +66,8 @@ class Caller:
         self._bulkhead = Bulkhead(exchange, settings.max_calls)
         self._breaker = Breaker(exchange, settings.trip_after)
         self._requests = 0
+        self.unreadable = 0
+        """Rows of answers of which nothing could be made, and that were left out."""
 
     async def ask(
         self,
@@ -107,6 +110,7 @@ class Caller:
             requests=self._requests,
             shared=self._questions.shared,
             failures=self._breaker.failures,
+            unreadable=self.unreadable,
             budget_used=None if budget is None or budget.used is None else round(budget.used, 4),
         )
 
@@ -123,6 +127,10 @@ class Caller:
                 if pause is None:
                     error.details["attempts"] = attempt
                     raise
+                logger.debug(
+                    "%s %s: %s, attempt %d; again in %.3f s",
+                    *(self._exchange, method, error.code, attempt, pause),
+                )
             await rest(pause)
 
     def _pause_after(self, error: MarketDataError, attempt: int) -> float | None:
@@ -159,6 +167,10 @@ class Caller:
                 finally:
                     del answer  # or those see it who write down the locals of an error's frames
                 return self._breaker.answered(turn)
+            except MarketDataError as error:
+                # What is made of a sound answer may be that there is nothing.
+                self._breaker.answered(turn)
+                failure = error
             except (*MALFORMED, ccxt_errors().BaseError) as error:
                 if not self._api.ended:
                     failure = translate(error, self._exchange, reply)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from marketdata import arguments
 from marketdata._exchanges.quirks import Quirk
+from marketdata._exchanges.stream_offers import streamed_timeframes
+from marketdata.arguments import is_timeframe
 from marketdata.models import Exchange
 
 __all__ = ["WANTS_KEY", "Capabilities", "exchange", "offered_timeframes", "why_no_stream"]
@@ -136,9 +137,9 @@ def exchange(
     native = [
         name for name in served if (unkeyed if unkeyed.is_served(name) else able).is_native(name)
     ]
-    timeframes = (
-        offered_timeframes(described.get("timeframes"), special) if "candles" in native else []
-    )
+    names = (described.get("timeframes") or ()) if "candles" in native else ()
+    timeframes = offered_timeframes(names, special)
+    streams = tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None)
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
     page = bars.get("limit")
     return Exchange(
@@ -161,7 +162,12 @@ def exchange(
         history=bool(timeframes) and not special.newest_bars_only,
         history_bars=page if timeframes and special.newest_bars_only else None,
         trades_from=tuple(_trades_from(special)) if "trades" in served else (),
-        streams=tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None),
+        streams=streams,
+        stream_timeframes=tuple(
+            streamed_timeframes(described["id"], described.get("timeframes"))
+            if "candles" in streams
+            else ()
+        ),
         rate_limit=described.get("rateLimit"),
         countries=tuple(described.get("countries") or ()),
     )
@@ -179,17 +185,15 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
     return None if None in reasons else reasons[-1]
 
 
-def offered_timeframes(names: Iterable[str] | None, special: Quirk) -> list[str]:
+def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
     """Choose the timeframes that are offered of those that ccxt has for an exchange."""
     return [
-        name
-        for name in names or ()
-        if arguments.is_timeframe(name) and name not in special.misnamed_timeframes
+        name for name in names if name not in special.misnamed_timeframes and is_timeframe(name)
     ]
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:
-    if special.trades_from_time or special.trades_before_time is not None:
+    if special.trades_from_time or special.trades_since or special.trades_before_time is not None:
         yield "time"
     if special.trades_from_id is not None:
         yield "id"

@@ -11,10 +11,8 @@ import copy
 import functools
 import importlib
 import importlib.util
-import json
 import logging
 import os
-import ssl
 import time
 import weakref
 from base64 import b64encode
@@ -22,15 +20,19 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from itertools import islice
+from logging import DEBUG
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from marketdata._exchanges.bodies import bounded_response
+from marketdata._exchanges.bodies import bounded_response, parsed
 from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
+from marketdata._exchanges.origins import same_origin
 from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
+from marketdata._requests.log import logger
+from marketdata._requests.network import trusting
 from marketdata._requests.reply import Reply, current_reply
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import decimal, decimal_or_nan
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from marketdata._requests.rate_limit import Budget
+
+
+_LONGEST_CONNECT = 3.0
+"""Seconds that the connection of a socket may take, before TLS and the exchange's answer."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
@@ -84,8 +90,6 @@ class Connector:
     """The field of each answer that holds what was asked for."""
     unneeded: tuple[str, ...] = ()
     """Parts of URLs that ccxt asks for although no spot answer needs them."""
-    long_ids: bool = False
-    """Whether its whole numbers are too large for ccxt's parser."""
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
     used_weight: tuple[str, float] | None = None
@@ -99,6 +103,8 @@ class Connector:
     commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
     currencies: Any
     currencies_by_id: Any
+    in_flight: int
+    """Requests that are not answered yet."""
     renamed: Mapping[str, str]
     """Codes of currencies that ccxt would give, and those that it gives instead."""
     ccxts_codes: Mapping[str, str]
@@ -107,6 +113,7 @@ class Connector:
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config or {})  # type: ignore[call-arg]
         self.known_by_heart: list[Any] = list((self.markets or {}).values())
+        self.in_flight = 0
         self.renamed, self.ccxts_codes = {}, dict(self.commonCurrencies)
         _connectors.add(self)
 
@@ -170,6 +177,9 @@ class Connector:
                 connector=self.tcp_connector,
                 trust_env=self.aiohttp_trust_env,
                 response_class=bounded_response(),
+                middlewares=(same_origin,),
+                # A network that comes back is not waited for in attempts from before.
+                timeout=aiohttp.ClientTimeout(total=300, sock_connect=_LONGEST_CONNECT),
             )
 
     async def throttle(self, cost: float | None = None) -> None:
@@ -193,7 +203,7 @@ class Connector:
             if not reply.asked:
                 await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
             reply.asked += 1
-            reply.sent_at = datetime.now(UTC)
+            reply.sent_at, reply.began = datetime.now(UTC), time.monotonic()
         if self.base_url is not None:
             asked, base = urlsplit(url), urlsplit(self.base_url)
             url = urlunsplit(
@@ -203,7 +213,11 @@ class Connector:
                 known = unquote(self.login.get_secret_value()).encode()
                 basic = f"Basic {b64encode(known).decode()}"
                 headers = {"Authorization": basic, **(headers or {})}
-        answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        self.in_flight += 1
+        try:
+            answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
+        finally:
+            self.in_flight -= 1
         content = answer
         if self.envelope is not None:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
@@ -217,9 +231,8 @@ class Connector:
         return answer
 
     def on_json_response(self, body: str) -> Any:
-        """Parse an answer; whole numbers stay whole."""
-        parse = json.loads if self.long_ids else super().on_json_response  # type: ignore[misc]
-        return parse(body)
+        """Parse an answer."""
+        return super().on_json_response(body) if self.is_exact else parsed(body)  # type: ignore[misc]
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
@@ -227,6 +240,10 @@ class Connector:
         """Note an answer for the call that is waiting for it, and what it says of our requests."""
         reply = current_reply.get() or Reply()
         reply.note(code, response_headers)
+        if logger.isEnabledFor(DEBUG):
+            seconds = (reply.received_at - reply.sent_at).total_seconds()
+            path = urlsplit(url).path
+            logger.debug("%s %s %s: %s in %.3f s", type(self).__name__, method, path, code, seconds)
         if self.budget is not None:
             if code in (418, 429) and reply.retry_after is not None:
                 self.budget.block(reply.retry_after)
@@ -336,7 +353,7 @@ class Connector:
 @functools.cache
 def _trusting(cafile: str) -> SSLContext:
     """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
-    return ssl.create_default_context(cafile=cafile)
+    return trusting(cafile)
 
 
 _connectors: weakref.WeakSet[Connector] = weakref.WeakSet()
@@ -380,7 +397,6 @@ def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[s
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
-        "long_ids": special.long_ids and not exact,
         "used_weight": special.used_weight,
         "unneeded": special.unneeded,
         "plain_levels": special.plain_levels

@@ -11,7 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-__all__ = ["ASKED", "RENAMED", "SPELLED", "Renamed", "aliases", "renamed"]
+__all__ = ["ASKED", "NEAR_PAR", "RENAMED", "SPELLED", "Renamed", "aliases", "former", "renamed"]
+
+
+NEAR_PAR = (
+    *("USD", "USDT", "USDC", "FDUSD", "TUSD", "DAI", "USDP"),
+    *("PYUSD", "GUSD", "BUSD", "RLUSD", "USD1", "USDE", "USDS"),
+)
+"""The US dollar and the tokens that promise one: what may be counted at par with each other."""
 
 
 class Renamed(NamedTuple):
@@ -109,6 +116,20 @@ def renamed(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str
     # Two that would become one are two.
     times = Counter(found.values())
     return {old: new for old, new in found.items() if times[new] == 1}
+
+
+def former(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str]:
+    """Tell which codes that an exchange lists are older names of others that it lists as well.
+
+    By the newer one; the one before it where there were several. Not where ``common``, ccxt's map
+    of the exchange's codes, mentions one of both: then they may be different tokens.
+    """
+    known = {*common, *common.values()}
+    found: dict[str, str] = {}
+    for old, new in RENAMED.items():
+        if {old, new.code} <= {*listed} and not known & {old, new.code}:
+            found.setdefault(new.code, old)
+    return found
 
 
 def aliases(traded: Collection[str], common: Mapping[str, str]) -> dict[str, str]:

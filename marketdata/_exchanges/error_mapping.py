@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import logging
+import math
+from typing import NamedTuple
 
+from marketdata._exchanges import faults
 from marketdata._exchanges.bodies import LARGEST, TooLargeError
 from marketdata._exchanges.loader import ccxt_errors
+from marketdata._exchanges.reasons import Why, why_refused_by_proxy, why_unreachable
 from marketdata._requests.reply import Reply
 from marketdata.errors import (
     DataUnavailableError,
@@ -32,46 +36,68 @@ CUT_OFF = (AssertionError, OSError, RuntimeError)
 """What aiohttp raises in a request whose session is closed under it."""
 
 
-def translate(error: Exception, exchange: str, reply: Reply) -> MarketDataError:
+def translate(
+    error: Exception, exchange: str, reply: Reply, *, keeps_answers: bool = True
+) -> MarketDataError:
     """Give the error of ours that says what an error of ccxt's, or of its parsers, means.
 
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
+    ``keeps_answers`` says that ccxt may have read an answer that it has kept from before.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
-    ours, said, retryable = _meaning(error, reply)
+    if not (keeps_answers or reply.asked) and isinstance(error, MALFORMED):
+        # There was no answer that could have been of another shape: the fault is ours or ccxt's.
+        faults.note(logging.ERROR, f"a call to {exchange} went wrong inside", error)
+        meaning = _BROKEN
+    else:
+        meaning = _meaning(error, reply)
+    ours, said, retryable, reason = meaning
+    if issubclass(ours, ExchangeUnavailableError):
+        details["reason"] = reason or "failing"
+    wait = f"wait {math.ceil(reply.retry_after)} s" if reply.retry_after else "wait"
     return ours(
-        said.format(exchange=exchange),
+        said.format(exchange=exchange, wait=wait, status=reply.status),
         retryable=retryable,
         retry_after=reply.retry_after if retryable else None,
         details=details,
     )
 
 
-def _meaning(error: Exception, reply: Reply) -> _Meaning:
+def _meaning(error: Exception, reply: Reply) -> Meaning:
     status = reply.status or 0
     if status == 451 or (status == 403 and isinstance(error, _base_error())):
         return _REFUSED
+    if status == 407:
+        return _meaning_of(why_refused_by_proxy(status))  # which no exchange answers with
     if status in (418, 429):
         return _BUSY
     if isinstance(error, TooLargeError):
         return _TOO_LARGE
     meaning = _meaning_of_class(error)
-    if not reply.asked and (meaning is _UNUSABLE or meaning[0] in _BLAMES_CALLER):
+    if not reply.asked and (meaning is _UNUSABLE or meaning.kind in _BLAMES_CALLER):
         return _NOT_OFFERED
     if reply.requests and meaning is _BROKEN:
         meaning = _REJECTED  # what ccxt takes for an answer about an order
-    if status == 404 and (meaning is _REJECTED or meaning[0] is InvalidParameterError):
+    if status == 404 and (meaning is _REJECTED or meaning.kind is InvalidParameterError):
         return _DOWN  # as ccxt has it for exchanges that do not give it a meaning of their own
-    return _DOWN if status >= 500 and meaning[0] is DataUnavailableError else meaning
+    if status >= 500 and (meaning is _DOWN or meaning.kind is DataUnavailableError):
+        return _FAILING
+    return meaning
 
 
-def _meaning_of_class(error: Exception) -> _Meaning:
-    if type(error.__cause__).__module__.partition(".")[0] == "aiohttp":
-        return _DOWN  # ccxt has the general ExchangeError for a body that breaks off
+def _meaning_of_class(error: Exception) -> Meaning:
+    # ccxt has one class for most of these, and the general ExchangeError for some.
+    if why := why_unreachable(error.__cause__):
+        return _meaning_of(why)
     for kind in type(error).__mro__:
         if kind.__name__ in TRANSLATIONS and issubclass(kind, _base_error()):
             return TRANSLATIONS[kind.__name__]
     return _UNUSABLE
+
+
+def _meaning_of(why: Why) -> Meaning:
+    said = f"{{exchange}} {why.said.replace('{', '{{').replace('}', '}}')}"
+    return Meaning(ExchangeUnavailableError, said, why.retryable, why.reason)
 
 
 def _base_error() -> type[Exception]:
@@ -81,60 +107,87 @@ def _base_error() -> type[Exception]:
 
 _BLAMES_CALLER = (InvalidParameterError, MissingParameterError)
 
-_Meaning: TypeAlias = tuple[type[MarketDataError], str, bool]
-"""The error of ours, what to say, whether trying again may help."""
 
-_UNUSABLE: _Meaning = (
+class Meaning(NamedTuple):
+    """What an error of ccxt's means."""
+
+    kind: type[MarketDataError]
+    said: str
+    retryable: bool
+    """Whether trying again may help."""
+    reason: str | None = None
+    """Why it cannot be reached, where that is known."""
+
+
+_UNUSABLE = Meaning(
     DataUnavailableError,
     "{exchange} answered with something that makes no sense.",
     True,
 )
-_TOO_LARGE: _Meaning = (
+_TOO_LARGE = Meaning(
     DataUnavailableError,
     f"{{exchange}} answered with more than {LARGEST} MiB, which is not read.",
     False,
 )
-_DOWN: _Meaning = (
+_DOWN = Meaning(
     ExchangeUnavailableError,
     "{exchange} cannot be reached or is failing. Try later.",
     True,
+    "failing",
 )
-_BUSY: _Meaning = (
+_FAILING = Meaning(
     ExchangeUnavailableError,
-    "{exchange} asks for fewer requests. Wait, then retry.",
+    "{exchange} is failing (HTTP {status}). Try later.",
     True,
+    "server_error",
 )
-_NOT_OFFERED: _Meaning = (
+_BUSY = Meaning(
+    ExchangeUnavailableError,
+    "{exchange} asks for fewer requests: {wait}, then retry.",
+    True,
+    "rate_limited",
+)
+_NOT_OFFERED = Meaning(
     DataUnavailableError,
     "{exchange} does not offer this, or not in this way.",
     False,
 )
 """Why no request was made: arguments of ours are sound before they get to ccxt."""
-_REJECTED: _Meaning = (DataUnavailableError, "{exchange} rejected the request.", False)
-_KEYS: _Meaning = (
+_REJECTED = Meaning(DataUnavailableError, "{exchange} rejected the request.", False)
+_KEYS = Meaning(
     ExchangeUnavailableError,
     "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
     False,
+    "key_refused",
 )
-_REFUSED: _Meaning = (
+_REFUSED = Meaning(
     ExchangeUnavailableError,
     "{exchange} refuses requests from this place. Ask another exchange, or set "
     "MARKETDATA_ENDPOINTS to a host of it that answers here.",
     False,
+    "location_refused",
 )
-_BROKEN: _Meaning = (
+_BROKEN = Meaning(
     InternalError,
     "The call to {exchange} went wrong inside. Please report it.",
     False,
 )
 
-TRANSLATIONS: dict[str, _Meaning] = {
-    "BadSymbol": (PairNotSupportedError, "{exchange} does not trade this pair now.", False),
-    "ArgumentsRequired": (MissingParameterError, "{exchange} needs another argument.", False),
-    "BadRequest": (InvalidParameterError, "{exchange} does not take these arguments.", False),
-    "NotSupported": (DataUnavailableError, "{exchange} does not offer this.", False),
-    "MarketClosed": (DataUnavailableError, "{exchange} has closed this market for now.", True),
-    "ContractUnavailable": (DataUnavailableError, "{exchange} does not offer this now.", False),
+TRANSLATIONS: dict[str, Meaning] = {
+    "BadSymbol": Meaning(PairNotSupportedError, "{exchange} does not trade this pair now.", False),
+    "ArgumentsRequired": Meaning(
+        MissingParameterError, "{exchange} needs another argument.", False
+    ),
+    "BadRequest": Meaning(
+        InvalidParameterError, "{exchange} does not take these arguments.", False
+    ),
+    "NotSupported": Meaning(DataUnavailableError, "{exchange} does not offer this.", False),
+    "MarketClosed": Meaning(
+        DataUnavailableError, "{exchange} has closed this market for now.", True
+    ),
+    "ContractUnavailable": Meaning(
+        DataUnavailableError, "{exchange} does not offer this now.", False
+    ),
     "BadResponse": _UNUSABLE,
     "NullResponse": _UNUSABLE,
     "ChecksumError": _UNUSABLE,
@@ -142,12 +195,16 @@ TRANSLATIONS: dict[str, _Meaning] = {
     "AuthenticationError": _KEYS,
     "RateLimitExceeded": _BUSY,
     "DDoSProtection": _BUSY,
-    "OnMaintenance": (ExchangeUnavailableError, "{exchange} is under maintenance.", True),
-    "RequestTimeout": (ExchangeUnavailableError, "{exchange} did not answer in time.", True),
+    "OnMaintenance": Meaning(
+        ExchangeUnavailableError, "{exchange} is under maintenance. Try later.", True, "maintenance"
+    ),
+    "RequestTimeout": Meaning(
+        ExchangeUnavailableError, "{exchange} did not answer in time. Try later.", True, "timed_out"
+    ),
     "InvalidNonce": _DOWN,
     "OperationFailed": _DOWN,
     "OperationRejected": _REJECTED,
-    "InvalidProxySettings": (
+    "InvalidProxySettings": Meaning(
         InvalidParameterError,
         "The proxy settings cannot be used. Check HTTPS_PROXY and HTTP_PROXY.",
         False,
@@ -160,7 +217,7 @@ TRANSLATIONS: dict[str, _Meaning] = {
     "ExchangeClosedByUser": _BROKEN,
     "UnsubscribeError": _BROKEN,
     "CancelPending": _BROKEN,
-    "ExchangeError": (DataUnavailableError, "{exchange} answered with an error.", False),
+    "ExchangeError": Meaning(DataUnavailableError, "{exchange} answered with an error.", False),
     "BaseError": _BROKEN,
 }
 """What ccxt's error classes mean."""

@@ -10,22 +10,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from urllib.request import getproxies
 
-from marketdata._exchanges import capabilities, loader, parsing
+from marketdata._exchanges import capabilities, loader, parsing, tickers
 from marketdata._exchanges.caller import SIGNED, Caller, closed
 from marketdata._exchanges.capabilities import WANTS_KEY, Capabilities
 from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.markets import PairList, active_spot, records
+from marketdata._exchanges.markets import PairList, records, spot_markets
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Fetched, Packed, source
 from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata._exchanges.recording import Event
+from marketdata._exchanges.stream_offers import streamed_timeframes
 from marketdata._requests.deadline import renew, seconds_left, within
+from marketdata._requests.network import CERTIFICATES, check_proxies
 from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_limit import Budget
 from marketdata._requests.reply import Reply
@@ -33,6 +34,8 @@ from marketdata.arguments import MAX_DEPTH
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
+    InvalidParameterError,
+    MarketDataError,
     TimeframeNotSupportedError,
     UpstreamError,
     closest,
@@ -54,6 +57,7 @@ from marketdata.models import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
 __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
@@ -73,8 +77,13 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
     """
     if loader.is_exchange(name) if served is None else name in served:
         return
-    known: Iterable[str] = loader.ids() if served is None else served
-    near = closest(name, known)
+    if served is None:
+        # Only what can be asked: exchanges that have no spot are no help.
+        alike = closest(name, loader.ids(), 8)
+        near = [one for one in alike if _serves_spot(loader.described(one))]
+    else:
+        near = closest(name, served, 8)
+    near = near[:3]
     where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
     raise ExchangeNotSupportedError(
         f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
@@ -139,6 +148,8 @@ class Venue:
         self._caller = Caller(self.id, self._api, settings)
         self._endpoint = endpoint
         self._live: Any = None
+        self._refused_sizes: set[str] = set()
+        """Calls of which the exchange has refused a size that nobody documents."""
         self._recorder: Callable[[Event], None] | None = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
@@ -149,8 +160,9 @@ class Venue:
                 "enableRateLimit": not self._settings.sim,
                 "timeout": int(self._settings.timeout * 1000),
                 # Looking for proxies takes aiohttp two turns in a thread, for each request.
-                "aiohttp_trust_env": bool(getproxies()),
-                **({"cafile": cafile} if (cafile := os.environ.get("SSL_CERT_FILE")) else {}),
+                # The simulated exchange is on this machine.
+                "aiohttp_trust_env": not self._settings.sim and check_proxies(),
+                **({"cafile": cafile} if (cafile := os.environ.get(CERTIFICATES)) else {}),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }
@@ -201,6 +213,8 @@ class Venue:
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
+            # Some of ccxt's `watch` methods need its event loop before they open a socket.
+            self._live.open()
             self._load(self.listed.loaded, self.listed.renamed)
             if self._recorder is not None:
                 self.record(self._recorder)
@@ -306,18 +320,20 @@ class Venue:
         base: str | None = None,
         quote: str | None = None,
         search: str | None = None,
+        active: bool = True,
         refresh: bool = False,
     ) -> list[Pair]:
-        """Give the active spot pairs that fit, by name; ``refresh`` fetches their list first."""
+        """Give the active or the halted pairs that fit, by name; ``refresh`` fetches them first."""
         self.check("pairs")
         if refresh:
             await self.listed.listing(0)
-        listing, found = await self.listed.markets(base=base, quote=quote, search=search)
+        wanted = {"base": base, "quote": quote, "search": search, "active": active}
+        listing, found = await self.listed.markets(**wanted)
         return records(self.id, listing, found, exactly=self.is_exact)
 
     def taker(self, pair: str) -> float | None:
-        """Give a pair's public taker fee as a fraction; None where there is none."""
-        fee = parsing.public_fees(self.listed.market(pair), self._fees)[1]
+        """Give a pair's public taker fee as a fraction; None where it is not known."""
+        fee = parsing.public_fees(self.id, self.listed.market(pair), self._fees)[1]
         return parsing.in_decimal(fee) if self.is_exact and fee is not None else fee
 
     async def fees(self, pair: str) -> Fees:
@@ -341,6 +357,13 @@ class Venue:
             return self._made_fees(own, pair, "account", reply.received_at, reply.simulated)
 
         return make
+
+    def book_of(self, pair: str) -> str:
+        """Name the book in which a pair is traded: several pairs of an exchange may share one."""
+        market = self.listed.market(pair)
+        alias = self._quirk.alias_field
+        shared = (market.get("info") or {}).get(alias) if alias is not None else None
+        return str(shared or market.get("id") or pair)
 
     def _made_fees(
         self,
@@ -381,7 +404,7 @@ class Venue:
         self, raw: Iterable[Mapping[str, Any]], reply: Reply
     ) -> tuple[tuple[Packed, Facts], Reply]:
         by_code = self._quirk.asked_by_code
-        markets, facts = active_spot(raw, self._api.ccxts_codes, asked_by_code=by_code)
+        markets, facts = spot_markets(raw, self._api.ccxts_codes, asked_by_code=by_code)
         return (Packed(markets), facts), reply
 
     def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:
@@ -421,6 +444,8 @@ class Venue:
         return (window if window == "day" else window[-1]) in self._quirk.windows
 
     def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
+        if not tickers.has_price(raw) and tickers.is_untraded(raw, self._market_id(pair)):
+            raise tickers.untraded(self.id, pair)
         return parsing.ticker(
             raw,
             exchange=self.id,
@@ -429,6 +454,10 @@ class Venue:
             received_at=reply.received_at,
             simulated=reply.simulated,
         )
+
+    def _market_id(self, pair: str) -> str | None:
+        market_id = self.listed.market(pair).get("id")
+        return None if market_id is None else str(market_id)
 
     def _check_has_ticker(self, pair: str) -> None:
         served = self._quirk.ticker_pairs
@@ -458,7 +487,7 @@ class Venue:
             found = {
                 pair: self._ticker(raw[pair], reply, pair, "24h")
                 for pair in pairs
-                if pair in raw and parsing.has_price(raw[pair])
+                if pair in raw and tickers.has_price(raw[pair])
             }
             return _some(found) if every else found
 
@@ -480,9 +509,13 @@ class Venue:
             return (await self.quotes([pair]))[0]
         return await self._single_quote(pair)
 
-    async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> list[Quote]:
-        """Get best bids and asks, in one request where the exchange can, in the order given."""
+    async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> Records[Quote]:
+        """Get best bids and asks, in one request where the exchange can, in the order given.
+
+        Named pairs that have none are in ``errors``; raises the error where that is all of them.
+        """
         pairs = tuple(pairs)
+        known: dict[str, Quote] = {}
         for method, call, kind in (
             ("fetchBidsAsks", "fetch_bids_asks", "quote"),
             ("fetchTickers", "fetch_tickers", "ticker"),
@@ -490,11 +523,15 @@ class Venue:
             if not self.has(method) or (kind == "ticker" and not self._able.has_best_in_bulk):
                 continue
             make = self._quotes(pairs, kind, every)
-            known = await self.call(make, call, self._asked(pairs, every=every))
+            told = await self.call(make, call, self._asked(pairs, every=every))
+            known = {**told, **known}
             if every or len(known) == len(pairs):
-                return [known[pair] for pair in pairs if pair in known]
-        single = await one_by_one(pairs, self._single_quote, every=every)
-        return [one.as_derived() for one in single]
+                break
+
+        async def one(pair: str) -> Quote:
+            return (await self._single_quote(pair)).as_derived()
+
+        return await one_by_one(self.id, pairs, one, every=every, known=known)
 
     def _quotes(
         self, pairs: Sequence[str], source: str, every: bool
@@ -510,7 +547,7 @@ class Venue:
                     simulated=reply.simulated,
                 )
                 for pair in pairs
-                if pair in raw and (raw[pair].get("bid") or raw[pair].get("ask"))
+                if pair in raw and parsing.has_best(raw[pair])
             }
             return _some(found) if every else found
 
@@ -527,8 +564,8 @@ class Venue:
     ) -> OrderBook:
         """Get a book of at most so many levels a side."""
 
-        def make(raw: dict[str, Any], reply: Reply) -> OrderBook:
-            return parsing.orderbook(
+        def make(raw: dict[str, Any], reply: Reply) -> OrderBook | None:
+            made = parsing.orderbook(
                 raw,
                 exchange=self.id,
                 pair=pair,
@@ -536,8 +573,44 @@ class Venue:
                 received_at=reply.received_at,
                 simulated=reply.simulated,
             )
+            if made.bids or made.asks:
+                return made
+            if reply.hollow:
+                raise ValueError("not a book")
+            return None
 
-        return await self.call(make, "fetch_order_book", pair, self._depth(depth), params=params)
+        async def ask(size: int | None) -> OrderBook | None:
+            return await self.call(make, "fetch_order_book", pair, size, params=params)
+
+        book = await self._sized("fetch_order_book", ask, self._depth(depth))
+        if book is None:
+            raise tickers.untraded(self.id, pair)
+        return book
+
+    async def _sized(
+        self, method: str, ask: Callable[[int | None], Awaitable[T]], size: int | None
+    ) -> T:
+        """Ask for so many rows; where that is refused, for as many as ccxt's default is.
+
+        What was refused once is not tried again.
+        """
+        if method in self._refused_sizes:
+            return await ask(None)
+        try:
+            return await ask(size)
+        except (InvalidParameterError, DataUnavailableError) as error:
+            if error.retryable:
+                raise
+            refusal = error
+        try:
+            found = await ask(None)
+        except MarketDataError:
+            found = None
+        if found is None:
+            # Raised out here, it does not have the second one as its context.
+            raise refusal
+        self._refused_sizes.add(method)
+        return found
 
     async def whole_book(self, pair: str, depth: int) -> OrderBook:
         """Get a book as deep as the exchange gives it, or so deep, for changes to build upon."""
@@ -587,7 +660,7 @@ class Venue:
     def check_stream(self, kind: str, timeframe: str | None = None) -> None:
         """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.
 
-        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not have.
+        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not stream.
         """
         able = self._capabilities(self.live().has)
         reason = capabilities.why_no_stream(able, self._quirk, kind)
@@ -596,17 +669,18 @@ class Venue:
                 f"{self.id} has no stream of {kind}: {reason}.{self._to_set(reason)}",
                 details={"exchange": self.id, "kind": kind},
             )
-        offered = self.timeframes
-        if timeframe is not None and timeframe not in offered and self.has_candles:
+        offered = streamed_timeframes(self.id, self.live().timeframes)
+        if timeframe is not None and timeframe not in offered:
             raise TimeframeNotSupportedError(
-                f"{self.id} has no '{timeframe[:20]}' candles; it has {', '.join(offered)}.",
+                f"{self.id} streams no '{timeframe[:20]}' candles; it streams "
+                f"{', '.join(offered)}.",
                 details={"exchange": self.id, "timeframes": offered},
             )
 
     @property
     def timeframes(self) -> list[str]:
         """The bar lengths that the exchange has; none where it gives no bars."""
-        names = self._api.timeframes if self.has_candles else None
+        names = (self._api.timeframes if self.has_candles else None) or ()
         return capabilities.offered_timeframes(names, self._quirk)
 
     @property
@@ -634,8 +708,12 @@ class Venue:
         """Get one page of trades as ccxt's unified call gives them, oldest first."""
 
         def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
+            sound = [one for one in _listed(raw, reply) if parsing.is_trade(one)]
+            self._caller.unreadable += len(raw) - len(sound)
+            if raw and not sound:
+                raise ValueError("trades without prices")
             return parsing.trades(
-                _listed(raw, reply),
+                sound,
                 seconds_at=self._quirk.trade_seconds,
                 exchange=self.id,
                 pair=pair,
@@ -643,7 +721,10 @@ class Venue:
                 simulated=reply.simulated,
             )
 
-        return list(await self.call(make, "fetch_trades", pair, since, limit, params=params))
+        async def ask(size: int | None) -> list[Trade]:
+            return await self.call(make, "fetch_trades", pair, since, size, params=params)
+
+        return list(await self._sized("fetch_trades", ask, limit))
 
     @property
     def quirk(self) -> Quirk:
@@ -676,7 +757,12 @@ class Venue:
     def _unreachable(self, error: UpstreamError) -> Status:
         now = datetime.now(UTC)
         return Status(
-            exchange=self.id, timestamp=now, received_at=now, reachable=False, code=error.code
+            exchange=self.id,
+            timestamp=now,
+            received_at=now,
+            reachable=False,
+            code=error.code,
+            reason=error.details.get("reason"),
         )
 
     async def _status_of_another_call(self) -> Status:
@@ -708,11 +794,13 @@ class Venue:
     def _status(
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None
     ) -> Status:
-        latency = (reply.received_at - reply.sent_at).total_seconds()
-        server, offset = reply.date, None
+        latency = reply.seconds
+        server, offset, error = reply.date, None, None
         if time_ms is not None:
             server = parsing.moment(time_ms, reply.received_at)
             offset = (server - reply.sent_at).total_seconds() - latency / 2
+            # What it tells may be rounded down to the second, else to the millisecond.
+            error = round(latency * 500 + (1 if time_ms % 1000 else 1000), 3)
         return Status(
             exchange=self.id,
             timestamp=server or reply.received_at,
@@ -723,6 +811,7 @@ class Venue:
             latency_ms=round(latency * 1000, 3),
             server_time=server,
             clock_offset_ms=None if offset is None else round(offset * 1000, 3),
+            clock_error_ms=error,
         )
 
 

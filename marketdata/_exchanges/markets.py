@@ -21,11 +21,12 @@ from marketdata._exchanges.markets_cache import (
     source,
 )
 from marketdata._requests.coalescing import Question, Sharing
+from marketdata._requests.log import logger
 from marketdata.arguments import written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair
 
-__all__ = ["PairList", "active_spot", "records", "search"]
+__all__ = ["PairList", "records", "search", "spot_markets"]
 
 _QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
 """Currencies in which exchanges have their busiest pairs, the most frequent first."""
@@ -34,7 +35,7 @@ _NEW_PAIR_AGE = 600.0
 
 
 class PairList:
-    """The active spot pairs of one exchange, as the catalogue has them.
+    """The spot pairs of one exchange, as the catalogue has them.
 
     Pairs that the exchange's other calls take are those that `symbol` gave, so that ``load`` has
     been told of their markets.
@@ -59,7 +60,7 @@ class PairList:
         self._load_all = load
         self._loaded: dict[str, dict[str, Any]] = {}
         self._listed_at = 0.0
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, str, bool], str] = {}
         self.renamed: Mapping[str, str] = {}
         """Codes that ccxt would give, and what the list has instead."""
         self._listings = Sharing()
@@ -77,28 +78,54 @@ class PairList:
         """Give ccxt's description of a pair that `symbol` gave."""
         return self._loaded[pair]
 
-    async def symbol(self, pair: str) -> str:
-        """Give the pair that a text names, as BASE/QUOTE, with its market loaded.
+    async def symbol(self, pair: str, *, halted: bool = False) -> str:
+        """Give the active pair that a text names, as BASE/QUOTE, with its market loaded.
 
-        Raises `PairNotSupportedError`, with the closest pairs, where there is no such spot pair.
+        With ``halted``, a pair that is listed but cannot be traded now, where no active one has the
+        name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
         """
-        asked = pair, written(pair)
+        asked = pair, written(pair), halted
         known = self._names.get(asked)
         if known is not None and time.time() - self._listed_at < MAX_AGE:
             return known
         listing = await self.listing(MAX_AGE)
         if (known := self._names.get(asked)) is not None:
             return known  # somebody who waited for the same list has found it
-        found = self._catalogue.find(self._source, pair)
+        found = self._find(pair, halted=halted)
         if not found:
             # It may be new, or the list may have turned out to be damaged.
             listing = await self.listing(_NEW_PAIR_AGE)
-            found = self._catalogue.find(self._source, pair)
+            found = self._find(pair, halted=halted)
         if len(found) != 1:
             raise self._no_such_pair(pair, [market.pair for market in found])
         self._load(found, listing)
         self._names[asked] = found[0].pair
         return found[0].pair
+
+    def _find(self, pair: str, *, halted: bool) -> list[Market]:
+        found = self._catalogue.find(self._source, pair)
+        if not found and halted:
+            found = self._catalogue.find(self._source, pair, active=False)
+        return found
+
+    async def predecessor(self, pair: str) -> str | None:
+        """Give the pair under which one was traded before a token of it was renamed.
+
+        ``pair`` is one that `symbol` gave. The market of the older one is loaded. None where no
+        token was renamed, or where the exchange lists the older pair no more, not even as halted.
+        """
+        listing = await self.listing(MAX_AGE)
+        base, quote = pair.split("/")
+        former = listing.facts.former
+        older = [(former.get(base), quote), (base, former.get(quote))]
+        older.append((former.get(base), former.get(quote)))
+        for one, other in older:
+            if one is not None and other is not None:
+                found = self._catalogue.named(self._source, f"{one}/{other}")
+                if found:
+                    self._load(found, listing)
+                    return found[0].pair
+        return None
 
     async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
         """Give pairs as `symbol` does; all active ones, by name, for None."""
@@ -108,7 +135,7 @@ class PairList:
         self._load(found, listing)
         return [market.pair for market in found]
 
-    async def markets(self, **wanted: str | None) -> tuple[Listing, list[Market]]:
+    async def markets(self, **wanted: Any) -> tuple[Listing, list[Market]]:
         """Give the markets that fit (`Catalogue.markets`) and the list that they are from."""
         listing = await self.listing(MAX_AGE)
         found = self._catalogue.markets(self._source, **wanted)
@@ -152,6 +179,19 @@ class PairList:
                 "slash.",
                 details={"exchange": self._exchange, "pair": pair, "closest": several},
             )
+        for market in self._catalogue.find(self._source, pair, active=False):
+            return PairNotSupportedError(
+                f"{self._exchange} has halted {market.pair}: it lists the pair, which cannot be "
+                "traded now.",
+                details={"exchange": self._exchange, "pair": market.pair, "halted": True},
+            )
+        quoted = self._of_base(pair)
+        if quoted:
+            return PairNotSupportedError(
+                f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that base."
+                f"{did_you_mean(quoted[:3])}",
+                details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
+            )
         names = self._catalogue.names(self._source)
         near = [names[one] for one in closest(pair, names)]
         if not near and "/" not in pair:
@@ -163,6 +203,14 @@ class PairList:
             f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near)}",
             details={"exchange": self._exchange, "pair": pair, "closest": near},
         )
+
+    def _of_base(self, base: str) -> list[str]:
+        """Name the pairs that have this base, those against what is traded most first."""
+        if "/" in base:
+            return []
+        found = [market.pair for market in self._catalogue.markets(self._source, base=base)]
+        first = {quote: place for place, quote in enumerate(_QUOTES)}
+        return sorted(found, key=lambda pair: (first.get(pair.partition("/")[2], 99), pair))
 
     async def listing(self, max_age: float = MAX_AGE) -> Listing:
         """Tell when the list was fetched, fetching it where it is older than so many seconds."""
@@ -202,30 +250,59 @@ def _as_it_is(listing: Listing) -> Listing:
     return listing
 
 
-def active_spot(
+def spot_markets(
     raw: Iterable[Mapping[str, Any]], common: Mapping[str, str], *, asked_by_code: bool = False
 ) -> tuple[list[Market], Facts]:
-    """Give the markets that are served, each currency under its one name, and the names.
+    """Give the spot markets, active and halted, each currency under its one name, and the names.
 
     ``common`` is ccxt's map of the exchange's codes; where ccxt asks by those (`Quirk`) tokens that
     were renamed keep their old name, and the new one is another. Raises ValueError where there are
-    no markets, which no exchange would mean.
+    no active markets, which no exchange would mean.
     """
     spot = [one for one in raw if one.get("spot") and ":" not in one["symbol"]]
     listed = {str(one[side]) for one in spot for side in ("base", "quote")}
     new = currencies.renamed(listed, common)
     renamed = {} if asked_by_code else new
-    markets = [
-        Market(str(one["symbol"]), one)
-        for one in (_renamed(one, renamed) for one in spot if one.get("active") is not False)
-    ]
-    if not markets:
-        raise ValueError("no spot markets")
-    traded = {str(one.raw[side]) for one in markets for side in ("base", "quote")}
+    markets = _told_apart(
+        Market(str(one["symbol"]), one) for one in (_renamed(one, renamed) for one in spot)
+    )
+    active = [one for one in markets if one.is_active]
+    if not active:
+        raise ValueError("no active spot markets")
+    traded = {str(one.raw[side]) for one in active for side in ("base", "quote")}
     aliases = currencies.aliases(traded, common)
     if asked_by_code:
         aliases |= {code: old for old, code in new.items() if old in traded}
-    return markets, Facts(renamed=renamed, aliases=aliases)
+    former = currencies.former(listed, common)
+    return markets, Facts(renamed=renamed, aliases=aliases, former=former)
+
+
+def _told_apart(markets: Iterable[Market]) -> list[Market]:
+    """Give each active market a name of its own: one that the exchange uses, where two have one.
+
+    The first keeps the name. Another one is called by the exchange's own codes of its currencies;
+    where these do not tell them apart either, it is left out, and the log says so.
+    """
+    made: list[Market] = []
+    taken: dict[str, Any] = {}
+    for market in markets:
+        raw, name = market.raw, market.pair
+        if market.is_active and name in taken and taken[name] != raw.get("id"):
+            base, quote = (str(raw.get(side) or "").upper() for side in ("baseId", "quoteId"))
+            name = f"{base}/{quote}"
+            if not (base and quote) or name in taken:
+                logger.warning(
+                    "%s and %s are both active as %s: the second is left out",
+                    taken[market.pair],
+                    raw.get("id"),
+                    market.pair,
+                )
+                continue
+            market = Market(name, {**raw, "symbol": name, "base": base, "quote": quote})
+        if market.is_active:
+            taken[name] = raw.get("id")
+        made.append(market)
+    return made
 
 
 def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

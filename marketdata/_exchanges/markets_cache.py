@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from marketdata._requests.files import private_folder
 from marketdata._requests.sqlite import discard, is_damage
 from marketdata.arguments import written
 
@@ -42,17 +43,17 @@ CREATE TABLE IF NOT EXISTS listing (
 CREATE TABLE IF NOT EXISTS market (
     source TEXT NOT NULL, name TEXT NOT NULL, joined TEXT NOT NULL, native TEXT NOT NULL,
     base TEXT NOT NULL, quote TEXT NOT NULL, also TEXT NOT NULL, pair TEXT NOT NULL,
-    rules BLOB NOT NULL, market BLOB NOT NULL,
+    active INTEGER NOT NULL, rules BLOB NOT NULL, market BLOB NOT NULL,
     PRIMARY KEY (source, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS market_joined ON market (source, joined);
 CREATE INDEX IF NOT EXISTS market_native ON market (source, native);
-CREATE INDEX IF NOT EXISTS market_names ON market (source, name, also, base, quote);
+CREATE INDEX IF NOT EXISTS market_names ON market (source, name, also, base, quote, active);
 CREATE TABLE IF NOT EXISTS described (version TEXT PRIMARY KEY, exchanges BLOB NOT NULL);
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 """
 
-_RULES = ("symbol", "base", "quote", "precision", "limits", "maker", "taker")
+_RULES = ("symbol", "base", "quote", "active", "precision", "limits", "maker", "taker")
 """What of a market's description makes a `Pair`: a tenth of it, kept aside for searches."""
 
 _DROP_MARKETS = (
@@ -67,12 +68,17 @@ def source(exchange: str, endpoint: str | None) -> str:
 
 @dataclass(frozen=True)
 class Market:
-    """One active spot market: its pair, and ccxt's description of it."""
+    """One spot market: its pair, and ccxt's description of it."""
 
     pair: str
     raw: dict[str, Any]
     text: bytes | None = field(default=None, repr=False, compare=False)
     """The description as JSON, where it has been written already."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it can be traded now; ccxt does not say so of each exchange's."""
+        return self.raw.get("active") is not False
 
 
 class Packed(Sequence[Market]):
@@ -119,6 +125,8 @@ class Facts:
     """Codes that ccxt would give, and what the list has instead."""
     aliases: dict[str, str] = field(default_factory=dict)
     """Other names of codes, and the one that the list has."""
+    former: dict[str, str] = field(default_factory=dict)
+    """Codes of tokens that were renamed, and their older codes, where the list has both."""
 
 
 class Fetched(NamedTuple):
@@ -186,11 +194,11 @@ class Catalogue:
             self._discard()
             return {}
 
-    def find(self, source: str, text: str) -> list[Market]:
+    def find(self, source: str, text: str, *, active: bool = True) -> list[Market]:
         """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
 
         By other names of its currencies only where that finds none. Case does not matter. More than
-        one where the text without a slash fits several.
+        one where the text without a slash fits several. Halted markets where not ``active``.
         """
         name = text.upper()
         column, also = ("name", "also") if "/" in name else ("joined", "replace(also, '/', '')")
@@ -201,23 +209,32 @@ class Catalogue:
             (f"instr({also}, ?)", f"\n{name}\n"),
         ):
             rows = self._read(
-                f"SELECT pair, market FROM market WHERE source = ? AND {where}",  # noqa: S608
-                [source, value],
+                f"SELECT pair, market FROM market WHERE source = ? AND active = ? AND {where}",  # noqa: S608
+                [source, active, value],
             )
             if rows:
                 return self._parse(rows)
         return []
 
+    def named(self, source: str, pair: str) -> list[Market]:
+        """Find the market of a pair, active or halted, by this name alone."""
+        rows = self._read(
+            "SELECT pair, market FROM market WHERE source = ? AND name = ?", [source, pair.upper()]
+        )
+        return self._parse(rows)
+
     def names(self, source: str) -> dict[str, str]:
-        """Name all pairs of a source, in order, with their other names behind them."""
-        rows = self._read("SELECT pair, also FROM market WHERE source = ? ORDER BY name", [source])
+        """Name all active pairs of a source, in order, with their other names behind them."""
+        rows = self._read(
+            "SELECT pair, also FROM market WHERE source = ? AND active ORDER BY name", [source]
+        )
         others = {name: pair for pair, also in rows for name in also.split("\n") if name}
         return {pair: pair for pair, _ in rows} | others
 
     def called(self, source: str, text: str) -> list[str]:
-        """Name the pairs whose id at the exchange is this text but for what separates its parts."""
+        """Name the active pairs whose id at the exchange is this text without separators."""
         rows = self._read(
-            "SELECT pair FROM market WHERE source = ?"
+            "SELECT pair FROM market WHERE source = ? AND active"
             " AND replace(replace(replace(native, '-', ''), '_', ''), '/', '') = ?",
             [source, text.upper().replace("/", "")],
         )
@@ -230,9 +247,10 @@ class Catalogue:
         base: str | None = None,
         quote: str | None = None,
         search: str | None = None,
+        active: bool = True,
     ) -> list[Market]:
-        """Give the markets of a source that fit, in order of their pairs."""
-        where, values = _fits(base, quote, search)
+        """Give the markets of a source that fit, active or halted, in order of their pairs."""
+        where, values = _fits(base, quote, search, active=active)
         rows = self._read(
             f"SELECT pair, market FROM market WHERE source = ?{where} ORDER BY name",  # noqa: S608
             [source, *values],
@@ -246,6 +264,7 @@ class Catalogue:
         base: str | None,
         quote: str | None,
         search: str,
+        active: bool = True,
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[tuple[str, Market]]]:
@@ -254,7 +273,7 @@ class Catalogue:
         At most ``limit`` from ``offset`` on, and how many there are in all. Of ccxt's description
         they have no more than makes a `Pair`.
         """
-        where, values = _fits(base, quote, search)
+        where, values = _fits(base, quote, search, active=active)
         among = ",".join("?" * len(sources))
         names = f"market INDEXED BY market_names WHERE source IN ({among}){where}"
         values = [*sources, *values]
@@ -324,7 +343,8 @@ class Catalogue:
         for name, code in facts.aliases.items():
             called.setdefault(code, [code]).append(name)
         rows = []
-        for market in markets:
+        # Of several with one name the last one stays: an active one.
+        for market in sorted(markets, key=lambda one: one.is_active):
             raw = market.raw
             base, quote = str(raw["base"]), str(raw["quote"])
             others = [
@@ -344,13 +364,14 @@ class Catalogue:
             with contextlib.suppress(ValueError):  # a text that is not Unicode
                 "".join(names).encode()
                 rules = to_json({name: raw.get(name) for name in _RULES})
-                rows.append((source, *names, rules, market.text or to_json(raw)))
+                kept = market.text or to_json(raw)
+                rows.append((source, *names, market.is_active, rules, kept))
         self._write(
             [
                 (_DROP_MARKETS, [[time.time() - KEPT]]),
                 ("DELETE FROM listing WHERE fetched_at < ?", [[time.time() - KEPT]]),
                 ("DELETE FROM market WHERE source = ?", [[source]]),
-                ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?,?,?)", rows),
+                ("INSERT OR REPLACE INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows),
                 (
                     "INSERT OR REPLACE INTO listing VALUES (?,?,?,?,?)",
                     [[source, time.time() - age, simulated, plays, to_json(asdict(facts))]],
@@ -418,7 +439,7 @@ class Catalogue:
 
     def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
         if self._memory is None and self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._file.parent)
         with self._open() as connection, connection:
             # A cache need not be on the disk before the answer is out: that takes the longest.
             connection.execute("PRAGMA synchronous = OFF")
@@ -443,9 +464,12 @@ class Catalogue:
                 yield connection
 
 
-def _fits(base: str | None, quote: str | None, search: str | None) -> tuple[str, list[str]]:
+def _fits(
+    base: str | None, quote: str | None, search: str | None, *, active: bool
+) -> tuple[str, list[Any]]:
     """Give the condition of markets that fit, and its values; other names of currencies count."""
-    where, values = "", []
+    where = " AND active = ?"
+    values: list[Any] = [active]
     for wanted, condition, form in (
         (base, "base = ? OR instr(also, ?)", "\n{}/"),
         (quote, "quote = ? OR instr(also, ?)", "/{}\n"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from marketdata._requests.tasks import all_of
@@ -12,6 +12,7 @@ from marketdata.errors import (
     MarketDataError,
     PairNotSupportedError,
 )
+from marketdata.models.lists import Missing, Records
 
 __all__ = ["one_by_one"]
 
@@ -19,40 +20,49 @@ T = TypeVar("T")
 
 
 async def one_by_one(
-    pairs: Sequence[str], ask: Callable[[str], Awaitable[T]], *, every: bool
-) -> list[T]:
+    exchange: str,
+    pairs: Sequence[str],
+    ask: Callable[[str], Awaitable[T]],
+    *,
+    every: bool,
+    known: Mapping[str, T] | None = None,
+) -> Records[T]:
     """Ask for all at once, a call each, and give what came, in the order of the pairs.
 
-    ``every`` says that the pairs are simply all there are: those that have nothing are left out
-    then, as from a bulk answer, unless that is all of them. Errors come as they are; one that asks
-    for patience says that fewer pairs would take less.
+    What is ``known`` already, of a bulk answer, is not asked for. ``every`` says that the pairs are
+    simply all there are: those that have nothing are left out then, as from a bulk answer. Pairs
+    that were named and have nothing are in ``errors``. Raises the first of these errors where there
+    is nothing else. Other errors come as they are; one that asks for patience says that fewer pairs
+    would take less.
     """
-    nothing: list[MarketDataError] = []
+    found = dict(known or {})
+    left = [] if every and found else [pair for pair in pairs if pair not in found]
+    nothing: dict[str, MarketDataError] = {}
 
-    async def one(pair: str) -> T | None:
+    async def one(pair: str) -> None:
         try:
-            return await ask(pair)
+            found[pair] = await ask(pair)
         except (DataUnavailableError, PairNotSupportedError) as error:
-            if not every:
-                raise
-            nothing.append(error)
-            return None
+            nothing[pair] = error
 
     try:
-        answers = await all_of(one(pair) for pair in pairs)
+        await all_of(one(pair) for pair in left)
     except ExchangeUnavailableError as error:
-        if error.retry_after is None or len(pairs) == 1:
+        if error.retry_after is None or len(left) == 1:
             raise
-        failure = ExchangeUnavailableError(
-            f"{error.message} Each of {len(pairs)} pairs takes a request of its own; name fewer.",
+        failure: MarketDataError = ExchangeUnavailableError(
+            f"{error.message} Each of {len(left)} pairs takes a request of its own; name fewer.",
             retryable=error.retryable,
             retry_after=error.retry_after,
             details=error.details,
         )
     else:
-        found = [one for one in answers if one is not None]
-        if not found and nothing:
-            raise nothing[0]
-        return found
+        failed = [pair for pair in pairs if pair in nothing]
+        if found or not failed:
+            return Records(
+                (found[pair] for pair in pairs if pair in found),
+                () if every else (Missing.of(exchange, pair, nothing[pair]) for pair in failed),
+            )
+        failure = nothing[failed[0]]
     # Raised out here, it does not have the first one as its context.
     raise failure

@@ -8,12 +8,16 @@ that are none are left out, as if they had not been sent.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
+from marketdata._exchanges import tickers
+from marketdata._exchanges.quirks import Quirk, quirk
+from marketdata._exchanges.ticker_layouts import layout
 from marketdata.errors import DataUnavailableError
 from marketdata.models import (
     Columns,
@@ -25,7 +29,7 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
-from marketdata.models.decimals import EXACT, are_finite, as_given, exact
+from marketdata.models.decimals import EXACT, are_finite, as_given, exact, total
 
 Made = TypeVar("Made", Pair, Fees, FeeTier)
 
@@ -72,8 +76,13 @@ def _check(value: float) -> float:
 
 
 def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
-    """Give Unix milliseconds as a datetime; the second argument where there are none."""
-    return otherwise if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """Give Unix milliseconds as a datetime; the second argument where there are none.
+
+    0 and less are what exchanges send where they have no time.
+    """
+    if milliseconds is None or milliseconds <= 0:
+        return otherwise
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def ticker(
@@ -85,9 +94,13 @@ def ticker(
     received_at: datetime,
     simulated: bool,
 ) -> Ticker:
-    """Make a ticker of ccxt's ticker structure."""
-    if not has_price(raw):
+    """Make a ticker of ccxt's ticker structure.
+
+    Raises ValueError where it has no price.
+    """
+    if not tickers.has_price(raw):
         raise ValueError("a ticker without a price")
+    how, info = layout(exchange), raw.get("info")
     return Ticker(
         exchange=exchange,
         pair=pair,
@@ -96,27 +109,10 @@ def ticker(
         simulated=True if simulated else None,
         window=window,
         source="ticker",
-        open_time=_open_time(raw.get("info")),
-        trades=_trade_count(raw.get("info")),
-        **_numbers(raw, _TICKER_FIELDS),
+        open_time=tickers.open_time(info, how),
+        trades=tickers.trade_count(info, how),
+        **tickers.settled(_numbers(raw, _TICKER_FIELDS), info, how),
     )
-
-
-def has_price(raw: Mapping[str, Any]) -> bool:
-    """Tell whether ccxt's ticker structure holds any price of now."""
-    return any(raw.get(name) is not None for name in ("last", "close", "bid", "ask"))
-
-
-def _open_time(info: Any) -> datetime | None:
-    # Unified tickers have no such field; where the exchange sends one it is Unix milliseconds.
-    opened = info.get("openTime") if isinstance(info, dict) else None
-    return datetime.fromtimestamp(int(float(opened)) / 1000, UTC) if opened else None
-
-
-def _trade_count(info: Any) -> int | None:
-    # Sent as a number by some and as text by others.
-    count = str(info.get("count")) if isinstance(info, dict) else ""
-    return int(count) if count.isdecimal() else None
 
 
 def quote(
@@ -137,12 +133,22 @@ def quote(
             "received_at": received_at,
             "simulated": True if simulated else None,
             "source": source,
-            "bid": _number(raw.get("bid")),
-            "bid_volume": _number(raw.get("bidVolume")),
-            "ask": _number(raw.get("ask")),
-            "ask_volume": _number(raw.get("askVolume")),
+            **_best_side(raw, "bid"),
+            **_best_side(raw, "ask"),
         }
     )
+
+
+def has_best(raw: Mapping[str, Any]) -> bool:
+    """Tell whether ccxt's ticker structure holds a best bid or ask."""
+    return tickers.is_positive(raw.get("bid")) or tickers.is_positive(raw.get("ask"))
+
+
+def _best_side(raw: Mapping[str, Any], side: str) -> dict[str, float | None]:
+    price, size = raw.get(side), raw.get(f"{side}Volume")
+    if not tickers.is_positive(price):
+        price = size = None
+    return {side: price, f"{side}_volume": size if tickers.is_positive(size) else None}
 
 
 def quote_of_book(book: OrderBook) -> Quote:
@@ -195,9 +201,10 @@ def orderbook(
     received_at: datetime,
     simulated: bool,
 ) -> OrderBook:
-    """Make a book of ccxt's order-book structure, cut to a depth."""
-    if not raw["bids"] and not raw["asks"]:
-        raise ValueError("a book without a level")
+    """Make a book of ccxt's order-book structure, cut to a depth.
+
+    Levels of nothing are left out, sizes at one price added up. A side may be empty then, or both.
+    """
     return OrderBook.model_validate(
         {
             "exchange": exchange,
@@ -206,20 +213,39 @@ def orderbook(
             "received_at": received_at,
             "simulated": True if simulated else None,
             "sequence": raw.get("nonce"),
-            "bids": _levels(raw["bids"], depth),
-            "asks": _levels(raw["asks"], depth),
+            "bids": _levels(raw["bids"], operator.gt)[:depth],
+            "asks": _levels(raw["asks"], operator.lt)[:depth],
         }
     )
 
 
-def _levels(rows: Sequence[Sequence[float]], depth: int) -> Sequence[Sequence[float]]:
-    rows = rows[:depth]
-    if rows and len(rows[0]) != 2:
+def _levels(
+    rows: Sequence[Sequence[float]], is_better: Callable[[Any, Any], bool]
+) -> Sequence[Sequence[float]]:
+    """Give the levels of a side, best first, each price once, with a size.
+
+    ``is_better`` tells whether one price comes before another.
+    """
+    if not rows:
+        return rows
+    if len(rows[0]) != 2:
         # Some exchanges add the number of orders or the time of the level.
         rows = [row[:2] for row in rows]
     if not are_finite(chain.from_iterable(rows)):
         raise ValueError("not a number")
-    return rows
+    prices, sizes = zip(*rows, strict=True)
+    in_order = all(map(is_better, prices, islice(prices, 1, None)))
+    if in_order and min(sizes) > 0 and min(prices) > 0:
+        return rows
+    at: dict[float, list[float]] = {}
+    for price, size in rows:
+        if price > 0 and size > 0:
+            # Where an exchange sends orders, there are several at one price.
+            at.setdefault(price, []).append(size)
+    return [
+        (price, at[price][0] if len(at[price]) == 1 else as_given(total(at[price]), price))
+        for price in sorted(at, reverse=is_better is operator.gt)
+    ]
 
 
 def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> Columns:
@@ -239,6 +265,15 @@ def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> C
     return made
 
 
+def is_trade(raw: Any) -> bool:
+    """Tell whether ccxt's trade structure says what was traded, and at which price."""
+    return (
+        isinstance(raw, Mapping)
+        and tickers.is_positive(raw.get("price"))
+        and tickers.is_positive(raw.get("amount"))
+    )
+
+
 def trades(
     raw: Iterable[Mapping[str, Any]],
     *,
@@ -253,6 +288,8 @@ def trades(
     ``seconds_at`` is where the exchange's own form has the time in seconds as a float, which may
     be up to a microsecond short of a whole millisecond that was meant.
     """
+
+    merged = quirk(exchange).aggregated_ids
 
     def time(one: Mapping[str, Any]) -> float | None:
         if seconds_at is None:
@@ -273,7 +310,7 @@ def trades(
                 "amount": _check(one["amount"]),
                 "cost": _number(one.get("cost")),
                 "side": one.get("side"),
-                **_merged_ids(one.get("info")),
+                **(_merged_ids(one.get("info")) if merged else {}),
             }
         )
         for one in raw
@@ -338,7 +375,7 @@ def pair(
     """Make a pair of ccxt's market structure."""
     limits = raw.get("limits") or {}
     amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
-    maker, taker = public_fees(raw, fees)
+    maker, taker = public_fees(exchange, raw, fees)
     return Pair(
         exchange=exchange,
         pair=raw["symbol"],
@@ -347,6 +384,7 @@ def pair(
         price_tick=_number(price_tick),
         amount_step=_number(amount_step),
         min_amount=_number(amount.get("min")),
+        halted=True if raw.get("active") is False else None,
         max_amount=_number(amount.get("max")),
         min_cost=_number(cost.get("min")),
         maker=maker,
@@ -357,11 +395,39 @@ def pair(
 
 
 def public_fees(
-    raw: Mapping[str, Any], fees: Mapping[str, Any]
+    exchange: str, raw: Mapping[str, Any], fees: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
-    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange."""
-    maker = _number(_first(raw.get("maker"), fees.get("maker")))
-    return maker, _number(_first(raw.get("taker"), fees.get("taker")))
+    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange.
+
+    As fractions. None where there is none, and where it is beyond what any exchange takes.
+    """
+    special = quirk(exchange)
+    maker, taker = (
+        _first(
+            _scaled(raw.get(side), special.pair_fee_scale),
+            _scaled(fees.get(side), special.fee_scale),
+        )
+        for side in ("maker", "taker")
+    )
+    return _believable(maker, special), _believable(taker, special)
+
+
+_LOWEST_FEE = -0.001
+"""What an exchange pays back at most."""
+
+
+def _scaled(value: Any, scale: str) -> Any:
+    # Where ccxt has a list of tiers in place of a fee, they are in percent and not fractions.
+    if value is None or isinstance(value, list) or scale == "1":
+        return value
+    return float(EXACT.multiply(exact(value), Decimal(scale)))
+
+
+def _believable(fee: float | None, special: Quirk) -> float | None:
+    fee = _number(fee)
+    if fee is None or special.fees_unknown or not _LOWEST_FEE <= fee <= special.highest_fee:
+        return None
+    return fee
 
 
 def fees(
@@ -378,12 +444,17 @@ def fees(
 
     Raises ValueError for an account without a fee.
     """
-    maker, taker = public_fees(raw, otherwise)
-    tiers = None
-    if source == "public":
-        known = tuple(_tiers(otherwise.get("tiers") or {}))
+    tiers, special = None, quirk(exchange)
+    if source == "account":
+        maker, taker = (
+            _number(_first(_scaled(raw.get(side), special.pair_fee_scale)))
+            for side in ("maker", "taker")
+        )
+    else:
+        maker, taker = public_fees(exchange, raw, otherwise)
+        known = tuple(_tiers(otherwise.get("tiers") or {}, special.fee_scale))
         tiers = known if known and (known[0].maker, known[0].taker) == (maker, taker) else None
-    elif maker is None and taker is None:
+    if source == "account" and maker is None and taker is None:
         raise ValueError("no fee")
     return Fees.model_validate(
         {
@@ -400,12 +471,12 @@ def fees(
     )
 
 
-def _tiers(sides: Any) -> Iterable[FeeTier]:
+def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
     """Put both sides of ccxt's tiers, which may be the first of a list, together by volume."""
     if isinstance(sides, list):
         sides = sides[0]
     maker, taker = (
-        {float(volume): float(fee) for volume, fee in sides.get(side) or ()}
+        {float(volume): float(_scaled(fee, scale)) for volume, fee in sides.get(side) or ()}
         for side in ("maker", "taker")
     )
     for volume in sorted(maker.keys() | taker.keys()):

@@ -66,6 +66,16 @@ class Quirk:
     exchange's own ids: a renamed token would not be found."""
     unneeded: tuple[str, ...] = ()
     """Parts of the URLs of what ccxt always asks for with the list, and spot has no use for."""
+    pair_fee_scale: str = "1"
+    """What a pair's own fees are multiplied by to be fractions: 0.01 where they are in percent."""
+    fee_scale: str = "1"
+    """The same of the fees of all pairs, which are written down in ccxt."""
+    highest_fee: float = 0.01
+    """The highest public fee that is believed; a higher one is not known."""
+    fees_unknown: bool = False
+    """Whether what ccxt has as fees is not to be believed."""
+    alias_field: str | None = None
+    """The raw field of a market that names the market whose book it shares."""
     bursts: bool = False
     """Whether its limits are a budget for a span of time, which ccxt knows, and not a pace."""
     used_weight: tuple[str, float] | None = None
@@ -93,13 +103,14 @@ class Quirk:
     therefore not offered."""
     plain_levels: bool = False
     """Whether levels of a book are price and size although ccxt reads them its own way."""
-    long_ids: bool = False
-    """Whether it sends whole numbers of more than 64 bits, of which a fast parser makes floats."""
     keyless_paths: tuple[str, ...] = ()
     recent_trades: dict[str, Any] = field(default_factory=dict)
     """Makes the trades call give single trades where it would give aggregated ones."""
     aggregates: bool = False
     """Whether the trades call gives aggregated trades by itself."""
+    aggregated_ids: bool = False
+    """Whether an aggregated trade on the wire has its id, and those of the first and the last
+    trade in it, as ``a``, ``f`` and ``l``."""
     newest_trades: bool = True
     """Whether the newest trades can be asked for."""
     trades_from_id: str | None = None
@@ -109,6 +120,11 @@ class Quirk:
     trades_from_id_params: dict[str, Any] = field(default_factory=dict)
     trades_from_time: bool = False
     """Whether the trades call heeds a start time."""
+    trades_since: bool = False
+    """Whether ccxt sends the exchange a start time without a word of what that does: trades from a
+    time on are given where the answer shows that it begins there."""
+    trades_until: bool = False
+    """Whether it wants an end time beside it."""
     trade_seconds: int | None = None
     """Where a trade on the wire has its time in seconds, a float that may be a hair too small."""
     trades_after_nanoseconds: str | None = None
@@ -130,7 +146,7 @@ class Quirk:
     ticker_stream_params: dict[str, Any] = field(default_factory=dict)
     """Makes its ticker stream a full one, with best bid and ask."""
     numbered_trades: bool = False
-    """Whether the ids of a pair's trades are numbers without a hole."""
+    """Whether the ids of a pair's trades are numbers without a gap."""
 
 
 _BYBIT = Quirk(
@@ -157,6 +173,9 @@ _OKX = Quirk(
     book_wire="linked",
 )
 
+# Depths, max_depth and trades_per_request are what the exchange's own reference says; for btse,
+# coinone, deepcoin, foxbit, gemini, lbank and nado what ccxt cuts trades to. Without either, what
+# was asked for is sent, and after one refusal what is ccxt's default.
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
         # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint
@@ -172,6 +191,7 @@ QUIRKS: dict[str, Quirk] = {
         keyless_paths=("historicalTrades",),
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
+        aggregated_ids=True,
         trades_from_id="=fromId",
         trades_from_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
         trades_from_time=True,
@@ -192,6 +212,7 @@ QUIRKS: dict[str, Quirk] = {
         quiet_bars=True,
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
         aggregates=True,
+        aggregated_ids=True,
         trades_from_time=True,
         trades_span=3_600_000,
         subscriptions_a_line=200,
@@ -207,16 +228,26 @@ QUIRKS: dict[str, Quirk] = {
     ),
     # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
     "bitget": Quirk(
-        bursts=True, max_depth=150, options={"uta": False}, unneeded=("/margin/currencies",)
+        trades_since=True,
+        bursts=True,
+        max_depth=150,
+        options={"uta": False},
+        unneeded=("/margin/currencies",),
     ),
     # Spot books end at 1,000 levels. Its clock is among the calls for contracts.
     "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/v2/quote", "/cswap/")),
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
-    # The summary, of an account's fees, is asked for with a key.
+    # The summary, of an account's fees, is asked for with a key. The first tier of its fees is 1.2%
+    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias.
     "coinbase": Quirk(
-        keyed=("fetchBidsAsks",), unneeded=("product_type=FUTURE", "/transaction_summary")
+        trades_since=True,
+        trades_until=True,
+        highest_fee=0.012,
+        alias_field="alias",
+        keyed=("fetchBidsAsks",),
+        unneeded=("product_type=FUTURE", "/transaction_summary"),
     ),
     # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
     # last prices. Trades page backwards from an id. The book stream that ccxt asks for wants a key,
@@ -231,7 +262,9 @@ QUIRKS: dict[str, Quirk] = {
         numbered_trades=True,
     ),
     # Bulk tickers are of one pair or of all.
-    "cryptocom": Quirk(max_depth=50, tickers_of_all=True),
+    "cryptocom": Quirk(
+        trades_per_request=150, trades_since=True, max_depth=50, tickers_of_all=True
+    ),
     # With a key, ccxt would ask for the kind of the account.
     "gate": Quirk(
         bursts=True,
@@ -246,13 +279,27 @@ QUIRKS: dict[str, Quirk] = {
         unneeded=("/margin/currency_pairs",),
     ),
     # ccxt's table for spot lacks 8h, and the request then says "None".
-    "mexc": Quirk(max_depth=5_000, misnamed_timeframes=("8h",), unneeded=("/contract/",)),
-    "weex": Quirk(max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)),
+    "mexc": Quirk(
+        trades_since=True,
+        trades_until=True,
+        max_depth=5_000,
+        misnamed_timeframes=("8h",),
+        unneeded=("/contract/",),
+    ),
+    # Pairs have fractions, such as 0.001; ccxt's own table says 0.1 for 0.1%.
+    "weex": Quirk(
+        fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
+    ),
     "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
-    "aster": Quirk(depths=(5, 10, 20, 50, 100, 500, 1_000), unneeded=("fapi.",)),
+    "aster": Quirk(
+        trades_since=True,
+        aggregated_ids=True,
+        depths=(5, 10, 20, 50, 100, 500, 1_000),
+        unneeded=("fapi.",),
+    ),
     "bigone": Quirk(max_depth=200, unneeded=("/contract/",)),
     "independentreserve": Quirk(asked_by_code=True),
-    "mercado": Quirk(asked_by_code=True),
+    "mercado": Quirk(trades_since=True, asked_by_code=True),
     # Other depths are an error.
     "htx": Quirk(bursts=True, depths=(5, 10, 20, 150)),
     # Its week has three days.
@@ -270,6 +317,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_time=True,
         trade_seconds=2,
         trades_after_nanoseconds="since",
+        numbered_trades=True,
         book_wire="checked",
         ticker_stream_params={"event_trigger": "bbo"},
     ),
@@ -284,12 +332,15 @@ QUIRKS: dict[str, Quirk] = {
     "myokx": _OKX,
     "okxus": _OKX,
     # Its bars are the last so many up to a time.
-    "nado": Quirk(bars_until=True, best_in_tickers=False),
-    # Four hours are eight. Bars are asked for with both ends.
-    "zebpay": Quirk(misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True),
+    "nado": Quirk(max_depth=100, trades_per_request=500, bars_until=True, best_in_tickers=False),
+    # Four hours are eight. Bars are asked for with both ends. Fees are in percent, as indodax's.
+    "zebpay": Quirk(
+        pair_fee_scale="0.01", misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True
+    ),
     # Even its list of markets is for those that have an account; prices are for all who know the
     # pairs.
     "alpaca": Quirk(
+        trades_since=True,
         keyed=("fetchMarkets", "fetchTime"),
         keyless_call=(
             "marketPublicGetV1beta3CryptoLocLatestOrderbooks",
@@ -300,9 +351,15 @@ QUIRKS: dict[str, Quirk] = {
     "bitbns": Quirk(keyed=("fetchStatus",)),
     # ccxt gives its bars of spot pairs no start.
     "bithumb": Quirk(
-        max_depth=30, newest_bars_only=True, best_in_tickers=False, best_in_ticker_stream=False
+        trades_per_request=100,
+        max_depth=30,
+        newest_bars_only=True,
+        best_in_tickers=False,
+        best_in_ticker_stream=False,
     ),
-    "bitopro": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
+    "bitopro": Quirk(
+        depths=(1, 5, 10, 20, 30, 50), best_in_tickers=False, best_in_ticker_stream=False
+    ),
     "bitrue": Quirk(
         max_depth=1_000,
         newest_bars_only=True,
@@ -313,23 +370,31 @@ QUIRKS: dict[str, Quirk] = {
         ),
     ),
     "bitteam": Quirk(newest_bars_only=True),
-    # Ids of trades have 23 digits, and are no texts.
-    "bittrade": Quirk(newest_bars_only=True, long_ids=True),
+    "bittrade": Quirk(newest_bars_only=True),
     "blockchaincom": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "cryptomus": Quirk(best_in_tickers=False),
-    "deepcoin": Quirk(asked_by_code=True, max_depth=400, newest_bars_only=True),
-    "gemini": Quirk(newest_bars_only=True),
+    "deepcoin": Quirk(
+        trades_per_request=500, asked_by_code=True, max_depth=400, newest_bars_only=True
+    ),
+    "gemini": Quirk(trades_per_request=500, trades_since=True, newest_bars_only=True),
     # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them.
     "phemex": Quirk(max_depth=30, newest_bars_only=True, misnamed_timeframes=("1M", "3M")),
     # Its trades are those after an id; there is no call for the newest.
-    "p2b": Quirk(newest_bars_only=True, newest_trades=False, trades_from_id=">lastId"),
+    "p2b": Quirk(
+        max_depth=100,
+        trades_per_request=100,
+        newest_bars_only=True,
+        newest_trades=False,
+        trades_from_id=">lastId",
+    ),
     # Without a start ccxt asks for bars from before 1970 on; for years it refuses every limit.
-    "btcturk": Quirk(bars_from_start=True, misnamed_timeframes=("1y",)),
+    "btcturk": Quirk(trades_per_request=50, bars_from_start=True, misnamed_timeframes=("1y",)),
     "pacifica": Quirk(bars_from_start=True, best_in_tickers=False, best_in_ticker_stream=False),
     # ccxt asks for months of 43,200 minutes, which are 30 days.
-    "btse": Quirk(max_depth=50, misnamed_timeframes=("1M",)),
+    "btse": Quirk(trades_per_request=500, max_depth=50, misnamed_timeframes=("1M",)),
     # Its bars are of bids or of asks, and not of trades.
     "cex": Quirk(
+        trades_since=True,
         asked_by_code=True,
         not_offered={"fetchOHLCV": "its bars are of bids or asks, not of trades"},
         keyed=("watchTicker", "watchOrderBook"),
@@ -338,21 +403,30 @@ QUIRKS: dict[str, Quirk] = {
         max_depth=10_000, not_offered={"fetchTickers": "ccxt makes a request for each"}
     ),
     "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
-    "coinone": Quirk(asked_by_code=True, depths=(5, 10, 15, 16)),
+    "coinone": Quirk(trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16)),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
     # ccxt asks for "30d" where it says a month.
     "delta": Quirk(misnamed_timeframes=("1M",)),
     "deribit": Quirk(
+        trades_since=True,
         depths=(1, 5, 10, 20, 50, 100, 1_000, 10_000),
         not_offered={"fetchTickers": "they are of one base currency at a time"},
     ),
-    "foxbit": Quirk(max_depth=100),
-    "hashkey": Quirk(max_depth=200),
+    "foxbit": Quirk(trades_per_request=200, max_depth=100),
+    "hashkey": Quirk(trades_per_request=100, max_depth=200),
+    # A pair's fee is in its field trade_fee_percent.
+    "indodax": Quirk(pair_fee_scale="0.01"),
     "hollaex": Quirk(best_in_tickers=False),
     "hyperliquid": Quirk(not_offered={"fetchTrades": "ccxt's call gives those of one account"}),
     "latoken": Quirk(max_depth=1_000, trades_per_request=100),
-    "lbank": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
+    "lbank": Quirk(
+        max_depth=200,
+        trades_per_request=600,
+        trades_since=True,
+        best_in_tickers=False,
+        best_in_ticker_stream=False,
+    ),
     "lighter": Quirk(
         max_depth=250,
         trades_per_request=100,
@@ -360,14 +434,30 @@ QUIRKS: dict[str, Quirk] = {
         best_in_ticker_stream=False,
         not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
-    "luno": Quirk(keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
+    "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
     # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
     "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
     "onetrading": Quirk(best_in_ticker_stream=False),
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
-    "revolutx": Quirk(max_depth=50, trades_per_request=100),
-    "upbit": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
+    "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
+    # ccxt has 0.0075 and says beside it that this is 0.1%.
+    "tokocrypto": Quirk(max_depth=5_000, aggregated_ids=True, fees_unknown=True),
+    "upbit": Quirk(
+        max_depth=30,
+        trades_per_request=500,
+        best_in_tickers=False,
+        best_in_ticker_stream=False,
+    ),
     "whitebit": Quirk(max_depth=100),
+    "bequant": Quirk(trades_since=True),
+    "fmfwio": Quirk(trades_since=True),
+    "hitbtc": Quirk(trades_since=True),
+    "derive": Quirk(trades_since=True),
+    "bullish": Quirk(trades_since=True),
+    "bitvavo": Quirk(trades_since=True, max_depth=1_000),
+    "toobit": Quirk(max_depth=100, trades_per_request=60),
+    "bitflyer": Quirk(trades_per_request=500),
+    "digifinex": Quirk(max_depth=150, trades_per_request=500),
     "woo": Quirk(
         not_offered={
             "fetchTicker": "its tickers are of contracts",

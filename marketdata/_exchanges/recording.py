@@ -17,6 +17,8 @@ Unix nanoseconds::
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gzip
 import json
 import os
@@ -33,7 +35,7 @@ __all__ = ["Event", "Writer", "exchanges_in", "is_recording", "read"]
 
 Kind = Literal["open", "sent", "got", "lost", "rest"]
 
-_HEADER = {"marketdata": "recording", "version": 1}
+_HEADER_LINE = '{"marketdata": "recording", "version": 1}\n'
 _FLUSH_AFTER = 1_000_000_000
 """Nanoseconds after which a member is ended by the next event."""
 _BEGINNING = 10_000
@@ -75,7 +77,7 @@ class Writer:
     """Appends events to a file, which is made where it is not there. May be shared by threads.
 
     Raises OSError where the file cannot be written, ValueError where it is something else than a
-    recording.
+    recording, or one that is damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -83,50 +85,99 @@ class Writer:
         self.is_new = not self.path.exists()
         """Whether there was no such file."""
         if not self.is_new and self.path.stat().st_size and not is_recording(self.path):
-            raise ValueError(f"{self.path} is there already, and is not a recording")
-        self._file: BinaryIO = self.path.open("ab")
+            raise ValueError("it is another kind of file")
+        whole = 0 if self.is_new else _whole(self.path)
+        # Without a buffer: what could not be written is not tried again behind our back.
+        self._file = self.path.open("ab", buffering=0)
         # Nothing behind a member that a kill has torn could be read.
-        self._file.truncate(_whole(self.path))
-        self._lines: list[str] = [json.dumps(_HEADER) + "\n"]
-        self._size = 0
+        self._file.truncate(whole)
+        self._length = whole
+        self._lines: list[str] = []
+        self._size = self._new_frames = 0
         self._since = time.time_ns()
         self._lock = threading.Lock()
+        self.error: OSError | None = None
+        """Why nothing more is written: the disk is full, the file is gone."""
         self.events = self.frames = 0
-        """Events written so far, and the frames received among them."""
+        """Events on the disk, and the frames received among them."""
+        self.lost = 0
+        """Events that came and are not there, because of `error`."""
+        try:
+            self._write(_HEADER_LINE)
+        except OSError:
+            self._file.close()
+            if self.is_new:
+                self.path.unlink(missing_ok=True)
+            raise
 
     def write(self, event: Event) -> None:
-        """Add an event; it is on the disk about a second later."""
+        """Add an event; it is on the disk about a second later.
+
+        Raises nothing: whoever writes is busy with a stream. What went wrong is in `error`.
+        """
         line = event.line()
         with self._lock:
+            if self.error is not None:
+                self.lost += 1
+                return
             self._lines.append(line)
             self._size += len(line)
-            self.events += 1
-            self.frames += event.kind == "got"
+            self._new_frames += event.kind == "got"
             if self._size > _LARGEST_MEMBER or time.time_ns() - self._since > _FLUSH_AFTER:
-                self._flush()
+                self._try_to_flush()
 
     @property
     def size(self) -> int:
         """Bytes of the file, without what is not flushed yet."""
-        return self._file.tell()
+        return self._length
 
     def flush(self) -> None:
-        """Bring all that was written to the disk."""
+        """Bring all that was written to the disk; raises OSError where that failed, or fails."""
         with self._lock:
-            self._flush()
+            self._try_to_flush()
+        if self.error is not None:
+            raise self.error
 
-    def _flush(self) -> None:
+    def _try_to_flush(self) -> None:
         lines, self._lines, self._size = self._lines, [], 0
+        frames, self._new_frames = self._new_frames, 0
         self._since = time.time_ns()
-        if lines:
-            # One write: a file is appended to as a whole member or, when killed, a part of one.
-            self._file.write(gzip.compress("".join(lines).encode("utf-8", "replace"), 3))
-            self._file.flush()
+        if not lines:
+            return
+        try:
+            self._write("".join(lines))
+        except OSError as error:
+            self.error = error
+            self.lost += len(lines)
+        else:
+            self.events += len(lines)
+            self.frames += frames
+
+    def _write(self, lines: str) -> None:
+        """Append a whole member, or nothing; raises OSError."""
+        # A file that was removed still takes what is written, and gives it back to nobody.
+        if not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+        left = memoryview(gzip.compress(lines.encode("utf-8", "replace"), 3))
+        length = len(left)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._length)
+            error.filename = str(self.path)
+            raise
+        self._length += length
 
     def close(self) -> None:
-        """Flush, and let go of the file."""
-        self.flush()
-        self._file.close()
+        """Flush, and let go of the file; raises OSError where the disk did not take all."""
+        try:
+            self.flush()
+            # Some file systems say only here that they have no room.
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +196,7 @@ def is_recording(path: str | os.PathLike[str]) -> bool:
     try:
         first = next(_lines(Path(path)), b"")
         found = json.loads(first)
-    except (OSError, ValueError, zlib.error):
+    except (OSError, ValueError):
         return False
     return isinstance(found, dict) and found.get("marketdata") == "recording"
 
@@ -154,7 +205,8 @@ def read(path: str | os.PathLike[str]) -> Iterator[Event]:
     """Yield the events of a file in the order in which they happened.
 
     What a killed recorder left half written is left out. Raises OSError where the file cannot be
-    read, ValueError where it is not a recording or is damaged in the middle.
+    read, ValueError where it is not a recording or, behind the last event that can be read, where
+    it is damaged.
     """
     if not is_recording(path):
         raise ValueError(f"{path} is not a recording")
@@ -207,7 +259,10 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _whole(path: Path) -> int:
-    """Give the length of a file up to the end of its last whole member."""
+    """Give the length of a file up to the end of its last whole member.
+
+    Raises ValueError where something else follows it than the beginning of one.
+    """
     length = 0
     with path.open("rb") as file:
         left = b""
@@ -219,7 +274,10 @@ def _whole(path: Path) -> int:
 
 
 def _member(file: BinaryIO, read_ahead: bytes) -> tuple[bytes | None, bytes]:
-    """Unpack the next member; None at the end, or where the rest was cut off."""
+    """Unpack the next member; None at the end, or where the rest was cut off.
+
+    Raises ValueError where the file is damaged.
+    """
     unpack = zlib.decompressobj(31)
     parts: list[bytes] = []
     data = read_ahead
@@ -227,6 +285,12 @@ def _member(file: BinaryIO, read_ahead: bytes) -> tuple[bytes | None, bytes]:
         data = data or file.read(1 << 16)
         if not data:
             return None, b""
-        parts.append(unpack.decompress(data))
+        try:
+            parts.append(unpack.decompress(data))
+        except zlib.error:
+            raise ValueError(
+                f"{file.name} is damaged: what is behind byte {file.tell() - len(data)} cannot be "
+                "read"
+            ) from None
         data = b""
     return b"".join(parts), unpack.unused_data

@@ -176,7 +176,7 @@ def _market(raw: Any) -> Market:
 
 def _facts(raw: Any) -> Facts:
     facts = Facts(**raw)
-    codes = {**facts.renamed, **facts.aliases}
+    codes = {**facts.renamed, **facts.aliases, **facts.former}
     numbers = [facts.precision_mode, *facts.fees.values()]
     if not all(isinstance(one, str) for one in (*codes, *codes.values())) or not all(
         isinstance(one, int | float | None) for one in numbers

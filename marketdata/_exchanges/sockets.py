@@ -14,20 +14,24 @@ import functools
 import importlib
 import importlib.util
 import itertools
+import logging
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from marketdata._exchanges import faults
+from marketdata._exchanges.bodies import parsed
 from marketdata._exchanges.connector import Connector, connector_attributes
 from marketdata._exchanges.exact import ExactNumbers, exact_frame
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import quirk
 from marketdata._exchanges.recording import Event
+from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
 
 __all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"]
@@ -35,10 +39,21 @@ __all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
 
+_LATE = 1.0
+"""Seconds by which a pause is longer than it should be when our own process has slept."""
 _LONGEST_FAREWELL = 0.3
 """Seconds that closing a socket may take."""
 
 Message: TypeAlias = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """What an exchange said against a subscription."""
+
+    def __init__(self, said: Exception) -> None:
+        super().__init__("refused")
+        self.said = said
+        """The error that ccxt made of it."""
 
 
 class Subscriber(Protocol):
@@ -64,7 +79,7 @@ class Subscriber(Protocol):
         """Take what ccxt made of a frame received at a Unix time."""
 
     def refused(self, error: Exception) -> None:
-        """Hear that the exchange, or ccxt, turned the subscription down or gave it up."""
+        """Hear that the exchange turned the subscription down, or that ccxt gave it up."""
 
     def lost(self, *, ended: bool) -> None:
         """Hear that the socket is gone; ``ended``: because a recording is over."""
@@ -134,6 +149,8 @@ class LineMethods:
     """What is sent to have it."""
     sent: set[str]
     """Under which names it was."""
+    hashes: dict[str, set[Any]]
+    """By which other names ccxt knows that it was."""
     books: dict[str, BookReader]
     """Who reads the frames of a book itself, by the exchange's name of the pair."""
     subject: Callable[[Any], str | None] | None
@@ -144,13 +161,21 @@ class LineMethods:
     text: str
     """The frame that is being handled; empty between two."""
     heard: float
-    """When the last frame came, in Unix seconds."""
+    """When the last frame came, by the monotonic clock."""
+    answered: float
+    """When the last ping was answered, by the same."""
+    received_at: float
+    """When it came, in Unix seconds."""
     frames: int
     unreadable: int
     is_over: bool
     isConnected: bool  # noqa: N815 ccxt's name
     decompressBinary: bool  # noqa: N815 ccxt's name
     last_retry_after: float | None
+    keepAlive: float  # noqa: N815 ccxt's name
+    maxPingPongMisses: float  # noqa: N815 ccxt's name
+    ping: Callable[[Any], Any] | None
+    connection: Any
     subscriptions: dict[str, Any]
     futures: dict[str, Any]
 
@@ -159,13 +184,15 @@ class LineMethods:
         self.connector = connector
         self.routes, self.requests, self.books = {}, {}, {}
         self.sent = set()
+        self.hashes = {}
         self.subject = None
         self.dialing = None
         self.text = ""
         self.number = next(_numbers)
-        self.heard = time.time()
+        self.heard = self.answered = time.monotonic()
         self.frames = self.unreadable = 0
         self.is_over = False
+        self._last_pong: Any = None
 
     async def open(self, session: Any, backoff_delay: float = 0) -> None:
         """Connect, after a pause."""
@@ -184,9 +211,9 @@ class LineMethods:
         finally:
             self.url = own
         connected = await connecting
-        self.heard = time.time()
+        self.heard = self.answered = time.monotonic()
         if self.connector.dialed is not None:
-            self.connector.dialed(True, None)
+            self.connector.dialed(True, False, None)
         self.note("open", self.url)
         return connected
 
@@ -218,44 +245,91 @@ class LineMethods:
         if self.connector.recorder is not None:
             text = message if isinstance(message, str) else orjson.dumps(message).decode()
             self.note("sent", text)
-        answer = await super().send(message)  # type: ignore[misc]
+        try:
+            answer = await super().send(message)  # type: ignore[misc]
+        except ConnectionError:
+            if self.closed():  # type: ignore[attr-defined]
+                raise
+            # The other end is gone. What it has sent before is still to be read, its end last.
+            return None
         for name in [name for name, request in self.requests.items() if request is message]:
             self.sent.add(name)
             for subscriber in self.routes.get(name, ()):
                 subscriber.asked()
         return answer
 
+    @property
+    def lastPong(self) -> Any:  # noqa: N802 ccxt's name
+        """What ccxt keeps of the last answer to a ping; some of its handlers take the time of
+        the exchange, or a number."""
+        return self._last_pong
+
+    @lastPong.setter
+    def lastPong(self, value: Any) -> None:  # noqa: N802
+        self._last_pong = value
+        self.answered = time.monotonic()
+
+    async def ping_loop(self) -> None:
+        """Ping again and again, and give the socket up where nothing comes any more.
+
+        ccxt takes the time between two pings by the wall clock.
+        """
+        while self.keepAlive and not self.closed():  # type: ignore[attr-defined]
+            pause, before = self.keepAlive / 1000, time.monotonic()
+            await asyncio.sleep(pause)
+            now = time.monotonic()
+            if now - before > pause + _LATE:
+                self.answered = now  # our own process has slept, and has not read the answers
+            if now - max(self.answered, self.heard) > pause * self.maxPingPongMisses:
+                self.on_error(ccxt_errors().RequestTimeout("no answer to a ping"))
+                return
+            try:
+                if self.ping is None:
+                    await self.connection.ping()
+                else:
+                    await self.send(self.ping(self))
+            except ConnectionError:
+                return  # which is received as well, behind what waits there
+            except Exception as error:  # noqa: BLE001 - what ccxt makes for a ping, or aiohttp's
+                self.on_error(error)
+                return
+
     def handle_text_or_binary_message(self, data: Any) -> None:
         """Have a frame handled; one that nothing can be made of ends nothing but itself."""
         self.frames += 1
-        self.heard = at = time.time()
+        self.heard = time.monotonic()
+        self.received_at = at = time.time()
         self.text = data if type(data) is str else ""
         if self.connector.recorder is not None and self.text:
             self.note("got", self.text)
         try:
-            if self.books and type(data) is str and data[:1] == "{":
-                frame = exact_frame(data) if self.connector.is_exact else orjson.loads(data)
-                about = self.subject(frame) if self.subject is not None else None
-                reader = None if about is None else self.books.get(about)
-                if reader is not None:
-                    reader.frame(frame, at)
-                else:
-                    self.connector.handle_message(self, frame)
-            elif self.connector.is_exact:
-                text = data.decode() if isinstance(data, bytes) and self.decompressBinary else data
-                is_json = isinstance(text, str) and text[:1] in ("{", "[")
-                self.connector.handle_message(self, exact_frame(text) if is_json else text)
-            else:
-                super().handle_text_or_binary_message(data)  # type: ignore[misc]
-        except Exception:  # noqa: BLE001 - ccxt's handlers raise anything, and would end the socket
+            if self.books and type(data) is str and data[:1] == "{" and self._is_read(data, at):
+                return
+            text = data.decode() if type(data) is bytes and self.decompressBinary else data
+            is_json = type(text) is str and len(text) > 1 and text[0] in "{["
+            read = exact_frame if self.connector.is_exact else parsed
+            self.connector.handle_message(self, read(text) if is_json else text)
+        except Exception as error:  # noqa: BLE001 - ccxt's handlers raise anything, which would end the socket
             self.unreadable += 1
+            faults.note(
+                logging.DEBUG, f"a frame of {type(self.connector).__name__} cannot be read", error
+            )
         finally:
             self.text = ""
+
+    def _is_read(self, text: str, at: float) -> bool:
+        """Give a frame about a book to who reads it; tell whether there is somebody."""
+        frame = exact_frame(text) if self.connector.is_exact else orjson.loads(text)
+        about = self.subject(frame) if self.subject is not None else None
+        reader = None if about is None else self.books.get(about)
+        if reader is not None:
+            reader.frame(frame, at)
+        return reader is not None
 
     def resolve(self, result: Any, message_hash: str) -> Any:
         """Hand what ccxt made of a frame to who asked for it."""
         for subscriber in tuple(self.routes.get(message_hash, ())):
-            subscriber.take(result, self.heard)
+            subscriber.take(result, self.received_at)
         return super().resolve(result, message_hash)  # type: ignore[misc]
 
     def reject(self, error: Any, message_hash: str | None = None) -> Any:
@@ -276,9 +350,9 @@ class LineMethods:
                 for name, sent in self.requests.items()
                 if name == message_hash or message_hash == str(sent.get("req_id", sent.get("id")))
             ]
-        if not self.text:
-            # The exchange has refused nothing: ccxt could not get what it needs besides.
-            error = ccxt_errors().NetworkError("given up")
+        # What is rejected while no frame is handled the exchange has not refused: ccxt could not
+        # get what it needs besides.
+        error = RefusedError(error) if self.text else ccxt_errors().NetworkError("given up")
         for name in concerned:
             for subscriber in tuple(self.routes.get(name, ())):
                 subscriber.refused(error)
@@ -298,7 +372,8 @@ class LineMethods:
 
     def on_error(self, error: Any) -> None:
         """Give the socket up."""
-        self.over(ended=False)
+        said = getattr(error.args[0] if error.args else None, "status", 0)
+        self.over(ended=False, is_refused=400 <= said < 500)
         # ccxt makes milliseconds of it, which cannot be done with infinity.
         pause = getattr(self, "last_retry_after", None)
         if pause is not None and not 0 <= pause <= LONGEST_BLOCK:
@@ -310,22 +385,29 @@ class LineMethods:
         self.over(ended=code == END_OF_RECORDING)
         super().on_close(code)  # type: ignore[misc]
 
-    def over(self, *, ended: bool) -> None:
-        """Tell everybody that the socket is gone."""
+    def over(self, *, ended: bool, is_refused: bool = False) -> None:
+        """Tell everybody that the socket is gone; ``is_refused``: the exchange did not open it."""
         if self.is_over:
             return
         self.is_over = True
         self.note("lost")
         if not self.isConnected and self.dialing is not None and self.connector.dialed is not None:
-            self.connector.dialed(False, self.last_retry_after)
+            pause = self.last_retry_after
+            self.connector.dialed(False, is_refused or pause is not None, pause)
         concerned = {id(one): one for those in self.routes.values() for one in those}
         self.routes, self.requests, self.books = {}, {}, {}
         for subscriber in concerned.values():
             subscriber.lost(ended=ended)
 
-    def join(self, subscriber: Subscriber, names: list[str], message: Any) -> None:
-        """Let a subscriber hear what is resolved under these names."""
+    def join(
+        self, subscriber: Subscriber, names: list[str], message: Any, hashes: Sequence[Any]
+    ) -> None:
+        """Let a subscriber hear what is resolved under these names.
+
+        ``hashes`` are those by which ccxt knows that it has subscribed already.
+        """
         for name in names:
+            self.hashes.setdefault(name, set()).update(hashes)
             there = self.routes.setdefault(name, [])
             if subscriber not in there:
                 there.append(subscriber)
@@ -347,7 +429,9 @@ class LineMethods:
             del self.routes[name]
             request = self.requests.pop(name, None)
             self.sent.discard(name)
-            self.subscriptions.pop(name, None)
+            for known in {name, *self.hashes.pop(name, ())}:
+                if not any(known in others for others in self.hashes.values()):
+                    self.subscriptions.pop(known, None)
             future = self.futures.pop(name, None)
             if future is not None:
                 future.cancel()
@@ -372,9 +456,9 @@ class StreamConnector(Connector):
     room: Callable[[], Awaitable[None]] | None = None
     """Waits until readers have taken some of what is there; None: what they are too slow for is
     dropped."""
-    dialed: Callable[[bool, float | None], None] | None = None
-    """Hears whether a socket could be opened and, where not, for how long the exchange asks to be
-    left alone."""
+    dialed: Callable[[bool, bool, float | None], None] | None = None
+    """Hears whether a socket could be opened and, where not, whether the exchange refused to and
+    for how long it asks to be left alone."""
     subscriptions_a_line: int | None = None
     """How many subjects share a socket, where ccxt would open one for each."""
     clients: dict[str, Any]
@@ -427,10 +511,10 @@ class StreamConnector(Connector):
         """Subscribe, and note who asked."""
         subscriber = _who_asks()
         if subscriber is not None:
-            self.client(url).join(subscriber, [message_hash], message)
             length = subscriber.timeframe
             if length is not None and subscribe_hash is not None and length not in subscribe_hash:
                 subscribe_hash = f"{subscribe_hash}#{length}"
+            self.client(url).join(subscriber, [message_hash], message, [subscribe_hash])
         return super().watch(  # type: ignore[misc]
             url, message_hash, message, subscribe_hash, subscription
         )
@@ -446,7 +530,9 @@ class StreamConnector(Connector):
         """Subscribe, and note who asked."""
         subscriber = _who_asks()
         if subscriber is not None:
-            self.client(url).join(subscriber, list(message_hashes), message)
+            self.client(url).join(
+                subscriber, list(message_hashes), message, list(subscribe_hashes or ())
+            )
         return super().watch_multiple(  # type: ignore[misc]
             url, message_hashes, message, subscribe_hashes, subscription
         )
@@ -482,6 +568,17 @@ class StreamConnector(Connector):
         return await super().fetch_order_book_snapshot(  # type: ignore[misc]
             client, message, subscription
         )
+
+    def get_cache_index(self, orderbook: Any, deltas: Any) -> Any:
+        """Find the first change that leads on from a requested book; -1: it is too old."""
+        number = stream_offer(type(self).__name__).change_number
+        if number is None:
+            return super().get_cache_index(orderbook, deltas)  # type: ignore[misc]
+        begun = int(orderbook["nonce"])
+        later = [at for at, delta in enumerate(deltas) if int(delta[number]) > begun]
+        if not deltas or later[:1] == [0]:
+            return -1
+        return later[0] if later else len(deltas)
 
     def authenticate(self, *args: Any, **named: Any) -> Any:
         """Sign a subscription where there is a key; public streams are had without one."""

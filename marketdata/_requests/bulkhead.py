@@ -118,7 +118,7 @@ class Bulkhead:
             f"{self._exchange} is busy with {self.under_way} calls (MARKETDATA_MAX_CALLS allows no "
             f"more); a place may be free in {math.ceil(wait)} s.",
             retry_after=math.ceil(wait * 1000) / 1000,
-            details={"exchange": self._exchange},
+            details={"exchange": self._exchange, "reason": "busy"},
         )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from marketdata.errors import ExchangeUnavailableError, MarketDataError
+from marketdata.errors import ExchangeUnavailableError, MarketDataError, UpstreamError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which it is left alone at first, and after many probes."""
@@ -65,7 +65,7 @@ class Breaker:
                 f"{self._exchange} has failed {self._in_a_row} times in a row and is not asked for "
                 f"another {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
-                details={"exchange": self._exchange},
+                details={"exchange": self._exchange, "reason": "failing"},
             )
 
     def begin(self) -> int:
@@ -101,7 +101,7 @@ class Breaker:
 
     def judge(self, turn: int, error: MarketDataError) -> None:
         """Note what an error says of the exchange that it comes from."""
-        if isinstance(error, ExchangeUnavailableError) and error.retryable:
+        if isinstance(error, UpstreamError) and error.retryable:
             self.failed(turn, error.retry_after)
         else:
             self.answered(turn)

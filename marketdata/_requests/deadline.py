@@ -105,7 +105,7 @@ async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
         failure = ExchangeUnavailableError(
             f"{name} did not answer within {seconds:.3g} s. Try later, or raise "
             "MARKETDATA_TIMEOUT.",
-            details={"exchange": name},
+            details={"exchange": name, "reason": "timed_out"},
         )
     finally:
         _running.reset(token)

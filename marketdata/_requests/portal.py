@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
 from collections.abc import Coroutine
@@ -19,31 +20,58 @@ T = TypeVar("T")
 _LONGEST_END = 5.0
 """Seconds for a call that was cancelled, or a loop that was stopped, to end."""
 
+_ENDING = "The program is ending; nothing is served any more."
+
 _lock = threading.Lock()
 _portal: Portal | None = None
+_stopped = False
+"""Whether the program is ending."""
 
 
 class Portal:
     """A running event loop in a thread of its own."""
 
     def __init__(self) -> None:
-        ready: Future[asyncio.AbstractEventLoop] = Future()
-        self._done = threading.Event()
-        self._thread = threading.Thread(
-            target=self._serve, args=(ready,), name="marketdata-loop", daemon=True
-        )
-        self._thread.start()
-        self.loop = ready.result()
+        self.loop = asyncio.new_event_loop()
+        self._ended: Future[None] = Future()
+        self._thread = threading.Thread(target=self._serve, name="marketdata-loop", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # from Python 3.12 on, at the interpreter's end
+            self.loop.close()
+            raise RuntimeError(_ENDING) from None
 
-    def _serve(self, ready: Future[asyncio.AbstractEventLoop]) -> None:
-        async def serve() -> None:
-            self._stop = asyncio.Event()
-            ready.set_result(asyncio.get_running_loop())
-            await self._stop.wait()
+    def _serve(self) -> None:
+        try:
+            with contextlib.closing(self.loop):
+                asyncio.set_event_loop(self.loop)
+                try:
+                    self.loop.run_forever()
+                finally:
+                    self._end()
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the end is told
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
 
-        # asyncio.run ends what is left on the loop: tasks, asynchronous generators, executor.
-        asyncio.run(serve())
-        self._done.set()
+    def _end(self) -> None:
+        """End what is left on the loop: its tasks, then its asynchronous generators.
+
+        `asyncio.run` would also start a thread that waits for the loop's worker threads. From
+        Python 3.12 on none can be started any more when the interpreter ends, which is when this
+        runs; the interpreter waits for the workers itself.
+        """
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the loop has ended, as it does where something on it raises SystemExit."""
+        return self._ended.done()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; Ctrl-C cancels it, and waits for its end.
@@ -60,7 +88,7 @@ class Portal:
         except RuntimeError:
             call.close()
             coroutine.close()
-            raise RuntimeError("The program is ending; nothing is served any more.") from None
+            raise RuntimeError(_ENDING) from None
         try:
             return future.result()
         finally:
@@ -70,9 +98,14 @@ class Portal:
                 ended.wait(timeout=_LONGEST_END)
 
     def stop(self) -> None:
-        """End the loop and wait for its thread; what runs on it is cancelled."""
-        self.loop.call_soon_threadsafe(self._stop.set)
-        self._done.wait(timeout=_LONGEST_END)
+        """End the loop and wait for its thread; what runs on it is cancelled.
+
+        Raises what the loop ended with, where that was an error.
+        """
+        with contextlib.suppress(RuntimeError):  # closed since
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        with contextlib.suppress(TimeoutError):
+            self._ended.result(timeout=_LONGEST_END)
         self._thread.join(timeout=_LONGEST_END)
 
 
@@ -85,17 +118,19 @@ async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event)
 
 
 def portal() -> Portal:
-    """Give the process's portal, started at first use."""
+    """Give the process's portal, started at first use and again where its loop has ended."""
     global _portal
-    if _portal is None:
+    if _portal is None or _portal.is_over:
         with _lock:
-            if _portal is None:
+            if _portal is None or (_portal.is_over and not _stopped):
                 _portal = Portal()
     return _portal
 
 
 def _stop_at_exit() -> None:
-    if _portal is not None:
+    global _stopped
+    _stopped = True
+    if _portal is not None and not _portal.is_over:
         _portal.stop()
 
 

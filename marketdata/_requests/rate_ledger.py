@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from marketdata._requests.files import private_folder
 from marketdata._requests.sqlite import discard, is_damage, is_locked
 
 T = TypeVar("T")
@@ -93,10 +94,12 @@ class Answer(NamedTuple):
 
 @dataclass
 class Account:
-    """The requests to one exchange. Times are in Unix seconds by the machine's clock.
+    """The requests to one exchange. Times are in seconds by a clock that all who share it have.
 
-    A time in the future was noted before the clock was set back, and counts as now: so nothing is
-    forgotten, and nothing lasts longer than it would have.
+    On one machine that is the one that counts from its start (CLOCK_MONOTONIC), which nobody sets;
+    with Redis it is that server's. A time in the future was noted before a new start, or before the
+    clock was set back, and counts as now: so nothing is forgotten, and nothing lasts longer than it
+    would have.
     """
 
     granted: dict[float, float] = field(default_factory=dict)
@@ -304,7 +307,7 @@ def _in_file(
     clock: Callable[[], float],
     patience: float,
 ) -> T:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(file.parent)
     # Opened for each use: a connection must not be carried over a fork, nor outlive the file.
     with contextlib.closing(
         sqlite3.connect(file, timeout=patience, isolation_level=None)

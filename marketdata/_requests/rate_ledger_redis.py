@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from marketdata._requests.files import private_folder
 from marketdata._requests.rate_ledger import (
     GIVE_UP,
     SHARE,
@@ -200,7 +201,7 @@ class FleetLedger(Ledger):
         """What this machine, or the part of it with files of its own, is called among all."""
         host = socket.gethostname()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self._folder)
             found = self._folder.stat()
         except OSError:  # the process keeps accounts for itself
             return f"{host} {os.getpid()}".encode()

@@ -51,7 +51,7 @@ class Budget:
         source: str,
         exchange: str,
         limit: Limit,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         *,
         redis: str | None = None,
     ) -> None:
@@ -200,5 +200,5 @@ class Budget:
                 f"The request budget of {self._whose} for {self._exchange} is used up; it is "
                 f"free again in {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
-                details={"exchange": self._exchange},
+                details={"exchange": self._exchange, "reason": "rate_limited"},
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,10 @@ class Reply:
 
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.monotonic, repr=False)
+    """When the last request was made, by the monotonic clock."""
+    seconds: float = 0.0
+    """How long the last answer took."""
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     requests: int = 0
@@ -26,6 +31,7 @@ class Reply:
     def note(self, status: int, headers: dict[str, str]) -> None:
         """Take in one answer, the last one so far."""
         self.received_at = datetime.now(UTC)
+        self.seconds = time.monotonic() - self.began
         self.status = status
         self.headers = {name.lower(): value for name, value in headers.items()}
         self.requests += 1
@@ -56,9 +62,11 @@ class Reply:
 
 
 def _http_date(text: str | None) -> datetime | None:
+    """Read a date of HTTP, which is GMT whether it says so or not."""
     try:
-        return None if not text else parsedate_to_datetime(text).astimezone(UTC)
-    except ValueError:
+        found = parsedate_to_datetime(text or "")
+        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
+from marketdata._candles.calendar import known
 from marketdata._exchanges import parsing
-from marketdata._streams.feed import Feed, Subject
+from marketdata._streams.feed import Ended, Feed, Subject
 from marketdata.errors import MarketDataError
 from marketdata.models import Candles
 from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
 __all__ = ["CandlesFeed"]
 
@@ -32,8 +33,8 @@ class CandlesFeed(Feed[Candles]):
     misses none however slow it is. The last one counts as forming until the next has begun.
     """
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._bars: dict[int, Sequence[Any]] = {}
         """Rows by opening time, ascending."""
         self._seen: dict[int, int] = {}
@@ -53,7 +54,7 @@ class CandlesFeed(Feed[Candles]):
     def take(self, result: Any, at: float) -> None:
         if isinstance(result, list) and len(result) == 3 and isinstance(result[0], str):
             result = result[2]  # with the pair and the length of the bars before it
-        kept = self.hub.api.ohlcvs.get(self.subject.pair) or {}
+        kept = self.upstream.api.ohlcvs.get(self.subject.pair) or {}
         rows: Any = kept.get(self.timeframe)
         if result is not rows or not len(rows):
             return
@@ -64,7 +65,7 @@ class CandlesFeed(Feed[Candles]):
             (*row[:6], None) for row in takewhile(lambda row: row[0] >= newest, reversed(rows))
         ]
         fresh.reverse()
-        skipped = self.hub.quirk.quiet_bars and self._is_broken(newest, fresh)
+        skipped = self.upstream.quirk.quiet_bars and self._is_broken(newest, fresh)
         if skipped and not self._is_unsure:
             self.gaps += 1
         missed = self._is_unsure or skipped
@@ -78,8 +79,8 @@ class CandlesFeed(Feed[Candles]):
     def _is_broken(self, newest: int, fresh: Sequence[Sequence[Any]]) -> bool:
         """Tell whether a bar is missing behind the newest known one."""
         times = [newest, *(row[0] for row in fresh if row[0] > newest)]
-        step = self._step
-        return newest > 0 and any(following - this > step for this, following in pairwise(times))
+        calendar = known(self.upstream.id, str(self.timeframe))
+        return newest > 0 and any(calendar.end(this) < after for this, after in pairwise(times))
 
     def _tell(self, at: float) -> None:
         for old in list(self._bars)[: max(0, len(self._bars) - _KEPT)]:
@@ -90,21 +91,20 @@ class CandlesFeed(Feed[Candles]):
     def _newest(self) -> int:
         return next(reversed(self._bars), 0)
 
-    @property
-    def _step(self) -> int:
-        return int(self.hub.api.parse_timeframe(self.timeframe) * 1000)
-
     async def _fill(self, start: int) -> None:
         """Fetch the bars from one on that was not over when they were last heard of."""
         try:
             pair, timeframe = self.subject.pair, str(self.timeframe)
-            found = await self.hub.request_again(lambda: self.hub.bars_from(pair, timeframe, start))
+            found = await self.upstream.request_again(
+                lambda: self.upstream.bars_from(pair, timeframe, start)
+            )
             self.resyncs += 1
             newest = self._newest
             missed = {row[0]: row for row in found if start <= row[0] < newest}
             self._bars = dict(sorted({**self._bars, **missed}.items()))
         except MarketDataError as error:
             self.error = error
+            self.unfilled += 1
         finally:
             self._filling = None
         self._tell(self.heard or time.time())
@@ -112,16 +112,16 @@ class CandlesFeed(Feed[Candles]):
     async def confirm(self) -> bool:
         newest = self._newest
         if newest:
-            found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), newest)
+            found = await self.upstream.bars_from(self.subject.pair, str(self.timeframe), newest)
             return len(found) == 1 and found.row(0)[:6] == self._bars[newest][:6]
-        found = await self.hub.bars_from(self.subject.pair, str(self.timeframe), None)
+        found = await self.upstream.bars_from(self.subject.pair, str(self.timeframe), None)
         last = found.row(len(found) - 1) if len(found) else None
         before, self._newest_elsewhere = self._newest_elsewhere, last
         return before in (None, last)
 
     async def complete(self) -> None:
         if self._filling is not None:
-            await asyncio.wait({self._filling}, timeout=self.hub.timeout)
+            await asyncio.wait({self._filling}, timeout=self.upstream.timeout)
 
     async def stop(self) -> None:
         if self._filling is not None:
@@ -136,11 +136,11 @@ class CandlesFeed(Feed[Candles]):
         rows = list(takewhile(lambda row: row[0] >= seen, reversed(self._bars.values())))
         self._seen[id(watch)] = last
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
-        return Candles(
-            exchange=self.hub.id,
+        made = Candles(
+            exchange=self.upstream.id,
             timestamp=received,
             received_at=received,
-            simulated=self.hub.simulated,
+            simulated=self.upstream.simulated,
             fresh_for=self.fresh_for,
             stale=True if self.interrupted else None,
             pair=self.subject.pair,
@@ -150,6 +150,7 @@ class CandlesFeed(Feed[Candles]):
             missing=(),
             columns=parsing.columns(Columns.from_rows(rows[::-1])),
         )
+        return self.received(made)
 
     async def leave(self, watch: Inbox) -> None:
         self._seen.pop(id(watch), None)

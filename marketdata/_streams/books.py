@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from marketdata._streams.feed import Feed, Subject
-from marketdata.models import OrderBook
+from marketdata._exchanges.stream_offers import stream_offer
+from marketdata._streams.feed import Ended, Feed, Subject
+from marketdata.models import Level, OrderBook
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
 __all__ = ["BookFeed", "KeptBookFeed"]
 
@@ -23,12 +25,13 @@ _LEVELS_KEPT = 40_000
 class BookFeed(Feed[OrderBook]):
     """What both kinds of book share: the depth that is wanted, and records of a state."""
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._made: dict[int, OrderBook] = {}
         """Records of the newest state, by depth: most watchers want the same."""
         self._made_at = -1
         self._time: float | None = None
+        self.offer = stream_offer(upstream.id)
         self.depth = 1
         """The deepest that a watcher wants."""
 
@@ -46,40 +49,55 @@ class BookFeed(Feed[OrderBook]):
             self._made_at = self.version
         made = self._made.get(watch.depth)
         if made is None and self.version:
-            made = self._made[watch.depth] = self._record(watch.depth)
+            made = self._made[watch.depth] = self.received(self._record(watch.depth))
         return made
 
     def _record(self, depth: int) -> OrderBook:
         raise NotImplementedError
 
-    def _fields(self) -> dict[str, Any]:
+    def _fields(self, depth: int) -> dict[str, Any]:
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
         time = self._time
         return {
-            "exchange": self.hub.id,
+            "exchange": self.upstream.id,
             "timestamp": received if time is None else datetime.fromtimestamp(time / 1000, UTC),
             "received_at": received,
-            "simulated": self.hub.simulated,
+            "simulated": self.upstream.simulated,
             "fresh_for": self.fresh_for,
             "stale": None if self.state == "live" else True,
             "pair": self.subject.pair,
+            "max_depth": self.offer.levels_for(depth),
         }
 
     async def confirm(self) -> bool:
-        now = await self.hub.whole_book(self, _COMPARED)
+        now = await self.upstream.whole_book(self, self.subject.pair, _COMPARED)
         mine = self._record(_COMPARED)
-        return (now.bids, now.asks) == (mine.bids, mine.asks)
+        return _agree(now.bids, mine.bids) and _agree(now.asks, mine.asks)
+
+
+def _agree(requested: Sequence[Level], streamed: Sequence[Level]) -> bool:
+    """Tell whether one side is the same in both, as deep as both have it."""
+    both = min(len(requested), len(streamed))
+    return requested[:both] == streamed[:both] and bool(requested) == bool(streamed)
 
 
 class KeptBookFeed(BookFeed):
     """A book that ccxt keeps."""
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._book: Any = None
+        self._subscribed_depth: int | None = None
 
     async def subscribe(self, api: Any) -> None:
-        await api.watch_order_book(self.subject.pair)
+        self._subscribed_depth = self.offer.depth_for(self.depth)
+        await api.watch_order_book(self.subject.pair, self._subscribed_depth)
+
+    def join(self, watch: Inbox) -> None:
+        super().join(watch)
+        had, wanted = self._subscribed_depth, self.offer.depth_for(self.depth)
+        if had is not None and (wanted is None or wanted > had):
+            self.subscribe_anew()
 
     def take(self, result: Any, at: float) -> None:
         if not isinstance(result, dict) or "bids" not in result:
@@ -112,10 +130,12 @@ class KeptBookFeed(BookFeed):
         return 0 if book is None else 300 * (len(book["bids"]) + len(book["asks"]))
 
     def _record(self, depth: int) -> OrderBook:
-        book, number = self._book, self.hub.number
+        book, number = self._book, self.upstream.number
+        fields = self._fields(depth)
+        depth = fields["max_depth"] or depth
         return OrderBook.trusted(
             {
-                **self._fields(),
+                **fields,
                 "sequence": book.get("nonce"),
                 "bids": tuple((number(row[0]), number(row[1])) for row in book["bids"][:depth]),
                 "asks": tuple((number(row[0]), number(row[1])) for row in book["asks"][:depth]),

@@ -8,33 +8,40 @@ import sys
 import time
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from marketdata._exchanges.error_mapping import translate
-from marketdata._exchanges.sockets import asking
-from marketdata._requests.reply import Reply
+from marketdata._exchanges.sockets import RefusedError, asking
+from marketdata._requests.log import logger
+from marketdata._requests.reply import Reply, current_reply
 from marketdata._requests.tasks import end
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeUnavailableError,
-    InvalidParameterError,
     MarketDataError,
     PairNotSupportedError,
 )
 from marketdata.models import Record, Stream, StreamKind
+from marketdata.models.records import stamped
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
-__all__ = ["Feed", "Subject"]
+__all__ = ["Ended", "Feed", "Subject"]
 
+Ended: TypeAlias = "Callable[[Feed[Any]], None]"
+"""Hears that a feed has ended."""
 R = TypeVar("R", bound=Record)
 
 State = Literal["connecting", "live", "stale", "resyncing", "reconnecting", "ended", "failed"]
 
 _LONGEST_PAUSE = 30.0
+"""Seconds between two attempts to subscribe, at most."""
+_LONGEST_PAUSE_UNREACHED = 1.0
+"""The same where no socket could be opened."""
 _GIVES_UP_AFTER = 300.0
 """Seconds without a word after which a stream that was there once is given up."""
 _LEAST_PATIENCE = 5.0
@@ -53,6 +60,10 @@ _LONGEST_PING = 15.0
 _ANOTHER_CLOCK = 3_600_000.0
 
 
+class _AnewError(Exception):
+    """A subscription is to be made again."""
+
+
 class Subject(NamedTuple):
     """What can be watched of one exchange."""
 
@@ -68,11 +79,12 @@ class Feed(ABC, Generic[R]):
     goes wrong upstream is mended in `_run`, which alone decides that it cannot be.
     """
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        self.hub = hub
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        self.upstream = upstream
         self.subject = subject
+        self._ended = ended
         self.timeframe = subject.timeframe
-        self.market_id = str(hub.api.market(subject.pair)["id"])
+        self.market_id = str(upstream.api.market(subject.pair)["id"])
         self.state: State = "connecting"
         self.watches: set[Inbox] = set()
         self._resting: list[Inbox] = []
@@ -82,12 +94,12 @@ class Feed(ABC, Generic[R]):
         self.version = 0
         """Counts the states."""
         self.messages = self.updates = self.dropped = 0
-        self.gaps = self.resyncs = self.reconnects = 0
+        self.gaps = self.unfilled = self.resyncs = self.reconnects = 0
         self.heard: float | None = None
-        """When the last frame was received, in Unix seconds."""
+        """When the last frame was received, in Unix seconds; all other times are monotonic."""
         self.lag: float | None = None
-        self._live_since = 0.0
-        """Since when it is live, or was last found to have nothing to say, in Unix seconds."""
+        self._silent_since = 0.0
+        """When the last frame came, or it was last found live with nothing to say."""
         self._paused_since: float | None = None
         """When the last frame came, unless the stream was interrupted since."""
         self._usual_pause = 0.0
@@ -101,6 +113,10 @@ class Feed(ABC, Generic[R]):
         """When it was last subscribed to, or a whole state asked for."""
         self._begun_at = 0.0
         """When it last began with a request."""
+        self._reply = Reply()
+        """What is told of the requests of its last attempt to subscribe."""
+        self._was_sent = False
+        """Whether that attempt got as far as to send the subscription."""
         self.waits_its_turn = False
         """Whether others come first with a message or a request that it needs."""
         self._failures = 0
@@ -139,7 +155,11 @@ class Feed(ABC, Generic[R]):
             update["received_at"] = datetime.fromtimestamp(self.heard, UTC)
         if self.interrupted:
             update["stale"] = True
-        return record.model_copy(update=update)
+        return self.received(record.model_copy(update=update))
+
+    def received(self, record: R) -> R:
+        """Give a record that knows how old it is, whatever becomes of the time of day."""
+        return stamped(record, self._silent_since)
 
     async def request(self) -> bool:
         """Get the state over REST, where the stream has none to begin with; tell whether it did."""
@@ -151,6 +171,9 @@ class Feed(ABC, Generic[R]):
 
     async def complete(self) -> None:
         """Wait for what is still being fetched, at the end of a recording."""
+
+    def lost_contact(self) -> None:
+        """Hear that the stream was live and is so no more."""
 
     def begin_anew(self) -> None:
         """Forget what a lost socket makes useless."""
@@ -184,11 +207,11 @@ class Feed(ABC, Generic[R]):
 
     async def stop(self) -> None:
         """End the subscription: it is taken back, and nothing of it is left."""
-        self.hub.forget(self)
+        self._ended(self)
         task, self._task = self._task, None
         # What it has begun would go on to subscribe for some turns of the loop.
         await end(task, self._looking)
-        await self.hub.unsubscribe(self)
+        await self.upstream.unsubscribe(self)
 
     def rest(self, watch: Inbox) -> None:
         """Hear that a watcher has taken the newest state."""
@@ -214,22 +237,31 @@ class Feed(ABC, Generic[R]):
     def note_frame(self, at: float) -> None:
         """Count a frame, and learn how often they come."""
         self.messages += 1
+        now = time.monotonic()
         if self._paused_since is not None:
+            pause = now - self._paused_since
+            usual = 0.99 * self._usual_pause
+            if pause > usual and not self.upstream.slept_since(self._paused_since):
+                usual = pause
             # Falls slowly and rises at once: the longest pause of late.
-            self._usual_pause = max(at - self._paused_since, 0.99 * self._usual_pause)
+            self._usual_pause = usual
         if self.messages % _FORGIVES_AFTER == 0:
             self._impatience = max(1.0, self._impatience / 2)
-        self.heard = self._paused_since = at
+        self.heard = at
+        self._silent_since = self._paused_since = now
 
     @property
     def _silence(self) -> float:
-        return time.time() - max(self.heard or 0.0, self._live_since)
+        return self._waited_since(self._silent_since)
+
+    def _waited_since(self, moment: float) -> float:
+        """Give the seconds since a moment, without those before our own process last slept."""
+        return time.monotonic() - max(moment, self.upstream.stalled_at)
 
     def _is_live(self) -> None:
         self.state = "live"
-        self._live_since = time.time()
         self._failures = 0
-        self._since = time.monotonic()
+        self._since = self._silent_since = time.monotonic()
 
     def has_its_turn(self) -> None:
         """Note that what it has waited for among others begins now."""
@@ -243,6 +275,7 @@ class Feed(ABC, Generic[R]):
         if self.state == "live":
             self._since = time.monotonic()
         self.state = "resyncing"
+        logger.debug("%s %s: a gap, waiting for the whole state", self.upstream.id, self.subject)
         self._asked_at = time.monotonic()
 
     def tell_again(self) -> None:
@@ -271,11 +304,11 @@ class Feed(ABC, Generic[R]):
         """Look whether it is silent for too long, as the watchdog does again and again."""
         if self.subject.kind != "trades":
             self.fresh_for = round(self.patience, 3)
-        if self.waits_its_turn and self.hub.is_open(self):
+        if self.waits_its_turn and self.upstream.is_open(self):
             return
         if self.state in ("connecting", "reconnecting", "resyncing"):
-            waited = time.monotonic() - self._asked_at
-            if self.is_asking and waited > _FIRST_WORD and self.hub.is_open(self):
+            waited = self._waited_since(self._asked_at)
+            if self.is_asking and waited > _FIRST_WORD and self.upstream.is_open(self):
                 if self.subject.kind in _QUIET_KINDS:
                     self._is_live()  # it will say something when somebody trades
                     return
@@ -284,16 +317,13 @@ class Feed(ABC, Generic[R]):
                     self._looking = asyncio.create_task(self._begin_elsewhere())
                 if self._looking is not None:
                     return
-            limit = self.hub.timeout * (self._impatience if self.version else 1.0)
+            limit = self.upstream.timeout * (self._impatience if self.version else 1.0)
             if waited > limit:
                 self._asked_at = time.monotonic()
                 self._silent()
             return
         if self.state == "live" and self._silence > self.patience and self._looking is None:
-            if self.hub.is_alive(self, max(self.patience, _LONGEST_PING)):
-                self._looking = asyncio.create_task(self._look_elsewhere())
-            else:
-                self._is_stale()
+            self._looking = asyncio.create_task(self._look_elsewhere())
 
     async def _begin_elsewhere(self) -> None:
         """Begin with a request where the stream says nothing before something happens."""
@@ -308,7 +338,8 @@ class Feed(ABC, Generic[R]):
     async def _look_elsewhere(self) -> None:
         """Find out by a request whether a stream is silent because nothing has happened."""
         try:
-            nothing_new = await self.confirm()
+            alive = await self.upstream.is_alive(self, max(self.patience, _LONGEST_PING))
+            nothing_new = alive and await self.confirm()
         except MarketDataError as error:
             self.error, nothing_new = error, False
         finally:
@@ -317,8 +348,8 @@ class Feed(ABC, Generic[R]):
             return  # it has spoken meanwhile
         if nothing_new:
             self._impatience = min(64.0, self._impatience * 2)
-            self._live_since = time.time()
-            self.heard = self.heard and self._live_since
+            self._silent_since = time.monotonic()
+            self.heard = self.heard and time.time()
             self.tell_again()  # the same state, as of now
         else:
             self._is_stale()
@@ -330,13 +361,13 @@ class Feed(ABC, Generic[R]):
 
     def _silent(self) -> None:
         patience, self._impatience = self.patience, min(64.0, self._impatience * 2)
-        if self.hub.drop_silent(self, min(patience, self.hub.timeout)):
+        if self.upstream.drop_silent(self, min(patience, self.upstream.timeout)):
             return  # which everybody on that socket hears of
         self.trouble(
             ExchangeUnavailableError(
-                f"{self.hub.id} sends nothing about {self.subject.pair}.",
+                f"{self.upstream.id} sends nothing about {self.subject.pair}.",
                 retryable=True,
-                details=self.details,
+                details={**self.details, "reason": "silent"},
             )
         )
 
@@ -346,7 +377,7 @@ class Feed(ABC, Generic[R]):
     def details(self) -> dict[str, Any]:
         """What an error says of where it comes from."""
         return {
-            "exchange": self.hub.id,
+            "exchange": self.upstream.id,
             "pair": self.subject.pair,
             "stream": self.subject.kind,
         }
@@ -357,6 +388,7 @@ class Feed(ABC, Generic[R]):
 
     def asked(self) -> None:
         """Hear that its subscription was sent; exchanges want some time between two."""
+        self._was_sent = True
         self.has_its_turn()
 
     @property
@@ -372,6 +404,10 @@ class Feed(ABC, Generic[R]):
         """Hear that the socket is gone."""
         self.trouble(None if ended else ConnectionError())
 
+    def subscribe_anew(self) -> None:
+        """Take the subscription back and make it again: other parameters are wanted."""
+        self.trouble(_AnewError())
+
     def trouble(self, error: Exception | None) -> None:
         """Have something mended, or the end of a recording noticed (None)."""
         if self._trouble is not None and not self._trouble.done():
@@ -385,12 +421,16 @@ class Feed(ABC, Generic[R]):
                     await self.complete()
                     await self._finish(None)
                     return
+                if isinstance(error, _AnewError):
+                    await self.upstream.unsubscribe(self)
+                    self.begin_anew()
+                    continue
                 ours = self._ours(error)
                 if not self._may_pass(ours):
                     await self._finish(ours)
                     return
                 self.error = ours
-                await self._prepare_anew(ours)
+                await self._prepare_anew(error, ours)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - a watcher must hear of it, whatever it is
@@ -400,16 +440,19 @@ class Feed(ABC, Generic[R]):
         """Subscribe, and give what ended it; None is the end of a recording."""
         self._trouble = asyncio.get_running_loop().create_future()
         self._asked_at = time.monotonic()
-        token = asking.set(weakref.ref(self))
-        try:
-            asked = asyncio.ensure_future(self.hub.subscribe(self))
-        finally:
-            asking.reset(token)
+        self._reply, self._was_sent = Reply(), False
+        asked = asyncio.ensure_future(self._ask())
         asked.add_done_callback(self._asked)
         try:
             return await self._trouble
         finally:
             await end(asked)
+            self.upstream.gives_up_its_turn(self)
+
+    async def _ask(self) -> None:
+        asking.set(weakref.ref(self))
+        current_reply.set(self._reply)
+        await self.subscribe(self.upstream.api)
 
     def _asked(self, asked: asyncio.Future[None]) -> None:
         if not asked.cancelled() and (error := asked.exception()) is not None:
@@ -420,51 +463,64 @@ class Feed(ABC, Generic[R]):
             return error
         if isinstance(error, ConnectionError | OSError):
             return ExchangeUnavailableError(
-                f"The stream of {self.hub.id} was interrupted.",
+                f"The stream of {self.upstream.id} was interrupted.",
                 retryable=True,
-                details=self.details,
+                details={**self.details, "reason": "connection_lost"},
             )
-        made = translate(error, self.hub.id, Reply())
-        if self.version == 0 and isinstance(made, DataUnavailableError | InvalidParameterError):
-            made = PairNotSupportedError(
-                f"{self.hub.id} refuses a stream of {self.subject.kind} of {self.subject.pair}; "
-                "it may not trade the pair now.",
-            )
+        if isinstance(error, RefusedError):
+            made = translate(error.said, self.upstream.id, Reply(asked=1, requests=1))
+            if not self.version and not isinstance(made, ExchangeUnavailableError):
+                made = PairNotSupportedError(
+                    f"{self.upstream.id} refuses a stream of {self.subject.kind} of "
+                    f"{self.subject.pair}; it may not trade the pair now.",
+                )
+        else:
+            reply = self._reply
+            if self._was_sent:  # then it is about what the exchange has sent
+                reply.asked = reply.requests = max(reply.asked, 1)
+            made = translate(error, self.upstream.id, reply, keeps_answers=False)
         made.details.update(self.details)
         return made
 
     def _may_pass(self, error: MarketDataError) -> bool:
         """Tell whether it makes sense to go on."""
-        waited = time.monotonic() - self._since
-        if not self.version and not self.hub.retries and "attempts" in error.details:
+        waited = self._waited_since(self._since)
+        if not self.version and not self.upstream.retries and "attempts" in error.details:
             return False  # the request for its first state has failed
         if isinstance(error, DataUnavailableError) and error.retryable:
             return self._failures < 5  # what ccxt cannot make sense of, again and again
-        if not error.retryable:
+        # The name of a host that was there before is found again when this machine is online again.
+        was_there = bool(self.version) and error.details.get("reason") == "name_not_resolved"
+        if not (error.retryable or was_there):
             return False
-        return waited < (_GIVES_UP_AFTER if self.version else self.hub.timeout)
+        return waited < (_GIVES_UP_AFTER if self.version else self.upstream.timeout)
 
-    async def _prepare_anew(self, error: MarketDataError) -> None:
+    async def _prepare_anew(self, error: Exception, ours: MarketDataError) -> None:
         was_live = self.state in ("live", "stale")
         self.state = "reconnecting" if self.version else "connecting"
         self._failures += 1
         self.reconnects += 1
+        logger.debug("%s %s: subscribing anew after %s", self.upstream.id, self.subject, ours.code)
         if was_live:
             self._since = time.monotonic()
+            self.lost_contact()
         self.tell_again()
-        await self.hub.unsubscribe(self)
+        await self.upstream.unsubscribe(self)
         self._paused_since = None
         self.begin_anew()
-        pause = min(_LONGEST_PAUSE, 0.05 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
-        await asyncio.sleep(max(pause, error.retry_after or 0.0))
-        await self.hub.turn_to_dial()
+        # Where no socket was opened, that is what all subjects of the exchange wait for together.
+        unreached = isinstance(error, OSError) and not self._was_sent
+        longest = _LONGEST_PAUSE_UNREACHED if unreached else _LONGEST_PAUSE
+        pause = min(longest, 0.05 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        await asyncio.sleep(max(pause, ours.retry_after or 0.0))
+        await self.upstream.turn_to_dial(self)
 
     async def _finish(self, error: MarketDataError | None) -> None:
         self.error = error or self.error
         self.state = "ended" if error is None else "failed"
         watches = list(self.watches)
-        self.hub.forget(self)
-        await self.hub.unsubscribe(self)
+        self._ended(self)
+        await self.upstream.unsubscribe(self)
         for watch in watches:
             watch.finished(self, error)
 
@@ -474,7 +530,7 @@ class Feed(ABC, Generic[R]):
         """Tell how it is doing."""
         waiting = sum(len(watch) for watch in self._each)
         return Stream(
-            exchange=self.hub.id,
+            exchange=self.upstream.id,
             kind=self.subject.kind,
             pair=self.subject.pair,
             timeframe=self.timeframe,
@@ -484,12 +540,13 @@ class Feed(ABC, Generic[R]):
             updates=self.updates,
             dropped=self.dropped,
             gaps=self.gaps,
+            unfilled=self.unfilled,
             resyncs=self.resyncs,
             reconnects=self.reconnects,
-            unreadable=self.hub.unreadable(self),
+            unreadable=self.upstream.unreadable(self),
             last_message=None if self.heard is None else datetime.fromtimestamp(self.heard, UTC),
             lag_ms=None if self.lag is None else round(self.lag, 3),
             memory=self.size() + 500 * waiting + sys.getsizeof(self),
             error=None if self.error is None else self.error.code,
-            simulated=self.hub.simulated,
+            simulated=self.upstream.simulated,
         )

@@ -5,15 +5,36 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from marketdata.errors import MarketDataError
 
 if TYPE_CHECKING:
-    from marketdata._streams.feed import Feed
     from marketdata.models import Record, Stream
 
 __all__ = ["Inbox"]
+
+
+class Source(Protocol):
+    """What an inbox gets its records from."""
+
+    dropped: int
+    """Records that watchers were too slow for."""
+
+    def join(self, watch: Inbox) -> None:
+        """Let somebody watch."""
+
+    async def leave(self, watch: Inbox) -> None:
+        """Let somebody watch no more."""
+
+    def record(self, watch: Inbox, /) -> Record | None:
+        """Give the newest state as a watcher wants it; None where there is none yet."""
+
+    def rest(self, watch: Inbox) -> None:
+        """Hear that a watcher has taken the newest state."""
+
+    def told(self) -> Stream:
+        """Tell how it is doing."""
 
 
 class Inbox:
@@ -28,10 +49,10 @@ class Inbox:
         self.depth = depth
         self._buffer = buffer
         self.dropped = 0
-        self.feeds: list[Feed[Any]] = []
+        self.feeds: list[Source] = []
         self.ended: list[Stream] = []
         """How those did that are over."""
-        self._changed: deque[Feed[Any] | MarketDataError] = deque()
+        self._changed: deque[Source | MarketDataError] = deque()
         self._records: deque[Record | MarketDataError] = deque()
         self._waiters: list[asyncio.Future[None]] = []
         """Usually one; several tasks may share a watch, and each record goes to one of them."""
@@ -47,13 +68,13 @@ class Inbox:
 
     # ------------------------------------------------------------------ for feeds
 
-    def changed(self, feed: Feed[Any]) -> None:
+    def changed(self, feed: Source) -> None:
         """Hear that a feed has a new state."""
         self._changed.append(feed)
         if self._waiters:
             self._wake()
 
-    def put(self, feed: Feed[Any], record: Record) -> None:
+    def put(self, feed: Source, record: Record) -> None:
         """Get a record that is to be handed out."""
         waiting = self._records
         if len(waiting) >= self._buffer:
@@ -66,7 +87,7 @@ class Inbox:
         if self._waiters:
             self._wake()
 
-    def finished(self, feed: Feed[Any], error: MarketDataError | None) -> None:
+    def finished(self, feed: Source, error: MarketDataError | None) -> None:
         """Hear that a feed is over, and of the error that ended it, which waits its turn."""
         if feed in self.feeds:
             self.feeds.remove(feed)
@@ -83,7 +104,7 @@ class Inbox:
 
     # ------------------------------------------------------------------ for the watcher
 
-    def join(self, feeds: Sequence[Feed[Any]]) -> None:
+    def join(self, feeds: Sequence[Source]) -> None:
         """Begin to hear of feeds."""
         self.feeds = list(feeds)
         for feed in feeds:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from marketdata._exchanges import parsing
-from marketdata._streams.feed import Feed, Subject
+from marketdata._streams.feed import Ended, Feed, Subject
 from marketdata.models import Quote, Ticker
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
 __all__ = ["QuoteFeed", "TickerFeed"]
 
@@ -21,12 +21,12 @@ __all__ = ["QuoteFeed", "TickerFeed"]
 class TickerFeed(Feed[Ticker]):
     """Price and volume of the last 24 hours."""
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._newest: Ticker | None = None
 
     async def subscribe(self, api: Any) -> None:
-        await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)
+        await api.watch_ticker(self.subject.pair, self.upstream.quirk.ticker_stream_params)
 
     def take(self, result: Any, at: float) -> None:
         raw = _of_pair(result, self.subject.pair)
@@ -35,11 +35,11 @@ class TickerFeed(Feed[Ticker]):
         self.note_frame(at)
         self._newest = parsing.ticker(
             raw,
-            exchange=self.hub.id,
+            exchange=self.upstream.id,
             pair=self.subject.pair,
             window="24h",
             received_at=datetime.fromtimestamp(at, UTC),
-            simulated=self.hub.simulated is True,
+            simulated=self.upstream.simulated is True,
         )
         self.news(at, raw["timestamp"])
 
@@ -47,7 +47,7 @@ class TickerFeed(Feed[Ticker]):
         return self.marked(self._newest)
 
     async def request(self) -> bool:
-        found = await self.hub.request(self.hub.venue.ticker(self.subject.pair))
+        found = await self.upstream.request(self.upstream.venue.ticker(self.subject.pair))
         if not self.is_asking:
             return False  # the stream has begun meanwhile
         self._newest, self.heard = found, time.time()
@@ -55,7 +55,10 @@ class TickerFeed(Feed[Ticker]):
         return True
 
     async def confirm(self) -> bool:
-        now, newest = await self.hub.request(self.hub.venue.ticker(self.subject.pair)), self._newest
+        now, newest = (
+            await self.upstream.request(self.upstream.venue.ticker(self.subject.pair)),
+            self._newest,
+        )
         return newest is not None and (now.last, now.close) == (newest.last, newest.close)
 
     def size(self) -> int:
@@ -65,15 +68,15 @@ class TickerFeed(Feed[Ticker]):
 class QuoteFeed(Feed[Quote]):
     """Best bid and ask."""
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
         self._newest: Quote | None = None
 
     async def subscribe(self, api: Any) -> None:
         if api.has.get("watchBidsAsks"):
             await api.watch_bids_asks([self.subject.pair])
         else:
-            await api.watch_ticker(self.subject.pair, self.hub.quirk.ticker_stream_params)
+            await api.watch_ticker(self.subject.pair, self.upstream.quirk.ticker_stream_params)
 
     def take(self, result: Any, at: float) -> None:
         raw = _of_pair(result, self.subject.pair)
@@ -82,11 +85,11 @@ class QuoteFeed(Feed[Quote]):
         self.note_frame(at)
         self._newest = parsing.quote(
             raw,
-            exchange=self.hub.id,
+            exchange=self.upstream.id,
             pair=self.subject.pair,
-            source="quote" if self.hub.api.has.get("watchBidsAsks") else "ticker",
+            source="quote" if self.upstream.api.has.get("watchBidsAsks") else "ticker",
             received_at=datetime.fromtimestamp(at, UTC),
-            simulated=self.hub.simulated is True,
+            simulated=self.upstream.simulated is True,
         )
         self.news(at, raw["timestamp"])
 
@@ -94,7 +97,7 @@ class QuoteFeed(Feed[Quote]):
         return self.marked(self._newest)
 
     async def request(self) -> bool:
-        found = await self.hub.request(self.hub.venue.quote(self.subject.pair))
+        found = await self.upstream.request(self.upstream.venue.quote(self.subject.pair))
         if not self.is_asking:
             return False  # the stream has begun meanwhile
         self._newest, self.heard = found, time.time()
@@ -102,7 +105,10 @@ class QuoteFeed(Feed[Quote]):
         return True
 
     async def confirm(self) -> bool:
-        now, newest = await self.hub.request(self.hub.venue.quote(self.subject.pair)), self._newest
+        now, newest = (
+            await self.upstream.request(self.upstream.venue.quote(self.subject.pair)),
+            self._newest,
+        )
         return newest is not None and (now.bid, now.ask) == (newest.bid, newest.ask)
 
     def size(self) -> int:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from marketdata._exchanges import parsing
-from marketdata._streams.feed import Feed, Subject
+from marketdata._streams.feed import Ended, Feed, Subject
 from marketdata.errors import MarketDataError
 from marketdata.models import Trade
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
 __all__ = ["TradesFeed"]
 
@@ -28,14 +28,16 @@ _MOST_FETCHED = 5_000
 class TradesFeed(Feed[Trade]):
     """The trades of a pair.
 
-    Where the exchange numbers them without a hole, a number that is missing is asked for over
-    REST, and what came meanwhile is handed out behind it.
+    Where the exchange numbers them without a gap, a number that is missing is asked for over
+    REST, and what came meanwhile is handed out behind it. Where it does not, nobody can tell what
+    was missed while there was no stream; `Stream.unfilled` counts that.
     """
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
-        self._known: deque[str] = deque(maxlen=_REMEMBERED)
-        self._known_set: set[str] = set()
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
+        self._numbered = upstream.quirk.numbered_trades
+        self._known: dict[str, int] = {}
+        """What tells trades of one id apart, by their ids, oldest first."""
         self._last: int | None = None
         """The number of the last trade that was handed out, where they have numbers."""
         self._fresh: Sequence[Trade] = ()
@@ -57,28 +59,32 @@ class TradesFeed(Feed[Trade]):
         raw = [one for one in result[len(result) - count :] if one["symbol"] == self.subject.pair]
         trades = parsing.trades(
             raw,
-            exchange=self.hub.id,
+            exchange=self.upstream.id,
             pair=self.subject.pair,
             received_at=datetime.fromtimestamp(at, UTC),
-            simulated=self.hub.simulated is True,
+            simulated=self.upstream.simulated is True,
         )
         fresh = [trade for trade in trades if self._is_new(trade)]
         if fresh:
             self._add(fresh)
 
     def _is_new(self, trade: Trade) -> bool:
+        """Tell whether a trade has not come before.
+
+        Two with one id are two where they differ, unless ids are known to be the trades' numbers.
+        """
         if trade.id is None:
             return True
-        if trade.id in self._known_set:
+        like = 0 if self._numbered else hash((trade.price, trade.amount, trade.side))
+        if self._known.get(trade.id) == like:
             return False
         if len(self._known) == _REMEMBERED:
-            self._known_set.discard(self._known[0])
-        self._known.append(trade.id)
-        self._known_set.add(trade.id)
+            del self._known[next(iter(self._known))]
+        self._known[trade.id] = like
         return True
 
     def _add(self, trades: list[Trade]) -> None:
-        if not (self.hub.quirk.numbered_trades and all(_number(one) for one in trades)):
+        if not (self._numbered and all(_number(one) for one in trades)):
             self._hand_out(trades)
             return
         self._waiting += trades
@@ -104,6 +110,11 @@ class TradesFeed(Feed[Trade]):
             self.gaps += 1
             self._closing = asyncio.create_task(self._close_gap(last + 1, _number(waiting[0])))
 
+    def lost_contact(self) -> None:
+        if not self._numbered:
+            self.gaps += 1
+            self.unfilled += 1
+
     def _hand_out(self, trades: list[Trade]) -> None:
         self._fresh, self._newest = trades, trades[-1]
         newest = trades[-1]
@@ -112,15 +123,19 @@ class TradesFeed(Feed[Trade]):
     async def _close_gap(self, start: int, end: int) -> None:
         """Fetch the trades with numbers from ``start`` up to ``end``, then go on."""
         found: list[Trade] = []
+        before = 0 if self._newest is None else self._newest.timestamp.timestamp()
         try:
             first, pair = max(start, end - _MOST_FETCHED), self.subject.pair
-            found = await self.hub.request_again(lambda: self.hub.trades_between(pair, first, end))
+            found = await self.upstream.request_again(
+                lambda: self.upstream.trades_between(pair, first, end, int(before * 1000))
+            )
             self.resyncs += 1
         except MarketDataError as error:
             self.error = error
         finally:
             # Also where it was cancelled: what came meanwhile has waited for long enough.
             self._closing = None
+            self.unfilled += len(found) < end - start
             missed = [trade for trade in found if self._is_new(trade)]
             self._waiting = [*missed, *self._waiting]
             if self.watches:
@@ -132,19 +147,21 @@ class TradesFeed(Feed[Trade]):
         """Tell nobody: a trade is an event, and no state."""
 
     async def confirm(self) -> bool:
-        found = await self.hub.request(
-            self.hub.venue.trades(self.subject.pair, limit=1, params=self.hub.quirk.recent_trades)
+        found = await self.upstream.request(
+            self.upstream.venue.trades(
+                self.subject.pair, limit=1, params=self.upstream.quirk.recent_trades
+            )
         )
         newest = found[-1].id if found else None
         if not self._known:
             # What is the newest now will not be for ever where somebody trades.
             before, self._newest_elsewhere = self._newest_elsewhere, newest
             return before in (None, newest)
-        return newest is None or newest in self._known_set
+        return newest is None or newest in self._known
 
     async def complete(self) -> None:
         while self._closing is not None:
-            await asyncio.wait({self._closing}, timeout=self.hub.timeout)
+            await asyncio.wait({self._closing}, timeout=self.upstream.timeout)
 
     async def stop(self) -> None:
         if self._closing is not None:
@@ -159,7 +176,7 @@ class TradesFeed(Feed[Trade]):
             watch.put(self, trade)
 
     def size(self) -> int:
-        return 180 * len(self._known) + 800 * len(self._waiting)
+        return (180 if self._numbered else 215) * len(self._known) + 800 * len(self._waiting)
 
 
 def _number(trade: Trade) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from marketdata._requests.portal import portal
 from marketdata._streams.inbox import Inbox
+from marketdata.errors import DataUnavailableError, MarketDataError, as_of_here
 
 if TYPE_CHECKING:
     from marketdata._streams.feed import Subject
@@ -50,6 +52,7 @@ class AsyncWatch(Generic[R]):
         self._inbox = Inbox(every=every, buffer=buffer, depth=depth)
         self._opening: asyncio.Lock | None = None
         self._is_open = False
+        self._process = os.getpid()
 
     @property
     def dropped(self) -> int:
@@ -83,6 +86,7 @@ class AsyncWatch(Generic[R]):
     async def _begin(self) -> None:
         if self._is_open:
             return
+        self._process = os.getpid()
         found = await self._find()
         if self._inbox.is_left:
             return
@@ -94,7 +98,21 @@ class AsyncWatch(Generic[R]):
     def __aiter__(self) -> Self:
         return self
 
+    @property
+    def is_carried_over(self) -> bool:
+        """Whether this process was forked from the one that watches."""
+        return self._is_open and os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Raise `DataUnavailableError` in a process that was forked from the one that watches."""
+        if self.is_carried_over:
+            raise DataUnavailableError(
+                "This stream belongs to the process that began it, and a fork has no part in it. "
+                "Begin another one here."
+            )
+
     async def __anext__(self) -> R:
+        self.check_process()
         if not self._is_open:
             await self.open()
         return cast("R", self._inbox.take() or await self._inbox.next())
@@ -115,7 +133,9 @@ class AsyncWatch(Generic[R]):
         return found
 
     async def close(self) -> None:
-        """Watch no more."""
+        """Watch no more; in a forked process, leave it to the one that watches."""
+        if self.is_carried_over:
+            return
         self._is_open = True
         await self._inbox.leave()
 
@@ -171,14 +191,23 @@ class Watch(Generic[R]):
 
     def open(self) -> None:
         """Begin to watch; does nothing the second time."""
-        portal().call(self._watch.open())
+        try:
+            portal().call(self._watch.open())
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     def __iter__(self) -> Iterator[R]:
         return self
 
     def __next__(self) -> R:
+        self._watch.check_process()
         if not self._taken:
-            self._taken.extend(portal().call(self._watch.batch(self._most)))
+            try:
+                self._taken.extend(portal().call(self._watch.batch(self._most)))
+            except MarketDataError as error:
+                as_of_here(error)
+                raise
         if not self._taken:
             raise StopIteration
         return self._taken.popleft()
@@ -186,10 +215,15 @@ class Watch(Generic[R]):
     def close(self) -> None:
         """Watch no more."""
         self._taken.clear()
-        portal().call(self._watch.close())
+        if not self._watch.is_carried_over:
+            portal().call(self._watch.close())
 
     def __enter__(self) -> Self:
-        self.open()
+        try:
+            self.open()
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
         return self
 
     def __exit__(

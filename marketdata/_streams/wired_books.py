@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._requests.tasks import end
 from marketdata._streams.books import BookFeed
-from marketdata._streams.feed import Subject
+from marketdata._streams.feed import Ended, Subject
 from marketdata._streams.sides import Sides
 from marketdata._streams.wires import WIRES, Update
 from marketdata.errors import DataUnavailableError
 from marketdata.models import OrderBook
 
 if TYPE_CHECKING:
-    from marketdata._streams.hub import Hub
     from marketdata._streams.inbox import Inbox
+    from marketdata._streams.upstream import Upstream
 
 __all__ = ["WiredBookFeed"]
 
@@ -57,12 +57,12 @@ class WiredBookFeed(BookFeed):
     whole book; watchers hear of it only by what `Stream` counts.
     """
 
-    def __init__(self, hub: Hub, subject: Subject) -> None:
-        super().__init__(hub, subject)
-        market = hub.api.market(subject.pair)
-        self._wire = WIRES[str(hub.quirk.book_wire)](market, hub.number)
+    def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        super().__init__(upstream, subject, ended)
+        market = upstream.api.market(subject.pair)
+        self._wire = WIRES[str(upstream.quirk.book_wire)](market, upstream.number)
         self._about = self._wire.name(market)
-        self._sides = Sides(hub.number)
+        self._sides = Sides(upstream.number)
         self._last: int | None = None
         """The number of the state."""
         self._is_whole = False
@@ -80,7 +80,7 @@ class WiredBookFeed(BookFeed):
     async def subscribe(self, api: Any) -> None:
         depth = self._depth_to_subscribe()
         self._subscribed_depth = depth or 0
-        params = self.hub.quirk.book_stream_params
+        params = self.upstream.quirk.book_stream_params
         self._joined = asyncio.Event()
         asked = asyncio.ensure_future(api.watch_order_book(self.subject.pair, depth, params))
         joined = asyncio.ensure_future(self._joined.wait())
@@ -117,7 +117,7 @@ class WiredBookFeed(BookFeed):
 
     async def complete(self) -> None:
         if self._fetching is not None:
-            await asyncio.wait({self._fetching}, timeout=self.hub.timeout)
+            await asyncio.wait({self._fetching}, timeout=self.upstream.timeout)
 
     def begin_anew(self) -> None:
         if self._fetching is not None:
@@ -246,11 +246,11 @@ class WiredBookFeed(BookFeed):
         while not is_there:
             await self._mends.turn()
             wanted = self._depth_to_fetch()
-            book = await self.hub.whole_book(self, wanted)
+            book = await self.upstream.whole_book(self, self.subject.pair, wanted)
             self.resyncs += 1 if self.gaps or self.reconnects else 0
             if book.sequence is None:
                 raise DataUnavailableError(
-                    f"{self.hub.id} does not number its books.", details=self.details
+                    f"{self.upstream.id} does not number its books.", details=self.details
                 )
             self._waiting = deque(sorted(self._waiting, key=_first), maxlen=_ROOM)
             known = (self._last or 0) if self._is_whole else 0
@@ -274,7 +274,7 @@ class WiredBookFeed(BookFeed):
         """
         self.news(self.heard or time.time(), None)
         while self._waiting:
-            await self.hub.room()
+            await self.upstream.room()
             update, at = self._waiting.popleft()
             if self._last is None or update.last is None or update.last <= self._last:
                 continue
@@ -316,7 +316,7 @@ class WiredBookFeed(BookFeed):
         self.resyncs += 1
         depth = self._depth_to_subscribe()
         self._subscribed_depth = depth or 0
-        await self.hub.resubscribe(self, {"depth": depth} if depth else {})
+        await self.upstream.resubscribe(self, {"depth": depth} if depth else {})
 
     # ------------------------------------------------------------------ records
 
@@ -328,7 +328,7 @@ class WiredBookFeed(BookFeed):
         return None if last is None else last.model_copy(update={"stale": True})
 
     def _record(self, depth: int) -> OrderBook:
-        fields = self._fields()
+        fields = self._fields(depth)
         fields["sequence"] = self._last
         fields["bids"] = self._sides.bids.best(depth)
         fields["asks"] = self._sides.asks.best(depth)

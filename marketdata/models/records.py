@@ -11,10 +11,11 @@ from the simulated exchange and None otherwise.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -137,6 +138,12 @@ class _Sourced(Record):
     simulated: Literal[True] | None = None
 
 
+R = TypeVar("R", bound=Record)
+
+_RECEIVED = "_received"
+"""Beside a record's fields: when a stream received it, by the monotonic clock."""
+
+
 class _Streamed(_Sourced):
     """An answer that may also come from a stream."""
 
@@ -148,13 +155,32 @@ class _Streamed(_Sourced):
 
     @property
     def age(self) -> float:
-        """Seconds since it was received, by our clock."""
+        """Seconds since it was received.
+
+        A record that a stream of this process has handed out is measured by a clock that nobody
+        sets; others, by the time of day.
+        """
+        held = self.__dict__.get(_RECEIVED)
+        if held is not None:
+            return time.monotonic() - float(held)
         return (datetime.now(UTC) - self.received_at).total_seconds()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        # Another process has another monotonic clock.
+        state["__dict__"] = {k: v for k, v in state["__dict__"].items() if k != _RECEIVED}
+        return state
 
     @property
     def is_stale(self) -> bool:
         """Whether it comes from a stream that is silent for longer than it should be."""
         return self.stale is True or (self.fresh_for is not None and self.age > self.fresh_for)
+
+
+def stamped(record: R, at: float) -> R:
+    """Note when a stream of this process received a record, by the monotonic clock."""
+    record.__dict__[_RECEIVED] = at
+    return record
 
 
 class _Derivable(Record):
@@ -218,6 +244,8 @@ class Exchange(Record):
     """What older trades can be asked for by; empty: it gives the newest only."""
     streams: tuple[str, ...]
     """Kinds of live data that ccxt has a connector for, and that want no key."""
+    stream_timeframes: tuple[str, ...] = ()
+    """Lengths of the candles that it streams."""
     rate_limit: float | None = None
     """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
     countries: tuple[str, ...] = ()
@@ -225,7 +253,7 @@ class Exchange(Record):
 
 
 class Pair(Record):
-    """An active spot pair and its trading rules; sizes are in base, costs in quote currency."""
+    """A spot pair and its trading rules; sizes are in base, costs in quote currency."""
 
     exchange: str
     pair: str
@@ -242,6 +270,8 @@ class Pair(Record):
     received_at: datetime
     """When the exchange's list was fetched; lists are kept on disk for a day."""
     simulated: Literal[True] | None = None
+    halted: Literal[True] | None = None
+    """Whether the exchange lists it but does not let anybody trade it now."""
 
 
 class FeeTier(Record):
@@ -350,6 +380,9 @@ class OrderBook(_Streamed):
     """Price descending."""
     asks: Levels
     """Price ascending."""
+    max_depth: int | None = None
+    """The most levels a side that the exchange streams; None: no fewer than were requested, not
+    known, or not from a stream."""
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
@@ -429,6 +462,8 @@ class OrderBook(_Streamed):
                 if not left:
                     break
                 taken = min(exact(size), left)
+                if taken <= 0:
+                    continue
                 left -= taken
                 cost += taken * exact(price)
                 worst = price
@@ -480,9 +515,14 @@ class Status(_Derivable, _Sourced):
     """Of the request made for this answer; None where it got none."""
     server_time: datetime | None = None
     clock_offset_ms: float | None = None
-    """Exchange minus ours; half of the latency is the error to expect."""
+    """Exchange minus ours, as if its answer had been made half-way; see ``clock_error_ms``."""
+    clock_error_ms: float | None = None
+    """How far ``clock_offset_ms`` may be off, either way: half of the latency, and a second where
+    the exchange tells whole seconds; None where there is no offset."""
     code: str | None = None
     """The error code that a call would meet, where it is not reachable."""
+    reason: str | None = None
+    """Why it is not, as ``details["reason"]`` of that error has it."""
 
 
 class Stream(Record):
@@ -503,6 +543,9 @@ class Stream(Record):
     """Of what its watchers were to get each, what they were too slow for."""
     gaps: int
     """Losses that were found: a missing number, a wrong checksum, a crossed book."""
+    unfilled: int = 0
+    """Gaps that could not be filled: trades or candles of that time may be missing. A stream of
+    trades without numbers has one after each interruption."""
     resyncs: int
     """Whole states that were fetched to mend them."""
     reconnects: int
@@ -535,7 +578,10 @@ class Upstream(Record):
     shared: int
     """Calls that got the answer to another's requests."""
     failures: int
-    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429."""
+    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429, or with what is
+    no answer."""
+    unreadable: int = 0
+    """Rows of its answers, such as trades without a price, that were left out."""
     budget_used: float | None = None
     """Share of what it allows in a window of time that all who share the budget had used at the
     last look, from 0 to 1; None where it has no window, or is simulated."""
@@ -616,6 +662,8 @@ class Candles(_Derivable, _Streamed):
     clock_offset_ms: int | None = None
     """The exchange's time minus ours, where both disagree on whether the last candle is over: it is
     open then. None elsewhere."""
+    delisted: Literal[True] | None = None
+    """True where the pair has left the exchange's list: these are the candles that are stored."""
     resampled_from: str | None = None
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import json
 import time
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from marketdata.sim.clock import Clock
 from marketdata.sim.dialects import binance, coinbaseexchange, kraken, okx
-from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, Venue
+from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, Venue
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.log import Request
 from marketdata.sim.recorded.playing import RawSession
@@ -101,16 +102,25 @@ class Server:
         return f"/{name}" if len(self._films) > 1 else ""
 
     async def start(self, host: str, port: int) -> str:
-        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL."""
+        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL.
+
+        Where a machine has no loopback of IPv4, 127.0.0.1 is that of IPv6.
+        """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
         try:
-            await site.start()
+            try:
+                await web.TCPSite(self._runner, host, port).start()
+            except OSError as error:
+                lacks_it = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                if not (lacks_it and host == "127.0.0.1"):
+                    raise
+                await web.TCPSite(self._runner, "::1", port).start()
         except OSError:
             await self._runner.cleanup()
             raise
-        bound = self._runner.addresses[0][1]
-        return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        # Of a name that has several addresses, each may have another port.
+        address, bound = self._runner.addresses[0][:2]
+        return f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
 
     async def stop(self) -> None:
         """Close the port and every connection, also those that hang."""
@@ -127,7 +137,7 @@ class Server:
             try:
                 body = route.answer(opened, call)
                 weight = route.weight if isinstance(route.weight, int) else route.weight(call)
-            except Refusal as refusal:
+            except RefusedError as refusal:
                 body, status = refusal.body, refusal.status
             if dialect.weighed:
                 call.headers[dialect.weighed] = str(self._weigh(dialect.name, weight))

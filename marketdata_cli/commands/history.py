@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from marketdata.arguments import DryRun
+from marketdata.arguments import Described, DryRun
 from marketdata.errors import InvalidParameterError, InvalidRequestError
 from marketdata.operations import PLAN
 from marketdata_cli import answer, binding, process
@@ -37,6 +37,10 @@ EXAMPLES = (
 )
 
 _CHUNK = 1 << 20
+_DAYS = binding.Parameter.of(
+    inspect.Parameter("days", inspect.Parameter.KEYWORD_ONLY, default=False),
+    Annotated[bool, Described("Tell of each day, as --detail day does.")],
+).as_keyword()
 _DRY_RUN = binding.Parameter.of(
     inspect.Parameter("dry_run", inspect.Parameter.KEYWORD_ONLY, default=False), DryRun
 ).as_keyword()
@@ -44,7 +48,7 @@ _DRY_RUN = binding.Parameter.of(
 
 def command(operation: Operation) -> Callable[..., Any]:
     """Make the function of one command of the group."""
-    more = {"download": (_DRY_RUN, QUIET), "remove": (YES,)}
+    more = {"list": (_DAYS,), "download": (_DRY_RUN, QUIET), "remove": (YES,)}
     return binding.command(operation, _ask, *more.get(operation.name, ()))
 
 
@@ -120,13 +124,15 @@ def _plan(given: dict[str, Any], options: Common) -> int:
 # ---------------------------------------------------------------------------- looking
 
 
-def _list(operation: Operation, given: dict[str, Any], options: Common) -> int:
+def _list(operation: Operation, given: dict[str, Any], options: Common, *, days: bool) -> int:
+    if days:
+        given = {**given, "detail": "day"}
     with answer.client(options) as client:
         found = client.history.list(**given)
         store = client.settings.candle_store()
     if found:
         said = f"Stored in {store}"
-    elif given:
+    elif given.keys() - {"detail"}:
         said = "Nothing of that is stored."
     else:
         said = (

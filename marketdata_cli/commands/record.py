@@ -86,6 +86,8 @@ async def _recorded(given: dict[str, Any], options: Common, board: _Board) -> in
     for _ in range(2):
         recording.cancel()
         await asyncio.wait({recording}, timeout=GRACE)
+    if recording.done() and not recording.cancelled():
+        recording.result()  # raises where its end could not be written
     return over.result()
 
 

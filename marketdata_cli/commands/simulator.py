@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from marketdata._requests.signals import on_signal
 from marketdata.arguments import instant
 from marketdata.errors import InvalidParameterError
 from marketdata_cli import process
@@ -107,9 +108,8 @@ def serve(chosen: dict[str, Any], host: str, port: int) -> int:
 
 async def _serve(exchange: SimulatedExchange, host: str, port: int) -> int:
     ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+        on_signal(number, ended.set)
     try:
         await exchange.start(host, port)
     except OSError as error:

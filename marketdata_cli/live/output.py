@@ -40,7 +40,8 @@ class Output:
         ready = asyncio.Event()
         try:
             loop.add_writer(self._number, ready.set)
-        except PermissionError:  # a file: it always can
+        # A file always can take it. Of other things Windows and macOS may not be able to tell.
+        except (OSError, NotImplementedError):
             self._number = None
             return
         try:
@@ -58,5 +59,7 @@ class Output:
             loop.remove_reader(number)
             call()
 
-        # The end that is written to can never be read from, except for this.
-        loop.add_reader(self._number, closed, self._number)
+        # The end that is written to can never be read from, except for this. Where the loop cannot
+        # wait for it (Windows, macOS), the next write tells.
+        with suppress(OSError, NotImplementedError):
+            loop.add_reader(self._number, closed, self._number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.control import Control
 from rich.segment import ControlType
 
+from marketdata._requests.signals import on_signal
 from marketdata.errors import MarketDataError
 from marketdata_cli import process
 from marketdata_cli.live.views import VIEWS, Charts
@@ -138,15 +140,17 @@ class Live(Last):
     async def begin(self) -> int:
         """Take the screen."""
         await super().begin()
-        if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._stop)
+        # Windows has no such signal.
+        if sys.platform != "win32" and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            on_signal(signal.SIGTSTP, self._stop)
         self._is_up = True
         return await self.output.write(_UP) or await self._draw()
 
     def _stop(self) -> None:
         """Let the shell have the screen for as long as it has stopped this process (Ctrl-Z)."""
         process.write(_DOWN)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        if sys.platform != "win32":
+            os.kill(os.getpid(), signal.SIGSTOP)
         process.write(_UP)
         self._size = (0, 0)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from marketdata._requests.signals import on_signal
 from marketdata_cli import process, text
 from marketdata_cli.live.output import Output
 from marketdata_cli.text import Format
@@ -147,7 +148,7 @@ def until_signalled() -> asyncio.Future[int]:
             over.set_result(code)
 
     for number, code in _SIGNALS.items():
-        loop.add_signal_handler(number, end, code)
+        on_signal(number, end, code)
     return over
 
 

@@ -12,7 +12,7 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 
 from marketdata_cli.views import book, candlesticks, lists, markets, panels, recordings, stored
-from marketdata_cli.views.layout import Line, Screen, clipped
+from marketdata_cli.views.layout import WARNING, Line, Screen, clipped
 
 if TYPE_CHECKING:
     from marketdata.operations import Operation
@@ -76,7 +76,10 @@ def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:
     canvas = Canvas()
     screen = canvas.screen(now)
     draw = (MANY if operation.many else ONE)[operation.record]
-    return canvas.text(draw(answer, screen), screen)
+    lines = draw(answer, screen)
+    for error in getattr(answer, "errors", ()):
+        lines.append([(f"{error.pair}  {error.code}  {error.message}", WARNING)])
+    return canvas.text(lines, screen)
 
 
 def _segments(lines: list[Line], screen: Screen) -> list[Segment]:

@@ -24,7 +24,7 @@ from marketdata_cli.views.layout import (
 from marketdata_cli.views.numbers import ABSENT, counted, digits, duration, moments, size
 
 if TYPE_CHECKING:
-    from marketdata import Damage, Downloaded, Plan, Series
+    from marketdata import Damage, Day, Downloaded, Plan, Series
 
 FIRST = 9
 """Columns that are never left out."""
@@ -87,7 +87,33 @@ def series(records: Sequence[Series], screen: Screen) -> list[Line]:
         *_heading("Stored candles", records),
         *table(columns, screen.width),
         [(total(records), FAINT)],
+        *(line for one in records for line in _days(one, screen)),
     ]
+
+
+def _days(record: Series, screen: Screen) -> list[Line]:
+    """List the days of a series; those that are complete are counted only."""
+    if record.days is None:
+        return []
+    shown = [day for day in record.days if day.state != "complete"]
+    whole = counted(len(record.days) - len(shown), "complete day")
+    columns = [
+        Column("day", [f"{one.day:%Y-%m-%d}" for one in shown], 10, right=False),
+        Column("state", [one.state.replace("_", " ") for one in shown], 10, right=False),
+        Column("bars", [digits(one.bars) for one in shown], 6),
+        Column("missing", [digits(sum(gap.bars for gap in one.missing)) for one in shown], 7),
+        Column("causes", [_causes(one) for one in shown], 10, right=False),
+    ]
+    return [
+        [],
+        [(f"{name(record)}: {whole}", FAINT)],
+        *(table(columns, screen.width) if shown else []),
+    ]
+
+
+def _causes(day: Day) -> str:
+    causes = dict.fromkeys((gap.cause or "unknown").replace("_", " ") for gap in day.missing)
+    return ", ".join(causes)
 
 
 def total(records: Sequence[Series]) -> str:

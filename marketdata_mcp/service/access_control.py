@@ -1,11 +1,15 @@
 """Who sends an HTTP request: found out before the protocol sees it.
 
 The reference service looks at a call's arguments before its key, so a malformed call is let
-through to be told so, and nothing else without a key that is in force.
+through to be told so, and nothing else without a key that is in force. What is read for that of a
+stranger's request is bounded: see docs/limits.md.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from functools import partial
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -14,14 +18,20 @@ from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketdata.errors import MarketDataError
-from marketdata_mcp.admission import CALLER, REFUSAL
-from marketdata_mcp.app import is_malformed
+from marketdata.errors import InternalError, MarketDataError, RateLimitExceededError
+from marketdata_mcp.admission import AGAIN, CALLER, REFUSAL
+from marketdata_mcp.app import malformed
+from marketdata_mcp.ask import Caller
 from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.bounds import Ceilings, address
 from marketdata_mcp.service.metrics import Metrics
+from marketdata_mcp.service.rates import Rates
 from marketdata_mcp.service.refusals import refusal
+from marketdata_mcp.shares import Shares
 
 __all__ = ["AccessControl"]
+
+_logger = logging.getLogger(__name__)
 
 
 class AccessControl:
@@ -34,59 +44,116 @@ class AccessControl:
         self,
         app: ASGIApp,
         gate: Gate,
+        ceilings: Ceilings,
         *,
-        max_body: int,
         sessions: bool = False,
         metadata: str | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
-        self._max_body = max_body
+        self._ceilings = ceilings
         self._sessions = sessions
         self._metadata = metadata
         self._metrics = metrics
+        self._reading = Shares(ceilings.keyless)
+        self._under_way = Shares(ceilings.requests)
+        self._rates = Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        identify = partial(self._identify, Headers(scope=scope).get("authorization"))
         try:
-            caller = await self._gate.identify(Headers(scope=scope).get("authorization"))
+            caller = await identify()
+            self._check_rate(caller)
         except MarketDataError as error:
             await self._refuse(error, scope, receive, send)
             return
-        scope = {**scope, CALLER: caller}
+        scope = {**scope, CALLER: caller, AGAIN: identify}
         if self._sessions:
             # By this the SDK's transport tells whose a session is.
             token = AccessToken(token="", client_id=caller.account, scopes=[])
             scope["user"] = AuthenticatedUser(token)
-        await self._app(scope, receive, send)
+        with self._under_way.one(caller.account) as has_place:
+            if has_place:
+                await self._app(scope, receive, send)
+            else:
+                await self._answer(_crowded(), None, scope, receive, send)
+
+    async def _identify(self, authorization: str | None) -> Caller:
+        try:
+            return await self._gate.identify(authorization)
+        except MarketDataError:
+            raise
+        except Exception:
+            _logger.exception("a key cannot be looked up")
+            raise InternalError("The key cannot be looked up; the server's log says why.") from None
+
+    def _check_rate(self, caller: Caller) -> None:
+        calls = self._gate.calls_a_minute(caller)
+        wait = 0.0 if calls is None else self._rates.wait(caller.account, messages_a_minute(calls))
+        if wait:
+            raise RateLimitExceededError(
+                f"The account sends more messages than may be. Send this again in {wait:.3g} s.",
+                retry_after=wait,
+            )
 
     async def _refuse(
         self, error: MarketDataError, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        body = await self._body(receive) if scope["method"] == "POST" else b""
+        body = await self._body(scope, receive)
         message = _parsed(body)
         if message.get("method") == "tools/call":
             params = message.get("params")
             params = params if isinstance(params, dict) else {}
-            if is_malformed(params.get("name"), params.get("arguments")):
-                await self._app({**scope, REFUSAL: error}, _replayed(body, receive), send)
+            wrong = malformed(params.get("name"), params.get("arguments"))
+            if wrong is not None:
+                await self._app({**scope, REFUSAL: wrong}, _replayed(body, receive), send)
                 return
-        if self._metrics is not None:
-            self._metrics.refused(error.code)
         given = message.get("id")
         request_id = given if isinstance(given, str | int) and not isinstance(given, bool) else None
+        await self._answer(error, request_id, scope, receive, send)
+
+    async def _answer(
+        self,
+        error: MarketDataError,
+        request_id: Any,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        if self._metrics is not None:
+            self._metrics.refused(error.code)
         await refusal(error, request_id, self._metadata)(scope, receive, send)
 
-    async def _body(self, receive: Receive) -> bytes:
-        """Read a body as far as one may be long."""
-        body = b""
-        while len(body) <= self._max_body:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        return body
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """Read what a stranger sends, if it is short, comes soon, and few do so just now."""
+        length = Headers(scope=scope).get("content-length", "")
+        most = self._ceilings.keyless_body
+        if scope["method"] != "POST" or (length.isdecimal() and int(length[:20]) > most):
+            return b""
+        body: bytes = b""
+        owner = address(scope)
+        if self._rates.wait(owner, self._ceilings.keyless_a_minute):
+            return b""
+        with self._reading.one(owner) as has_place:
+            if not has_place:
+                return b""
+            try:
+                async with asyncio.timeout(self._ceilings.keyless_seconds):
+                    while len(body) <= most:
+                        message = await receive()
+                        body += message.get("body", b"")
+                        if not message.get("more_body"):
+                            return body
+            except TimeoutError:
+                pass
+        return b""
+
+
+def messages_a_minute(calls: int) -> int:
+    """Tell how many messages may come where so many calls may: each may be asked about first."""
+    return 4 * calls
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -95,6 +162,14 @@ def _parsed(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def _crowded() -> RateLimitExceededError:
+    return RateLimitExceededError(
+        "The account has as many requests under way as the server takes on for it. Send this "
+        "again.",
+        retry_after=1.0,
+    )
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketdata.errors import InternalError, MarketDataError, RateLimitExceededError
+from marketdata.errors import InternalError, RateLimitExceededError
 from marketdata_mcp.service.refusals import refusal
+from marketdata_mcp.shares import Shares
 
-__all__ = ["Bounded", "Ceilings", "request_id"]
+__all__ = ["Bounded", "Ceilings", "address", "address_of", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """What the running request is called in logs: its ``X-Request-Id``, or one of our own."""
@@ -26,15 +29,24 @@ _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What a server takes on at most."""
+    """What a server takes on at most; docs/limits.md says what each protects."""
 
     body: int = 1 << 20
     """Bytes of a request; an argument has some dozens."""
     requests: int = 2048
-    """Requests under way, streams included."""
-    sessions: int = 1000
-    """Sessions of the HTTP+SSE transport."""
+    """Requests under way, streams included. No address and no account can have all of them."""
+    sessions: int = 2000
+    """Sessions of the HTTP+SSE transport, divided likewise."""
     connections: int = 4096
+    """Connections, divided among addresses likewise."""
+    keyless_body: int = 8 * 1024
+    """Bytes of a request without a key that are looked at, to tell what is wrong with it."""
+    keyless_seconds: float = 2.0
+    """Seconds until they have come."""
+    keyless: int = 64
+    """Requests without a key whose bodies are waited for at a time."""
+    keyless_a_minute: int = 600
+    """Requests of one address without a key whose bodies are looked at."""
     header_seconds: float = 15.0
     """Seconds until a connection has sent a request's header."""
     body_seconds: float = 30.0
@@ -45,6 +57,44 @@ class Ceilings:
     """Seconds for which a connection may lie idle between requests."""
 
 
+class _Starts:
+    """Begins requests in the order in which they come, a few in each turn of the event loop.
+
+    A thousand that begin in one turn go on side by side from step to step, so that each turn takes
+    a thousand times as long as one needs. Whatever else waits for the loop then waits for seconds.
+    """
+
+    _AT_ONCE = 4
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._left = self._AT_ONCE
+        self._is_due = False
+
+    async def turn(self) -> None:
+        """Wait until it is this request's turn."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._next)
+        if self._left and not self._waiting:
+            self._left -= 1
+            return
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        await mine
+
+    def _next(self) -> None:
+        self._left = self._AT_ONCE
+        while self._waiting and self._left:
+            one = self._waiting.popleft()
+            if not one.done():
+                one.set_result(None)
+                self._left -= 1
+        self._is_due = self._left < self._AT_ONCE
+        if self._is_due:
+            asyncio.get_running_loop().call_soon(self._next)
+
+
 class Bounded:
     """Runs an application within bounds, and so that its requests can be ended with an answer."""
 
@@ -52,6 +102,8 @@ class Bounded:
         self._app = app
         self._ceilings = ceilings
         self._exchanges: set[_Exchange] = set()
+        self._shares = Shares(ceilings.requests)
+        self._starts = _Starts()
         self._is_ending = False
 
     @property
@@ -69,17 +121,18 @@ class Bounded:
         name = _named(headers)
         exchange = _Exchange(receive, send, name, self._ceilings.body_seconds)
         token = request_id.set(name)
+        scope = {**scope, "headers": headers}
         try:
-            refused = None if scope["path"] in _ALWAYS else self._refused()
-            if refused is not None:
-                await refusal(refused)(scope, receive, exchange.send)
-                return
-            async with exchange.limit:
-                self._exchanges.add(exchange)
-                try:
-                    await self._app({**scope, "headers": headers}, exchange.receive, exchange.send)
-                finally:
-                    self._exchanges.discard(exchange)
+            if scope["path"] in _ALWAYS:
+                await self._run(scope, exchange)
+            elif self._is_ending:
+                await refusal(_closing())(scope, receive, exchange.send)
+            else:
+                with self._shares.one(address(scope)) as has_place:
+                    if has_place:
+                        await self._run(scope, exchange, self._starts)
+                    else:
+                        await refusal(_busy())(scope, receive, exchange.send)
         except TimeoutError:
             if not exchange.limit.expired():
                 raise
@@ -87,10 +140,15 @@ class Bounded:
         finally:
             request_id.reset(token)
 
-    def _refused(self) -> MarketDataError | None:
-        if self._is_ending:
-            return _closing()
-        return _busy() if len(self._exchanges) >= self._ceilings.requests else None
+    async def _run(self, scope: Scope, exchange: _Exchange, starts: _Starts | None = None) -> None:
+        async with exchange.limit:
+            self._exchanges.add(exchange)
+            try:
+                if starts is not None:
+                    await starts.turn()
+                await self._app(scope, exchange.receive, exchange.send)
+            finally:
+                self._exchanges.discard(exchange)
 
     def end(self) -> None:
         """End the requests under way, and take no more."""
@@ -176,6 +234,19 @@ class _Exchange:
             await refusal(_closing())(scope, self._receive, self.send)
 
 
+def address(scope: Scope) -> str:
+    """Name the address that a request comes from; of IPv6 the network that one customer has."""
+    return address_of(scope["client"])
+
+
+def address_of(client: tuple[str, int] | None) -> str:
+    """Name the address of a connection's other end, as `address` does."""
+    host = client[0] if client else ""
+    if ":" not in host:
+        return host
+    return str(ip_network((host.partition("%")[0], 64), strict=False))
+
+
 def _named(headers: list[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name == b"x-request-id" and _ID.fullmatch(value):
@@ -185,7 +256,7 @@ def _named(headers: list[tuple[bytes, bytes]]) -> str:
 
 def _busy() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "The server has as many requests under way as it takes on. Send this again.",
+        "The server has as many requests under way as it takes on for you. Send this again.",
         retry_after=1.0,
     )
 

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from marketdata.doctor import Check, document, failed
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp import _address
 from marketdata_mcp.service import checks
-from marketdata_mcp.service.checks import Check, Setup
+from marketdata_mcp.service.checks import Setup
 
 __all__ = ["doctor"]
 
@@ -70,10 +71,10 @@ def doctor(
     )
     if as_json:
         found = list(checks.run(setup))
-        typer.echo(json.dumps(_document(found), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(document(found), ensure_ascii=False, indent=2))
     else:
         found = list(_told(checks.run(setup)))
-    raise typer.Exit(int(_failed(found)))
+    raise typer.Exit(int(failed(found)))
 
 
 def _listening(text: str | None) -> tuple[str, int] | None:
@@ -86,20 +87,5 @@ def _listening(text: str | None) -> tuple[str, int] | None:
 def _told(found: Iterator[Check]) -> Iterator[Check]:
     """Print each check as soon as it is made: some take seconds."""
     for check in found:
-        advice = f"; {check.advice}" if check.advice else ""
-        typer.echo(f"{check.state:4}  {check.name:12}  {check.said}{advice}")
+        typer.echo(check.line)
         yield check
-
-
-def _document(found: list[Check]) -> dict[str, object]:
-    return {
-        "ok": not _failed(found),
-        "checks": [
-            {"state": one.state, "check": one.name, "said": one.said, "advice": one.advice}
-            for one in found
-        ],
-    }
-
-
-def _failed(found: list[Check]) -> bool:
-    return any(check.state == "fail" for check in found)

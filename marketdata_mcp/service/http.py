@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
 
+from marketdata._requests.signals import on_signal
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp.service.bounds import Bounded
-from marketdata_mcp.service.lingering import protocol
-from marketdata_mcp.service.web import PATH, Web, bracketed
+from marketdata_mcp.service.guard import protocol
+from marketdata_mcp.service.hosts import bracketed
+from marketdata_mcp.service.listening import listen
+from marketdata_mcp.service.web import PATH, Web
 
 __all__ = ["check", "listen", "serve", "url"]
 
 _GRACE_SECONDS = 2.0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket to serve on, so that a taken address is known at once; raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
-    # Connections inherit both. asyncio would set the first only for sockets that name their
-    # protocol, and without it an answer's body waits 40 ms for the client to acknowledge the
-    # header; without the second a client that is gone without a word holds its stream for ever.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return listener
 
 
 def url(listener: socket.socket, *, tls: bool = False) -> str:
@@ -91,15 +82,18 @@ async def serve(
         server.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        on_signal(number, stop)
     await server.serve(sockets=[listener])
 
 
 def _take_descriptors() -> None:
     """Allow this process as many open files as it may have: each connection is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if sys.platform != "win32":  # which has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,38 +12,41 @@ from mcp.server import Server
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.subscriptions import ListenHandler
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import INVALID_REQUEST
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import RateLimitExceededError
 from marketdata_mcp import answers
-from marketdata_mcp.admission import CALLER
+from marketdata_mcp.admission import AGAIN, CALLER, connection
 from marketdata_mcp.app import Service
+from marketdata_mcp.ask import Caller
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.access_control import AccessControl
-from marketdata_mcp.service.bounds import Ceilings
+from marketdata_mcp.service.bounds import Ceilings, address
+from marketdata_mcp.service.event_session import EventSession
+from marketdata_mcp.service.hosts import Hosts
 from marketdata_mcp.service.logs import quiet
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.refusals import refusal
+from marketdata_mcp.shares import Shares
 
-__all__ = ["PATH", "Web", "bracketed"]
+__all__ = ["PATH", "Web"]
 
 PATH = "/mcp"
 
 _EVENTS = "/sse"
 _MESSAGES = "/messages/"
 _METADATA = "/.well-known/oauth-protected-resource"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _VALIDATION = b"Validation error: "
-_SESSION = re.compile(rb"session_id=([0-9a-f]{32})")
-"""In the first event, which tells a client where to send its messages."""
+_READY_SECONDS = 0.15
+"""Seconds for looking whether calls can be counted: a probe has its answer within 200 ms."""
 _SESSIONS_OF_ONE = 100
 """Sessions of the HTTP+SSE transport that one account can have."""
 
@@ -69,10 +70,10 @@ class Web:
     def __post_init__(self) -> None:
         self.is_stopping = False
         self._served: Served | None = None
-        self._security = TransportSecurityMiddleware(_security(self.names))
-        self._open: Counter[str] = Counter()
+        self._hosts = Hosts(self.names)
+        self._open = Shares(self.ceilings.sessions)
         self._servers: list[Server[Served]] = []
-        self._sessions: set[asyncio.Timeout] = set()
+        self._sessions: set[EventSession] = set()
         # Hosts are looked at before anything else, and once.
         self._unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
@@ -126,7 +127,7 @@ class Web:
         """Say that no more is to be asked here, and end the streams of events."""
         self.is_stopping = True
         for session in self._sessions:
-            session.reschedule(0)
+            session.end()
         for server in self._servers:
             listening = server.get_request_handler("subscriptions/listen")
             if listening is not None and isinstance(listening.handler, ListenHandler):
@@ -140,12 +141,12 @@ class Web:
             inner = AccessControl(
                 app,
                 self.gate,
-                max_body=self.ceilings.body,
+                self.ceilings,
                 sessions=sessions,
                 metadata=None if oauth is None else _metadata_url(oauth.audience),
                 metrics=self.metrics,
             )
-        return _Guarded(inner, self._security)
+        return _Guarded(inner, self._hosts)
 
     # ------------------------------------------------------------------ HTTP+SSE
 
@@ -157,44 +158,36 @@ class Web:
             if scope["method"] == "HEAD":  # which the router lets through with GET
                 await Response(status_code=405, headers={"Allow": "GET"})(scope, receive, send)
                 return
-            caller = scope[CALLER].account if CALLER in scope else None
-            if self._open.total() >= self.ceilings.sessions or (
-                caller is not None and self._open[caller] >= _SESSIONS_OF_ONE
-            ):
-                await refusal(_crowded())(scope, receive, send)
-                return
-            owner, session, is_open = caller or "", "", False
+            caller: Caller | None = scope.get(CALLER)
+            owner = address(scope) if caller is None else caller.account
+            with self._open.one(owner) as has_place:
+                most = self.ceilings.sessions if caller is None else _SESSIONS_OF_ONE
+                if not has_place or self._open.held(owner) > most:
+                    await refusal(_crowded())(scope, receive, send)
+                    return
+                session = EventSession(scope.get(AGAIN), send)
+                self._sessions.add(session)
+                try:
+                    async with transport.connect_sse(scope, receive, session.send) as (read, write):
+                        async with session.running():
+                            await server.run(read, write, server.create_initialization_options())
+                        # The transport ends in order then; ended from outside it leaves streams.
+                        await write.aclose()
+                finally:
+                    self._sessions.discard(session)
+                    if self._served is not None:
+                        self._served.updates.disconnected(session.name)
 
-            async def noting(message: Message) -> None:
-                nonlocal session, is_open
-                is_open = message["type"] == "http.response.start" or message.get(
-                    "more_body", False
-                )
-                found = None if session else _SESSION.search(message.get("body", b""))
-                session = session or (found[1].decode() if found else "")
-                await send(message)
-
-            self._open[owner] += 1
-            ends = asyncio.timeout(None)
-            self._sessions.add(ends)
-            try:
-                async with ends, transport.connect_sse(scope, receive, noting) as (read, write):
-                    await server.run(read, write, server.create_initialization_options())
-            except TimeoutError:
-                if not ends.expired():
-                    raise
-                if is_open:
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-            finally:
-                self._sessions.discard(ends)
-                self._open[owner] -= 1
-                self._open += Counter()
-                if self._served is not None:
-                    self._served.updates.disconnected(session)
+        async def messages(scope: Scope, receive: Receive, send: Send) -> None:
+            name = connection(Request(scope))
+            mine = next((one for one in self._sessions if name and one.name == name), None)
+            if mine is not None and AGAIN in scope:
+                scope = {**scope, AGAIN: mine.again}
+            await transport.handle_post_message(scope, receive, send)
 
         return [
             Route(_EVENTS, endpoint=self._guarded(_App(events), sessions=True), methods=["GET"]),
-            Mount(_MESSAGES, app=self._guarded(transport.handle_post_message, sessions=True)),
+            Mount(_MESSAGES, app=self._guarded(messages, sessions=True)),
         ]
 
     # ------------------------------------------------------------------ operators
@@ -208,8 +201,9 @@ class Web:
             problems.append("stopping")
         if self.gate is not None:
             try:
-                await self.gate.store.check()
-            except AwayError:
+                async with asyncio.timeout(_READY_SECONDS):
+                    await self.gate.store.check()
+            except (AwayError, TimeoutError):
                 problems.append("accounts cannot be reached")
         if problems:
             return JSONResponse({"status": "unavailable", "problems": problems}, 503)
@@ -250,12 +244,15 @@ class _App:
 class _Guarded:
     """Lets requests through that were addressed to this server."""
 
-    def __init__(self, app: ASGIApp, security: TransportSecurityMiddleware) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app = app
-        self._security = security
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wrong = await self._security.validate_request(Request(scope))
+        refused = self._hosts.refuse(scope)
+        if refused is not None:
+            await PlainTextResponse(refused[1], refused[0])(scope, receive, send)
+            return
         held: Message | None = None
 
         async def plain(message: Message) -> None:
@@ -269,7 +266,7 @@ class _Guarded:
                 await send(start)
             await send(message)
 
-        await (wrong or self._app)(scope, receive, plain)
+        await self._app(scope, receive, plain)
 
 
 def _in_our_words(start: Message, body: Message) -> tuple[Message, Message]:
@@ -285,7 +282,7 @@ def _in_our_words(start: Message, body: Message) -> tuple[Message, Message]:
 
 def _crowded() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "There are as many sessions as may be. Close one, or use /mcp, which needs none.",
+        "There are as many sessions as may be for you. Close one, or use /mcp, which needs none.",
         retry_after=10.0,
     )
 
@@ -294,19 +291,3 @@ def _metadata_url(resource: str) -> str:
     scheme, _, rest = resource.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host}{_METADATA}{slash}{path}"
-
-
-def _security(names: Iterable[str]) -> TransportSecuritySettings:
-    hosts = [bracketed(name) for name in dict.fromkeys([*_LOOPBACK, *names])]
-    with_port = [allowed for host in hosts for allowed in (host, f"{host}:*")]
-    return TransportSecuritySettings(
-        allowed_hosts=with_port,
-        allowed_origins=[
-            f"{scheme}://{host}" for host in with_port for scheme in ("http", "https")
-        ],
-    )
-
-
-def bracketed(host: str) -> str:
-    """Write a host as a URL has it."""
-    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import typer
 
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
+from marketdata.exchange_names import exchange_id
 from marketdata_mcp import PROGRAM
 from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, place
 
@@ -92,7 +93,9 @@ def install(
         return
     before = f" The file as it was is {kept.name}, beside it." if kept else ""
     typer.echo(f"{where.file} has '{name}' now.{before} {where.then}")
-    if key is not None and where.file.stat().st_mode & 0o077:
+    # Windows keeps files of a user from others, whatever their mode says.
+    readable = sys.platform != "win32" and where.file.stat().st_mode & 0o077
+    if key is not None and readable:
         _say(f"others on this machine can read the key in {where.file}; chmod 600 keeps it yours.")
     if server.insecure and key_variable is not None:
         _say("the key will go over the network unencrypted; https:// would hide it.")
@@ -144,7 +147,7 @@ def _options(exchange: str | None, sim: bool) -> list[str]:
 
     with Client() as client:
         known = [one.id for one in client.exchanges()]
-    ids = [part.strip().lower() for part in exchange.split(",")]
+    ids = [exchange_id(part) for part in exchange.split(",")]
     for one in ids:
         if one not in known:
             near = did_you_mean(closest(one, known))

@@ -38,7 +38,7 @@ MODERN = {
 DEBUGGING = """
 import logging, sys
 import marketdata_mcp
-from marketdata_mcp import logs
+from marketdata_mcp.service import logs
 write = logs.write_json
 logs.write_json = lambda level: write(logging.DEBUG)
 marketdata_mcp.main(sys.argv[1:])

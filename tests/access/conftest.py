@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from access_doors import DEBUGGING, Desk, Server, finish, serving
 from access_gate import Gated, Serve, gated
-from redis_server import PROGRAM, RedisServer
+from redis_server import RedisServer
 
 from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
@@ -38,8 +38,6 @@ def simulator() -> Iterator[SimulatedExchange]:
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     """A Redis that the tests of a file share; what they keep there has names of its own."""
-    if PROGRAM is None:
-        pytest.skip("needs redis-server or valkey-server, and neither is installed")
     with RedisServer() as server:
         yield server
 

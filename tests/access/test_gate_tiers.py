@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata import AsyncClient, MarketDataError
-from marketdata._candles import timeframes
 from marketdata.errors import HistoryLimitExceededError, InternalError
+from marketdata.operations import shifted
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import candles
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
@@ -254,7 +254,7 @@ def test_no_call_gets_bars_from_before_what_it_paid_for(
             assert not isinstance(error, InternalError)  # noqa: PT017
             return
         if content["candles"]:
-            current = timeframes.opening(int(now), arguments["timeframe"])
+            current = shifted(int(now), arguments["timeframe"], 0)
             first = content["candles"][0][0]
             assert current - first <= lookback.total_seconds() * 1000
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jwt
 import pytest
 from access_doors import PATIENCE
 from access_issuer import AUDIENCE, Issuer, encoded, issuing, jwk, private
@@ -315,6 +316,28 @@ def test_nonsense_in_the_place_of_keys(issuer: Issuer) -> None:
 def test_an_issuer_that_is_not_there(issuer: Issuer) -> None:
     nowhere = issuer.policy.model_copy(update={"jwks_url": "http://127.0.0.1:9/keys"})
     assert type(outcome(issuer, issuer.token(), verifier=TokenVerifier(nowhere))) is AwayError
+
+
+@pytest.mark.parametrize("more", [{"use": "enc"}, {"key_ops": ["encrypt"]}, {"key_ops": []}])
+def test_a_key_that_is_not_for_signatures_verifies_none(
+    issuer: Issuer, more: dict[str, Any]
+) -> None:
+    issuer.jwks = {"keys": [jwk("other"), {**jwk("first"), **more}]}
+    assert refused(outcome(issuer, issuer.token()))
+    issuer.jwks = {"keys": [{**jwk("first"), "key_ops": ["verify"]}]}
+    assert not refused(outcome(issuer, issuer.token()))
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "dpop+jwt", "id_token+jwt", "xjwt"])
+def test_a_token_of_another_kind_opens_nothing(issuer: Issuer, kind: str) -> None:
+    def token(kind: str) -> str:
+        return jwt.encode(
+            issuer.claims(), private("first"), "ES256", headers={"kid": "first", "typ": kind}
+        )
+
+    for good in ("JWT", "at+jwt", "application/at+jwt", "AT+JWT"):
+        assert not refused(outcome(issuer, token(good)))
+    assert refused(outcome(issuer, token(kind)))
 
 
 def test_keys_that_are_of_no_use_are_passed_over(issuer: Issuer) -> None:

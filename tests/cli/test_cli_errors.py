@@ -9,7 +9,7 @@ import pytest
         ("ticker BTC/USTD", "PAIR_NOT_SUPPORTED", "Did you mean BTC/USDT"),
         ("ticker BTC/USDT:USDT", "PAIR_NOT_SUPPORTED", "Ask for BTC/USDT"),
         ("ticker BTC/USDT -e krakn", "EXCHANGE_NOT_SUPPORTED", "Did you mean kraken"),
-        ("candles BTC/USDT -t 7m -e coinbaseexchange", "TIMEFRAME_NOT_SUPPORTED", "1h, 6h, 1d"),
+        ("candles BTC/USDT -t 30s -e coinbaseexchange", "TIMEFRAME_NOT_SUPPORTED", "1h, 6h, 1d"),
         ("orderbook BTC/USDT --depth 0", "INVALID_PARAMETER", "depth"),
         ("orderbook BTC/USDT --depth many", "INVALID_PARAMETER", "depth"),
         ("candles BTC/USDT --start yesterday", "INVALID_PARAMETER", "yesterday"),

@@ -157,7 +157,7 @@ def test_csv_of_nothing_has_its_header(here):
     assert code == 0
     assert out.splitlines() == [
         "exchange,pair,base,quote,priceTick,amountStep,minAmount,maxAmount,minCost,maker,taker,"
-        "receivedAt,simulated"
+        "receivedAt,simulated,halted"
     ]
 
 

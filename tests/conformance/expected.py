@@ -60,6 +60,21 @@ def ticker(
 ) -> dict[str, Any]:
     info = parsed["info"] if isinstance(parsed["info"], dict) else {}
     opened, count = info.get("openTime"), info.get("count")
+    fields = {name: parsed.get(name) for name in TICKER_FIELDS}
+    if exchange == "kraken":
+        # Its opening price is that of the day, beside figures of 24 hours.
+        count = info["t"][1]
+        fields |= dict.fromkeys(("open", "change", "percentage", "average"))
+    elif exchange == "bitstamp" and "open_24" in info:
+        last, before = Decimal(info["last"]), Decimal(info["open_24"])
+        of_both, said = (last - before) / before * 100, Decimal(info["percent_change_24"])
+        fields |= {
+            "open": float(before),
+            "change": float(last - before),
+            # One recorded answer contradicts itself.
+            "percentage": float(said if abs(said - of_both) <= Decimal("0.01") else of_both),
+            "average": float((last + before) / 2),
+        }
     return {
         **_sourced(exchange, parsed["timestamp"], received_at),
         "pair": parsed["symbol"],
@@ -68,7 +83,7 @@ def ticker(
         **_present(
             openTime=None if opened is None else moment(int(opened)),
             trades=None if count is None else int(count),
-            **{name: parsed.get(name) for name in TICKER_FIELDS},
+            **fields,
         ),
     }
 

@@ -100,6 +100,8 @@ def _check_ticker(ticker: Ticker, wire: Set[str]) -> None:
     assert ticker.close == ticker.last
     if ticker.low is not None and ticker.high is not None and ticker.last is not None:
         assert ticker.low <= ticker.last <= ticker.high
+    if ticker.low is not None and ticker.high is not None and ticker.vwap is not None:
+        assert ticker.low <= ticker.vwap <= ticker.high
     if ticker.bid is not None and ticker.ask is not None:
         assert ticker.bid < ticker.ask
     # What an exchange says in per cent is of another price where ccxt had to work its open out.

@@ -20,6 +20,7 @@ from marketdata.errors import (
     TimeframeNotSupportedError,
 )
 from marketdata.models import Record
+from marketdata.operations import shifted
 
 NOT_OFFERED = (DataUnavailableError, InvalidParameterError, TimeframeNotSupportedError)
 """What a call ends with that asks for what is not offered, or whose answer holds nothing."""
@@ -57,9 +58,13 @@ def test_spot_case(
         parsed = call.part(oracle.parsed)
         if call.operation == "fees" and "pair" not in call.arguments:
             call.arguments["pair"] = next(pair for pair in parsed if ":" not in pair)
-        # Why bars of a range are missing is looked for in what was not recorded; there the
+        # Why candles of a range are missing is looked for in what was not recorded; there the
         # exchange says the same again.
         in_range = call.operation == "candles" and "start" in call.arguments
+        if in_range:
+            # The candle is requested, too, in whose place a range begins; it was not recorded.
+            start, timeframe = call.arguments["start"], call.arguments["timeframe"]
+            call.arguments["start"] = shifted(start - 1, timeframe, 1)
         asked_more = len(oracle.asked.urls) > len(call.bodies)
         by_us = playback.Playback(
             *call.bodies, further=call.bodies[0] if in_range or asked_more else None

@@ -137,7 +137,10 @@ def test_newest_bars_of_pages(
     bars = _ask(asked, *about, timeframe=pages.timeframe, limit=limit)
     invariants.check(bars)
     assert _rows(bars) == pages.sent(limit)
-    assert len(asked.urls) == -(-limit // page)
+    # Another pair tells why candles are missing. Behind the first page so many are requested that
+    # the first of all is among them: the pair's own, daily and monthly candles show no earlier one.
+    looked = 1 + (3 if limit > page else 0)
+    assert len(asked.urls) == -(-limit // page) + looked
 
 
 @pytest.mark.parametrize("left", [None, 1, 0], ids=["just opened", "a second left", "over"])

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from marketdata import AsyncClient, MarketDataError
+from marketdata._candles.calendar import source_for
 from marketdata._exchanges.connector import connector_class
 from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
-from marketdata._candles.calendar import source_for
 from marketdata.errors import Code
 from marketdata.models import Record
 

@@ -281,6 +281,43 @@ def test_a_portal_cancels_what_runs_when_it_stops() -> None:
     assert len(failures) == 1
 
 
+def test_who_waits_for_the_end_of_a_loop_is_told_when_it_ended_with_an_error() -> None:
+    one = Portal()
+
+    def fail() -> None:
+        raise SystemExit("mine")
+
+    one.loop.call_soon_threadsafe(fail)
+    with pytest.raises(SystemExit, match="mine"):
+        one.stop()
+    assert one.is_over
+
+
+def test_a_callback_that_ends_the_loop_ends_no_later_call() -> None:
+    async def leave() -> None:
+        raise SystemExit("mine")
+
+    before = portal()
+    with pytest.raises(SystemExit, match="mine"):
+        before.call(leave())
+    before._thread.join(30)
+    assert portal() is not before
+    assert portal().call(value()) == "here"
+
+
+def test_no_thread_is_started_where_a_loop_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    # From Python 3.12 on none can be, at the end of the interpreter.
+    one = Portal()
+    one.call(asyncio.to_thread(int))
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    one.stop()
+    assert one.is_over
+
+
 def test_blocking_calls_work_in_a_coroutine_and_beside_it(
     make: Make, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

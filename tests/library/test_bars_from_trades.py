@@ -18,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import marketdata as md
+from marketdata._candles import from_trades
+from marketdata._candles.calendar import expected
+from marketdata._candles.from_trades import TradesSeries, bars_of
+from marketdata._candles.spans import intervals
 from marketdata._exchanges.quirks import Quirk
-from marketdata._candles import from_trades, timeframes
-from marketdata._candles.from_trades import bars_of, candles_from_trades
 from marketdata.models import Columns
 from marketdata.sim import SimulatedExchange
 
@@ -107,7 +109,7 @@ def naive(ticks: Sequence[Tick], timeframe: str) -> list[Row]:
     bars: dict[int, list[Any]] = {}
     for time, price, amount in ticks:
         bar = bars.setdefault(
-            timeframes.opening(time, timeframe), [price, price, price, price, Fraction(0), 0]
+            expected(timeframe).floor(time), [price, price, price, price, Fraction(0), 0]
         )
         bar[1], bar[2], bar[3] = max(bar[1], price), min(bar[2], price), price
         bar[4], bar[5] = bar[4] + Fraction(str(amount)), bar[5] + 1
@@ -170,13 +172,15 @@ def asked(
             venue._quirk = change(venue.quirk)
         try:
             await venue.listed.symbol(pair)
-            return await candles_from_trades(venue, pair, timeframe, ms(start), ms(end))
+            series = TradesSeries(venue, pair, timeframe)
+            return series.calendar, await series.between(ms(start), ms(end))
         finally:
             await venue.close()
 
-    columns, holes, reply = asyncio.run(main())
-    assert reply.simulated
-    return columns.rows(), holes
+    calendar, found = asyncio.run(main())
+    assert found.simulated
+    gaps = found.gaps(calendar, calendar.ceil(ms(start)), ms(end))
+    return found.columns.rows(), intervals(gaps, calendar)
 
 
 def truth(
@@ -507,7 +511,7 @@ def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
         venue = Venue(connector_class("kraken"), settings, Catalogue(None), sim.url)
         venue._api.has["fetchTrades"] = False
         try:
-            await candles_from_trades(venue, "BTC/USDT", "1m", NOON, NOON + HOUR)
+            await TradesSeries(venue, "BTC/USDT", "1m").between(NOON, NOON + HOUR)
         finally:
             await venue.close()
 

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._exchanges.connector import connector_class
 from marketdata._candles.from_trades import bars
+from marketdata._exchanges.connector import connector_class
 from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 
@@ -102,7 +102,10 @@ DIGITS = st.builds(
     st.integers(0, 10**15),
     st.one_of(st.just(""), st.from_regex(r"\.[0-9]{1,24}", fullmatch=True)),
 ).filter(lambda text: Decimal(text) > 0)
-LEVELS = st.lists(st.tuples(DIGITS, DIGITS), min_size=1, max_size=30)
+LEVELS = st.lists(
+    st.tuples(DIGITS, DIGITS), min_size=1, max_size=30, unique_by=lambda level: float(level[0])
+)
+"""No price twice: sizes at one price are added up."""
 
 
 def test_any_number_comes_out_as_it_was_sent(gateway: Gateway, connect: Factory) -> None:

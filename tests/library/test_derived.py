@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import marketdata as md
+from marketdata._candles.calendar import source_for
 from marketdata._exchanges import capabilities, loader
 from marketdata._exchanges.quirks import quirk
-from marketdata._candles.calendar import source_for
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
@@ -110,7 +110,7 @@ def test_quotes_are_made_of_books(speaking: Open) -> None:
 
 
 def test_of_all_pairs_those_that_have_nothing_are_left_out(speaking: Open) -> None:
-    """As a bulk answer does; a pair that was asked for by name is an error."""
+    """As a bulk answer does; a pair that was asked for by name is an error beside the others."""
     routes = wire.bitso("btc_mxn", "eth_mxn")
     ticker, book = routes["*/ticker"], routes["*/order_book"]
 
@@ -129,8 +129,11 @@ def test_of_all_pairs_those_that_have_nothing_are_left_out(speaking: Open) -> No
     assert [one.pair for one in client.tickers()] == ["BTC/MXN"]
     assert [one.pair for one in client.quotes()] == ["BTC/MXN"]
     for ask in (client.tickers, client.quotes):
+        found = ask(["ETH/MXN", "BTC/MXN"])
+        assert [one.pair for one in found] == ["BTC/MXN"]
+        assert [(one.pair, one.code) for one in found.errors] == [("ETH/MXN", "DATA_UNAVAILABLE")]
         with pytest.raises(md.DataUnavailableError):
-            ask(["BTC/MXN", "ETH/MXN"])
+            ask(["ETH/MXN"])
 
 
 def test_of_all_pairs_having_nothing_is_an_error(speaking: Open) -> None:
@@ -193,9 +196,10 @@ def test_one_pair_of_many_has_a_ticker(speaking: Open) -> None:
     client, server = speaking("coincheck", wire.coincheck())
     with pytest.raises(md.DataUnavailableError, match=r"only has tickers of BTC/JPY.*ETC/JPY"):
         client.ticker("ETC/JPY")
-    with pytest.raises(md.DataUnavailableError, match="BTC/JPY"):
-        client.tickers(["BTC/JPY", "ETC/JPY"])
-    assert "ticker" not in server.paths()[:-1]
+    found = client.tickers(["BTC/JPY", "ETC/JPY"])
+    assert [one.pair for one in found] == ["BTC/JPY"]
+    assert [one.pair for one in found.errors] == ["ETC/JPY"]
+    assert server.paths().count("ticker") == 1
     assert [one.pair for one in client.tickers()] == ["BTC/JPY"]
     assert client.ticker("BTC/JPY").last == 10.0
     assert client.quote("ETC/JPY").bid == 9.0

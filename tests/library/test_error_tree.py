@@ -67,7 +67,7 @@ def test_what_an_error_says_as_json() -> None:
 def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:
     error = errors.MissingExtraError("to_pandas()", "frames")
     assert (
-        str(error) == "to_pandas() needs the extra 'frames': pip install 'marketdata-sdk[frames]'."
+        str(error) == "to_pandas() needs the extra 'frames': pip install 'ccxt-marketdata[frames]'."
     )
     assert isinstance(error, ImportError)
 

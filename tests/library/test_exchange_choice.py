@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import marketdata as md
+from marketdata._requests.avoided import LONGEST, Avoided
 from marketdata.sim import SimulatedExchange
 
-from .conftest import Factory
+from .conftest import Factory, Run
+from .gateway import Answer, Gateway
 from .markets import DIALECTS, minutes, record
 
 
@@ -76,7 +81,7 @@ def test_every_operation_passes_on(sim: SimulatedExchange, connect: Factory) -> 
     ("operation", "given", "error"),
     [
         ("ticker", {"pair": "NOPE/USDT"}, md.PairNotSupportedError),
-        ("candles", {"pair": "BTC/USDT", "timeframe": "7m"}, md.TimeframeNotSupportedError),
+        ("candles", {"pair": "BTC/USDT", "timeframe": "30s"}, md.TimeframeNotSupportedError),
         (
             "candles",
             {"pair": "BTC/USDT", "start": "2024-01-02", "end": "2024-01-01"},
@@ -95,12 +100,79 @@ def test_other_errors_are_not_passed_on(
     assert asked(sim) == ["coinbaseexchange"]
 
 
-def test_a_garbled_answer_is_not_passed_on(sim: SimulatedExchange, connect: Factory) -> None:
-    sim.faults.add(exchange="binance", path="*/24hr", body="malformed")
-    with pytest.raises(md.DataUnavailableError):
-        connect(sim, ["binance", "kraken"]).ticker("BTC/USDT")
+@pytest.mark.parametrize("body", [b"<html>Sorry</html>", b"", b"{}", b"[]", b"null"])
+def test_what_is_no_answer_is_passed_on(
+    sim: SimulatedExchange, gateway: Gateway, connect: Factory, body: bytes
+) -> None:
+    """A page of a proxy with status 200 says as little as a refused connection."""
+    gateway.change("*/24hr", lambda sent: Answer(body, 200, sent.headers, "text/html"))
+    client = connect(gateway, ["binance", "kraken"])
 
+    assert client.ticker("BTC/USDT").exchange == "kraken"
+    assert asked(sim) == ["binance", "kraken"]
+    sim.forget()
+    assert client.ticker("BTC/USDT").exchange == "kraken"
+    assert asked(sim) == ["kraken"]
+    with pytest.raises(md.DataUnavailableError):
+        client.ticker("BTC/USDT", exchange="binance")
+
+
+def test_one_that_failed_comes_last_and_not_never(sim: SimulatedExchange, connect: Factory) -> None:
+    client = connect(sim, ["binance", "kraken"])
+    sim.faults.add(exchange="binance", status=503)
+    client.ticker("BTC/USDT")
+    sim.faults.clear()
+    sim.faults.add(exchange="kraken", status=451)
+    sim.forget()
+
+    assert client.ticker("BTC/USDT").exchange == "binance"
+    assert asked(sim) == ["kraken", "binance"]
+    # It has answered: it is no longer the one that failed.
+    sim.faults.clear()
+    sim.forget()
+    assert client.ticker("BTC/USDT").exchange == "binance"
     assert asked(sim) == ["binance"]
+
+
+def test_what_one_process_has_learned_the_next_one_knows(
+    sim: SimulatedExchange, connect: Factory, python: Run, isolated: Path
+) -> None:
+    client = connect(sim, ["binance", "kraken"])
+    sim.faults.add(exchange="binance", status=503)
+    client.ticker("BTC/USDT")
+    sim.forget()
+
+    program = "import marketdata as md; print(md.ticker('BTC/USDT').exchange)"
+    given = {"MARKETDATA_EXCHANGE": "binance,kraken", "MARKETDATA_HOME": str(isolated)}
+    assert python(program, **given).strip() == "kraken"
+    assert asked(sim) == ["kraken"]
+    # An exchange at another address is another one.
+    assert not Avoided(isolated / "failing").is_avoided("binance")
+
+
+def test_a_failure_is_forgotten_in_time_and_a_wrong_clock_keeps_nobody_away(
+    tmp_path: Path,
+) -> None:
+    for folder in (tmp_path / "made", None):
+        known = Avoided(folder)
+        assert not known.is_avoided("kraken")
+        known.note("kraken", 30)
+        assert known.is_avoided("kraken")
+        assert not known.is_avoided("okx")
+        known.note("kraken", -1)
+        assert not known.is_avoided("kraken")
+        known.note("kraken", 30)
+        known.forget("kraken")
+        assert not known.is_avoided("kraken")
+    known = Avoided(tmp_path / "made")
+    known.note("kraken", 30)
+    [file] = (tmp_path / "made").iterdir()
+    os.utime(file, (time.time() + 2 * LONGEST,) * 2)
+    assert not known.is_avoided("kraken")
+    (tmp_path / "file").touch()
+    useless = Avoided(tmp_path / "file")
+    useless.note("kraken", 30)
+    assert useless.is_avoided("kraken"), "this process still knows"
 
 
 @pytest.mark.parametrize("status", [451, 503])

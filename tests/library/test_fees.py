@@ -151,11 +151,11 @@ def test_tiers_are_given_where_they_begin_with_the_fees() -> None:
 
 def test_tiers_in_place_of_a_fee_are_no_fee() -> None:
     tiers = [[0.0, 0.2], [1.0, 0.18]]
-    assert parsing.public_fees({"maker": tiers, "taker": tiers}, {"maker": tiers}) == (
+    assert parsing.public_fees("p2b", {"maker": tiers, "taker": tiers}, {"maker": tiers}) == (
         None,
         None,
     )
-    assert parsing.public_fees({"maker": tiers}, {"maker": 0.001}) == (0.001, None)
+    assert parsing.public_fees("p2b", {"maker": tiers}, {"maker": 0.001}) == (0.001, None)
 
 
 def test_an_exchange_that_publishes_none_has_none() -> None:

@@ -1,4 +1,4 @@
-"""Bars made up where nothing was traded, and never where nobody knows."""
+"""Candles filled in where nothing was traded, and never where nobody knows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._history import timeframes
-from marketdata._history.fill import fill
+from marketdata._candles.calendar import expected
+from marketdata._candles.filling import fill
+from marketdata._candles.spans import Gap, intervals
 from marketdata.models import Columns
 
 from .markets import ms, when
 
 MINUTE = 60_000
+MINUTES = expected("1m")
 NOON = ms("2024-05-01T12:00")
 CAUSES = ["no_trades", "outage", None, "not_served", "not_fetched"]
 FILLED = CAUSES[:3]
@@ -32,95 +34,92 @@ def flat(minute: int, price: float) -> Row:
     return (NOON + minute * MINUTE, price, price, price, price, 0.0, 0)
 
 
-def hole(first: int, last: int, cause: Any = "no_trades") -> md.Interval:
-    return md.Interval(
-        start=when(NOON + first * MINUTE),
-        end=when(NOON + last * MINUTE),
-        bars=last - first,
-        cause=cause,
-    )
+def gap(first: int, last: int, cause: Any = "no_trades") -> Gap:
+    return Gap(NOON + first * MINUTE, NOON + last * MINUTE, cause)
 
 
-def full(rows: Sequence[Row], holes: Sequence[md.Interval], how: Any):
-    columns, filled, left = fill(Columns.from_rows(rows), holes, "1m", how)
+def full(
+    rows: Sequence[Row], gaps: Sequence[Gap], how: Any
+) -> tuple[list[Row], list[Gap], list[Gap]]:
+    columns, filled, left = fill(Columns.from_rows(rows), gaps, MINUTES, how)
     return columns.rows(), filled, left
 
 
 def test_none_leaves_all_as_it_is() -> None:
     columns = Columns.from_rows([bar(0), bar(2)])
-    gap = hole(1, 2)
+    one = gap(1, 2)
 
-    assert fill(columns, [gap], "1m", "none") == (columns, (), (gap,))
+    assert fill(columns, [one], MINUTES, "none") == (columns, [], [one])
 
 
 def test_previous_stands_at_the_last_close() -> None:
-    gaps = (hole(1, 3), hole(4, 5, "outage"), hole(6, 7, None))
+    gaps = [gap(1, 3), gap(4, 5, "outage"), gap(6, 7, None)]
     rows, filled, left = full([bar(0), bar(3), bar(5)], gaps, "previous")
 
     assert rows == [bar(0), flat(1, 20), flat(2, 20), bar(3), flat(4, 23), bar(5), flat(6, 25)]
-    assert (filled, left) == (gaps, ())
+    assert (filled, left) == (gaps, [])
 
 
 def test_zero_is_zero() -> None:
-    gaps = (hole(0, 1), hole(2, 4))
+    gaps = [gap(0, 1), gap(2, 4)]
     rows, filled, left = full([bar(1), bar(4)], gaps, "zero")
 
     assert rows == [flat(0, 0), bar(1), flat(2, 0), flat(3, 0), bar(4)]
-    assert (filled, left) == (gaps, ())
+    assert (filled, left) == (gaps, [])
 
 
-def test_before_the_first_bar_there_is_no_previous() -> None:
-    gap, later = hole(0, 2), hole(3, 4)
-    rows, filled, left = full([bar(2), bar(4)], [gap, later], "previous")
+def test_before_the_first_candle_there_is_no_previous() -> None:
+    first, later = gap(0, 2), gap(3, 4)
+    rows, filled, left = full([bar(2), bar(4)], [first, later], "previous")
 
     assert rows == [bar(2), flat(3, 22), bar(4)]
-    assert (filled, left) == ((later,), (gap,))
+    assert (filled, left) == ([later], [first])
 
 
 @pytest.mark.parametrize("how", ["previous", "zero"])
 @pytest.mark.parametrize("cause", ["not_served", "not_fetched"])
 def test_what_is_unknown_stays_missing(how: str, cause: str) -> None:
-    gap = hole(1, 3, cause)
-    assert full([bar(0), bar(3)], [gap], how) == ([bar(0), bar(3)], (), (gap,))
+    unknown = gap(1, 3, cause)
+    assert full([bar(0), bar(3)], [unknown], how) == ([bar(0), bar(3)], [], [unknown])
 
 
 def test_a_close_before_an_unknown_time_is_not_the_previous_one() -> None:
-    gaps = [hole(1, 2), hole(2, 3, "not_fetched"), hole(3, 4), hole(4, 5, "outage"), hole(6, 7)]
+    gaps = [gap(1, 2), gap(2, 3, "not_fetched"), gap(3, 4), gap(4, 5, "outage"), gap(6, 7)]
     rows, filled, left = full([bar(0), bar(5)], gaps, "previous")
 
     assert rows == [bar(0), flat(1, 20), bar(5), flat(6, 25)]
-    assert (filled, left) == ((gaps[0], gaps[4]), (gaps[1], gaps[2], gaps[3]))
+    assert (filled, left) == ([gaps[0], gaps[4]], [gaps[1], gaps[2], gaps[3]])
 
 
 def test_zero_needs_no_close() -> None:
-    gaps = [hole(1, 2, "not_fetched"), hole(2, 3)]
+    gaps = [gap(1, 2, "not_fetched"), gap(2, 3)]
     rows, filled, left = full([bar(0)], gaps, "zero")
 
     assert rows == [bar(0), flat(2, 0)]
-    assert (filled, left) == ((gaps[1],), (gaps[0],))
+    assert (filled, left) == ([gaps[1]], [gaps[0]])
 
 
-def test_holes_may_come_in_any_order() -> None:
-    gaps = [hole(4, 5), hole(1, 2), hole(2, 3, "outage")]
+def test_gaps_may_come_in_any_order() -> None:
+    gaps = [gap(4, 5), gap(1, 2), gap(2, 3, "outage")]
     rows, filled, left = full([bar(0), bar(3)], gaps, "previous")
 
     assert rows == [bar(0), flat(1, 20), flat(2, 20), bar(3), flat(4, 23)]
-    assert (filled, left) == ((gaps[1], gaps[2], gaps[0]), ())
+    assert (filled, left) == ([gaps[1], gaps[2], gaps[0]], [])
 
 
 def test_months_are_filled_by_the_calendar() -> None:
     months = [ms(f"2024-{month:02}-01") for month in range(1, 6)]
     rows = [(months[0], 1.0, 4.0, 1.0, 2.0, None, None), (months[4], 3.0, 3.0, 3.0, 3.0, 1.0, 1)]
-    gap = md.Interval(start=when(months[1]), end=when(months[4]), bars=3, cause="no_trades")
-    columns, filled, left = fill(Columns.from_rows(rows), [gap], "1M", "previous")
+    quiet = Gap(months[1], months[4], "no_trades")
+    columns, filled, left = fill(Columns.from_rows(rows), [quiet], expected("1M"), "previous")
 
     made = [(month, 2.0, 2.0, 2.0, 2.0, 0.0, 0) for month in months[1:4]]
     assert columns.rows() == [rows[0], *made, rows[1]]
-    assert (filled, left) == ((gap,), ())
+    assert (filled, left) == ([quiet], [])
 
 
-def test_a_record_tells_its_filled_bars_from_the_others() -> None:
-    columns, filled, left = fill(Columns.from_rows([bar(0)]), [hole(1, 3)], "1m", "previous")
+def test_a_record_tells_its_filled_candles_from_the_others() -> None:
+    columns, filled, left = fill(Columns.from_rows([bar(0)]), [gap(1, 3)], MINUTES, "previous")
     record = md.Candles(
         exchange="binance",
         pair="BTC/USDT",
@@ -129,52 +128,51 @@ def test_a_record_tells_its_filled_bars_from_the_others() -> None:
         timeframe="1m",
         source="candles",
         forming=False,
-        missing=left,
-        filled=filled,
+        missing=intervals(left, MINUTES),
+        filled=intervals(filled, MINUTES),
         columns=columns,
     )
     assert [one.filled for one in record] == [False, True, True]
+    assert [one.bars for one in record.filled or ()] == [2]
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[Row], list[md.Interval]]:
+def histories(draw: st.DrawFn) -> tuple[list[Row], list[Gap]]:
     rows: list[Row] = []
-    holes: list[md.Interval] = []
+    gaps: list[Gap] = []
     minute = 0
-    kinds = st.tuples(st.integers(1, 5), st.sampled_from(["bars", "bars", *CAUSES]))
+    kinds = st.tuples(st.integers(1, 5), st.sampled_from(["candles", "candles", *CAUSES]))
     for length, kind in draw(st.lists(kinds, max_size=10)):
-        if kind == "bars":
+        if kind == "candles":
             rows += [bar(one) for one in range(minute, minute + length)]
         else:
-            holes.append(hole(minute, minute + length, kind))
+            gaps.append(gap(minute, minute + length, kind))
         minute += length
-    return rows, holes
+    return rows, gaps
 
 
 @given(histories(), st.sampled_from(["previous", "zero"]))
-def test_every_minute_is_a_bar_or_missing(history: Any, how: str) -> None:
-    rows, holes = history
-    made, filled, left = full(rows, holes, how)
+def test_every_minute_is_a_candle_or_missing(history: Any, how: str) -> None:
+    rows, gaps = history
+    made, filled, left = full(rows, gaps, how)
 
     # What a look at one minute after the other gives.
     known = {row[0]: row for row in rows}
-    expected: list[Row] = []
+    wanted: list[Row] = []
     missing: list[int] = []
     close: float | None = 0.0 if how == "zero" else None
-    end = max([ms(one.end) for one in holes] + [row[0] + MINUTE for row in rows], default=NOON)
+    end = max([one.end for one in gaps] + [row[0] + MINUTE for row in rows], default=NOON)
     for time in range(NOON, end, MINUTE):
         if time in known:
-            expected.append(known[time])
+            wanted.append(known[time])
             close = known[time][4] if how == "previous" else close
             continue
-        [inside] = [one for one in holes if ms(one.start) <= time < ms(one.end)]
+        [inside] = [one for one in gaps if one.start <= time < one.end]
         if inside.cause in FILLED and close is not None:
-            expected.append((time, close, close, close, close, 0.0, 0))
+            wanted.append((time, close, close, close, close, 0.0, 0))
         else:
             missing.append(time)
             close = None if how == "previous" else close
-    assert made == expected
-    assert [
-        time for one in left for time in timeframes.openings(ms(one.start), ms(one.end), "1m")
-    ] == missing
-    assert sorted([*filled, *left], key=lambda one: one.start) == holes
+    assert made == wanted
+    assert [time for one in left for time in range(one.start, one.end, MINUTE)] == missing
+    assert sorted([*filled, *left], key=lambda one: one.start) == gaps

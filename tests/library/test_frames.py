@@ -321,7 +321,7 @@ def test_what_is_not_installed_is_named_in_one_line(
     assert len(said) == len(missing)
     for method, line in zip(missing, said, strict=True):
         assert line.startswith(f"{method} INVALID_PARAMETER True ")
-        assert line.endswith("needs the extra 'frames': pip install 'marketdata-sdk[frames]'.")
+        assert line.endswith("needs the extra 'frames': pip install 'ccxt-marketdata[frames]'.")
 
 
 def test_columns_of_nothing() -> None:

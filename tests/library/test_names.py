@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import marketdata as md
+from marketdata._candles.calendar import source_for
 from marketdata._exchanges import loader
 from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
 from marketdata._exchanges.exchange import known
-from marketdata._exchanges.markets import active_spot
+from marketdata._exchanges.markets import spot_markets
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata._exchanges.quirks import QUIRKS, quirk
-from marketdata._candles.calendar import source_for
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 
@@ -74,7 +74,7 @@ def spot(*pairs: str, **more: Any) -> list[dict[str, Any]]:
 def kept(*pairs: str, common: dict[str, str] | None = None) -> Catalogue:
     """A catalogue in memory with these pairs of one exchange."""
     catalogue = Catalogue(None)
-    markets, facts = active_spot(spot(*pairs), common or {"XBT": "BTC"})
+    markets, facts = spot_markets(spot(*pairs), common or {"XBT": "BTC"})
     catalogue.replace("one", markets, facts=facts, simulated=False)
     return catalogue
 
@@ -159,19 +159,19 @@ def test_what_ccxt_says_of_an_exchange_wins() -> None:
     assert renamed({"XRB"}, {}) == {"XRB": "XNO"}
     assert renamed({"MATIC", "POL"}, {}) == {}
     # An exchange's inactive pair shows as well that it has the new name.
-    markets, facts = active_spot([*spot("MATIC/USDT"), *spot("POL/USDT", active=False)], {})
-    assert [one.pair for one in markets] == ["MATIC/USDT"]
-    assert facts.renamed == {}
+    markets, facts = spot_markets([*spot("MATIC/USDT"), *spot("POL/USDT", active=False)], {})
+    assert [one.pair for one in markets if one.is_active] == ["MATIC/USDT"]
+    assert (facts.renamed, facts.former) == ({}, {"POL": "MATIC"})
 
 
 def test_a_renamed_market_keeps_what_the_exchange_calls_it() -> None:
-    [market] = active_spot(spot("BTC/FTM", baseId="BTC", quoteId="ftm"), {})[0]
+    [market] = spot_markets(spot("BTC/FTM", baseId="BTC", quoteId="ftm"), {})[0]
     assert market.pair == market.raw["symbol"] == "BTC/S"
     assert (market.raw["quote"], market.raw["quoteId"], market.raw["id"]) == ("S", "ftm", "BTC_FTM")
 
 
 def test_where_ccxt_asks_by_codes_the_old_name_stays_and_the_new_one_finds_it() -> None:
-    markets, facts = active_spot(spot("MATIC/USDT"), {}, asked_by_code=True)
+    markets, facts = spot_markets(spot("MATIC/USDT"), {}, asked_by_code=True)
     catalogue = Catalogue(None)
     catalogue.replace("one", markets, facts=facts, simulated=False)
     for text in ("POL/USDT", "polusdt", "MATIC/USDT"):

@@ -39,10 +39,14 @@ def test_a_pickle_loads_in_a_program_that_has_imported_nothing() -> None:
         assert done.stdout.decode().strip() == name, done.stderr.decode()
 
 
+NEWER = {"Flag", "Missing"}
+"""Records that 0.1.0 did not have."""
+
+
 def test_each_record_has_its_pickle() -> None:
     public = (getattr(md, name) for name in md.__all__)
     records = {one.__name__ for one in public if isinstance(one, type) and issubclass(one, Record)}
-    assert records == {name.split()[-1] for name in PICKLES}
+    assert records - NEWER == {name.split()[-1] for name in PICKLES}
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())

@@ -187,7 +187,7 @@ def test_what_cannot_be_a_pair_is_an_invalid_parameter(
 
 @pytest.mark.parametrize(
     ("asked", "closest"),
-    [("binanec", "binance"), ("krakn", "kraken"), ("okex", "okx"), ("coinbase-exchange", None)],
+    [("binanec", "binance"), ("krakn", "kraken"), ("okxx", "okx"), ("no-such-thing", None)],
 )
 def test_an_unknown_exchange_names_the_closest(
     client: md.Client, asked: str, closest: str | None

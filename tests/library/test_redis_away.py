@@ -289,7 +289,7 @@ def test_without_the_client_library_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)  # as if it were not installed
     client = connect(sim, redis="redis://127.0.0.1:1")
-    with pytest.raises(md.MissingExtraError, match=r"marketdata-sdk\[server\]"):
+    with pytest.raises(md.MissingExtraError, match=r"ccxt-marketdata\[server\]"):
         client.ticker("BTC/USDT")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -22,9 +21,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_admin import command
 from mcp_doors import COMMAND, PATIENCE, environment
 from mcp_operated import certificate
+from servers import NEEDS_NGINX, NGINX
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 @dataclass
@@ -126,7 +125,9 @@ def replica(home: Path, stack: ExitStack) -> tuple[str, subprocess.Popen[str]]:
 
 @contextmanager
 def fleet(folder: Path) -> Iterator[Fleet]:
-    """Start two replicas that share accounts, and the proxy before them."""
+    """Start two replicas that share accounts, and the proxy before them; skips without nginx."""
+    if NGINX is None:
+        pytest.skip(NEEDS_NGINX)
     for file, name in zip(certificate(folder), ("fullchain.pem", "privkey.pem"), strict=True):
         file.rename(folder / name)
     home = folder / "home"

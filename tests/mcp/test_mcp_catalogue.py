@@ -34,7 +34,7 @@ REQUIRED = {
 
 OPTIONAL = {
     "list_exchanges": ["limit", "offset"],
-    "list_pairs": ["exchange", "base", "quote", "search", "limit", "offset"],
+    "list_pairs": ["exchange", "base", "quote", "search", "active", "limit", "offset"],
     "get_ticker": ["exchange", "window"],
     "get_tickers": ["exchange"],
     "get_quote": ["exchange"],

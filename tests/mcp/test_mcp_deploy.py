@@ -7,6 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,21 +21,20 @@ import yaml
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp_doors import COMMAND, PATIENCE, content, finish, request
-from mcp_fleet import DEPLOY, NGINX, Fleet, free_port, replica
+from mcp_fleet import DEPLOY, Fleet, free_port, replica
 from mcp_live import BTC
+from servers import NEEDS_NGINX, NGINX
 
 import marketdata
 
 ANALYZE = shutil.which("systemd-analyze")
 
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="needs nginx, which is not installed")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason=NEEDS_NGINX)
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two replicas and the proxy before them."""
-    if NGINX is None:
-        pytest.skip("needs nginx, which is not installed")
     with mcp_fleet.fleet(tmp_path_factory.mktemp("fleet")) as started:
         yield started
 
@@ -193,7 +194,7 @@ def test_the_images_health_check_tells_ready_from_not(home: Path) -> None:
     with ExitStack() as stack:
         url, _ = replica(home, stack)
         for place, code in [(url.split("/")[2], 0), (f"127.0.0.1:{free}", 1)]:
-            line = [part.replace("127.0.0.1:8000", place) for part in check]
+            line = [sys.executable, *(part.replace("127.0.0.1:8000", place) for part in check[1:])]
             done = subprocess.run(line, stderr=subprocess.DEVNULL, timeout=PATIENCE, check=False)
             assert done.returncode == code
 
@@ -208,6 +209,8 @@ def test_the_image_is_built_of_files_that_are_there() -> None:
     for source in sources:
         assert (root / source).exists()
         assert f"!{source}" in ignored
+    build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert set(build["targets"]["wheel"]["only-include"]) <= set(sources)
     assert text.rindex("USER 10001") < text.index("ENTRYPOINT")
 
 
@@ -239,7 +242,13 @@ def test_the_compose_file_is_whole() -> None:
     assert set(services) == {"marketdata-1", "marketdata-2", "redis", "proxy"}
     for service in services.values():
         image = service["image"]
-        assert re.fullmatch(r"[a-z-]+:\d[\w.-]*", image)
+        assert re.fullmatch(r"[a-z-]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?", image)
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        # The image of the server itself says who runs it.
+        user = "10001" if "build" in service else service["user"]
+        assert int(user.partition(":")[0]) > 0
         assert set(service["networks"]) <= set(document["networks"])
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]

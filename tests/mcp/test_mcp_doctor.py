@@ -87,10 +87,10 @@ def test_versions_are_compared_with_what_the_package_asks_for(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As installed, but with other wishes: this folder is looked into first.
-    info = tmp_path / "marketdata_sdk-9.dist-info"
+    info = tmp_path / "ccxt_marketdata-9.dist-info"
     info.mkdir()
     info.joinpath("METADATA").write_text(
-        "Metadata-Version: 2.4\nName: marketdata-sdk\nVersion: 9\nRequires-Python: >=4\n"
+        "Metadata-Version: 2.4\nName: ccxt-marketdata\nVersion: 9\nRequires-Python: >=4\n"
         "Provides-Extra: server\nProvides-Extra: other\n"
         "Requires-Dist: pydantic<1\n"
         "Requires-Dist: no-such-package>=2\n"

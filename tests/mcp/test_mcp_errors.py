@@ -145,7 +145,7 @@ def test_what_only_the_library_knows_to_be_wrong(
         ),
         (
             "get_candles",
-            {"pair": "BTC/USDT", "exchange": "coinbaseexchange", "timeframe": "7m"},
+            {"pair": "BTC/USDT", "exchange": "coinbaseexchange", "timeframe": "30s"},
             "TIMEFRAME_NOT_SUPPORTED",
             "timeframes",
         ),

@@ -140,7 +140,7 @@ def test_http_1_0(home: Path, simulator: SimulatedExchange, parser: str) -> None
 
 def test_more_connections_than_it_takes_on(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
-        async with loopback(home, simulator.endpoints, connections=3) as server:
+        async with loopback(home, simulator.endpoints, connections=6) as server:
             async with AsyncExitStack() as stack:
                 for _ in range(3):
                     peer = await stack.enter_async_context(connected(server.port))
@@ -159,7 +159,7 @@ def test_more_requests_than_it_takes_on(home: Path) -> None:
         silent = Silent()
         async with (
             silent.listening() as told,
-            loopback(home, json.loads(told), requests=3) as server,
+            loopback(home, json.loads(told), requests=6) as server,
             AsyncExitStack() as stack,
         ):
             waiting = [await stack.enter_async_context(connected(server.port)) for _ in range(3)]

@@ -160,7 +160,7 @@ def test_five_hundred_bars_are_whole(call: Call, simulator: SimulatedExchange, o
     answer = call(**BTC, timeframe="1m", start=start, end=end)
     assert [row[0] for row in answer["candles"]] == list(range(start, start + 500 * MINUTE, MINUTE))
     assert _pages(simulator) == 1
-    note = "501 bars of 1m; first 500 given. timeframe=3m fits all in 500."
+    note = "501 candles of 1m; first 500 given. timeframe=3m fits all in 500."
     assert answer.get("note") == (note if over else None)
     assert answer.get("next") == ({"start": end - MINUTE} if over else None)
 
@@ -175,7 +175,7 @@ def test_a_year_of_minutes_costs_what_its_first_rows_cost(
     year = {"start": start, "end": start + 525_600 * MINUTE}
     answer = call(pair="BTC/USDT", exchange=exchange, timeframe="1m", **year)
     assert [row[0] for row in answer["candles"]] == list(range(start, start + 500 * MINUTE, MINUTE))
-    assert answer["note"] == "525600 bars of 1m; first 500 given. timeframe=1d fits all in 500."
+    assert answer["note"] == "525600 candles of 1m; first 500 given. timeframe=1d fits all in 500."
     assert answer["next"] == {"start": start + 500 * MINUTE}
     assert _pages(simulator) <= pages
 
@@ -205,15 +205,14 @@ def test_a_long_range_comes_in_bars_in_which_it_fits(
     answer = call(**asked)
     assert answer["timeframe"] == timeframe
     assert answer.get("resampledFrom") == made_of
-    assert answer["note"] == f"{days * 24} bars of 1h are too many; these are of {timeframe}."
+    assert answer["note"] == f"{days * 24} candles of 1h are too many; these are of {timeframe}."
     assert "next" not in answer
     assert 150 < len(answer["candles"]) <= 500
     assert answer["candles"][0][0] - asked["start"] < 7 * DAY
     assert answer["missing"] == []
     assert _pages(simulator) <= pages
     assert call(**asked, timeframe=timeframe)["candles"] == answer["candles"]
-    # An exchange's own bars of more than a day are not stored: one page has years of them.
-    assert _pages(simulator) == (timeframe == "3d" and made_of is None)
+    assert _pages(simulator) == 0
 
 
 def test_what_goes_on_behind_chosen_bars_are_bars_as_long(
@@ -266,7 +265,8 @@ def test_a_limit_is_the_rows_of_a_page(call: Call, simulator: SimulatedExchange)
     assert len(answer["candles"]) == 20
     assert answer["next"] == {"start": start + 20 * HOUR}
     assert "note" not in answer
-    assert int(simulator.requests[0].query["limit"]) == 20
+    # One more than is given tells that the last one is closed.
+    assert int(simulator.requests[0].query["limit"]) == 21
 
 
 # ------------------------------------------------------------------------------- nothing there

@@ -62,10 +62,17 @@ RULES: dict[str, Any] = {
                         "type": "array",
                         "items": {
                             "type": "object",
-                            "required": ["type", "name"],
+                            "required": ["type"],
+                            "oneOf": [
+                                {"properties": {"type": {"const": "named"}}, "required": ["name"]},
+                                {
+                                    "properties": {"type": {"const": "positional"}},
+                                    "required": ["value"],
+                                },
+                            ],
                             "additionalProperties": False,
                             "properties": {
-                                "type": {"const": "named"},
+                                "type": {"enum": ["named", "positional"]},
                                 "name": {"pattern": "^--[a-z-]+$"},
                                 **_INPUT,
                             },
@@ -115,12 +122,23 @@ def test_versions_and_names_are_the_packages() -> None:
 
 
 def test_uvx_finds_the_server_by_the_packages_name() -> None:
-    assert PROJECT["scripts"].get(PACKAGE["identifier"]) == "marketdata_mcp:main"
+    # uvx runs the script of the package's own name, with the arguments that are listed.
+    assert PROJECT["scripts"].get(PACKAGE["identifier"]) == PROJECT["scripts"]["marketdata"]
+    first = PACKAGE["packageArguments"][0]
+    assert (first["type"], first["value"]) == ("positional", "mcp")
+    done = subprocess.run(
+        [Path(COMMAND).with_name(PACKAGE["identifier"]), first["value"], "--version"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert done.stdout == f"marketdata-mcp {marketdata.__version__}\n"
 
 
 def test_the_package_says_that_it_is_this_server() -> None:
     # The registry looks for it in the description that PyPI shows.
-    readme = (ROOT / PROJECT["readme"]).read_text()
+    readme = (ROOT / "README.md").read_text()
     assert f"mcp-name: {SERVER['name']}" in readme
 
 
@@ -129,12 +147,19 @@ def test_the_image_says_that_it_is_this_server() -> None:
     assert label in (ROOT / "deploy" / "Dockerfile").read_text()
 
 
+def test_its_numbers_are_those_of_the_readme() -> None:
+    [number] = re.findall(r"(\d+) exchanges", SERVER["description"])
+    assert int(number) == len(marketdata.exchanges())
+    assert f"All {number} of ccxt's are served." in (ROOT / "README.md").read_text()
+
+
 def test_arguments_and_variables_are_known() -> None:
     done = subprocess.run(
         [COMMAND, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     options = set(re.findall(r"--[a-z-]+", done.stdout))
-    assert {one["name"] for one in PACKAGE["packageArguments"]} <= options
+    named = [one for one in PACKAGE["packageArguments"] if one["type"] == "named"]
+    assert {one["name"] for one in named} <= options
     known = {f"MARKETDATA_{name.upper()}": name for name in Settings.model_fields}
     for variable in PACKAGE["environmentVariables"]:
         assert variable["name"] in known

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mcp_doors import (
     COMMAND,
@@ -109,6 +110,23 @@ def test_lines_that_are_no_messages_are_refused_and_the_server_goes_on(home: Pat
     assert [one["id"] for one in _messages(out) if "result" in one] == [1]
     assert err == b""
     assert process.returncode == 0
+
+
+def test_a_line_without_end_is_thrown_away_as_it_comes(home: Path) -> None:
+    with running([str(COMMAND)], home) as process:
+        assert process.stdin
+        memory = psutil.Process(process.pid).memory_info
+        process.stdin.write(request(1, "tools/list"))
+        for _ in range(200):
+            process.stdin.write(b"x" * 1_000_000)
+        process.stdin.flush()
+        grown = memory().rss
+        out, _ = process.communicate(b"\n" + request(2, "tools/list"), PATIENCE)
+    assert grown < 200_000_000
+    answers = _messages(out)
+    assert {one["id"] for one in answers} == {1, 2, None}
+    [refused] = [one for one in answers if one["id"] is None]
+    assert "at most" in refused["error"]["message"]
 
 
 def test_a_line_may_be_long(home: Path) -> None:

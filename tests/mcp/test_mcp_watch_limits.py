@@ -233,7 +233,7 @@ def test_callers_have_their_own_watches_and_share_the_room(tmp_path: Path) -> No
             frozen() as sim,
             AsyncClient("binance", endpoints=sim.endpoints, home=tmp_path) as client,
         ):
-            watches = Watches(Limits(in_all=2, a_caller=2, first=0), _nothing)
+            watches = Watches(Limits(in_all=3, a_caller=2, first=0), _nothing)
             hers = await watches.start(client, "ann", "ticker", ["BTC/USDT"], **_REST)
             his = await watches.start(client, "bob", "ticker", ["BTC/USDT"], **_REST)
             assert watches.of("ann") == [hers]

@@ -1,5 +1,6 @@
 """Turns what others have recorded into recordings of ours."""
 
+import ast
 import gzip
 import json
 import re
@@ -8,7 +9,13 @@ from pathlib import Path
 
 from marketdata._exchanges.recording import Event, Writer
 
-_EXCHANGES = {"COINBASE": "coinbaseexchange", "OKX": "okx", "BITSTAMP": "bitstamp"}
+_EXCHANGES = {
+    "BITSTAMP": "bitstamp",
+    "COINBASE": "coinbaseexchange",
+    "HUOBI": "htx",
+    "KUCOIN": "kucoin",
+    "OKX": "okx",
+}
 _REST = re.compile(r"(https?://\S+) -> ([\d.]+): (.*)", re.DOTALL)
 _OPENED = re.compile(r"(wss?://\S+) <-> ([\d.]+)\s*")
 _SENT = re.compile(r"(wss?://\S+) <- ([\d.]+): (.*)", re.DOTALL)
@@ -43,7 +50,7 @@ def binance_recording(source_dir: Path, target: Path) -> Path:
 
 
 def cryptofeed_recording(source_dir: Path, name: str, target: Path) -> Path:
-    """Write the files of ``name`` (COINBASE, OKX, BITSTAMP) in `ws/cryptofeed` to ``target``."""
+    """Write the files of ``name`` in `ws/cryptofeed` to ``target``; packed frames unpacked."""
     exchange = _EXCHANGES[name]
     events: list[Event] = []
     for number, path in enumerate(sorted((source_dir / "ws" / "cryptofeed").glob(f"{name}.*"))):
@@ -57,7 +64,7 @@ def cryptofeed_recording(source_dir: Path, name: str, target: Path) -> Path:
             elif match := _SENT.fullmatch(line):
                 events.append(Event(_nanos(match[2]), number, "sent", match[3]))
             elif match := _GOT.fullmatch(line):
-                events.append(Event(_nanos(match[1]), number, "got", match[2]))
+                events.append(Event(_nanos(match[1]), number, "got", _unpacked(match[2])))
     with Writer(target) as writer:
         for event in sorted(events, key=lambda event: event.time):
             writer.write(event)
@@ -68,6 +75,12 @@ def _lines(path: Path) -> Iterator[str]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             yield line.rstrip("\n")
+
+
+def _unpacked(text: str) -> str:
+    if not text.startswith("b'") and not text.startswith('b"'):
+        return text
+    return gzip.decompress(ast.literal_eval(text)).decode()
 
 
 def _nanos(text: str) -> int:

@@ -14,7 +14,7 @@ import pytest
 import marketdata as md
 from marketdata._exchanges.connector import Connector
 from marketdata._exchanges.sockets import StreamConnector
-from marketdata._streams import feed, hub
+from marketdata._streams import feed, upstream
 from marketdata.sim import SimulatedExchange
 
 from .live import NOW
@@ -95,6 +95,6 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         monkeypatch.setattr(feed, "_LEAST_PATIENCE", seconds)
         monkeypatch.setattr(feed, "_QUIET_PATIENCE", seconds)
         monkeypatch.setattr(feed, "_LOOSE", 0.0)
-        monkeypatch.setattr(hub, "_LOOKS_EVERY", seconds / 10)
+        monkeypatch.setattr(upstream, "LOOKS_EVERY", seconds / 10)
 
     return shorten

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -297,3 +301,40 @@ def test_closing_the_client_ends_its_watches_with_an_error(sim: SimulatedExchang
 
 async def collected(watch: md.AsyncWatch[md.Trade]) -> list[md.Trade]:
     return [one async for one in watch]
+
+
+CARRIED_OVER = """
+import os
+import marketdata as md
+from marketdata.sim import SimulatedExchange
+
+with SimulatedExchange(seed=7) as sim:
+    client = md.Client("binance", endpoints=sim.endpoints)
+    watch = client.watch_orderbook("BTC/USDT", delivery="every")
+    next(watch)
+    child = os.fork()
+    if not child:
+        try:
+            for _ in range(2_000):
+                next(watch)
+        except md.DataUnavailableError:
+            watch.close()
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    next(watch)
+    client.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_an_iterator_carried_over_a_fork_ends_with_an_error(isolated: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CARRIED_OVER],
+        env={**os.environ, "MARKETDATA_HOME": str(isolated)},
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections import Counter
-from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sim.captures import binance_recording, cryptofeed_recording
+from sim.captures import binance_recording
 
 import marketdata as md
-from marketdata._exchanges.recording import Event, Writer, read
 from marketdata.sim import SimulatedExchange
 
 from .live import crossed, run, until
@@ -124,99 +121,3 @@ async def _read(watch: md.AsyncWatch[md.OrderBook], into: list[md.OrderBook]) ->
 
 def _is_live(client: md.AsyncClient) -> bool:
     return all(stream.state == "live" for stream in client.streams())
-
-
-# ---------------------------------------------------------------------------- other exchanges
-
-
-def coinbase(event: Event) -> Iterator[tuple[str, str]]:
-    frame = json.loads(event.text)
-    if frame["type"] in ("l2update", "match"):
-        kind = "orderbook" if frame["type"] == "l2update" else "trades"
-        yield kind, frame["product_id"].replace("-", "/")
-
-
-def okx(event: Event) -> Iterator[tuple[str, str]]:
-    frame = json.loads(event.text)
-    name = frame.get("arg", {}).get("instId", "")
-    if "data" in frame and name.count("-") == 1 and frame["arg"]["channel"] != "tickers":
-        kind = "orderbook" if frame["arg"]["channel"] == "books" else "trades"
-        for _ in frame["data"]:
-            yield kind, name.replace("-", "/")
-
-
-def bitstamp(event: Event) -> Iterator[tuple[str, str]]:
-    frame = json.loads(event.text)
-    if frame["event"] in ("data", "trade"):
-        name = frame["channel"].rpartition("_")[2].upper()
-        base, quote = next((name[:-3], name[-3:]) for _ in "." if len(name) > 5)
-        yield ("orderbook" if frame["event"] == "data" else "trades"), f"{base}/{quote}"
-
-
-def with_markets(source: Path, target: Path) -> Path:
-    """Add the list of markets in the form that Bitstamp has today."""
-    with Writer(target) as writer:
-        for event in read(source):
-            if "trading-pairs-info" in event.url:
-                rows = [
-                    {
-                        "market_symbol": one["url_symbol"],
-                        "base_currency": one["name"].partition("/")[0],
-                        "counter_currency": one["name"].partition("/")[2],
-                        "market_type": "SPOT",
-                        "trading": one["trading"],
-                        "base_decimals": one["base_decimals"],
-                        "counter_decimals": one["counter_decimals"],
-                    }
-                    for one in json.loads(event.text)
-                ]
-                url = "https://www.bitstamp.net/api/v2/markets/"
-                writer.write(event._replace(url=url, text=json.dumps(rows)))
-            elif "/order_book/" in event.url:
-                writer.write(event._replace(url=f"{event.url}/"))
-            else:
-                writer.write(event)
-    return target
-
-
-@pytest.mark.parametrize(
-    ("name", "subjects"), [("COINBASE", coinbase), ("OKX", okx), ("BITSTAMP", bitstamp)]
-)
-def test_half_a_minute_of_another_exchange(
-    recorded: Path, tmp_path: Path, name: str, subjects: Any
-) -> None:
-    source = cryptofeed_recording(recorded, name, tmp_path / name)
-    if name == "BITSTAMP":
-        source = with_markets(source, tmp_path / "with-markets")
-    counts: Counter[tuple[str, str]] = Counter()
-    for event in read(source):
-        if event.kind == "got":
-            counts.update(subjects(event))
-    # Where ccxt keeps the book, the request for it takes its time, in which frames go by.
-    speed = 15.0 if name == "BITSTAMP" else inf
-    pairs = sorted({pair for kind, pair in counts if kind == "orderbook"})
-    trading = sorted({pair for kind, pair in counts if kind == "trades"})
-
-    async def work() -> None:
-        wait_for = len(pairs) + len(trading)
-        async with md.AsyncClient().replay(source, speed, wait_for=wait_for) as client:
-            watching = asyncio.gather(
-                all_of(client.watch_orderbook(pairs, 1_000, delivery="every", buffer=100_000)),
-                all_of(client.watch_trades(trading)),
-            )
-            await until(lambda: len(client.streams()) == wait_for)
-            streams = client.streams()
-            while client.streams():
-                streams = client.streams()
-                await asyncio.sleep(0.01)
-            books, trades = await watching
-        assert Counter(one.pair for one in trades) == {
-            pair: count for (kind, pair), count in counts.items() if kind == "trades"
-        }
-        assert {book.pair for book in books} == set(pairs)
-        assert not any(map(crossed, books))
-        for stream in streams:
-            assert (stream.gaps, stream.reconnects, stream.error) == (0, 0, None), stream
-            assert stream.unreadable == 0
-
-    run(work())

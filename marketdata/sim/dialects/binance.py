@@ -24,7 +24,7 @@ from marketdata.sim.dialects.binance_rows import (
     trade_row,
     window_ticker,
 )
-from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
+from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, SocketRoute, Venue
 from marketdata.sim.markets.bars import DAY, HOUR, MINUTE, Grid
 from marketdata.sim.markets.listings import Listing
 from marketdata.sim.markets.market import Market
@@ -98,7 +98,7 @@ class Binance:
         end = min(call.now, _integer(call, "endTime", call.now))
         if "fromId" in call.query:
             if timed:
-                raise Refusal(400, _body(-1128, "Combination of optional parameters invalid."))
+                raise RefusedError(400, _body(-1128, "Combination of optional parameters invalid."))
             trade_id = market.first_of_aggregate(_integer(call, "fromId"))
             found = islice(market.forwards(call.now, trade_id=trade_id), 2 * limit)
             return aggregate_rows(market, list(found))[:limit]
@@ -171,15 +171,15 @@ class Binance:
         if not _SYMBOL.fullmatch(symbol):
             text = "legal range is '^[A-Z0-9-_.]{1,20}$'."
             message = f"Illegal characters found in parameter 'symbol'; {text}"
-            raise Refusal(400, _body(-1100, message))
+            raise RefusedError(400, _body(-1100, message))
         found = self._ids.get(symbol)
         if found is None:
-            raise Refusal(400, _body(-1121, "Invalid symbol."))
+            raise RefusedError(400, _body(-1121, "Invalid symbol."))
         return found
 
     def _named(self, call: Call) -> list[Market]:
         if "symbol" in call.query and "symbols" in call.query:
-            raise Refusal(400, _body(-1128, "Combination of optional parameters invalid."))
+            raise RefusedError(400, _body(-1128, "Combination of optional parameters invalid."))
         if "symbol" in call.query:
             return [self._market(call)]
         try:
@@ -204,11 +204,11 @@ class Binance:
     def _some(self, call: Call, answer: Callable[[Market], dict[str, Any] | None]) -> object:
         if "symbol" not in call.query and "symbols" not in call.query:
             message = "Param 'symbol' or 'symbols' must be sent, but both were empty/null!"
-            raise Refusal(400, _body(-1102, message))
+            raise RefusedError(400, _body(-1102, message))
         named = self._named(call)
         if len(named) > 100:
             message = f"Too many parameters; expected '100' and received '{len(named)}'."
-            raise Refusal(400, _body(-1101, message))
+            raise RefusedError(400, _body(-1101, message))
         return self._each(call, answer)
 
 
@@ -216,13 +216,13 @@ def _body(code: int, message: str) -> object:
     return {"code": code, "msg": message}
 
 
-def _missing(name: str) -> Refusal:
+def _missing(name: str) -> RefusedError:
     message = f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-    return Refusal(400, _body(-1102, message))
+    return RefusedError(400, _body(-1102, message))
 
 
-def _illegal(name: str) -> Refusal:
-    return Refusal(400, _body(-1130, f"Data sent for parameter '{name}' is not valid."))
+def _illegal(name: str) -> RefusedError:
+    return RefusedError(400, _body(-1130, f"Data sent for parameter '{name}' is not valid."))
 
 
 def _integer(call: Call, name: str, default: int = 0) -> int:
@@ -233,7 +233,7 @@ def _integer(call: Call, name: str, default: int = 0) -> int:
         message = (
             f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."
         )
-        raise Refusal(400, _body(-1100, message))
+        raise RefusedError(400, _body(-1100, message))
     return int(text)
 
 
@@ -270,7 +270,7 @@ def _grid(call: Call) -> Grid:
     offset = -_zone(call)
     grid = grid_of(name, offset)
     if grid is None:
-        raise Refusal(400, _body(-1120, "Invalid interval."))
+        raise RefusedError(400, _body(-1120, "Invalid interval."))
     return grid
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from marketdata.sim.dialects import coinbase_session, coinbase_streams
 from marketdata.sim.dialects.coinbase_rows import amount_text, price_text, product_id
 from marketdata.sim.dialects.decimals import short
-from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
+from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, SocketRoute, Venue
 from marketdata.sim.dialects.times import iso
 from marketdata.sim.markets.bars import DAY, HOUR, Bar, Grid, Trade
 from marketdata.sim.markets.levels import Book
@@ -60,7 +60,7 @@ class Coinbase:
         market = self._market(call)
         level = call.query.get("level", "1")
         if level not in ("1", "2", "3"):
-            raise Refusal(400, {"message": "Invalid level"})
+            raise RefusedError(400, {"message": "Invalid level"})
         book = market.book(call.now, 1 if level == "1" else _MOST_ROWS)
         sides: dict[str, list[list[Any]]] = {"bids": [], "asks": []}
         if book:
@@ -136,18 +136,18 @@ class Coinbase:
         market = self._market(call)
         granularity = _integer(call, "granularity") or 60
         if granularity not in _GRANULARITIES:
-            raise Refusal(400, {"message": "Unsupported granularity"})
+            raise RefusedError(400, {"message": "Unsupported granularity"})
         grid = Grid(granularity * 1000)
         start, end = _moment(call, "start"), _moment(call, "end")
         if start is None or end is None:
             end = call.now
             start = grid.after(grid.floor(end), 1 - _MOST_BARS)
         if start > end:
-            raise Refusal(400, {"message": "start must be before end"})
+            raise RefusedError(400, {"message": "start must be before end"})
         if (end - start) / grid.step > _MOST_BARS:
             text = "granularity too small for the requested time range."
             message = f"{text} Count of aggregations requested exceeds {_MOST_BARS}"
-            raise Refusal(400, {"message": message})
+            raise RefusedError(400, {"message": message})
         bars = market.bars(grid, start, end + 1, call.now)
         return [_candle(market, bar) for bar in call.kept(bars[::-1])]
 
@@ -167,8 +167,8 @@ class Coinbase:
         return self._venue.market(listing)
 
 
-def _unknown() -> Refusal:
-    return Refusal(404, {"message": "NotFound"})
+def _unknown() -> RefusedError:
+    return RefusedError(404, {"message": "NotFound"})
 
 
 def _integer(call: Call, name: str) -> int | None:
@@ -176,7 +176,7 @@ def _integer(call: Call, name: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal():
-        raise Refusal(400, {"message": f"Invalid {name}"})
+        raise RefusedError(400, {"message": f"Invalid {name}"})
     return int(text)
 
 
@@ -190,7 +190,7 @@ def _moment(call: Call, name: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, {"message": f"{name} must be a valid date-time"}) from None
+        raise RefusedError(400, {"message": f"{name} must be a valid date-time"}) from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1000)
 

@@ -16,7 +16,7 @@ from marketdata.sim.sockets.streams import Session
 T = TypeVar("T")
 
 
-class Refusal(Exception):  # noqa: N818 an answer of the exchange, not an error of ours
+class RefusedError(Exception):
     """An answer that turns a request down: HTTP status and JSON body."""
 
     def __init__(self, status: int, body: object) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from marketdata.sim.dialects import kraken_session, kraken_streams
 from marketdata.sim.dialects.decimals import fixed, ratio, short
-from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
+from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, SocketRoute, Venue
 from marketdata.sim.markets.bars import DAY, MINUTE, Bar, Grid, Trade
 from marketdata.sim.markets.listings import Listing
 from marketdata.sim.markets.market import Market
@@ -145,7 +145,7 @@ class Kraken:
         found = [self._names.get(name.upper()) for name in text.split(",")]
         known = [listing for listing in found if listing is not None]
         if len(known) < len(found):
-            raise Refusal(200, {"error": ["EQuery:Unknown asset pair"]})
+            raise RefusedError(200, {"error": ["EQuery:Unknown asset pair"]})
         return known
 
 
@@ -176,8 +176,8 @@ def _result(found: dict[str, Any]) -> object:
     return {"error": [], "result": found}
 
 
-def _arguments() -> Refusal:
-    return Refusal(200, {"error": ["EGeneral:Invalid arguments"]})
+def _arguments() -> RefusedError:
+    return RefusedError(200, {"error": ["EGeneral:Invalid arguments"]})
 
 
 def _integer(call: Call, name: str, default: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from marketdata.sim.dialects import okx_session, okx_streams
 from marketdata.sim.dialects.decimals import short
-from marketdata.sim.dialects.dialect import Call, Dialect, Refusal, Route, SocketRoute, Venue
+from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, SocketRoute, Venue
 from marketdata.sim.dialects.okx_rows import (
     GRIDS,
     amount_text,
@@ -135,11 +135,11 @@ class Okx:
 
     def _listing(self, name: str) -> Listing:
         if not name:
-            raise Refusal(400, _failure("50014", "Parameter instId can not be empty"))
+            raise RefusedError(400, _failure("50014", "Parameter instId can not be empty"))
         found = self._ids.get(name)
         if found is None:
             message = "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
-            raise Refusal(200, _failure("51001", message))
+            raise RefusedError(200, _failure("51001", message))
         return found
 
 
@@ -151,16 +151,16 @@ def _failure(code: str, message: str) -> object:
     return {"code": code, "msg": message, "data": []}
 
 
-def _wrong(name: str) -> Refusal:
-    return Refusal(400, _failure("51000", f"Parameter {name} error"))
+def _wrong(name: str) -> RefusedError:
+    return RefusedError(400, _failure("51000", f"Parameter {name} error"))
 
 
 def _spot(call: Call) -> None:
     kind = call.query.get("instType", "")
     if not kind:
-        raise Refusal(400, _failure("50014", "Parameter instType can not be empty"))
+        raise RefusedError(400, _failure("50014", "Parameter instType can not be empty"))
     if kind != "SPOT":
-        raise Refusal(404, _failure("51000", "Parameter instType error"))
+        raise RefusedError(404, _failure("51000", "Parameter instType error"))
 
 
 def _number(call: Call, name: str) -> int | None:

@@ -117,7 +117,7 @@ class PlayingSockets(Sockets):
         if self._position < self._recording.end:
             return
         for connection in self._open:
-            closing = asyncio.create_task(connection.close(_END, _END_TEXT))
+            closing = asyncio.create_task(connection.say_goodbye(_END, _END_TEXT))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 

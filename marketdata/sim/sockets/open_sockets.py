@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
@@ -22,6 +23,8 @@ _LONGEST_LAG = 10_000
 _GOING_AWAY = 1001
 _FAREWELL = 0.5
 """Seconds that a client has to answer when the server leaves."""
+_LONGEST_GOODBYE = 60.0
+"""Seconds that a client has to read all of a recording that was sent to it."""
 _PONG = "stream/pong/"
 _GARBAGE = ('{"unfinished":', '{"unheard":{"of":["shape"]}}')
 
@@ -254,6 +257,22 @@ class _Connection:
         """Close in order when all is written; tell whether it was open."""
         await self.written()
         return await self.response.close(code=code, message=text)
+
+    async def say_goodbye(self, code: int, text: bytes = b"") -> bool:
+        """Close when the client, which may have much to read before, has answered that.
+
+        Closing first would have the system drop what the client has not read, as soon as it sends
+        anything. Tells whether it was open.
+        """
+        await self.written()
+        if self.response.closed:
+            return False
+        with contextlib.suppress(ConnectionError):
+            await self.response.send_frame(code.to_bytes(2, "big") + text, WSMsgType.CLOSE)
+        ends = time.monotonic() + _LONGEST_GOODBYE
+        while not self.response.closed and time.monotonic() < ends:  # noqa: ASYNC110
+            await asyncio.sleep(PACE)
+        return await self.response.close(code=code, message=text) or True
 
     def note(self) -> None:
         """Write down what is subscribed to."""

@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 from marketdata.errors import InternalError
 
 __all__ = [
+    "KEPT_WEEKS",
+    "NOBODY",
     "Account",
     "AwayError",
     "Bounds",
@@ -24,6 +26,10 @@ __all__ = [
 
 MINUTE = 60
 WEEK = 7 * 24 * 3600
+KEPT_WEEKS = 53
+"""Weeks whose units are kept."""
+NOBODY = ""
+"""An account that no key can belong to: what probes count for it is nobody's."""
 _FRIDAY = 24 * 3600
 """1970 began on a Thursday."""
 

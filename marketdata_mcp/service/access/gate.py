@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +20,7 @@ from marketdata.errors import (
     RateLimitExceededError,
     UnauthorizedError,
 )
-from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.ask import Ask, Caller, Charge
 from marketdata_mcp.service.access import keys
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
@@ -35,17 +34,9 @@ from marketdata_mcp.service.access.accounts import (
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.tiers import Policy, Tier
 
-__all__ = ["Charge", "Gate"]
+__all__ = ["Gate"]
 
 _LONGEST_TOKEN = 8192
-
-
-@dataclass(frozen=True)
-class Charge:
-    """What a call has cost."""
-
-    units: int
-    at: float
 
 
 class Gate:
@@ -154,6 +145,11 @@ class Gate:
             )
         return Charge(units, now)
 
+    def calls_a_minute(self, caller: Caller) -> int | None:
+        """Tell how many calls a caller may make in a minute; None: there is no bound."""
+        tier = self.policy.tiers.get(caller.tier or "")
+        return None if tier is None else tier.calls_a_minute
+
     def units(self, tier: Tier, ask: Ask) -> int:
         """Tell what a call costs."""
         if not ask.lookback:
@@ -178,11 +174,16 @@ class Gate:
         if tier.history_days is None or ask.lookback <= timedelta(days=tier.history_days):
             return
         if not tier.history_days:
-            said = "the bar that is still forming and none before: limit=1 gives it"
+            said = (
+                "has no history: ask for the open candle with limit=1, for trades and windows of "
+                "the last 24 hours"
+            )
         else:
-            said = f"candles of the last {tier.history_days} days: shorten the range"
+            said = f"reaches back {tier.history_days} days: shorten the range"
+        if ask.lookback == timedelta.max:
+            said += ". How old a trade is, its number does not tell: use start, not from_id"
         raise HistoryLimitExceededError(
-            f"Tier {caller.tier} has {said}.", details={"historicalDays": tier.history_days}
+            f"Tier {caller.tier} {said}.", details={"historicalDays": tier.history_days}
         )
 
     def _check_exchange(self, caller: Caller, allowed: tuple[str, ...], exchange: str) -> None:

@@ -71,7 +71,7 @@ class TokenVerifier:
         try:
             header = jwt.get_unverified_header(token)
             key = await self._key(header.get("kid"))
-            if key is None or header.get("alg") not in _ALGORITHMS:
+            if key is None or header.get("alg") not in _ALGORITHMS or not _is_access(header):
                 raise jwt.InvalidTokenError
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -129,10 +129,27 @@ class TokenVerifier:
                     body += part
                     if len(body) > _MAX_BYTES:
                         raise ValueError("too long")
-            found = jwt.PyJWKSet.from_dict(json.loads(body)).keys
-            self._keys = {key.key_id: key for key in found}
+            given = json.loads(body)
+            given["keys"] = [
+                one for one in given.get("keys", ()) if isinstance(one, dict) and _signs(one)
+            ]
+            self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(given).keys}
         except (*_UNUSABLE, httpx2.HTTPError, jwt.PyJWTError) as error:
             # Those there are stay in use: an issuer that is away for a while locks nobody out.
             _logger.warning("keys of the issuer cannot be fetched (%s)", type(error).__name__)
             return
         self._fetched_at = self._clock()
+
+
+def _is_access(header: Mapping[str, Any]) -> bool:
+    """Tell whether a token says that it is one for access, or does not say (RFC 8725, 3.11)."""
+    kind = header.get("typ")
+    return kind is None or (
+        isinstance(kind, str) and kind.lower().removeprefix("application/") in ("jwt", "at+jwt")
+    )
+
+
+def _signs(key: Mapping[str, Any]) -> bool:
+    """Tell whether a key is one to check signatures by, as far as it says (RFC 7517, 4.2, 4.3)."""
+    uses = key.get("key_ops")
+    return key.get("use", "sig") == "sig" and (uses is None or "verify" in uses)

@@ -6,6 +6,8 @@ with each call. What is counted is as safe as the server keeps its data (``appen
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -19,7 +21,9 @@ from redis.exceptions import RedisError, WatchError
 
 from marketdata.errors import InvalidParameterError
 from marketdata_mcp.service.access.accounts import (
+    KEPT_WEEKS,
     MINUTE,
+    NOBODY,
     WEEK,
     Account,
     AwayError,
@@ -30,15 +34,17 @@ from marketdata_mcp.service.access.accounts import (
     minute_of,
     week_of,
 )
+from marketdata_mcp.service.access.redis_batch import Batches
 
 __all__ = ["RedisStore"]
+
+_logger = logging.getLogger(__name__)
 
 _PREFIX = "marketdata:1:access"
 _ACCOUNTS = f"{_PREFIX}:accounts"
 _KEYS = f"{_PREFIX}:keys"
-_KEPT_WEEKS = 53
 _TIMEOUT = 1.0
-_CONNECTIONS = 64
+_CONNECTIONS = 4
 _KNOWN = 10_000
 
 # Libraries count one window at a time, and refused calls as well. Here both windows are counted
@@ -76,6 +82,8 @@ redis.call('SADD', KEYS[3], ARGV[4])
 return 1
 """
 
+_BOTH = "return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])}"
+
 _OVER = (None, "minute", "week")
 
 
@@ -84,9 +92,9 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         """Connect to nothing yet; raises `InvalidParameterError` for options that Redis lacks."""
-        self._redis = Redis.from_pool(_pool(url))
-        self._count = self._redis.register_script(_COUNT)
-        self._give_back = self._redis.register_script(_GIVE_BACK)
+        self._redis = Redis.from_pool(_pool(url, _TIMEOUT))
+        # `Batches` has a time-out that a busy event loop does not use up.
+        self._batches = Batches(Redis.from_pool(_pool(url, None)), _TIMEOUT)
         self._add_key = self._redis.register_script(_ADD_KEY)
         self._owners: dict[str, str] = {}
         """Key to account, which never changes."""
@@ -128,14 +136,14 @@ class RedisStore:
     async def account(self, name: str) -> Account | None:
         """Give an account; None where there is none."""
         async with self._reached():
-            return _to_account(await _given(self._redis.hgetall(_account(name))))
+            return _to_account(await self._batches.ask("HGETALL", _account(name)))
 
     async def accounts(self) -> list[Account]:
         """Give all accounts, by name."""
         async with self._reached():
             names = sorted(await _given(self._redis.smembers(_ACCOUNTS)))
             found = await self._all(map(_account, names))
-        return [account for one in found if (account := _to_account(one)) is not None]
+            return [account for one in found if (account := _to_account(one)) is not None]
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
         """Keep a new key; False where its account has as many active ones as it may."""
@@ -159,8 +167,8 @@ class RedisStore:
         async with self._reached():
             names = await _given(self._redis.smembers(members))
             found = await self._all(map(_key, names))
-        keys = (key for one in found if (key := _to_key(one)) is not None)
-        return sorted(keys, key=lambda key: (key.created_at, key.id))
+            keys = (key for one in found if (key := _to_key(one)) is not None)
+            return sorted(keys, key=lambda key: (key.created_at, key.id))
 
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
         """Revoke a key, or have it expire at a time; None where there is none."""
@@ -179,15 +187,21 @@ class RedisStore:
         owner = self._owners.get(key_id)
         async with self._reached():
             if owner is None:
-                owner = await _given(self._redis.hget(_key(key_id), "account"))
+                owner = await self._batches.ask("HGET", _key(key_id), "account")
                 if owner is None:
                     return None
                 if len(self._owners) >= _KNOWN:
                     self._owners.clear()
                 self._owners[key_id] = owner
-            raw_key, raw_account = await self._all([_key(key_id), _account(owner)])
-        key, account = _to_key(raw_key), _to_account(raw_account)
+            raw_key, raw_account = await self._both(_key(key_id), _account(owner))
+            key, account = _to_key(raw_key), _to_account(raw_account)
         return None if key is None or account is None else (key, account)
+
+    async def _both(self, one: str, other: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Read two hashes as they were at one time."""
+        found = await self._batches.ask("EVAL", _BOTH, 2, one, other)
+        first, second = (dict(zip(each[::2], each[1::2], strict=True)) for each in found)
+        return first, second
 
     async def _all(self, names: Iterable[str]) -> list[dict[str, str]]:
         async with self._redis.pipeline(transaction=True) as pipeline:
@@ -201,31 +215,33 @@ class RedisStore:
         """Count a call and its units, both or neither, alone among all processes."""
         calls, quota = (-1 if bound is None else bound for bound in bounds)
         async with self._reached():
-            over, minute, week = await self._count(
-                keys=_counters(account, at),
-                args=[units, calls, quota, 2 * MINUTE, _KEPT_WEEKS * WEEK],
+            over, minute, week = await self._batches.ask(
+                "EVAL",
+                _COUNT,
+                2,
+                *_counters(account, at),
+                *(units, calls, quota, 2 * MINUTE, KEPT_WEEKS * WEEK),
             )
         return Counted(_OVER[over], Used(minute, week))
 
     async def give_back(self, account: str, at: float, units: int) -> None:
         """Take units back that were counted at a time."""
         async with self._reached():
-            await self._give_back(keys=_counters(account, at)[1:], args=[units])
+            await self._batches.ask("EVAL", _GIVE_BACK, 1, _counters(account, at)[1], units)
 
     async def used(self, account: str, at: float) -> Used:
         """Tell what an account has used."""
         async with self._reached():
-            found = await _given(self._redis.mget(_counters(account, at)))
-        return Used(*(int(one or 0) for one in found))
+            found = await self._batches.ask("MGET", *_counters(account, at))
+            return Used(*(int(one or 0) for one in found))
 
     async def check(self) -> None:
-        """Return where calls can be counted; raises `AwayError` otherwise."""
-        async with self._reached():
-            # A replica, or a server that is full, answers but takes nothing.
-            await _given(self._redis.set(f"{_PREFIX}:ready", "1", ex=MINUTE))
+        """Count a call of nobody; raises `AwayError` where no call can be counted."""
+        await self.count(NOBODY, time.time(), 1, Bounds(None, None))
 
     async def close(self) -> None:
         """Let go of connections."""
+        await self._batches.close()
         await self._redis.aclose()
 
     @asynccontextmanager
@@ -234,17 +250,20 @@ class RedisStore:
             yield
         except (RedisError, OSError):
             raise AwayError from None
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            _logger.error("what Redis holds of an account or a key is damaged")
+            raise AwayError from None
 
 
-def _pool(url: str) -> BlockingConnectionPool:
+def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
     """Make connections, for which calls wait their turn where all are in use."""
     try:
         pool = BlockingConnectionPool.from_url(
             url,
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT,
+            timeout=timeout,
             # A call that was sent twice might be counted twice.
             retry=Retry(NoBackoff(), 0),
             # With 3, a connection that Redis has closed meanwhile is handed out as a good one.

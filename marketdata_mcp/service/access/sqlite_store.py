@@ -15,9 +15,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from marketdata._requests.sqlite import is_locked
+from marketdata._requests.files import private_folder
+from marketdata._requests.sqlite import is_damage, is_locked
 from marketdata_mcp.service.access.accounts import (
+    KEPT_WEEKS,
     MINUTE,
+    NOBODY,
     WEEK,
     Account,
     AwayError,
@@ -32,8 +35,8 @@ from marketdata_mcp.service.access.accounts import (
 
 __all__ = ["SqliteStore"]
 
-_KEPT_WEEKS = 53
-"""Weeks whose units are kept."""
+_KEPT_MINUTES = 5
+"""Minutes before the running one whose calls are kept: a clock may have leapt meanwhile."""
 _LOCK_SECONDS = 5.0
 """Seconds to wait for another process's transaction."""
 _TRY_SECONDS = 0.02
@@ -59,6 +62,14 @@ _BEGIN = "BEGIN IMMEDIATE"
 _ADD_USED = (
     "INSERT INTO used VALUES (?,?,?,?)"
     " ON CONFLICT (account, span, start) DO UPDATE SET units = units + excluded.units"
+)
+
+
+# By their number and not by the clock, which may have leapt: then what was used this week has to be
+# there once it is right again.
+_FORGET = (
+    "DELETE FROM used WHERE account = ? AND span = ? AND start NOT IN"
+    " (SELECT start FROM used WHERE account = ? AND span = ? ORDER BY start DESC LIMIT ?)"
 )
 
 
@@ -149,12 +160,8 @@ class SqliteStore:
             if refused is not None:
                 return Counted(refused, used)
             if used.minute == 0:
-                run(
-                    "DELETE FROM used WHERE account = ? AND (span = ? AND start < ?"
-                    " OR span = ? AND start < ?)",
-                    # A call that waited for its turn may still be of the minute before.
-                    [account, MINUTE, minute - MINUTE, WEEK, week - _KEPT_WEEKS * WEEK],
-                )
+                for span, kept in ((MINUTE, _KEPT_MINUTES), (WEEK, KEPT_WEEKS)):
+                    run(_FORGET, [account, span, account, span, kept])
             run(_ADD_USED, [account, MINUTE, minute, 1])
             run(_ADD_USED, [account, WEEK, week, units])
             return Counted(None, Used(used.minute + 1, used.week + units))
@@ -174,12 +181,14 @@ class SqliteStore:
             return _used(connection.execute, account, at)
 
     async def check(self) -> None:
-        """Return where calls can be counted; raises `AwayError` otherwise."""
-        async with self._transaction() as run:
-            run("DELETE FROM used WHERE account = ''")
+        """Count a call of nobody; raises `AwayError` where no call can be counted."""
+        await self.count(NOBODY, time.time(), 1, Bounds(None, None))
 
     async def close(self) -> None:
         """Close the file."""
+        self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -202,7 +211,8 @@ class SqliteStore:
                 yield connection.execute
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # not where a full disk has ended it already
+                    connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
@@ -213,18 +223,19 @@ class SqliteStore:
                 self._reopen()
             assert self._connection is not None  # noqa: S101 - has just been opened
             yield self._connection
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError) as error:
+            # A file that was damaged while it was open may have been put right by then.
+            if is_damage(error):
+                self._close()
             raise AwayError from None
 
     def _reopen(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._close()
         self._connection = self._connect()
         self._inode = self._file.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self._file.parent)
         # Whoever can read it knows no key, but who the accounts are.
         self._file.touch(mode=0o600)
         connection = sqlite3.connect(self._file, timeout=_LOCK_SECONDS, isolation_level=None)

@@ -1,26 +1,11 @@
-"""What a check is asked about, and what it tells."""
+"""What the checks of a server are asked about."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-__all__ = ["PACKAGE", "Check", "Setup", "State"]
-
-PACKAGE = "marketdata-sdk"
-
-State: TypeAlias = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one look found."""
-
-    state: State
-    name: str
-    said: str
-    advice: str | None = None
+__all__ = ["Setup"]
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketdata.doctor import Check
 from marketdata.errors import MarketDataError
 from marketdata_mcp import _is_loopback
-from marketdata_mcp.service.checks.found import Check, Setup
+from marketdata_mcp.service.checks.found import Setup
+from marketdata_mcp.service.listening import listen
 
 if TYPE_CHECKING:
     from marketdata.settings import Settings
@@ -92,9 +93,8 @@ def tls(certificate: Path | None, key: Path | None) -> Check:
 
 def port(host: str, port: int) -> Check:
     """Listen for a moment where the server is to listen."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        listen(host, port).close()
     except OSError as error:
         reason = (error.strerror or "").partition(" (")[0]
         advice = "stop what listens there (this server, perhaps), or take another port"

@@ -1,15 +1,20 @@
-"""What a server asks itself: Redis, and the exchanges."""
+"""What is asked over the network: Redis, and the exchanges."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from marketdata import AsyncClient, Status
+from _ccxt_marketdata import DISTRIBUTION
+from marketdata._client.asynchronous import AsyncClient
+from marketdata._exchanges.reasons import in_short
+from marketdata._requests.network import CERTIFICATES, check_proxies, proxy_variable, trusting
+from marketdata.doctor.found import Check
 from marketdata.errors import MarketDataError
-from marketdata_mcp.service.checks.found import PACKAGE, Check
+from marketdata.models import Status
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -29,7 +34,9 @@ def redis(url: str) -> Iterator[Check]:
     try:
         import redis as library
     except ImportError:
-        yield Check("fail", "redis", "its client is missing", f"pip install '{PACKAGE}[server]'")
+        yield Check(
+            "fail", "redis", "its client is missing", f"pip install '{DISTRIBUTION}[server]'"
+        )
         return
     try:
         client = library.Redis.from_url(
@@ -83,6 +90,20 @@ def _persistence(client: Redis, info: Mapping[str, Any]) -> Check:
     return Check("warn", "redis", said, "CONFIG SET appendonly yes")
 
 
+def way(settings: Settings) -> Iterator[Check]:
+    """Look at what the environment says of the way to the exchanges."""
+    if settings.sim:
+        return
+    try:
+        if check_proxies():
+            yield Check("ok", "proxy", f"requests go through the one in {proxy_variable()}")
+        if file := os.environ.get(CERTIFICATES):
+            trusting(file)
+            yield Check("ok", "certificates", f"those in {file} are trusted ({CERTIFICATES})")
+    except MarketDataError as error:
+        yield Check("fail", "way", error.message.rstrip("."), "correct it, or remove it")
+
+
 def exchanges(settings: Settings) -> Iterator[Check]:
     """Ask each default exchange whether it is there, and what its clock says."""
     hurried = settings.model_copy(update={"timeout": min(settings.timeout, _PATIENCE)})
@@ -109,7 +130,7 @@ def _exchange(exchange: str, found: Status | MarketDataError, *, alone: bool) ->
     if isinstance(found, MarketDataError):
         return Check("fail", "exchange", found.message.rstrip("."), "correct --exchange")
     if not found.reachable:
-        said = f"{exchange} cannot be reached ({found.code})"
+        said = f"{exchange} cannot be reached: {in_short(found.reason)} ({found.code})"
         advice = "is it served in your country, is there a proxy (HTTPS_PROXY)? Or --exchange ID"
         return Check("fail" if alone else "warn", "exchange", said, advice)
     said = f"{exchange} answers in {found.latency_ms or 0:.0f} ms"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import platform
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from _ccxt_marketdata import DISTRIBUTION
+from _ccxt_marketdata import others as other_distributions
+from marketdata.doctor.found import Check, State
 from marketdata.errors import MarketDataError, closest, did_you_mean
-from marketdata_mcp.service.checks.found import PACKAGE, Check, Setup, State
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -21,13 +27,15 @@ if TYPE_CHECKING:
 PREFIX = "MARKETDATA_"
 
 _ENOUGH_FILES = 4096
+_NOT_OURS = {"MARKETDATA_TOKEN"}
+"""Variables of other programs."""
 
 
 def python() -> Check:
     """Compare the interpreter with what the package asks for."""
     from packaging.specifiers import SpecifierSet
 
-    wanted = metadata.metadata(PACKAGE)["Requires-Python"]
+    wanted = metadata.metadata(DISTRIBUTION)["Requires-Python"]
     here = platform.python_version()
     if SpecifierSet(wanted).contains(here, prereleases=True):
         return Check("ok", "python", here)
@@ -39,7 +47,7 @@ def packages(extras: set[str]) -> Iterator[Check]:
     from packaging.requirements import Requirement
 
     good = 0
-    for text in metadata.requires(PACKAGE) or ():
+    for text in metadata.requires(DISTRIBUTION) or ():
         one = Requirement(text)
         needed = any(_applies(one, extra) for extra in ("", *extras))
         if not needed and not any(_applies(one, extra) for extra in _extras()):
@@ -53,7 +61,7 @@ def packages(extras: set[str]) -> Iterator[Check]:
                     "fail",
                     "packages",
                     f"{one.name} is not installed",
-                    f"pip install '{PACKAGE}{parts}'",
+                    f"pip install '{DISTRIBUTION}{parts}'",
                 )
             continue
         if one.specifier.contains(here, prereleases=True):
@@ -70,7 +78,14 @@ def _applies(one: Requirement, extra: str) -> bool:
 
 
 def _extras() -> list[str]:
-    return metadata.metadata(PACKAGE).get_all("Provides-Extra") or []
+    return metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []
+
+
+def namesakes() -> Iterator[Check]:
+    """Look for other distributions that bring a package of our name."""
+    for name in other_distributions():
+        said = f"{name} brings a package 'marketdata', too; whichever was installed last has it"
+        yield Check("warn", "packages", said, f"keep one of the two: pip uninstall {name}")
 
 
 def variables() -> Iterator[Check]:
@@ -78,7 +93,7 @@ def variables() -> Iterator[Check]:
     from marketdata.settings import Credentials, Settings
 
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = {name for name in os.environ if name.startswith(PREFIX)} - known
+    unknown = {name for name in os.environ if name.startswith(PREFIX)} - known - _NOT_OURS
     if not unknown:
         return
     secrets = [name.upper() for name in Credentials.model_fields]
@@ -89,7 +104,7 @@ def variables() -> Iterator[Check]:
 
 
 def _known_exchanges() -> list[str]:
-    from marketdata import Client
+    from marketdata._client.blocking import Client
     from marketdata.settings import Settings
 
     home = os.environ.get(f"{PREFIX}HOME")
@@ -97,14 +112,14 @@ def _known_exchanges() -> list[str]:
         return [one.id for one in client.exchanges()]
 
 
-def settings(setup: Setup) -> Settings | Check:
+def settings(
+    *, exchange: str | None = None, sim: bool | None = None, redis: str | None = None
+) -> Settings | Check:
     """Read the MARKETDATA_* variables, or tell which one is wrong."""
     from marketdata.settings import Settings
 
     try:
-        return Settings.from_environment(
-            exchange=setup.exchange, sim=setup.sim or None, redis=setup.redis
-        )
+        return Settings.from_environment(exchange=exchange, sim=sim or None, redis=redis)
     except MarketDataError as error:
         return Check("fail", "variables", error.message.rstrip("."), "correct it")
 
@@ -123,15 +138,36 @@ def home(folder: Path) -> Check:
     return Check("ok", "home", f"{folder} can be written")
 
 
+def permissions(folder: Path, *more: Path | None) -> Iterator[Check]:
+    """Look for files that somebody else may write: they could make themselves an account."""
+    places = [folder, *folder.glob("*.sqlite*"), folder / "policy.toml", *filter(None, more)]
+    open_to_all = []
+    for place in places:
+        with contextlib.suppress(OSError):
+            if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                open_to_all.append(str(place))
+    if open_to_all:
+        said = f"others may write {', '.join(open_to_all)}"
+        yield Check("fail", "permissions", said, "chmod go-w takes that from them")
+    else:
+        yield Check("ok", "permissions", "nobody else may write its files")
+
+
 def open_files() -> Iterator[Check]:
     """Look how many connections a process may have."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY or limit >= _ENOUGH_FILES:
+    limit = _allowed_files()
+    if limit >= _ENOUGH_FILES:
         yield Check("ok", "open files", "enough may be open")
     else:
-        said = f"only {limit} may be open, and each connection is one"
+        said = f"only {limit:.0f} may be open, and each connection is one"
         yield Check("warn", "open files", said, "ulimit -n 65536, or LimitNOFILE= in the unit")
+
+
+def _allowed_files() -> float:
+    if sys.platform == "win32":
+        return math.inf
+    else:  # noqa: RET505 - for the type checker, which reads one of the two
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return math.inf if limit == resource.RLIM_INFINITY else limit

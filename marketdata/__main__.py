@@ -1,0 +1,6 @@
+"""``python -m marketdata`` is the command ``marketdata``."""
+
+import runpy
+
+# By its name: the command stands above the library, which imports nothing of it.
+runpy.run_module("marketdata_cli", run_name="__main__", alter_sys=True)

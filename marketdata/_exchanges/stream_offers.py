@@ -1,0 +1,126 @@
+"""What exchanges stream of what they are asked for, as ccxt subscribes to it: depths and lengths.
+
+Depths are from ccxt's checks of the ``limit`` of `watch_order_book` where it has some, else from
+the exchange's documentation, which is named. They are the values that select a stream: where ccxt
+subscribes to the same stream whatever is asked for, none is passed, since it would cut the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marketdata._exchanges.quirks import quirk
+from marketdata.arguments import TIMEFRAME
+
+__all__ = ["StreamOffer", "stream_offer", "streamed_timeframes"]
+
+
+@dataclass(frozen=True)
+class StreamOffer:
+    """Which books and candles one exchange streams."""
+
+    depths: tuple[int, ...] = ()
+    """The depths that can be subscribed to, ascending; empty: there is one stream only."""
+    any_depth: bool = False
+    """Whether any depth can be."""
+    more: bool = False
+    """Whether there is a deeper stream than the last of them, for which no depth is named."""
+    levels: int | None = None
+    """The levels a side of the stream for which no depth is named; None: all there are, or not
+    known."""
+    change_number: str | None = None
+    """The field that orders changes of a book, where ccxt drops those that came before a requested
+    book unless one of them has the very number of that."""
+    timeframes: tuple[str, ...] | None = None
+    """The lengths of candles that are streamed; None: all that ccxt has for the exchange."""
+
+    def depth_for(self, wanted: int) -> int | None:
+        """Give the smallest depth that is enough, or else the deepest; None: it is not named."""
+        if self.any_depth:
+            return wanted
+        enough = next((one for one in self.depths if one >= wanted), None)
+        return enough if enough or self.more or not self.depths else self.depths[-1]
+
+    def levels_for(self, wanted: int) -> int | None:
+        """Give how many levels a side there can be at most; None: as many as wanted."""
+        depth = self.depth_for(wanted)
+        most = self.levels if depth is None else depth
+        return most if most is not None and most < wanted else None
+
+
+_BYBIT = StreamOffer(depths=(1, 50, 200, 1_000))
+_OKX = StreamOffer(levels=400)
+
+_OFFERS: Mapping[str, StreamOffer] = {
+    "aster": StreamOffer(depths=(5, 10, 20)),
+    "bingx": StreamOffer(levels=100),
+    "bitfinex": StreamOffer(depths=(25, 100)),
+    # ccxt has no names of other lengths for its spot streams.
+    "bitget": StreamOffer(
+        depths=(1, 5, 15),
+        more=True,
+        timeframes=("1m", "3m", "5m", "15m", "30m", "1h", "4h", "6h", "12h", "1d", "1w"),
+    ),
+    "bithumb": StreamOffer(levels=30),
+    "bitopro": StreamOffer(depths=(5, 10, 20, 50, 100, 500, 1_000)),
+    "bitstamp": StreamOffer(change_number="microtimestamp"),
+    "bittrade": StreamOffer(levels=150),
+    "bybit": _BYBIT,
+    "bybiteu": _BYBIT,
+    "bybitid": _BYBIT,
+    # https://exchange-docs.crypto.com/exchange/v1/rest-ws/index.html#book-instrument_name-depth
+    "cryptocom": StreamOffer(depths=(10, 50)),
+    # https://www.deepcoin.com/docs/publicWS/25LevelIncrementalMarketData
+    "deepcoin": StreamOffer(levels=25),
+    # https://docs.derive.xyz/api-reference/channels/orderbook
+    "derive": StreamOffer(depths=(1, 10, 20, 100)),
+    "gate": StreamOffer(depths=(50, 400)),
+    # The depth is that of the requested book that changes are applied to.
+    "gateeu": StreamOffer(depths=(50, 100)),
+    "htx": StreamOffer(depths=(5, 20, 150, 400)),
+    # https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket/subscriptions
+    "hyperliquid": StreamOffer(levels=20),
+    "independentreserve": StreamOffer(levels=100),
+    "kraken": StreamOffer(depths=(10, 25, 100, 500, 1_000)),
+    # The stream without a depth is of changes to a requested book of 100 levels.
+    "kucoin": StreamOffer(depths=(5, 50), more=True, levels=100),
+    # https://www.lbank.com/en-US/docs/index.html#market-depth
+    "lbank": StreamOffer(depths=(10, 50, 100)),
+    "myokx": _OKX,
+    "ndax": StreamOffer(any_depth=True),
+    "okx": _OKX,
+    "okxus": _OKX,
+    "onetrading": StreamOffer(any_depth=True),
+    # https://github.com/P2B-team/P2B-WSS-Public/blob/main/wss_documentation.md#depth-of-market
+    "p2b": StreamOffer(depths=(1, 5, 10, 20, 30, 50, 100), timeframes=("15m", "30m", "1h", "1d")),
+    # https://github.com/phemex/phemex-api-docs/blob/master/Public-Spot-API-en.md
+    "phemex": StreamOffer(levels=30),
+    # https://api-docs.poloniex.com/spot/websocket/market-data#book-level-2
+    "poloniex": StreamOffer(levels=20),
+    # https://global-docs.upbit.com/reference/websocket-orderbook
+    "upbit": StreamOffer(levels=30, timeframes=("1s",)),
+    "weex": StreamOffer(levels=200),
+    # https://docs.whitebit.com/public/websocket/#market-depth
+    "whitebit": StreamOffer(
+        depths=(1, 5, 10, 20, 30, 50, 100),
+        timeframes=("1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d", "1w"),
+    ),
+    "woo": StreamOffer(timeframes=("1m", "5m", "15m", "30m", "1h", "1d", "1w", "1M")),
+}
+
+
+def stream_offer(exchange: str) -> StreamOffer:
+    """Give what an exchange streams."""
+    return _OFFERS.get(exchange, StreamOffer())
+
+
+def streamed_timeframes(
+    exchange: str, known: Sequence[str] | Mapping[str, Any] | None
+) -> list[str]:
+    """Give the lengths of candles that an exchange streams; ``known`` are ccxt's for it."""
+    names = stream_offer(exchange).timeframes
+    names = tuple(known or ()) if names is None else names
+    misnamed = quirk(exchange).misnamed_timeframes
+    return [name for name in names if TIMEFRAME.fullmatch(name) and name not in misnamed]

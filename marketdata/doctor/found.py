@@ -1,0 +1,43 @@
+"""What a check tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["Check", "State", "document", "failed"]
+
+State: TypeAlias = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look found."""
+
+    state: State
+    name: str
+    said: str
+    advice: str | None = None
+
+    @property
+    def line(self) -> str:
+        """The check as a line of text."""
+        advice = f"; {self.advice}" if self.advice else ""
+        return f"{self.state:4}  {self.name:12}  {self.said}{advice}"
+
+
+def failed(found: Iterable[Check]) -> bool:
+    """Tell whether something is not in order; warnings are for the reader to judge."""
+    return any(check.state == "fail" for check in found)
+
+
+def document(found: list[Check]) -> dict[str, object]:
+    """Give the checks as JSON values."""
+    return {
+        "ok": not failed(found),
+        "checks": [
+            {"state": one.state, "check": one.name, "said": one.said, "advice": one.advice}
+            for one in found
+        ],
+    }

@@ -1,0 +1,48 @@
+"""The command ``marketdata doctor``: what is wrong with a machine and its settings."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from marketdata_cli import process
+from marketdata_cli.options import Common, keyword
+from marketdata_cli.text import Format
+
+EXAMPLES = ("doctor", "doctor -e kraken", "doctor --offline -f json")
+
+
+OFFLINE = keyword(
+    "offline", Annotated[bool, typer.Option("--offline", help="Ask no exchange.")], False
+)
+
+
+def doctor(context: typer.Context, *, offline: bool, **said: Any) -> Callable[[], int]:
+    """Check this machine, the settings and the way to the exchanges.
+
+    A line for each thing, with what to do where it is not in order. Ends with 1 where something
+    failed; warnings are for you to judge. A server has more to check: `marketdata mcp doctor`.
+    """
+    options = (context.obj or Common()).then(Common(**said))
+    as_json = options.form_of((Format.TABLE, Format.JSON)) is Format.JSON
+    return lambda: _run(options, offline=offline, as_json=as_json)
+
+
+def _run(options: Common, *, offline: bool, as_json: bool) -> int:
+    from marketdata import doctor as library
+
+    gc.enable()
+    found = []
+    for check in library.run(exchange=options.exchange, sim=options.sim, offline=offline):
+        found.append(check)
+        if not as_json and (code := process.write(f"{check.line}\n")):
+            return code
+    if as_json:
+        text = json.dumps(library.document(found), ensure_ascii=False, indent=2)
+        if code := process.write(f"{text}\n"):
+            return code
+    return int(library.failed(found))

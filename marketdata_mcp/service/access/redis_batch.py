@@ -1,0 +1,100 @@
+"""Questions to Redis that are asked at the same time, sent together.
+
+A server with a thousand calls open would otherwise wait for a thousand connections in turn, each
+of which costs more than the question. One at a time is under way: those that come meanwhile are
+sent together when it is back. So a question costs less the more there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+__all__ = ["Batches", "within"]
+
+T = TypeVar("T")
+
+_LOOKS = 4
+"""How often `within` looks whether there is an answer, before it counts as none."""
+
+
+class Batches:
+    """Asks one Redis, for any number of callers on one event loop."""
+
+    def __init__(self, redis: Redis, seconds: float) -> None:
+        """`seconds` is what Redis has for an answer, a connection included."""
+        self._redis = redis
+        self._seconds = seconds
+        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    async def ask(self, *command: Any) -> Any:
+        """Send a command, and give its answer; raises RedisError, OSError or TimeoutError."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_all())
+        return await answer
+
+    async def _ask_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._ask(batch)
+        finally:
+            self._asking = None
+
+    async def _ask(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
+        found: list[Any]
+        try:
+            found = await within(self._seconds, self._sent([command for command, _ in batch]))
+        except (RedisError, OSError) as error:
+            found = [error] * len(batch)
+        except BaseException:
+            for _, answer in batch:
+                answer.cancel()
+            raise
+        for (_, answer), one in zip(batch, found, strict=True):
+            if answer.done():  # its caller has gone
+                continue
+            if isinstance(one, Exception):
+                answer.set_exception(one)
+            else:
+                answer.set_result(one)
+
+    async def _sent(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            found: list[Any] = await pipeline.execute(raise_on_error=False)
+            return found
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        await self._redis.aclose()
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """Wait for work so long at most; raises TimeoutError.
+
+    Time in which the event loop was busy with something else does not count as the work's: between
+    any two looks the loop takes in what has come.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        for _ in range(_LOOKS):
+            done, _ = await asyncio.wait([task], timeout=seconds / _LOOKS)
+            if done:
+                return task.result()
+        raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])

@@ -1,0 +1,59 @@
+"""How places are divided among those who want them: nobody can take what others need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Shares", "has_share"]
+
+
+def has_share(held: int, taken: int, places: int) -> bool:
+    """Tell whether somebody who holds some of the places may have one more.
+
+    As long as fewer are held than are free. So one alone has half of them at most, two have a
+    third each, and whoever comes next finds some free.
+    """
+    return held < places - taken
+
+
+class Shares:
+    """Places that are held for a while, by whom."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._held: Counter[str] = Counter()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return self._taken
+
+    def held(self, owner: str) -> int:
+        """Tell how many places somebody holds."""
+        return self._held[owner]
+
+    def take(self, owner: str) -> bool:
+        """Take a place; False where there is none for this owner."""
+        if not has_share(self._held[owner], self._taken, self._places):
+            return False
+        self._held[owner] += 1
+        self._taken += 1
+        return True
+
+    def give_back(self, owner: str) -> None:
+        """Give a place back."""
+        self._taken -= 1
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
+
+    @contextmanager
+    def one(self, owner: str) -> Iterator[bool]:
+        """Hold a place inside the block; it gets False where there is none."""
+        taken = self.take(owner)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self.give_back(owner)

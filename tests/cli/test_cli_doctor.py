@@ -1,0 +1,51 @@
+"""`marketdata doctor`: this machine, the settings and the way to the exchanges."""
+
+from __future__ import annotations
+
+import json
+import re
+
+
+def test_a_good_machine_is_told_of_line_by_line(command, environment):
+    done = command("--sim", "doctor", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in done.stdout.splitlines():
+        assert re.fullmatch(r"(ok  |warn)  [a-z ]{12}  \S.*", line), line
+    assert "binance answers in" in done.stdout
+
+
+def test_exchanges_that_cannot_be_reached_say_why(command, environment):
+    away = json.dumps(dict.fromkeys(("binance", "kraken"), "http://127.0.0.1:9"))
+    environment = {**environment, "MARKETDATA_ENDPOINTS": away}
+    done = command("doctor", "-e", "binance,kraken", "-f", "json", env=environment)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["ok"] is False
+    away = [one["said"] for one in told["checks"] if one["check"] == "exchange"]
+    assert away == [
+        f"{name} cannot be reached: connections are refused (EXCHANGE_UNAVAILABLE)"
+        for name in ("binance", "kraken")
+    ]
+
+
+def test_what_the_environment_says_of_the_way_is_checked(command, environment):
+    environment = {**environment, "HTTPS_PROXY": "somebody:hush@127.0.0.1:3128"}
+    done = command("doctor", "--offline", env=environment)
+    assert done.returncode == 0
+    done = command("doctor", "-e", "binance", env=environment)
+    assert done.returncode == 1
+    assert "HTTPS_PROXY: the scheme is missing" in done.stdout
+    assert "hush" not in done.stdout + done.stderr
+
+
+def test_a_variable_of_another_program_is_left_alone(command, environment):
+    environment = {**environment, "MARKETDATA_TOKEN": "hush", "MARKETDATA_TIMEOUTS": "1"}
+    said = command("doctor", "--offline", env=environment).stdout
+    assert "MARKETDATA_TIMEOUTS" in said
+    assert "MARKETDATA_TOKEN" not in said
+
+
+def test_a_wrong_setting_is_named(command, environment):
+    done = command("doctor", env={**environment, "MARKETDATA_TIMEOUT": "soon"})
+    assert done.returncode == 1
+    assert "MARKETDATA_TIMEOUT" in done.stdout

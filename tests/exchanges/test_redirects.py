@@ -1,0 +1,78 @@
+"""No request and no socket is sent on to another host, with or without a key."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+import marketdata as md
+from marketdata._exchanges.markets_cache import Catalogue, Facts, source
+
+from .asking import markets
+
+
+async def _served(handler: object) -> tuple[web.AppRunner, str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)  # type: ignore[arg-type]
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("operation", ["ticker", "fees", "watch_trades"])
+def test_a_redirect_to_another_host_is_not_followed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, status: int, operation: str
+) -> None:
+    monkeypatch.setenv("MARKETDATA_BINANCE_API_KEY", "key")
+    monkeypatch.setenv("MARKETDATA_BINANCE_SECRET", "secret")
+    elsewhere: list[str] = []
+    asked: list[str] = []
+
+    async def other(request: web.Request) -> web.StreamResponse:
+        elsewhere.append(request.path_qs)
+        return web.json_response({})
+
+    async def work() -> None:
+        away, there = await _served(other)
+
+        async def exchange(request: web.Request) -> web.StreamResponse:
+            asked.append(request.path_qs)
+            return web.Response(status=status, headers={"Location": f"{there}{request.path_qs}"})
+
+        runner, endpoint = await _served(exchange)
+        named = source("binance", endpoint)
+        Catalogue(home).replace(named, markets("binance"), facts=Facts(), simulated=False)
+        async with md.AsyncClient(
+            "binance", endpoints={"binance": endpoint}, home=home, retries=0, timeout=2
+        ) as client:
+            made = getattr(client, operation)("BTC/USDT")
+            with pytest.raises(md.ExchangeUnavailableError):
+                await (anext(made) if operation.startswith("watch") else made)
+        await runner.cleanup()
+        await away.cleanup()
+
+    asyncio.run(work())
+    assert asked
+    assert elsewhere == []
+
+
+def test_a_redirect_at_the_same_host_is_followed(home: Path) -> None:
+    async def exchange(request: web.Request) -> web.StreamResponse:
+        if not request.path.startswith("/moved"):
+            return web.Response(status=307, headers={"Location": f"/moved{request.path_qs}"})
+        return web.json_response({"serverTime": 1_700_000_000_000})
+
+    async def work() -> None:
+        runner, endpoint = await _served(exchange)
+        async with md.AsyncClient(
+            "binance", endpoints={"binance": endpoint}, home=home, retries=0, timeout=5
+        ) as client:
+            assert (await client.status()).reachable
+        await runner.cleanup()
+
+    asyncio.run(work())

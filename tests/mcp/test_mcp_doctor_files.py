@@ -1,0 +1,40 @@
+"""What the doctor says of files that others may write."""
+
+from pathlib import Path
+
+import pytest
+
+from marketdata_mcp.service.checks import machine
+
+
+def test_a_home_that_nobody_else_may_write_is_well(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "access.sqlite").touch(mode=0o600)
+    [found] = machine.others(home)
+    assert found.state == "ok"
+
+
+@pytest.mark.parametrize("what", ["home", "access.sqlite", "access.sqlite-wal", "policy.toml"])
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_what_others_may_write_fails(tmp_path: Path, what: str, mode: int) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    for name in ("access.sqlite", "access.sqlite-wal", "policy.toml"):
+        (home / name).touch(mode=0o600)
+    wrong = home if what == "home" else home / what
+    wrong.chmod(mode)
+    [found] = machine.others(home)
+    assert found.state == "fail"
+    assert str(wrong) in found.said
+    assert found.advice is not None
+
+
+def test_a_key_and_a_policy_elsewhere_are_looked_at_as_well(tmp_path: Path) -> None:
+    home, key = tmp_path / "home", tmp_path / "tls.key"
+    home.mkdir(mode=0o700)
+    key.touch()
+    key.chmod(0o666)
+    [found] = machine.others(home, None, key)
+    assert found.state == "fail"
+    assert str(key) in found.said

@@ -51,7 +51,8 @@ class Given:
     is_open: bool
     open_flags: list[bool]
     clock_offset: float | None
-    qualities: list[str | None]
+    flags: dict[int, str]
+    """The quality of candles that have one, by their open time."""
 
     @classmethod
     def of(cls, answer: Any) -> Given:
@@ -62,8 +63,8 @@ class Given:
             [_gap(one) for one in answer.filled or ()],
             answer.forming,
             [one.forming for one in answer],
-            getattr(answer, "clock_offset_ms", None),
-            [getattr(one, "quality", None) for one in answer],
+            answer.clock_offset_ms,
+            {_ms(one.open_time): one.quality for one in answer.quality or ()},
         )
 
     @classmethod
@@ -71,7 +72,7 @@ class Given:
         """Make an answer of what the core gives."""
         candles = _candles(columns)
         flags = [False] * (len(candles) - is_open) + [True] * is_open
-        return cls(candles, gaps, [], is_open, flags, None, [])
+        return cls(candles, gaps, [], is_open, flags, None, {})
 
 
 def _candles(columns: Any) -> list[Candle]:
@@ -93,6 +94,8 @@ def check(
     there: Iterable[Candle],
     told: Iterable[Candle],
     tightness: str,
+    *,
+    has_quality: bool = True,
 ) -> None:
     """Hold an answer to the rules.
 
@@ -106,6 +109,8 @@ def check(
         # Where the day moves at its end, that end is only known from a newer candle.
         rule_3_a_candle_is_closed_if_a_newer_one_exists_or_its_time_is_over(given, right)
     real = [one for one in given.candles if one.time not in right.filled]
+    if tightness == "exact" and has_quality:
+        rule_1_a_candle_off_the_calendar_says_so(given, right)
     if tightness == "exact" or (tightness == "learned" and len(real) > 2):
         rule_2_gaps_are_counted_on_the_calendar(given, right)
         rule_5_every_place_is_accounted_for_once(given, right)
@@ -134,6 +139,17 @@ def rule_1_a_candle_is_what_the_exchange_gave(
         ]
         if dropped:
             raise RuleError(rule, "dropped", dropped)
+
+
+def rule_1_a_candle_off_the_calendar_says_so(given: Given, right: Expected) -> None:
+    off = {
+        one.time
+        for one in right.candles
+        if one.time not in right.filled and right.calendar.place(one.time) != one.time
+    }
+    said = {time for time, quality in given.flags.items() if quality == "off_calendar"}
+    if said != off:
+        raise RuleError("1: off the calendar", sorted(said), "right are", sorted(off))
 
 
 def rule_4_start_is_inside_end_outside_limit_counts_candles(given: Given, right: Expected) -> None:

@@ -29,7 +29,7 @@ from .truth import (
     resampled,
 )
 from .wire import PERIODS, Sent, Wire
-from .world import PAIR, SECOND, Candle, Exchange, World, length
+from .world import DAY, PAIR, SECOND, Candle, Exchange, World, length
 
 OFFERED = {
     "binance": [
@@ -169,7 +169,7 @@ class _Session:
                 raise RuleError("2: the source", timeframe, "resampled from", named)
             return timeframe
         rule, fixed = "2: the source", fixed_calendar(timeframe)
-        low, high = self.world.begin, self.world.now
+        low, high = self.world.begin - 400 * DAY, self.world.now + 60 * DAY
         right = [
             one
             for one in offered

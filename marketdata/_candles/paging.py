@@ -83,8 +83,8 @@ class Pages:
             # Whether candles are still to come is for the exchange's clock to say.
             stop = min(FOREVER if end is None else end, clock.exchange + 1)
             fresh = _in_order(found, cursor, None, disputed)
-            if len(found) and not len(fresh) and cursor < (place := self.calendar.ceil(cursor)):
-                # It takes a time inside of a place for that place.
+            if parts and not len(fresh) and cursor < (place := self.calendar.ceil(cursor)):
+                # It may take a time inside of a place for that place, which it gave already.
                 cursor = place
                 if cursor < stop:
                     continue

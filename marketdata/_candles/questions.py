@@ -204,6 +204,8 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
         found = part.then(found)
     if len(found.columns) >= limit:
         return found.cut(found.columns.time[-limit], found.end)
+    # Counted where the candles show that they open.
+    calendar = learned(calendar.timeframe, found.columns.time, calendar)
     lacking = limit - len(found.columns)
     first = found.columns.time[0] if len(found.columns) else end or found.clock.exchange
     start = calendar.shift(calendar.ceil(first) if not len(found.columns) else first, -lacking)

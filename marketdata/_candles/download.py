@@ -254,7 +254,9 @@ class Download:
             settled = late[0].start
         self._hand_on(Span(page.start, settled), found.columns, gaps)
         if late and late[0].cause is None:
-            late = await self._explained([Span(*late[0][:2])])
+            # Nothing was handed on yet where it is the first of the range as well.
+            leads = not self._begins_served and late[0].start <= page.start
+            late = await self._explained([Span(*late[0][:2])], leads=leads)
         return Tail(settled, found.open, late, found.newest, page.clock)
 
     def _keep(self, plan: list[Span], pages: list[asyncio.Future[Page]]) -> None:

@@ -27,8 +27,8 @@ PUZZLES = int(os.environ.get("MODEL_PUZZLES", "300"))
 BASE = int(os.environ.get("MODEL_SEED", "1"))
 
 STILL_BROKEN = 4
-"""Of 60 sequences over the wire, how many may break a rule: what is known and not mended yet, short
-pages with nothing on them, and months of a time zone that nobody has declared. It goes down only."""
+"""Of 60 sequences over the wire, how many may break a rule: what is known and not mended yet, as
+short pages with nothing on them and months of an undeclared time zone. It goes down only."""
 
 # The backend of hypothesis under another name: by its own, five of six sequences would be small
 # changes of the one before instead of new ones.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
 from marketdata._candles.filling import How, fill
 from marketdata._candles.from_trades import TradesSeries
-from marketdata._candles.paging import our_now
+from marketdata._candles.paging import FIRST_MARKET, our_now
 from marketdata._candles.series import (
     ElsewhereError,
     Keep,
@@ -187,7 +187,7 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
     elif end > our_now() and end > (newest := await series.newest(limit)).start:
         found = await _up_to(series, newest, end)
     else:
-        found = await series.between(calendar.shift(end - 1, 1 - limit), end)
+        found = await series.between(_earliest(calendar, end, limit), end)
     while len(found.columns) < limit and not found.begins:
         width = max(limit - len(found.columns), series.room - 1)
         high = found.start
@@ -198,7 +198,10 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
                 found.begins = True
                 break
             high = min(high, calendar.next(there - 1))
-        part = await series.between(calendar.shift(high - 1, -width), high)
+        if high <= FIRST_MARKET:
+            found.begins = True
+            break
+        part = await series.between(_earliest(calendar, high, width), high)
         if part.end < found.start:
             found.causes[:0] = await series.why(Span(part.end, found.start))
         found = part.then(found)
@@ -206,12 +209,18 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
         return found.cut(found.columns.time[-limit], found.end)
     # Counted where the candles show that they open.
     calendar = learned(calendar.timeframe, found.columns.time, calendar)
-    lacking = limit - len(found.columns)
     first = found.columns.time[0] if len(found.columns) else end or found.clock.exchange
+    lacking = min(limit - len(found.columns), calendar.count(0, first))
     start = calendar.shift(calendar.ceil(first) if not len(found.columns) else first, -lacking)
     begins = Gap(start, calendar.floor(first), "not_served")
     rest = found.cut(first, found.end)
     return replace(rest, start=start, causes=[begins, *rest.causes], begins=True)
+
+
+def _earliest(calendar: Calendar, end: int, count: int) -> int:
+    """Give where the last so many places before an end begin: there was no market before 2010."""
+    count = min(count, calendar.count(FIRST_MARKET, end))
+    return max(min(FIRST_MARKET, end - 1), calendar.shift(end - 1, 1 - max(1, count)))
 
 
 async def _up_to(series: Source, found: Known, end: int) -> Known:

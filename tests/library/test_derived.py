@@ -643,7 +643,8 @@ def test_an_exchange_without_a_status_that_is_down(
     assert time.monotonic() - began < 5
     assert (status.reachable, status.latency_ms, status.server_time) == (False, None, None)
     assert status.code in ("EXCHANGE_UNAVAILABLE", "DATA_UNAVAILABLE")
-    assert fields(status) == {"reachable", "code"}
+    assert fields(status) - {"reason"} == {"reachable", "code"}
+    assert ("reason" in fields(status)) is (status.code == "EXCHANGE_UNAVAILABLE")
 
 
 def test_an_exchange_without_a_status_that_is_not_there(speaking: Open) -> None:

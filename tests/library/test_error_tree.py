@@ -81,10 +81,11 @@ def test_every_error_of_ccxt_is_mapped_on_purpose(name: str) -> None:
     assert entry not in general or name in general | {"NetworkError", "ExchangeNotAvailable"}
 
     made = error_mapping.translate(kind("secret upstream text"), "okx", reply.Reply(asked=1))
-    ours, _, retryable, _ = error_mapping.TRANSLATIONS[entry]
+    ours, _, retryable, reason = error_mapping.TRANSLATIONS[entry]
     assert (type(made), made.retryable) == (ours, retryable)
     assert "secret" not in f"{made!r} {made.to_dict()}"
-    assert made.details == {"exchange": "okx"}
+    told = {} if ours is not errors.ExchangeUnavailableError else {"reason": reason}
+    assert made.details == {"exchange": "okx", **told}
 
 
 @pytest.mark.parametrize("kind", error_mapping.MALFORMED)

@@ -53,7 +53,7 @@ TICKERS = """
     import marketdata as md
 
     count = 0
-    with md.Client() as client:
+    with md.Client("binance") as client:
         try:
             while True:
                 client.tickers()

@@ -256,9 +256,7 @@ def test_what_is_no_window_is_refused_by_name(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("operation", ["tickers", "quotes"])
-@pytest.mark.parametrize(
-    "wrong", [[], (), "BTC/USDT", {"BTC/USDT": 1}, set(), 5, [5], [None]]
-)
+@pytest.mark.parametrize("wrong", [[], (), "BTC/USDT", {"BTC/USDT": 1}, set(), 5, [5], [None]])
 def test_several_pairs_are_a_sequence_of_at_least_one(operation: str, wrong: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         parsed(operation, pairs=wrong)

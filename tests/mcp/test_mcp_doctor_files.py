@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from marketdata_mcp.service.checks import machine
+from marketdata.doctor import machine
 
 
 def test_a_home_that_nobody_else_may_write_is_well(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "access.sqlite").touch(mode=0o600)
-    [found] = machine.others(home)
+    [found] = machine.permissions(home)
     assert found.state == "ok"
 
 
@@ -24,7 +24,7 @@ def test_what_others_may_write_fails(tmp_path: Path, what: str, mode: int) -> No
         (home / name).touch(mode=0o600)
     wrong = home if what == "home" else home / what
     wrong.chmod(mode)
-    [found] = machine.others(home)
+    [found] = machine.permissions(home)
     assert found.state == "fail"
     assert str(wrong) in found.said
     assert found.advice is not None
@@ -35,6 +35,6 @@ def test_a_key_and_a_policy_elsewhere_are_looked_at_as_well(tmp_path: Path) -> N
     home.mkdir(mode=0o700)
     key.touch()
     key.chmod(0o666)
-    [found] = machine.others(home, None, key)
+    [found] = machine.permissions(home, None, key)
     assert found.state == "fail"
     assert str(key) in found.said

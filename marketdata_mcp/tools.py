@@ -88,7 +88,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     "list_exchanges": Adaptation(
         arguments=_PAGED,
         note="Other bars are made of shorter ones.",
-        left_out=("derivedTimeframes",),
+        left_out=("derivedTimeframes", "streamTimeframes"),
         sparse=("derived", "needsKey", "tradesFrom"),
     ),
     "list_pairs": Adaptation(

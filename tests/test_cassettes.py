@@ -208,6 +208,8 @@ def _settled(sent: dict[str, Any], before: datetime, after: datetime) -> dict[st
             server = datetime.fromisoformat(sent["serverTime"])
             offset = timedelta(milliseconds=sent.pop("clockOffsetMs"))
             assert before <= server - offset <= after
+            # Half of the latency, and what a clock rounds.
+            assert latency / 2 <= sent.pop("clockErrorMs") <= latency / 2 + 1_001
     return sent
 
 

@@ -14,10 +14,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OURS = ("marketdata", "marketdata_cli", "marketdata_mcp")
+OURS = ("_ccxt_marketdata", "marketdata", "marketdata_cli", "marketdata_mcp")
 BY_NAME = {
     "ccxt": "marketdata/_exchanges/loader.py finds it without importing all of it",
     "httptools": "uvicorn parses with it where it is installed",
+    "tzdata": "zoneinfo reads it where the system has no time zones",
     "opentelemetry-exporter-otlp-proto-http": "a module of the namespace opentelemetry",
 }
 """Declared, and used otherwise than by an import of its own name."""

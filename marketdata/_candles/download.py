@@ -118,7 +118,8 @@ class Download:
             # Whatever becomes of the rest, a candle that is stored may have been revised.
             before = page.cut(start, span.start)
             known = assemble([before], Span(start, span.start), ruler, page.clock)
-            self._hand_on(Span(start, span.start), known.columns, [])
+            if len(known.columns):
+                self._hand_on(Span(start, span.start), known.columns, [])
             start, page = span.start, page.cut(span.start, page.end)
         # Where the exchange's clock stands it alone knows; nothing behind that is requested.
         end = min(span.end, max(page.end, page.clock.exchange + 1))
@@ -233,6 +234,12 @@ class Download:
         return _Window(rest, self._overlapping(wanted))
 
     async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+        if followed:
+            page = replace(page, newest=max(page.newest, end))
+        elif page.newest < end <= page.clock.exchange and page.clock.both < end:
+            # By our clock the range is not over: whether it is, a newer candle tells.
+            behind = await self._page(Span(end, self._calendar.next(end)))
+            page = replace(page, newest=max(page.newest, behind.newest))
         found = assemble([page], Span(page.start, end), self._calendar, page.clock)
         gaps = found.gaps
         settled = max(

@@ -197,9 +197,9 @@ class NativeSeries:
         page = await self.pages.newest(count)
         if page.rejected:
             page = await self.pages.newest(count)
-        self._check()
         found = assemble([page], Span(page.start, FOREVER), self.calendar, page.clock)
-        await self._revise(found.columns)
+        if self.pages.reply is not None and self.pages.reply.plays == self._plays:
+            await self._revise(found.columns)
         columns = found.columns[:]
         columns.extend(found.open)
         unknown = [gap for gap in found.gaps if gap.cause is not None]
@@ -228,7 +228,6 @@ class NativeSeries:
             job = Download(self.pages, self._causes, self._deliver, self._keep.progress)
             with patient():
                 tail = await job.run(part, overlap=overlap, served=served, followed=followed)
-            self._check()
         found = await self._together(span, tail)
         return found.cut(start, FOREVER if end is None else end)
 
@@ -288,9 +287,8 @@ class NativeSeries:
                 raise
             _log.warning("%s cannot be revised", self.table.url, exc_info=True)
 
-    def _check(self, reply: Reply | None = None) -> None:
-        reply = reply or self.pages.reply
-        if reply is not None and reply.plays != self._plays:
+    def _check(self, reply: Reply) -> None:
+        if reply.plays != self._plays:
             self._venue.listed.forget()
             raise DataUnavailableError(
                 f"{self._venue.id} is simulated and plays something else than a while ago. "
@@ -347,6 +345,7 @@ class NativeSeries:
         known.is_open = is_open
         known.simulated = self._plays is not None
         if reply is not None:
+            known.simulated = reply.simulated
             known.received_at = reply.received_at
             known.has_date = reply.date is not None
         return known

@@ -15,6 +15,7 @@ from marketdata._requests.bulkhead import Bulkhead
 from marketdata._requests.circuit_breaker import Breaker
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.deadline import is_patient, ran_out, rest, seconds_left
+from marketdata._requests.log import logger
 from marketdata._requests.reply import Reply, current_reply
 from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
 from marketdata.models import Upstream
@@ -126,6 +127,10 @@ class Caller:
                 if pause is None:
                     error.details["attempts"] = attempt
                     raise
+                logger.debug(
+                    "%s %s: %s, attempt %d; again in %.3f s",
+                    *(self._exchange, method, error.code, attempt, pause),
+                )
             await rest(pause)
 
     def _pause_after(self, error: MarketDataError, attempt: int) -> float | None:

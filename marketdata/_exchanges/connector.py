@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from itertools import islice
+from logging import DEBUG
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -30,6 +31,7 @@ from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.origins import same_origin
 from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
+from marketdata._requests.log import logger
 from marketdata._requests.network import trusting
 from marketdata._requests.reply import Reply, current_reply
 from marketdata.models.columns import Columns
@@ -238,6 +240,10 @@ class Connector:
         """Note an answer for the call that is waiting for it, and what it says of our requests."""
         reply = current_reply.get() or Reply()
         reply.note(code, response_headers)
+        if logger.isEnabledFor(DEBUG):
+            seconds = (reply.received_at - reply.sent_at).total_seconds()
+            path = urlsplit(url).path
+            logger.debug("%s %s %s: %s in %.3f s", type(self).__name__, method, path, code, seconds)
         if self.budget is not None:
             if code in (418, 429) and reply.retry_after is not None:
                 self.budget.block(reply.retry_after)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 
-logger = logging.getLogger("marketdata")
+from marketdata._requests.log import logger
 
 
 def note(level: int, what: str, error: BaseException) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,11 +21,10 @@ from marketdata._exchanges.markets_cache import (
     source,
 )
 from marketdata._requests.coalescing import Question, Sharing
+from marketdata._requests.log import logger
 from marketdata.arguments import written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair
-
-_log = logging.getLogger("marketdata")
 
 __all__ = ["PairList", "records", "search", "spot_markets"]
 
@@ -293,7 +291,7 @@ def _told_apart(markets: Iterable[Market]) -> list[Market]:
             base, quote = (str(raw.get(side) or "").upper() for side in ("baseId", "quoteId"))
             name = f"{base}/{quote}"
             if not (base and quote) or name in taken:
-                _log.warning(
+                logger.warning(
                     "%s and %s are both active as %s: the second is left out",
                     taken[market.pair],
                     raw.get("id"),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
+from marketdata._candles.calendar import known
 from marketdata._exchanges import parsing
 from marketdata._streams.feed import Ended, Feed, Subject
 from marketdata.errors import MarketDataError
@@ -78,8 +79,8 @@ class CandlesFeed(Feed[Candles]):
     def _is_broken(self, newest: int, fresh: Sequence[Sequence[Any]]) -> bool:
         """Tell whether a bar is missing behind the newest known one."""
         times = [newest, *(row[0] for row in fresh if row[0] > newest)]
-        step = self._step
-        return newest > 0 and any(following - this > step for this, following in pairwise(times))
+        calendar = known(self.upstream.id, str(self.timeframe))
+        return newest > 0 and any(calendar.end(this) < after for this, after in pairwise(times))
 
     def _tell(self, at: float) -> None:
         for old in list(self._bars)[: max(0, len(self._bars) - _KEPT)]:
@@ -89,10 +90,6 @@ class CandlesFeed(Feed[Candles]):
     @property
     def _newest(self) -> int:
         return next(reversed(self._bars), 0)
-
-    @property
-    def _step(self) -> int:
-        return int(self.upstream.api.parse_timeframe(self.timeframe) * 1000)
 
     async def _fill(self, start: int) -> None:
         """Fetch the bars from one on that was not over when they were last heard of."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, 
 
 from marketdata._exchanges.error_mapping import translate
 from marketdata._exchanges.sockets import RefusedError, asking
+from marketdata._requests.log import logger
 from marketdata._requests.reply import Reply, current_reply
 from marketdata._requests.tasks import end
 from marketdata.errors import (
@@ -274,6 +275,7 @@ class Feed(ABC, Generic[R]):
         if self.state == "live":
             self._since = time.monotonic()
         self.state = "resyncing"
+        logger.debug("%s %s: a gap, waiting for the whole state", self.upstream.id, self.subject)
         self._asked_at = time.monotonic()
 
     def tell_again(self) -> None:
@@ -498,6 +500,7 @@ class Feed(ABC, Generic[R]):
         self.state = "reconnecting" if self.version else "connecting"
         self._failures += 1
         self.reconnects += 1
+        logger.debug("%s %s: subscribing anew after %s", self.upstream.id, self.subject, ours.code)
         if was_live:
             self._since = time.monotonic()
             self.lost_contact()

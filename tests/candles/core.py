@@ -120,7 +120,7 @@ def run(puzzle: Puzzle) -> None:
         is_open=len(found.open) > 0,
     )
     right.gaps = dict.fromkeys(right.gaps)
-    check(question, given, right, candles, [], tightness(world, timeframe))
+    check(question, given, right, candles, [], tightness(world, timeframe), has_quality=False)
 
 
 def _page(exchange: Exchange, memory: Memory, timeframe: str, start: int, end: int) -> Page:

@@ -14,7 +14,7 @@ import pytest
 
 from marketdata._exchanges.connector import Connector
 
-from . import session
+from . import core, session
 from .rules import RuleError
 from .strategies import sequences
 from .test_model import explore
@@ -42,8 +42,6 @@ def main(door: str, count: int, base: int, shown: str | None = None) -> None:
         return body
 
     if door == "core":
-        from . import core
-
         explore(counting(core.run), core.puzzles(), count, base)
     else:
         wire = Wire()

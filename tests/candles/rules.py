@@ -6,16 +6,17 @@ same candles allow of several calendars:
 
 - With fewer than three candles in the answer, gaps are only to name the right causes.
 - Over days of different lengths an edge may be off by what such days differ, since nothing tells
-  on which of several days without candles the change was.
+  on which of several days without candles the change was. Between neighbours that lack nothing
+  there is no gap.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from .truth import Expected, Question
@@ -50,7 +51,8 @@ class Given:
     is_open: bool
     open_flags: list[bool]
     clock_offset: float | None
-    qualities: list[str | None]
+    flags: dict[int, str]
+    """The quality of candles that have one, by their open time."""
 
     @classmethod
     def of(cls, answer: Any) -> Given:
@@ -61,8 +63,8 @@ class Given:
             [_gap(one) for one in answer.filled or ()],
             answer.forming,
             [one.forming for one in answer],
-            getattr(answer, "clock_offset_ms", None),
-            [getattr(one, "quality", None) for one in answer],
+            answer.clock_offset_ms,
+            {_ms(one.open_time): one.quality for one in answer.quality or ()},
         )
 
     @classmethod
@@ -70,7 +72,7 @@ class Given:
         """Make an answer of what the core gives."""
         candles = _candles(columns)
         flags = [False] * (len(candles) - is_open) + [True] * is_open
-        return cls(candles, gaps, [], is_open, flags, None, [])
+        return cls(candles, gaps, [], is_open, flags, None, {})
 
 
 def _candles(columns: Any) -> list[Candle]:
@@ -92,6 +94,8 @@ def check(
     there: Iterable[Candle],
     told: Iterable[Candle],
     tightness: str,
+    *,
+    has_quality: bool = True,
 ) -> None:
     """Hold an answer to the rules.
 
@@ -101,8 +105,12 @@ def check(
     rule_1_a_candle_is_what_the_exchange_gave(given, right, there, told)
     rule_4_start_is_inside_end_outside_limit_counts_candles(given, right)
     rule_6_a_revision_counts_once_it_was_told_and_no_sooner(given, right)
-    rule_3_a_candle_is_closed_if_a_newer_one_exists_or_its_time_is_over(given, right)
+    if tightness != "moving":
+        # Where the day moves at its end, that end is only known from a newer candle.
+        rule_3_a_candle_is_closed_if_a_newer_one_exists_or_its_time_is_over(given, right)
     real = [one for one in given.candles if one.time not in right.filled]
+    if tightness == "exact" and has_quality:
+        rule_1_a_candle_off_the_calendar_says_so(given, right)
     if tightness == "exact" or (tightness == "learned" and len(real) > 2):
         rule_2_gaps_are_counted_on_the_calendar(given, right)
         rule_5_every_place_is_accounted_for_once(given, right)
@@ -131,6 +139,17 @@ def rule_1_a_candle_is_what_the_exchange_gave(
         ]
         if dropped:
             raise RuleError(rule, "dropped", dropped)
+
+
+def rule_1_a_candle_off_the_calendar_says_so(given: Given, right: Expected) -> None:
+    off = {
+        one.time
+        for one in right.candles
+        if one.time not in right.filled and right.calendar.place(one.time) != one.time
+    }
+    said = {time for time, quality in given.flags.items() if quality == "off_calendar"}
+    if said != off:
+        raise RuleError("1: off the calendar", sorted(said), "right are", sorted(off))
 
 
 def rule_4_start_is_inside_end_outside_limit_counts_candles(given: Given, right: Expected) -> None:
@@ -187,7 +206,7 @@ def rule_5_every_place_is_accounted_for_once(given: Given, right: Expected) -> N
     ordered = sorted(given.gaps, key=lambda gap: gap.start)
     if list(given.gaps) != ordered:
         raise RuleError(rule, "gaps out of order")
-    for one, other in itertools.pairwise(ordered):
+    for one, other in pairwise(ordered):
         if one.end == other.start and one.cause == other.cause:
             raise RuleError(rule, "one gap named as two", one, other)
     places = {
@@ -212,8 +231,13 @@ def rule_5_every_place_is_accounted_for_roughly(
     if not is_learned:
         return
     for one in given.candles:
-        if one.time not in right.filled and any(g.start <= one.time < g.end for g in given.gaps):
+        if any(gap.start <= one.time < gap.end for gap in given.gaps):
             raise RuleError(rule, "a candle in a gap", one)
+    for one, other in pairwise(given.candles):
+        lacking = [place for place in right.gaps if one.time < place < other.time]
+        named = [gap for gap in given.gaps if one.time < gap.end and gap.start < other.time]
+        if abs(len(lacking) - sum(gap.places for gap in named)) > (1 if lacking else 0):
+            raise RuleError(rule, len(lacking), "places lack, named are", named)
     for one, other in zip(given.gaps, given.gaps[1:], strict=False):
         if other.start < one.end:
             raise RuleError(rule, "gaps that overlap", one, other)

@@ -29,7 +29,7 @@ from .truth import (
     resampled,
 )
 from .wire import PERIODS, Sent, Wire
-from .world import PAIR, SECOND, Candle, Exchange, World, length
+from .world import DAY, PAIR, SECOND, Candle, Exchange, World, length
 
 OFFERED = {
     "binance": [
@@ -114,7 +114,7 @@ class _Session:
                 )
             except Exception as error:
                 raise RuleError("7: no error", type(error).__name__, error) from error
-        source = self._source(question.timeframe, found.resampled_from)
+        source = self._source(question.timeframe, found.resampled_from, sent)
         given = Given.of(found)
         moments = list(dict.fromkeys([one.now for one in sent] + [self.exchange.now]))
         for moment in moments:
@@ -127,7 +127,7 @@ class _Session:
                     raise
         if step.store and not step.exact:
             self.memory.settle(self.exchange, source)
-        if step.strict:
+        if step.strict and tightness(self.world, question.timeframe) == "exact":
             self._ask_strictly(question, right, client)
         self._count_requests(step, question, source, sent)
 
@@ -161,7 +161,7 @@ class _Session:
             return own_calendar(self.exchange, timeframe), own, own[-1].time
         return fixed_calendar(timeframe), resampled(timeframe, own), own[-1].time
 
-    def _source(self, timeframe: str, named: str | None) -> str:
+    def _source(self, timeframe: str, named: str | None, sent: list[Sent]) -> str:
         """Give the timeframe of the exchange that an answer was made of, and check that choice."""
         offered = OFFERED[self.world.form]
         if timeframe in offered:
@@ -169,13 +169,17 @@ class _Session:
                 raise RuleError("2: the source", timeframe, "resampled from", named)
             return timeframe
         rule, fixed = "2: the source", fixed_calendar(timeframe)
-        low, high = self.world.begin, self.world.now
+        low, high = self.world.begin - 400 * DAY, self.world.now + 60 * DAY
         right = [
             one
             for one in offered
             if length_of(timeframe) % length_of(one) == 0
             and set(fixed.openings(low, high)) <= set(self.world.days.openings(one, low, high))
         ]
+        if named in offered and self.world.days != KNOWN[self.world.form]:
+            seen = {one.time for answered in sent for one in answered.candles}
+            if len(seen) < 3 or self.world.days.move:
+                return named  # Too little is seen of its calendar to tell that it does not fit.
         if named not in right:
             raise RuleError(rule, timeframe, "resampled from", named, "right are", right)
         if self.world.days == KNOWN[self.world.form] and named != right[-1]:

@@ -11,12 +11,11 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS
 
-from . import session
+from . import core, session
 from .strategies import sequences
 from .wire import Wire
 
@@ -55,7 +54,4 @@ def test_the_rules_hold_over_the_wire(wire: Wire) -> None:
 
 
 def test_the_rules_hold_in_the_core() -> None:
-    pytest.importorskip("marketdata._candles.assembly")
-    from . import core
-
     explore(core.run, core.puzzles(), PUZZLES, BASE)

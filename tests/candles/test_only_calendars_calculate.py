@@ -25,9 +25,11 @@ LENGTHS = {60_000, 3_600_000, 86_400_000, 604_800_000}
 
 ALLOWED = {
     ("marketdata/_candles/assembly.py", "60000"): "by how much two clocks may differ",
+    ("marketdata/_candles/trades.py", "60000"): "how far back a trade is looked for",
+    ("marketdata/_candles/trades.py", "3600000"): "how far back a trade is looked for",
+    ("marketdata_mcp/tools.py", "window_length"): "how far back a ticker's window reaches",
     ("marketdata/_candles/windows.py", "window_length"): "a ticker's window is no candle",
     ("marketdata/_exchanges/quirks.py", "3600000"): "how long a time one answer with trades covers",
-    ("marketdata/_streams/bars.py", "parse_timeframe"): "only tells when to request candles anew",
     ("marketdata/_streams/feed.py", "3600000"): "what is an age, and what another clock",
     ("marketdata_cli/views/chart.py", "window_length"): "how wide a stick is drawn",
     ("marketdata_cli/views/chart.py", "60000"): "which digits of a time the axis shows",

@@ -254,7 +254,7 @@ def test_page_says_what_the_library_says(operation, command, environment):
     for option in ("--for", "--count", "--format", "--quiet", "--sim", "--tape", "--debug"):
         assert option in page
     assert "PAIR..." in page
-    assert "-e, --exchange EXCHANGE,..." in page
+    assert "-e, --exchange, --exchanges EXCHANGE,..." in page
     assert page.count("--format FORM") == 1
     narrow = command("watch", shell_name(operation), "-h", env={**environment, "COLUMNS": "60"})
     text = narrow.stdout.partition("Examples:")[0]

@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import pytest
 
 import marketdata as md
+from marketdata._candles.calendar import known
+from marketdata._candles.paging import Pages
 from marketdata._exchanges import loader
 from marketdata._exchanges.exchange import Venue, connector_class
 from marketdata._exchanges.markets_cache import Catalogue, Market
@@ -54,7 +56,7 @@ CALLS: Mapping[str, Callable[[Venue, str], Awaitable[Any]]] = {
     "fetchTickers": lambda venue, pair: venue.tickers([pair], every=True),
     "fetchBidsAsks": lambda venue, pair: venue.quote(pair),
     "fetchOrderBook": lambda venue, pair: venue.orderbook(pair, 20),
-    "fetchOHLCV": lambda venue, pair: venue.candles(pair, venue.timeframes[0], None, 10),
+    "fetchOHLCV": lambda venue, pair: _pages(venue, pair).newest(10),
     "fetchTrades": lambda venue, pair: venue.trades(
         pair, limit=10, since=None, params=_trades_params(venue.quirk)
     ),
@@ -122,6 +124,16 @@ async def _said(call: Awaitable[Any]) -> Said:
     return ""
 
 
+def _pages(venue: Venue, pair: str) -> Pages:
+    return Pages(venue, pair, known(venue.id, venue.timeframes[0]))
+
+
+async def _page_from(venue: Venue, pair: str, start: int) -> Any:
+    pages = _pages(venue, pair)
+    until = pages.calendar.shift(start, 10) - 1
+    return await venue.candles(pair, pages.timeframe, start, 10, until=until)
+
+
 async def _probe(venue: Venue) -> Probe:
     api, special = venue._api, venue.quirk
     name = api.id
@@ -157,7 +169,7 @@ async def _probe(venue: Venue) -> Probe:
     if venue.has_candles:
         bars = venue.timeframes[0]
         for start in (START, LATER):
-            made.said[f"bars {start}"] = await _said(venue.candles(pair, bars, start, 10))
+            made.said[f"bars {start}"] = await _said(_page_from(venue, pair, start))
             plain = _plain(api, "fetchOHLCV", pair, bars, start, 10)
             made.said[f"plain bars {start}"] = await _said(plain)
     if venue.has("fetchTrades"):

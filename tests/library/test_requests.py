@@ -288,4 +288,4 @@ def test_a_chunk_of_history_takes_as_many_requests_as_pages(
     assert len(candles) == 2904
     assert len(sim.requests) == 3
     # Each page but the first begins with the last bar of the one before.
-    assert sorted(request.query["limit"] for request in sim.requests) == ["1000", "1000", "906"]
+    assert sorted(request.query["limit"] for request in sim.requests) == ["1000", "1000", "907"]

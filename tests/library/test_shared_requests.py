@@ -303,7 +303,12 @@ def test_everybody_has_an_error_of_their_own(sim: SimulatedExchange) -> None:
     assert len({id(error.details) for error in errors}) == 5
     for error in errors:
         assert error.to_dict() == errors[0].to_dict()
-        assert error.details == {"exchange": "binance", "httpStatus": 503, "attempts": 1}
+        assert error.details == {
+            "exchange": "binance",
+            "httpStatus": 503,
+            "attempts": 1,
+            "reason": "server_error",
+        }
         assert (error.__context__, error.__cause__) == (None, None)
         depth, trace = 0, error.__traceback__
         while trace is not None:

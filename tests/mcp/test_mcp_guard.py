@@ -67,7 +67,7 @@ def test_every_method_that_is_overridden_is_there() -> None:
 
 
 def test_no_newer_uvicorn_is_taken_unread() -> None:
-    wanted = [Requirement(text) for text in metadata.requires("marketdata-sdk") or ()]
+    wanted = [Requirement(text) for text in metadata.requires("ccxt-marketdata") or ()]
     uvicorns = [one.specifier for one in wanted if one.name == "uvicorn"]
     assert uvicorns
     newest = max(READ)

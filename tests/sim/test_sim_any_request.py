@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.sim import MARKETS, Clock
-from marketdata.sim.dialects.dialect import Call, Refusal, Venue
+from marketdata.sim.dialects.dialect import Call, RefusedError, Venue
 from marketdata.sim.server import DIALECTS
 
 NOW = 1_750_000_000_123
@@ -74,7 +74,7 @@ def test_any_request(name: str, data: Any, query: dict[str, str], right: bool, n
     call = Call(given_query, path, now)
     try:
         body, status = route.answer(OPENED[name], call), 200
-    except Refusal as refusal:
+    except RefusedError as refusal:
         body, status = refusal.body, refusal.status
     else:
         assert isinstance(route.weight, int) or route.weight(call) > 0

@@ -34,6 +34,8 @@ TIMES_OF_DAY = {
     "_candles/paging.py": "up to which bars there are",
     "_candles/series.py": "up to which bars there are",
     "_candles/table.py": "when rows were written",
+    "_candles/trades.py": "up to which trades there are",
+    "_requests/avoided.py": "until when processes that share files ask an exchange last",
     "_streams/bars.py": "when a request gave the bars",
     "_streams/feed.py": "when a state was confirmed",
     "_streams/prices.py": "when a request gave the price",
@@ -73,6 +75,7 @@ def test_no_duration_is_a_difference_of_times_of_day() -> None:
     """Only where the clock is shared with others, or files, is one taken from another."""
     shared = {"_exchanges/markets.py", "_exchanges/markets_cache.py", "models/records.py"}
     shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_candles/table.py"}
+    shared |= {"_requests/avoided.py"}
     found = []
     for path in ROOT.rglob("*.py"):
         name = path.relative_to(ROOT).as_posix()

@@ -24,6 +24,7 @@ from marketdata._requests.rate_ledger import (
     SHARE,
     Account,
     Answer,
+    Ledger,
     Limit,
     ledger,
 )
@@ -54,9 +55,15 @@ class Budget:
         clock: Callable[[], float] = time.monotonic,
         *,
         redis: str | None = None,
+        kept: Ledger | None = None,
     ) -> None:
-        """Keep to the accounts in a file, or to those in a Redis, which has a clock of its own."""
-        if redis is None:
+        """Keep to the accounts in a file, or to those in a Redis, which has a clock of its own.
+
+        `kept` takes the place of the file's ledger that the process shares.
+        """
+        if redis is None and kept is not None:
+            self._ledger, self._clock, self._whose = kept, clock, "this machine"
+        elif redis is None:
             self._ledger, self._clock, self._whose = ledger(file), clock, "this machine"
         else:
             # Most programs run on one machine.

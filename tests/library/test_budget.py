@@ -551,7 +551,7 @@ def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
             "again in 45 s.",
             "retryable": True,
             "retryAfter": 45.0,
-            "details": {"exchange": "binance"},
+            "details": {"exchange": "binance", "reason": "rate_limited"},
         }
 
         await within(50, "binance", budget(file, limit).take(1.0))

@@ -49,6 +49,9 @@ APART = 10.0
 LONGEST_BLOCK = 3600.0
 """Seconds for which an exchange is left alone at most, whatever it asks for."""
 
+SOON = 0.001
+"""Seconds after which to ask again, at least."""
+
 _KEPT = 24 * 3600.0
 """Seconds after which the account of an exchange that nobody asks any more is dropped."""
 
@@ -185,7 +188,8 @@ class Account:
             room, ends = room + units, at + self._counts(limit)
             if cost <= room:
                 break
-        return Answer(None, ends - now, used=used)
+        # Rounded, the end may be now already, and a clock that is asked at once has not gone on.
+        return Answer(None, max(SOON, ends - now), used=used)
 
     def give_back(self, at: float, units: float) -> None:
         """Take back what is left of a lease."""

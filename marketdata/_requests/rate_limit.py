@@ -22,6 +22,7 @@ from marketdata._requests.rate_ledger import (
     AHEAD,
     PATIENT_SHARE,
     SHARE,
+    SOON,
     Account,
     Answer,
     Ledger,
@@ -154,7 +155,7 @@ class Budget:
                 now = self._clock()
                 since, until = self._full.get(patient, (0.0, 0.0))
                 wait = until - now if since <= now else 0.0
-                if wait <= 0:
+                if wait < SOON:
                     step = self._next_lease(cost, patient)
                     self._left = 0.0  # that step gives it back
                     ended = self._ended

@@ -228,7 +228,7 @@ def _ready(url: str, options: argparse.Namespace) -> None:
     if options.log_json:
         import logging
 
-        logging.getLogger(__name__).info("serving %s", url)
+        logging.getLogger("marketdata_mcp").info("serving %s", url)
     else:
         _say(f"serving {url}")
 

@@ -16,7 +16,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz model hostile lint types layers conformance mcp-conformance check docs record \
+.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance check docs record \
 	bench oldest package interpreters mcpb release-check clean
 
 help: ## Show the targets.
@@ -59,6 +59,9 @@ types: $(READY)
 
 layers: $(READY)
 	$(BIN)/lint-imports
+
+dst: $(READY) ## Try what must never be wrong in SEEDS virtual worlds, 1,000 unless said otherwise.
+	SEEDS=$(or $(SEEDS),1000) $(BIN)/python -m pytest tests/dst -s
 
 conformance: $(READY) ## Run the recorded answers in RECORDED through the public operations; ACCEPT=1: keep the totals.
 	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED) $(if $(ACCEPT),--accept)

@@ -44,13 +44,13 @@ from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
 from marketdata_mcp.completions import complete
+from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
 from marketdata_mcp.tools import LONGEST_NAME, TOOLS, Tool
 from marketdata_mcp.updates import Connection, Listening, Updates, admitted
 from marketdata_mcp.usage import USAGE_TOOL
 from marketdata_mcp.watch_tools import WATCH_TOOLS
-from marketdata_mcp.watches import Limits, Watches
 
 if TYPE_CHECKING:
     from marketdata_mcp.ask import Caller, Gate

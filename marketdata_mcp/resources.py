@@ -18,7 +18,7 @@ from marketdata.exchange_names import exchange_id
 from marketdata.models import Candles, Columns, OrderBook, Record, StreamKind, Trade
 from marketdata_mcp import answers
 from marketdata_mcp.ask import Ask
-from marketdata_mcp.live import LiveWatch, Row, Series, State, trade_row
+from marketdata_mcp.live.watch import LiveWatch, Row, Series, State, trade_row
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from marketdata import AsyncClient
     from marketdata_mcp.admission import Admission
-    from marketdata_mcp.live import LiveWatch
+    from marketdata_mcp.live.watch import LiveWatch
+    from marketdata_mcp.live.watches import Watches
     from marketdata_mcp.observe import Observer
     from marketdata_mcp.updates import Updates
-    from marketdata_mcp.watches import Watches
 
 __all__ = ["Served"]
 

@@ -12,9 +12,9 @@ from marketdata.errors import InvalidParameterError, MissingParameterError
 from marketdata.models import Candles, OrderBook, Quote, Record, StreamKind, Ticker
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
-from marketdata_mcp.live import News, State
+from marketdata_mcp.live.watch import News, State
+from marketdata_mcp.live.watches import MAX_SUBJECTS, Held
 from marketdata_mcp.tools import ServerTool, Tool, outward
-from marketdata_mcp.watches import MAX_SUBJECTS, Held
 
 if TYPE_CHECKING:
     from marketdata_mcp.ask import Caller

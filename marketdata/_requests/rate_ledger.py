@@ -24,10 +24,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from marketdata._requests.files import private_folder
-from marketdata._requests.sqlite import discard, is_damage, is_locked
+from marketdata._requests.sqlite import discard, is_damage, is_locked, is_passing
 
 T = TypeVar("T")
 
@@ -43,8 +43,14 @@ AHEAD = 1.0
 GIVE_UP = 2.0
 """Seconds after which a ledger that somebody holds locked is done without."""
 
+APART = 10.0
+"""Seconds for which a file that is of no use is done without, before it is tried again."""
+
 LONGEST_BLOCK = 3600.0
 """Seconds for which an exchange is left alone at most, whatever it asks for."""
+
+SOON = 0.001
+"""Seconds after which to ask again, at least."""
 
 _KEPT = 24 * 3600.0
 """Seconds after which the account of an exchange that nobody asks any more is dropped."""
@@ -182,7 +188,8 @@ class Account:
             room, ends = room + units, at + self._counts(limit)
             if cost <= room:
                 break
-        return Answer(None, ends - now, used=used)
+        # Rounded, the end may be now already, and a clock that is asked at once has not gone on.
+        return Answer(None, max(SOON, ends - now), used=used)
 
     def give_back(self, at: float, units: float) -> None:
         """Take back what is left of a lease."""
@@ -197,6 +204,14 @@ class Account:
         if units > used:
             self._add(_slot(now, limit), units - used)
         return max(used, units)
+
+    def tell(self, other: Account, now: float) -> None:
+        """Have another account take in what this one knows."""
+        self.settle(now)
+        for at, units in self.granted.items():
+            other._add(at, units)
+        other.reserved = max(other.reserved, self.reserved, key=sum)
+        other.blocked = max(other.blocked, self.blocked, key=sum)
 
     def _counts(self, limit: Limit) -> float:
         # From its slot's start on, at whose end it may still be spent.
@@ -216,6 +231,10 @@ def _slot(now: float, limit: Limit) -> float:
     return now // limit.lease * limit.lease
 
 
+Step: TypeAlias = Callable[[Account, float], T]
+Transact: TypeAlias = Callable[[Path, str, Step[Any], Callable[[], float], float], Any]
+
+
 class LedgerBusyError(Exception):
     """Another process is changing an account just now."""
 
@@ -223,10 +242,16 @@ class LedgerBusyError(Exception):
 class Ledger:
     """The accounts in one file; what may go wrong with that costs no request its answer."""
 
-    def __init__(self, file: Path) -> None:
-        self._file: Path | None = file
+    def __init__(self, file: Path, transact: Transact | None = None) -> None:
+        """`transact` does a step on an account in the file, alone among all processes."""
+        self._file = file
+        self._transact = transact or _in_file
+        self._apart_since: float | None = None
+        """Since when the file is done without, by the clock of whoever asks."""
         self._accounts: dict[str, Account] = {}
-        """What takes the file's place once that cannot be used."""
+        """What takes the file's place meanwhile."""
+        self._untold: dict[str, list[Step[object]]] = {}
+        """Steps that are to be done on accounts in the file, before any other."""
         self._lock = threading.Lock()
 
     def change(
@@ -242,22 +267,48 @@ class Ledger:
         it was. Raises `LedgerBusyError` where others hold the file for longer than ``patience``
         seconds.
         """
+        if self._is_apart(clock()):
+            return self._change_apart(source, step, clock)
+        untold = self._untold.pop(source, [])
+
+        def all_steps(account: Account, now: float) -> T:
+            for one in untold:
+                one(account, now)
+            return step(account, now)
+
         for anew in (False, True):
-            file = self._file
-            if file is None:
-                break
             try:
-                return _in_file(file, source, step, clock, patience)
+                given: T = self._transact(self._file, source, all_steps, clock, patience)
+                return given
             except (sqlite3.Error, OSError) as error:
-                if is_locked(error):
-                    raise LedgerBusyError from None
                 if is_damage(error) and not anew:
-                    discard(file)
-                else:
-                    self.turn_to_memory()
+                    discard(self._file)
+                    continue
+                if is_locked(error) or is_passing(error):
+                    if untold:
+                        self._untold[source] = [*untold, *self._untold.get(source, [])]
+                    raise LedgerBusyError from None
+                break
+        self._turn_to_memory(clock())
+        return self._change_apart(source, all_steps, clock)
+
+    def _change_apart(self, source: str, step: Step[T], clock: Callable[[], float]) -> T:
         with self._lock:
             account = self._accounts.setdefault(source, Account())
             return _done(account, step, clock())
+
+    def _is_apart(self, now: float) -> bool:
+        """Tell whether the file is done without; after a while it is tried again."""
+        if self._apart_since is None:
+            return False
+        if 0 <= now - self._apart_since < APART:
+            return True
+        with self._lock:
+            for source, account in self._accounts.items():
+                self._untold.setdefault(source, []).append(account.tell)
+            self._accounts.clear()
+        self._apart_since = None
+        return False
 
     async def ask(
         self, source: str, step: Callable[[Account, float], T], clock: Callable[[], float]
@@ -270,7 +321,7 @@ class Ledger:
                 return self.change(source, step, clock)
             except LedgerBusyError:
                 if loop.time() > ends:
-                    self.turn_to_memory()
+                    self._turn_to_memory(clock())
             await a_moment()
 
     def tell(
@@ -280,19 +331,23 @@ class Ledger:
         clock: Callable[[], float],
         patience: float = 0.0,
     ) -> T | None:
-        """Do a step on an account; None where others are at the ledger for too long."""
+        """Do a step on an account; None where others are at the ledger for too long.
+
+        Then it is done before the next one.
+        """
         try:
             return self.change(source, step, clock, patience)
         except LedgerBusyError:
+            self._untold.setdefault(source, []).append(step)
             return None
 
     def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
         """Have all leave an exchange alone for so long: it has asked for that."""
         self.tell(source, partial(Account.block, seconds=seconds), clock, patience=0.25)
 
-    def turn_to_memory(self) -> None:
-        """Keep accounts for this process alone from now on."""
-        self._file = None
+    def _turn_to_memory(self, now: float) -> None:
+        """Keep accounts for this process alone for a while."""
+        self._apart_since = now
 
 
 async def a_moment() -> None:

@@ -22,8 +22,10 @@ from marketdata._requests.rate_ledger import (
     AHEAD,
     PATIENT_SHARE,
     SHARE,
+    SOON,
     Account,
     Answer,
+    Ledger,
     Limit,
     ledger,
 )
@@ -54,9 +56,15 @@ class Budget:
         clock: Callable[[], float] = time.monotonic,
         *,
         redis: str | None = None,
+        kept: Ledger | None = None,
     ) -> None:
-        """Keep to the accounts in a file, or to those in a Redis, which has a clock of its own."""
-        if redis is None:
+        """Keep to the accounts in a file, or to those in a Redis, which has a clock of its own.
+
+        `kept` takes the place of the file's ledger that the process shares.
+        """
+        if redis is None and kept is not None:
+            self._ledger, self._clock, self._whose = kept, clock, "this machine"
+        elif redis is None:
             self._ledger, self._clock, self._whose = ledger(file), clock, "this machine"
         else:
             # Most programs run on one machine.
@@ -147,7 +155,7 @@ class Budget:
                 now = self._clock()
                 since, until = self._full.get(patient, (0.0, 0.0))
                 wait = until - now if since <= now else 0.0
-                if wait <= 0:
+                if wait < SOON:
                     step = self._next_lease(cost, patient)
                     self._left = 0.0  # that step gives it back
                     ended = self._ended

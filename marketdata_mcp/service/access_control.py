@@ -22,12 +22,12 @@ from marketdata.errors import InternalError, MarketDataError, RateLimitExceededE
 from marketdata_mcp.admission import AGAIN, CALLER, REFUSAL
 from marketdata_mcp.app import malformed
 from marketdata_mcp.ask import Caller
+from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.bounds import Ceilings, address
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.rates import Rates
 from marketdata_mcp.service.refusals import refusal
-from marketdata_mcp.shares import Shares
 
 __all__ = ["AccessControl"]
 

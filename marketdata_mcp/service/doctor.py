@@ -12,9 +12,9 @@ import typer
 
 from marketdata.doctor import Check, document, failed
 from marketdata.errors import InvalidParameterError
-from marketdata_mcp import _address
 from marketdata_mcp.service import checks
 from marketdata_mcp.service.checks import Setup
+from marketdata_mcp.setup.program import address
 
 __all__ = ["doctor"]
 
@@ -79,7 +79,7 @@ def doctor(
 
 def _listening(text: str | None) -> tuple[str, int] | None:
     try:
-        return None if text is None else _address(text)
+        return None if text is None else address(text)
     except argparse.ArgumentTypeError as error:
         raise InvalidParameterError(f"--http: {error}.") from None
 

@@ -11,8 +11,8 @@ import asyncio
 import socket
 from typing import Any
 
+from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.service.bounds import Ceilings, address_of
-from marketdata_mcp.shares import Shares
 
 __all__ = ["protocol"]
 

@@ -25,6 +25,7 @@ from marketdata_mcp import answers
 from marketdata_mcp.admission import AGAIN, CALLER, connection
 from marketdata_mcp.app import Service
 from marketdata_mcp.ask import Caller
+from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
@@ -35,7 +36,6 @@ from marketdata_mcp.service.hosts import Hosts
 from marketdata_mcp.service.logs import quiet
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.refusals import refusal
-from marketdata_mcp.shares import Shares
 
 __all__ = ["PATH", "Web"]
 

@@ -21,8 +21,8 @@ import typer
 
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
 from marketdata.exchange_names import exchange_id
-from marketdata_mcp import PROGRAM
 from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, place
+from marketdata_mcp.setup.program import PROGRAM
 
 __all__ = ["install"]
 

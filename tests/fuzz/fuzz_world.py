@@ -38,12 +38,12 @@ from mcp_types.methods import SERVER_RESULTS, validate_server_result
 from marketdata import AsyncClient
 from marketdata.errors import Code
 from marketdata_mcp.app import ERROR_KEY, tools
+from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.registry import Registry
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 from marketdata_mcp.service.access.tiers import Policy
-from marketdata_mcp.watches import Limits
 
 T = TypeVar("T")
 

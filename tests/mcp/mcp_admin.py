@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from marketdata_mcp import admin
+from marketdata_mcp.command import admin
 
 FILES = {
     "claude-desktop": ".config/Claude/claude_desktop_config.json",

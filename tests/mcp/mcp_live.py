@@ -13,7 +13,7 @@ from mcp_doors import content, over_stdio, serving
 from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import app
-from marketdata_mcp.watches import Limits
+from marketdata_mcp.live.watches import Limits
 
 NOW = 1_750_000_000_700
 BTC = "market://binance/BTC-USDT"

@@ -24,12 +24,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from marketdata import AsyncClient
 from marketdata_mcp.app import Service
+from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.service import http
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.bounds import Ceilings
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.web import Web
-from marketdata_mcp.watches import Limits
 
 MODERN = "2026-07-28"
 HANDSHAKE = "2025-11-25"

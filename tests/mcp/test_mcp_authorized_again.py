@@ -25,9 +25,9 @@ from mcp_loopback import (
 
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import updates
+from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.service import event_session
 from marketdata_mcp.service.access.accounts import AwayError, Key
-from marketdata_mcp.watches import Limits
 
 URI = f"{BTC}/ticker"
 SOON = 0.05

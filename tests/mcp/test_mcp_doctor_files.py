@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from marketdata_mcp.service.checks import machine
+from marketdata.doctor import machine
 
 
 def test_a_home_that_nobody_else_may_write_is_well(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from mcp_loopback import (
 )
 
 from marketdata.sim import SimulatedExchange
+from marketdata_mcp.live.shares import Shares, has_share
+from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.service.rates import Rates
-from marketdata_mcp.shares import Shares, has_share
-from marketdata_mcp.watches import Limits
 
 LISTEN = ask("subscriptions/listen", MODERN, notifications={"resourcesListChanged": True})
 ACCOUNTS = tuple(f"account{number}" for number in range(6))

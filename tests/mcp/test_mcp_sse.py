@@ -36,7 +36,7 @@ from mcp_loopback import (
 from mcp_types import ResourceUpdatedNotification
 
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.watches import Limits
+from marketdata_mcp.live.watches import Limits
 
 URI = f"{BTC}/ticker"
 TIDYING = Counter(["Watches._tidy"])

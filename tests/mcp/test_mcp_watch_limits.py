@@ -19,7 +19,7 @@ from marketdata import (
     RateLimitExceededError,
 )
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.watches import Limits, Watches
+from marketdata_mcp.live.watches import Limits, Watches
 
 _REST: dict[str, Any] = {"exchange": "binance", "depth": 20, "timeframe": "1m"}
 

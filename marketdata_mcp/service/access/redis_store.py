@@ -90,11 +90,14 @@ _OVER = (None, "minute", "week")
 class RedisStore:
     """Accounts, keys and counters in Redis."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet; raises `InvalidParameterError` for options that Redis lacks."""
+    def __init__(self, url: str, batches: Batches | None = None) -> None:
+        """Connect to nothing yet; raises `InvalidParameterError` for options that Redis lacks.
+
+        `batches` is what asks in place of connections to the URL.
+        """
         self._redis = Redis.from_pool(_pool(url, _TIMEOUT))
         # `Batches` has a time-out that a busy event loop does not use up.
-        self._batches = Batches(Redis.from_pool(_pool(url, None)), _TIMEOUT)
+        self._batches = batches or Batches(Redis.from_pool(_pool(url, None)), _TIMEOUT)
         self._add_key = self._redis.register_script(_ADD_KEY)
         self._owners: dict[str, str] = {}
         """Key to account, which never changes."""

@@ -76,8 +76,12 @@ _FORGET = (
 class SqliteStore:
     """Accounts, keys and counters in a file, which is made when it is first written."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(
+        self, file: Path, connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+    ) -> None:
+        """`connect` opens the file, as `sqlite3.connect` does."""
         self._file = file
+        self._connects = connect
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
         self._waiting = asyncio.Lock()
@@ -238,7 +242,7 @@ class SqliteStore:
         private_folder(self._file.parent)
         # Whoever can read it knows no key, but who the accounts are.
         self._file.touch(mode=0o600)
-        connection = sqlite3.connect(self._file, timeout=_LOCK_SECONDS, isolation_level=None)
+        connection = self._connects(self._file, timeout=_LOCK_SECONDS, isolation_level=None)
         try:
             _prepare(connection)
             connection.execute(f"PRAGMA busy_timeout = {round(_TRY_SECONDS * 1000)}")

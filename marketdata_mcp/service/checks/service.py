@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from marketdata.doctor import Check
 from marketdata.errors import MarketDataError
-from marketdata_mcp import _is_loopback
 from marketdata_mcp.service.checks.found import Setup
 from marketdata_mcp.service.listening import listen
+from marketdata_mcp.setup.program import is_loopback
 
 if TYPE_CHECKING:
     from marketdata.settings import Settings
@@ -104,7 +104,7 @@ def port(host: str, port: int) -> Check:
 
 def exposure(setup: Setup, host: str) -> Check:
     """Tell who can reach the server, and with what."""
-    if _is_loopback(host):
+    if is_loopback(host):
         return Check("ok", "exposure", "only this machine reaches it")
     if not setup.access:
         if not setup.allow_remote:

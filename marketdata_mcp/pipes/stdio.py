@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from marketdata._requests.signals import on_signal
-from marketdata_mcp import wire
+from marketdata_mcp.pipes import wire
 
 if TYPE_CHECKING:
     from mcp.shared._context_streams import ContextSendStream

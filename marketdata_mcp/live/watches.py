@@ -20,8 +20,8 @@ from marketdata.errors import (
     RateLimitExceededError,
 )
 from marketdata.models import StreamKind
-from marketdata_mcp.live import LiveWatch
-from marketdata_mcp.shares import has_share
+from marketdata_mcp.live.shares import has_share
+from marketdata_mcp.live.watch import LiveWatch
 
 __all__ = ["FULL_SECONDS", "MAX_SUBJECTS", "Held", "Limits", "Watches"]
 

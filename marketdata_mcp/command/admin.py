@@ -9,10 +9,10 @@ from typing import Any, NoReturn, cast
 import typer
 
 from marketdata.errors import InvalidRequestError, MarketDataError
-from marketdata_mcp import PROGRAM
 from marketdata_mcp.service.access.commands import app as access
 from marketdata_mcp.service.doctor import doctor
 from marketdata_mcp.setup.install import install
+from marketdata_mcp.setup.program import PROGRAM
 
 __all__ = ["application", "run"]
 

@@ -1,0 +1,311 @@
+"""Serving: its arguments, and the parts that are put together for them.
+
+Nothing but the standard library is imported before the arguments are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import marketdata
+from _ccxt_marketdata import DISTRIBUTION, check_library
+from marketdata_mcp.setup.program import PROGRAM, address, is_loopback
+
+if TYPE_CHECKING:
+    from marketdata import AsyncClient
+    from marketdata_mcp.observe import Observer
+
+__all__ = ["main"]
+
+_COMMANDS = ("access", "doctor", "install")
+"""What can be done besides serving; each has its own --help."""
+
+_TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Variables of OpenTelemetry, of which one says where traces go."""
+
+_GUARDED = {"max_calls": 100, "trip_after": 5}
+"""Settings by which one exchange that is slow or away does not slow the others down."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the client leaves, or until SIGINT or SIGTERM; both end the process with 0.
+
+    Ends with 2 where the command line or a MARKETDATA_* variable is wrong, with 1 where the
+    address cannot be listened on.
+    """
+    check_library()
+    if sys.stderr is None:  # closed by whoever started this; the free descriptor becomes 2
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] and arguments[0] in _COMMANDS:
+        from marketdata_mcp.command.admin import run
+
+        run(arguments)
+    if arguments[:1] and not arguments[0].startswith("-"):
+        _fail(
+            2,
+            f"there is no command '{arguments[0][:40]}'; there are {', '.join(_COMMANDS)}, and "
+            "without a command it serves. See --help.",
+        )
+    options = _parser().parse_args(arguments)
+    _check(options)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _leave())
+    # Nothing that is imported goes away again; looking for it is a tenth of the time to start.
+    gc.disable()
+    if options.http is None:
+        _serve_stdio(options)
+    else:
+        _serve_http(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Serve spot crypto market data to agents over the Model Context Protocol, "
+        "on stdin and stdout unless --http is given. Other commands, each with a --help: "
+        "access (accounts, keys, usage), doctor (what is wrong with a setup), install (in a "
+        "client's configuration).",
+        epilog="MARKETDATA_* variables set the rest. Exit status: 0 when the client leaves, on "
+        "Ctrl-C and on SIGTERM; 2 when the call was wrong; 1 when the address is taken.",
+    )
+    parser.add_argument(
+        "--http",
+        metavar="HOST:PORT",
+        type=address,
+        help="serve Streamable HTTP at http://HOST:PORT/mcp; port 0 takes a free one",
+    )
+    parser.add_argument(
+        "--allow-remote",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="let HOST be other than this machine's loopback: without --access everyone who "
+        "reaches it may ask. NAME is the host in the URL that clients use; repeat for several",
+    )
+    parser.add_argument(
+        "--access",
+        action="store_true",
+        help="answer only who has a key: `marketdata-mcp access` makes accounts and keys",
+    )
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        type=Path,
+        help="with --access: tiers and OAuth from a TOML file; without it policy.toml in "
+        "MARKETDATA_HOME, or the shipped tiers",
+    )
+    parser.add_argument(
+        "--redis",
+        metavar="URL",
+        help="with --http: share accounts, counters, request budgets and lists of pairs with "
+        "other machines there (MARKETDATA_REDIS)",
+    )
+    parser.add_argument(
+        "--sse",
+        action="store_true",
+        help="with --http: serve the deprecated HTTP+SSE transport at /sse, too",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="with --http: serve over TLS")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="key of --tls-cert")
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        help="retries of a failed request within its call's time; 0: none (MARKETDATA_RETRIES)",
+    )
+    parser.add_argument(
+        "--log-json",
+        action="store_true",
+        help="log each call, and all else, as a line of JSON on stderr",
+    )
+    parser.add_argument(
+        "-e",
+        "--exchange",
+        metavar="ID[,ID...]",
+        help="default exchange, or several in order of preference",
+    )
+    parser.add_argument(
+        "--sim",
+        action="store_true",
+        default=None,
+        help="answer from the simulated exchange, without the internet",
+    )
+    version = f"{PROGRAM} {marketdata.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """End where options do not go together."""
+    for name in ("access", "allow_remote", "redis", "sse", "tls_cert", "tls_key"):
+        if getattr(options, name) and options.http is None:
+            _fail(2, f"--{name.replace('_', '-')} goes with --http.")
+    if options.policy and not options.access:
+        _fail(2, "--policy goes with --access.")
+    if bool(options.tls_cert) != bool(options.tls_key):
+        _fail(2, "--tls-cert and --tls-key go together.")
+
+
+def _serve_stdio(options: argparse.Namespace) -> None:
+    from marketdata_mcp.pipes import wire
+
+    ends: tuple[int, int] | None = None
+    try:
+        for descriptor in (0, 1):
+            os.fstat(descriptor)
+        talks = os.isatty(0)
+        if sys.platform != "win32":
+            ends = wire.claim()
+    except OSError:
+        _fail(2, "stdin and stdout must be open: the client is at their other ends.")
+    if talks:
+        _say("waiting for a client to speak MCP on stdin; Ctrl-C ends it, --help says more.")
+    client = _client(options)
+
+    from marketdata_mcp import app
+    from marketdata_mcp.pipes import stdio
+
+    server = app.Service(client, observer=_call_log() if options.log_json else None).server()
+    _run(stdio.serve_by_sdk(server) if ends is None else stdio.serve(server, *ends), options)
+
+
+def _call_log() -> Observer:
+    from marketdata_mcp.service.logs import CallLog
+
+    return CallLog()
+
+
+def _serve_http(options: argparse.Namespace) -> None:
+    host, port = options.http
+    if not (options.allow_remote or options.access or is_loopback(host)):
+        _fail(
+            2,
+            f"refuses to listen on {host}, where others than this machine could ask. "
+            "Use 127.0.0.1, add --access, or --allow-remote NAME; see --help.",
+        )
+    client = _client(options, **_GUARDED)
+    from marketdata import MarketDataError
+
+    certificate = (options.tls_cert, options.tls_key) if options.tls_cert else None
+    try:
+        from marketdata_mcp.service import assembly, http
+    except ImportError as error:
+        _fail(2, f"--http needs the package {error.name}: pip install '{DISTRIBUTION}[server]'.")
+
+    try:
+        web = assembly.web(
+            client,
+            names=[host, *options.allow_remote],
+            access=options.access,
+            policy=options.policy,
+            events=options.sse,
+            log_calls=options.log_json,
+        )
+        if certificate:
+            http.check(*certificate)
+    except MarketDataError as error:
+        _fail(2, error.message)
+    try:
+        listener = http.listen(host, port)
+    except OSError as error:
+        reason = (error.strerror or "").partition(" (")[0]
+        _fail(1, f"cannot listen on {host}:{port}: {reason}.")
+    url = http.url(listener, tls=certificate is not None)
+    web.ready = lambda: _ready(url, options)
+    _run(http.serve(web, listener, certificate), options)
+
+
+def _ready(url: str, options: argparse.Namespace) -> None:
+    if options.log_json:
+        import logging
+
+        logging.getLogger("marketdata_mcp").info("serving %s", url)
+    else:
+        _say(f"serving {url}")
+
+
+def _client(options: argparse.Namespace, **unless_set: int) -> AsyncClient:
+    """Make the client; settings in ``unless_set`` hold where no variable says otherwise."""
+    from marketdata import AsyncClient, MarketDataError
+    from marketdata.settings import PREFIX, Settings
+
+    chosen: dict[str, Any] = {
+        name: value
+        for name, value in unless_set.items()
+        if not os.environ.get(PREFIX + name.upper())
+    }
+    try:
+        settings = Settings.from_environment(
+            exchange=options.exchange,
+            sim=options.sim,
+            retries=options.retries,
+            redis=options.redis,
+            numbers="float",  # the tools' schemas say number
+            **chosen,
+        )
+        return AsyncClient(settings=settings)
+    except MarketDataError as error:
+        _fail(2, error.message)
+
+
+def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) -> None:
+    import logging
+
+    if options.log_json:
+        from marketdata_mcp.service.logs import write_json
+
+        write_json(logging.INFO)
+    else:
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    flush = _traced()
+    gc.freeze()
+    # With the usual thresholds a server that has a thousand requests open looks through all of them
+    # at every other call, which then costs two to three times as much as with eight.
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
+
+    async def serve() -> None:
+        await serving
+        await asyncio.to_thread(flush)
+        _leave()
+
+    asyncio.run(serve())
+
+
+def _traced() -> Callable[[], None]:
+    """Have traces sent where the environment asks for it; gives what sends the last of them."""
+    if not any(map(os.environ.get, _TRACES)):
+        return lambda: None
+    from marketdata import MarketDataError
+    from marketdata_mcp.service.telemetry import export_traces
+
+    try:
+        return export_traces(PROGRAM, marketdata.__version__)
+    except MarketDataError as error:
+        _fail(2, error.message)
+
+
+def _leave() -> NoReturn:
+    # Everything is closed by now. An orderly exit would still wait for threads, for example for
+    # one that asks a name server which does not answer, and take ccxt apart piece by piece.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _fail(status: int, message: str) -> NoReturn:
+    _say(message)
+    sys.exit(status)
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{PROGRAM}: {message}\n")
+    sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""The transport on pipes: stdin and stdout, read on the event loop."""

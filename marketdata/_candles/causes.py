@@ -28,8 +28,8 @@ class Causes:
     def __init__(self, venue: Venue, pair: str, calendar: Calendar, days: Calendar | None) -> None:
         """``days`` is the calendar of the exchange's days; None where it has no daily candles."""
         self._venue = venue
+        self._pair = pair
         self._calendar = calendar
-        self._others = venue.listed.traded_most(besides=pair)
         self._days = days if nominal_length(calendar.timeframe) < DAY else None
         self._otherwise: Cause = "outage" if venue.quirk.quiet_bars else "no_trades"
 
@@ -54,7 +54,7 @@ class Causes:
         known: dict[int, Cause] = {}
         left = [place for gap in gaps for place in calendar.openings(*gap)]
         otherwise: Cause | None = self._otherwise
-        for other in self._others if left else ():
+        for other in self._venue.listed.traded_most(besides=self._pair) if left else ():
             pages = Pages(self._venue, other, calendar)
             # The page reaches back as far as it can: a pair that was listed later says nothing.
             room = pages.size - calendar.count(left[0], gaps[-1].end) - 2

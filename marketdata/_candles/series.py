@@ -276,10 +276,10 @@ class NativeSeries:
 
     async def _revise(self, closed: Columns) -> None:
         """Put what the exchange says now in the place of what is stored otherwise."""
-        if self.table is None or not len(closed):
+        if self.table is None or not len(closed) or self.table.is_surely_empty():
             return
         try:
-            if await self._apart(self.table.exists):
+            if await self._apart(self.table.refresh):
                 await self._apart(self.table.revise, closed, self.calendar)
         except DataUnavailableError:
             # Who does without the store is not kept from candles by its state.

@@ -161,11 +161,10 @@ class SeriesTable:
                 self.refresh()
         return []
 
-    def exists(self) -> bool:
-        """Tell whether anything is stored, without opening the table where that can be told."""
-        if self._table is None and "://" not in self.url:
-            return Path(self.url, "_delta_log").is_dir()
-        return self._table is not None or self.refresh()
+    def is_surely_empty(self) -> bool:
+        """Tell whether nothing is stored, where that can be told without opening the table."""
+        is_local = "://" not in self.url
+        return self._table is None and is_local and not Path(self.url, "_delta_log").is_dir()
 
     def whole(self, start: int, end: int) -> Stretch | None:
         """Read a range of which all is stored; None where something of it is not."""

@@ -211,7 +211,7 @@ def plot(candles: Candles) -> Figure:
             self.savefig(file, format="png")
             return file.getvalue()
 
-    columns = _gathered(candles.columns.as_floats(), -(-len(candles) // _DRAWN))
+    columns = gathered(candles.columns.as_floats(), -(-len(candles) // _DRAWN))
     figure = Picture(figsize=(10, 5), layout="constrained")
     prices, volumes = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
@@ -254,7 +254,7 @@ _DRAWN = 1_000
 """Bars that a picture has room for."""
 
 
-def _gathered(columns: Columns, count: int) -> Columns:
+def gathered(columns: Columns, count: int) -> Columns:
     """Make one bar of each so many."""
     if count <= 1:
         return columns

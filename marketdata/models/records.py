@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     import pyarrow
     from matplotlib.figure import Figure
 
+    from marketdata._charts.charts import Chart
+
 __all__ = [
     "Candle",
     "Candles",
@@ -478,6 +480,15 @@ class OrderBook(_Streamed):
             unfilled=as_given(left, *given),
         )
 
+    def chart(self) -> Chart:
+        """Draw the depth of both sides interactively: the sum of sizes up to each price.
+
+        Raises `DataUnavailableError` where the package was installed without the chart page.
+        """
+        from marketdata.models.charts import of_record
+
+        return of_record(self, f"order book on {self.exchange}")
+
     @property
     def _form(self) -> Level | tuple[()]:
         """A level, whose numbers tell in which form all of them are."""
@@ -765,6 +776,20 @@ class Candles(_Derivable, _Streamed):
         from marketdata.models.frames import plot
 
         return plot(self)
+
+    def chart(self, *others: Candles) -> Chart:
+        """Draw an interactive chart for a notebook, a file or a browser.
+
+        It has candles with volume, gaps in grey with their cause, the open candle hollow. With
+        `others`, of the same timeframe, it has the closing prices of all as lines that are 100 at
+        the first time that all have. More than 20,000 candles are drawn several as one.
+
+        Raises `InvalidParameterError` for different timeframes, and `DataUnavailableError` where
+        the package was installed without the chart page.
+        """
+        from marketdata.models.charts import of_candles
+
+        return of_candles(self, others)
 
     def _repr_html_(self) -> str:
         from marketdata.models.frames import html

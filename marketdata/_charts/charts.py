@@ -1,0 +1,73 @@
+"""A chart as a notebook, a file or a browser shows it."""
+
+from __future__ import annotations
+
+import html
+import tempfile
+import webbrowser
+from pathlib import Path
+
+from marketdata._charts.page import page
+
+__all__ = ["Chart", "Frame", "chart"]
+
+
+class Chart:
+    """An interactive chart: the last value of a notebook's cell shows itself.
+
+    It is an `anywidget` where that is installed, and an iframe elsewhere.
+    """
+
+    height = 480
+    """Of the chart in a notebook, in pixels."""
+
+    def __init__(self, data: str, title: str) -> None:
+        """Show records, given as their JSON."""
+        self._data = data
+        self._title = title
+
+    @property
+    def html(self) -> str:
+        """The chart as one HTML page that needs nothing else and makes no request."""
+        return page(self._data)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file, and give the file's path."""
+        path = Path(path)
+        path.write_text(self.html, "utf-8")
+        return path
+
+    def show(self) -> Path:
+        """Show the page in a browser, from a temporary file whose path is given."""
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="marketdata-", suffix=".html", delete=False
+        ) as file:
+            file.write(self.html)
+        webbrowser.open(Path(file.name).as_uri())
+        return Path(file.name)
+
+    def __repr__(self) -> str:
+        return f"<Chart: {self._title}>"
+
+
+class Frame(Chart):
+    """A chart where there is no anywidget."""
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self._title)}" '
+            f'style="width:100%;height:{self.height}px;border:0"></iframe>'
+        )
+
+
+def chart(data: str, title: str) -> Chart:
+    """Make a chart of records' JSON, as a widget where anywidget is installed.
+
+    Raises `DataUnavailableError` where the page was not built.
+    """
+    page()  # what is missing is said now, and not when a notebook shows the chart
+    try:
+        from marketdata._charts.widget import ChartWidget
+    except ImportError:
+        return Frame(data, title)
+    return ChartWidget(data, title)

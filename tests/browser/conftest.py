@@ -1,0 +1,50 @@
+"""One Chromium for all tests of this folder, and pages in it that must stay silent."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketdata._charts.page import is_built
+from tests.browser.chromium import FOLDER, launched
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    if not is_built():
+        pytest.skip("the chart page is not built: make chart")
+    if not (FOLDER / "chromium").exists():
+        pytest.skip("there is no Chromium to try the chart page in: make browser")
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(chromium: Any, tmp_path: Path) -> Iterator[Any]:
+    """Give what opens a page of HTML; nothing on it may ask for anything or complain."""
+    contexts, told, asked = [], [], []
+
+    def open_page(html: str, theme: str = "light", size: tuple[int, int] = (900, 520)) -> Any:
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=theme
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        file = tmp_path / f"page-{len(contexts)}.html"
+        file.write_text(html, "utf-8")
+        page.goto(file.as_uri())
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_selector("html[data-drawn]")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert told == []
+    assert [url for url in asked if not url.startswith(("file:", "about:", "data:"))] == []

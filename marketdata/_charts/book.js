@@ -232,7 +232,7 @@ class DepthChart extends Drawing {
     else if (event.key === "Escape") this.at = null;
     else return false;
     this.paint();
-    speak(part("values").textContent);
+    speakValues();
     return true;
   }
 
@@ -345,7 +345,7 @@ class ComparisonChart extends Drawing {
     else if (event.key === "Escape") this.at = null;
     else return false;
     this.paint();
-    speak(part("values").textContent);
+    speakValues();
     return true;
   }
 

@@ -93,9 +93,24 @@ class TimeChart {
       },
     });
     this.chart.subscribeCrosshairMove((event) => {
-      this.at = event.logical === undefined ? null : Math.round(event.logical);
-      this.tell(event.time === undefined ? null : event.time * 1000);
+      // Without a pointer's event it was the keyboard, which knows its place, or the library.
+      if (!event.sourceEvent || event.time === undefined) return;
+      this.at = Math.round(event.logical);
+      this.retell();
     });
+    part("chart").addEventListener("pointerleave", () => this.leave());
+  }
+
+  leave() {
+    this.at = null;
+    this.chart.clearCrosshairPosition();
+    this.tell(null);
+  }
+
+  /** Say the values under the crosshair, the newest without one. */
+  retell() {
+    const time = this.at === null ? undefined : this.times[this.at];
+    this.tell(time === undefined ? null : time);
   }
 
   paint() {
@@ -152,7 +167,7 @@ class TimeChart {
       const change = event.key === "-" ? -0.25 : 0.2;
       const from = range.from + length * change;
       scale.setVisibleLogicalRange({ from, to: range.to - length * change });
-    } else if (event.key === "Escape") this.chart.clearCrosshairPosition();
+    } else if (event.key === "Escape") this.leave();
     else return false;
     return true;
   }
@@ -170,7 +185,7 @@ class TimeChart {
     this.at = index;
     this.chart.setCrosshairPosition(this.level(time), time / 1000, this.series[0]);
     this.tell(time);
-    speak(part("values").textContent);
+    speakValues();
   }
 
   remove() {
@@ -261,7 +276,7 @@ class CandleChart extends TimeChart {
     this.candles.setData(whole);
     this.volume.setData(sizes);
     this.drawnCount = bars.length;
-    this.tell(null);
+    this.retell();
   }
 
   /** Take news of the same candles: only the end may change. */
@@ -281,7 +296,7 @@ class CandleChart extends TimeChart {
     }
     this.candles.update(this.drawn(this.bars.get(last)));
     this.volume.update(this.drawnVolume(this.bars.get(last)));
-    this.tell(null);
+    this.retell();
   }
 
   level(time) {
@@ -380,7 +395,7 @@ class LineChart extends TimeChart {
       this.series[index].setData(sorted.map(([time, value]) => ({ time: time / 1000, value })));
     });
     this.drawnCount = this.lines.reduce((sum, line) => sum + line.points.size, 0);
-    this.tell(null);
+    this.retell();
   }
 
   level(time) {

@@ -24,20 +24,27 @@ function decimalsFor(values) {
   return Math.min(most, Math.max(0, 15 - whole), 20);
 }
 
+// Making a formatter takes longer than a hundred uses of it.
+const writers = new Map();
+function writer(decimals) {
+  if (!writers.has(decimals)) {
+    const options = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    writers.set(decimals, new Intl.NumberFormat("en-US", options));
+  }
+  return writers.get(decimals);
+}
+const sizes = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
+
 function said(value, decimals) {
   if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
-  const text = value.toLocaleString("en-US", {
-    minimumFractionDigits: decimals,
-    maximumFractionDigits: decimals,
-  });
-  return text.replace("-", MINUS);
+  return writer(decimals).format(value).replace("-", MINUS);
 }
 
 /** A size or volume: six digits at most, as nobody reads more of a sum. */
 function saidSize(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
   if (value !== 0 && Math.abs(value) < 1e-9) return value.toExponential(2);
-  return value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
+  return sizes.format(value);
 }
 
 /** The same where there is little room. */
@@ -95,13 +102,17 @@ function showValues(found) {
   );
 }
 
-const speak = (text) => { part("spoken").textContent = text; };
+/** Have a screen reader say the values in the line above the chart. */
+function speakValues() {
+  const told = [...part("values").children].map((one) => [...one.children].map((word) => word.textContent));
+  part("spoken").textContent = told.map((words) => words.filter(Boolean).join(" ")).join(", ");
+}
 
-const LONGEST_TABLE = 10000;
+const LONGEST_TABLE = { open: 10000, closed: 100 };
 
-/** Put the numbers behind the chart into its table, the newest rows of very many. */
+/** Put the numbers behind the chart into its table: the newest of very many, few until it is open. */
 function fillTable(caption, head, rows) {
-  const shown = rows.slice(-LONGEST_TABLE);
+  const shown = rows.slice(-LONGEST_TABLE[part("behind").open ? "open" : "closed"]);
   const table = element("table");
   const cut = shown.length < rows.length ? ` The newest ${shown.length.toLocaleString("en-US")}.` : "";
   table.append(element("caption", caption + cut));

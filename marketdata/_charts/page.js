@@ -157,6 +157,9 @@ function paint() {
 part("log").addEventListener("click", () => {
   part("log").setAttribute("aria-pressed", String(shown.toggleLog()));
 });
+part("behind").addEventListener("toggle", () => {
+  if (shown) shown.table();
+});
 part("fit").addEventListener("click", () => shown.fit());
 part("chart").addEventListener("keydown", (event) => {
   if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;

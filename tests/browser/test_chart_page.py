@@ -89,9 +89,7 @@ def test_depth_under_the_crosshair_is_the_sum_of_the_book(opened: Any) -> None:
     ],
     ids=["1e-8", "100,000", "one"],
 )
-def test_prices_of_any_size_have_all_their_digits(
-    opened: Any, candles: Candles, close: str
-) -> None:
+def test_prices_of_any_size_have_all_their_digits(opened: Any, candles: Candles) -> None:
     tab = opened(candles.chart().html)
     last = candles[-1]
     assert number(shown(tab, "close")) == last.close

@@ -43,6 +43,7 @@ from marketdata.errors import (
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
+from marketdata_mcp.charts import views
 from marketdata_mcp.completions import complete
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.observe import Observer, observed
@@ -149,6 +150,7 @@ class Service:
             on_subscriptions_listen=Listening(self._bus, self._limits),
             on_completion=complete,
         )
+        server.extensions.update(views.EXTENSIONS)
         # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
         server.get_tool_input_schema = _input_schema
         return server
@@ -189,7 +191,7 @@ async def _list_tools(_: Context, __: PaginatedRequestParams | None) -> ListTool
 
 def tools() -> list[Definition]:
     """Give the definitions of all tools, in the order in which they are listed."""
-    return [tool.definition for tool in _ALL.values()]
+    return [views.with_view(tool.definition) for tool in _ALL.values()]
 
 
 def _input_schema(name: str) -> Content | None:
@@ -290,7 +292,7 @@ async def _list_resources(
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise MCPError(INVALID_PARAMS, "cursor is the nextCursor of the page before.")
     mine = [held.live for held in served.watches.of(caller)] + served.updates.of(caller)
-    listed, start = resources.listed(mine), int(cursor)
+    listed, start = [*resources.listed(mine), *views.listed()], int(cursor)
     behind = start + _PAGE
     return ListResourcesResult(
         resources=listed[start:behind],
@@ -302,6 +304,8 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
     served = context.lifespan_context
     with observed(served.observer, "resources/read") as call:
         try:
+            if params.uri == views.URI:
+                return views.contents()
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, address.ask, call) as client:

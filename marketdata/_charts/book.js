@@ -143,13 +143,16 @@ class DepthChart extends Drawing {
       return path;
     };
     if (this.names.length > 1) {
-      // The last name's area is the whole; each before it covers its part.
+      // The last name's area is the whole; each before it covers its part. What shines through is
+      // the grid alone, as all of them have their opacity together.
+      const areas = shape("g", { opacity: 0.55 });
       for (let count = this.names.length; count > 0; count -= 1) {
         const names = this.names.slice(0, count);
         const height = (level) => names.reduce((sum, name) => sum + level.by.get(name), 0);
         const fill = seriesColour(count - 1);
-        this.svg.append(shape("path", { d: `${outline(height)}V${this.bottom}Z`, fill, opacity: 0.5 }));
+        areas.append(shape("path", { d: `${outline(height)}V${this.bottom}Z`, fill }));
       }
+      this.svg.append(areas);
     } else {
       const path = `${outline((level) => level.total)}V${this.bottom}Z`;
       this.svg.append(shape("path", { d: path, fill: mine, opacity: 0.22 }));

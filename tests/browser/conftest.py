@@ -27,10 +27,8 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Any]:
     """Give what opens a page of HTML; nothing on it may ask for anything or complain."""
     contexts, told, asked = [], [], []
 
-    def open_page(html: str, theme: str = "light", size: tuple[int, int] = (900, 520)) -> Any:
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=theme
-        )
+    def open_page(html: str, theme: str = "light", ready: str = "html[data-drawn]") -> Any:
+        context = chromium.new_context(viewport={"width": 900, "height": 520}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: told.append(message.text))
@@ -39,7 +37,7 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Any]:
         file.write_text(html, "utf-8")
         page.goto(file.as_uri())
         page.on("request", lambda request: asked.append(request.url))
-        page.wait_for_selector("html[data-drawn]")
+        page.wait_for_selector(ready, state="attached")
         return page
 
     yield open_page

@@ -1,4 +1,4 @@
-"""One Chromium for all tests of this folder, and pages in it that must stay silent."""
+"""One Chromium for the tests of a module, and pages in it that must stay silent."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +12,9 @@ from tests.browser.chromium import FOLDER, launched
 sync_api = pytest.importorskip("playwright.sync_api")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """Start it for a module: Playwright has a loop running, which others must not find."""
     if not is_built():
         pytest.skip("the chart page is not built: make chart")
     if not (FOLDER / "chromium").exists():

@@ -19,7 +19,7 @@ def check(picture: bytes, name: str, kept: Path) -> None:
     found = Image.open(io.BytesIO(picture)).convert("RGB")
     if os.environ.get("ACCEPT"):
         ACCEPTED.mkdir(exist_ok=True)
-        found.quantize(128).save(file, optimize=True)
+        found.quantize(256).save(file, optimize=True)
         return
     wanted = Image.open(file).convert("RGB")
     assert found.size == wanted.size

@@ -101,6 +101,10 @@ const NOTHING = { candles: "No candles", bids: "The book is empty", rows: "No ex
 
 /** Show records; news of what is shown already change it in place. */
 function show(content) {
+  if (content && content.ended) {
+    note([`Live data ended: ${content.ended}`]);
+    return;
+  }
   const records = recordsIn(content);
   if (!records.length) return;
   const subject = subjectOf(records);

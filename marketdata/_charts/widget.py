@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable, Iterator
+
 import anywidget
 import traitlets
 
 from marketdata._charts.chart import Chart
 from marketdata._charts.page import page
 
-__all__ = ["ChartWidget"]
+__all__ = ["ChartWidget", "LiveChartWidget"]
+
+_PAUSE = 0.2
+"""Seconds between two updates, at least: nobody reads numbers that change faster."""
 
 _SCRIPT = """
 function render({ model, el }) {
@@ -44,3 +51,39 @@ class ChartWidget(Chart, anywidget.AnyWidget):
         """Show records, given as their JSON."""
         Chart.__init__(self, data, title)
         anywidget.AnyWidget.__init__(self, page=page(data), title=title)
+
+
+class LiveChartWidget(ChartWidget):
+    """A chart that follows live data until `stop`, or until the widget is closed."""
+
+    def __init__(self, data: str, title: str, news: Iterator[str], end: Callable[[], None]) -> None:
+        """Show records, and then what `news` gives; `end` ends that, from another thread."""
+        super().__init__(data, title)
+        self._end = end
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=self._follow, args=(news,), name="marketdata-live-chart", daemon=True
+        )
+        self._thread.start()
+
+    def _follow(self, news: Iterator[str]) -> None:
+        try:
+            for one in news:
+                if self._stopped.is_set():
+                    return
+                self.news = one
+                self._stopped.wait(_PAUSE)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody above it: the chart says it
+            if not self._stopped.is_set():
+                self.news = json.dumps({"ended": str(error)})
+
+    def stop(self) -> None:
+        """Follow no more; the chart stays as it is."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self._end()
+
+    def close(self) -> None:
+        """Take the widget away, and follow no more."""
+        self.stop()
+        super().close()

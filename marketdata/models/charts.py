@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook
     from marketdata.models.records import Candles, OrderBook
 
-__all__ = ["of_candles", "of_record"]
+__all__ = ["content", "of_candles", "of_record"]
 
 _MOST = 20_000
 """Candles that a page draws one by one: more make it slow, and no screen has room for them."""
@@ -29,11 +29,12 @@ def of_candles(candles: Candles, others: tuple[Candles, ...]) -> Chart:
             f"A chart of several pairs needs one timeframe; these have {', '.join(lengths)}. "
             "resample() brings candles to a longer one."
         )
-    shown = [_content(one) for one in (candles, *others)]
+    shown = [content(one) for one in (candles, *others)]
     return chart(f"[{','.join(shown)}]", " and ".join(map(title, (candles, *others))))
 
 
-def _content(candles: Candles) -> str:
+def content(candles: Candles) -> str:
+    """Give the JSON that a page draws candles from."""
     each = -(-len(candles) // _MOST)
     if each <= 1:
         return candles.to_json()

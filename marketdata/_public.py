@@ -12,6 +12,7 @@ from marketdata._candles.records import Plan as Plan
 from marketdata._candles.records import Progress as Progress
 from marketdata._candles.records import Series as Series
 from marketdata._charts.chart import Chart as Chart
+from marketdata._charts.chart import LiveChart as LiveChart
 from marketdata._client.archive import AsyncHistory as AsyncHistory
 from marketdata._client.asynchronous import AsyncClient as AsyncClient
 from marketdata._client.blocking import Client as Client

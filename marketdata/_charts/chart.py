@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 from marketdata._charts.page import page
 
-__all__ = ["Chart"]
+__all__ = ["Chart", "LiveChart"]
 
 
 class Chart:
@@ -47,3 +49,19 @@ class Chart:
 
     def __repr__(self) -> str:
         return f"<Chart: {self._title}>"
+
+
+class LiveChart(Chart):
+    """A chart that follows live data until `stop`."""
+
+    def __init__(self, data: str, title: str, end: Callable[[], None]) -> None:
+        """Show records; `end` ends what tells of news."""
+        super().__init__(data, title)
+        self._end = end
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Follow no more; the chart stays as it is."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self._end()

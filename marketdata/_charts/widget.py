@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import anywidget
 import traitlets
 
-from marketdata._charts.chart import Chart
+from marketdata._charts.chart import Chart, LiveChart
 from marketdata._charts.page import page
 
 __all__ = ["ChartWidget", "LiveChartWidget"]
@@ -53,14 +53,13 @@ class ChartWidget(Chart, anywidget.AnyWidget):
         anywidget.AnyWidget.__init__(self, page=page(data), title=title)
 
 
-class LiveChartWidget(ChartWidget):
+class LiveChartWidget(ChartWidget, LiveChart):
     """A chart that follows live data until `stop`, or until the widget is closed."""
 
     def __init__(self, data: str, title: str, news: Iterator[str], end: Callable[[], None]) -> None:
         """Show records, and then what `news` gives; `end` ends that, from another thread."""
-        super().__init__(data, title)
-        self._end = end
-        self._stopped = threading.Event()
+        LiveChart.__init__(self, data, title, end)
+        ChartWidget.__init__(self, data, title)
         self._thread = threading.Thread(
             target=self._follow, args=(news,), name="marketdata-live-chart", daemon=True
         )
@@ -76,12 +75,6 @@ class LiveChartWidget(ChartWidget):
         except Exception as error:  # noqa: BLE001 - a thread has nobody above it: the chart says it
             if not self._stopped.is_set():
                 self.news = json.dumps({"ended": str(error)})
-
-    def stop(self) -> None:
-        """Follow no more; the chart stays as it is."""
-        if not self._stopped.is_set():
-            self._stopped.set()
-            self._end()
 
     def close(self) -> None:
         """Take the widget away, and follow no more."""

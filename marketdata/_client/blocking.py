@@ -18,7 +18,7 @@ from marketdata.errors import MarketDataError, as_of_here
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from marketdata._charts.chart import Chart
+    from marketdata._charts.chart import LiveChart
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.models import Record, Stream, Upstream
     from marketdata.settings import Settings
@@ -158,7 +158,7 @@ class Client:
         *,
         exchange: ExchangeId | None = None,
         limit: BarLimit = 500,
-    ) -> Chart:
+    ) -> LiveChart:
         """Draw the newest candles in a notebook, and keep the chart up to date.
 
         It follows the exchange's stream until `stop()` of the chart, or until the kernel ends.
@@ -167,7 +167,12 @@ class Client:
         from marketdata._client.live_chart import live_chart
 
         try:
-            return live_chart(self, pair, timeframe, exchange, limit)
+            return live_chart(
+                lambda: self.candles(pair, timeframe, limit=limit, exchange=exchange),
+                lambda found: self.watch_candles(
+                    found.pair, found.timeframe, exchange=found.exchange
+                ),
+            )
         except MarketDataError as error:
             as_of_here(error)
             raise

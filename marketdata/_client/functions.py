@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from marketdata import models
-from marketdata._charts.chart import Chart
+from marketdata._charts.chart import LiveChart
 from marketdata._client.blocking import Client, default_client
 from marketdata._streams.watch import Watch
 from marketdata.errors import MarketDataError, as_of_here
@@ -47,7 +47,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
 
-_NAMES = {**vars(models), **vars(aggregates), **vars(lists), "Chart": Chart}
+_NAMES = {**vars(models), **vars(aggregates), **vars(lists), "LiveChart": LiveChart}
 """What annotations of operations mention, and their module imports for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
 """Annotations are those of `AsyncClient`; what blocks gives these in their places."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from marketdata.errors import MissingExtraError
@@ -11,8 +11,7 @@ from marketdata.models.charts import content
 from marketdata.models.frames import title
 
 if TYPE_CHECKING:
-    from marketdata._charts.chart import Chart
-    from marketdata._client.blocking import Client
+    from marketdata._charts.chart import LiveChart
     from marketdata._streams.watch import Watch
 
 __all__ = ["live_chart"]
@@ -21,17 +20,15 @@ _KEPT = 1_000
 """Candles of the stream that a chart is told again, should it have been shown later."""
 
 
-def live_chart(
-    client: Client, pair: str, timeframe: str, exchange: str | None, limit: int
-) -> Chart:
-    """Draw the newest candles and keep them up to date; see `marketdata.live_chart`."""
+def live_chart(ask: Callable[[], Candles], watch: Callable[[Candles], Watch[Candles]]) -> LiveChart:
+    """Draw the candles that one function gets, and what another's stream tells of them."""
     try:
         from marketdata._charts.widget import LiveChartWidget
     except ImportError:
         raise MissingExtraError("live_chart()", "notebook") from None
-    found = client.candles(pair, timeframe, limit=limit, exchange=exchange)
-    watch = client.watch_candles(found.pair, found.timeframe, exchange=found.exchange)
-    return LiveChartWidget(content(found), title(found), _news(watch), watch.close)
+    found = ask()
+    stream = watch(found)
+    return LiveChartWidget(content(found), title(found), _news(stream), stream.close)
 
 
 def _news(watch: Watch[Candles]) -> Iterator[str]:

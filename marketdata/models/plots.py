@@ -175,23 +175,24 @@ def _matplotlib(
             if axes is not None:
                 first, last = dates.date2num(gap.start), dates.date2num(gap.end)
                 axes.axvspan(first, last, color=_GAP, alpha=0.25)
-    if log:
+    if log and len(columns):
         prices.set_yscale("log")
         prices.yaxis.set_major_formatter("{x:g}")
         prices.yaxis.set_minor_formatter("{x:g}")
     lowest = volumes if volumes is not None else prices
-    locator = dates.AutoDateLocator()
-    lowest.xaxis.set_major_locator(locator)
-    lowest.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    if len(columns):
+        locator = dates.AutoDateLocator()
+        lowest.xaxis.set_major_locator(locator)
+        lowest.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    else:
+        prices.text(0.5, 0.5, "no candles", ha="center", transform=prices.transAxes)
+        for axes in (prices, lowest):
+            axes.set(xticks=[], yticks=[])
     prices.set_title(title(candles), loc="left")
     base, _, quote = candles.pair.partition("/")
     prices.set_ylabel(quote)
     if volumes is not None:
         volumes.set_ylabel(base)
-    if not len(columns):
-        prices.text(0.5, 0.5, "no candles", ha="center", transform=prices.transAxes)
-        prices.set(xticks=[], yticks=[])
-        lowest.set(xticks=[], yticks=[])
     prices.grid(visible=True, alpha=0.3, color=rcParams["grid.color"])
     figure: Figure = prices.get_figure(root=True)
     return figure

@@ -16,7 +16,8 @@ from marketdata._requests.circuit_breaker import Breaker
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.deadline import is_patient, ran_out, rest, seconds_left
 from marketdata._requests.log import logger
-from marketdata._requests.reply import Reply, current_reply
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import begin, current
 from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
 from marketdata.models import Upstream
 
@@ -78,8 +79,8 @@ class Caller:
     ) -> T:
         """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
 
-        Who asks while the same is being asked gets that answer, too: nobody is to change what is
-        made. An answer of which nothing can be made is an error like any other. Retries errors
+        Who asks while the same is being asked makes something of that answer, too: nobody is to
+        change it. An answer of which nothing can be made is an error like any other. Retries errors
         that may pass, within the time of the call and the number of retries that the settings
         allow, and no sooner than the exchange asks.
         """
@@ -155,7 +156,7 @@ class Caller:
             place = await self._bulkhead.wait()
         now = datetime.now(UTC)
         reply = Reply(now, now)
-        current_reply.set(reply)
+        begin(current()._replace(reply=reply))
         try:
             turn = self._breaker.begin()
             try:

@@ -6,7 +6,6 @@ that knows ccxt.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import functools
 import importlib
@@ -17,7 +16,6 @@ import time
 import weakref
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from itertools import islice
 from logging import DEBUG
@@ -33,7 +31,8 @@ from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._requests.log import logger
 from marketdata._requests.network import trusting
-from marketdata._requests.reply import Reply, current_reply
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import current, doing
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import decimal, decimal_or_nan
 
@@ -55,10 +54,6 @@ def _is_hollow(answer: Any, depth: int = 3) -> bool:
         # A list that is behind so many fields is not missed where there are rows.
         return all(_is_hollow(inner, depth - 1) for inner in islice(answer.values(), 32))
     return True
-
-
-_listing: ContextVar[bool] = ContextVar("_listing", default=False)
-"""Whether the running task is fetching a list of markets."""
 
 
 class Connector:
@@ -147,15 +142,12 @@ class Connector:
             asked = copy.copy(self)
             asked.commonCurrencies = dict(self.ccxts_codes)
             asked.currencies, asked.currencies_by_id = {}, {}
-        before = _listing.set(True)
-        try:
+        with doing(current()._replace(listing=True)):
             return await super(Connector, asked).fetch_markets(params or {})  # type: ignore[misc]
-        finally:
-            _listing.reset(before)
 
     def set_markets(self, markets: Any, currencies: Any = None) -> Any:
         """Load markets; not from within ccxt's own way to a list, which may be of nothing."""
-        if _listing.get():
+        if current().listing:
             return self.markets
         return super().set_markets(markets, currencies)  # type: ignore[misc]
 
@@ -198,10 +190,8 @@ class Connector:
             return {}
         if self.ended:
             raise ccxt_errors().ExchangeClosedByUser("closed")
-        reply = current_reply.get()
+        reply = current().reply
         if reply is not None:
-            if not reply.asked:
-                await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
             reply.asked += 1
             reply.sent_at, reply.began = datetime.now(UTC), time.monotonic()
         if self.base_url is not None:
@@ -238,7 +228,7 @@ class Connector:
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
     ) -> Any:
         """Note an answer for the call that is waiting for it, and what it says of our requests."""
-        reply = current_reply.get() or Reply()
+        reply = current().reply or Reply()
         reply.note(code, response_headers)
         if logger.isEnabledFor(DEBUG):
             seconds = (reply.received_at - reply.sent_at).total_seconds()

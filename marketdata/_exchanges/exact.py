@@ -8,28 +8,20 @@ books are read by `safe_float` on nearly all exchanges, and what is a Decimal al
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from marketdata._requests.request import current, doing
 from marketdata.models.decimals import decimal, decimal_or_nan, exact_json, plain
 
 __all__ = ["ExactNumbers", "exact_frame"]
 
-_in_floats: ContextVar[bool] = ContextVar("in_floats", default=False)
-"""Whether the running task reads as ccxt always does."""
 
-
-@contextlib.contextmanager
-def _floats() -> Iterator[None]:
-    before = _in_floats.set(True)
-    try:
-        yield
-    finally:
-        _in_floats.reset(before)
+def _floats() -> AbstractContextManager[None]:
+    return doing(current()._replace(in_floats=True))
 
 
 class ExactNumbers:
@@ -40,11 +32,11 @@ class ExactNumbers:
 
     def on_json_response(self, body: str) -> Any:
         """Parse an answer."""
-        return orjson.loads(body) if _in_floats.get() else exact_json(body)
+        return orjson.loads(body) if current().in_floats else exact_json(body)
 
     def number(self, value: Any) -> Decimal | float:
         """Make a number of a text."""
-        return float(value) if _in_floats.get() else decimal(value)
+        return float(value) if current().in_floats else decimal(value)
 
     def parse_to_numeric(self, number: Any) -> Any:
         """Make a number of a text, or of a number of any kind."""

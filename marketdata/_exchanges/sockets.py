@@ -16,9 +16,7 @@ import importlib.util
 import itertools
 import logging
 import time
-import weakref
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -33,8 +31,9 @@ from marketdata._exchanges.quirks import quirk
 from marketdata._exchanges.recording import Event
 from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
+from marketdata._requests.request import current
 
-__all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"]
+__all__ = ["StreamConnector", "Subscriber", "opposite", "stream_class"]
 
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
@@ -95,13 +94,8 @@ class BookReader(Protocol):
         """Hear that the exchange has accepted the subscription."""
 
 
-asking: ContextVar[weakref.ref[Subscriber] | None] = ContextVar("asking", default=None)
-"""Who makes the calls of the running task to ccxt's ``watch`` methods. Timers that such a call
-starts, as aiohttp's connections do, keep its context for long after."""
-
-
 def _who_asks() -> Subscriber | None:
-    reference = asking.get()
+    reference = current().subscriber
     return None if reference is None else reference()
 
 

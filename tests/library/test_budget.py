@@ -33,7 +33,7 @@ from marketdata._requests import rate_ledger
 from marketdata._requests.deadline import patient, within
 from marketdata._requests.rate_ledger import Account, Ledger, Limit, ledger
 from marketdata._requests.rate_limit import Budget
-from marketdata._requests.reply import current_reply
+from marketdata._requests.request import current
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
@@ -848,7 +848,7 @@ def impatient() -> Iterator[type[Any]]:
     async def fetch(self: Any, url: str, *_: Any) -> Any:
         nonlocal count
         count += 1
-        reply = current_reply.get()
+        reply = current().reply
         if count % 2:
             self.on_rest_response(429, "", url, "GET", {"Retry-After": "100"}, "", {}, None)
             raise RateLimitExceeded("slow down")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from marketdata._requests.request import Deadline, begin, current
-from marketdata._requests.tasks import end
+from marketdata._requests.tasks import begun, end
 
 T = TypeVar("T")
 
@@ -41,12 +41,13 @@ class Sharing:
         question = self._questions.get(key)
         if question is None:
             question = self._questions[key] = Question()
-            question.task = asyncio.create_task(self._find(key, question, work))
         else:
             self.shared += 1
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         question.makers[answer] = make
         question.deadline.waiting[answer] = current().deadline
+        if question.task is None:
+            question.task = begun(self._find(key, question, work))
         try:
             return await answer
         except asyncio.CancelledError:

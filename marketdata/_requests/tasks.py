@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
@@ -11,6 +12,17 @@ T = TypeVar("T")
 
 _LONGEST_END = 1.0
 """Seconds that something cancelled is waited for."""
+
+
+def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Give the task of some work, done at once as far as it need not wait.
+
+    That saves a turn of the loop, a fifth of a call whose answer is at hand. Python has it from
+    3.12 on.
+    """
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+    return asyncio.create_task(work)
 
 
 async def end(*tasks: asyncio.Future[Any] | None) -> None:

@@ -143,7 +143,7 @@ class Caller:
             # Only long jobs wait for an exchange that is left alone.
             error.retry_after = pause = max(error.retry_after or 0.0, self.pause)
             left = 0.0
-        may_pass = error.retryable and not self._api.ended
+        may_pass = error.retryable and not self._api.transport.ended
         is_worth_it = attempt <= self._settings.retries and (pause < left or is_patient())
         return pause if may_pass and is_worth_it else None
 
@@ -173,14 +173,14 @@ class Caller:
                 self._breaker.answered(turn)
                 failure = error
             except (*MALFORMED, ccxt_errors().BaseError) as error:
-                if not self._api.ended:
+                if not self._api.transport.ended:
                     failure = translate(error, self._exchange, reply)
                     self._breaker.judge(turn, failure)
                 else:
                     failure = closed(self._exchange)
             except CUT_OFF:
                 self._breaker.end(turn)
-                if not self._api.ended:
+                if not self._api.transport.ended:
                     raise
                 failure = closed(self._exchange)
             except BaseException:

@@ -63,7 +63,7 @@ class Hub:
     async def _room(self) -> None:
         # Readers are many, and do not tell when they have read; what ccxt asks for, as a book that
         # changes are applied to, belongs before the next frame.
-        while self._is_full() or self.upstream.api.in_flight:  # noqa: ASYNC110
+        while self._is_full() or self.upstream.api.transport.in_flight:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     def _is_full(self) -> bool:

@@ -30,7 +30,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from marketdata._requests.files import private_folder
 from marketdata._requests.rate_ledger import (
     GIVE_UP,
     SHARE,
@@ -40,6 +39,7 @@ from marketdata._requests.rate_ledger import (
     a_moment,
 )
 from marketdata._requests.redis import PREFIX, RedisAwayError, shared
+from marketdata.machine import private_folder
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -99,7 +99,7 @@ class Caller:
         """Seconds for which it is left alone because it keeps failing; None where it is not."""
         return None if self._breaker.state == "closed" else self._breaker.wait
 
-    def told(self) -> Upstream:
+    def stats(self) -> Upstream:
         """Tell how the calls are doing."""
         state, budget = self._breaker.state, self._api.budget
         return Upstream(
@@ -150,7 +150,7 @@ class Caller:
     async def _attempt(
         self, question: Question, method: str, args: tuple[Any, ...], params: dict[str, Any]
     ) -> None:
-        place = self._bulkhead.take()
+        place = self._bulkhead.acquire()
         if place is None:
             self._breaker.check()
             place = await self._bulkhead.wait()
@@ -189,7 +189,7 @@ class Caller:
                 self._breaker.end(turn)
                 raise
         finally:
-            self._bulkhead.leave(place)
+            self._bulkhead.release(place)
             self._requests += reply.asked
         # What ccxt says holds what the exchange said, which never goes further: raised out here,
         # the error has no context, which a cluster, for one, would send along.

@@ -152,7 +152,7 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.budget is None:
             await super().throttle(cost)
         elif not self.budget.spend(cost):
-            await self.budget.take(cost)
+            await self.budget.acquire(cost)
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None

@@ -271,9 +271,9 @@ class Venue:
         """Seconds for which it is left alone because it keeps failing; None where it is not."""
         return self._caller.pause
 
-    def told(self) -> Upstream:
+    def stats(self) -> Upstream:
         """Tell how the calls to it are doing."""
-        return self._caller.told()
+        return self._caller.stats()
 
     def has(self, method: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""

@@ -66,7 +66,7 @@ _UNKNOWN = 10
 _ACCOUNT = b"account"
 
 
-class FleetLedger(Ledger):
+class SharedLedger(Ledger):
     """The accounts in one Redis, and in a file while that is away."""
 
     def __init__(self, file: Path, url: str) -> None:
@@ -228,11 +228,11 @@ def _moment(written: bytes) -> float:
 
 
 @functools.cache
-def fleet_ledger(file: Path, url: str) -> FleetLedger:
+def shared_ledger(file: Path, url: str) -> SharedLedger:
     """Give the ledger at a URL, the same to all of the process."""
-    return FleetLedger(file, url)
+    return SharedLedger(file, url)
 
 
 if hasattr(os, "register_at_fork"):
     # The thread that asks is not there in a child.
-    os.register_at_fork(after_in_child=fleet_ledger.cache_clear)
+    os.register_at_fork(after_in_child=shared_ledger.cache_clear)

@@ -526,7 +526,7 @@ class Feed(ABC, Generic[R]):
 
     # ------------------------------------------------------------------ telling
 
-    def told(self) -> Stream:
+    def stats(self) -> Stream:
         """Tell how it is doing."""
         waiting = sum(len(watch) for watch in self._each)
         return Stream(

@@ -79,9 +79,9 @@ class Hub:
             self._watchdog.cancel()
             self._watchdog = None
 
-    def told(self) -> list[Stream]:
+    def stats(self) -> list[Stream]:
         """Tell how each is doing."""
-        return [feed.told() for feed in self.feeds.values()]
+        return [feed.stats() for feed in self.feeds.values()]
 
     async def close(self) -> None:
         """End all of them."""

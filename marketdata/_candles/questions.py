@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -270,14 +271,15 @@ async def _cause_behind(series: Source, found: Known, gap: Span) -> list[Gap]:
 
 
 def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) -> Candles:
-    if origin.resampled_from is None and origin.source == "candles":
+    odd = calendar.unexpected(found.columns.time)
+    if odd and origin.resampled_from is None and origin.source == "candles":
         calendar = learned(asked.timeframe, found.columns.time, calendar)
+        odd = calendar.unexpected(found.columns.time)
     start, end = found.start, found.end
     if asked.start is None and asked.end is None and len(found.columns):
         end = found.columns.time[-1] + 1
-    gaps = found.gaps(
-        calendar, calendar.ceil(start) if asked.start is not None else calendar.floor(start), end
-    )
+    first = calendar.ceil(start) if asked.start is not None else calendar.floor(start)
+    gaps = found.gaps(calendar, first, end, regular=not odd)
     columns, filled, gaps = fill(found.columns, gaps, calendar, asked.fill)
     is_open = found.is_open
     if asked.limit is not None and len(columns) > asked.limit:
@@ -316,7 +318,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         delisted=True if origin.delisted else None,
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
-        quality=_flags(found, calendar) or None,
+        quality=_flags(found, odd) or None,
         columns=columns,
     )
 
@@ -333,9 +335,9 @@ def _offset(found: Known, calendar: Calendar) -> int | None:
     return clock.exchange - clock.ours
 
 
-def _flags(found: Known, calendar: Calendar) -> tuple[Flag, ...]:
+def _flags(found: Known, odd: Sequence[int]) -> tuple[Flag, ...]:
     flags = {time: Flag(open_time=moment(time), quality="revised") for time in found.revised}
-    for time in calendar.unexpected(found.columns.time):
+    for time in odd:
         flags[time] = Flag(open_time=moment(time), quality="off_calendar")
     return tuple(flags[time] for time in sorted(flags))
 

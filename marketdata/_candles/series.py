@@ -128,12 +128,20 @@ class Known:
             begins=self.begins and (not len(self.columns) or start <= self.columns.time[0]),
         )
 
-    def gaps(self, calendar: Calendar, start: int, end: int) -> list[Gap]:
-        """List the gaps among the places in a range that are over, each with its cause."""
+    def gaps(self, calendar: Calendar, start: int, end: int, *, regular: bool = False) -> list[Gap]:
+        """List the gaps among the places in a range that are over, each with its cause.
+
+        ``regular`` says that no candle is off the calendar: whether one is missing, their number
+        tells then.
+        """
         newest = calendar.floor(self.newest) if self.newest else 0
         over = max(calendar.floor(self.clock.after(self.newest).both), newest)
         upto = min(end, over)
-        places = calendar.gaps(self.columns.time, start, upto) if start < upto else []
+        times = self.columns.time
+        there = bisect_left(times, upto) - bisect_left(times, start)
+        if start >= upto or (regular and there == calendar.count(start, upto)):
+            return []
+        places = calendar.gaps(times, start, upto)
         return with_causes(places, self.causes, calendar)
 
 

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from marketdata._candles.assembly import Clock, assemble
 from marketdata._candles.calendar import Calendar, known, learned
@@ -58,6 +58,14 @@ class Keep:
     """Told how many more places are known, as they come."""
 
 
+class Renamed(NamedTuple):
+    """The name that a pair had before a token was renamed."""
+
+    pair: str
+    until: int
+    """Candles that open before this are of that pair."""
+
+
 @dataclass
 class Known:
     """What is known of a range of a series."""
@@ -76,6 +84,7 @@ class Known:
     begins: bool = False
     """Whether no candle opens before the range."""
     revised: frozenset[int] = frozenset()
+    renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     has_date: bool = False
     """Whether the exchange told its time."""
@@ -111,6 +120,7 @@ class Known:
             is_open=last.is_open,
             begins=self.begins,
             revised=self.revised | later.revised,
+            renamed=later.renamed or self.renamed,
         )
 
     def cut(self, start: int, end: int) -> Known:

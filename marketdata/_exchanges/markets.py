@@ -117,17 +117,12 @@ class PairList:
         if self._is_current and pair in self._older:
             return self._older[pair]
         listing = await self.listing(MAX_AGE)
-        base, quote = pair.split("/")
-        former = listing.facts.former
-        older = [(former.get(base), quote), (base, former.get(quote))]
-        older.append((former.get(base), former.get(quote)))
-        for one, other in older:
-            if one is not None and other is not None:
-                found = self._catalogue.named(self._source, f"{one}/{other}")
-                if found:
-                    self._load(found, listing)
-                    self._older[pair] = found[0].pair
-                    return found[0].pair
+        for name in listing.facts.formers(pair):
+            found = self._catalogue.named(self._source, name)
+            if found:
+                self._load(found, listing)
+                self._older[pair] = found[0].pair
+                return found[0].pair
         self._older[pair] = None
         return None
 

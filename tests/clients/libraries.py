@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["LIBRARIES", "Opened", "Target"]
 
@@ -189,7 +189,7 @@ class _ToolContext:
     """What ADK's tools want of a running agent; there is none."""
 
     tool_confirmation = None
-    state: dict[str, Any] = {}
+    state: ClassVar[dict[str, Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return None

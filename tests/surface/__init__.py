@@ -166,7 +166,7 @@ def _arguments(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
     """Give the schema of an argument without null, which all take that may be left out."""
-    return {**schema, **schema.get("anyOf", [{}])[0]}
+    return {**schema.get("anyOf", [{}])[0], **schema}
 
 
 def _answers(where: str, old: Any, new: Any) -> Iterator[str]:

@@ -43,9 +43,9 @@ from marketdata.errors import (
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
+from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.charts import views
 from marketdata_mcp.charts.picture import CHART_TOOL
-from marketdata_mcp.completions import complete
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
@@ -225,7 +225,7 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
             async with served.admission.admit(caller, tool.ask(arguments), call) as client:
                 content, text = await tool.answer(served.by(client), caller, arguments)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-            call.error = _ours(error, tool.name)
+            call.error = tool.by_its_name(_ours(error, tool.name))
             return _failure(call.error)
         return tool.result(content, text)
 

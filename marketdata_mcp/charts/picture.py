@@ -104,7 +104,6 @@ _ROW: Content = {"type": "array", "items": {"type": ["number", "string", "null"]
 
 CHART_TOOL = _ChartTool(
     "get_chart",
-    "Draw candles with volume as a PNG picture for a person to see; get_candles has the numbers.",
     _fields(),
     {
         "exchange": {"type": "string"},

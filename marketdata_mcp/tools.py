@@ -22,15 +22,18 @@ from marketdata.arguments import (
     PairNames,
     QuoteCodes,
     TradeLimit,
+    check_names,
+    renamed,
     timeframe,
+    whole,
     window_length,
+    with_named_exchange,
 )
 from marketdata.errors import (
     InvalidParameterError,
+    InvalidRequestError,
     MarketDataError,
     MissingParameterError,
-    closest,
-    did_you_mean,
 )
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
@@ -72,6 +75,11 @@ _LONGEST_TEXT = 1_000
 _LONGEST_LIST = 200
 """Elements of a list where its argument has no narrower bound."""
 _MOST_ARGUMENTS = 50
+_GO_ON = {
+    "limit": " For more, follow `next`, or ask again with another start or offset.",
+    "timeout": " Read again to wait longer.",
+}
+"""How to get what is behind the bound of an argument."""
 _CURRENT = timedelta(days=1)
 """How far back data are current: what every ticker covers."""
 
@@ -116,6 +124,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                         "Length of a bar, such as 1m, 4h, 1d. Default 1h, or what fits a long "
                         "range in 500 rows.",
                         parse=timeframe,
+                        numbers_too=True,
                     ),
                 ]
                 | None,
@@ -165,6 +174,8 @@ class Tool(ABC):
     """What agents can call: its definition, the check of its arguments, its answer."""
 
     name: str
+    hidden: Sequence[str] = ()
+    """Arguments that the operator decides: calls that name them are not told of others."""
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
 
@@ -204,29 +215,41 @@ class Tool(ABC):
         )
 
     def parse(self, given: Mapping[str, Any]) -> Content:
-        """Check arguments against the input schema; null is the same as not given.
+        """Check arguments; null is the same as not given, other names of arguments are taken.
 
         Raises `MissingParameterError` before `InvalidParameterError`.
         """
+        return self.understood(given)[0]
+
+    def understood(self, given: Mapping[str, Any]) -> tuple[Content, str]:
+        """Check arguments as `parse` does, and say which bounds were used in place of numbers."""
         known = self.definition.input_schema["properties"]
         self._check_size(given, known)
-        given = {name: value for name, value in given.items() if value is not None}
-        for name in self.definition.input_schema.get("required", ()):
-            if name not in given:
-                raise MissingParameterError(f"{self.name} needs '{name}'.", details=self.at(name))
-        for name in given:
-            if name not in known:
-                names = f"It has {', '.join(known)}." if known else "It has none."
-                near = did_you_mean(closest(name, known)) if len(name) <= LONGEST_NAME else ""
-                near = near or f" {names}"
-                shown = name[:_SHOWN]
-                raise InvalidParameterError(
-                    f"{self.name} has no argument '{shown}'.{near}", details=self.at(shown)
-                )
         try:
-            return vars(self.arguments.model_validate(given, strict=True))
+            taken = {name: one for name, one in given.items() if one is not None}
+            named = check_names(self.arguments, renamed(taken, known), self.name, self.hidden)
+            bounded, note = self._bounded(named, known)
+            checked = vars(self.arguments.model_validate(bounded, strict=True))
+            return with_named_exchange(self.arguments, checked), note
         except ValidationError as error:
             raise self._invalid(error) from None
+        except InvalidRequestError as error:
+            if "parameter" in error.details:
+                error.details = {"tool": self.name, **error.details}
+            raise
+
+    def _bounded(
+        self, given: Mapping[str, Any], known: Mapping[str, Content]
+    ) -> tuple[dict[str, Any], str]:
+        """Use the bound in place of a number above it, and say so."""
+        bounded, notes = dict(given), []
+        for name, value in given.items():
+            most = known[name].get("maximum")
+            number = whole(value)
+            if most is not None and type(number) is int and number > most:
+                bounded[name] = most
+                notes.append(f"{name}: {most} is the most.{_GO_ON.get(name, '')}")
+        return bounded, " ".join(notes)
 
     def _check_size(self, given: Mapping[str, Any], known: Mapping[str, Content]) -> None:
         """Raise where arguments are larger than any can be, before anything looks into them."""
@@ -271,6 +294,11 @@ class OperationTool(Tool):
     name: str
     operation: Operation
     adaptation: Adaptation
+
+    @property
+    def hidden(self) -> Sequence[str]:  # type: ignore[override]
+        """Arguments of the operation that are not for agents."""
+        return self.adaptation.hidden
 
     @cached_property
     def arguments(self) -> type[BaseModel]:

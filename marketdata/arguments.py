@@ -22,14 +22,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from marketdata._arguments.bounds import bounded, check_size
 from marketdata._arguments.coins import code_of, divided
 from marketdata._arguments.lengths import (
     TIMEFRAME,
     is_timeframe,
+    nearest,
     timeframe,
     window,
     window_length,
@@ -44,7 +46,15 @@ from marketdata._arguments.pairs import (
     written,
 )
 from marketdata._arguments.saying import Read, refused, was
-from marketdata._arguments.texts import fraction, is_left_out, listed, number, single, truth, whole
+from marketdata._arguments.texts import (
+    fraction,
+    is_left_out,
+    listed,
+    number,
+    single,
+    truth,
+    whole,
+)
 from marketdata._arguments.times import Milliseconds, instant
 from marketdata._arguments.words import choice
 from marketdata.errors import (
@@ -65,6 +75,99 @@ if TYPE_CHECKING:
     )
     from pydantic.fields import FieldInfo
 
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_TRADES",
+    "MAX_WATCHED",
+    "TIMEFRAME",
+    "Active",
+    "Aggregate",
+    "Amount",
+    "AnyText",
+    "BarLimit",
+    "BaseCode",
+    "Buffer",
+    "Delivery",
+    "Depth",
+    "Described",
+    "Destination",
+    "DryRun",
+    "EachExchange",
+    "End",
+    "EveryDigit",
+    "ExchangeId",
+    "ExchangeIds",
+    "ExportFormat",
+    "Fill",
+    "ListDetail",
+    "Milliseconds",
+    "Moment",
+    "OneOrSeveral",
+    "OnlyExchanges",
+    "OnlyPairs",
+    "OnlyTimeframe",
+    "OrderSide",
+    "PairName",
+    "PairNames",
+    "PlayedPath",
+    "ProgressCallback",
+    "QuoteAmount",
+    "QuoteCode",
+    "QuoteCodes",
+    "RecordingPath",
+    "RecordingProgress",
+    "Refresh",
+    "RefreshLists",
+    "SameAs",
+    "SameAsExchange",
+    "SameAsExchanges",
+    "Scheduler",
+    "Search",
+    "Seconds",
+    "Speed",
+    "Start",
+    "StreamKinds",
+    "Strict",
+    "Timeframe",
+    "TimeframeName",
+    "TradeId",
+    "TradeLimit",
+    "UseStore",
+    "WaitFor",
+    "WatchedExchanges",
+    "WatchedPairs",
+    "Window",
+    "Written",
+    "arguments_of",
+    "bounded",
+    "check_names",
+    "check_size",
+    "checked",
+    "code_of",
+    "divided",
+    "finite",
+    "instant",
+    "is_timeframe",
+    "listed",
+    "locate",
+    "nearest",
+    "one_exchange",
+    "one_of",
+    "one_or_several",
+    "pair",
+    "parse_arguments",
+    "part",
+    "readings",
+    "renamed",
+    "second_names",
+    "timeframe",
+    "whole",
+    "window",
+    "window_length",
+    "with_named_exchange",
+    "written",
+]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -73,6 +176,15 @@ MAX_DEPTH = 5_000
 MAX_TRADES = 1_000
 
 # ---------------------------------------------------------------------------- parsing
+
+
+def one_exchange(text: str) -> str:
+    """Bring the name of one exchange to ccxt's id; raises where a text names several."""
+    names = re.split(r"\s*(?:[,;|]|\band\b)\s*", text.strip())
+    if len(names) > 1 and all(names) and len(text) < 200:
+        several = [exchange_id(one) for one in names]
+        raise refused("exchange is one here: ask once for each", text, *several)
+    return exchange_id(text)
 
 
 def one_of(**given: T) -> T | None:
@@ -221,7 +333,9 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def _kinds_of(annotated: Any) -> tuple[Any, ...]:
-    return _kinds(typing.get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated)
+    return _kinds(
+        typing.get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated
+    )
 
 
 def _is_sequence(kind: Any) -> bool:
@@ -333,7 +447,7 @@ Speed = Annotated[
 WaitFor = Annotated[int, Ge(1), Described("Subscriptions with which playing begins.")]
 ExchangeId = Annotated[
     str,
-    Described("Exchange id; the first reachable default otherwise.", parse=exchange_id),
+    Described("Exchange id; the first reachable default otherwise.", parse=one_exchange),
 ]
 ExchangeIds = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
@@ -603,7 +717,9 @@ def check_names(
     # Those that explain why one is missing first.
     wrong.sort(key=lambda name: not set(near[name]) & set(missing))
     if missing and not (wrong and set(near[wrong[0]]) & set(missing)):
-        raise MissingParameterError(f"{what} needs '{missing[0]}'.", details={"parameter": missing[0]})
+        raise MissingParameterError(
+            f"{what} needs '{missing[0]}'.", details={"parameter": missing[0]}
+        )
     if wrong:
         first = sorted(near[wrong[0]], key=lambda name: name not in missing)
         raise unknown(what, wrong[0], fields, first)
@@ -622,13 +738,16 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
     return not described.empty_is_wrong and (value is None or is_left_out(value))
 
 
-_NO_TEXT = ("", "null", [])
+_NO_TEXT: tuple[Any, ...] = ("", "null", [])
 """What counts as left out where any other text may be the name of a currency."""
 
 
 def _description(field: FieldInfo) -> Described:
     """Give what describes an argument; without a word where nothing does."""
-    kinds = [field.metadata, *(getattr(one, "__metadata__", ()) for one in _kinds(field.annotation))]
+    kinds = [
+        field.metadata,
+        *(getattr(one, "__metadata__", ()) for one in _kinds(field.annotation)),
+    ]
     return next((one for notes in kinds for one in notes if isinstance(one, Described)), _NO_WORD)
 
 
@@ -662,6 +781,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
     """Make a method parse its arguments by their annotations before it runs; see above."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    awaits = inspect.iscoroutinefunction(method)
 
     @functools.wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -677,17 +797,46 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
                 details={"operation": method.__name__},
             )
         given.update(kwargs)
-        return method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
+        answer = method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
+        return cast("R", _located(method, answer)) if awaits else answer
 
     wrapper.__doc__ = _documented(method, parameters)
     return wrapper
 
 
+async def _located(method: Callable[..., Any], answer: Any) -> Any:
+    try:
+        return await answer
+    except InvalidRequestError as error:
+        locate(error, arguments_of(method).model_fields)
+        raise
+
+
+_ABOUT = {
+    "PAIR_NOT_SUPPORTED": ("pair", "pairs"),
+    "EXCHANGE_NOT_SUPPORTED": ("exchange", "exchanges"),
+    "TIMEFRAME_NOT_SUPPORTED": ("timeframe",),
+}
+
+
+def locate(error: MarketDataError, known: Collection[str], **door: str) -> None:
+    """Have the error of a wrong call say which argument it is about, and at which ``door``."""
+    if not isinstance(error, InvalidRequestError):
+        return
+    name = next((one for one in _ABOUT.get(error.code, ()) if one in known), None)
+    if name is not None:
+        error.details.setdefault("parameter", name)
+    if door:
+        error.details.pop("operation", None)
+        if "parameter" in error.details:
+            error.details = {**door, **error.details}
+
+
 def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:
     """Give a method's docstring with a section of its parameters, as `Described` tells of them."""
     lines = [inspect.getdoc(method) or ""]
-    for number, one in enumerate(parameters):
-        if number == 0:
+    for place, one in enumerate(parameters):
+        if place == 0:
             lines += ["", "Parameters:"]
         notes = _notes(method, one.annotation)
         text = next((note.text for note in notes if isinstance(note, Described)), "")

@@ -22,10 +22,12 @@ from marketdata.arguments import (
     PairNames,
     QuoteCodes,
     TradeLimit,
+    bounded,
     check_names,
+    check_size,
+    locate,
     renamed,
     timeframe,
-    whole,
     window_length,
     with_named_exchange,
 )
@@ -33,7 +35,6 @@ from marketdata.errors import (
     InvalidParameterError,
     InvalidRequestError,
     MarketDataError,
-    MissingParameterError,
 )
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
@@ -70,16 +71,6 @@ _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 LONGEST_NAME = 60
 """Characters of a name that can be meant for another: finding the nearest takes their square."""
-_LONGEST_TEXT = 1_000
-"""Characters of a text; a cursor of fifty pairs is the longest that there is."""
-_LONGEST_LIST = 200
-"""Elements of a list where its argument has no narrower bound."""
-_MOST_ARGUMENTS = 50
-_GO_ON = {
-    "limit": " For more, follow `next`, or ask again with another start or offset.",
-    "timeout": " Read again to wait longer.",
-}
-"""How to get what is behind the bound of an argument."""
 _CURRENT = timedelta(days=1)
 """How far back data are current: what every ticker covers."""
 
@@ -175,7 +166,7 @@ class Tool(ABC):
 
     name: str
     hidden: Sequence[str] = ()
-    """Arguments that the operator decides: calls that name them are not told of others."""
+    """Arguments of the operation that are not for agents."""
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
 
@@ -224,49 +215,19 @@ class Tool(ABC):
     def understood(self, given: Mapping[str, Any]) -> tuple[Content, str]:
         """Check arguments as `parse` does, and say which bounds were used in place of numbers."""
         known = self.definition.input_schema["properties"]
-        self._check_size(given, known)
+        items = {name: one["maxItems"] for name, one in known.items() if "maxItems" in one}
         try:
+            check_size(self.name, given, items)
             taken = {name: one for name, one in given.items() if one is not None}
             named = check_names(self.arguments, renamed(taken, known), self.name, self.hidden)
-            bounded, note = self._bounded(named, known)
-            checked = vars(self.arguments.model_validate(bounded, strict=True))
+            most = {name: one["maximum"] for name, one in known.items() if "maximum" in one}
+            named, note = bounded(named, most)
+            checked = vars(self.arguments.model_validate(named, strict=True))
             return with_named_exchange(self.arguments, checked), note
         except ValidationError as error:
             raise self._invalid(error) from None
         except InvalidRequestError as error:
-            if "parameter" in error.details:
-                error.details = {"tool": self.name, **error.details}
-            raise
-
-    def _bounded(
-        self, given: Mapping[str, Any], known: Mapping[str, Content]
-    ) -> tuple[dict[str, Any], str]:
-        """Use the bound in place of a number above it, and say so."""
-        bounded, notes = dict(given), []
-        for name, value in given.items():
-            most = known[name].get("maximum")
-            number = whole(value)
-            if most is not None and type(number) is int and number > most:
-                bounded[name] = most
-                notes.append(f"{name}: {most} is the most.{_GO_ON.get(name, '')}")
-        return bounded, " ".join(notes)
-
-    def _check_size(self, given: Mapping[str, Any], known: Mapping[str, Content]) -> None:
-        """Raise where arguments are larger than any can be, before anything looks into them."""
-        if len(given) > _MOST_ARGUMENTS:
-            raise InvalidParameterError(
-                f"{self.name} was given {len(given)} arguments, and has {len(known)}."
-            )
-        for name, value in given.items():
-            most = known.get(name, {}).get("maxItems", _LONGEST_LIST)
-            if isinstance(value, list | dict) and len(value) > most:
-                said = f"takes at most {most} at once; was given {len(value)}"
-            elif _is_too_long(value):
-                said = f"has a text of more than {_LONGEST_TEXT} characters, or lists in lists"
-            else:
-                continue
-            shown = name[:_SHOWN]
-            raise InvalidParameterError(f"{shown} {said}.", details=self.at(shown))
+            raise self.located(error) from None
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
@@ -282,6 +243,11 @@ class Tool(ABC):
         was = repr(problem["input"])[:_SHOWN]
         return InvalidParameterError(f"{name} {said}; was {was}.", details=self.at(name))
 
+    def located(self, error: MarketDataError) -> MarketDataError:
+        """Have an error name this tool and its argument, and nothing of the library's."""
+        locate(error, self.arguments.model_fields, tool=self.name)
+        return error
+
     def at(self, argument: str) -> Content:
         """Give the details of an error about an argument."""
         return {"tool": self.name, "parameter": argument}
@@ -295,10 +261,8 @@ class OperationTool(Tool):
     operation: Operation
     adaptation: Adaptation
 
-    @property
-    def hidden(self) -> Sequence[str]:  # type: ignore[override]
-        """Arguments of the operation that are not for agents."""
-        return self.adaptation.hidden
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", self.adaptation.hidden)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -426,13 +390,8 @@ class ServerTool(Tool):
         }
 
     async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
-        """Do what it is for; an error about an argument names the tool."""
-        try:
-            return await self.run(served, caller, arguments)
-        except (InvalidParameterError, MissingParameterError) as error:
-            if "parameter" in error.details:
-                error.details.setdefault("tool", self.name)
-            raise
+        """Do what it is for."""
+        return await self.run(served, caller, arguments)
 
 
 def _reach(arguments: Content) -> timedelta:
@@ -445,16 +404,6 @@ def _reach(arguments: Content) -> timedelta:
     elif arguments.get("window") not in (None, "day"):
         reach = window_length(arguments["window"])
     return reach if reach > _CURRENT else timedelta()
-
-
-def _is_too_long(value: object) -> bool:
-    """Tell whether a value is larger than what an argument can be: a scalar, or a list of them."""
-    if isinstance(value, str):
-        return len(value) > _LONGEST_TEXT
-    if isinstance(value, list | dict):
-        inner = value.values() if isinstance(value, dict) else value
-        return any(isinstance(one, list | dict) or _is_too_long(one) for one in inner)
-    return False
 
 
 def _named(arguments: Content) -> tuple[str, ...]:

@@ -9,15 +9,28 @@ from datetime import timedelta
 from typing import Any
 
 from marketdata._arguments.saying import refused
-from marketdata._arguments.times import UNITS, unit_of
+from marketdata._arguments.times import MONTHS, UNITS, unit_of
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["TIMEFRAME", "is_timeframe", "timeframe", "window", "window_length"]
+__all__ = ["TIMEFRAME", "is_timeframe", "nearest", "timeframe", "window", "window_length"]
 
 TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 _WORDS = {
-    **{"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "eight": 8, "ten": 10},
-    **{"twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60, "a": 1, "an": 1},
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "eight": 8,
+    "ten": 10,
+    "twelve": 12,
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "sixty": 60,
+    "a": 1,
+    "an": 1,
 }
 _COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 _FORMS = [
@@ -80,11 +93,26 @@ def _read(value: Any, name: str, otherwise: str) -> str:
         if unit in "mM" and re.fullmatch(r"m\d+", text, re.IGNORECASE):
             if count not in _MINUTES_OFFERED:
                 both = [f"{count}m", f"{count}M"]
-                raise refused(f"{name} {text} is minutes to some and months to others", value, *both)
+                raise refused(
+                    f"{name} {text} is minutes to some and months to others", value, *both
+                )
             unit = "m"
         if (shortest := _shortest(count, unit)) is not None:
             return shortest
     raise refused(otherwise, value, *_parts(text))
+
+
+def nearest(length: str, offered: Sequence[str]) -> list[str]:
+    """Give the offered timeframes that are most like one in length, at most three."""
+    wanted = _approximate(length)
+    names = [one for one in offered if is_timeframe(one)]
+    return sorted(names, key=lambda one: abs(math.log(_approximate(one) / wanted)))[:3]
+
+
+def _approximate(length: str) -> float:
+    """Give the seconds of a timeframe, as if all months and years were equal."""
+    unit = UNITS.get(length[-1]) or timedelta(days=30.4 * MONTHS[length[-1]])
+    return int(length[:-1]) * unit.total_seconds()
 
 
 def _several(text: str) -> tuple[int, str] | None:
@@ -96,7 +124,9 @@ def _several(text: str) -> tuple[int, str] | None:
         unit = letter.lower() if found[4] or letter not in "Mm" else "M"
         return int(found[1] or found[3]), unit
     # Names of channels have the kind of data before the length; OKX names its UTC days.
-    text = re.sub(rf"^{_CANDLES}[\s_-]*|[\s_-]*{_CANDLES}$|(?<=[a-z])utc$", "", text, flags=re.I)
+    text = re.sub(
+        rf"^{_CANDLES}[\s_-]*|[\s_-]*{_CANDLES}$|(?<=[a-z])utc$", "", text, flags=re.IGNORECASE
+    )
     for form in _FORMS:
         found = form.fullmatch(text)
         if found is None:
@@ -161,7 +191,9 @@ def window(text: str) -> str:
     if cleaned.lower() in ("day", "today", "utc day"):
         return "day"
     if cleaned.lower() == "daily":
-        raise refused("daily is the last 24 hours to some and the UTC day to others", text, "24h", "day")
+        raise refused(
+            "daily is the last 24 hours to some and the UTC day to others", text, "24h", "day"
+        )
     zeros = cleaned.lstrip("0") if re.fullmatch(r"0+\d+\D+", cleaned, re.ASCII) else cleaned
     length = _read(zeros, "window", _WINDOWS)
     count, unit = int(length[:-1]), length[-1]

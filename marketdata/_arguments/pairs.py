@@ -1,4 +1,4 @@
-"""Pairs as callers write them: with their exchange, in an exchange's own way, as a future's name."""
+"""Pairs as callers write them: with their exchange, in an exchange's way, as a future's name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from marketdata._arguments.coins import QUOTES, code_of, divided
 from marketdata._arguments.saying import Read, refused, was
 from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, PairNotSupportedError
-from marketdata.exchange_names import exchange_id
+from marketdata.exchange_names import WELL_KNOWN, exchange_id
 
 __all__ = ["MAX_WATCHED", "Written", "one_or_several", "pair", "readings", "written"]
 
@@ -48,15 +48,6 @@ _VENUE = re.compile(r"([A-Za-z][\w. ]{0,24}):(.+)")
 _AT = re.compile(r"(.+?)(?:\s*@\s*|\s+on\s+|\s*\()([A-Za-z][\w. ]{2,24})\)?", re.IGNORECASE)
 _CHANNEL = re.compile(r"(\w+)@(?:\w*trade|\w*ticker|depth\w*|kline_\w+)(?:@\w+)?", re.IGNORECASE)
 _NOT_VENUES = ("spot", "x", "pair", "symbol", "market", "ticker")
-_VENUES = frozenset(
-    (
-        *("binance", "binanceus", "bitfinex", "bitget", "bithumb", "bitmart", "bitmex", "bitstamp"),
-        *("bitvavo", "bybit", "coinbase", "coinbaseexchange", "coinex", "cryptocom", "deribit"),
-        *("gate", "gemini", "htx", "hitbtc", "hyperliquid", "kraken", "kucoin", "lbank", "mexc"),
-        *("okx", "phemex", "poloniex", "upbit", "whitebit"),
-    )
-)
-"""Exchanges that are told from a currency of the same form: ``KRAKEN:BTC`` is no pair."""
 _BITFINEX = re.compile(r"t[A-Z0-9]{6,12}|t[A-Z0-9]{2,8}:[A-Z0-9]{2,8}")
 _SPOT = re.compile(r"SPOT[\s_-]+(.+)|(.+?)(?:[\s._:/-]+SPOT|_SPBL|=X)")
 _BETWEEN = re.compile(r"\s+(?:VS\.?|TO|AGAINST|IN)\s+|\s*[|\\,]\s*")
@@ -146,10 +137,10 @@ def _venue(text: str) -> tuple[str | None, str]:
             return None, rest
         is_pair = re.search(r"[/_ -]", rest) or len(rest) > 5
         name = exchange_id(venue)
-        if not _BITFINEX.fullmatch(text) and (is_pair or name in _VENUES) and not divided(venue):
+        if not _BITFINEX.fullmatch(text) and (is_pair or name in WELL_KNOWN) and not divided(venue):
             return name, rest
     elif (found := re.fullmatch(r"(.+):([\w. ]+)", text)) and (
-        found[2].lower() == "spot" or exchange_id(found[2]) in _VENUES
+        found[2].lower() == "spot" or exchange_id(found[2]) in WELL_KNOWN
     ):
         return None if found[2].lower() == "spot" else exchange_id(found[2]), found[1]
     elif (found := _AT.fullmatch(text)) and _name(found[1].strip().upper()):
@@ -194,7 +185,9 @@ def _others(text: str) -> Iterator[str]:
     if len(parts) == 2:
         upper = "/".join(parts)
         yield from filter(None, [_name(upper)])
-    if (found := re.fullmatch(r"([A-Z0-9]{2,10})[.:]([A-Z0-9]{2,6})", upper)) and found[2] in QUOTES:
+    if (found := re.fullmatch(r"([A-Z0-9]{2,10})[.:]([A-Z0-9]{2,6})", upper)) and found[
+        2
+    ] in QUOTES:
         yield f"{found[1]}/{found[2]}"
     if code_of(upper) is not None:
         return  # a coin alone, in two words
@@ -202,9 +195,8 @@ def _others(text: str) -> Iterator[str]:
         codes = [code_of(part) or part for part in whole.split("/")]
         if "/".join(codes) != whole:
             yield "/".join(codes)
-    elif found := re.fullmatch(r"(.+)[/ _-](\S+)", upper):
-        if (base := code_of(found[1])) is not None:
-            yield f"{base}/{code_of(found[2]) or found[2]}"
+    elif (found := re.fullmatch(r"(.+)[/ _-](\S+)", upper)) and (base := code_of(found[1])):
+        yield f"{base}/{code_of(found[2]) or found[2]}"
 
 
 def one_or_several(

@@ -34,9 +34,24 @@ _NAMES = {
 }
 _UNIT_OF = {name: unit for unit, names in _NAMES.items() for name in names}
 _COUNTS = {
-    **{"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6},
-    **{"seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "fifteen": 15},
-    **{"twenty": 20, "thirty": 30, "sixty": 60, "ninety": 90},
+    "a": 1,
+    "an": 1,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "sixty": 60,
+    "ninety": 90,
 }
 _NUMBER = r"(?P<count>\d{1,6}|[a-z]+)"
 _UNIT = r"(?P<unit>[a-z]+)"
@@ -83,7 +98,7 @@ class Milliseconds(int):
     """A time that `instant` has read: Unix milliseconds, which it leaves as they are."""
 
 
-def instant(value: datetime | date | str | float, *, now: datetime | None = None) -> Milliseconds:
+def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
     """Give a point in time as Unix milliseconds.
 
     Takes a datetime (UTC where it has no zone; those of pandas and pendulum are some), a numpy
@@ -156,8 +171,8 @@ def _read(text: str, value: str, now: datetime) -> datetime:
             return datetime.fromisoformat(shorter)
         except ValueError:
             continue
-    if (found := _dated(text, value)) is not None:
-        return found
+    if (day := _dated(text, value)) is not None:
+        return day
     try:
         return parsedate_to_datetime(text)  # as HTTP and mail write it
     except (ValueError, IndexError, TypeError):
@@ -276,9 +291,8 @@ def _of_digits(text: str) -> Milliseconds:
     digits = text.partition(".")[0]
     if _COMPACT.fullmatch(text) and len(text) in (10, 12, 14):
         # As a count this is a time that nobody asks for: 1970 to 1976, or years from now.
-        parts = (text[:4], text[4:6], text[6:8], *(text[8:].ljust(6, "0")[i : i + 2] for i in (0, 2, 4)))
         try:
-            moment = datetime(*map(int, parts))
+            moment = datetime.fromisoformat(f"{text[:8]}T{text[8:]}")
         except ValueError:
             pass
         else:
@@ -327,4 +341,6 @@ def _not_a_time(value: object, *meant: str) -> InvalidParameterError:
 
 
 def _two_days(value: str, days: Sequence[str]) -> InvalidParameterError:
-    return refused("day and month of this date can be exchanged: write it as ISO-8601", value, *days)
+    return refused(
+        "day and month of this date can be exchanged: write it as ISO-8601", value, *days
+    )

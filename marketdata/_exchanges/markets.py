@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from collections import Counter
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -219,7 +219,9 @@ class PairList:
             by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
             near += [by_joined[one] for one in closest(pair, by_joined)]
             if pair in {name.partition("/")[2] for name in names.values()}:  # a quote alone
-                near = [f"{one}/{pair}" for one in ("BTC", "ETH") if f"{one}/{pair}" in names] + near
+                near = [
+                    f"{one}/{pair}" for one in ("BTC", "ETH") if f"{one}/{pair}" in names
+                ] + near
         return list(dict.fromkeys(near))
 
     def _of_base(self, base: str) -> list[str]:
@@ -227,7 +229,9 @@ class PairList:
         if "/" in base:
             return []
         found = [market.pair for market in self._catalogue.markets(self._source, base=base)]
-        usual = Counter(pair.partition("/")[2] for pair in self._catalogue.names(self._source).values())
+        usual = Counter(
+            pair.partition("/")[2] for pair in self._catalogue.names(self._source).values()
+        )
         first = {quote: place for place, quote in enumerate(_QUOTES)}
 
         def order(pair: str) -> tuple[Any, ...]:

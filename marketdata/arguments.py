@@ -36,7 +36,7 @@ from marketdata._arguments.lengths import (
     window,
     window_length,
 )
-from marketdata._arguments.names import likely, renamed, unknown
+from marketdata._arguments.names import likely, meant, renamed, unknown
 from marketdata._arguments.pairs import (
     MAX_WATCHED,
     Written,
@@ -243,6 +243,8 @@ class Described:
 
         if self.json_types:
             return core_schema.with_info_plain_validator_function(self._parse)
+        if source is int and self.parse is None:
+            return handler(source)  # narrower bounds go around it: `check_names` reads it
         read = _reader(source)
         return core_schema.with_info_wrap_validator_function(
             functools.partial(self._take, read), handler(source)
@@ -299,6 +301,8 @@ def _reader(source: Any) -> Callable[[Any, str], Any] | None:
 
     It is called with the value and the name of the argument.
     """
+    if source is float:
+        return fraction
     if source in _READERS:
         read = _READERS[source]
         return lambda value, _: read(value)
@@ -321,8 +325,6 @@ def _each_choice(choices: Sequence[str], value: Any, name: str) -> Any:
 
 _READERS: Mapping[Any, Callable[[Any], Any]] = {
     bool: truth,
-    int: whole,
-    float: fraction,
     str: single,
 }
 
@@ -349,14 +351,16 @@ class EveryDigit:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_wrap_validator_function(self._keep, handler(source))
+        return core_schema.with_info_wrap_validator_function(self._keep, handler(source))
 
     @staticmethod
-    def _keep(value: Any, check: Callable[[Any], float]) -> Any:
+    def _keep(value: Any, check: Callable[[Any], float], info: ValidationInfo) -> Any:
         from decimal import Decimal
 
         checked = check(value)
-        return Decimal(number(value)) if isinstance(value, str | Decimal) else checked
+        if isinstance(value, str):
+            return Decimal(number(value, info.field_name or ""))
+        return Decimal(value) if isinstance(value, Decimal) else checked
 
 
 @dataclass(frozen=True)
@@ -711,6 +715,7 @@ def check_names(
     """
     fields = model.model_fields
     said = {name: one for name, one in given.items() if not _says_nothing(model, name, one)}
+    said.update({name: whole(said[name]) for name in said.keys() & _whole_numbers(model)})
     missing = [name for name, one in fields.items() if one.is_required() and name not in said]
     wrong = [name for name in said if name not in fields]
     near = {name: [] if name in hidden else likely(name, fields) for name in wrong}
@@ -724,6 +729,17 @@ def check_names(
         first = sorted(near[wrong[0]], key=lambda name: name not in missing)
         raise unknown(what, wrong[0], fields, first)
     return said
+
+
+@functools.cache
+def _whole_numbers(model: type[BaseModel]) -> frozenset[str]:
+    fields = model.model_fields.items()
+    return frozenset(
+        name
+        for name, one in fields
+        if not _description(one).json_types
+        and any(int in _kinds_of(kind) for kind in _kinds(one.annotation))
+    )
 
 
 def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
@@ -819,13 +835,22 @@ _ABOUT = {
 }
 
 
-def locate(error: MarketDataError, known: Collection[str], **door: str) -> None:
-    """Have the error of a wrong call say which argument it is about, and at which ``door``."""
+def locate(
+    error: MarketDataError, known: Collection[str], given: Collection[str] = (), **door: str
+) -> None:
+    """Have the error of a wrong call say which argument it is about, and at which ``door``.
+
+    By the name under which it was ``given``, where that is another than ours.
+    """
     if not isinstance(error, InvalidRequestError):
         return
     name = next((one for one in _ABOUT.get(error.code, ()) if one in known), None)
     if name is not None:
         error.details.setdefault("parameter", name)
+    name = error.details.get("parameter")
+    said = [one for one in given if one not in known and meant(one, known) == name]
+    if name in known and name not in given and len(said) == 1:
+        error.details["parameter"] = said[0][:60]
     if door:
         error.details.pop("operation", None)
         if "parameter" in error.details:

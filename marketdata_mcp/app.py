@@ -211,7 +211,7 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
                 answer = await tool.answer(served.by(client), caller, arguments)
                 content, text = answers.noted(answer, bounds)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-            call.error = tool.located(_ours(error, tool.name))
+            call.error = tool.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
         return CallToolResult(
             content=[TextContent(type="text", text=text)], structured_content=content

@@ -225,9 +225,9 @@ class Tool(ABC):
             checked = vars(self.arguments.model_validate(named, strict=True))
             return with_named_exchange(self.arguments, checked), note
         except ValidationError as error:
-            raise self._invalid(error) from None
+            raise self.located(self._invalid(error), given) from None
         except InvalidRequestError as error:
-            raise self.located(error) from None
+            raise self.located(error, given) from None
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
@@ -243,9 +243,9 @@ class Tool(ABC):
         was = repr(problem["input"])[:_SHOWN]
         return InvalidParameterError(f"{name} {said}; was {was}.", details=self.at(name))
 
-    def located(self, error: MarketDataError) -> MarketDataError:
+    def located(self, error: MarketDataError, given: Mapping[str, Any]) -> MarketDataError:
         """Have an error name this tool and its argument, and nothing of the library's."""
-        locate(error, self.arguments.model_fields, tool=self.name)
+        locate(error, self.arguments.model_fields, given, tool=self.name)
         return error
 
     def at(self, argument: str) -> Content:

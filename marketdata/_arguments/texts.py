@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from marketdata._arguments.saying import refused
+
 __all__ = ["fraction", "is_left_out", "listed", "number", "single", "truth", "whole"]
 
 _NOTHING = frozenset(("", "null", "none", "undefined", "nil", "[]", "()", '""', "''"))
@@ -21,6 +23,12 @@ _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "t": True, "y": Tru
 _WHOLE = re.compile(r"[+-]?\d{1,30}(?:\.0*)?", re.ASCII)
 _THOUSANDS = re.compile(r"\d{1,3}(?:[,_ ]\d{3})+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d{1,3}(?: \d{3})+", re.ASCII)
+_COMMA = re.compile(r"\d{1,9},\d{1,9}", re.ASCII)
+_WITH_UNIT = re.compile(
+    r"[$\u20ac\u00a3]?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*[A-Za-z]{2,6})?"
+)
+_MULTIPLES = {"k": 1e3, "m": 1e6}
 _LONGEST = 100_000
 """Characters of a text that is looked into."""
 
@@ -46,18 +54,35 @@ def whole(value: Any) -> Any:
     return value
 
 
-def number(value: Any) -> Any:
-    """Give a number that is written as text without what stands around it; else the value."""
-    if isinstance(value, str):
-        text = value.strip().strip("\"'").strip()
-        if _NUMBER.fullmatch(text):
-            return text
+def number(value: Any, name: str) -> Any:
+    """Give a number that is written as text without what stands around it; else the value.
+
+    Raises `InvalidParameterError`, with ``name``, for one that is written with a unit, or with a
+    comma that may divide thousands or decimals.
+    """
+    if not isinstance(value, str) or len(value) > 60:
+        return value
+    text = value.strip().strip("\"'").strip()
+    if _NUMBER.fullmatch(text):
+        return text
+    if _GROUPED.fullmatch(text):
+        return re.sub(r"[, ]", "", text)
+    if _COMMA.fullmatch(text):
+        either = [text.replace(",", ".")]
+        if _THOUSANDS.fullmatch(text):
+            either.insert(0, text.replace(",", ""))
+        raise refused(f"{name} has a comma: write decimals with a point", value, *either)
+    if found := _WITH_UNIT.fullmatch(text):
+        digits = re.sub(r"[, ]", "", found[1])
+        if found[2]:
+            digits = f"{float(digits) * _MULTIPLES[found[2].lower()]:f}".rstrip("0").rstrip(".")
+        raise refused(f"{name} is a number alone", value, digits)
     return value
 
 
-def fraction(value: Any) -> Any:
-    """Give a number that is written as text as a float; else the value."""
-    found = number(value)
+def fraction(value: Any, name: str) -> Any:
+    """Give a number that is written as text as a float, as `number` does; else the value."""
+    found = number(value, name)
     return float(found) if isinstance(found, str) and _NUMBER.fullmatch(found) else found
 
 

@@ -214,6 +214,8 @@ class PairList:
             same = self._of_base(base)
             alike = closest(quote, [one.partition("/")[2] for one in same], max(1, len(same)))
             near += [f"{same[0].partition('/')[0]}/{one}" for one in alike]
+            # Another quote is worth more than another coin whose name looks alike.
+            near += same[:3] if same else []
         near += [names[one] for one in closest(pair, names)]
         if "/" not in pair:
             by_joined = {name.replace("/", ""): pair for name, pair in names.items()}

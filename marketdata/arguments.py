@@ -139,6 +139,7 @@ __all__ = [
     "Window",
     "Written",
     "arguments_of",
+    "average_window",
     "bounded",
     "check_names",
     "check_size",
@@ -160,6 +161,7 @@ __all__ = [
     "readings",
     "renamed",
     "second_names",
+    "ticker_field",
     "timeframe",
     "whole",
     "window",
@@ -219,6 +221,31 @@ def finite(value: float) -> float:
     if math.isinf(value):
         raise InvalidParameterError(f"A finite number is wanted; {was(value)}.")
     return value
+
+
+def average_window(text: str) -> str:
+    """Check the window of an average price: a rolling one of 24 hours at most."""
+    cleaned = window(text)
+    if cleaned[-1] not in "mh":
+        raise refused("window is 1m to 59m or 1h to 24h", text, "24h")
+    return cleaned
+
+
+_RANKED_BY = {
+    "quoteVolume": "quote_volume",
+    "baseVolume": "base_volume",
+    "percentage": "percentage",
+    "last": "last",
+    "trades": "trades",
+}
+
+
+def ticker_field(text: str) -> str:
+    """Give the field of a ticker that tickers can be sorted by: ``quoteVolume``, ``quote_volume``.
+
+    Case does not matter. Raises `InvalidParameterError` for any other.
+    """
+    return _RANKED_BY[choice(text, tuple(_RANKED_BY), "sort")]
 
 
 # ---------------------------------------------------------------------------- annotations
@@ -618,6 +645,38 @@ QuoteCodes = Annotated[
         examples=("USD", "USDC"),
     ),
 ]
+TickerField = Annotated[
+    str,
+    Described(
+        "Sort by this field, the highest first: quoteVolume, baseVolume, percentage (the change), "
+        "last or trades.",
+        examples=("quoteVolume", "percentage"),
+        parse=ticker_field,
+    ),
+]
+Ascending = Annotated[bool, Described("With `sort`: the lowest first.")]
+OnlyQuote = Annotated[
+    str, Described("Only pairs of this quote currency.", examples=("USDT",), parse=part)
+]
+MinQuoteVolume = Annotated[
+    float,
+    Ge(0),
+    Described(
+        "Only pairs of which at least so much was traded in 24 hours, in quote currency.",
+        examples=("1000000",),
+        parse=finite,
+    ),
+]
+TickerLimit = Annotated[int, Ge(1), Described("Tickers at most.")]
+AverageWindow = Annotated[
+    str,
+    Described(
+        "How far back: 1m to 59m, or 1h to 24h.",
+        examples=("5m", "1h"),
+        parse=average_window,
+        numbers_too=True,
+    ),
+]
 Search = Annotated[
     str,
     Described(
@@ -842,8 +901,6 @@ def locate(
 
     By the name under which it was ``given``, where that is another than ours.
     """
-    if not isinstance(error, InvalidRequestError):
-        return
     name = next((one for one in _ABOUT.get(error.code, ()) if one in known), None)
     if name is not None:
         error.details.setdefault("parameter", name)
@@ -851,10 +908,8 @@ def locate(
     said = [one for one in given if one not in known and meant(one, known) == name]
     if name in known and name not in given and len(said) == 1:
         error.details["parameter"] = said[0][:60]
-    if door:
-        error.details.pop("operation", None)
-        if "parameter" in error.details:
-            error.details = {**door, **error.details}
+    if door and (error.details.pop("operation", None) or "parameter" in error.details):
+        error.details = {**door, **error.details}
 
 
 def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:

@@ -43,7 +43,7 @@ from marketdata.errors import (
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
-from marketdata_mcp.completions import complete
+from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served

@@ -90,6 +90,10 @@ _SAME: Mapping[str, Collection[str]] = {
     "from_id": ("fromtradeid", "tradeid", "startid", "sinceid", "startingid"),
     "offset": ("skip", "startindex", "startfrom"),
     "window": ("windowsize", "rollingwindow", "tickerwindow", "windowlength", "rolling"),
+    "sort": ("sortby", "orderby", "order", "rankby", "sortfield", "sortkey", "rank"),
+    "ascending": ("asc", "ascendingorder"),
+    "min_quote_volume": ("minvolume", "volumemin", "minquotevol", "minturnover", "minvolumeusd"),
+    "columns": ("fields", "cols", "columnnames"),
     "fill": ("fillgaps", "fillmissing", "fillmethod", "fillna"),
     "cursor": ("nextcursor", "pagetoken"),
 }

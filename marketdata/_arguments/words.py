@@ -38,6 +38,13 @@ _SYNONYMS: dict[str, Sequence[str]] = {
     "every": ("all", "each", "everything"),
     "parquet": ("pq", "parq"),
     "feather": ("arrow", "ipc"),
+    "percentage": (
+        *("change", "changepercent", "percentchange", "pricechangepercent", "pct", "percent"),
+        *("gain", "gains", "gainers", "changepct", "pricechange24h", "pctchange"),
+    ),
+    "last": ("price", "lastprice", "close", "currentprice"),
+    "quoteVolume": ("turnover", "quotevol", "volumequote", "volumeusd", "volumeusdt", "notional"),
+    "baseVolume": ("basevol", "volumebase"),
     "series": ("summary",),
     "day": ("days", "daily"),
 }

@@ -59,8 +59,8 @@ def _remark(found: Any) -> None:
 
 
 def _ranges(what: str, intervals: Sequence[Interval]) -> str:
-    from marketdata_cli.views.holes import by_cause, of_bars
-    from marketdata_cli.views.numbers import counted, span
+    from marketdata.models._display.gaps import by_cause, of_bars
+    from marketdata.models._display.numbers import counted, span
 
     ranges = ", ".join(span(gap.start, gap.end) for gap in intervals[:3])
     left = counted(len(intervals) - 3, "more range")

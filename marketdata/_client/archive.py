@@ -45,10 +45,10 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from marketdata._candles.records import Damage, Downloaded, Plan, Progress, Series
     from marketdata._candles.store import SeriesName, Store
     from marketdata._candles.table import SeriesTable
     from marketdata._exchanges.exchange import Venue
+    from marketdata.models.stored import Damage, Downloaded, Plan, Progress, Series
     from marketdata.settings import Settings
 
 __all__ = ["AsyncHistory"]
@@ -310,8 +310,8 @@ class Job:
         """Do it, here or on the workers of a scheduler, and tell what became of it."""
         from marketdata._candles import inventory
         from marketdata._candles.calendar import known
-        from marketdata._candles.records import Downloaded
         from marketdata._candles.spans import moment
+        from marketdata.models.stored import Downloaded
 
         began = time.monotonic()
         failure: MarketDataError | None = None
@@ -404,8 +404,8 @@ class Job:
     async def plan(self) -> Plan:
         """Tell what it would have to do, with no request but for the list of pairs."""
         from marketdata._candles.calendar import known
-        from marketdata._candles.records import Plan
         from marketdata._candles.spans import Span, moment, without
+        from marketdata.models.stored import Plan
 
         name, table = await self._series()
         calendar = known(name.exchange, self.timeframe)
@@ -466,7 +466,7 @@ class Job:
         if progress is None:
             return None
         from marketdata._candles.calendar import known
-        from marketdata._candles.records import Progress
+        from marketdata.models.stored import Progress
 
         now = round(time.time() * 1000)
         calendar = known(name.exchange, name.timeframe)

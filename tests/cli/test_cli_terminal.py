@@ -47,7 +47,7 @@ def test_a_terminal_gets_a_table_in_colour(columns, on_terminal, asking):
     plain = ESCAPE.sub("", shown)
     assert COLOUR.search(shown)
     assert plain.startswith("BTC/USDT  binance   SIMULATED   1h candles\n60 bars, ")
-    assert "forming" in plain
+    assert "  open\n" in plain
     assert "┃" in plain
     assert max(map(len, plain.splitlines())) <= columns
 

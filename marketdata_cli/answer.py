@@ -37,9 +37,9 @@ def written(operation: Operation, found: Any, form: Format | None) -> str:
 
             return page(operation, found)
         case Format.JSONL:
-            return text.as_jsonl(found)
+            return str(found.to_jsonl())
         case Format.CSV:
-            return text.as_csv(operation, found)
+            return str(found.to_csv())
     return text.as_json(found)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from marketdata._streams.feed import Subject
     from marketdata._streams.hub import Hub
     from marketdata.models import Record, Stream
+    from marketdata.models.lists import Records
 
 __all__ = ["AsyncWatch", "Watch"]
 
@@ -70,9 +71,13 @@ class AsyncWatch(Generic[R]):
         return len(self._inbox)
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """How each subject is doing, or did until its end; empty before it begins."""
-        return [*self._inbox.ended, *(feed.told() for feed in self._inbox.feeds)]
+        from marketdata.models import Stream
+        from marketdata.models.lists import Records
+
+        told = (feed.told() for feed in self._inbox.feeds)
+        return Records([*self._inbox.ended, *told], of=Stream)
 
     async def open(self) -> None:
         """Begin to watch; does nothing the second time.
@@ -185,7 +190,7 @@ class Watch(Generic[R]):
         return len(self._taken) + self._watch.waiting
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """How each subject is doing, or did until its end; empty before it begins."""
         return portal().call(_streams(self._watch))
 
@@ -235,5 +240,5 @@ class Watch(Generic[R]):
         self.close()
 
 
-async def _streams(watch: AsyncWatch[Any]) -> list[Stream]:
+async def _streams(watch: AsyncWatch[Any]) -> Records[Stream]:
     return watch.streams

@@ -32,9 +32,11 @@ from marketdata.models.decimals import (
     difference,
     exact,
     mean,
+    plain_json,
     quotient,
     total,
 )
+from marketdata.models.shown import Shown
 
 if TYPE_CHECKING:
     from array import array
@@ -78,7 +80,7 @@ Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
 exchange does not give bars from then; what it gave could not be had or failed the checks."""
 
 
-class Record(BaseModel):
+class Record(Shown, BaseModel):
     """Base of all records."""
 
     model_config = ConfigDict(
@@ -96,8 +98,13 @@ class Record(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def to_json(self) -> str:
-        """Give the record as one line of JSON; see `to_dict`."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+        """Give the record as one line of JSON, numbers without exponents; see `to_dict`."""
+        return plain_json(self.model_dump_json(by_alias=True, exclude_none=True))
+
+    def __repr__(self) -> str:
+        from marketdata.models._display.brief import one
+
+        return one(self)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -756,17 +763,8 @@ class Candles(_Derivable, _Streamed):
 
         return to_arrow(self.columns, self.filled, self.quality)
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Hand the bars to any library that speaks the Arrow C stream interface."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
-
     def plot(self) -> Figure:
         """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
         from marketdata.models.frames import plot
 
         return plot(self)
-
-    def _repr_html_(self) -> str:
-        from marketdata.models.frames import html
-
-        return html(self)

@@ -20,7 +20,7 @@ from marketdata_cli.options import NAME, QUIET, YES, Common
 from marketdata_cli.text import Format
 
 if TYPE_CHECKING:
-    from marketdata import Client, Damage, Downloaded
+    from marketdata import Client, Damage, Downloaded, Records
     from marketdata.operations import Operation
     from marketdata_cli.live.progress import Board
 
@@ -107,7 +107,7 @@ def _complain(found: Sequence[Downloaded]) -> None:
         process.complain(f"error: {code}: {which}: {message}")
 
 
-async def _fetched(given: dict[str, Any], options: Common, board: Board) -> tuple[Downloaded, ...]:
+async def _fetched(given: dict[str, Any], options: Common, board: Board) -> Records[Downloaded]:
     """Download on a loop of this thread's own, which Ctrl-C ends in order: what came is stored."""
     from marketdata._client.asynchronous import AsyncClient
 

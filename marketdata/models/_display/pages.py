@@ -53,7 +53,7 @@ _MANY: dict[str, Callable[[Any, datetime], Page]] = {
 }
 
 
-def page(answer: Record | Sequence[Record], now: datetime | None = None, kind: str = "") -> Page:
+def page(answer: Any, now: datetime | None = None, kind: str = "") -> Page:
     """Show a record, or a list of records of one kind.
 
     ``kind`` is the name of the records' type, which an empty list cannot tell.

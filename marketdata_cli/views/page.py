@@ -63,7 +63,7 @@ def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:
         rows = candles.ROWS if screen.height >= _TALL else _FEW
         shown = candles.candles(answer, screen.now, rows)
     else:
-        shown = pages.page(answer, screen.now, operation.record)
+        shown = pages.page(answer, screen.now)
     return canvas.text(drawing.lines(shown, screen), screen)
 
 

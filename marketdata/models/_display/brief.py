@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ConsolidatedOrderBook,
         ExecutionCost,
     )
+    from marketdata.models.lists import Records
     from marketdata.models.records import (
         Candle,
         Candles,
@@ -62,7 +63,7 @@ def one(record: Record) -> str:
     return f"{kind}({_fitted(parts, _LONGEST - len(kind) - 2)})"
 
 
-def several(records: Sequence[Any], kind: str) -> str:
+def several(records: Records[Any], kind: str) -> str:
     """Write a list of records: how many of which kind, and the first of them."""
     said = f"{kind}({_count(records)}"
     for index, record in enumerate(records):
@@ -73,10 +74,11 @@ def several(records: Sequence[Any], kind: str) -> str:
     return f"{said})"
 
 
-def _count(records: Sequence[Any]) -> str:
-    kinds = {type(record).__name__ for record in records}
-    missing = len(getattr(records, "errors", ()))
-    count = f"{len(records):,} {kinds.pop()}" if len(kinds) == 1 else f"{len(records):,}"
+def _count(records: Records[Any]) -> str:
+    kinds = {type(record) for record in records} or {records.of}
+    missing = len(records.errors)
+    name = getattr(kinds.pop(), "__name__", "") if len(kinds) == 1 else ""
+    count = f"{len(records):,} {name}".strip()
     return f"{count}, {missing:,} missing" if missing else count
 
 

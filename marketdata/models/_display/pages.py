@@ -22,6 +22,7 @@ from marketdata.models._display.elements import (
 )
 from marketdata.models._display.numbers import counted, digits, evened, moments
 from marketdata.models.decimals import as_number
+from marketdata.models.lists import Records
 
 if TYPE_CHECKING:
     from marketdata.models.records import Record
@@ -53,26 +54,20 @@ _MANY: dict[str, Callable[[Any, datetime], Page]] = {
 }
 
 
-def page(answer: Any, now: datetime | None = None, kind: str = "") -> Page:
-    """Show a record, or a list of records of one kind.
-
-    ``kind`` is the name of the records' type, which an empty list cannot tell.
-    """
+def page(answer: Any, now: datetime | None = None) -> Page:
+    """Show a record, or a list of records."""
     now = now or datetime.now(UTC)
-    if not isinstance(answer, Sequence):
+    if not isinstance(answer, Records):
         name = type(answer).__name__
         if name in _ONE:
             return _ONE[name](answer, now)
         return _MANY[name]([answer], now) if name in _MANY else _facts(answer)
-    kinds = {type(one).__name__ for one in answer} or {kind}
-    name = kinds.pop() if len(kinds) == 1 else ""
+    kinds = {type(one) for one in answer} or {answer.of}
+    name = getattr(kinds.pop(), "__name__", "") if len(kinds) == 1 else ""
     shown = _MANY[name](answer, now) if name in _MANY else _rows(answer)
     return [
         *shown,
-        *[
-            [(f"{one.pair}  {one.code}  {one.message}", WARNING)]
-            for one in getattr(answer, "errors", ())
-        ],
+        *[[(f"{one.pair}  {one.code}  {one.message}", WARNING)] for one in answer.errors],
     ]
 
 

@@ -125,9 +125,9 @@ def _freshness(source: BookSource) -> Line:
 def execution(record: ExecutionCost, _now: datetime) -> Page:
     """Show what an order would cost as a card, and its split below."""
     base, _, quote = record.pair.partition("/")
-    step = places([record.worst_price, record.mid])
+    step = places([row.worst_price for row in record.splits])
     left = [
-        ("average", rounded(record.average_price, step + 2), STRONG),
+        ("average", rounded(record.average_price, step), STRONG),
         ("worst", fixed(record.worst_price, step), PLAIN),
         ("mid", rounded(record.mid, step + 1), PLAIN),
         ("slippage", f"{points(record.slippage_bps)} bps", PLAIN),
@@ -163,7 +163,7 @@ def _splits(record: ExecutionCost) -> list[Table]:
         *([Column("pair", pairs, FIRST, right=False)] if len(set(pairs)) > 1 else []),
         Column("amount", aligned([row.amount for row in rows]), FIRST),
         Column("share", [f"{row.amount / record.amount:.1%}" for row in rows], 5),
-        Column("average", [rounded(row.average_price, step + 2) for row in rows], 8),
+        Column("average", [rounded(row.average_price, step) for row in rows], 8),
         Column("worst", [fixed(row.worst_price, step) for row in rows], 6),
         Column("taker fee", [fraction(row.fee) for row in rows], 4),
         Column("fees", [rounded(row.fees, 2) for row in rows], 7),

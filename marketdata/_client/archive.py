@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketdata import arguments
+from marketdata._client.progress import shown
 from marketdata._client.session import Session
 from marketdata._requests.tasks import all_of
 from marketdata.arguments import (
@@ -90,7 +91,7 @@ class AsyncHistory:
 
         Those that open from `start` on and before `end` (now, where it is left out). A series
         that fails is reported and does not keep the others from going on; run again, the
-        download goes on where it was.
+        download goes on where it was. A notebook shows how far it is, unless `progress` is told.
         """
         from marketdata.models.lists import Records
         from marketdata.models.stored import Downloaded
@@ -103,12 +104,16 @@ class AsyncHistory:
             cluster.check(scheduler)
         one_exchange = {name: asyncio.Semaphore(_AT_ONCE) for name in self._names(exchanges)}
 
-        async def one(exchange: str, pair: str) -> Downloaded:
-            async with one_exchange[exchange]:
-                job = Job(self._session, store, exchange, pair, timeframe, since, until, refresh)
-                return await job.run(progress, scheduler)
+        with shown(progress) as told:
 
-        found = await all_of(one(name, pair) for name in one_exchange for pair in pairs)
+            async def one(exchange: str, pair: str) -> Downloaded:
+                async with one_exchange[exchange]:
+                    job = Job(
+                        self._session, store, exchange, pair, timeframe, since, until, refresh
+                    )
+                    return await job.run(told, scheduler)
+
+            found = await all_of(one(name, pair) for name in one_exchange for pair in pairs)
         return Records(found, of=Downloaded)
 
     @checked

@@ -334,6 +334,7 @@ class AsyncClient:
         """
         from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
+        from marketdata._client.progress import fetching
         from marketdata._exchanges.markets_cache import source
 
         asked = Question(
@@ -368,7 +369,8 @@ class AsyncClient:
                 if gone is None:
                     raise
                 return gone
-            return await candles(venue, symbol, asked, keep)
+            with fetching(symbol, asked.timeframe, asked.start, asked.end) as keep.progress:
+                return await candles(venue, symbol, asked, keep)
 
         return await self._session.ask(exchange, work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ __all__ = ["AsyncWatch", "Watch"]
 
 R = TypeVar("R", bound="Record")
 
+_FRAME = 0.1
+"""Seconds between two pictures of live records."""
 _BATCH = 1_000
 """Records that cross to a blocking caller at once, at most."""
 
@@ -137,6 +140,20 @@ class AsyncWatch(Generic[R]):
             found.append(cast("R", more))
         return found
 
+    async def display(self) -> None:
+        """Show the newest records in the notebook's cell, until it is interrupted or they end.
+
+        Raises `DataUnavailableError` where there is no notebook, and the errors of the stream.
+        """
+        from marketdata.models._display.notebook import Live
+
+        live = Live()
+        async with self:
+            while records := await self.batch():
+                live.take(records)
+                live.draw(self.streams)
+                await asyncio.sleep(_FRAME)
+
     async def close(self) -> None:
         """Watch no more; in a forked process, leave it to the one that watches."""
         if self.is_carried_over:
@@ -216,6 +233,21 @@ class Watch(Generic[R]):
         if not self._taken:
             raise StopIteration
         return self._taken.popleft()
+
+    def display(self) -> None:
+        """Show the newest records in the notebook's cell, until it is interrupted or they end.
+
+        Raises `DataUnavailableError` where there is no notebook, and the errors of the stream.
+        """
+        from marketdata.models._display.notebook import Live
+
+        live = Live()
+        with self, contextlib.suppress(KeyboardInterrupt):
+            for record in self:
+                live.take([record, *self._taken])
+                self._taken.clear()
+                live.draw(self.streams)
+                time.sleep(_FRAME)
 
     def close(self) -> None:
         """Watch no more."""

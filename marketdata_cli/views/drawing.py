@@ -16,6 +16,7 @@ from marketdata.models._display.elements import (
     Chart,
     Facts,
     Ladder,
+    Meter,
     Table,
     Track,
 )
@@ -58,6 +59,8 @@ def _element(element: Element, screen: Screen) -> list[Line]:
             return _track(element, min(screen.width, _WIDEST_CARD))
         case Card():
             return _card(element, min(screen.width, _WIDEST_CARD))
+        case Meter():
+            return [[(f"{element.what}  {bar(element.share, 16)}  {element.said}", PLAIN)]]
         case Chart():
             return []
     return [element]

@@ -75,7 +75,7 @@ def several(records: Records[Any], kind: str) -> str:
 
 
 def _count(records: Records[Any]) -> str:
-    kinds = {type(record) for record in records} or {records.of}
+    kinds: set[type[Any] | None] = {type(record) for record in records} or {records.of}
     missing = len(records.errors)
     name = getattr(kinds.pop(), "__name__", "") if len(kinds) == 1 else ""
     count = f"{len(records):,} {name}".strip()

@@ -126,6 +126,25 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Meter:
+    """How far some work is."""
+
+    what: str
+    done: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """The part that is done: 0 to 1."""
+        return self.done / self.total if self.total else 1.0
+
+    @property
+    def said(self) -> str:
+        """The same in words."""
+        return f"{self.share:.0%}  {self.done:,} of {self.total:,}"
+
+
+@dataclass(frozen=True)
 class Card:
     """A frame with a title, and a word in its corner."""
 
@@ -134,5 +153,5 @@ class Card:
     body: Sequence[Line | Track | Facts]
 
 
-Element: TypeAlias = "Line | Table | Facts | Track | Ladder | Chart | Card"
+Element: TypeAlias = "Line | Table | Facts | Track | Ladder | Chart | Meter | Card"
 Page: TypeAlias = list["Element"]

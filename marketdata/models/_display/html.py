@@ -22,6 +22,7 @@ from marketdata.models._display.elements import (
     Chart,
     Facts,
     Ladder,
+    Meter,
     Table,
     Track,
 )
@@ -62,6 +63,8 @@ def _element(element: Element) -> str:
             return _track(element)
         case Card():
             return _card(element)
+        case Meter():
+            return _meter(element)
         case Chart():
             return _sparkline(element.record.columns.as_floats())
     return _line(element)
@@ -108,6 +111,11 @@ def _track(track: Track) -> str:
     at = f"{track.share:.1%}"
     rail = f'<div class="rail"><i style="width:{at}"></i><b style="left:{at}"></b></div>'
     return f'<div class="track">{_span(track.low, FAINT)}{rail}{_span(track.high, FAINT)}</div>'
+
+
+def _meter(meter: Meter) -> str:
+    bar = f'<progress max="1" value="{meter.share:.3f}"></progress>'
+    return f'<div class="line">{escape(meter.what)}  {bar}  {escape(meter.said)}</div>'
 
 
 def _table(table: Table) -> str:

@@ -62,7 +62,7 @@ def page(answer: Any, now: datetime | None = None) -> Page:
         if name in _ONE:
             return _ONE[name](answer, now)
         return _MANY[name]([answer], now) if name in _MANY else _facts(answer)
-    kinds = {type(one) for one in answer} or {answer.of}
+    kinds: set[type[Any] | None] = {type(one) for one in answer} or {answer.of}
     name = getattr(kinds.pop(), "__name__", "") if len(kinds) == 1 else ""
     shown = _MANY[name](answer, now) if name in _MANY else _rows(answer)
     return [

@@ -26,7 +26,13 @@ def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
         code = process.write(written(operation, found, form))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
-        return code
+        return code or (process.FAILED if _has_nothing(found) else 0)
+
+
+def _has_nothing(found: Any) -> bool:
+    """Tell whether a comparison is one of exchanges that all failed."""
+    rows = getattr(found, "rows", None)
+    return rows is not None and all(row.code is not None for row in rows)
 
 
 def written(operation: Operation, found: Any, form: Format | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,32 @@ _TALL = 34
 """Lines of a screen that has room for all of the newest candles below a chart."""
 _FEW = 5
 """Candles that are listed on a lower one."""
+
+
+_PLAIN_SIGNS = {
+    "-": "─━–—▬",
+    "|": "│┃║╽╿╷╵╻╹",
+    "+": "╭╮╰╯",
+    "*": "●",
+    "^": "▲",
+    "v": "▼",
+    "<": "◂",
+    "~": "…",
+    "x": "×",
+    ".": "·▁▂",
+    "=": "▍▌▋▊▃▄▅",
+    "#": "▉█▆▇",
+    " ": "▏▎",
+}
+"""Signs, each as wide as the others, for terminals that have only those of ASCII."""
+
+
+def _has(encoding: str | None, sign: str) -> bool:
+    try:
+        sign.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Canvas:
@@ -52,7 +79,17 @@ class Canvas:
         """Write lines with the codes of their styles, no line longer than it is wide."""
         with self._console.capture() as captured:
             self._console.print(Segments(_segments(lines, screen)), end="", crop=False)
-        return captured.get()
+        return captured.get().translate(self._without_signs)
+
+    @functools.cached_property
+    def _without_signs(self) -> dict[int, str]:
+        """The signs that the output has no code for, and what stands in their place."""
+        return {
+            ord(sign): plain
+            for plain, signs in _PLAIN_SIGNS.items()
+            for sign in signs
+            if not _has(sys.stdout.encoding, sign)
+        }
 
 
 def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:

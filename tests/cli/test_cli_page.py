@@ -1,6 +1,8 @@
 """Pages for a terminal, drawn from records made here."""
 
+import io
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,6 +32,7 @@ from marketdata.models.aggregates import (
     ExecutionSplit,
 )
 from marketdata_cli.views.layout import bar, breadth, padded, table
+from marketdata_cli.views.page import page
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 HOUR = 3_600_000
@@ -495,3 +498,26 @@ def test_bars_are_exact_to_an_eighth():
 def test_a_column_of_nothing_is_not_shown():
     lines = table(Table([Column("a", ["1"]), Column("b", ["–"])]), 80)
     assert [text.strip() for text, _ in lines[0]] == ["a"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "utf-8"])
+def test_signs_that_a_terminal_lacks_have_others_as_wide(encoding, monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", output)
+    monkeypatch.setenv("COLUMNS", "80")
+    for kind in ("Ticker", "Candles", "OrderBook"):
+        text = page(SimpleNamespace(record=kind, many=False), RECORDS[kind], NOW)
+        assert text.encode(encoding).decode(encoding) == text
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+        whole = page(SimpleNamespace(record=kind, many=False), RECORDS[kind], NOW)
+        monkeypatch.setattr("sys.stdout", output)
+        assert [len(line) for line in text.split("\n")] == [len(line) for line in whole.split("\n")]
+
+
+def test_simulated_is_legible_on_every_palette(monkeypatch):
+    """Its colours are the terminal's own, exchanged."""
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    text = page(SimpleNamespace(record="Quote", many=False), RECORDS["Quote"], NOW)
+    assert "\x1b[7m SIMULATED \x1b[0m" in text

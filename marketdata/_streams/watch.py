@@ -79,7 +79,7 @@ class AsyncWatch(Generic[R]):
         from marketdata.models import Stream
         from marketdata.models.lists import Records
 
-        told = (feed.told() for feed in self._inbox.feeds)
+        told = (feed.stats() for feed in self._inbox.feeds)
         return Records([*self._inbox.ended, *told], of=Stream)
 
     async def open(self) -> None:

@@ -20,6 +20,7 @@ from marketdata.models._display.numbers import (
     rounded,
     size,
     span,
+    worked_out,
 )
 from marketdata.models.decimals import as_number
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from marketdata.models.lists import Records
     from marketdata.models.records import (
+        AveragePrice,
         Candle,
         Candles,
         Exchange,
@@ -116,6 +118,10 @@ def _ticker(record: Ticker) -> list[str]:
     change = "" if record.percentage is None else percent(record.percentage)
     last = fixed(record.last, price_places(record))
     return [record.pair, record.exchange, last, change, _ago(record)]
+
+
+def _average(record: AveragePrice) -> list[str]:
+    return [record.pair, record.exchange, worked_out(record.price), f"over {record.window}"]
 
 
 def _quote(record: Quote) -> list[str]:
@@ -277,6 +283,7 @@ def _value(value: Any) -> str:
 
 
 _WORDS: dict[str, Callable[[Any], list[str]]] = {
+    "AveragePrice": _average,
     "BookSource": _source,
     "Candle": _candle,
     "Candles": _candles,

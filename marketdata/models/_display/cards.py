@@ -31,11 +31,12 @@ from marketdata.models._display.numbers import (
     places,
     rounded,
     signed,
+    worked_out,
 )
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Fees, Quote, Status, Ticker
+    from marketdata.models.records import AveragePrice, Fees, Quote, Status, Ticker
 
 _QUOTED = {
     "quote": "the exchange's quote",
@@ -142,6 +143,20 @@ def status(record: Status, now: datetime) -> Page:
     source = "told by another call's answer" if record.derived else ""
     return [
         Card(heading("", record.exchange, record.simulated), [], [state, [], Facts(left, right)]),
+        freshness([record], now, source),
+    ]
+
+
+def average(record: AveragePrice, now: datetime) -> Page:
+    """Show an average price as a card."""
+    base, _, quote = record.pair.partition("/")
+    left = [("average", f"{worked_out(record.price)} {quote}", STRONG)]
+    volume = ABSENT if record.volume is None else f"{digits(record.volume)} {base}"
+    right = [("volume", volume, PLAIN), ("trades", digits(record.trades), PLAIN)]
+    title = heading(record.pair, record.exchange, record.simulated)
+    source = {"exchange": "its own", "trades": "of trades", "candles": "of candles"}[record.source]
+    return [
+        Card(title, [(record.window, PLAIN)], [Facts(left, right)]),
         freshness([record], now, source),
     ]
 

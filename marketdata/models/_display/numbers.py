@@ -49,6 +49,11 @@ def rounded(value: float | None, count: int) -> str:
     return ABSENT if value is None else fixed(round(value, count), count)
 
 
+def worked_out(value: float) -> str:
+    """Write a price that was worked out, where no other price tells its tick: six digits."""
+    return rounded(value, max(2, 5 - math.floor(math.log10(value)))) if value > 0 else digits(value)
+
+
 def aligned(values: Sequence[float | None]) -> list[str]:
     """Write numbers of one kind with as many decimal places as the longest of them has."""
     count = places(values)

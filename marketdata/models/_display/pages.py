@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _ONE: dict[str, Callable[[Any, datetime], Page]] = {
     "Ticker": cards.ticker,
+    "AveragePrice": cards.average,
     "Quote": cards.quote,
     "Status": cards.status,
     "Fees": cards.fees,

@@ -91,14 +91,18 @@ def _json(value: float | Decimal) -> str:
 # ---------------------------------------------------------------------------- CSV
 
 
-def to_csv(answer: Any) -> str:
-    """Write a header and one row for each record, candle, level or exchange that is compared."""
+def to_csv(answer: Any, columns: Sequence[str] | None = None) -> str:
+    """Write a header and one row for each record, candle, level or exchange that is compared.
+
+    ``columns`` are those wanted, in their order; None: all.
+    """
     records = _with_errors(answer)
     kinds = dict.fromkeys(type(one) for one in records)
     if not kinds and (kind := getattr(answer, "of", None)) is not None:
         kinds = {kind: None}
     whose = _SERIES if isinstance(answer, Records) and Candles in kinds else ()
-    header = dict.fromkeys([*whose, *(name for kind in kinds for name in csv_names(kind))])
+    names = columns or [*whose, *(name for kind in kinds for name in csv_names(kind))]
+    header = dict.fromkeys(names)
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     if header:

@@ -98,3 +98,10 @@ def test_a_setting_that_is_wrong_is_named(here, monkeypatch):
     status, _, err = here("status")
     assert status == 2
     assert "MARKETDATA_TIMEOUT" in err
+
+
+def test_a_comparison_of_exchanges_that_all_failed_has_failed(command, asking):
+    done = command("compare", "NOSUCH/USDT", "-f", "json", env=asking)
+    assert done.returncode == 1
+    assert '"code":"PAIR_NOT_SUPPORTED"' in done.stdout
+    assert command("compare", "BTC/USDT", env=asking).returncode == 0

@@ -807,7 +807,7 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
         return value is None
     if field.is_required():
         return False
-    described = _description(field)
+    described = _descriptions(model)[name]
     if described.parse is part:
         return value is None or value in _NO_TEXT
     return not described.empty_is_wrong and (value is None or is_left_out(value))
@@ -815,6 +815,11 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
 
 _NO_TEXT: tuple[Any, ...] = ("", "null", [])
 """What counts as left out where any other text may be the name of a currency."""
+
+
+@functools.cache
+def _descriptions(model: type[BaseModel]) -> dict[str, Described]:
+    return {name: _description(field) for name, field in model.model_fields.items()}
 
 
 def _description(field: FieldInfo) -> Described:

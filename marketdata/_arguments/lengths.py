@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from marketdata._arguments.saying import refused
+from marketdata._arguments.saying import Pattern, refused
 from marketdata._arguments.times import MONTHS, UNITS, unit_of
 from marketdata.errors import InvalidParameterError
 
@@ -34,7 +34,7 @@ _WORDS = {
 }
 _COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 _FORMS = [
-    re.compile(pattern, re.IGNORECASE | re.ASCII)
+    Pattern(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (
         rf"{_COUNT}[\s_-]*(?P<unit>[a-z]+)",
         r"(?P<unit>[a-z]+?)[\s_-]*(?P<count>\d{1,4})",
@@ -42,7 +42,7 @@ _FORMS = [
     )
 ]
 _CANDLES = r"(?:candle(?:stick)?s?|klines?|bars?|ohlcv?)"
-_ISO = re.compile(r"P(?:(\d{1,4})([YMWD])|T(\d{1,5})([HMS]))", re.IGNORECASE | re.ASCII)
+_ISO = Pattern(r"P(?:(\d{1,4})([YMWD])|T(\d{1,5})([HMS]))", re.IGNORECASE | re.ASCII)
 _MONTHS_OFFERED = (1, 2, 3, 4, 6, 12)
 """Numbers of months that exchanges have candles of; 5M, 15M and 30M are meant as minutes."""
 _MINUTES_OFFERED = (5, 10, 15, 20, 30, 45)

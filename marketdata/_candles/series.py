@@ -480,6 +480,6 @@ class ResampledSeries:
             columns=columns,
             causes=missing,
             is_open=is_open,
-            newest=found.newest,
+            newest=calendar.floor(found.newest) if found.newest else 0,
             revised=frozenset(calendar.floor(time) for time in found.revised),
         )

@@ -124,15 +124,22 @@ class Download:
         # Where the exchange's clock stands it alone knows; nothing behind that is requested.
         end = min(span.end, max(page.end, page.clock.exchange + 1))
         while not len(page.columns) and page.end < end:
-            asked = Span(page.end, min(end, ruler.shift(page.end, size)))
+            asked = Span(page.end, min(span.end, ruler.shift(page.end, size)))
             more = await self._page(asked, far=span.end)
             page = replace(more, start=start)
+        end = min(span.end, max(end, page.end))
         page = page.cut(start, end)
         if ruler.ceil(page.end) >= end > page.end:
             # No place is left.
             page = replace(page, end=end)
         window = _Window(page, asked)
         plan = list(self._plan(page.end, end))
+        if end < span.end:
+            # Up to now: where the exchange's clock is behind, there are candles behind its time.
+            if plan:
+                plan[-1] = Span(plan[-1].start, span.end)
+            elif page.end >= asked.end:
+                plan = [Span(page.end, span.end)]
         loop = asyncio.get_running_loop()
         pages: list[asyncio.Future[Page]] = [loop.create_future() for _ in plan]
         numbers = iter(range(len(plan)))
@@ -154,6 +161,7 @@ class Download:
             raise
         finally:
             await end_tasks(workers)
+        end = min(span.end, max(end, window.page.end))
         return await self._finish(window.page, end, followed=followed)
 
     def _plan(self, start: int, end: int) -> Iterator[Span]:
@@ -198,7 +206,8 @@ class Download:
             # One page that cannot be used does not take the others with it.
             if self._pages.venue.is_closed or self._pages.clock is None or far is not None:
                 raise
-            return no_page(*span, self._pages.clock)
+            clock = self._pages.clock
+            return no_page(span.start, min(span.end, max(span.start, clock.exchange) + 1), clock)
         return page
 
     # ------------------------------------------------------------------ putting together
@@ -264,7 +273,7 @@ class Download:
         came = [number for number, page in enumerate(pages) if page.done()]
         for first, behind in _runs(came):
             found = [page.result() for page in pages[first:behind]]
-            end = plan[behind - 1].end if behind == len(plan) else plan[behind - 1].start
+            end = found[-1].end if behind == len(plan) else plan[behind - 1].start
             span = Span(plan[first].end, end)
             if span.start < span.end:
                 clock = found[-1].clock

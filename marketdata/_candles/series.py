@@ -82,9 +82,9 @@ class Known:
     simulated: bool = False
 
     @classmethod
-    def stored(cls, stretch: Stretch, *, simulated: bool) -> Known:
-        """Make what is known of a range that the store holds whole."""
-        now = Clock(our_now(), our_now())
+    def stored(cls, stretch: Stretch, settled: int, *, simulated: bool) -> Known:
+        """Make what is known of a range from the store, which knows all up to a time."""
+        now = _settled(settled)
         newest = stretch.columns.time[-1] if len(stretch.columns) else 0
         return cls(
             stretch.start,
@@ -135,6 +135,13 @@ class Known:
         upto = min(end, over)
         places = calendar.gaps(self.columns.time, start, upto) if start < upto else []
         return with_causes(places, self.causes, calendar)
+
+
+def _settled(end: int) -> Clock:
+    """Give the clock of what is stored: its time was over by both when it was, whatever ours says.
+    """
+    now = max(our_now(), end)
+    return Clock(now, now)
 
 
 class Source(Protocol):
@@ -280,7 +287,7 @@ class NativeSeries:
             return
         try:
             if await self._apart(self.table.refresh):
-                await self._apart(self.table.revise, closed, self.calendar)
+                await self._apart(self.table.revise, closed.as_floats(), self.calendar)
         except DataUnavailableError:
             # Who does without the store is not kept from candles by its state.
             if self._reads:
@@ -313,7 +320,7 @@ class NativeSeries:
                 found = await self._apart(self.table.read, *span)
         found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
         found = [one.cut(*span) for one in found]
-        clock = tail.clock if tail else Clock(our_now(), our_now())
+        clock = tail.clock if tail else _settled(span.end)
         there = [Span(one.start, one.end) for one in found]
         settled = span.end if tail is None else min(span.end, tail.start)
         left = without(Span(span.start, settled), there)
@@ -381,7 +388,8 @@ class StoredSeries:
         else:
             part = Stretch(start, upto, whole.columns[:0])
         gaps = sorted([*gaps, *part.gaps], key=lambda gap: gap.start)
-        return Known.stored(Stretch(start, upto, part.columns, gaps, part.revised), simulated=False)
+        told = Stretch(start, upto, part.columns, gaps, part.revised)
+        return Known.stored(told, whole.end, simulated=False)
 
     async def before(self, moment: int) -> int | None:
         """Give the end of the last candle before a moment; None where none is stored."""
@@ -433,7 +441,8 @@ class ResampledSeries:
         if found.newest and self.calendar.floor(found.newest) < start:
             # One candle is longer than the request.
             return await self.between(self.calendar.floor(found.newest), None)
-        return self._made(found, start, None)
+        # Of what is behind the newest nothing is known.
+        return self._made(found, start, self.calendar.next(max(found.newest, start)))
 
     async def between(self, start: int, end: int | None) -> Known:
         """Give all candles that open in a range, each with all its parts."""

@@ -255,6 +255,8 @@ class Download:
             [page.start, *(gap.end for gap in gaps[-1:])]
             + [self._calendar.next(time) for time in found.columns.time[-1:]]
         )
+        # Where days are longer or shorter than was expected, it may open before that.
+        settled = min([settled, *found.open.time])
         settled = end if found.newest >= end or settled > end else settled
         is_recent = settled > page.clock.exchange - _LATE and not followed
         late: list[Gap] = []

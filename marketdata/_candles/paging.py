@@ -85,10 +85,10 @@ class Pages:
             # Up to here there may be candles; up to the exchange's own time a lack of them counts.
             stop, over = min(end, self._latest + 1), min(end, clock.exchange + 1)
             fresh = _in_order(found, cursor, None, disputed)
-            if parts and not len(fresh) and cursor < (place := self.calendar.ceil(cursor)):
-                # It may take a time inside of a place for that place, which it gave already.
-                cursor = place
-                if cursor < over:
+            if parts and not len(fresh) and cursor < self.calendar.ceil(cursor):
+                # It may take a time for one before, of which it gave the candle already.
+                cursor = self._later(cursor, found.time)
+                if cursor < stop:
                     continue
             inside = between(fresh, cursor, stop)
             if len(inside):
@@ -124,6 +124,11 @@ class Pages:
                 else:
                     parts.append(fresh)
             return self._page(start, max(cursor, over), parts, disputed, first)
+
+    def _later(self, cursor: int, given: Sequence[int]) -> int:
+        """Give the next time to request: a whole second, where there is, or else a place."""
+        second = -(-cursor // 1000) * 1000
+        return second if len(given) and cursor < second else self.calendar.ceil(cursor)
 
     def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
         return len(found) < asked and not self.venue.quirk.newest_bars_only
@@ -215,9 +220,11 @@ class Pages:
         while cursor < moment:
             times = await self._probe(calendar, cursor) or []
             found += [time for time in times if cursor <= time < moment]
-            if not times or times[-1] < cursor or times[-1] >= moment:
+            if not times or times[-1] >= moment:
                 break
-            cursor = times[-1] + 1
+            at, cursor = cursor, max(times[-1] + 1, cursor)
+            if at == cursor and (cursor := self._later(at, times)) == at:
+                break
         return found
 
     async def _is_between(self, start: int, end: int) -> bool:

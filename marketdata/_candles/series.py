@@ -187,8 +187,7 @@ class NativeSeries:
         self._venue = venue
         self._keep = keep
         self._plays = plays
-        days = known(venue.id, "1d") if "1d" in venue.timeframes else None
-        self._causes = Causes(venue, pair, self.calendar, days)
+        self._causes = Causes(venue, pair, self.calendar)
         self._reads = keep.read
         """Whether what is requested now is taken from the store, where it is there."""
         self._fetched: list[Stretch] = []
@@ -449,8 +448,9 @@ class ResampledSeries:
         first = self.calendar.ceil(start)
         upto = None if end is None else self.calendar.ceil(end)
         if upto is not None and first >= upto:
-            now = Clock(our_now(), our_now())
-            return Known(start, end or start, Columns.from_rows([]), [], now, 0)
+            # No place opens in it; what time it is on the exchange, shorter candles tell.
+            found = await self.finer.between(start, end)
+            return replace(found, columns=found.columns[:0], causes=[], newest=0, is_open=False)
         return replace(self._made(await self.finer.between(first, upto), first, upto), start=start)
 
     async def before(self, moment: int) -> int | None:
@@ -464,7 +464,12 @@ class ResampledSeries:
 
     async def why(self, gap: Span) -> list[Gap]:
         """Tell why a range has no candles."""
-        return await self.finer.why(gap)
+        start, end = self.calendar.floor(gap.start), self.calendar.ceil(gap.end)
+        causes = await self.finer.why(Span(start, end))
+        nothing = Columns.from_rows([])
+        return resample(
+            nothing, self.calendar, causes, start=start, until=end, unknown=frozenset()
+        )[1]
 
     def _made(self, found: Known, start: int, end: int | None) -> Known:
         clock, calendar = found.clock, self.calendar

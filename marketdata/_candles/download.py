@@ -133,13 +133,14 @@ class Download:
             # No place is left.
             page = replace(page, end=end)
         window = _Window(page, asked)
-        plan = list(self._plan(page.end, end))
+        following = ruler.ceil(page.end)
+        plan = list(self._plan(following, end))
         if end < span.end:
             # Up to now: where the exchange's clock is behind, there are candles behind its time.
             if plan:
                 plan[-1] = Span(plan[-1].start, span.end)
-            elif page.end >= asked.end:
-                plan = [Span(page.end, span.end)]
+            elif following >= asked.end:
+                plan = [Span(following, span.end)]
         loop = asyncio.get_running_loop()
         pages: list[asyncio.Future[Page]] = [loop.create_future() for _ in plan]
         numbers = iter(range(len(plan)))

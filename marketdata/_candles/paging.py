@@ -103,7 +103,7 @@ class Pages:
                 if self.calendar.next(cursor - 1) < stop:
                     continue
                 if cursor < over and end <= clock.exchange:
-                    if len(found) < ask:
+                    if len(found) < ask and not self.venue.quirk.newest_bars_only:
                         continue
                     # A full answer says nothing of what opens behind it in the last place.
                     over = cursor

@@ -45,9 +45,11 @@ def run(sequence: Sequence, wire: Wire) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         session = _Session(sequence, wire, Path(home))
         with time_machine.travel(session.ours / 1000, tick=False) as travel, session.client():
+            wire.on_tick = lambda: travel.move_to(session.ours / 1000)
             for step in sequence.steps:
-                travel.move_to(session.ours / 1000)
+                wire.on_tick()
                 session.do(step)
+            wire.on_tick = lambda: None
 
 
 class _Session:

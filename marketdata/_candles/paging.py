@@ -42,6 +42,8 @@ class Pages:
         """The last answer."""
         self.clock: Clock | None = None
         """The time of the last answer."""
+        self._leaves_out = False
+        """Whether an answer was short although there were more candles."""
         self._latest = 0
         """No candle had opened after this at the last answer."""
         self._listed = 0
@@ -77,6 +79,7 @@ class Pages:
         # Nothing is requested from times to come, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
         first: Clock | None = None
+        was_short = False
         while True:
             ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))
             found = await self._request(cursor, ask)
@@ -93,6 +96,8 @@ class Pages:
             inside = between(fresh, cursor, stop)
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
+                self._leaves_out |= was_short and inside.time[0] <= first_place
+                was_short = len(found) < ask
                 if first_place < inside.time[0] and self._may_lack_beginning(found, ask):
                     # A page of an exchange that gives the newest first may lack its beginning.
                     head = await self.between(cursor, inside.time[0], more=0)
@@ -103,7 +108,7 @@ class Pages:
                 if self.calendar.next(cursor - 1) < stop:
                     continue
                 if cursor < over and end <= clock.exchange:
-                    if len(found) < ask and not self.venue.quirk.newest_bars_only:
+                    if len(found) < ask and self._leaves_out:
                         continue
                     # A full answer says nothing of what opens behind it in the last place.
                     over = cursor

@@ -89,8 +89,8 @@ class Pages:
             stop, over = min(end, self._latest + 1), min(end, clock.exchange + 1)
             fresh = _in_order(found, cursor, None, disputed)
             if parts and not len(fresh) and cursor < self.calendar.ceil(cursor):
-                # It may take a time for one before, of which it gave the candle already.
-                cursor = self._later(cursor, found.time)
+                # It may take a time inside of a place for that place, which it gave already.
+                cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
             inside = between(fresh, cursor, stop)
@@ -130,11 +130,6 @@ class Pages:
                     parts.append(fresh)
             return self._page(start, max(cursor, over), parts, disputed, first)
 
-    def _later(self, cursor: int, given: Sequence[int]) -> int:
-        """Give the next time to request: a whole second, where there is, or else a place."""
-        second = -(-cursor // 1000) * 1000
-        return second if len(given) and cursor < second else self.calendar.ceil(cursor)
-
     def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
         return len(found) < asked and not self.venue.quirk.newest_bars_only
 
@@ -152,7 +147,10 @@ class Pages:
         return page(start, end, columns, first, frozenset(disputed))
 
     async def _request(self, since: int | None, count: int) -> Columns:
-        until = None if since is None else self.calendar.shift(since, count) - 1
+        until = None
+        if since is not None:
+            since = _whole_second(since)
+            until = self.calendar.shift(since, count) - 1
         found, self.reply = await self.venue.candles(
             self.pair, self.timeframe, since, count, until=until, finite=False
         )
@@ -227,9 +225,9 @@ class Pages:
             found += [time for time in times if cursor <= time < moment]
             if not times or times[-1] >= moment:
                 break
-            at, cursor = cursor, max(times[-1] + 1, cursor)
-            if at == cursor and (cursor := self._later(at, times)) == at:
+            if times[-1] < cursor:
                 break
+            cursor = times[-1] + 1
         return found
 
     async def _is_between(self, start: int, end: int) -> bool:
@@ -237,7 +235,7 @@ class Pages:
 
     async def _probe(self, calendar: Calendar, since: int) -> list[int] | None:
         """Give the open times of one page; None where the exchange does not say."""
-        since = max(since, FIRST_MARKET)
+        since = _whole_second(max(since, FIRST_MARKET))
         until = calendar.shift(since, self.size) - 1
         try:
             found, _ = await self.venue.candles(
@@ -262,6 +260,11 @@ def clock_of(reply: Reply) -> Clock:
     """Give the time of an answer: its ``Date``, which has whole seconds, or ours without one."""
     ours = round(reply.received_at.timestamp() * 1000)
     return Clock(round((reply.date or reply.received_at).timestamp() * 1000), ours)
+
+
+def _whole_second(since: int) -> int:
+    """Round a time to request from up: many exchanges take whole seconds, and round it down."""
+    return -(-since // 1000) * 1000
 
 
 def our_now() -> int:

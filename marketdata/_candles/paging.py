@@ -120,14 +120,11 @@ class Pages:
             elif len(fresh) and not len(inside):
                 if more and self._may_lack_beginning(found, ask):
                     # The same: of all that there is it may have given the last one only.
-                    head = await self.between(cursor, stop, more=0)
+                    head = await self.between(cursor, fresh.time[0], more=0)
                     parts.append(between(head.columns, cursor, fresh.time[0]))
                     disputed |= head.rejected
                 # Some exchanges answer with later candles: nothing is left before those.
-                if parts:
-                    over = max(over, fresh.time[0])
-                else:
-                    parts.append(fresh)
+                parts.append(fresh)
             return self._page(start, max(cursor, over), parts, disputed, first)
 
     def _may_lack_beginning(self, found: Columns, asked: int) -> bool:

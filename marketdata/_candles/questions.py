@@ -146,7 +146,9 @@ def stored(
     stretch = table.whole(*span)
     if stretch is None or asked.start >= asked.end:
         return None
-    there = Known.stored(stretch, stretch.end, simulated=listing.simulated).cut(asked.start, asked.end)
+    there = Known.stored(stretch, stretch.end, simulated=listing.simulated).cut(
+        asked.start, asked.end
+    )
     return _record(_Origin(exchange, found[0].pair), asked, there, calendar)
 
 

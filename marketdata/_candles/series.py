@@ -138,8 +138,7 @@ class Known:
 
 
 def _settled(end: int) -> Clock:
-    """Give the clock of what is stored: its time was over by both when it was, whatever ours says.
-    """
+    """Give the clock of what is stored: its time was over by both when it was, whatever ours says."""
     now = max(our_now(), end)
     return Clock(now, now)
 

@@ -36,6 +36,9 @@ class Sent(NamedTuple):
     candles: list[Candle]
     now: int
     """When it was given, by what had happened on the exchange."""
+    start: int | None = None
+    limit: int = 0
+    """From when on, and how many were asked for."""
 
 
 class Wire:
@@ -81,7 +84,7 @@ class Wire:
         exchange.now += exchange.world.tick
         self.on_tick()
         found = exchange.page(pair, timeframe, start, limit)
-        self.sent.append(Sent(pair, timeframe, found, exchange.now))
+        self.sent.append(Sent(pair, timeframe, found, exchange.now, start, limit))
         return found
 
 

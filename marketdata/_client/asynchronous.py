@@ -331,8 +331,8 @@ class AsyncClient:
             fill=fill,
             strict=strict,
         )
-        kept = await self._session.store()
-        kept = None if isinstance(kept, MarketDataError) else kept
+        opened = await self._session.store()
+        kept = None if isinstance(opened, MarketDataError) else opened
         # What is stored are floats: Decimals come from the exchange each time.
         reads = store and self.settings.numbers == "float"
         keep = Keep(kept, read=reads, refresh=refresh and reads)

@@ -39,6 +39,9 @@ OFFERED = {
     "htx": list(PERIODS.values()),
 }
 
+MOST_REQUESTS = 100
+"""What any question in these worlds takes at most: a few pages, and a few looks at other pairs."""
+
 
 def run(sequence: Sequence, wire: Wire) -> None:
     """Do what a sequence says, from an empty store on; a broken rule raises `RuleError`."""
@@ -117,6 +120,8 @@ class _Session:
                 )
             except Exception as error:
                 raise RuleError("7: no error", type(error).__name__, error) from error
+        if len(sent) > MOST_REQUESTS:
+            raise RuleError("6: an answer takes a few requests", len(sent), "requests")
         source = self._source(question.timeframe, found.resampled_from, sent)
         given = Given.of(found)
         moments = list(dict.fromkeys([one.now for one in sent] + [self.exchange.now]))

@@ -473,7 +473,11 @@ class Job:
                 raise TimeframeNotSupportedError(
                     f"{venue.id} has no '{self.timeframe}' candles of its own; it has "
                     f"{', '.join(offered)}. `candles` resamples others from those.",
-                    details={"exchange": venue.id, "timeframes": offered},
+                    details={
+                        "exchange": venue.id,
+                        "timeframes": offered,
+                        "closest": arguments.nearest(self.timeframe, offered),
+                    },
                 )
             return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
 

@@ -23,15 +23,15 @@ def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
     form = options.form
     with client(options) as asked:
         found = getattr(asked, operation.name)(**given)
-        code = process.write(written(operation, found, form))
+        code = process.write(written(operation, found, options))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
         return code
 
 
-def written(operation: Operation, found: Any, form: Format | None) -> str:
-    """Write an answer in a form; None: see `chosen`."""
-    match chosen(form):
+def written(operation: Operation, found: Any, options: Common) -> str:
+    """Write an answer in the form that was asked for; see `chosen`."""
+    match chosen(options.form):
         case Format.TABLE:
             from marketdata_cli.views.page import page
 
@@ -39,7 +39,7 @@ def written(operation: Operation, found: Any, form: Format | None) -> str:
         case Format.JSONL:
             return text.as_jsonl(found)
         case Format.CSV:
-            return text.as_csv(operation, found)
+            return text.as_csv(operation, found, raw=options.raw)
     return text.as_json(found)
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     Answer: TypeAlias = Record | list[Record] | tuple[Record, ...]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _NEVER = (math.inf, math.inf)
 _LEVEL = ("side", "price", "size")
 _QUOTED = (*_LEVEL, "source")
@@ -68,12 +71,15 @@ def as_jsonl(answer: Answer) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def as_csv(operation: Operation, answer: Answer) -> str:
-    """Write a header and one row for each record, bar, level or exchange that is compared."""
+def as_csv(operation: Operation, answer: Answer, *, raw: bool = False) -> str:
+    """Write a header and one row for each record, bar, level or exchange that is compared.
+
+    A text that a spreadsheet would calculate gets an apostrophe before it, unless ``raw``.
+    """
     import marketdata as md
 
     output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
+    writer = _Rows(output, raw=raw)
     match answer:
         case md.Candles():
             writer.writerow(_BAR)
@@ -92,13 +98,35 @@ def as_csv(operation: Operation, answer: Answer) -> str:
     return output.getvalue()
 
 
+class _Rows:
+    """Writes rows of CSV that no spreadsheet runs."""
+
+    def __init__(self, output: io.StringIO, *, raw: bool) -> None:
+        self._writer = csv.writer(output, lineterminator="\n")
+        self._raw = raw
+
+    def writerow(self, row: Iterable[Any]) -> None:
+        self._writer.writerow(row if self._raw else map(_inert, row))
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        for row in rows:
+            self.writerow(row)
+
+
+def _inert(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet takes for a formula; never a number."""
+    if isinstance(value, str) and value[:1] in _FORMULA and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
 def _with_errors(answer: Iterable[Record]) -> list[Record]:
     """Give the records, and behind them a row with a code for each that could not be had."""
     return [*answer, *getattr(answer, "errors", ())]
 
 
 def _write(
-    writer: Any, kind: type[Record], records: Iterable[Record], errors: Sequence[Record] = ()
+    writer: _Rows, kind: type[Record], records: Iterable[Record], errors: Sequence[Record] = ()
 ) -> None:
     header = [*_fields(kind), *(("code", "message") if errors else ())]
     writer.writerow(header)
@@ -122,12 +150,15 @@ def stream_header(operation: Operation) -> str:
     return ",".join(_fields(_kind(operation))) + "\n"
 
 
-def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
-    """Write CSV rows under `stream_header`: one for each record, level or bar."""
+def stream_rows(operation: Operation, records: Iterable[Record], *, raw: bool = False) -> str:
+    """Write CSV rows under `stream_header`: one for each record, level or bar.
+
+    ``raw`` is that of `as_csv`.
+    """
     import marketdata as md
 
     output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
+    writer = _Rows(output, raw=raw)
     for record in records:
         match record:
             case md.OrderBook():

@@ -85,7 +85,7 @@ def _download(
     code = 0
     # Where nothing but wrong calls came of it, it is refused as other commands are.
     if len(failed) < len(found) or not are_wrong:
-        code = process.write(answer.written(operation, found, form))
+        code = process.write(answer.written(operation, found, options))
         if not quiet and not (form is Format.TABLE and sys.stderr.isatty()):
             process.complain(summary(found))
     _complain(found)
@@ -118,7 +118,7 @@ async def _fetched(given: dict[str, Any], options: Common, board: Board) -> tupl
 def _plan(given: dict[str, Any], options: Common) -> int:
     with answer.client(options) as client:
         found = client.history.plan(**given)
-    return process.write(answer.written(PLAN, found, options.form))
+    return process.write(answer.written(PLAN, found, options))
 
 
 # ---------------------------------------------------------------------------- looking
@@ -261,7 +261,7 @@ def _agreed(client: Client, given: dict[str, Any]) -> bool:
 def _with(said: str, operation: Operation, found: Sequence[Any], options: Common) -> str:
     """Write an answer, and below a table what else there is to say."""
     form = answer.chosen(options.form)
-    written = answer.written(operation, found, form)
+    written = answer.written(operation, found, options)
     return f"{written}{said}\n" if form is Format.TABLE else written
 
 

@@ -26,6 +26,7 @@ from marketdata._candles.calendar import Calendar
 from marketdata._candles.datafiles import (
     DataFiles,
     File,
+    is_named_by_us,
     milliseconds_of,
     schema,
     span_of,
@@ -59,8 +60,8 @@ _SMALL_FILES = 8
 """How many files that lie side by side are merged when one was added to them."""
 _MANY_FILES = 64
 """After how many files of one download they are merged in between."""
-_VACUUM_EVERY = 128
-"""Commits after which files that were replaced an hour ago are removed."""
+_SWEEP_EVERY = 3600.0
+"""Seconds after which files that nobody needs are looked for again."""
 
 
 def _translating(
@@ -93,6 +94,7 @@ class SeriesTable:
         self._listed: tuple[int, list[File]] = (-1, [])
         self._tidied = 0
         """How many files there were when they were last merged."""
+        self._sweep_at = 0.0
 
     # ------------------------------------------------------------------ looking
 
@@ -320,7 +322,7 @@ class SeriesTable:
 
     @_translating
     def tidy(self, fewest: int = _SMALL_FILES) -> None:
-        """Merge files that lie side by side where there are so many; remove long replaced ones.
+        """Merge files that lie side by side where there are so many; sweep once an hour.
 
         What is merged is never much less than what it is merged with, so that adding bars one by
         one costs the same however many are stored.
@@ -330,11 +332,27 @@ class SeriesTable:
                 whole = self.data.merge(run)
                 if not self._commit([whole], run):
                     self._discard([whole])
-            table = self._table
-            if table is not None and table.version() % _VACUUM_EVERY < 2:
-                # Also files that whoever wrote them did not live to commit.
-                table.vacuum(1, dry_run=False, enforce_retention_duration=False, full=True)
+            if time.monotonic() >= self._sweep_at:
+                self.sweep()
             self._tidied = len(self.files())
+
+    @_translating
+    def sweep(self, *, delete: bool = True) -> list[str]:
+        """Delete files that nobody has needed for an hour; give their paths.
+
+        They were replaced, or whoever wrote them did not live to commit. With ``delete=False``
+        they are only listed.
+        """
+        with self._lock:
+            if self._table is None:
+                return []
+            found = self._table.vacuum(1, enforce_retention_duration=False, full=True)
+            # Delta Lake would delete what others have put there, too.
+            left_over = sorted(filter(is_named_by_us, found))
+            if delete:
+                self._sweep_at = time.monotonic() + _SWEEP_EVERY
+                self.data.remove(left_over)
+            return left_over
 
     def _make_sure(self) -> None:
         """Make the table where there is none, so that files without a log have lost theirs."""

@@ -239,7 +239,7 @@ class NativeSeries:
         """Give a time near the next candle from a moment on."""
         upto = self.calendar.shift(moment, self.pages.size)
         page = await self.pages.between(moment, min(upto, end), end)
-        return page.columns.time[0] if len(page.columns) else max(page.end, moment)
+        return min(end, page.columns.time[0] if len(page.columns) else max(page.end, moment))
 
     async def why(self, gap: Span) -> list[Gap]:
         """Tell why a range has no candles."""

@@ -17,7 +17,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance check docs record \
-	bench oldest package interpreters mcpb release-check clean
+	bench oldest package interpreters mcpb release-check audit clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -109,6 +109,9 @@ mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a cli
 
 release-check: $(READY) ## Build and check all that a release publishes, into dist/; publish nothing.
 	$(BIN)/python release/check.py
+
+audit: $(READY) ## Look for known vulnerabilities in what the package brings along; takes the internet.
+	$(BIN)/python release/check.py --audit
 
 interpreters: $(OLDEST)/.ready ## Run a short suite on every Python from 3.11 on that the machine has.
 	$(BIN)/python tests/interpreters.py $(abspath $(OLDEST))/bin/uv

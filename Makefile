@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 PACKAGE := .venv-package
+CLIENTS := .venv-clients
 NODE := .node
 NODE_VERSION := 22.20.0
 RECORDED ?= ../shared/recorded
@@ -16,7 +17,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance check docs record \
+.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs docs-site docs-serve record \
 	bench oldest package interpreters mcpb release-check audit clean
 
 help: ## Show the targets.
@@ -78,10 +79,30 @@ mcp-conformance: $(NODE)/.ready ## Try the MCP server with the protocol's offici
 	$(BIN)/python tests/protocol/conformance.py
 	$(BIN)/python tests/protocol/inspector.py
 
+$(CLIENTS)/.ready: tests/clients/requirements.txt tests/clients/langchain.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet uv
+	VIRTUAL_ENV=$(CLIENTS) $(CLIENTS)/bin/uv pip install --quiet -r tests/clients/requirements.txt
+	$(CLIENTS)/bin/uv venv --quiet --clear --python $(CLIENTS)/bin/python $(CLIENTS)/langchain
+	VIRTUAL_ENV=$(CLIENTS)/langchain $(CLIENTS)/bin/uv pip install --quiet -r tests/clients/langchain.txt
+	@touch $@
+
+clients: $(READY) $(CLIENTS)/.ready $(NODE)/.ready ## Try agents' libraries and other clients with the MCP server.
+	$(CLIENTS)/bin/python tests/clients $(BIN)/marketdata-mcp openai-agents pydantic-ai google-genai google-adk \
+		llama-index typescript
+	$(CLIENTS)/langchain/bin/python tests/clients $(BIN)/marketdata-mcp langchain-mcp-adapters
+	$(CLIENTS)/bin/python tests/clients/quality.py $(BIN)/marketdata-mcp
+
 check: lint types layers ## Lint, types and the layers contract.
 
 docs: $(READY) ## Make docs/exchanges.md of the installed ccxt.
 	$(BIN)/python docs/make_exchanges.py
+
+docs-site: $(READY) ## Build the documentation site, with its reference and notebook, into build/site.
+	$(BIN)/python site/build.py
+
+docs-serve: $(READY) ## Build the documentation site and serve it at http://127.0.0.1:8001.
+	$(BIN)/python site/build.py serve
 
 record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
 	$(BIN)/python -m pytest tests/test_cassettes.py --record-mode=rewrite $(if $(LIVE),--live)
@@ -110,12 +131,9 @@ mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a cli
 release-check: $(READY) ## Build and check all that a release publishes, into dist/; publish nothing.
 	$(BIN)/python release/check.py
 
-audit: $(READY) ## Look for known vulnerabilities in what the package brings along; takes the internet.
-	$(BIN)/python release/check.py --audit
-
 interpreters: $(OLDEST)/.ready ## Run a short suite on every Python from 3.11 on that the machine has.
 	$(BIN)/python tests/interpreters.py $(abspath $(OLDEST))/bin/uv
 
 clean: ## Remove what the targets made.
-	rm -rf dist .venv .venv-3.* $(OLDEST) $(PACKAGE) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-3.* $(OLDEST) $(PACKAGE) $(CLIENTS) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

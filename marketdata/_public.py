@@ -5,16 +5,11 @@ This is the only list. The package imports it with the first name that is asked 
 """
 
 from marketdata import history as history
-from marketdata._candles.records import Damage as Damage
-from marketdata._candles.records import Day as Day
-from marketdata._candles.records import Downloaded as Downloaded
-from marketdata._candles.records import Plan as Plan
-from marketdata._candles.records import Progress as Progress
-from marketdata._candles.records import Series as Series
 from marketdata._client.archive import AsyncHistory as AsyncHistory
 from marketdata._client.asynchronous import AsyncClient as AsyncClient
 from marketdata._client.blocking import Client as Client
 from marketdata._client.blocking import History as History
+from marketdata._client.functions import average_price as average_price
 from marketdata._client.functions import candles as candles
 from marketdata._client.functions import compare as compare
 from marketdata._client.functions import consolidated_orderbook as consolidated_orderbook
@@ -60,6 +55,7 @@ from marketdata.errors import RateLimitExceededError as RateLimitExceededError
 from marketdata.errors import TimeframeNotSupportedError as TimeframeNotSupportedError
 from marketdata.errors import UnauthorizedError as UnauthorizedError
 from marketdata.errors import UpstreamError as UpstreamError
+from marketdata.models import AveragePrice as AveragePrice
 from marketdata.models import Candle as Candle
 from marketdata.models import Candles as Candles
 from marketdata.models import Exchange as Exchange
@@ -86,4 +82,10 @@ from marketdata.models.aggregates import ExecutionCost as ExecutionCost
 from marketdata.models.aggregates import ExecutionSplit as ExecutionSplit
 from marketdata.models.lists import Missing as Missing
 from marketdata.models.lists import Records as Records
+from marketdata.models.stored import Damage as Damage
+from marketdata.models.stored import Day as Day
+from marketdata.models.stored import Downloaded as Downloaded
+from marketdata.models.stored import Plan as Plan
+from marketdata.models.stored import Progress as Progress
+from marketdata.models.stored import Series as Series
 from marketdata.settings import Settings as Settings

@@ -12,7 +12,7 @@ from marketdata_cli.text import Format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from marketdata._client.blocking import Client
+    from marketdata.clients import Client
     from marketdata.models import Interval
     from marketdata.operations import Operation
     from marketdata.settings import Settings
@@ -26,7 +26,13 @@ def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
         code = process.write(written(operation, found, options))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
-        return code
+        return code or (process.FAILED if _has_nothing(found) else 0)
+
+
+def _has_nothing(found: Any) -> bool:
+    """Tell whether a comparison is one of exchanges that all failed."""
+    rows = getattr(found, "rows", None)
+    return rows is not None and all(row.code is not None for row in rows)
 
 
 def written(operation: Operation, found: Any, options: Common) -> str:
@@ -37,9 +43,9 @@ def written(operation: Operation, found: Any, options: Common) -> str:
 
             return page(operation, found)
         case Format.JSONL:
-            return text.as_jsonl(found)
+            return str(found.to_jsonl())
         case Format.CSV:
-            return text.as_csv(operation, found, raw=options.raw)
+            return str(found.to_csv(raw=options.raw))
     return text.as_json(found)
 
 
@@ -59,8 +65,8 @@ def _remark(found: Any) -> None:
 
 
 def _ranges(what: str, intervals: Sequence[Interval]) -> str:
-    from marketdata_cli.views.holes import by_cause, of_bars
-    from marketdata_cli.views.numbers import counted, span
+    from marketdata.models._display.gaps import by_cause, of_bars
+    from marketdata.models._display.numbers import counted, span
 
     ranges = ", ".join(span(gap.start, gap.end) for gap in intervals[:3])
     left = counted(len(intervals) - 3, "more range")
@@ -81,6 +87,6 @@ def settings(options: Common) -> Settings:
 
 def client(options: Common) -> Client:
     """Make the client that a command line asks for."""
-    from marketdata._client.blocking import Client
+    from marketdata.clients import Client
 
     return Client(settings=settings(options))

@@ -15,6 +15,8 @@ from marketdata.arguments import (
     Active,
     Aggregate,
     Amount,
+    Ascending,
+    AverageWindow,
     BarLimit,
     BaseCode,
     Buffer,
@@ -24,6 +26,8 @@ from marketdata.arguments import (
     End,
     ExchangeId,
     Fill,
+    MinQuoteVolume,
+    OnlyQuote,
     OrderSide,
     PairName,
     PairNames,
@@ -43,6 +47,8 @@ from marketdata.arguments import (
     Start,
     StreamKinds,
     Strict,
+    TickerField,
+    TickerLimit,
     TimeframeName,
     TradeId,
     TradeLimit,
@@ -67,6 +73,7 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
     from marketdata.models import (
+        AveragePrice,
         Candles,
         Exchange,
         Fees,
@@ -159,12 +166,15 @@ class AsyncClient:
     # ------------------------------------------------------------------ operations
 
     @checked
-    async def exchanges(self) -> list[Exchange]:
+    async def exchanges(self) -> Records[Exchange]:
         """List the spot exchanges with what each can do.
 
         Made from the installed ccxt, without a request. The simulated exchange lists its own.
         """
-        return await self._session.exchanges()
+        from marketdata.models import Exchange
+        from marketdata.models.lists import Records
+
+        return Records(await self._session.exchanges(), of=Exchange)
 
     @checked
     async def pairs(
@@ -176,7 +186,7 @@ class AsyncClient:
         search: Search | None = None,
         active: Active = True,
         refresh: RefreshLists = False,
-    ) -> list[Pair]:
+    ) -> Records[Pair]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
         With `active=False` those that it lists but has halted, instead.
@@ -186,18 +196,20 @@ class AsyncClient:
         default exchange's is fetched. `refresh` fetches the list first, or with `search` alone that
         of every spot exchange; those that fail keep the one they had.
         """
+        from marketdata.models import Pair
+        from marketdata.models.lists import Records
 
         if search is not None and exchange is None:
             if refresh:
                 await self._session.refresh_lists()
             found = await self._session.find_pairs(search, base=base, quote=quote, active=active)
-            return found[1]
+            return Records(found[1], of=Pair)
 
         async def work(venue: Venue) -> list[Pair]:
             wanted = {"base": base, "quote": quote, "search": search}
             return await venue.pairs(**wanted, active=active, refresh=refresh)
 
-        return await self._session.ask(exchange, work)
+        return Records(await self._session.ask(exchange, work), of=Pair)
 
     async def page_of_pairs(
         self,
@@ -241,22 +253,56 @@ class AsyncClient:
 
     @checked
     async def tickers(
-        self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
+        self,
+        pairs: PairNames | None = None,
+        *,
+        sort: TickerField | None = None,
+        ascending: Ascending = False,
+        quote: OnlyQuote | None = None,
+        min_quote_volume: MinQuoteVolume | None = None,
+        limit: TickerLimit | None = None,
+        exchange: ExchangeId | None = None,
     ) -> Records[Ticker]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs that
-        have nothing, such as one that was never traded, are in `errors` of the list. An exchange
-        without a call for several is asked for each pair. What tickers of several pairs lack stays
-        out: only `ticker` takes bid and ask from the order book then.
+        Of all that there are, by name, where `pairs` is left out; else in the order asked for.
+        `sort` ranks them by a field, the highest first. A pair whose field is not known comes last;
+        one whose volume is not known is left out where `min_quote_volume` is given. Named pairs
+        that have nothing, such as one that was never traded, are in `errors` of the list. An
+        exchange without a call for several is asked for each pair. What tickers of several pairs
+        lack stays out: only `ticker` takes bid and ask from the order book then.
         """
+        from marketdata._candles.ranking import Ranking
+        from marketdata.models import Ticker
+        from marketdata.models.lists import Records
+
+        wanted = Ranking(sort, ascending, quote, min_quote_volume, limit)
 
         async def work(venue: Venue) -> Records[Ticker]:
-            from marketdata._candles.windows import tickers
-
             venue.check("tickers")
-            found = await venue.listed.symbols(pairs)
-            return await tickers(venue, found, every=pairs is None)
+            return await wanted.of(venue, pairs)
+
+        found = await self._session.ask(exchange, work)
+        return Records(found, found.errors, of=Ticker)
+
+    @checked
+    async def average_price(
+        self, pair: PairName, window: AverageWindow = "5m", *, exchange: ExchangeId | None = None
+    ) -> AveragePrice:
+        """Get the average price of a pair over the last minutes or hours, weighted by volume.
+
+        The exchange's own where it has one for this window (Binance, for 5m). Else of the trades
+        in the window, where one answer holds them all, or of candles: their typical price (mean of
+        high, low and close) weighted by volume. `source` says which. Raises `DataUnavailableError`
+        where nothing was traded in the window.
+        """
+
+        async def work(venue: Venue) -> AveragePrice:
+            from marketdata._candles.averages import average_price, check
+
+            check(venue, window)
+            symbol = await venue.listed.symbol(pair)
+            return await average_price(venue, symbol, window)
 
         return await self._session.ask(exchange, work)
 
@@ -280,11 +326,15 @@ class AsyncClient:
         which nobody bids or asks are in `errors` of the list.
         """
 
+        from marketdata.models import Quote
+        from marketdata.models.lists import Records
+
         async def work(venue: Venue) -> Records[Quote]:
             venue.check("quotes")
             return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 
-        return await self._session.ask(exchange, work)
+        found = await self._session.ask(exchange, work)
+        return Records(found, found.errors, of=Quote)
 
     @checked
     async def orderbook(
@@ -321,6 +371,7 @@ class AsyncClient:
         """
         from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
+        from marketdata._client.progress import fetching
         from marketdata._exchanges.markets_cache import source
 
         asked = Question(
@@ -355,7 +406,8 @@ class AsyncClient:
                 if gone is None:
                     raise
                 return gone
-            return await candles(venue, symbol, asked, keep)
+            with fetching(symbol, asked.timeframe, asked.start, asked.end) as keep.progress:
+                return await candles(venue, symbol, asked, keep)
 
         return await self._session.ask(exchange, work)
 
@@ -369,12 +421,14 @@ class AsyncClient:
         from_id: TradeId | None = None,
         aggregate: Aggregate = False,
         exchange: ExchangeId | None = None,
-    ) -> list[Trade]:
+    ) -> Records[Trade]:
         """Get a pair's trades, oldest first: the newest, or from a time or a trade id on.
 
         At most `limit`, and at most what the exchange gives in one answer. `aggregate` merges
         the fills of one order at one price.
         """
+        from marketdata.models import Trade
+        from marketdata.models.lists import Records
 
         async def work(venue: Venue) -> list[Trade]:
             from marketdata._candles.trades import check as check_trades
@@ -388,7 +442,7 @@ class AsyncClient:
                 venue, symbol, limit=limit, start=since, from_id=from_id, aggregate=aggregate
             )
 
-        return await self._session.ask(exchange, work)
+        return Records(await self._session.ask(exchange, work), of=Trade)
 
     @checked
     async def status(self, *, exchange: ExchangeId | None = None) -> Status:
@@ -671,14 +725,21 @@ class AsyncClient:
 
         return AsyncClient(settings=replayed(self.settings, Path(path), speed, wait_for))
 
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """Tell how each live subject of the running loop is doing."""
-        return self._session.streams()
+        from marketdata.models import Stream
+        from marketdata.models.lists import Records
 
-    def upstream(self) -> list[Upstream]:
+        return Records(self._session.streams(), of=Stream)
+
+    def upstream(self) -> Records[Upstream]:
         """Tell how the running loop's calls to each exchange are doing."""
+        from marketdata.models import Upstream
+        from marketdata.models.lists import Records
+
         here = self._session.open_here()
-        return [] if here is None else [venue.told() for venue in here.venues]
+        told = [] if here is None else [venue.stats() for venue in here.venues]
+        return Records(told, of=Upstream)
 
     # ------------------------------------------------------------------ lifetime
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from marketdata._client.connections import Connections
+from marketdata._client.progress import in_notebook
 from marketdata._requests.deadline import within
 from marketdata._requests.tasks import all_of
 from marketdata.errors import (
@@ -163,7 +164,7 @@ class Session:
     def streams(self) -> list[Stream]:
         """Tell how each live subject of the running loop is doing."""
         here = self.open_here()
-        return [] if here is None else [one for hub in here.hubs for one in hub.told()]
+        return [] if here is None else [one for hub in here.hubs for one in hub.stats()]
 
     # ------------------------------------------------------------------ exchanges and pairs
 
@@ -190,10 +191,10 @@ class Session:
             if passing or self.settings.redis is None:
                 self._catalogue = Catalogue(None if passing else self.settings.folder())
             else:
-                from marketdata._exchanges.shared_markets_cache import FleetCatalogue
+                from marketdata._exchanges.shared_markets_cache import SharedCatalogue
 
                 url = self.settings.redis.get_secret_value()
-                self._catalogue = FleetCatalogue(self.settings.folder(), url)
+                self._catalogue = SharedCatalogue(self.settings.folder(), url)
         return self._catalogue
 
     async def find_pairs(
@@ -244,15 +245,23 @@ class Session:
         """Fetch the lists of all spot exchanges, several at once; leave out those that fail."""
         here = await self.connections()
         turns = asyncio.Semaphore(_LISTS_AT_ONCE)
-
-        async def fetch(name: str) -> None:
-            async with turns:
-                with contextlib.suppress(MarketDataError):
-                    await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
-
         sim = self.settings.sim
         known = await here.simulated() if sim else [one.id for one in await self.exchanges()]
-        await all_of(fetch(name) for name in self._within_reach(known))
+        names = self._within_reach(known)
+        fetched = 0
+
+        with in_notebook() as tell:
+
+            async def fetch(name: str) -> None:
+                nonlocal fetched
+                async with turns:
+                    with contextlib.suppress(MarketDataError):
+                        await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
+                fetched += 1
+                if tell is not None:
+                    tell("lists of pairs", fetched, len(names))
+
+            await all_of(map(fetch, names))
 
     def _within_reach(self, exchanges: Iterable[str]) -> list[str]:
         return [name for name in exchanges if self._among is None or name in self._among]

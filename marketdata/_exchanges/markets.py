@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from marketdata._exchanges.markets_cache import (
 )
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.log import logger
-from marketdata.arguments import written
+from marketdata.arguments import code_of, divided, readings, written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair
 
@@ -59,8 +59,10 @@ class PairList:
         self._fetch = fetch
         self._load_all = load
         self._loaded: dict[str, dict[str, Any]] = {}
-        self._listed_at = 0.0
-        self._names: dict[tuple[str, str, bool], str] = {}
+        self._last: Listing | None = None
+        """The list in which the names below were found."""
+        self._names: dict[tuple[Any, ...], str] = {}
+        self._older: dict[str, str | None] = {}
         self.renamed: Mapping[str, str] = {}
         """Codes that ccxt would give, and what the list has instead."""
         self._listings = Sharing()
@@ -84,9 +86,8 @@ class PairList:
         With ``halted``, a pair that is listed but cannot be traded now, where no active one has the
         name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
         """
-        asked = pair, written(pair), halted
-        known = self._names.get(asked)
-        if known is not None and time.time() - self._listed_at < MAX_AGE:
+        asked = pair, written(pair), readings(pair), halted
+        if self._is_current and (known := self._names.get(asked)) is not None:
             return known
         listing = await self.listing(MAX_AGE)
         if (known := self._names.get(asked)) is not None:
@@ -114,17 +115,16 @@ class PairList:
         ``pair`` is one that `symbol` gave. The market of the older one is loaded. None where no
         token was renamed, or where the exchange lists the older pair no more, not even as halted.
         """
+        if self._is_current and pair in self._older:
+            return self._older[pair]
         listing = await self.listing(MAX_AGE)
-        base, quote = pair.split("/")
-        former = listing.facts.former
-        older = [(former.get(base), quote), (base, former.get(quote))]
-        older.append((former.get(base), former.get(quote)))
-        for one, other in older:
-            if one is not None and other is not None:
-                found = self._catalogue.named(self._source, f"{one}/{other}")
-                if found:
-                    self._load(found, listing)
-                    return found[0].pair
+        for name in listing.facts.formers(pair):
+            found = self._catalogue.named(self._source, name)
+            if found:
+                self._load(found, listing)
+                self._older[pair] = found[0].pair
+                return found[0].pair
+        self._older[pair] = None
         return None
 
     async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
@@ -147,13 +147,16 @@ class PairList:
 
     async def plays(self) -> str | None:
         """Give what the exchange plays where it is a simulated one; None for a real one."""
-        listing = await self.listing(MAX_AGE)
+        # The list of the pair that is asked for: what another process has fetched since, the next
+        # name is looked for in.
+        listing = self._last if self._is_current else None
+        listing = listing or await self.listing(MAX_AGE)
         return (listing.plays or "unnamed") if listing.simulated else None
 
     def forget(self) -> None:
         """Have the list fetched again before it is next used."""
         self._catalogue.forget(self._source)
-        self._listed_at = 0.0
+        self._last = None
         self._names.clear()
 
     def traded_most(self, besides: str = "", count: int = 2) -> list[str]:
@@ -185,32 +188,61 @@ class PairList:
                 "traded now.",
                 details={"exchange": self._exchange, "pair": market.pair, "halted": True},
             )
-        quoted = self._of_base(pair)
-        if quoted:
-            return PairNotSupportedError(
-                f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that base."
-                f"{did_you_mean(quoted[:3])}",
-                details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
-            )
-        names = self._catalogue.names(self._source)
-        near = [names[one] for one in closest(pair, names)]
-        if not near and "/" not in pair:
-            by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
-            near = [by_joined[one] for one in closest(pair, by_joined)]
-        # What the exchange itself calls so may be another token: that is for the caller to say.
-        near = list(dict.fromkeys([*self._catalogue.called(self._source, pair), *near]))
+        coins = [one for one in (code_of(written(pair)), pair, *readings(pair)[0]) if one]
+        for coin in dict.fromkeys(coins):
+            quoted = self._of_base(coin)
+            if quoted:
+                return PairNotSupportedError(
+                    f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that "
+                    f"base.{did_you_mean(quoted[:3])}",
+                    details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
+                )
+        near = self._near(pair)
         return PairNotSupportedError(
-            f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near)}",
+            f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near[:3])}",
             details={"exchange": self._exchange, "pair": pair, "closest": near},
         )
 
+    def _near(self, pair: str) -> list[str]:
+        """Name the pairs that a text may mean which is none, the likeliest first."""
+        names = self._catalogue.names(self._source)
+        base, _, quote = pair.partition("/")
+        if not quote:
+            base, quote = divided(pair) or (pair, "")
+        # What the exchange itself calls so may be another token: that is for the caller to say.
+        near = self._catalogue.called(self._source, pair)
+        near += [names[one] for one in (f"{quote}/{base}",) if one in names]
+        if quote:
+            same = self._of_base(base)
+            alike = closest(quote, [one.partition("/")[2] for one in same], max(1, len(same)))
+            near += [f"{same[0].partition('/')[0]}/{one}" for one in alike]
+            # Another quote is worth more than another coin whose name looks alike.
+            near += same[:3] if same else []
+        near += [names[one] for one in closest(pair, names)]
+        if "/" not in pair:
+            by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
+            near += [by_joined[one] for one in closest(pair, by_joined)]
+            if pair in {name.partition("/")[2] for name in names.values()}:  # a quote alone
+                near = [
+                    f"{one}/{pair}" for one in ("BTC", "ETH") if f"{one}/{pair}" in names
+                ] + near
+        return list(dict.fromkeys(near))
+
     def _of_base(self, base: str) -> list[str]:
-        """Name the pairs that have this base, those against what is traded most first."""
+        """Name the pairs that have this base, those first whose quote most pairs here have."""
         if "/" in base:
             return []
         found = [market.pair for market in self._catalogue.markets(self._source, base=base)]
+        usual = Counter(
+            pair.partition("/")[2] for pair in self._catalogue.names(self._source).values()
+        )
         first = {quote: place for place, quote in enumerate(_QUOTES)}
-        return sorted(found, key=lambda pair: (first.get(pair.partition("/")[2], 99), pair))
+
+        def order(pair: str) -> tuple[Any, ...]:
+            quote = pair.partition("/")[2]
+            return quote not in first, -usual[quote], first.get(quote), pair
+
+        return sorted(found, key=order)
 
     async def listing(self, max_age: float = MAX_AGE) -> Listing:
         """Tell when the list was fetched, fetching it where it is older than so many seconds."""
@@ -221,11 +253,17 @@ class PairList:
                 return self._noted(listing)
         return self._noted(await self._listings.ask(key, partial(self._renew, max_age), _as_it_is))
 
+    @property
+    def _is_current(self) -> bool:
+        """Whether the list that was last looked at is new enough to go by."""
+        return self._last is not None and self._last.age < MAX_AGE
+
     def _noted(self, listing: Listing) -> Listing:
         """Forget which names found what where the list is another one."""
-        if listing.fetched_at != self._listed_at:
+        if self._last is None or listing.fetched_at != self._last.fetched_at:
             self._names.clear()
-            self._listed_at = listing.fetched_at
+            self._older.clear()
+        self._last = listing
         return listing
 
     async def _renew(self, max_age: float, question: Question) -> None:

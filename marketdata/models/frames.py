@@ -1,18 +1,15 @@
-"""Candles as frames, pictures and HTML; each library is imported when it is asked for."""
+"""Candles as frames and pictures; each library is imported when it is asked for."""
 
 from __future__ import annotations
 
-import html as markup
 import io
 from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from marketdata.errors import DataUnavailableError, MissingExtraError
 from marketdata.models.columns import NAMES, Columns
-from marketdata.models.decimals import plain
 
 if TYPE_CHECKING:
     import pandas
@@ -44,14 +41,16 @@ def to_pandas(columns: Columns, filled: Filled = None, quality: Flagged = None) 
         import pandas as pd
     except ImportError:
         raise MissingExtraError("to_pandas()", "frames") from None
-    index = pd.DatetimeIndex(
-        np.array(columns.time, dtype="datetime64[ms]"), tz="UTC", name=NAMES[0]
-    )
-    data: dict[str, object] = {name: np.array(_known(columns, name)) for name in NAMES[1:6]}
-    counts = np.array(columns.trades)
-    data["trades"] = pd.array(np.maximum(counts, 0), dtype="Int64")
-    frame = pd.DataFrame(data, index=index)
-    frame.loc[counts == _UNCOUNTED, "trades"] = pd.NA
+    times = np.asarray(columns.time).view("datetime64[ms]")
+    index = pd.DatetimeIndex(times, tz="UTC", name=NAMES[0])
+    stored = columns.in_arrow
+    data: dict[str, object] = {
+        name: stored[name].to_numpy() if name in stored else np.asarray(_known(columns, name))
+        for name in NAMES[1:6]
+    }
+    counts = np.asarray(columns.trades)
+    data["trades"] = pd.arrays.IntegerArray(counts, counts == _UNCOUNTED)
+    frame = pd.DataFrame(data, index=index)  # which copies them: it may be written to
     if filled is not None:
         frame["filled"] = made_up(columns, filled)
     if (marks := qualities(columns, filled, quality)) is not None:
@@ -70,15 +69,21 @@ def to_polars(columns: Columns, filled: Filled = None, quality: Flagged = None) 
         import polars as pl
     except ImportError:
         raise MissingExtraError("to_polars()", "frames") from None
+    stored = columns.in_arrow
     # By way of numpy, since polars takes an array of Python's number by number.
-    arrays: dict[str, Any] = {name: np.asarray(getattr(columns, name)) for name in NAMES}
+    arrays: dict[str, Any] = {
+        name: pl.Series(
+            name, stored[name] if name in stored else np.asarray(getattr(columns, name))
+        )
+        for name in NAMES
+    }
     for name, one in _decimals(columns, 38).items():
         arrays[name] = pl.Series(name, one.values, pl.Decimal(38, one.scale))
-    frame = pl.DataFrame(arrays)
+    frame = pl.DataFrame({name: pl.Series(name, values) for name, values in arrays.items()})
     known: list[polars.Expr | polars.Series] = [pl.col("time").cast(pl.Datetime("ms", "UTC"))]
-    if not columns.is_decimal and np.isnan(arrays["volume"]).any():
+    if not columns.is_decimal and "volume" not in stored:
         known.append(pl.col("volume").fill_nan(None))
-    if (arrays["trades"] == _UNCOUNTED).any():
+    if "trades" not in stored:
         known.append(pl.col("trades").replace(_UNCOUNTED, None))
     if filled is not None:
         known.append(pl.Series("filled", made_up(columns, filled)))
@@ -95,15 +100,23 @@ def to_arrow(columns: Columns, filled: Filled = None, quality: Flagged = None) -
     """
     try:
         import pyarrow as pa
-        import pyarrow.compute as pc
     except ImportError:
         raise MissingExtraError("to_arrow()", "frames") from None
-    count = len(columns)
+    count, stored = len(columns), columns.in_arrow
+    kinds: dict[str, pyarrow.DataType] = dict.fromkeys(NAMES, pa.float64())
+    kinds |= {"time": pa.timestamp("ms", tz="UTC"), "trades": pa.int64()}
 
-    def whole(name: str) -> pyarrow.Array:
+    def whole(name: str) -> pyarrow.Array | pyarrow.ChunkedArray:
+        if name in stored:
+            return stored[name]
         buffer = pa.py_buffer(getattr(columns, name))
-        kind = pa.int64() if name in ("time", "trades") else pa.float64()
-        return pa.Array.from_buffers(kind, count, [None, buffer])
+        known = pa.Array.from_buffers(kinds[name], count, [None, buffer])
+        if name not in ("volume", "trades"):
+            return known
+        import pyarrow.compute as pc  # slow to import, and not needed for what is stored
+
+        unknown = pc.is_nan(known) if name == "volume" else pc.equal(known, _UNCOUNTED)
+        return pc.if_else(unknown, None, known)
 
     if columns.is_decimal:
         arrays = {name: whole(name) for name in ("time", "trades")}
@@ -115,9 +128,6 @@ def to_arrow(columns: Columns, filled: Filled = None, quality: Flagged = None) -
         arrays = {name: arrays[name] for name in NAMES}
     else:
         arrays = {name: whole(name) for name in NAMES}
-        arrays["volume"] = pc.if_else(pc.is_nan(arrays["volume"]), None, arrays["volume"])
-    arrays["time"] = arrays["time"].cast(pa.timestamp("ms", tz="UTC"))
-    arrays["trades"] = pc.if_else(pc.equal(arrays["trades"], _UNCOUNTED), None, arrays["trades"])
     if filled is not None:
         arrays["filled"] = pa.array(made_up(columns, filled))
     if (marks := qualities(columns, filled, quality)) is not None:
@@ -273,84 +283,3 @@ def title(candles: Candles) -> str:
     """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
     simulated = " (simulated)" if candles.simulated else ""
     return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"
-
-
-def html(candles: Candles) -> str:
-    """Give a small page for notebooks: range, holes, a sparkline and both ends of the table."""
-    columns = candles.columns
-    if not len(columns):
-        return f"<p><b>{markup.escape(title(candles))}</b>: no bars</p>"
-    facts = [
-        f"{len(columns):,} bars",
-        f"{_time(columns.time[0])} to {_time(columns.time[-1])}",
-        *_holes(candles),
-        "last bar forming" if candles.forming else "last bar closed",
-    ]
-    head = "".join(f"<th>{name}</th>" for name in NAMES)
-    body = "".join(_row(columns, index) for index in _ends(len(columns)))
-    return (
-        f"<div><b>{markup.escape(title(candles))}</b><br>{' · '.join(facts)}<br>"
-        f"{_sparkline(columns.as_floats())}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        "</div>"
-    )
-
-
-def _holes(candles: Candles) -> list[str]:
-    """Say how many bars are missing for which cause, how many were made up, and of what."""
-    counts: dict[str, int] = {}
-    for gap in candles.missing:
-        if gap.cause is not None:
-            cause = gap.cause.replace("_", " ")
-            counts[cause] = counts.get(cause, 0) + gap.bars
-    causes = ", ".join(f"{bars:,} {cause}" for cause, bars in counts.items())
-    missing = sum(gap.bars for gap in candles.missing)
-    facts = ["no holes"]
-    if missing:
-        holes = f"{missing:,} missing in {len(candles.missing)} holes"
-        facts = [f"{holes}: {causes}" if causes else holes]
-    if candles.filled:
-        facts.append(f"{sum(gap.bars for gap in candles.filled):,} made up")
-    if candles.resampled_from is not None:
-        facts.append(f"made of {candles.resampled_from} bars")
-    return facts
-
-
-def _time(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M}"
-
-
-def _ends(count: int) -> list[int | None]:
-    """Give the rows to show: all of a few, else the first and last three around a gap."""
-    if count <= 7:
-        return list(range(count))
-    return [0, 1, 2, None, count - 3, count - 2, count - 1]
-
-
-def _row(columns: Columns, index: int | None) -> str:
-    if index is None:
-        return f"<tr><td colspan={len(NAMES)}>…</td></tr>"
-    time, *values = columns.row(index)
-    cells = "".join(f"<td>{_cell(value)}</td>" for value in values)
-    return f"<tr><td>{_time(time)}</td>{cells}</tr>"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return plain(value)
-    return "" if value is None else str(value)
-
-
-def _sparkline(columns: Columns, width: int = 320, height: int = 40) -> str:
-    low, high = min(columns.low), max(columns.high)
-    scale = (high - low) or 1.0
-    step = max(1, len(columns) // width)
-    closes = columns.close[::step]
-    points = " ".join(
-        f"{index * width / max(1, len(closes) - 1):.1f},"
-        f"{height - (close - low) / scale * height:.1f}"
-        for index, close in enumerate(closes)
-    )
-    return (
-        f'<svg width="{width}" height="{height}" role="img" aria-label="closing prices">'
-        f'<polyline points="{points}" fill="none" stroke="currentColor"/></svg><br>'
-    )

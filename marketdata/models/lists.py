@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self, TypeVar
+from typing import Any, Self, SupportsIndex, TypeVar, overload
 
 from marketdata.errors import MarketDataError
 from marketdata.models.records import Record
+from marketdata.models.shown import Shown
 
 __all__ = ["Missing", "Records"]
 
@@ -28,14 +29,40 @@ class Missing(Record):
         return cls(exchange=exchange, pair=pair, code=error.code, message=error.message)
 
 
-class Records(list[T]):
+class Records(Shown, list[T]):
     """A list of records, as any list, with those that could not be had beside it.
 
-    ``errors`` is empty where nothing is missing, and where no pairs were named.
+    Notebooks show it as a table, and it can be handed on as one; see `to_pandas` and the others.
+    ``errors`` is empty where nothing is missing, and where no pairs were named. ``of`` is the class
+    of the records, also where there are none; None where nobody said.
     """
 
     errors: tuple[Missing, ...]
+    of: type[Record] | None
 
-    def __init__(self, records: Iterable[T] = (), errors: Iterable[Missing] = ()) -> None:
+    def __init__(
+        self,
+        records: Iterable[T] = (),
+        errors: Iterable[Missing] = (),
+        *,
+        of: type[Record] | None = None,
+    ) -> None:
         super().__init__(records)
         self.errors = tuple(errors)
+        self.of = of
+        if of is None and self and isinstance(self[0], Record):
+            self.of = type(self[0])
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Records[T]: ...
+    def __getitem__(self, index: Any) -> T | Records[T]:
+        """Give a record, or the records of a slice."""
+        found = super().__getitem__(index)
+        return Records(found, of=self.of) if isinstance(index, slice) else found
+
+    def __repr__(self) -> str:
+        from marketdata.models._display.brief import several
+
+        return several(self, type(self).__name__)

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 from rich.control import Control
 from rich.segment import ControlType
 
-from marketdata._requests.signals import on_signal
 from marketdata.errors import MarketDataError
+from marketdata.machine import on_signal
+from marketdata.models._display.elements import FAINT, WARNING, Line
+from marketdata.models._display.numbers import counted
 from marketdata_cli import process
 from marketdata_cli.live.views import VIEWS, Charts
 from marketdata_cli.live.watching import Sink
-from marketdata_cli.views.layout import FAINT, WARNING, Line
-from marketdata_cli.views.numbers import counted
 from marketdata_cli.views.page import Canvas
 
 if TYPE_CHECKING:
-    from marketdata._client.asynchronous import AsyncClient
-    from marketdata._streams.watch import AsyncWatch
+    from marketdata import AsyncWatch
+    from marketdata.clients import AsyncClient
     from marketdata.models import Record, Stream
     from marketdata.operations import Operation
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import copy
+import pickle
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import marketdata as md
 from marketdata.models import Columns
+from marketdata.models.frames import to_arrow, to_pandas, to_polars
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -194,90 +196,6 @@ def test_a_plot_can_be_saved(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-class Text(HTMLParser):
-    """Reads HTML, complains of what is not closed, and keeps its text and tags."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: Any) -> None:
-        self.tags.append(tag)
-        if tag not in ("br", "polyline"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: Any) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data + " "
-
-
-def test_html_shows_both_ends() -> None:
-    page = Text(candles(series(50))._repr_html_())
-
-    assert "50 bars" in page.text
-    assert "2023-11-14 22:14 to 2023-11-14 23:03" in page.text
-    assert "no holes" in page.text
-    assert "last bar forming" in page.text
-    assert page.tags.count("tr") == 1 + 3 + 1 + 3
-    assert "svg" in page.tags
-
-
-def test_html_counts_the_holes() -> None:
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    missing = (
-        md.Interval(start=start, end=start + timedelta(minutes=1_200), bars=1_200),
-        md.Interval(start=start, end=start + timedelta(minutes=5), bars=5),
-    )
-    page = Text(candles(series(3), missing=missing, forming=False)._repr_html_())
-
-    assert "1,205 missing in 2 holes" in page.text
-    assert "last bar closed" in page.text
-
-
-def test_html_of_nothing() -> None:
-    assert "no bars" in Text(candles([])._repr_html_()).text
-
-
-def test_html_of_what_is_unknown_has_empty_cells() -> None:
-    page = candles(ROWS)._repr_html_()
-    Text(page)
-    assert "<td></td>" in page
-    assert not re.search(r">\s*(nan|None|-1)\s*<", page)
-
-
-@pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x onerror=y>', "a&b"])
-def test_html_is_escaped(evil: str) -> None:
-    for changes in ({"pair": evil}, {"exchange": evil}, {"timeframe": evil}):
-        for rows in (series(3), []):
-            html = candles(rows, **changes)._repr_html_()
-            page = Text(html)
-            assert evil not in html
-            assert evil in page.text
-            assert {"script", "img"} & set(page.tags) == set()
-
-
-def test_a_sparkline_of_a_flat_market_stays_inside() -> None:
-    rows = [(START + 60_000 * index, 5.0, 5.0, 5.0, 5.0, 1.0, 1) for index in range(5)]
-    points = re.findall(r"([\d.-]+),([\d.-]+)", candles(rows)._repr_html_().split("points=")[1])
-    assert len(points) == 5
-    assert all(0 <= float(x) <= 320 and 0 <= float(y) <= 40 for x, y in points)
-
-
-def test_a_sparkline_of_many_bars_is_thinned() -> None:
-    html = candles(series(5_000))._repr_html_()
-    Text(html)
-    assert len(html) < 20_000
-
-
 WITHOUT = """
     import sys
 
@@ -345,7 +263,7 @@ def test_made_up_bars_are_marked_in_every_frame(connect: Factory, sim: Simulated
     assert full.to_arrow()["filled"].to_pylist() == expected
     assert [bar.filled for bar in full] == expected
     assert "filled" not in bare.to_pandas()
-    assert f"{sum(expected):,} made up" in full._repr_html_()
+    assert f"Filled {sum(expected):,} bars" in full._repr_html_()
 
 
 def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> None:
@@ -366,3 +284,67 @@ def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> N
     heights = [bar.get_height() for bar in volumes.patches]
     assert len(heights) <= 1_000
     assert sum(heights) == count
+
+
+# ---------------------------------------------------------------------------- in Arrow's memory
+
+
+def in_arrow(rows: list[Any], parts: int = 2) -> Columns:
+    """Give columns as the store reads them: in Arrow's memory, in several parts."""
+    made = Columns.from_rows(rows)
+    kinds = dict.fromkeys(FIELDS, pa.float64()) | {"trades": pa.int64()}
+    values = {name: [row[place] for row in rows] for place, name in enumerate(FIELDS, start=1)}
+    edges = [len(rows) * part // parts for part in range(parts + 1)]
+    return Columns.from_arrow(
+        made.time,
+        {
+            name: pa.chunked_array([column[a:b] for a, b in pairwise(edges)], kinds[name])
+            for name, column in values.items()
+        },
+    )
+
+
+@each
+@pytest.mark.parametrize("touched", [(), ("close",), ("volume", "trades"), tuple(FIELDS)])
+def test_columns_in_arrow_are_those_in_arrays(rows: list[Any], touched: tuple[str, ...]) -> None:
+    def both() -> tuple[Columns, Columns]:
+        stored = in_arrow(rows)
+        for name in touched:
+            getattr(stored, name)
+        assert set(stored.in_arrow) == set(FIELDS) - set(touched)
+        return stored, Columns.from_rows(rows)
+
+    def check(stored: Columns, plain: Columns) -> None:
+        pd.testing.assert_frame_equal(to_pandas(stored), to_pandas(plain))
+        assert to_polars(stored).equals(to_polars(plain))
+        assert to_polars(stored).schema == to_polars(plain).schema
+        assert to_arrow(stored).combine_chunks().equals(to_arrow(plain).combine_chunks())
+        assert stored == plain
+        assert not stored.in_arrow
+
+    check(*both())
+    for part in (slice(None), slice(1, 3), slice(-1, None), slice(3, 1), slice(None, None, -1)):
+        stored, plain = both()
+        check(stored[part], plain[part])
+    for later_in_arrow in (False, True):
+        (stored, plain), (later, plain_later) = both(), both()
+        stored.extend(later if later_in_arrow else plain_later)
+        plain.extend(plain_later)
+        check(stored, plain)
+    stored, plain = both()
+    check(pickle.loads(pickle.dumps(stored)), plain)
+    stored, plain = both()
+    check(copy.deepcopy(stored), plain)
+
+
+def test_frames_of_stored_columns_are_made_without_a_copy_and_may_be_written_to() -> None:
+    stored = in_arrow(ROWS, parts=1)
+    address = stored.in_arrow["close"].chunk(0).buffers()[1].address
+
+    assert to_arrow(stored)["close"].chunk(0).buffers()[1].address == address
+    assert to_polars(stored).to_arrow()["close"].chunk(0).buffers()[1].address == address
+    frame = to_pandas(stored)
+    frame.loc[frame.index[0], "close"] = 1.0
+    frame.loc[frame.index[0], "trades"] = 1
+    assert (stored.close[0], stored.trades[0]) == (11.0, 7)
+    assert not stored.is_decimal

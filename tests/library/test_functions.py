@@ -34,7 +34,7 @@ def _default_is_the_simulator(sim: SimulatedExchange, monkeypatch: pytest.Monkey
 
 def test_there_is_a_function_for_each_operation() -> None:
     assert {"ticker", "candles", "watch_trades", "replay", "streams"} <= set(FUNCTIONS)
-    assert len(FUNCTIONS) == 23
+    assert len(FUNCTIONS) == 24
 
 
 @pytest.mark.parametrize(("module", "name"), EACH, ids=[name for _, name in EACH])
@@ -64,7 +64,7 @@ def test_what_it_returns_is_what_blocks() -> None:
     assert typing.get_type_hints(md.ticker)["return"] is md.Ticker
     assert typing.get_type_hints(md.watch_trades)["return"] == md.Watch[md.Trade]
     assert typing.get_type_hints(md.replay)["return"] is md.Client
-    assert typing.get_type_hints(history.download)["return"] == tuple[md.Downloaded, ...]
+    assert typing.get_type_hints(history.download)["return"] == md.Records[md.Downloaded]
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])

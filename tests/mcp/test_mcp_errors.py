@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -37,9 +38,9 @@ Connect = Callable[[SimulatedExchange], AsyncClient]
     [
         ("get_ticker", {}, "pair"),
         ("get_ticker", {"pair": None}, "pair"),
-        ("get_tickers", {"exchange": "kraken"}, "pairs"),
+        ("watch_start", {"pair": "BTC/USDT"}, "kind"),
         ("get_candles", {"limit": 9_999, "start": "rubbish"}, "pair"),
-        ("get_quote", {"symbol": "BTC/USDT"}, "pair"),
+        ("get_quote", {"zzz": "BTC/USDT"}, "pair"),
     ],
 )
 def test_a_missing_argument_is_named_before_a_wrong_one(
@@ -82,23 +83,18 @@ def test_what_the_operator_decides_is_no_argument(name: str) -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments", "parameter"),
     [
-        ("get_candles", {"pair": "BTC/USDT", "limit": 501}, "limit"),
         ("get_candles", {"pair": "BTC/USDT", "limit": 0}, "limit"),
-        ("get_candles", {"pair": "BTC/USDT", "limit": "5"}, "limit"),
+        ("get_candles", {"pair": "BTC/USDT", "limit": "many"}, "limit"),
         ("get_candles", {"pair": "BTC/USDT", "limit": True}, "limit"),
         ("get_candles", {"pair": "BTC/USDT", "start": [1]}, "start"),
-        ("get_candles", {"pair": "BTC/USDT", "timeframe": 60}, "timeframe"),
-        ("get_candles", {"pair": "BTC/USDT", "fill": "none"}, "fill"),
-        ("get_orderbook", {"pair": "BTC/USDT", "depth": 101}, "depth"),
+        ("get_candles", {"pair": "BTC/USDT", "fill": "mean"}, "fill"),
         ("get_orderbook", {"pair": "BTC/USDT", "depth": -1}, "depth"),
-        ("get_trades", {"pair": "BTC/USDT", "limit": 201}, "limit"),
         ("get_trades", {"pair": "BTC/USDT", "from_id": -1}, "from_id"),
-        ("get_trades", {"pair": "BTC/USDT", "aggregate": "yes"}, "aggregate"),
-        ("get_tickers", {"pairs": []}, "pairs"),
+        ("get_trades", {"pair": "BTC/USDT", "aggregate": "perhaps"}, "aggregate"),
+        ("get_candles", {"pair": "BTC/USDT", "columns": ["colour"]}, "columns"),
+        ("get_execution_cost", {"pair": "BTC/USDT", "side": "buy", "amount": 0}, "amount"),
         ("get_tickers", {"pairs": ["BTC/USDT"] * 51}, "pairs"),
-        ("get_tickers", {"pairs": "BTC/USDT"}, "pairs"),
         ("get_tickers", {"pairs": ["BTC/USDT", 5]}, "pairs"),
-        ("list_pairs", {"limit": 201}, "limit"),
         ("list_pairs", {"offset": -1}, "offset"),
         ("get_ticker", {"pair": {"base": "BTC"}}, "pair"),
         ("get_ticker", {"pair": "BTC/USDT", "exchange": 5}, "exchange"),
@@ -112,6 +108,7 @@ def test_what_the_schema_forbids_is_refused(
     assert error["code"] == "INVALID_PARAMETER"
     assert error["details"] == {"tool": tool, "parameter": parameter}
     assert error["message"].startswith(f"{parameter} ")
+    assert not re.search(r"should|valid|Input|greater than|less than", error["message"])
     assert not client.asked
 
 
@@ -121,9 +118,10 @@ def test_what_the_schema_forbids_is_refused(
         ("get_ticker", {"pair": "nonsense pair here"}, "INVALID_PARAMETER"),
         ("get_ticker", {"pair": "BTC/USDT:USDT"}, "PAIR_NOT_SUPPORTED"),
         ("get_ticker", {"pair": "BTC/USDT", "window": "9y"}, "INVALID_PARAMETER"),
-        ("get_candles", {"pair": "BTC/USDT", "start": "yesterday"}, "INVALID_PARAMETER"),
-        ("get_candles", {"pair": "BTC/USDT", "start": 1_700_000_000}, "INVALID_PARAMETER"),
-        ("get_candles", {"pair": "BTC/USDT", "timeframe": "hourly"}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "start": "last week"}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "start": 170_000}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "timeframe": "fortnightly"}, "INVALID_PARAMETER"),
+        ("get_candles", {"pair": "BTC/USDT", "timeframe": 60}, "INVALID_PARAMETER"),
     ],
 )
 def test_what_only_the_library_knows_to_be_wrong(

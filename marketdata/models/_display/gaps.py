@@ -1,0 +1,54 @@
+"""Gaps, in words: how many, where, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from marketdata.models._display.elements import PLAIN, WARNING, Line
+from marketdata.models._display.numbers import counted, duration, span
+
+if TYPE_CHECKING:
+    from marketdata.models.records import Interval
+
+_WORDS = {
+    "no_trades": "no trades",
+    "outage": "outage",
+    "not_served": "not served",
+    "not_fetched": "not fetched",
+}
+
+
+def of_bars(intervals: Sequence[Interval], what: str = "") -> str:
+    """Count the bars that belong in some ranges: ``3 missing bars``."""
+    return counted(sum(one.bars for one in intervals), f"{what} bar".strip())
+
+
+def by_cause(intervals: Sequence[Interval]) -> str:
+    """Say how many bars each cause accounts for, most first; where there is one, that alone."""
+    bars = Counter[str]()
+    for one in intervals:
+        bars[_WORDS.get(one.cause or "", "")] += one.bars
+    if len(bars) == 1:
+        return next(iter(bars))
+    return ", ".join(f"{count:,} {cause or 'unexplained'}" for cause, count in bars.most_common())
+
+
+def named(title: str, intervals: Sequence[Interval], most: int) -> list[Line]:
+    """Name ranges in order of time; of more than so many the longest."""
+    if not intervals:
+        return []
+    causes = by_cause(intervals)
+    head = f"{title} {of_bars(intervals)}{f' ({causes})' if causes else ''}:"
+    lines: list[Line] = [[(head, WARNING)]]
+    longest = sorted(intervals, key=lambda one: -one.bars)[:most]
+    for one in sorted(longest, key=lambda one: one.start):
+        parts = [f"  {span(one.start, one.end)}", of_bars([one])]
+        if "," in causes and one.cause is not None:
+            parts.append(_WORDS[one.cause])
+        length = f" ({duration((one.end - one.start).total_seconds())})" if one.bars > 1 else ""
+        lines.append([(f"{', '.join(parts)}{length}", PLAIN)])
+    if len(intervals) > most:
+        lines.append([(f"  and {len(intervals) - most:,} shorter", PLAIN)])
+    return lines

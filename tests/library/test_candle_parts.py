@@ -57,7 +57,7 @@ def test_a_part_by_time_has_the_bars_that_open_in_it() -> None:
     assert len(bars["2024-03-02":]) == 0
     assert bars[pd.Timestamp(START) :].columns == bars.columns
     with pytest.raises(md.InvalidParameterError):
-        bars["yesterday":]
+        bars["no time":]
 
 
 def test_head_and_tail() -> None:

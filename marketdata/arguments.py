@@ -55,7 +55,7 @@ from marketdata._arguments.texts import (
     truth,
     whole,
 )
-from marketdata._arguments.times import Milliseconds, instant
+from marketdata._arguments.times import Milliseconds, instant, said_back
 from marketdata._arguments.words import choice
 from marketdata.errors import (
     InvalidParameterError,
@@ -160,6 +160,7 @@ __all__ = [
     "part",
     "readings",
     "renamed",
+    "said_back",
     "second_names",
     "ticker_field",
     "timeframe",
@@ -807,7 +808,7 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
         return value is None
     if field.is_required():
         return False
-    described = _description(field)
+    described = _descriptions(model)[name]
     if described.parse is part:
         return value is None or value in _NO_TEXT
     return not described.empty_is_wrong and (value is None or is_left_out(value))
@@ -815,6 +816,11 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
 
 _NO_TEXT: tuple[Any, ...] = ("", "null", [])
 """What counts as left out where any other text may be the name of a currency."""
+
+
+@functools.cache
+def _descriptions(model: type[BaseModel]) -> dict[str, Described]:
+    return {name: _description(field) for name, field in model.model_fields.items()}
 
 
 def _description(field: FieldInfo) -> Described:
@@ -932,7 +938,7 @@ _RAISES = "of the kind that fits; its `code` says which, `retryable` whether to 
 def _translate(error: ValidationError, operation: str) -> MarketDataError:
     problems = error.errors(include_url=False, include_context=False)
     problem = next((one for one in problems if one["type"] == "missing"), problems[0])
-    where = _ascii(".".join(str(part) for part in problem["loc"]))[:60]
+    where = _ascii(str(problem["loc"][0]))[:60]
     details = {"operation": operation, "parameter": where}
     match problem["type"]:
         case "missing":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 
 from marketdata._arguments.coins import QUOTES, code_of, divided
-from marketdata._arguments.saying import Read, refused, was
+from marketdata._arguments.saying import Pattern, Read, refused, was
 from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, PairNotSupportedError
 from marketdata.exchange_names import WELL_KNOWN, exchange_id
@@ -41,19 +42,19 @@ def readings(pair: str) -> tuple[tuple[str, ...], bool]:
 
 
 _IN_A_CODE = r"[^\s\"'\\<>{}/]"
-_CODE = re.compile(rf"{_IN_A_CODE}(?:{_IN_A_CODE}| |(?<=\w)'(?=[\w ]))*")
+_CODE = Pattern(rf"{_IN_A_CODE}(?:{_IN_A_CODE}| |(?<=\w)'(?=[\w ]))*")
 """A currency: ccxt has long names, too, such as BITCOIN FILE and FTX USERS' DEBT."""
 _STROKES = str.maketrans("／∕⁄＿－–—−", "///_----")
-_VENUE = re.compile(r"([A-Za-z][\w. ]{0,24}):(.+)")
-_AT = re.compile(r"(.+?)(?:\s*@\s*|\s+on\s+|\s*\()([A-Za-z][\w. ]{2,24})\)?", re.IGNORECASE)
-_CHANNEL = re.compile(r"(\w+)@(?:\w*trade|\w*ticker|depth\w*|kline_\w+)(?:@\w+)?", re.IGNORECASE)
+_VENUE = Pattern(r"([A-Za-z][\w. ]{0,24}):(.+)")
+_AT = Pattern(r"(.+?)(?:\s*@\s*|\s+on\s+|\s*\()([A-Za-z][\w. ]{2,24})\)?", re.IGNORECASE)
+_CHANNEL = Pattern(r"(\w+)@(?:\w*trade|\w*ticker|depth\w*|kline_\w+)(?:@\w+)?", re.IGNORECASE)
 _NOT_VENUES = ("spot", "x", "pair", "symbol", "market", "ticker")
-_BITFINEX = re.compile(r"t[A-Z0-9]{6,12}|t[A-Z0-9]{2,8}:[A-Z0-9]{2,8}")
-_SPOT = re.compile(r"SPOT[\s_-]+(.+)|(.+?)(?:[\s._:/-]+SPOT|_SPBL|=X)")
-_BETWEEN = re.compile(r"\s+(?:VS\.?|TO|AGAINST|IN)\s+|\s*[|\\,]\s*")
+_BITFINEX = Pattern(r"t[A-Z0-9]{6,12}|t[A-Z0-9]{2,8}:[A-Z0-9]{2,8}")
+_SPOT = Pattern(r"SPOT[\s_-]+(.+)|(.+?)(?:[\s._:/-]+SPOT|_SPBL|=X)")
+_BETWEEN = Pattern(r"\s+(?:VS\.?|TO|AGAINST|IN)\s+|\s*[|\\,]\s*")
 
 _FUTURES = [
-    re.compile(pattern)
+    Pattern(pattern)
     for pattern in (
         r"(?:PF|PI|FI|FF)_([A-Z0-9]{2,}(?:USD|EUR))(?:_\d{6})?",
         r"(.+?)[\s._:/-]+(?:PERP|PERPETUALS?|SWAP|FUTURES?|FUT|PERPETUAL SWAP|QUARTER(?:LY)?)",
@@ -80,8 +81,11 @@ def pair(text: str) -> str:
     ``SPOT_BTC_USDT`` and ``bitcoin/usdt``. Raises `PairNotSupportedError` for the name of a swap,
     future or option, `InvalidParameterError` for anything else.
     """
-    if isinstance(text, Written):
-        return text
+    return text if isinstance(text, Written) else _pair(text)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _pair(text: str) -> str:
     cleaned = text.strip().strip("\"'`").strip().translate(_STROKES)
     cleaned = re.sub(r"%2F", "/", cleaned, flags=re.IGNORECASE)
     if not 2 <= len(cleaned) <= 80 or not cleaned.isprintable():

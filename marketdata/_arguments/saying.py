@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import Any
 
 from marketdata.errors import InvalidParameterError, did_you_mean
 
-__all__ = ["Read", "refused", "was"]
+__all__ = ["Pattern", "Read", "refused", "was"]
 
 
 def was(value: object) -> str:
@@ -25,6 +27,25 @@ def refused(said: str, value: object, *meanings: Any) -> InvalidParameterError:
     details = {"closest": list(meanings)} if meanings else {}
     asked = did_you_mean([str(one) for one in meanings])
     return InvalidParameterError(f"{said}; {was(value)}.{asked}", details=details)
+
+
+class Pattern:
+    """A regular expression that is compiled when it is first used: imports take no time for it."""
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._pattern, self._flags = pattern, flags
+
+    @functools.cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self._pattern, self._flags)
+
+    def fullmatch(self, text: str) -> re.Match[str] | None:
+        """See `re.fullmatch`."""
+        return self._compiled.fullmatch(text)
+
+    def split(self, text: str) -> list[str]:
+        """See `re.split`; the pattern has no groups."""
+        return self._compiled.split(text)
 
 
 class Read(str):

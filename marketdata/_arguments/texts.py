@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from marketdata._arguments.saying import refused
+from marketdata._arguments.saying import Pattern, refused
 
 __all__ = ["fraction", "is_left_out", "listed", "number", "single", "truth", "whole"]
 
@@ -20,12 +19,12 @@ _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "t": True, "y": Tru
     "f": False,
     "n": False,
 }
-_WHOLE = re.compile(r"[+-]?\d{1,30}(?:\.0*)?", re.ASCII)
-_THOUSANDS = re.compile(r"\d{1,3}(?:[,_ ]\d{3})+", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d{1,3}(?: \d{3})+", re.ASCII)
-_COMMA = re.compile(r"\d{1,9},\d{1,9}", re.ASCII)
-_WITH_UNIT = re.compile(
+_WHOLE = Pattern(r"[+-]?\d{1,30}(?:\.0*)?", re.ASCII)
+_THOUSANDS = Pattern(r"\d{1,3}(?:[,_ ]\d{3})+", re.ASCII)
+_NUMBER = Pattern(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_GROUPED = Pattern(r"\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d{1,3}(?: \d{3})+", re.ASCII)
+_COMMA = Pattern(r"\d{1,9},\d{1,9}", re.ASCII)
+_WITH_UNIT = Pattern(
     r"[$\u20ac\u00a3]?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*[A-Za-z]{2,6})?"
 )
 _MULTIPLES = {"k": 1e3, "m": 1e6}
@@ -115,6 +114,8 @@ def _divided(text: str) -> Any:
         return [text]
     cleaned = text.strip()
     if cleaned[:1] in ("[", '"', "{"):
+        import json  # imported where it is needed: help pages are to come fast
+
         try:
             read = json.loads(cleaned)
         except (ValueError, RecursionError):

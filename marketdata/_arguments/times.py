@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
-from marketdata._arguments.saying import refused, was
+from marketdata._arguments.saying import Pattern, refused, was
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["MONTHS", "UNITS", "Milliseconds", "instant", "unit_of"]
+__all__ = ["MONTHS", "UNITS", "Milliseconds", "instant", "said_back", "unit_of"]
 
 UNITS = {
     "s": timedelta(seconds=1),
@@ -56,20 +56,20 @@ _COUNTS = {
 _NUMBER = r"(?P<count>\d{1,6}|[a-z]+)"
 _UNIT = r"(?P<unit>[a-z]+)"
 _AGES = [
-    re.compile(pattern, re.IGNORECASE | re.ASCII)
+    Pattern(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (
         rf"(?:now\s*)?[-\N{{MINUS SIGN}}\N{{EN DASH}}]\s*(?P<count>\d{{1,6}})\s*{_UNIT}(?:\s+ago)?",
         rf"{_NUMBER}\s*{_UNIT}\s+(?:ago|back|before now|earlier)",
         rf"(?:the\s+)?(?:last|past|previous)\s+{_NUMBER}\s*{_UNIT}",
     )
 ]
-_LAST = re.compile(r"(?:the\s+)?(?P<which>last|past|previous|this)\s+(?P<unit>[a-z]+)")
-_LENGTH = re.compile(r"\+?(?P<count>\d{1,6})\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
-_FRACTION = re.compile(r"-(\d{1,4}\.\d{1,2})([hdw])", re.ASCII)
-_DIGITS = re.compile(r"\d{9,40}(?:\.\d*)?", re.ASCII)
-_COMPACT = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{2}(?:\d\d){0,2}")
-_YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?", re.ASCII)
-_YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", re.ASCII)
+_LAST = Pattern(r"(?:the\s+)?(?P<which>last|past|previous|this)\s+(?P<unit>[a-z]+)")
+_LENGTH = Pattern(r"\+?(?P<count>\d{1,6})\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
+_FRACTION = Pattern(r"-(\d{1,4}\.\d{1,2})([hdw])", re.ASCII)
+_DIGITS = Pattern(r"\d{9,40}(?:\.\d*)?", re.ASCII)
+_COMPACT = Pattern(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{2}(?:\d\d){0,2}")
+_YEAR_FIRST = Pattern(r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?", re.ASCII)
+_YEAR_LAST = Pattern(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", re.ASCII)
 _MONTH_NAMES = {
     name.lower(): number
     for names in (calendar.month_name, calendar.month_abbr)
@@ -77,7 +77,7 @@ _MONTH_NAMES = {
     if name
 } | {"sept": 9}
 _IN_WORDS = [
-    re.compile(pattern, re.IGNORECASE | re.ASCII)
+    Pattern(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (
         r"(?P<month>[a-z]+)\.?\s+(?P<day>\d{1,2})(?:st|nd|rd|th)?,?\s+(?P<year>\d{4})",
         r"(?P<day>\d{1,2})(?:st|nd|rd|th)?[\s-]+(?:of\s+)?(?P<month>[a-z]+)\.?,?[\s-]+(?P<year>\d{4})",
@@ -85,7 +85,7 @@ _IN_WORDS = [
         r"(?P<month>[a-z]+)\.?,?\s+(?P<year>\d{4})",
     )
 ]
-_QUARTER = re.compile(r"(?:q([1-4])[\s-]*(\d{4})|(\d{4})[\s-]*q([1-4]))", re.IGNORECASE | re.ASCII)
+_QUARTER = Pattern(r"(?:q([1-4])[\s-]*(\d{4})|(\d{4})[\s-]*q([1-4]))", re.IGNORECASE | re.ASCII)
 _YEAR_3000 = 32_503_680_000_000
 _SCALES = ((100_000_000, 1_000), (100_000_000_000, 1), (10**14, 1e-3), (10**17, 1e-6))
 """From where on a number counts seconds, milliseconds and so on, and each in milliseconds.
@@ -140,6 +140,18 @@ def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
     return Milliseconds(milliseconds)
 
 
+def said_back(given: Any, read: int) -> str | None:
+    """Give a time as ISO-8601 text, where it was not given as that, or as Unix milliseconds."""
+    if isinstance(given, int) and given == read:
+        return None
+    if isinstance(given, str):
+        with contextlib.suppress(ValueError):
+            datetime.fromisoformat(given.strip())
+            return None
+    moment = datetime.fromtimestamp(read / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
+
+
 def unit_of(word: str) -> str | None:
     """Give the unit (s m h d w M y) that a word names; None where none, or where two are meant.
 
@@ -173,6 +185,8 @@ def _read(text: str, value: str, now: datetime) -> datetime:
             continue
     if (day := _dated(text, value)) is not None:
         return day
+    from email.utils import parsedate_to_datetime  # imported where it is needed: it takes long
+
     try:
         return parsedate_to_datetime(text)  # as HTTP and mail write it
     except (ValueError, IndexError, TypeError):

@@ -113,17 +113,18 @@ def _inert(value: Any) -> Any:
     return value
 
 
-def to_csv(answer: Any, *, raw: bool = False) -> str:
+def to_csv(answer: Any, columns: Sequence[str] | None = None, *, raw: bool = False) -> str:
     """Write a header and one row for each record, candle, level or exchange that is compared.
 
-    ``raw`` is that of `CsvRows`.
+    ``columns`` are those wanted, in their order; None: all. ``raw`` is that of `CsvRows`.
     """
     records = _with_errors(answer)
     kinds = dict.fromkeys(type(one) for one in records)
     if not kinds and (kind := getattr(answer, "of", None)) is not None:
         kinds = {kind: None}
     whose = _SERIES if isinstance(answer, Records) and Candles in kinds else ()
-    header = dict.fromkeys([*whose, *(name for kind in kinds for name in csv_names(kind))])
+    names = columns or [*whose, *(name for kind in kinds for name in csv_names(kind))]
+    header = dict.fromkeys(names)
     output = io.StringIO()
     writer = CsvRows(output, raw=raw)
     if header:

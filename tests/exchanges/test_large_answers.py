@@ -8,6 +8,7 @@ import tracemalloc
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiohttp import WSMessage, WSMsgType
@@ -92,6 +93,9 @@ def _packed(text: bytes, *, has_header: bool) -> bytes:
 @pytest.mark.parametrize("has_header", [True, False])
 def test_a_packed_frame_is_unpacked_up_to_a_bound(has_header: bool) -> None:
     class OfCcxt:
+        def __init__(self, *_: object) -> None:
+            pass
+
         def handle_message(self, message: WSMessage) -> None:
             raise AssertionError(f"it would unpack all of {message.type}")
 
@@ -99,9 +103,14 @@ def test_a_packed_frame_is_unpacked_up_to_a_bound(has_header: bool) -> None:
         pass
 
     heard: list[object] = []
-    line = Line()
-    line.prepare(SimpleNamespace(recorder=None, is_exact=False))  # type: ignore[arg-type]
-    line.connector.handle_message = lambda _, frame: heard.append(frame)  # type: ignore[method-assign]
+    connector: Any = SimpleNamespace(
+        transport=SimpleNamespace(recorder=None),
+        is_exact=False,
+        handle_message=lambda _, frame: heard.append(frame),
+        on_error=None,
+        on_close=None,
+    )
+    line = Line(connector, "wss://example.org", {})
     line.gunzip, line.inflate, line.decompressBinary = has_header, not has_header, True
 
     def comes(data: bytes) -> None:

@@ -233,7 +233,7 @@ def test_calls_in_the_log_have_the_name_of_their_request(
                 await asyncio.gather(
                     *[calls(one, "get_usage", f"n{one is peer}") for one in (peer, other)]
                 )
-                await calls(peer, "get_tickers", "wrong")
+                await calls(peer, "get_candles", "wrong")
             await until(lambda: len(server.calls) == 7)
             assert {one["requestId"]: one["tool"] for one in server.calls} == answers
             assert set(answers) >= {"mine.1_2-3", "nTrue", "nFalse", "wrong"}

@@ -44,8 +44,8 @@ class Pages:
         """The time of the last answer."""
         self._leaves_out = False
         """Whether an answer was short although there were more candles."""
-        self._latest = 0
-        """No candle had opened after this at the last answer."""
+        self._told: Clock | None = None
+        """The same without regard to the candles in it."""
         self._listed = 0
         """No candle opens before this, as far as is known."""
 
@@ -86,7 +86,7 @@ class Pages:
             clock = self._now()
             first = first or clock
             # Up to here there may be candles; up to the exchange's own time a lack of them counts.
-            stop, over = min(end, self._latest + 1), min(end, clock.exchange + 1)
+            stop, over = min(end, self._latest() + 1), min(end, clock.exchange + 1)
             fresh = _in_order(found, cursor, None, disputed)
             if parts and not len(fresh) and cursor < self.calendar.ceil(cursor):
                 # It may take a time inside of a place for that place, which it gave already.
@@ -118,13 +118,17 @@ class Pages:
                 if cursor < over:
                     continue
             elif len(fresh) and not len(inside):
+                is_first = not parts
                 if more and self._may_lack_beginning(found, ask):
                     # The same: of all that there is it may have given the last one only.
                     head = await self.between(cursor, fresh.time[0], more=0)
                     parts.append(between(head.columns, cursor, fresh.time[0]))
                     disputed |= head.rejected
                 # Some exchanges answer with later candles: nothing is left before those.
-                parts.append(fresh)
+                if is_first:
+                    parts.append(fresh)
+                else:
+                    over = max(over, fresh.time[0])
             return self._page(start, max(cursor, over), parts, disputed, first)
 
     def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
@@ -153,10 +157,16 @@ class Pages:
         )
         told = clock_of(self.reply)
         self.clock = told.after(max(found.time)) if len(found) else told
-        # A clock that is wrong does not tell where candles end.
-        is_wrong = told.disagrees or told.latest < self.clock.exchange
-        self._latest = FOREVER if is_wrong else told.latest
+        self._told = told
         return found
+
+    def _latest(self) -> int:
+        """Give a time after which no candle had opened at the last answer."""
+        told, clock = self._told or self._now(), self._now()
+        # A clock that is wrong does not tell where candles end.
+        if told.latest < clock.exchange or (told.disagrees and self._leaves_out):
+            return FOREVER
+        return clock.exchange if told.disagrees else told.latest
 
     def _now(self) -> Clock:
         if self.clock is None:

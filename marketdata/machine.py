@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,13 @@ def private_folder(folder: Path) -> None:
 
 
 # ---------------------------------------------------------------------------- SQLite files
+# sqlite3 is imported where it is used: a question that reads no file needs none of it.
 
 
 def is_damage(error: Exception) -> bool:
     """Tell a file that is no good from one that cannot be used now."""
+    import sqlite3
+
     return _code(error) in (
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_ERROR,  # no such table or column
@@ -53,16 +55,20 @@ def is_damage(error: Exception) -> bool:
 
 def is_locked(error: Exception) -> bool:
     """Tell whether somebody else is using the file just now."""
+    import sqlite3
+
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_passing(error: Exception) -> bool:
     """Tell whether a file may be of use again soon: the disk is full, or did not take a write."""
+    import sqlite3
+
     return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _code(error: Exception) -> int:
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)) & 0xFF
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def discard(file: Path) -> None:

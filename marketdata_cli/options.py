@@ -26,6 +26,7 @@ class Common:
     sim: bool = False
     tape: list[Path] | None = None
     exchange: str | None = None
+    raw: bool = False
 
     @property
     def form(self) -> Format | None:
@@ -77,6 +78,17 @@ FORMAT = keyword(
     ],
     None,
 )
+RAW = keyword(
+    "raw",
+    Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write texts to CSV as they are, also those that a spreadsheet would calculate.",
+        ),
+    ],
+    False,
+)
 SIM = keyword(
     "sim",
     Annotated[
@@ -120,6 +132,33 @@ YES = keyword(
     "yes", Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")], False
 )
 
+COLUMNS = keyword(
+    "columns",
+    Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="FIELD,...",
+            help="Only these fields, in this order, in a table or CSV: pair,last,percentage.",
+            show_default=False,
+        ),
+    ],
+    None,
+)
+SORT = keyword(
+    "sort",
+    Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="FIELD",
+            help="Sort by a field; -FIELD: the highest first.",
+            show_default=False,
+        ),
+    ],
+    None,
+)
+
 VERSION = keyword(
     "version",
     Annotated[
@@ -134,7 +173,7 @@ VERSION = keyword(
     False,
 )
 
-COMMON = (FORMAT, SIM, TAPE)
+COMMON = (FORMAT, RAW, SIM, TAPE)
 """What every operation's command takes besides its own parameters and DEBUG."""
 
 UNSEEN = (DEBUG, VERSION)

@@ -1,7 +1,8 @@
 """Builds what a release publishes and checks it, without publishing: ``make release-check``.
 
 Source distribution, wheel, bundle, `server.json` and a list of what is in it (SBOM, CycloneDX) go
-into ``dist/``.
+into ``dist/``. With ``--audit`` it looks only for known vulnerabilities in what the package brings
+along, which takes the internet: ``make audit``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "release"))
 
+import chart  # noqa: E402 - needs the line before
 import mcpb  # noqa: E402 - needs the line before
 import registry  # noqa: E402
 
@@ -56,8 +60,19 @@ def depended_on() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
+def audit() -> None:
+    """Look for known vulnerabilities; a package that could not be looked up is a failure."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "requirements.txt"
+        listed.write_text("\n".join(depended_on()) + "\n", "utf-8")
+        run("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", listed)
+
+
 def main() -> None:
     """Build and check everything."""
+    if sys.argv[1:] == ["--audit"]:
+        audit()
+        return
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     # SQL that is put together holds names of ours alone; each place has its reason for ruff (S608).
@@ -69,6 +84,13 @@ def main() -> None:
         names = archive.getnames()
         large = [one.name for one in archive.getmembers() if one.size > _LARGEST]
     assert not large, large
+    [wheel] = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = archive.namelist()
+    for name in chart.FILES:
+        wanted = (chart.BUNDLE / Path(name).name).as_posix()
+        assert wanted in packed, f"the wheel lacks {wanted}"
+        assert any(one.endswith(wanted) for one in names), f"the sdist lacks {wanted}"
     assert not any("/tests/cassettes/" in name or "/benchmarks/" in name for name in names)
     bundle = mcpb.build(dist)
     server = json.loads((ROOT / "server.json").read_text("utf-8"))

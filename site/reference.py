@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import griffe
+
 import marketdata
 from marketdata import models
 from marketdata.operations import HISTORY, OPERATIONS, STREAMS
 
-INSPECTED = "    options:\n      force_inspection: true\n"
-
 
 def functions() -> str:
-    """Give the page of the module's functions, for mkdocstrings to fill."""
+    """Give the page of the module's functions, made of their signatures and docstrings.
+
+    They are made while the package is imported, where tools that read the source find nothing.
+    """
     parts = [
         "# Functions\n\nEach asks a default client. All are methods of `Client` and `AsyncClient`, "
         "too.\n"
@@ -36,10 +41,60 @@ def functions() -> str:
     ]
     for title, names in groups.items():
         parts.append(f"## {title}\n")
-        parts += [f"::: marketdata.{name}\n{INSPECTED}" for name in names]
-    parts.append("## The store of candles\n\nFunctions of `md.history`.\n")
-    parts += [f"::: marketdata.history.{one.name}\n{INSPECTED}" for one in HISTORY]
+        parts += [_function(f"md.{name}", getattr(marketdata, name)) for name in names]
+    parts.append("## The store of candles\n")
+    parts += [
+        _function(f"md.history.{one.name}", getattr(marketdata.history, one.name))
+        for one in HISTORY
+    ]
     return "\n".join(parts)
+
+
+def _function(name: str, function: Any) -> str:
+    signature = inspect.signature(function)
+    given = [
+        one.name if one.default is one.empty else f"{one.name}={one.default!r}"
+        for one in signature.parameters.values()
+    ]
+    keyword = next(
+        (
+            at
+            for at, one in enumerate(signature.parameters.values())
+            if one.kind is one.KEYWORD_ONLY
+        ),
+        None,
+    )
+    if keyword is not None:
+        given.insert(keyword, "*")
+    call = f"{name}({', '.join(given)})"
+    if len(call) > 80:
+        call = f"{name}(\n    " + ",\n    ".join(given) + ",\n)"
+    parts = [f"### {name}\n", f"```text\n{call} -> {_annotation(signature)}\n```\n"]
+    for section in griffe.Docstring(inspect.getdoc(function) or "").parse("google", warnings=False):
+        match section.kind.value:
+            case "text":
+                parts.append(f"{section.value}\n")
+            case "parameters":
+                parts.append("| argument | means |\n| --- | --- |")
+                parts += [f"| `{one.name}` | {_cell(one.description)} |" for one in section.value]
+                parts.append("")
+            case "returns" | "raises" | "yields":
+                parts.append(f"**{section.kind.value.title()}**\n")
+                parts += [
+                    f"- `{one.annotation}`: {_cell(one.description)}" for one in section.value
+                ]
+                parts.append("")
+    return "\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _annotation(signature: inspect.Signature) -> str:
+    found = signature.return_annotation
+    text = found if isinstance(found, str) else inspect.formatannotation(found)
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text)
 
 
 def records() -> str:

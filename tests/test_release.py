@@ -54,6 +54,10 @@ def test_the_workflow_publishes_what_was_checked_and_attested() -> None:
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
     steps = [step for job in jobs.values() for step in job["steps"]]
     assert {"run": "make release-check"} in steps
+    assert {"run": "make audit"} in steps
+    audit = (ROOT / "release" / "check.py").read_text()
+    assert 'run("pip-audit", "--strict"' in audit  # what could not be audited is a failure
+    assert 'run("bandit"' in audit
     used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
     assert {
         "actions/attest-build-provenance",
@@ -78,7 +82,7 @@ def test_releases_are_dated_and_descend() -> None:
 
 def test_every_dependency_has_a_lower_bound_and_none_is_pinned() -> None:
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"cluster", "frames", "history", "server", "telemetry", "all"}
+    assert set(extras) == {"cluster", "frames", "history", "notebook", "server", "telemetry", "all"}
     listed = [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]
     for dependency in listed:
         assert re.search(r">=\d", dependency) or dependency.startswith("ccxt-marketdata[")

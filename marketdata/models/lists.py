@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self, SupportsIndex, TypeVar, overload
 
-from marketdata.errors import MarketDataError
+from marketdata.errors import InvalidParameterError, MarketDataError
 from marketdata.models.records import Record
-from marketdata.models.shown import Shown
+from marketdata.models.shown import Shown, written
 
 __all__ = ["Missing", "Records"]
 
@@ -61,6 +62,45 @@ class Records(Shown, list[T]):
         """Give a record, or the records of a slice."""
         found = super().__getitem__(index)
         return Records(found, of=self.of) if isinstance(index, slice) else found
+
+    def sorted_by(self, field: str, *, ascending: bool = True) -> Records[T]:
+        """Give the records in the order of a field; those that lack it come last.
+
+        Raises `InvalidParameterError` for a field that they do not have.
+        """
+        self.check_fields([field])
+        known = [one for one in self if getattr(one, field) is not None]
+        known.sort(key=lambda one: getattr(one, field), reverse=not ascending)
+        unknown = [one for one in self if getattr(one, field) is None]
+        return Records([*known, *unknown], self.errors, of=self.of)
+
+    def check_fields(self, names: Iterable[str]) -> None:
+        """Raise `InvalidParameterError` for a name that is no field of the records."""
+        fields = {} if self.of is None else self.of.model_fields
+        for name in names:
+            if self.of is not None and name not in fields:
+                raise InvalidParameterError(
+                    f"{self.of.__name__} has no '{name[:30]}'; it has {', '.join(fields)}.",
+                    details={"parameter": name[:30]},
+                )
+
+    def to_csv(
+        self,
+        path: str | Path | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        raw: bool = False,
+    ) -> str | None:
+        """Write CSV with a header, numbers without exponents; give the text without a path.
+
+        ``columns`` names fields, for only those in their order. A text that a spreadsheet would
+        calculate gets an apostrophe before it, unless ``raw``. Raises `InvalidParameterError` for
+        a field that the records do not have.
+        """
+        from marketdata.models.tables import to_csv
+
+        self.check_fields(columns or ())
+        return written(to_csv(self, columns, raw=raw), path)
 
     def __repr__(self) -> str:
         from marketdata.models._display.brief import several

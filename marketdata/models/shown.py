@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["Shown"]
+__all__ = ["Shown", "written"]
 
 
 class Shown:
@@ -48,17 +48,20 @@ class Shown:
 
         to_parquet(self, path)
 
-    def to_csv(self, path: str | Path | None = None) -> str | None:
-        """Write CSV with a header, numbers without exponents; give the text without a path."""
+    def to_csv(self, path: str | Path | None = None, *, raw: bool = False) -> str | None:
+        """Write CSV with a header, numbers without exponents; give the text without a path.
+
+        A text that a spreadsheet would calculate gets an apostrophe before it, unless ``raw``.
+        """
         from marketdata.models.tables import to_csv
 
-        return _written(to_csv(self), path)
+        return written(to_csv(self, raw=raw), path)
 
     def to_jsonl(self, path: str | Path | None = None) -> str | None:
         """Write one JSON object a row, camelCase as in `to_json`; give the text without a path."""
         from marketdata.models.tables import to_jsonl
 
-        return _written(to_jsonl(self), path)
+        return written(to_jsonl(self), path)
 
     def _repr_html_(self) -> str:
         from marketdata.models._display.html import html
@@ -78,7 +81,8 @@ class Shown:
         return repr(self)
 
 
-def _written(text: str, path: str | Path | None) -> str | None:
+def written(text: str, path: str | Path | None) -> str | None:
+    """Write a text to a file; give it back where there is none."""
     if path is None:
         return text
     Path(path).write_text(text, encoding="utf-8", newline="")

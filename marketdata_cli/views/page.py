@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -92,15 +93,23 @@ class Canvas:
         }
 
 
-def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:
-    """Draw the answer of an operation for the terminal that standard output is, or is not."""
+def page(
+    operation: Operation,
+    answer: Any,
+    now: datetime | None = None,
+    columns: Sequence[str] | None = None,
+) -> str:
+    """Draw the answer of an operation for the terminal that standard output is, or is not.
+
+    ``columns`` are the fields of a list to show in place of what is shown of it usually.
+    """
     canvas = Canvas()
     screen = canvas.screen(now)
     if operation.record == "Candles":
         rows = candles.ROWS if screen.height >= _TALL else _FEW
         shown = candles.candles(answer, screen.now, rows)
     else:
-        shown = pages.page(answer, screen.now)
+        shown = pages.page(answer, screen.now, columns)
     return canvas.text(drawing.lines(shown, screen), screen)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.access.patience import within
 from marketdata_mcp.service.access_control import AccessControl
 from marketdata_mcp.service.bounds import Ceilings, address
 from marketdata_mcp.service.event_session import EventSession
@@ -201,8 +201,7 @@ class Web:
             problems.append("stopping")
         if self.gate is not None:
             try:
-                async with asyncio.timeout(_READY_SECONDS):
-                    await self.gate.store.check()
+                await within(_READY_SECONDS, self.gate.store.check())
             except (AwayError, TimeoutError):
                 problems.append("accounts cannot be reached")
         if problems:

@@ -88,6 +88,9 @@ def install(
         _say(f"{where.file} {error}; nothing was changed. Add this to it yourself:")
         typer.echo(_json(addition(where, server, key and "***"), 2))
         raise typer.Exit(1) from None
+    except OSError as error:
+        error.filename = str(where.file)
+        raise
     if had:
         typer.echo(f"{where.file} has '{name}' already.")
         return

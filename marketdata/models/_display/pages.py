@@ -55,8 +55,11 @@ _MANY: dict[str, Callable[[Any, datetime], Page]] = {
 }
 
 
-def page(answer: Any, now: datetime | None = None) -> Page:
-    """Show a record, or a list of records."""
+def page(answer: Any, now: datetime | None = None, columns: Sequence[str] | None = None) -> Page:
+    """Show a record, or a list of records.
+
+    ``columns`` are the fields of a list to show in place of what is shown of it usually.
+    """
     now = now or datetime.now(UTC)
     if not isinstance(answer, Records):
         name = type(answer).__name__
@@ -65,7 +68,9 @@ def page(answer: Any, now: datetime | None = None) -> Page:
         return _MANY[name]([answer], now) if name in _MANY else _facts(answer)
     kinds: set[type[Any] | None] = {type(one) for one in answer} or {answer.of}
     name = getattr(kinds.pop(), "__name__", "") if len(kinds) == 1 else ""
-    shown = _MANY[name](answer, now) if name in _MANY else _rows(answer)
+    answer.check_fields(columns or ())
+    usual = name in _MANY and columns is None
+    shown = _MANY[name](answer, now) if usual else _rows(answer, columns)
     return [
         *shown,
         *[[(f"{one.pair}  {one.code}  {one.message}", WARNING)] for one in answer.errors],
@@ -81,9 +86,9 @@ def _facts(record: Record) -> Page:
     return [[(type(record).__name__, STRONG)], Facts(facts)]
 
 
-def _rows(records: Sequence[Record]) -> Page:
-    """Show records of a kind that has no page of its own as rows."""
-    names = dict.fromkeys(name for one in records for name in type(one).model_fields)
+def _rows(records: Sequence[Record], chosen: Sequence[str] | None = None) -> Page:
+    """Show records as rows of their fields: all, or those chosen."""
+    names = chosen or dict.fromkeys(name for one in records for name in type(one).model_fields)
     columns = [
         _column(name.replace("_", " "), [getattr(one, name, None) for one in records])
         for name in names

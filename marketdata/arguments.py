@@ -149,6 +149,7 @@ __all__ = [
     "finite",
     "instant",
     "is_timeframe",
+    "likely",
     "listed",
     "locate",
     "nearest",
@@ -804,10 +805,8 @@ def _whole_numbers(model: type[BaseModel]) -> frozenset[str]:
 
 def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
     field = model.model_fields.get(name)
-    if field is None:
-        return value is None
-    if field.is_required():
-        return False
+    if field is None or field.is_required():
+        return False  # a name that is none is to be told of, whatever its value
     described = _descriptions(model)[name]
     if described.parse is part:
         return value is None or value in _NO_TEXT

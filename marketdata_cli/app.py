@@ -10,11 +10,13 @@ from typing import Any, TypeAlias, cast
 
 import typer
 
+from marketdata.arguments import likely
 from marketdata.errors import (
     InternalError,
     InvalidParameterError,
     MarketDataError,
     MissingParameterError,
+    did_you_mean,
 )
 from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
 from marketdata_cli import answer, binding, manual, process
@@ -75,10 +77,24 @@ def _refuse(refusal: MarketDataError, error: BaseException, debug: bool) -> int:
 
 def _wrong(error: Any) -> MarketDataError:
     """Bring what typer says of a command line to the library's codes."""
-    said = error.format_message()
+    said = _with_ours(error, error.format_message())
     place = NAME if error.ctx is None else error.ctx.command_path
     kind = MissingParameterError if said.startswith("Missing ") else InvalidParameterError
-    return kind(f"{said.rstrip('.')}. Try '{place} --help'.")
+    return kind(f"{said.rstrip('.?')}{'?' if said.endswith('?') else '.'} Try '{place} --help'.")
+
+
+def _with_ours(error: Any, said: str) -> str:
+    """Name our option in place of one that others have, such as --interval."""
+    name = getattr(error, "option_name", None)
+    if name is None or error.ctx is None or not said.startswith("No such option"):
+        return said
+    ours = {one.name: one for one in error.ctx.command.params}
+    near = likely(name.strip("-"), ours)
+    if not near:
+        return said
+    flags = [next((flag for flag in ours[one].opts if flag[0] == "-"), "") for one in near]
+    words = [flag or one.upper() for flag, one in zip(flags, near, strict=True)]
+    return f"No such option: {name}.{did_you_mean(words[:2])}"
 
 
 def application() -> typer.Typer:

@@ -21,7 +21,7 @@ _GO_ON = {
     "limit": " What comes behind is had by `next`, or by another start or offset.",
     "timeout": " Ask again to wait longer.",
 }
-_ALL = ("all", "max", "maximum", "everything", "unlimited", "inf", "infinity")
+_ALL = ("all", "max", "maximum", "everything", "unlimited", "full", "complete", "inf", "infinity")
 
 
 def bounded(given: Mapping[str, Any], most: Mapping[str, int]) -> tuple[dict[str, Any], str]:

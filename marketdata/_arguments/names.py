@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
 
 __all__ = ["likely", "meant", "renamed", "unknown"]
@@ -192,7 +193,16 @@ def renamed(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
                 details={"parameter": name[:_LONGEST]},
             )
         answer[ours] = value
+    if "pair" in answer and "pairs" in known and "pairs" not in answer:
+        several = listed(answer["pair"])
+        if isinstance(several, list) and len(several) > 1 and all(map(_is_pair, several)):
+            answer["pairs"] = several
+            del answer["pair"]
     return answer
+
+
+def _is_pair(text: Any) -> bool:
+    return isinstance(text, str) and (re.search(r"[/_-]", text) is not None or len(text) > 5)
 
 
 def unknown(what: str, name: str, known: Iterable[str], near: list[str]) -> InvalidParameterError:

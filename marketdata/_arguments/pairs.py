@@ -51,7 +51,7 @@ _CHANNEL = Pattern(r"(\w+)@(?:\w*trade|\w*ticker|depth\w*|kline_\w+)(?:@\w+)?", 
 _NOT_VENUES = ("spot", "x", "pair", "symbol", "market", "ticker")
 _BITFINEX = Pattern(r"t[A-Z0-9]{6,12}|t[A-Z0-9]{2,8}:[A-Z0-9]{2,8}")
 _SPOT = Pattern(r"SPOT[\s_-]+(.+)|(.+?)(?:[\s._:/-]+SPOT|_SPBL|=X)")
-_BETWEEN = Pattern(r"\s+(?:VS\.?|TO|AGAINST|IN)\s+|\s*[|\\,]\s*")
+_BETWEEN = Pattern(r"\s+(?:VS\.?|TO|AGAINST|IN)\s+|\s*(?:[|\\,]|[-=]>)\s*")
 
 _FUTURES = [
     Pattern(pattern)
@@ -86,7 +86,7 @@ def pair(text: str) -> str:
 
 @functools.lru_cache(maxsize=1_000)
 def _pair(text: str) -> str:
-    cleaned = text.strip().strip("\"'`").strip().translate(_STROKES)
+    cleaned = text.strip().strip("\"'`").strip(" ,;").translate(_STROKES)
     cleaned = re.sub(r"%2F", "/", cleaned, flags=re.IGNORECASE)
     if not 2 <= len(cleaned) <= 80 or not cleaned.isprintable():
         raise _no_pair(text)

@@ -43,6 +43,10 @@ class Pattern:
         """See `re.fullmatch`."""
         return self._compiled.fullmatch(text)
 
+    def search(self, text: str) -> re.Match[str] | None:
+        """See `re.search`."""
+        return self._compiled.search(text)
+
     def split(self, text: str) -> list[str]:
         """See `re.split`; the pattern has no groups."""
         return self._compiled.split(text)

@@ -27,6 +27,10 @@ _COMMA = Pattern(r"\d{1,9},\d{1,9}", re.ASCII)
 _WITH_UNIT = Pattern(
     r"[$\u20ac\u00a3]?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*[A-Za-z]{2,6})?"
 )
+_BETWEEN = Pattern(r"[,;|\n]|\s+and\s+", re.IGNORECASE)
+_COUNTED = Pattern(
+    r"(\d{1,9})\s*(?:levels?|rows?|candles?|bars?|trades?|entries|results?|pairs?)", re.IGNORECASE
+)
 _MULTIPLES = {"k": 1e3, "m": 1e6}
 _LONGEST = 100_000
 """Characters of a text that is looked into."""
@@ -47,6 +51,8 @@ def whole(value: Any) -> Any:
             return int(text.partition(".")[0])
         if _THOUSANDS.fullmatch(text):
             return int(re.sub(r"[,_ ]", "", text))
+        if found := _COUNTED.fullmatch(text):
+            return int(found[1])
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -97,7 +103,7 @@ def truth(value: Any) -> Any:
 def listed(value: Any) -> Any:
     """Give a list of texts that comes as another iterable, or as one text; else the value.
 
-    A text is JSON, or has commas, semicolons or lines, or blanks between texts with a slash. Sets
+    A text is JSON, or has commas and the like, lines, or blanks between texts with a slash. Sets
     have no order of their own, and come in that of the alphabet.
     """
     if isinstance(value, str):
@@ -125,8 +131,8 @@ def _divided(text: str) -> Any:
             return _divided(read) if isinstance(read, str) and read != text else read
     if cleaned[:1] + cleaned[-1:] in ("[]", "()", "{}"):
         cleaned = cleaned[1:-1]
-    if re.search(r"[,;\n]", cleaned):
-        parts = re.split(r"[,;\n]", cleaned)
+    if _BETWEEN.search(cleaned):
+        parts = _BETWEEN.split(cleaned)
     elif cleaned.count("/") > 1 and all(
         re.fullmatch(r"[^\s/]+/[^\s/]+", part) for part in cleaned.split()
     ):

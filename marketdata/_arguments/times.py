@@ -64,6 +64,10 @@ _AGES = [
     )
 ]
 _LAST = Pattern(r"(?:the\s+)?(?P<which>last|past|previous|this)\s+(?P<unit>[a-z]+)")
+_BEGINNING = Pattern(r"(?:the\s+)?(?:start|beginning)\s+of\s+(?:the\s+|this\s+)?(?P<unit>[a-z]+)")
+_CLOCK = Pattern(
+    r"(?P<day>today|yesterday)(?:\s+at)?\s+(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)", re.ASCII
+)
 _LENGTH = Pattern(r"\+?(?P<count>\d{1,6})\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
 _FRACTION = Pattern(r"-(\d{1,4}\.\d{1,2})([hdw])", re.ASCII)
 _DIGITS = Pattern(r"\d{9,40}(?:\.\d*)?", re.ASCII)
@@ -264,6 +268,12 @@ def _meant(lower: str, now: datetime, midnight: datetime) -> list[str]:
             return [] if begun is None else [f"{begun:%Y-%m-%d}"]
         before = None if begun is None else _before(begun, 1, unit)
         return [f"-1{unit}", *([] if before is None else [f"{before:%Y-%m-%d}"])]
+    if found := _BEGINNING.fullmatch(lower):
+        begun = _begun(midnight, unit_of(found["unit"]) or "")
+        return [] if begun is None else [f"{begun:%Y-%m-%d}"]
+    if found := _CLOCK.fullmatch(lower):
+        day = midnight - timedelta(days=found["day"] == "yesterday")
+        return [f"{day:%Y-%m-%d}T{int(found['hour']):02}:{found['minute']}"]
     if found := _LENGTH.fullmatch(lower):
         unit = unit_of(found["unit"])
         return [] if unit is None else [f"-{int(found['count'])}{unit}"]

@@ -12,8 +12,8 @@ from marketdata.errors import closest
 __all__ = ["choice"]
 
 _SYNONYMS: dict[str, Sequence[str]] = {
-    "buy": ("b", "bid", "buying", "long", "purchase", "buyer"),
-    "sell": ("s", "ask", "offer", "selling", "short", "sale", "seller"),
+    "buy": ("b", "bid", "bids", "buying", "long", "purchase", "buyer"),
+    "sell": ("s", "ask", "asks", "offer", "selling", "short", "sale", "seller"),
     "ticker": ("tickers", "24hr", "24hticker", "24hrticker", "stats", "ticker24h", "tickerdata"),
     "quote": (
         *("quotes", "bbo", "bookticker", "bestbidask", "bidask", "topofbook", "tob"),
@@ -49,6 +49,13 @@ _SYNONYMS: dict[str, Sequence[str]] = {
     "day": ("days", "daily"),
 }
 """Without what does not count, which `_plain` leaves out."""
+_UNCLEAR: dict[str, Sequence[str]] = {
+    "price": ("ticker", "quote"),
+    "prices": ("ticker", "quote"),
+    "volume": ("quoteVolume", "baseVolume"),
+    "marketdata": ("ticker", "quote"),
+}
+"""Words with two meanings."""
 
 
 def choice(value: Any, choices: Sequence[str], name: str) -> Any:
@@ -67,7 +74,8 @@ def choice(value: Any, choices: Sequence[str], name: str) -> Any:
     )
     if found is not None:
         return found
-    near = [plain[one] for one in closest(wanted[:60], plain)]
+    near = [one for one in _UNCLEAR.get(wanted, ()) if one in choices]
+    near = near or [plain[one] for one in closest(wanted[:60], plain)]
     raise refused(f"{name} is one of {', '.join(choices)}", value, *near)
 
 

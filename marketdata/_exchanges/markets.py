@@ -143,6 +143,8 @@ class PairList:
             # The list has turned out to be damaged.
             listing = await self.listing(MAX_AGE)
             found = self._catalogue.markets(self._source, **wanted)
+        if not found and (other := {**wanted, **_in_codes(wanted)}) != wanted:
+            found = self._catalogue.markets(self._source, **other)
         return listing, found
 
     async def plays(self) -> str | None:
@@ -222,10 +224,11 @@ class PairList:
         if "/" not in pair:
             by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
             near += [by_joined[one] for one in closest(pair, by_joined)]
-            if pair in {name.partition("/")[2] for name in names.values()}:  # a quote alone
-                near = [
-                    f"{one}/{pair}" for one in ("BTC", "ETH") if f"{one}/{pair}" in names
-                ] + near
+            # A quote alone, or one like those that there are.
+            quotes = {name.partition("/")[2] for name in names.values()}
+            for alone in [pair] if pair in quotes else [] if quote else closest(pair, quotes, 1):
+                busy = (f"{one}/{alone}" for one in ("BTC", "ETH"))
+                near = [*(one for one in busy if one in names), *near]
         return list(dict.fromkeys(near))
 
     def _of_base(self, base: str) -> list[str]:
@@ -282,6 +285,16 @@ class PairList:
             self._loaded.update(new)
             self.renamed = renamed
             self._load_all(self.loaded, renamed)
+
+
+def _in_codes(wanted: Mapping[str, Any]) -> dict[str, str]:
+    """Give filters by the codes of what they name: bitcoin is BTC, and so is $btc."""
+    plain = {
+        name: str(value).lstrip("$#")
+        for name in ("base", "quote", "search")
+        if (value := wanted.get(name)) is not None
+    }
+    return {name: code_of(value) or value for name, value in plain.items()}
 
 
 def _as_it_is(listing: Listing) -> Listing:

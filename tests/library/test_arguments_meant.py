@@ -65,7 +65,7 @@ def test_what_says_nothing_never_means_everything_that_is_stored() -> None:
         for name in ("pairs", "exchange"):
             with pytest.raises(md.InvalidParameterError) as caught:
                 parsed(operation, **{"pairs": TWO, name: []})
-            assert caught.value.details["parameter"] == name
+            assert caught.value.details["parameter"].startswith(name)
 
 
 # ---------------------------------------------------------------------------- names

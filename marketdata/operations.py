@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marketdata._candles.calendar import expected
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
+from marketdata._requests.deadline import within
 from marketdata.arguments import arguments_of, parse_arguments
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "candle_count",
     "fitting_timeframe",
     "shifted",
+    "within",
 ]
 
 _SHORT = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h")

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from marketdata._requests.deadline import within
 from marketdata.arguments import Milliseconds, instant
-from marketdata.operations import candle_count, fitting_timeframe, shifted
+from marketdata.operations import candle_count, fitting_timeframe, shifted, within
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 

@@ -716,7 +716,7 @@ class AsyncClient:
     def upstream(self) -> list[Upstream]:
         """Tell how the running loop's calls to each exchange are doing."""
         here = self._session.open_here()
-        return [] if here is None else [venue.told() for venue in here.venues]
+        return [] if here is None else [venue.stats() for venue in here.venues]
 
     # ------------------------------------------------------------------ lifetime
 

@@ -25,6 +25,7 @@ from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._exchanges.stream_offers import streamed_timeframes
+from marketdata._exchanges.transport import Transport
 from marketdata._requests.deadline import renew, seconds_left, within
 from marketdata._requests.network import CERTIFICATES, check_proxies
 from marketdata._requests.rate_ledger import Limit
@@ -154,45 +155,41 @@ class Venue:
         self._recorder: Callable[[Event], None] | None = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
-        keys = self._settings.credentials(self.id)
+        settings = self._settings
+        keys = settings.credentials(self.id)
         given = {"apiKey": keys.api_key, "secret": keys.secret, "password": keys.password}
+        transport = Transport(
+            endpoint,
+            settings.login(self.id),
+            # Looking for proxies takes aiohttp two turns in a thread, for each request.
+            # The simulated exchange is on this machine.
+            trust_env=not settings.sim and check_proxies(),
+            cafile=os.environ.get(CERTIFICATES) or None,
+        )
         api = connector(
             {
-                "enableRateLimit": not self._settings.sim,
-                "timeout": int(self._settings.timeout * 1000),
-                # Looking for proxies takes aiohttp two turns in a thread, for each request.
-                # The simulated exchange is on this machine.
-                "aiohttp_trust_env": not self._settings.sim and check_proxies(),
-                **({"cafile": cafile} if (cafile := os.environ.get(CERTIFICATES)) else {}),
+                "session": transport,
+                "enableRateLimit": not settings.sim,
+                "timeout": int(settings.timeout * 1000),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }
         )
-        if not self._settings.sim:
-            redis = self._settings.redis
+        if not settings.sim:
+            redis = settings.redis
             api.budget = Budget(
-                self._settings.folder() / "budget.sqlite",
+                settings.folder() / "budget.sqlite",
                 self._source,
                 self.id,
                 self._limit(api),
                 redis=None if redis is None else redis.get_secret_value(),
             )
-        api.base_url = endpoint
-        api.login = self._settings.login(self.id)
-        if endpoint is not None and endpoint.startswith("http://"):
-            api.verify = False  # no TLS, so no certificates to load
-        # Currencies are a second, sometimes a signed, request that no answer of ours needs.
-        api.has["fetchCurrencies"] = False
-        api.options["defaultType"] = "spot"
-        fetching = api.options.get("fetchMarkets")
-        types = fetching.get("types") if isinstance(fetching, dict) else None
-        if isinstance(types, dict):
-            fetching["types"] = {kind: kind == "spot" for kind in types}
-        elif types is not None:
-            fetching["types"] = ["spot"]
-        elif isinstance(fetching, list):
-            api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
+
+    @property
+    def _connected(self) -> list[Any]:
+        """ccxt's connectors: for requests, and for streams where they were asked for."""
+        return [api for api in (self._live, self._api) if api is not None]
 
     def _capabilities(self, has: Mapping[str, Any]) -> Capabilities:
         keyed = bool(self._api.check_required_credentials(error=False))
@@ -224,10 +221,9 @@ class Venue:
     def record(self, recorder: Callable[[Event], None]) -> None:
         """Have all that is sent and received written down from now on; nothing is signed then."""
         self._recorder = recorder
-        for api in (self._api, self._live):
-            if api is not None:
-                api.recorder = recorder
-                api.apiKey = api.secret = api.password = None
+        for api in self._connected:
+            api.transport.recorder = recorder
+            api.apiKey = api.secret = api.password = None
         self._able = self._capabilities(self._api.has)
 
     def _limit(self, api: Any) -> Limit:
@@ -242,17 +238,17 @@ class Venue:
     @property
     def is_closed(self) -> bool:
         """Tell whether it makes no more requests."""
-        return bool(self._api.ended)
+        return bool(self._api.transport.ended)
 
     async def close(self) -> None:
         """Close its connections; calls that are under way end with an error."""
-        self._api.ended = True
+        for api in self._connected:
+            api.transport.ended = True
         await self.listed.close(closed(self.id))
         await self._caller.close()
-        if self._live is not None:
-            self._live.ended = True
-            await self._live.close()
-        await self._api.close()
+        for api in self._connected:
+            await api.close()
+            await api.transport.close()
         # Transports report their end one turn of the loop later.
         await asyncio.sleep(0)
 
@@ -276,9 +272,9 @@ class Venue:
         """Seconds for which it is left alone because it keeps failing; None where it is not."""
         return self._caller.pause
 
-    def told(self) -> Upstream:
+    def stats(self) -> Upstream:
         """Tell how the calls to it are doing."""
-        return self._caller.told()
+        return self._caller.stats()
 
     def has(self, method: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
@@ -409,10 +405,9 @@ class Venue:
         return (Packed(markets), facts), reply
 
     def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:
-        for api in (self._api, self._live):
-            if api is not None:
-                api.rename(renamed)
-                api.set_markets(markets)
+        for api in self._connected:
+            api.rename(renamed)
+            api.set_markets(markets)
 
     # ------------------------------------------------------------------ questions
 

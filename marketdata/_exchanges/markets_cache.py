@@ -22,9 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from marketdata._requests.files import private_folder
-from marketdata._requests.sqlite import discard, is_damage
 from marketdata.arguments import written
+from marketdata.machine import discard, is_damage, private_folder
 
 if TYPE_CHECKING:
     from marketdata.models import Exchange
@@ -127,6 +126,13 @@ class Facts:
     """Other names of codes, and the one that the list has."""
     former: dict[str, str] = field(default_factory=dict)
     """Codes of tokens that were renamed, and their older codes, where the list has both."""
+
+    def formers(self, pair: str) -> list[str]:
+        """List the names that a pair may have had before a token of it was renamed."""
+        base, quote = pair.split("/")
+        bases, quotes = ([code, self.former.get(code)] for code in (base, quote))
+        names = [f"{one}/{other}" for other in quotes for one in bases if one and other]
+        return [name for name in names if name != pair]
 
 
 class Fetched(NamedTuple):

@@ -681,6 +681,10 @@ class Candles(_Derivable, _Streamed):
     open then. None elsewhere."""
     delisted: Literal[True] | None = None
     """True where the pair has left the exchange's list: these are the candles that are stored."""
+    renamed_from: str | None = None
+    """The pair's name before a token was renamed, where candles of that time are among these."""
+    renamed_at: datetime | None = None
+    """When the first of these under the present name opens; None where all are older."""
     resampled_from: str | None = None
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""

@@ -28,7 +28,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from marketdata._requests.signals import on_signal
+from marketdata.machine import on_signal
 from marketdata_mcp.pipes import identity, wire
 
 if TYPE_CHECKING:

@@ -39,6 +39,9 @@ OFFERED = {
     "htx": list(PERIODS.values()),
 }
 
+MOST_REQUESTS = 100
+"""What any question in these worlds takes at most: a few pages, and a few looks at other pairs."""
+
 
 def run(sequence: Sequence, wire: Wire) -> None:
     """Do what a sequence says, from an empty store on; a broken rule raises `RuleError`."""
@@ -114,6 +117,8 @@ class _Session:
                 )
             except Exception as error:
                 raise RuleError("7: no error", type(error).__name__, error) from error
+        if len(sent) > MOST_REQUESTS:
+            raise RuleError("6: an answer takes a few requests", len(sent), "requests")
         source = self._source(question.timeframe, found.resampled_from, sent)
         given = Given.of(found)
         moments = list(dict.fromkeys([one.now for one in sent] + [self.exchange.now]))
@@ -168,13 +173,11 @@ class _Session:
             if named is not None:
                 raise RuleError("2: the source", timeframe, "resampled from", named)
             return timeframe
-        rule, fixed = "2: the source", fixed_calendar(timeframe)
-        low, high = self.world.begin - 400 * DAY, self.world.now + 60 * DAY
+        rule = "2: the source"
         right = [
             one
             for one in offered
-            if length_of(timeframe) % length_of(one) == 0
-            and set(fixed.openings(low, high)) <= set(self.world.days.openings(one, low, high))
+            if length_of(timeframe) % length_of(one) == 0 and self._has_all(one, timeframe)
         ]
         if named in offered and self.world.days != KNOWN[self.world.form]:
             seen = {one.time for answered in sent for one in answered.candles}
@@ -185,6 +188,16 @@ class _Session:
         if self.world.days == KNOWN[self.world.form] and named != right[-1]:
             raise RuleError(rule, timeframe, "resampled from", named, "longest is", right[-1])
         return named
+
+    def _has_all(self, source: str, timeframe: str) -> bool:
+        """Tell whether candles of the exchange open wherever resampled ones do."""
+        if timeframe[-1] in "smh":
+            return source[-1] in "smh"  # Both stand on multiples of their length.
+        low, high = self.world.begin - 400 * DAY, self.world.now + 60 * DAY
+        own = self.world.days
+        return all(
+            own.openings(source, at, at + 1) for at in fixed_calendar(timeframe).openings(low, high)
+        )
 
     def _ask_strictly(self, question: Question, right: Expected, client: Any) -> None:
         lacks = bool(right.gaps)

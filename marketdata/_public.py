@@ -11,6 +11,8 @@ from marketdata._candles.records import Downloaded as Downloaded
 from marketdata._candles.records import Plan as Plan
 from marketdata._candles.records import Progress as Progress
 from marketdata._candles.records import Series as Series
+from marketdata._charts.chart import Chart as Chart
+from marketdata._charts.chart import LiveChart as LiveChart
 from marketdata._client.archive import AsyncHistory as AsyncHistory
 from marketdata._client.asynchronous import AsyncClient as AsyncClient
 from marketdata._client.blocking import Client as Client
@@ -22,6 +24,7 @@ from marketdata._client.functions import consolidated_orderbook as consolidated_
 from marketdata._client.functions import exchanges as exchanges
 from marketdata._client.functions import execution_cost as execution_cost
 from marketdata._client.functions import fees as fees
+from marketdata._client.functions import live_chart as live_chart
 from marketdata._client.functions import orderbook as orderbook
 from marketdata._client.functions import pairs as pairs
 from marketdata._client.functions import quote as quote

@@ -17,7 +17,7 @@ from marketdata.errors import (
 )
 from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
 from marketdata_cli import answer, binding, manual, process
-from marketdata_cli.commands import doctor, history, record, server, simulator, watch
+from marketdata_cli.commands import doctor, drawing, history, record, server, simulator, watch
 from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
@@ -101,7 +101,7 @@ def application() -> typer.Typer:
                 help=operation.description,
                 epilog=examples(operation.examples),
                 hidden=name != operation.command,
-            )(binding.command(operation, _ask))
+            )(_command(operation))
     app.command(cls=manual.Command, help=RECORD.description, epilog=examples(RECORD.examples))(
         record.command()
     )
@@ -170,6 +170,12 @@ def _help(context: typer.Context, **said: Any) -> None:
     _remember(context, **said)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def _command(operation: Operation) -> Callable[..., Any]:
+    if operation.record in drawing.DRAWN:
+        return binding.command(operation, drawing.ask, *drawing.OPTIONS)
+    return binding.command(operation, _ask)
 
 
 def _ask(operation: Operation, given: dict[str, Any], options: Common) -> Job:

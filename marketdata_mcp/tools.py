@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from mcp_types import Tool as Definition
-from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 import marketdata
@@ -176,6 +176,8 @@ class Tool(ABC):
     name: str
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
+    group: str = ""
+    """What has to be named with ``--tools`` for it to be listed; empty: it always is."""
 
     alternatives: Sequence[str] = ()
     """See `Adaptation`."""
@@ -192,6 +194,12 @@ class Tool(ABC):
     @abstractmethod
     async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
         """Answer a caller, with arguments that `parse` gave."""
+
+    def result(self, content: Content, text: str) -> CallToolResult:
+        """Give an answer as the protocol has it."""
+        return CallToolResult(
+            content=[TextContent(type="text", text=text)], structured_content=content
+        )
 
     @cached_property
     def definition(self) -> Definition:

@@ -176,9 +176,6 @@ class Tool(ABC):
     name: str
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
-    group: str = ""
-    """What has to be named with ``--tools`` for it to be listed; empty: it always is."""
-
     alternatives: Sequence[str] = ()
     """See `Adaptation`."""
 

@@ -24,6 +24,7 @@ from marketdata.errors import RateLimitExceededError
 from marketdata_mcp.admission import AGAIN, CALLER, connection
 from marketdata_mcp.app import Service
 from marketdata_mcp.ask import Caller
+from marketdata_mcp.catalogue.identity import card
 from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.pipes import identity
 from marketdata_mcp.served import Served
@@ -44,6 +45,9 @@ PATH = "/mcp"
 _EVENTS = "/sse"
 _MESSAGES = "/messages/"
 _METADATA = "/.well-known/oauth-protected-resource"
+_CARD = "/server-card"
+"""Where SEP-2127 has a server's card, below its endpoint."""
+_PUBLIC = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
 _READY_SECONDS = 0.15
 """Seconds for looking whether calls can be counted: a probe has its answer within 200 ms."""
 _SESSIONS_OF_ONE = 100
@@ -99,6 +103,7 @@ class Web:
         guarded = self._guarded(StreamableHTTPASGIApp(manager))
         routes: list[BaseRoute] = [
             Route(PATH, endpoint=guarded, methods=["POST"]),
+            Route(PATH + _CARD, self._card),
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
         ]
@@ -214,6 +219,9 @@ class Web:
         text = self.metrics.text(self._served)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def _card(self, _: Request) -> Response:
+        return JSONResponse(card(), headers=_PUBLIC, media_type="application/mcp-server-card+json")
+
     async def _metadata(self, _: Request) -> Response:
         assert self.gate is not None  # noqa: S101 - its route exists
         oauth = self.gate.policy.oauth
@@ -226,7 +234,7 @@ class Web:
                 "scopes_supported": list(oauth.scopes),
                 "bearer_methods_supported": ["header"],
             },
-            headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"},
+            headers=_PUBLIC,
         )
 
 

@@ -13,7 +13,7 @@ __all__ = ["DESCRIPTION", "ICON", "NAME", "TITLE", "card"]
 
 NAME = "marketdata"
 TITLE = "Market data"
-DESCRIPTION = "Spot crypto prices, order books, trades and candles of any exchange that ccxt knows; read-only."
+DESCRIPTION = "Prices, order books, trades, candles of the spot exchanges in ccxt; read-only."
 _DRAWING = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g stroke-width="2">'
     '<path stroke="#26a69a" d="M6 6v14M18 3v14"/><path stroke="#ef5350" d="M12 7v14"/></g>'

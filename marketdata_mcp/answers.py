@@ -18,6 +18,7 @@ from marketdata.models import Candles, Record, Ticker, Trade
 from marketdata.operations import OPERATIONS
 
 __all__ = [
+    "CANDLE",
     "MAX_CHARACTERS",
     "MAX_STRETCHES",
     "Answer",
@@ -183,7 +184,7 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
     return table("trades", answered, Cut(shared), following)
 
 
-_CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
+CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
 def candles(
@@ -201,8 +202,8 @@ def candles(
     few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
     are given.
     """
-    names = list(columns or _CANDLE[:-1])
-    places = [_CANDLE.index(name) for name in names]
+    names = list(columns or CANDLE[:-1])
+    places = [CANDLE.index(name) for name in names]
 
     def build(count: int) -> Content:
         content = answered[:count].to_dict()

@@ -3,10 +3,24 @@
 let shown = null;
 let drawnFor = null;
 
+const COLUMNS = ["time", "open", "high", "low", "close", "volume", "trades"];
+
+/** Rows of a tool's candles as the library has them; lines where there are no whole candles. */
+function completed(record) {
+  const { columns, candles, ...rest } = record;
+  if (!columns || !candles) return record;
+  const places = COLUMNS.map((name) => columns.indexOf(name));
+  const rows = candles.map((row) => places.map((place) => (place < 0 ? null : row[place])));
+  const [time, , , , close] = places;
+  if (places.slice(0, 5).every((place) => place >= 0)) return { ...rest, candles: rows };
+  const points = time < 0 || close < 0 ? [] : rows.map((row) => [row[0], Number(row[4])]);
+  return { ...rest, points };
+}
+
 /** The records in a tool's or the library's JSON: one, several, or those of a watch. */
 function recordsIn(content) {
   if (Array.isArray(content)) return content;
-  if (!content || !Array.isArray(content.subjects)) return content ? [content] : [];
+  if (!content || !Array.isArray(content.subjects)) return content ? [completed(content)] : [];
   const { kind, exchange, timeframe, simulated } = content;
   return content.subjects.map((subject) => {
     const named = { pair: subject.pair, exchange, simulated };
@@ -67,7 +81,7 @@ function make(records) {
     if (!lines.length) return null;
     labelled(`Prices of ${lines.map((line) => line.name).join(", ")}`);
     const decimals = decimalsFor(lines.flatMap((line) => [...line.points.values()]));
-    return new LineChart(lines, "", decimals);
+    return new LineChart(lines, first.timeframe || "", decimals);
   }
   if (first.bids) {
     const several = (first.sources || []).filter((one) => !one.code);
@@ -97,7 +111,7 @@ const subjectOf = (records) => JSON.stringify(
     [pair, exchange, timeframe, Boolean(candles), Boolean(bids), Boolean(rows), Boolean(points)]),
 );
 
-const NOTHING = { candles: "No candles", bids: "The book is empty", rows: "No exchange", points: "No prices yet" };
+const NOTHING = { candles: "No candles", bids: "The book is empty", rows: "No exchange", points: "No prices to draw" };
 
 /** Show records; news of what is shown already change it in place. */
 function show(content) {

@@ -49,7 +49,8 @@ async def _chart(served: Served, _caller: Caller, asked: Content) -> Answer:
     from marketdata_mcp import candles
 
     theme, log = asked.pop("theme"), asked.pop("log")
-    found, _ = await candles.ask(served.client, {**asked, "fill": None})
+    found, _ = await candles.ask(served.client, {**asked, "fill": None, "columns": answers.CANDLE})
+    del found["columns"]
     more: Content = {name: found.pop(name) for name in ("note", "next") if name in found}
     record = Candles.model_validate(found)
     picture = await asyncio.to_thread(_drawn, record, _STYLES[theme], log)

@@ -9,8 +9,6 @@ import pytest
 from marketdata._charts.page import is_built
 from tests.browser.chromium import FOLDER, launched
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:

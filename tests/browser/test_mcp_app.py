@@ -100,6 +100,7 @@ def test_tools_name_one_view_that_may_connect_to_nothing(server: Server) -> None
     ("tool", "arguments", "drawn"),
     [
         ("get_candles", {**BTC, "limit": 500}, 500),
+        ("get_candles", {**BTC, "columns": ["close", "time"]}, 100),
         ("get_orderbook", {**BTC, "depth": 50}, 100),
         ("get_consolidated_orderbook", {"pair": "BTC/USDT", "depth": 30}, 60),
         ("compare_exchanges", {"pair": "BTC/USDT"}, 4),

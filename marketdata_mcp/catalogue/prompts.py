@@ -114,8 +114,8 @@ PROMPTS: Mapping[str, _Prompt] = {
         "watch_start with kind ticker, take the first price that watch_read gives as the start, "
         "then call watch_read with wait true again and again. Each time compare the last price "
         "with the start. When it has moved by {percent}% or more, either way, say so with both "
-        "prices, the time and the volume, and call watch_stop. If `stale` is true, say that the data do "
-        "not arrive, and go on.",
+        "prices, the time and the volume, and call watch_stop. If `stale` is true, say that the "
+        "data do not arrive, and go on.",
     ),
 }
 

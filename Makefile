@@ -19,7 +19,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs record \
-	bench oldest package interpreters mcpb release-check clean chart browser
+	bench oldest package interpreters plugins mcpb release-check clean chart browser
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -131,6 +131,9 @@ package: $(OLDEST)/.ready ## Install the built package alone, without extras, an
 	$(OLDEST)/bin/uv venv --quiet --clear --python $(OLDEST)/bin/python $(PACKAGE)
 	VIRTUAL_ENV=$(PACKAGE) $(OLDEST)/bin/uv pip install --quiet .
 	cd / && $(abspath $(PACKAGE))/bin/python $(abspath tests/installed.py)
+
+plugins: $(READY) ## Make plugins/ for Claude Code, Codex, Cursor and Gemini CLI of their one source.
+	$(BIN)/python release/plugins.py
 
 mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a click, into dist/.
 	$(BIN)/python release/mcpb.py

@@ -18,7 +18,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs record \
+.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance clients tokens check docs record \
 	bench oldest package interpreters plugins mcpb release-check clean chart browser
 
 help: ## Show the targets.
@@ -105,6 +105,9 @@ clients: $(READY) $(CLIENTS)/.ready $(NODE)/.ready ## Try agents' libraries and 
 		llama-index typescript
 	$(CLIENTS)/langchain/bin/python tests/clients $(BIN)/marketdata-mcp langchain-mcp-adapters
 	$(CLIENTS)/bin/python tests/clients/quality.py $(BIN)/marketdata-mcp
+
+tokens: $(READY) ## Print what agents read: the tokens of each tool and of ten questions, beside what 0.1.0 cost.
+	$(BIN)/python tests/agents/cost.py
 
 check: lint types layers ## Lint, types and the layers contract.
 

@@ -35,11 +35,12 @@ def request_id(line: bytes) -> Id:
 
 
 def is_unanswered(line: bytes) -> bool:
-    """Tell whether a message that passes for a notification has an id: somebody waits for it."""
+    """Tell whether a request would pass for a notification, because its id is none."""
     if b'"id"' not in line:
         return False
     message = _read(line)
-    return isinstance(message, dict) and "id" in message and "method" in message
+    is_request = isinstance(message, dict) and "id" in message and "method" in message
+    return is_request and not _is_sound(message["id"])
 
 
 def refused(line: bytes) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def refused(line: bytes) -> dict[str, Any]:
     code, said = INVALID_REQUEST, _NO_MESSAGE
     if message is None:
         code, said = PARSE_ERROR, _NO_JSON
-    elif is_unanswered(line) and not _is_sound(message.get("id")):
+    elif is_unanswered(line):
         said = _NO_ID
     elif not _is_whole(json.dumps(message, ensure_ascii=False)):
         said = _HALF

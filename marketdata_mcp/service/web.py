@@ -288,7 +288,7 @@ _ANSWERED = (202, 400)
 def _in_our_words(start: Message, body: Message, asked: bytes) -> tuple[Message, Message]:
     """Answer a body that is no message under its id, without what the SDK repeats of it."""
     told = body.get("body", b"")
-    # 202 is for what wants no answer.
+    # 202 is for what wants no answer, or gets it on a stream.
     is_answered = start["status"] == 202 and not identity.is_unanswered(asked)
     if is_answered or (start["status"] == 400 and b'"id":null' not in told):
         return start, body

@@ -14,6 +14,7 @@ QUESTIONS = {
     "pairs": {"quote": "USDT"},
     "ticker": {"pair": "PEPE/USDT"},
     "tickers": {},
+    "average_price": {"pair": "BTC/USDT"},
     "quote": {"pair": "BTC/USDT"},
     "quotes": {},
     "orderbook": {"pair": "BTC/USDT", "depth": "4"},

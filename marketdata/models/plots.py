@@ -194,7 +194,7 @@ def _matplotlib(
     if volumes is not None:
         volumes.set_ylabel(base)
     prices.grid(visible=True, alpha=0.3, color=rcParams["grid.color"])
-    figure: Figure = prices.get_figure(root=True)
+    figure: Figure = prices.figure.figure  # of a subfigure, the figure that it is in
     return figure
 
 

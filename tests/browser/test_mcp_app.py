@@ -127,8 +127,13 @@ def test_a_watch_is_shown_as_it_is_read(server: Server, hosted: Any) -> None:
     server.call("watch_stop", {"watch": watch})
 
 
-def test_live_data_come_through_the_host(server: Server, hosted: Any) -> None:
-    answered = server.call("get_orderbook", {**BTC, "depth": 10})
+@pytest.mark.parametrize(
+    ("tool", "more"), [("get_orderbook", {"depth": 10}), ("get_candles", {"timeframe": "1m"})]
+)
+def test_live_data_come_through_the_host(
+    server: Server, hosted: Any, tool: str, more: dict[str, Any]
+) -> None:
+    answered = server.call(tool, {**BTC, **more})
     host, view = hosted(answered, **BTC)
     server.called.clear()
     view.locator("#live").click()

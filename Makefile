@@ -19,7 +19,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test agents dst fuzz model hostile lint types layers conformance mcp-conformance clients tokens check \
-	docs docs-site docs-serve record bench oldest package interpreters plugins mcpb release-check clean chart browser
+	docs docs-site docs-serve record bench oldest package interpreters plugins mcpb release-check audit clean chart browser
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17

@@ -1,5 +1,6 @@
 """The MCP server with access, quota and metrics on, beside a tool that does nothing on the bare
-SDK: calls a second, waiting, starting; and how many requests a thousand callers make.
+SDK: calls a second, waiting, starting; how many requests a thousand callers make; then what
+`benchmarks.serve_load` measures.
 """
 
 import argparse
@@ -25,7 +26,7 @@ VERSIONS = ("2026-07-28", "2025-11-25")
 OURS = str(Path(sys.executable).with_name("marketdata-mcp"))
 BARE = [sys.executable, "-m", "benchmarks.serve_bare"]
 _POLICY = "[tiers.unbounded]\n"
-_META = {
+META = {
     "io.modelcontextprotocol/protocolVersion": VERSIONS[0],
     "io.modelcontextprotocol/clientCapabilities": {},
 }
@@ -47,7 +48,7 @@ class Measured:
 def message(tool: str, version: str, number: int = 1, arguments: dict | None = None) -> bytes:
     params = {"name": tool, "arguments": arguments or {}}
     if version == VERSIONS[0]:
-        params["_meta"] = _META
+        params["_meta"] = META
     call = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
     return json.dumps(call).encode()
 
@@ -224,7 +225,7 @@ class Pipe:
     async def call(self) -> None:
         params: dict = {"name": self._tool, "arguments": {}}
         if self._version == VERSIONS[0]:
-            params["_meta"] = _META
+            params["_meta"] = META
         await self.send("tools/call", params)
 
     async def close(self) -> None:
@@ -259,7 +260,7 @@ async def over_stdio(options: argparse.Namespace, home: str) -> None:
 async def first_list(command: Sequence[str], home: str) -> float:
     began = time.perf_counter()
     pipe = await Pipe.open(command, home, VERSIONS[0], "")
-    await pipe.send("tools/list", {"_meta": _META})
+    await pipe.send("tools/list", {"_meta": META})
     taken = time.perf_counter() - began
     await pipe.close()
     return taken
@@ -325,8 +326,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
     parser.add_argument("--starts", type=int, default=9)
     parser.add_argument(
-        "--skip", nargs="*", default=[], choices=["http", "stdio", "start", "shared"]
+        "--skip",
+        nargs="*",
+        default=[],
+        choices=["http", "stdio", "start", "shared", "load", "soak"],
     )
+    parser.add_argument("--clients", type=int, default=1000, help="of a server under load")
+    parser.add_argument("--load-seconds", type=float, default=30.0, help="of each load")
+    parser.add_argument("--soak-seconds", type=float, default=300.0, help="among hostile clients")
     options = parser.parse_args(arguments)
     pin(0, 0)
     with tempfile.TemporaryDirectory() as home:
@@ -354,6 +361,12 @@ def main(arguments: Sequence[str]) -> int:
                 await starting(options, home)
             if "shared" not in options.skip:
                 await shared(home, key)
+            if "load" not in options.skip:
+                await serve_load.lines(options)
+            if "soak" not in options.skip:
+                await serve_load.soak(options)
+
+        from benchmarks import serve_load
 
         asyncio.run(run())
     return 0

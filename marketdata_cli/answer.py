@@ -51,7 +51,9 @@ def answer(
     shape.check(chosen(form))
     with client(options) as asked:
         found = shape.sorted(getattr(asked, operation.name)(**given))
-        code = process.write(written(operation, found, form, shape.columns))
+        is_long = operation.many and chosen(form) is Format.TABLE
+        write = process.write_paged if is_long else process.write
+        code = write(written(operation, found, options, shape.columns))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
         return code or (process.FAILED if _has_nothing(found) else 0)
@@ -64,10 +66,10 @@ def _has_nothing(found: Any) -> bool:
 
 
 def written(
-    operation: Operation, found: Any, form: Format | None, columns: list[str] | None = None
+    operation: Operation, found: Any, options: Common, columns: list[str] | None = None
 ) -> str:
-    """Write an answer in a form; None: see `chosen`. ``columns`` are those of a list."""
-    match chosen(form):
+    """Write an answer in the form that was asked for, see `chosen`; ``columns`` are a list's."""
+    match chosen(options.form):
         case Format.TABLE:
             from marketdata_cli.views.page import page
 
@@ -75,7 +77,8 @@ def written(
         case Format.JSONL:
             return str(found.to_jsonl())
         case Format.CSV:
-            return str(found.to_csv() if columns is None else found.to_csv(columns=columns))
+            given = {} if columns is None else {"columns": columns}
+            return str(found.to_csv(raw=options.raw, **given))
     return text.as_json(found)
 
 

@@ -26,6 +26,7 @@ class Common:
     sim: bool = False
     tape: list[Path] | None = None
     exchange: str | None = None
+    raw: bool = False
 
     @property
     def form(self) -> Format | None:
@@ -76,6 +77,17 @@ FORMAT = keyword(
         ),
     ],
     None,
+)
+RAW = keyword(
+    "raw",
+    Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write texts to CSV as they are, also those that a spreadsheet would calculate.",
+        ),
+    ],
+    False,
 )
 SIM = keyword(
     "sim",
@@ -161,7 +173,7 @@ VERSION = keyword(
     False,
 )
 
-COMMON = (FORMAT, SIM, TAPE)
+COMMON = (FORMAT, RAW, SIM, TAPE)
 """What every operation's command takes besides its own parameters and DEBUG."""
 
 UNSEEN = (DEBUG, VERSION)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable
 from enum import StrEnum
@@ -58,13 +57,16 @@ def stream_header(operation: Operation) -> str:
     return ",".join(stream_names(operation)) + "\n"
 
 
-def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
-    """Write CSV rows under `stream_header`: one for each record, level or candle."""
-    from marketdata.models.tables import csv_rows
+def stream_rows(operation: Operation, records: Iterable[Record], *, raw: bool = False) -> str:
+    """Write CSV rows under `stream_header`: one for each record, level or candle.
+
+    ``raw`` is that of `to_csv`.
+    """
+    from marketdata.models.tables import CsvRows, csv_rows
 
     output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
+    writer = CsvRows(output, raw=raw)
     names = stream_names(operation)
     for record in records:
-        writer.writerows(csv_rows(record, names))
+        writer.write(csv_rows(record, names))
     return output.getvalue()

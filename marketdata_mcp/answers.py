@@ -70,11 +70,13 @@ def told(error: MarketDataError) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def noted(answer: Answer, note: str) -> Answer:
-    """Give an answer with a note behind its own; room for it is kept by `fitted`."""
-    if not note:
+def noted(answer: Answer, said: Content) -> Answer:
+    """Give an answer with what is said of its arguments; room for that is kept by `fitted`."""
+    if not said:
         return answer
-    content = {**answer[0], "note": " ".join(filter(None, (answer[0].get("note"), note)))}
+    content = {**said, **answer[0]}
+    if notes := [one["note"] for one in (answer[0], said) if "note" in one]:
+        content["note"] = " ".join(notes)
     return content, compact(content)
 
 

@@ -246,11 +246,11 @@ async def _call_tool(
     with observed(served.observer, tool.name) as call:
         try:
             served.admission.check(context)
-            arguments, bounds = tool.understood(params.arguments or {})
+            arguments, said = tool.understood(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, tool.ask(arguments), call) as client:
                 answer = await tool.answer(served.by(client), caller, arguments)
-                content, text = answers.noted(answer, bounds)
+                content, text = answers.noted(answer, said)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
             call.error = tool.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)

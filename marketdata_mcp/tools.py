@@ -28,6 +28,7 @@ from marketdata.arguments import (
     check_size,
     locate,
     renamed,
+    said_back,
     timeframe,
     window_length,
     with_named_exchange,
@@ -234,8 +235,11 @@ class Tool(ABC):
         """
         return self.understood(given)[0]
 
-    def understood(self, given: Mapping[str, Any]) -> tuple[Content, str]:
-        """Check arguments as `parse` does, and say which bounds were used in place of numbers."""
+    def understood(self, given: Mapping[str, Any]) -> tuple[Content, Content]:
+        """Check arguments as `parse` does, and give what the answer has to say of them besides.
+
+        Which bounds were used in place of numbers, and which times are meant.
+        """
         known = self._schema["properties"]
         items = {name: one["maxItems"] for name, one in known.items() if "maxItems" in one}
         most = {name: one["maximum"] for name, one in known.items() if "maximum" in one}
@@ -248,7 +252,10 @@ class Tool(ABC):
                     del named[name]
             named, note = bounded(named, most)
             checked = vars(self.arguments.model_validate(named, strict=True))
-            return with_named_exchange(self.arguments, checked), note
+            said = {"note": note} if note else {}
+            for name in checked.keys() & {"start", "end"} & named.keys():
+                said |= {name: one} if (one := said_back(named[name], checked[name])) else {}
+            return with_named_exchange(self.arguments, checked), said
         except ValidationError as error:
             raise self.located(self._invalid(error, named), given) from None
         except InvalidRequestError as error:

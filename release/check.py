@@ -1,7 +1,8 @@
 """Builds what a release publishes and checks it, without publishing: ``make release-check``.
 
 Source distribution, wheel, bundle, `server.json` and a list of what is in it (SBOM, CycloneDX) go
-into ``dist/``.
+into ``dist/``. With ``--audit`` it looks only for known vulnerabilities in what the package brings
+along, which takes the internet: ``make audit``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -58,8 +60,19 @@ def depended_on() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
+def audit() -> None:
+    """Look for known vulnerabilities; a package that could not be looked up is a failure."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "requirements.txt"
+        listed.write_text("\n".join(depended_on()) + "\n", "utf-8")
+        run("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", listed)
+
+
 def main() -> None:
     """Build and check everything."""
+    if sys.argv[1:] == ["--audit"]:
+        audit()
+        return
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     # SQL that is put together holds names of ours alone; each place has its reason for ruff (S608).

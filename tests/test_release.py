@@ -54,6 +54,10 @@ def test_the_workflow_publishes_what_was_checked_and_attested() -> None:
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
     steps = [step for job in jobs.values() for step in job["steps"]]
     assert {"run": "make release-check"} in steps
+    assert {"run": "make audit"} in steps
+    audit = (ROOT / "release" / "check.py").read_text()
+    assert 'run("pip-audit", "--strict"' in audit  # what could not be audited is a failure
+    assert 'run("bandit"' in audit
     used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
     assert {
         "actions/attest-build-provenance",

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import math
 import os
+import re
 import sys
 import uuid
 from array import array
@@ -34,6 +35,7 @@ _GROUP = 20_000
 """Rows of a row group, the least that is read: two weeks of one-minute bars."""
 _AT_ONCE = 6
 """Row groups that are decoded together: all of a year would take half as much memory again."""
+_NAME = re.compile(r"\d{8}T\d{6}-\d{8}T\d{6}-[0-9a-f]{12}\.parquet", re.ASCII)
 _UNCOUNTED = -1
 _FOREVER = 1 << 62
 _WHOLE = dict.fromkeys(("time", "until", "trades"), "DELTA_BINARY_PACKED")
@@ -295,6 +297,11 @@ class DataFiles:
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 filesystem(self.url).delete_file(path)
+
+
+def is_named_by_us(path: str) -> bool:
+    """Tell whether a file has the name of a data file."""
+    return _NAME.fullmatch(path) is not None
 
 
 def _name(start: int, end: int) -> str:

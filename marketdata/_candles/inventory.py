@@ -127,9 +127,9 @@ def damage(store: Store, name: SeriesName) -> list[Damage]:
         Damage(
             **_named(name),
             problem=one.problem,
-            path=None if one.file is None else one.file.path,
-            start=None if one.file is None else moment(one.file.start),
-            end=None if one.file is None else moment(one.file.end),
+            path=one.path,
+            start=None if one.span is None else moment(one.span.start),
+            end=None if one.span is None else moment(one.span.end),
         )
         for one in findings(store.table(name), known(name.exchange, name.timeframe))
     ]
@@ -146,6 +146,7 @@ def repair(store: Store, name: SeriesName) -> list[Damage]:
     bad = {one.path for one in found}
     table.refresh()
     table.drop([file for file in table.files() if file.path in bad])
+    table.sweep()
     return [one.model_copy(update={"repaired": True}) for one in found]
 
 

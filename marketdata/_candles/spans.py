@@ -16,6 +16,8 @@ from marketdata.models import Cause, Interval
 from marketdata.models.columns import Columns
 
 FOREVER = 1 << 62
+EARLIEST = -62_135_596_800_000
+"""The first moment that a datetime can be."""
 
 
 class Span(NamedTuple):

@@ -12,13 +12,10 @@ two files.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -26,11 +23,10 @@ from marketdata._candles.calendar import Calendar
 from marketdata._candles.datafiles import (
     DataFiles,
     File,
-    milliseconds_of,
-    schema,
+    is_named_by_us,
     span_of,
-    stamp,
 )
+from marketdata._candles.delta import Delta, text_of
 from marketdata._candles.spans import Gap, Span, Stretch, joined, without
 from marketdata._candles.trouble import translated
 from marketdata.models.columns import Columns
@@ -42,25 +38,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("marketdata.candles")
-_APPLICATION = "marketdata"
-_PROPERTIES = {
-    # Opening a table reads the last checkpoint and the commits behind it.
-    "delta.checkpointInterval": "32",
-    # What was replaced is no history to travel in. Commits behind a checkpoint that are older go
-    # away: each is a file that every later commit would find in its listing. Whoever is so far
-    # behind opens the table anew. Data files stay for an hour, see `tidy`.
-    "delta.logRetentionDuration": "interval 10 seconds",
-    "delta.deletedFileRetentionDuration": "interval 10 seconds",
-    "delta.enableExpiredLogCleanup": "true",
-}
 _LARGEST = 1_000_000
 """Rows beyond which files are not merged."""
 _SMALL_FILES = 8
 """How many files that lie side by side are merged when one was added to them."""
 _MANY_FILES = 64
 """After how many files of one download they are merged in between."""
-_VACUUM_EVERY = 128
-"""Commits after which files that were replaced an hour ago are removed."""
+_LONGEST_WRITE = 1200.0
+"""Seconds after which a file is written again instead of committed. Others sweep it after an hour:
+by a log that they have read, and files that they have listed, so many seconds ago at most."""
+_SWEEP_EVERY = 3600.0
+"""Seconds after which files that nobody needs are looked for again."""
 
 
 def _translating(
@@ -82,10 +70,18 @@ class SeriesTable:
     All methods block, and may be called from any thread. Times are Unix milliseconds.
     """
 
-    def __init__(self, url: str, timeframe: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeframe: str,
+        delta: Delta | None = None,
+        data: DataFiles | None = None,
+    ) -> None:
+        """``delta`` and ``data`` are where the log and the data files are kept."""
         self.url = url
         self.timeframe = timeframe
-        self.data = DataFiles(url)
+        self.data = data or DataFiles(url)
+        self._delta = delta or Delta()
         self._lock = threading.RLock()
         self._table: deltalake.DeltaTable | None = None
         self._stamp: tuple[int, ...] | None = None
@@ -93,13 +89,13 @@ class SeriesTable:
         self._listed: tuple[int, list[File]] = (-1, [])
         self._tidied = 0
         """How many files there were when they were last merged."""
+        self._sweep_at = 0.0
 
     # ------------------------------------------------------------------ looking
 
     @_translating
     def refresh(self) -> bool:
         """Take in what others have committed; tell whether the table exists."""
-        import deltalake
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         with self._lock:
@@ -115,7 +111,7 @@ class SeriesTable:
             if self._table is None:
                 self._listed = (-1, [])
                 try:
-                    self._table = deltalake.DeltaTable(self.url)
+                    self._table = self._delta.open(self.url)
                 except TableNotFoundError:
                     return False
             self._stamp = self._last_commit()
@@ -124,7 +120,7 @@ class SeriesTable:
     def _last_commit(self) -> tuple[int, ...] | None:
         """Describe the file of the last commit that is known; None where it is gone."""
         version = 0 if self._table is None else self._table.version()
-        return stamp(self.url, f"_delta_log/{version:020}.json")
+        return self._delta.stamp(self.url, version)
 
     @_translating
     def files(self) -> list[File]:
@@ -134,7 +130,7 @@ class SeriesTable:
                 return []
             version = self._table.version()
             if self._listed[0] != version:
-                self._listed = (version, _files(self._table))
+                self._listed = (version, self._delta.files(self._table))
             return self._listed[1]
 
     def covered(self) -> list[Span]:
@@ -188,6 +184,7 @@ class SeriesTable:
         offered = [one for one in stretches if len(one.columns) or one.gaps]
         written: dict[Span, File] = {}
         with self._lock:
+            began = self._delta.now()
             while True:
                 self._make_sure()
                 known = self.covered()
@@ -201,6 +198,11 @@ class SeriesTable:
                     if span not in written and (len(part.columns) or part.gaps):
                         written[span] = self.data.write(part)
                 new = [written[span] for span in left if span in written]
+                if self._is_too_late(began):
+                    self._discard(list(written.values()))
+                    written.clear()
+                    began = self._delta.now()
+                    continue
                 if not new or self._commit(new, []):
                     break
             self._discard([one for span, one in written.items() if span not in left])
@@ -224,6 +226,7 @@ class SeriesTable:
         spans = [Span(one.start, one.end) for one in new]
         with self._lock:
             while True:
+                began = self._delta.now()
                 self._make_sure()
                 known = self.files()
                 gone = [
@@ -239,7 +242,7 @@ class SeriesTable:
                 ]
                 told = [one for one in [*kept, *new] if len(one.columns) or one.gaps]
                 added = [self.data.write(one) for one in told]
-                if self._commit(added, gone):
+                if not self._is_too_late(began) and self._commit(added, gone):
                     return
                 self._discard(added)
 
@@ -272,7 +275,9 @@ class SeriesTable:
 
     def _tell_of(self, revised: Collection[int]) -> None:
         if revised:
-            _log.info("%s: %d candles revised from %s", self.url, len(revised), _text(min(revised)))
+            _log.info(
+                "%s: %d candles revised from %s", self.url, len(revised), text_of(min(revised))
+            )
 
     @_translating
     def drop(self, files: Sequence[File]) -> None:
@@ -320,21 +325,42 @@ class SeriesTable:
 
     @_translating
     def tidy(self, fewest: int = _SMALL_FILES) -> None:
-        """Merge files that lie side by side where there are so many; remove long replaced ones.
+        """Merge files that lie side by side where there are so many; sweep once an hour.
 
         What is merged is never much less than what it is merged with, so that adding bars one by
         one costs the same however many are stored.
         """
         with self._lock:
             while run := worth_merging(self.files(), fewest):
+                began = self._delta.now()
                 whole = self.data.merge(run)
-                if not self._commit([whole], run):
+                if self._is_too_late(began) or not self._commit([whole], run):
                     self._discard([whole])
-            table = self._table
-            if table is not None and table.version() % _VACUUM_EVERY < 2:
-                # Also files that whoever wrote them did not live to commit.
-                table.vacuum(1, dry_run=False, enforce_retention_duration=False, full=True)
+            if self._delta.now() >= self._sweep_at:
+                self.sweep()
             self._tidied = len(self.files())
+
+    @_translating
+    def sweep(self, *, delete: bool = True) -> list[str]:
+        """Delete files that nobody has needed for an hour; give their paths.
+
+        They were replaced, or whoever wrote them did not live to commit. With ``delete=False``
+        they are only listed.
+        """
+        with self._lock:
+            began = self._delta.now()
+            if not self.refresh() or self._table is None:
+                return []
+            found = self._table.vacuum(1, enforce_retention_duration=False, full=True)
+            # By an old log, what others have committed since would look like left over.
+            if self._is_too_late(began):
+                return []
+            # Delta Lake would delete what others have put there, too.
+            left_over = sorted(filter(is_named_by_us, found))
+            if delete:
+                self._sweep_at = self._delta.now() + _SWEEP_EVERY
+                self.data.remove(left_over)
+            return left_over
 
     def _make_sure(self) -> None:
         """Make the table where there is none, so that files without a log have lost theirs."""
@@ -351,41 +377,27 @@ class SeriesTable:
             used = {file.path for file in self.files()}
             self.data.remove(file.path for file in files if file.path not in used)
 
+    def _is_too_late(self, began: float) -> bool:
+        """Tell whether files that were written since could look left over to others.
+
+        That is so where this process was halted, or its machine slept, before it could commit.
+        """
+        return not 0 <= self._delta.now() - began < _LONGEST_WRITE
+
     def _commit(self, added: Sequence[File], removed: Sequence[File]) -> bool:
         """Change the table at once; False where somebody else has changed it first."""
-        import deltalake
         from deltalake.exceptions import DeltaError
-        from deltalake.transaction import (
-            CommitProperties,
-            RemoveAction,
-            Transaction,
-            create_table_with_add_actions,
-        )
 
         if self._table is None:
             try:
-                create_table_with_add_actions(
-                    self.url,
-                    _schema(),
-                    [_action(file) for file in added],
-                    configuration=_PROPERTIES,
-                    description=f"marketdata candles, {self.timeframe}",
-                )
+                self._delta.create(self.url, added, f"marketdata candles, {self.timeframe}")
             except DeltaError:
-                if not deltalake.DeltaTable.is_deltatable(self.url):
+                if not self._delta.is_there(self.url):
                     raise
                 return False
             return self.refresh()
-        now = round(time.time() * 1000)
-        gone = [RemoveAction(file.path, True, now, file.size, {}) for file in removed]
-        transaction = Transaction(_APPLICATION, self._table.version() + 1)
         try:
-            self._table.create_write_transaction(
-                [*gone, *map(_action, added)],
-                "append",
-                self._table.schema(),
-                commit_properties=CommitProperties(app_transactions=[transaction]),
-            )
+            self._delta.commit(self._table, added, removed, self._transaction())
         except DeltaError:
             # Others may have changed it so often that the log does not tell how any more.
             before = self._table.version()
@@ -396,53 +408,9 @@ class SeriesTable:
         self._stamp = self._last_commit()
         return True
 
-
-# ---------------------------------------------------------------------------- the log
-
-
-def _files(table: deltalake.DeltaTable) -> list[File]:
-    import pyarrow as pa
-
-    # `pa.table` would import pandas to see whether it was given a frame.
-    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-    starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
-    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
-    facts = (actions[name].to_pylist() for name in ["path", "num_records", *nulls, "size_bytes"])
-    files = [
-        File(
-            path,
-            start,
-            end,
-            rows,
-            gaps,
-            unmeasured - gaps,
-            uncounted - gaps,
-            size,
-        )
-        for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
-            starts, ends, *facts, strict=True
-        )
-    ]
-    return sorted(files, key=lambda file: file.start)
-
-
-def _action(file: File) -> deltalake.transaction.AddAction:
-    """Give the entry of the log that adds a file."""
-    from deltalake.transaction import AddAction
-
-    nulls = dict.fromkeys(("time", "until"), 0)
-    nulls |= dict.fromkeys(("open", "high", "low", "close"), file.gaps)
-    nulls["volume"] = file.gaps + file.unmeasured
-    nulls["trades"] = file.gaps + file.uncounted
-    nulls["cause"] = file.rows - file.gaps
-    statistics = {
-        "numRecords": file.rows,
-        "minValues": {"time": _text(file.start)},
-        "maxValues": {"until": _text(file.end)},
-        "nullCount": nulls,
-    }
-    now = round(time.time() * 1000)
-    return AddAction(file.path, file.size, {}, now, True, json.dumps(statistics))
+    def _transaction(self) -> int | None:
+        """Number the commit that is next, so that any other one in its place is a conflict."""
+        return None if self._table is None else self._table.version() + 1
 
 
 def worth_merging(files: Sequence[File], fewest: int) -> list[File]:
@@ -473,15 +441,3 @@ def _balanced(run: list[File], fewest: int) -> list[File]:
     if run[largest].rows <= sum(file.rows for file in run) // 2:
         return run
     return _balanced(run[:largest], fewest) or _balanced(run[largest + 1 :], fewest)
-
-
-def _text(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@functools.cache
-def _schema() -> deltalake.Schema:
-    from deltalake import Schema
-
-    return Schema.from_arrow(schema())

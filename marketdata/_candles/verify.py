@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from marketdata._candles.assembly import sound
 from marketdata._candles.calendar import Calendar, expected, learned
-from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of
+from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of, span_of
 from marketdata._candles.spans import Span, Stretch, without
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.trouble import UNREADABLE, translated
@@ -22,7 +22,9 @@ class Finding(NamedTuple):
     """One thing that is wrong, and the file that it is wrong with, if it is one."""
 
     problem: Problem
-    file: File | None
+    path: str | None = None
+    span: Span | None = None
+    """What the file covers, where a log says so."""
 
 
 def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]:
@@ -42,7 +44,7 @@ def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]
         _read_log(table.url)  # which raises where that is what cannot be done
         is_there, files = False, []
     if not is_there:
-        return [Finding("log_unreadable", None)] if table.data.paths() else []
+        return [Finding("log_unreadable")] if table.data.paths() else []
     found: list[Finding] = []
     reached = 0
     for file in files:
@@ -52,8 +54,9 @@ def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]
         if problem is None:
             reached = max(reached, file.end)
         else:
-            found.append(Finding(problem, file))
-    return found
+            found.append(Finding(problem, file.path, span_of(file)))
+    left_over = table.sweep(delete=False)
+    return [*found, *(Finding("file_left_over", path) for path in left_over)]
 
 
 def _read_log(url: str) -> None:

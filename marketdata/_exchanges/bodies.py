@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 LARGEST = 40
 """MiB of a body, unpacked, that are read at most: twice the longest list of pairs that any
 exchange has, which is 20 MB."""
+
+
+LARGEST_FRAME = 10
+"""MiB of a frame of a socket, unpacked: as many as ccxt takes of one that is not packed."""
 
 
 class TooLargeError(ValueError):
@@ -26,6 +31,21 @@ def parsed(text: str) -> Any:
     ValueError for what is no JSON.
     """
     return from_json(text, allow_inf_nan=False)
+
+
+def unpacked(frame: bytes, *, has_header: bool) -> str:
+    """Unpack a frame that came as gzip, or as deflate without a header.
+
+    Raises `TooLargeError` as soon as it is too large, ValueError where it is neither.
+    """
+    unpack = zlib.decompressobj(31 if has_header else -15)
+    try:
+        whole = unpack.decompress(frame, LARGEST_FRAME * 2**20)
+    except zlib.error:
+        raise ValueError("a frame that cannot be unpacked") from None
+    if unpack.unconsumed_tail:
+        raise TooLargeError
+    return whole.decode()
 
 
 @functools.cache

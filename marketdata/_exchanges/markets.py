@@ -297,7 +297,7 @@ def spot_markets(
     were renamed keep their old name, and the new one is another. Raises ValueError where there are
     no active markets, which no exchange would mean.
     """
-    spot = [one for one in raw if one.get("spot") and ":" not in one["symbol"]]
+    spot = _printable(one for one in raw if one.get("spot") and ":" not in one["symbol"])
     listed = {str(one[side]) for one in spot for side in ("base", "quote")}
     new = currencies.renamed(listed, common)
     renamed = {} if asked_by_code else new
@@ -313,6 +313,19 @@ def spot_markets(
         aliases |= {code: old for old, code in new.items() if old in traded}
     former = currencies.former(listed, common)
     return markets, Facts(renamed=renamed, aliases=aliases, former=former)
+
+
+def _printable(markets: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out markets whose names could make a terminal or a log say something else."""
+    there = list(markets)
+    names = ("symbol", "base", "quote", "id", "baseId", "quoteId")
+    kept = [one for one in there if all(str(one.get(name)).isprintable() for name in names)]
+    if len(kept) < len(there):
+        logger.warning(
+            "%d pairs are left out: their names hold characters that cannot be printed",
+            len(there) - len(kept),
+        )
+    return kept
 
 
 def _told_apart(markets: Iterable[Market]) -> list[Market]:

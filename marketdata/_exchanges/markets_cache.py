@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MAX_AGE = 24 * 3600.0
 """Seconds after which an exchange's list is fetched again."""
 
+_TRY_AGAIN = 60.0
+"""Seconds after which a file that could not be written is tried again."""
+
 KEPT = 7 * 24 * 3600.0
 """Seconds after which a list that nobody fetches any more is dropped from the disk."""
 
@@ -169,6 +172,9 @@ class Catalogue:
         """Keep it in a folder, which is made when needed; None keeps it in memory."""
         self._file = None if folder is None else folder / "catalogue.sqlite"
         self._memory: sqlite3.Connection | None = None
+        """What takes the file's place while that cannot be written."""
+        self._try_at = 0.0
+        """When the file is tried again, by the monotonic clock."""
         self._lock = threading.Lock()
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             weakref.WeakKeyDictionary()
@@ -440,24 +446,41 @@ class Catalogue:
 
     def _write(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
         """Run statements, each for all its rows, in one transaction."""
-        try:
+        if self._file is not None and time.monotonic() >= self._try_at:
             try:
-                self._run(statements)
+                self._write_to(self._file, statements)
+            except (sqlite3.Error, OSError):
+                # A file that cannot be written (full or read-only disk, a lock that is not let go
+                # of) costs the next process a request, not this one its answer.
+                self._try_at = time.monotonic() + _TRY_AGAIN
+                self._turn_to_memory(self._file)
+            else:
+                with self._lock:
+                    self._memory = None
+                return
+        with self._open() as connection:
+            self._run(connection, statements)
+
+    def _write_to(
+        self, file: Path, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]
+    ) -> None:
+        private_folder(file.parent)
+        for anew in (False, True):
+            try:
+                with self._connected(file) as connection:
+                    self._run(connection, statements)
+                return
             except sqlite3.Error as error:
-                if not is_damage(error):
+                if anew or not is_damage(error):
                     raise
                 self._discard()
-                self._run(statements)
-        except (sqlite3.Error, OSError):
-            # A file that cannot be written (read-only disk, a lock that is not let go of) costs
-            # the next process a request, not this one its answer.
-            self._turn_to_memory()
-            self._run(statements)
 
-    def _run(self, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
-        if self._memory is None and self._file is not None:
-            private_folder(self._file.parent)
-        with self._open() as connection, connection:
+    def _run(
+        self,
+        connection: sqlite3.Connection,
+        statements: Sequence[tuple[str, Sequence[Sequence[Any]]]],
+    ) -> None:
+        with connection:
             # A cache need not be on the disk before the answer is out: that takes the longest.
             connection.execute("PRAGMA synchronous = OFF")
             connection.executescript(_SCHEMA)
@@ -465,20 +488,41 @@ class Catalogue:
             for statement, rows in statements:
                 connection.executemany(statement, rows)
 
-    def _turn_to_memory(self) -> sqlite3.Connection:
-        self._memory = connection = sqlite3.connect(":memory:", check_same_thread=False)
+    def _turn_to_memory(self, file: Path) -> None:
+        """Go on in memory, with what the file holds."""
+        with self._lock:
+            if self._memory is not None:
+                return
+            self._memory = self._in_memory()
+            with contextlib.suppress(sqlite3.Error, OSError):
+                if file.exists():
+                    with self._connected(file) as connection:
+                        # `backup` would wait for ever for one who holds the file locked.
+                        connection.execute("BEGIN")
+                        connection.execute("SELECT 1 FROM listing").close()
+                        connection.backup(self._memory)
+
+    def _in_memory(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", check_same_thread=False)
         weakref.finalize(self, connection.close)
         return connection
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        if self._memory is not None or self._file is None:
-            with self._lock:
-                yield self._memory or self._turn_to_memory()
-        else:
-            # Opened for each use: a connection must not be carried over a fork.
-            with contextlib.closing(sqlite3.connect(self._file, timeout=0.5)) as connection:
-                yield connection
+        with self._lock:
+            if self._memory is not None or self._file is None:
+                self._memory = self._memory or self._in_memory()
+                yield self._memory
+                return
+        with self._connected(self._file) as connection:
+            yield connection
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _connected(file: Path) -> Iterator[sqlite3.Connection]:
+        # Opened for each use: a connection must not be carried over a fork.
+        with contextlib.closing(sqlite3.connect(file, timeout=0.5)) as connection:
+            yield connection
 
 
 def _fits(

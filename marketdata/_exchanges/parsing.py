@@ -75,6 +75,11 @@ def _check(value: float) -> float:
     return value
 
 
+def printable(text: Any) -> Any:
+    """Give a text of an exchange's, or None where a terminal would not just print it."""
+    return None if isinstance(text, str) and not text.isprintable() else text
+
+
 def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
     """Give Unix milliseconds as a datetime; the second argument where there are none.
 
@@ -305,7 +310,7 @@ def trades(
                 "timestamp": moment(time(one), received_at),
                 "received_at": received_at,
                 "simulated": True if simulated else None,
-                "id": one.get("id"),
+                "id": printable(one.get("id")),
                 "price": _check(one["price"]),
                 "amount": _check(one["amount"]),
                 "cost": _number(one.get("cost")),
@@ -318,11 +323,14 @@ def trades(
     return sorted(made, key=_trade_order)
 
 
-def _merged_ids(info: Any) -> dict[str, str]:
+def _merged_ids(info: Any) -> dict[str, str | None]:
     # Binance's form of an aggregated trade; who copied it may leave the ids out.
     ids = info if isinstance(info, dict) else {}
     if None not in (ids.get("a"), ids.get("f"), ids.get("l")):
-        return {"first_id": str(ids["f"]), "last_id": str(ids["l"])}
+        return {
+            "first_id": printable(str(ids["f"])),
+            "last_id": printable(str(ids["l"])),
+        }
     return {}
 
 

@@ -89,8 +89,6 @@ class Writer:
         whole = 0 if self.is_new else _whole(self.path)
         # Without a buffer: what could not be written is not tried again behind our back.
         self._file = self.path.open("ab", buffering=0)
-        # Nothing behind a member that a kill has torn could be read.
-        self._file.truncate(whole)
         self._length = whole
         self._lines: list[str] = []
         self._size = self._new_frames = 0
@@ -103,8 +101,12 @@ class Writer:
         self.lost = 0
         """Events that came and are not there, because of `error`."""
         try:
+            # Nothing behind a member that a kill has torn could be read.
+            if self.size < self.path.stat().st_size:
+                self._file.truncate(whole)
             self._write(_HEADER_LINE)
-        except OSError:
+        except OSError as error:
+            error.filename = str(self.path)
             self._file.close()
             if self.is_new:
                 self.path.unlink(missing_ok=True)

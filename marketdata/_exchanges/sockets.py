@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeAlias
 import orjson
 
 from marketdata._exchanges import faults
-from marketdata._exchanges.bodies import parsed
+from marketdata._exchanges.bodies import parsed, unpacked
 from marketdata._exchanges.connector import Connector, connector_attributes
 from marketdata._exchanges.exact import ExactNumbers, Theirs, exact_frame
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
@@ -37,6 +37,8 @@ __all__ = ["StreamConnector", "Subscriber", "opposite", "stream_class"]
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
 
+_BINARY = 2
+"""aiohttp's number of a binary frame: it is not imported where nothing is watched."""
 _LATE = 1.0
 """Seconds by which a pause is longer than it should be when our own process has slept."""
 _LONGEST_FAREWELL = 0.3
@@ -164,6 +166,8 @@ class LineMethods(Theirs):  # type: ignore[misc]
     is_over: bool
     isConnected: bool  # noqa: N815 ccxt's name
     decompressBinary: bool  # noqa: N815 ccxt's name
+    gunzip: bool
+    inflate: bool
     last_retry_after: float | None
     keepAlive: float  # noqa: N815 ccxt's name
     maxPingPongMisses: float  # noqa: N815 ccxt's name
@@ -295,12 +299,28 @@ class LineMethods(Theirs):  # type: ignore[misc]
             read = exact_frame if self.connector.is_exact else parsed
             self.connector.handle_message(self, read(text) if is_json else text)
         except Exception as error:  # noqa: BLE001 - ccxt's handlers raise anything, which would end the socket
-            self.unreadable += 1
-            faults.note(
-                logging.DEBUG, f"a frame of {type(self.connector).__name__} cannot be read", error
-            )
+            self._could_not_read(error)
         finally:
             self.text = ""
+
+    def handle_message(self, message: Any) -> None:
+        """Take what has come; a packed frame is unpacked up to a bound."""
+        packed = self.gunzip or self.inflate
+        if not packed or type(message.data) is not bytes or message.type != _BINARY:
+            super().handle_message(message)
+            return
+        try:
+            text = unpacked(message.data, has_header=self.gunzip)
+        except ValueError as error:
+            self._could_not_read(error)
+        else:
+            self.handle_text_or_binary_message(text)
+
+    def _could_not_read(self, error: Exception) -> None:
+        self.unreadable += 1
+        faults.note(
+            logging.DEBUG, f"a frame of {type(self.connector).__name__} cannot be read", error
+        )
 
     def _is_read(self, text: str, at: float) -> bool:
         """Give a frame about a book to who reads it; tell whether there is somebody."""

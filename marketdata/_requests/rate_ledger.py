@@ -21,7 +21,7 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -212,6 +212,11 @@ class Account:
         other.reserved = max(other.reserved, self.reserved, key=sum)
         other.blocked = max(other.blocked, self.blocked, key=sum)
 
+    def since(self, earlier: Account) -> Account:
+        """Give what has come to this account since it was a copy of an earlier one."""
+        more = {at: units - earlier.granted.get(at, 0.0) for at, units in self.granted.items()}
+        return replace(self, granted={at: units for at, units in more.items() if units > 0})
+
     def _counts(self, limit: Limit) -> float:
         # From its slot's start on, at whose end it may still be spent.
         return limit.lease + (limit.window or 0.0)
@@ -249,6 +254,8 @@ class Ledger:
         """Since when the file is done without, by the clock of whoever asks."""
         self._accounts: dict[str, Account] = {}
         """What takes the file's place meanwhile."""
+        self._last: dict[str, Account] = {}
+        """Accounts as they were when the file was last of use."""
         self._untold: dict[str, list[Step[object]]] = {}
         """Steps that are to be done on accounts in the file, before any other."""
         self._lock = threading.Lock()
@@ -269,8 +276,11 @@ class Ledger:
         if self._is_apart(clock()):
             return self._change_apart(source, step, clock)
         untold = self._untold.pop(source, [])
+        changed = Account()
 
         def all_steps(account: Account, now: float) -> T:
+            nonlocal changed
+            changed = account
             for one in untold:
                 one(account, now)
             return step(account, now)
@@ -278,6 +288,7 @@ class Ledger:
         for anew in (False, True):
             try:
                 given: T = self._transact(self._file, source, all_steps, clock, patience)
+                self._last[source] = changed
                 return given
             except (sqlite3.Error, OSError) as error:
                 if is_damage(error) and not anew:
@@ -293,8 +304,10 @@ class Ledger:
 
     def _change_apart(self, source: str, step: Step[T], clock: Callable[[], float]) -> T:
         with self._lock:
-            account = self._accounts.setdefault(source, Account())
-            return _done(account, step, clock())
+            if source not in self._accounts:
+                last = self._last.get(source, Account())
+                self._accounts[source] = replace(last, granted=dict(last.granted))
+            return _done(self._accounts[source], step, clock())
 
     def _is_apart(self, now: float) -> bool:
         """Tell whether the file is done without; after a while it is tried again."""
@@ -304,7 +317,8 @@ class Ledger:
             return True
         with self._lock:
             for source, account in self._accounts.items():
-                self._untold.setdefault(source, []).append(account.tell)
+                new = account.since(self._last.get(source, Account()))
+                self._untold.setdefault(source, []).append(new.tell)
             self._accounts.clear()
         self._apart_since = None
         return False

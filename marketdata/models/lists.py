@@ -85,17 +85,22 @@ class Records(Shown, list[T]):
                 )
 
     def to_csv(
-        self, path: str | Path | None = None, *, columns: Sequence[str] | None = None
+        self,
+        path: str | Path | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        raw: bool = False,
     ) -> str | None:
         """Write CSV with a header, numbers without exponents; give the text without a path.
 
-        ``columns`` names fields, for only those in their order. Raises `InvalidParameterError` for
-        one that the records do not have.
+        ``columns`` names fields, for only those in their order. A text that a spreadsheet would
+        calculate gets an apostrophe before it, unless ``raw``. Raises `InvalidParameterError` for
+        a field that the records do not have.
         """
         from marketdata.models.tables import to_csv
 
         self.check_fields(columns or ())
-        return written(to_csv(self, columns), path)
+        return written(to_csv(self, columns, raw=raw), path)
 
     def __repr__(self) -> str:
         from marketdata.models._display.brief import several

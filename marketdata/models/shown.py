@@ -48,11 +48,14 @@ class Shown:
 
         to_parquet(self, path)
 
-    def to_csv(self, path: str | Path | None = None) -> str | None:
-        """Write CSV with a header, numbers without exponents; give the text without a path."""
+    def to_csv(self, path: str | Path | None = None, *, raw: bool = False) -> str | None:
+        """Write CSV with a header, numbers without exponents; give the text without a path.
+
+        A text that a spreadsheet would calculate gets an apostrophe before it, unless ``raw``.
+        """
         from marketdata.models.tables import to_csv
 
-        return written(to_csv(self), path)
+        return written(to_csv(self, raw=raw), path)
 
     def to_jsonl(self, path: str | Path | None = None) -> str | None:
         """Write one JSON object a row, camelCase as in `to_json`; give the text without a path."""

@@ -8,12 +8,18 @@ from typing import Any, Literal, TypeAlias
 from marketdata.models import Interval, Record
 
 Problem: TypeAlias = Literal[
-    "log_unreadable", "file_missing", "file_unreadable", "rows_wrong", "bars_wrong", "overlap"
+    "log_unreadable",
+    "file_missing",
+    "file_unreadable",
+    "rows_wrong",
+    "bars_wrong",
+    "overlap",
+    "file_left_over",
 ]
 """``log_unreadable``: the table's own log; ``file_missing`` and ``file_unreadable``: a data file,
 also one whose checksums differ; ``rows_wrong``: other rows than the log says, out of order or with
 an unexplained gap; ``bars_wrong``: prices that cannot be; ``overlap``: two files tell of one
-time."""
+time; ``file_left_over``: nobody has needed it for an hour, which harms nothing but the disk."""
 
 
 class _OfSeries(Record):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", re.ASCII)
 _NEVER = (math.inf, math.inf)
 _LEVEL = ("side", "price", "size")
 _QUOTED = (*_LEVEL, "source")
@@ -91,10 +94,29 @@ def _json(value: float | Decimal) -> str:
 # ---------------------------------------------------------------------------- CSV
 
 
-def to_csv(answer: Any, columns: Sequence[str] | None = None) -> str:
+class CsvRows:
+    """Writes rows of CSV; without ``raw`` none that a spreadsheet would calculate."""
+
+    def __init__(self, output: io.StringIO, *, raw: bool) -> None:
+        self._writer = csv.writer(output, lineterminator="\n")
+        self._raw = raw
+
+    def write(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write rows."""
+        self._writer.writerows(rows if self._raw else (map(_inert, row) for row in rows))
+
+
+def _inert(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet takes for a formula; never a number."""
+    if isinstance(value, str) and value[:1] in _FORMULA and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def to_csv(answer: Any, columns: Sequence[str] | None = None, *, raw: bool = False) -> str:
     """Write a header and one row for each record, candle, level or exchange that is compared.
 
-    ``columns`` are those wanted, in their order; None: all.
+    ``columns`` are those wanted, in their order; None: all. ``raw`` is that of `CsvRows`.
     """
     records = _with_errors(answer)
     kinds = dict.fromkeys(type(one) for one in records)
@@ -104,11 +126,11 @@ def to_csv(answer: Any, columns: Sequence[str] | None = None) -> str:
     names = columns or [*whose, *(name for kind in kinds for name in csv_names(kind))]
     header = dict.fromkeys(names)
     output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
+    writer = CsvRows(output, raw=raw)
     if header:
-        writer.writerow(header)
+        writer.write([header])
     for record in records:
-        writer.writerows(csv_rows(record, list(header)))
+        writer.write(csv_rows(record, list(header)))
     return output.getvalue()
 
 

@@ -85,7 +85,7 @@ def _download(
     code = 0
     # Where nothing but wrong calls came of it, it is refused as other commands are.
     if len(failed) < len(found) or not are_wrong:
-        code = process.write(answer.written(operation, found, form))
+        code = process.write(answer.written(operation, found, options))
         if not quiet and not (form is Format.TABLE and sys.stderr.isatty()):
             process.complain(summary(found))
     _complain(found)
@@ -118,7 +118,7 @@ async def _fetched(given: dict[str, Any], options: Common, board: Board) -> Reco
 def _plan(given: dict[str, Any], options: Common) -> int:
     with answer.client(options) as client:
         found = client.history.plan(**given)
-    return process.write(answer.written(PLAN, found, options.form))
+    return process.write(answer.written(PLAN, found, options))
 
 
 # ---------------------------------------------------------------------------- looking
@@ -148,7 +148,9 @@ def _verify(operation: Operation, given: dict[str, Any], options: Common) -> int
         said = "" if found else _all_well(client, given)
     said = said or f"`{NAME} history repair` takes it out, to be fetched again."
     code = process.write(_with(said, operation, found, options))
-    return code or (process.FAILED if found else 0)
+    # A file that nobody needs is listed, and harms nothing.
+    is_damaged = any(one.problem != "file_left_over" for one in found)
+    return code or (process.FAILED if is_damaged else 0)
 
 
 def _repair(operation: Operation, given: dict[str, Any], options: Common) -> int:
@@ -261,7 +263,7 @@ def _agreed(client: Client, given: dict[str, Any]) -> bool:
 def _with(said: str, operation: Operation, found: Sequence[Any], options: Common) -> str:
     """Write an answer, and below a table what else there is to say."""
     form = answer.chosen(options.form)
-    written = answer.written(operation, found, form)
+    written = answer.written(operation, found, options)
     return f"{written}{said}\n" if form is Format.TABLE else written
 
 

@@ -58,7 +58,7 @@ def _run(given: dict[str, Any], options: Common, form: Format | None, quiet: boo
         return code
     form = answer.chosen(form)
     if code == 0 or form is Format.TABLE:
-        code = process.write(answer.written(RECORD, found, form)) or code
+        code = process.write(answer.written(RECORD, found, options)) or code
     if not quiet and not (form is Format.TABLE and sys.stderr.isatty()):
         from marketdata.models._display.streams import total
         from marketdata_cli.live.watching import summary

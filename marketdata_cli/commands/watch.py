@@ -175,6 +175,6 @@ def _run(
 
         sink = picture(operation, client, watch)
     else:
-        sink = Lines(operation, form)
+        sink = Lines(operation, form, raw=options.raw)
     gc.enable()  # it goes on for longer than the memory would
     return asyncio.run(watching(client, watch, sink, Limits(length, count), quiet=quiet))

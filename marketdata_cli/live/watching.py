@@ -70,8 +70,9 @@ class Sink:
 class Lines(Sink):
     """A line a record, or rows under one header."""
 
-    def __init__(self, operation: Operation, form: Format) -> None:
+    def __init__(self, operation: Operation, form: Format, *, raw: bool) -> None:
         super().__init__()
+        self._raw = raw
         self._operation = operation
         self._form = form
 
@@ -84,7 +85,8 @@ class Lines(Sink):
     async def take(self, records: Sequence[Record]) -> int:
         """Write them."""
         if self._form is Format.CSV:
-            return await self.output.write(text.stream_rows(self._operation, records))
+            rows = text.stream_rows(self._operation, records, raw=self._raw)
+            return await self.output.write(rows)
         return await self.output.write("".join(one.to_json() + "\n" for one in records))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from marketdata_mcp.pipes import identity
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.access.patience import within
 from marketdata_mcp.service.access_control import AccessControl
 from marketdata_mcp.service.bounds import Ceilings, address
 from marketdata_mcp.service.event_session import EventSession
@@ -205,8 +205,7 @@ class Web:
             problems.append("stopping")
         if self.gate is not None:
             try:
-                async with asyncio.timeout(_READY_SECONDS):
-                    await self.gate.store.check()
+                await within(_READY_SECONDS, self.gate.store.check())
             except (AwayError, TimeoutError):
                 problems.append("accounts cannot be reached")
         if problems:

@@ -89,6 +89,9 @@ def install(
         _say(f"{where.file} {error}; nothing was changed. Add this to it yourself:")
         typer.echo(_shown(where, addition(where, server, key and "***")))
         raise typer.Exit(1) from None
+    except OSError as error:
+        error.filename = str(where.file)
+        raise
     if had:
         typer.echo(f"{where.file} has '{name}' already.")
         return

@@ -23,7 +23,7 @@ from redis_server import RedisServer
 from marketdata import AsyncClient
 from marketdata._requests.rate_limit import Budget
 from marketdata_mcp.service.access.accounts import MINUTE, WEEK, AwayError, Used
-from marketdata_mcp.service.access.redis_batch import within
+from marketdata_mcp.service.access.patience import within
 from marketdata_mcp.service.access.redis_store import RedisStore
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
@@ -266,6 +266,21 @@ def test_a_loop_that_is_busy_uses_up_no_time_of_redis(redis: RedisServer) -> Non
         await store.close()
 
     finish(work())
+
+
+def test_readiness_does_not_take_a_busy_loop_for_accounts_that_are_away(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(server) -> None:  # type: ignore[no-untyped-def]
+        async def late() -> None:
+            for _ in range(3):
+                time.sleep(0.2)  # longer than it waits for accounts
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr(server.store, "check", late)
+        assert (await server.http.get("/readyz")).status_code == 200
+
+    serve(work)
 
 
 def test_time_that_redis_takes_itself_is_used_up() -> None:

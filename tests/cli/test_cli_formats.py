@@ -4,12 +4,15 @@ import csv
 import io
 import json
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from marketdata import Trade
 from marketdata._client.blocking import Client
 from marketdata.operations import OPERATIONS
+from marketdata_cli import text
 
 QUESTIONS = {
     "exchanges": {},
@@ -181,3 +184,33 @@ def test_bars_without_trade_counts_leave_the_column_empty(here):
     assert all(line.endswith(",") for line in out.splitlines()[1:])
     code, out, _ = here("candles", "BTC/USD", "-e", "coinbaseexchange", "-n", "2", "-f", "jsonl")
     assert all("trades" not in json.loads(line) for line in out.splitlines())
+
+
+RUN = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "=HYPERLINK(1)")
+
+
+@pytest.mark.parametrize("evil", RUN)
+def test_no_cell_is_one_that_a_spreadsheet_runs(evil):
+    now = datetime.now(UTC)
+    trade = Trade(
+        exchange="binance", pair=f"{evil}/USDT", id=evil, price=-1.5, amount=Decimal("-2.5"),
+        timestamp=now, received_at=now, side="buy",
+    )  # fmt: skip
+    operation = next(one for one in OPERATIONS if one.name == "trades")
+    streamed = text.stream_header(operation) + text.stream_rows(operation, [trade])
+    for out in (trade.to_csv(), streamed):
+        [row] = csv.DictReader(io.StringIO(out))
+        assert (row["id"], row["pair"]) == (f"'{evil}", f"'{evil}/USDT")
+        # Numbers stay numbers, whoever reads them.
+        assert (row["price"], row["amount"]) == ("-1.5", "-2.5")
+    for out in (
+        trade.to_csv(raw=True),
+        text.stream_header(operation) + text.stream_rows(operation, [trade], raw=True),
+    ):
+        [row] = csv.DictReader(io.StringIO(out))
+        assert (row["id"], row["pair"]) == (evil, f"{evil}/USDT")
+
+
+def test_raw_is_an_option_of_every_command(here):
+    assert here("-f", "csv", "--raw", "ticker", "BTC/USDT")[0] == 0
+    assert here("ticker", "BTC/USDT", "-f", "csv", "--raw")[0] == 0

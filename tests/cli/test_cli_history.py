@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,6 +160,18 @@ def test_list_verify_and_repair(here, store, asked):
     assert (code, err) == (0, "")
     assert out.startswith("Nothing is damaged: 2 series, 312 bars, ")
     assert here("history", "verify") == (0, "[]\n", "")
+
+    [table, _] = sorted(one.parent for one in store.rglob("_delta_log"))
+    left = table / "20250614T000000-20250615T000000-000000000000.parquet"
+    left.write_bytes(b"of a program that was killed")
+    assert here("history", "verify") == (0, "[]\n", "")  # it may still be written
+    os.utime(left, (0, 0))
+    code, out, err = here("history", "verify")
+    [listed] = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (listed["problem"], listed["path"]) == ("file_left_over", left.name)
+    assert "file that nobody needs" in here("history", "repair", "-f", "table")[1]
+    assert not left.exists()
 
     spoil(store)
     code, out, err = here("history", "verify")

@@ -1,32 +1,77 @@
-"""What must never be wrong, in a thousand worlds: the quota counters and the request budget."""
+"""What must never be wrong, in a thousand worlds: quota counters, request budget, candle store."""
 
-from collections.abc import AsyncIterator, Callable
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from history.series import bars
 
+from marketdata._candles.datafiles import File
+from marketdata._candles.table import SeriesTable
 from marketdata._requests.rate_ledger import Account, Answer
 from marketdata._requests.rate_limit import Budget, Step
 from marketdata_mcp.service.access.accounts import Bounds, Counted, Used, over
 from marketdata_mcp.service.access.redis_store import RedisStore, _counters
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
-from . import budget, quota
+from . import budget, quota, store
 from .world import World, first_that_fails, run, try_all
 
 
+def in_world(work: Callable[[World], Awaitable[None]]) -> Callable[[int, float], None]:
+    return partial(run, work=work)
+
+
 def test_quota_counters_in_sqlite_are_linearizable(tmp_path: Path) -> None:
-    try_all(quota.use(quota.in_sqlite(tmp_path)))
+    try_all(in_world(quota.use(quota.in_sqlite(tmp_path))))
 
 
 def test_quota_counters_in_redis_are_linearizable() -> None:
-    try_all(quota.use(quota.in_redis()))
+    try_all(in_world(quota.use(quota.in_redis())))
 
 
 def test_no_exchange_is_asked_for_more_than_its_window_allows() -> None:
-    try_all(budget.use())
+    try_all(in_world(budget.use()))
+
+
+def test_stored_candles_are_kept_and_stored_once() -> None:
+    try_all(store.use)
+
+
+def test_the_virtual_log_takes_what_delta_lake_takes(tmp_path: Path) -> None:
+    def happens(one: SeriesTable, other: SeriesTable, transaction: bool) -> list[bool]:
+        def write(table: SeriesTable, first: int) -> list[File]:
+            return [table.data.write(bars(first, first + 5))]
+
+        if not transaction:
+            for table in (one, other):
+                table._transaction = lambda: None  # type: ignore[method-assign]
+        one._make_sure()
+        for table in (one, other):
+            table.refresh()
+        told = [one._commit(write(one, 0), []), other._commit(write(other, 10), [])]
+        for table in (one, other):
+            table.refresh()
+        gone = one.files()[:1]
+        told += [one._commit([], gone), other._commit([], gone)]
+        assert one.refresh()
+        return [*told, *(bool(file) for file in one.files())]
+
+    for transaction in (True, False):
+        scheduler = store.Scheduler(0, 0)
+        disk = store.Disk(scheduler, is_faulty=False)
+        url = str(tmp_path / str(transaction))
+        real = [SeriesTable(url, "1m") for _ in range(2)]
+        virtual = [
+            SeriesTable(store.NOWHERE, "1m", store.VirtualDelta(disk), store.VirtualFiles(disk))
+            for _ in range(2)
+        ]
+        assert happens(*real, transaction) == happens(*virtual, transaction)
 
 
 @pytest.mark.parametrize("seed", [0, 17])
@@ -38,7 +83,8 @@ def test_one_seed_is_one_run(seed: int) -> None:
             await budget.use()(world)
             seen.append((world.now, world.random.random()))
 
-        run(seed, work)
+        run(seed, math.inf, work)
+        seen.append(store.use(seed, math.inf))
         return seen
 
     assert what_happened() == what_happened()
@@ -84,13 +130,38 @@ class GivenBackTwice(Budget):
         return twice
 
 
-PLANTED: dict[str, Callable[[Path], Any]] = {
-    "a commit without its transaction": lambda folder: quota.use(
-        quota.in_sqlite(folder, WithoutTransaction)
+class Unnumbered(SeriesTable):
+    """Commits without the transaction that makes any two commits a conflict."""
+
+    def _transaction(self) -> None:
+        return None
+
+
+class Sleeper(SeriesTable):
+    """Commits files however long ago it wrote them, and deletes files by an old log."""
+
+    def _is_too_late(self, began: float) -> bool:
+        return False
+
+
+PLANTED: dict[str, Callable[[Path], Callable[[int, float], object]]] = {
+    "a commit of units without its transaction": lambda folder: in_world(
+        quota.use(quota.in_sqlite(folder, WithoutTransaction))
     ),
-    "a counter that is read and then written": lambda _: quota.use(quota.in_redis(ReadThenWritten)),
-    "a lease counted twice": lambda _: budget.use(GivenBackTwice),
+    "a commit of candles without its transaction": lambda _: partial(store.use, kind=Unnumbered),
+    "a commit of files that were swept meanwhile": lambda _: partial(store.use, kind=Sleeper),
+    "a counter that is read and then written": lambda _: in_world(
+        quota.use(quota.in_redis(ReadThenWritten))
+    ),
+    "a lease counted twice": lambda _: in_world(budget.use(GivenBackTwice)),
 }
+
+
+def test_a_failure_tells_its_seed_and_how_few_faults_it_takes() -> None:
+    with pytest.raises(AssertionError) as failed:
+        try_all(partial(store.use, kind=Unnumbered))
+    [told] = failed.value.__notes__
+    assert re.fullmatch(r"seed \d+, which fails with the first \d+ of what happens", told)
 
 
 @pytest.mark.parametrize("fault", PLANTED)

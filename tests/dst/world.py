@@ -7,11 +7,16 @@ it is the time of the next timer at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import os
 import random
 import selectors
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any, TypeVar
+
+from marketdata.errors import DataUnavailableError
 
 T = TypeVar("T")
 
@@ -44,12 +49,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-class World:
+class Chance:
+    """What happens by a seed, and how often at most."""
+
+    def __init__(self, seed: int, most: float) -> None:
+        self.random = random.Random(seed)
+        self._left = most
+
+    def happens(self, chance: float) -> bool:
+        """Tell whether something with this chance happens now."""
+        happened = self.random.random() < chance and self._left > 0
+        self._left -= happened
+        return happened
+
+
+class World(Chance):
     """What one run is made of."""
 
-    def __init__(self, seed: int, loop: VirtualLoop) -> None:
-        self.seed = seed
-        self.random = random.Random(seed)
+    def __init__(self, seed: int, most: float, loop: VirtualLoop) -> None:
+        super().__init__(seed, most)
         self._loop = loop
 
     @property
@@ -57,24 +75,20 @@ class World:
         """The true time."""
         return self._loop.now
 
-    def happens(self, chance: float) -> bool:
-        """Tell whether something with this chance happens now."""
-        return self.random.random() < chance
-
     async def passes(self, most: float) -> None:
         """Let some time pass."""
         await asyncio.sleep(self.random.uniform(0, most))
 
 
-def run(seed: int, work: Callable[[World], Awaitable[T]]) -> T:
-    """Run work in the world of a seed."""
+def run(seed: int, most: float, work: Callable[[World], Awaitable[T]]) -> T:
+    """Run work in the world of a seed, in which so many things happen at most."""
     loop = VirtualLoop()
     # What is not ours may ask the module for chance, as the ledger does.
     state = random.getstate()
     random.seed(seed)
     try:
         asyncio.set_event_loop(loop)
-        task = loop.create_task(_whole(work(World(seed, loop))))
+        task = loop.create_task(_whole(work(World(seed, most, loop))))
         return loop.run_until_complete(task)
     finally:
         random.setstate(state)
@@ -92,21 +106,29 @@ async def _whole(work: Awaitable[T]) -> T:
         await asyncio.gather(*rest, return_exceptions=True)
 
 
-def try_all(work: Callable[[World], Awaitable[None]], seeds: range = SEEDS) -> None:
-    """Run work for each seed; a failure tells its seed."""
+def try_all(world: Callable[[int, float], object], seeds: range = SEEDS) -> None:
+    """Run a world for each seed; a failure tells its seed, and with how few faults it comes."""
     for seed in seeds:
         try:
-            run(seed, work)
+            world(seed, math.inf)
         except Exception as error:
-            error.add_note(f"seed {seed}: SEEDS counts from 0, so SEEDS={seed + 1} comes to it")
+            most = next(most for most in count() if _fails(world, seed, most))
+            error.add_note(f"seed {seed}, which fails with the first {most} of what happens")
             raise
 
 
-def first_that_fails(work: Callable[[World], Awaitable[None]], seeds: range = SEEDS) -> int | None:
+def _fails(world: Callable[[int, float], object], seed: int, most: int) -> bool:
+    with contextlib.suppress(AssertionError, DataUnavailableError):
+        world(seed, most)
+        return False
+    return True
+
+
+def first_that_fails(world: Callable[[int, float], object], seeds: range = SEEDS) -> int | None:
     """Tell after how many seeds a fault is found; None: it is not."""
     for seed in seeds:
         try:
-            run(seed, work)
-        except AssertionError:
+            world(seed, math.inf)
+        except (AssertionError, DataUnavailableError):
             return seed + 1
     return None

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import tracemalloc
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from aiohttp import WSMessage, WSMsgType
 
 from marketdata import DataUnavailableError
-from marketdata._exchanges.bodies import LARGEST
+from marketdata._exchanges.bodies import LARGEST, LARGEST_FRAME
+from marketdata._exchanges.sockets import LineMethods
 
 from .asking import ASKED, Case, World, offences, spot
 from .loopback import MEBIBYTE, Body, endless, large
@@ -78,3 +82,41 @@ def test_what_is_just_small_enough_is_read(home: Path) -> None:
     for case in cases:
         assert isinstance(case.came, DataUnavailableError)
         assert "MiB" not in case.came.message
+
+
+def _packed(text: bytes, *, has_header: bool) -> bytes:
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31 if has_header else -15)
+    return pack.compress(text) + pack.flush()
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+def test_a_packed_frame_is_unpacked_up_to_a_bound(has_header: bool) -> None:
+    class OfCcxt:
+        def handle_message(self, message: WSMessage) -> None:
+            raise AssertionError(f"it would unpack all of {message.type}")
+
+    class Line(LineMethods, OfCcxt):
+        pass
+
+    heard: list[object] = []
+    line = Line()
+    line.prepare(SimpleNamespace(recorder=None, is_exact=False))  # type: ignore[arg-type]
+    line.connector.handle_message = lambda _, frame: heard.append(frame)  # type: ignore[method-assign]
+    line.gunzip, line.inflate, line.decompressBinary = has_header, not has_header, True
+
+    def comes(data: bytes) -> None:
+        line.handle_message(WSMessage(WSMsgType.BINARY, data, None))
+
+    comes(_packed(b'{"a": 1}', has_header=has_header))
+    assert (heard, line.unreadable) == ([{"a": 1}], 0)
+    bomb = _packed(b" " * 200 * MEBIBYTE, has_header=has_header)
+    assert len(bomb) < MEBIBYTE
+    tracemalloc.start()
+    try:
+        comes(bomb)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * LARGEST_FRAME * MEBIBYTE
+    comes(b"neither one nor the other")
+    assert (heard, line.unreadable) == ([{"a": 1}], 2)

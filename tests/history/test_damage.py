@@ -224,7 +224,7 @@ def test_wrong_bars_and_rows_are_found_whoever_wrote_them(tmp_path: Path) -> Non
     later = table.data.write(bars(45, 55))
     assert table._commit([later], [])
 
-    problems = [(one.problem, one.file and one.file.path) for one in findings(table)]
+    problems = [(one.problem, one.path) for one in findings(table)]
     files = table.files()
     assert problems == [
         ("bars_wrong", files[0].path),

@@ -17,10 +17,11 @@ import deltalake
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from marketdata._candles import table as tables
+from marketdata._candles.inventory import repair
+from marketdata._candles.store import Store
 from marketdata._candles.verify import findings
 
-from .series import bars, read, table_in
+from .series import NAME, bars, read, table_in
 from .tapes import live, ms, opened
 
 HERE = Path(__file__).parent
@@ -136,10 +137,8 @@ def test_a_reader_whose_files_are_gone_looks_again(tmp_path: Path) -> None:
     assert reader.read(ms(0), ms(200)) == [bars(0, 200)]
 
 
-def test_cleaning_up_removes_what_nobody_needs_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tables, "_VACUUM_EVERY", 1)
+@pytest.mark.parametrize("how", ["the next writer", "repair"])
+def test_cleaning_up_removes_what_nobody_needs_and_nothing_else(tmp_path: Path, how: str) -> None:
     table = table_in(tmp_path)
     for one in range(20):
         table.add([bars(10 * one, 10 * one + 10)])
@@ -149,12 +148,25 @@ def test_cleaning_up_removes_what_nobody_needs_and_nothing_else(
     fresh = folder / "20240301T000000-20240301T001000-111111111111.parquet"
     fresh.write_bytes(b"being written")
     long_ago = time.time() - 3 * 3600
+    of_others = folder / "notes.parquet"
+    of_others.write_bytes(b"of somebody else")
     for file in folder.glob("*.parquet"):
         if file != fresh:
             os.utime(file, (long_ago, long_ago))
-    table.tidy(2)
+    assert [(one.problem, one.path) for one in findings(table)] == [
+        ("file_left_over", left_over.name)
+    ]
+    if how == "repair":
+        [told] = repair(Store(str(tmp_path)), NAME)
+        assert (told.problem, told.path, told.repaired) == ("file_left_over", left_over.name, True)
+        table.tidy(2)
+    else:
+        table = table_in(tmp_path)
+        table.refresh()
+        table.tidy(2)
 
     assert not left_over.exists()
+    of_others.unlink()
     assert fresh.exists()
     # The files that were merged a moment ago may still be read by others.
     assert len(list(folder.glob("*.parquet"))) == 1 + 1 + 20

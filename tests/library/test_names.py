@@ -14,7 +14,7 @@ import pytest
 
 import marketdata as md
 from marketdata._candles.calendar import source_for
-from marketdata._exchanges import loader
+from marketdata._exchanges import loader, parsing
 from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
 from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets import spot_markets
@@ -371,3 +371,30 @@ def test_the_tables_agree_with_ccxts_maps_and_themselves(
             if common.get(name, code) != code:
                 assert name not in aliases({code, "USDT"}, common), exchange
                 assert renamed({name}, common) == {}, exchange
+
+
+UNPRINTABLE = ("\x1b[2J", "\x00", "\n", "\r", "\u202e", "\u200b", "\x9b31m", "\u2028", "\ud800")
+
+
+@pytest.mark.parametrize("evil", UNPRINTABLE)
+def test_names_that_cannot_be_printed_are_left_out_and_counted(
+    evil: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = spot("BTC/USDT", f"A{evil}/USDT", f"BTC/U{evil}")
+    raw += spot("ETH/USDT", id=f"ETH{evil}")
+    raw += spot("XRP/USDT", baseId=f"{evil}XRP")
+    raw += spot("=1+1/USDT", "TÜRK/USDT", "币安人生/USDT")
+    markets, facts = spot_markets(raw, {})
+    assert [one.pair for one in markets] == ["BTC/USDT", "=1+1/USDT", "TÜRK/USDT", "币安人生/USDT"]
+    [told] = caplog.messages
+    assert told.startswith("4 pairs are left out")
+    assert evil not in told + repr(facts)
+
+
+@pytest.mark.parametrize("evil", UNPRINTABLE)
+def test_ids_of_trades_that_cannot_be_printed_are_none(evil: str) -> None:
+    raw = {"timestamp": 1e12, "price": 1.0, "amount": 1.0, "id": f"1{evil}"}
+    raw["info"] = {"a": 1, "f": f"{evil}1", "l": "2"}
+    about = {"exchange": "binance", "pair": "BTC/USDT", "simulated": False}
+    [trade] = parsing.trades([raw], received_at=datetime.now(UTC), **about)
+    assert (trade.id, trade.first_id, trade.last_id) == (None, None, "2")

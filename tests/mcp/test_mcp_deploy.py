@@ -202,6 +202,9 @@ def test_the_images_health_check_tells_ready_from_not(home: Path) -> None:
 def test_the_image_is_built_of_files_that_are_there() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     assert not re.search(r":latest\b|^FROM [a-z]+$", text, re.MULTILINE)
+    base = re.findall(r"^ARG PYTHON=\S+@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert len(base) == 1
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"python:${PYTHON}"}
     root = DEPLOY.parent
     lines = re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE)
     sources = [part for line in lines for part in line.split()]

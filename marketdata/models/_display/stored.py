@@ -38,6 +38,7 @@ _PROBLEMS = {
     "rows_wrong": "wrong rows",
     "bars_wrong": "impossible prices",
     "overlap": "time told twice",
+    "file_left_over": "file that nobody needs",
 }
 
 

@@ -8,18 +8,14 @@ sent together when it is back. So a question costs less the more there are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-__all__ = ["Batches", "within"]
+from marketdata_mcp.service.access.patience import within
 
-T = TypeVar("T")
-
-_LOOKS = 4
-"""How often `within` looks whether there is an answer, before it counts as none."""
+__all__ = ["Batches"]
 
 
 class Batches:
@@ -79,22 +75,3 @@ class Batches:
             self._asking.cancel()
             await asyncio.wait([self._asking])
         await self._redis.aclose()
-
-
-async def within(seconds: float, work: Awaitable[T]) -> T:
-    """Wait for work so long at most; raises TimeoutError.
-
-    Time in which the event loop was busy with something else does not count as the work's: between
-    any two looks the loop takes in what has come.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        for _ in range(_LOOKS):
-            done, _ = await asyncio.wait([task], timeout=seconds / _LOOKS)
-            if done:
-                return task.result()
-        raise TimeoutError
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])

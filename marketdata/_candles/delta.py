@@ -1,0 +1,148 @@
+"""What a series asks of Delta Lake: its log opened, read and added to."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from marketdata._candles.datafiles import File, milliseconds_of, schema, stamp
+
+if TYPE_CHECKING:
+    import deltalake
+
+_APPLICATION = "marketdata"
+_PROPERTIES = {
+    # Opening a table reads the last checkpoint and the commits behind it.
+    "delta.checkpointInterval": "32",
+    # What was replaced is no history to travel in. Commits behind a checkpoint that are older go
+    # away: each is a file that every later commit would find in its listing. Whoever is so far
+    # behind opens the table anew. Data files stay for an hour, see `tidy`.
+    "delta.logRetentionDuration": "interval 10 seconds",
+    "delta.deletedFileRetentionDuration": "interval 10 seconds",
+    "delta.enableExpiredLogCleanup": "true",
+}
+
+
+class Delta:
+    """Delta Lake as it is; the tests have one in which things go wrong."""
+
+    def now(self) -> float:
+        """Tell the time in Unix seconds, with the hours in which the machine slept."""
+        return time.time()
+
+    def open(self, url: str) -> deltalake.DeltaTable:
+        """Open a table; raises TableNotFoundError where there is none."""
+        import deltalake
+
+        return deltalake.DeltaTable(url)
+
+    def is_there(self, url: str) -> bool:
+        """Tell whether there is a table."""
+        import deltalake
+
+        return bool(deltalake.DeltaTable.is_deltatable(url))
+
+    def stamp(self, url: str, version: int) -> tuple[int, ...] | None:
+        """Describe the file of a commit; None where it is gone."""
+        return stamp(url, f"_delta_log/{version:020}.json")
+
+    def files(self, table: deltalake.DeltaTable) -> list[File]:
+        """List the data files that count, by time."""
+        return _files(table)
+
+    def create(self, url: str, added: Sequence[File], description: str) -> None:
+        """Make a table; raises DeltaError where somebody else has."""
+        from deltalake.transaction import create_table_with_add_actions
+
+        create_table_with_add_actions(
+            url,
+            _schema(),
+            [_action(file) for file in added],
+            configuration=_PROPERTIES,
+            description=description,
+        )
+
+    def commit(
+        self,
+        table: deltalake.DeltaTable,
+        added: Sequence[File],
+        removed: Sequence[File],
+        transaction: int | None,
+    ) -> None:
+        """Add to the log; raises DeltaError where that failed, or may have.
+
+        With the number of a ``transaction`` any commit since the table was looked at is a conflict.
+        """
+        from deltalake.transaction import CommitProperties, RemoveAction, Transaction
+
+        now = round(time.time() * 1000)
+        gone = [RemoveAction(file.path, True, now, file.size, {}) for file in removed]
+        mine = [] if transaction is None else [Transaction(_APPLICATION, transaction)]
+        table.create_write_transaction(
+            [*gone, *map(_action, added)],
+            "append",
+            table.schema(),
+            commit_properties=CommitProperties(app_transactions=mine),
+        )
+
+
+def _files(table: deltalake.DeltaTable) -> list[File]:
+    import pyarrow as pa
+
+    # `pa.table` would import pandas to see whether it was given a frame.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
+    starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
+    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
+    facts = (actions[name].to_pylist() for name in ["path", "num_records", *nulls, "size_bytes"])
+    files = [
+        File(
+            path,
+            start,
+            end,
+            rows,
+            gaps,
+            unmeasured - gaps,
+            uncounted - gaps,
+            size,
+        )
+        for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
+            starts, ends, *facts, strict=True
+        )
+    ]
+    return sorted(files, key=lambda file: file.start)
+
+
+def _action(file: File) -> deltalake.transaction.AddAction:
+    """Give the entry of the log that adds a file."""
+    from deltalake.transaction import AddAction
+
+    nulls = dict.fromkeys(("time", "until"), 0)
+    nulls |= dict.fromkeys(("open", "high", "low", "close"), file.gaps)
+    nulls["volume"] = file.gaps + file.unmeasured
+    nulls["trades"] = file.gaps + file.uncounted
+    nulls["cause"] = file.rows - file.gaps
+    statistics = {
+        "numRecords": file.rows,
+        "minValues": {"time": text_of(file.start)},
+        "maxValues": {"until": text_of(file.end)},
+        "nullCount": nulls,
+    }
+    now = round(time.time() * 1000)
+    return AddAction(file.path, file.size, {}, now, True, json.dumps(statistics))
+
+
+def text_of(milliseconds: int) -> str:
+    """Write a moment as logs have it."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@functools.cache
+def _schema() -> deltalake.Schema:
+    from deltalake import Schema
+
+    return Schema.from_arrow(schema())

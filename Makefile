@@ -18,8 +18,8 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test agents dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs docs-site docs-serve record \
-	bench oldest package interpreters mcpb release-check audit clean chart browser
+.PHONY: help demo test agents dst fuzz model hostile lint types layers conformance mcp-conformance clients tokens check \
+	docs docs-site docs-serve record bench oldest package interpreters plugins mcpb release-check audit clean chart browser
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -109,6 +109,9 @@ clients: $(READY) $(CLIENTS)/.ready $(NODE)/.ready ## Try agents' libraries and 
 	$(CLIENTS)/langchain/bin/python tests/clients $(BIN)/marketdata-mcp langchain-mcp-adapters
 	$(CLIENTS)/bin/python tests/clients/quality.py $(BIN)/marketdata-mcp
 
+tokens: $(READY) ## Print what agents read: the tokens of each tool and of ten questions, beside what 0.1.0 cost.
+	$(BIN)/python tests/agents/cost.py
+
 check: lint types layers ## Lint, types and the layers contract.
 
 docs: $(READY) ## Make docs/exchanges.md of the installed ccxt.
@@ -140,6 +143,9 @@ package: $(OLDEST)/.ready ## Install the built package alone, without extras, an
 	$(OLDEST)/bin/uv venv --quiet --clear --python $(OLDEST)/bin/python $(PACKAGE)
 	VIRTUAL_ENV=$(PACKAGE) $(OLDEST)/bin/uv pip install --quiet .
 	cd / && $(abspath $(PACKAGE))/bin/python $(abspath tests/installed.py)
+
+plugins: $(READY) ## Make plugins/ for Claude Code, Codex, Cursor and Gemini CLI of their one source.
+	$(BIN)/python release/plugins.py
 
 mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a click, into dist/.
 	$(BIN)/python release/mcpb.py

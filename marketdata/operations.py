@@ -152,7 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
         many=False,
         tool="get_average_price",
         short="average",
-        examples=("average BTC/USDT", "average ETH/USDT 1h -e kraken"),
+        examples=("average BTC/USDT", "average ETH/USDT --window 1h -e kraken"),
     ),
     Operation(
         AsyncClient.quote,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, get_args
@@ -18,6 +18,9 @@ from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
     EmptyResult,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
     ListToolsResult,
@@ -43,7 +46,10 @@ from marketdata.errors import (
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
+from marketdata_mcp.catalogue import prompts
 from marketdata_mcp.catalogue.completions import complete
+from marketdata_mcp.catalogue.groups import chosen, group_of
+from marketdata_mcp.catalogue.identity import DESCRIPTION, ICON, NAME, TITLE
 from marketdata_mcp.charts import views
 from marketdata_mcp.charts.picture import CHART_TOOL
 from marketdata_mcp.live.watches import Limits, Watches
@@ -92,9 +98,9 @@ class Service:
         """Answer through a client, which is closed in the end.
 
         With a `gate` every call passes it; without one nobody is asked for a key. `observer` is
-        told of every call. `groups` of tools are listed besides those that always are.
+        told of every call. `groups` names those of `GROUPS` to serve, the usual ones otherwise.
         """
-        self._groups = frozenset(groups)
+        self._tools = {tool.name: _ALL[tool.name] for tool in tools(groups)}
         self._admission = Admission(client, gate)
         self._client = client
         self._observer = observer
@@ -135,26 +141,31 @@ class Service:
         revisions before 2026-07-28 be told of something.
         """
         server = Server(
-            "marketdata",
-            title="Market data",
+            NAME,
+            title=TITLE,
+            description=DESCRIPTION,
+            icons=[ICON],
             version=__version__,
             instructions=_instructions(
                 self._client.settings.exchange, self._admission.gate is not None
             ),
             cache_hints={
                 "tools/list": _HINT,
+                "prompts/list": _HINT,
                 "resources/templates/list": _HINT,
                 "server/discover": _HINT,
             },
             lifespan=self.lifespan,
-            on_list_tools=partial(_list_tools, self._groups),
-            on_call_tool=_call_tool,
+            on_list_tools=partial(_list_tools, self._tools.values()),
+            on_call_tool=partial(_call_tool, self._tools),
             on_list_resources=_list_resources,
             on_list_resource_templates=_list_templates,
             on_read_resource=_read_resource,
             on_subscribe_resource=_subscribe if sessions else None,
             on_unsubscribe_resource=_unsubscribe if sessions else None,
             on_subscriptions_listen=Listening(self._bus, self._limits),
+            on_list_prompts=_list_prompts,
+            on_get_prompt=_get_prompt,
             on_completion=complete,
         )
         server.extensions.update(views.EXTENSIONS)
@@ -193,18 +204,25 @@ unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
 
 
 async def _list_tools(
-    groups: Collection[str], _: Context, __: PaginatedRequestParams | None
+    served: Iterable[Tool], _: Context, __: PaginatedRequestParams | None
 ) -> ListToolsResult:
-    return ListToolsResult(tools=tools(groups))
+    return ListToolsResult(tools=[views.with_view(tool.definition) for tool in served])
 
 
 def tools(groups: Collection[str] = ()) -> list[Definition]:
-    """Give the definitions of tools, those of some groups too, in the order of the list."""
+    """Give the definitions of the tools of some groups, or the usual ones, in the list's order."""
+    served = {None, *chosen(groups)}
     return [
-        views.with_view(tool.definition)
-        for tool in _ALL.values()
-        if not tool.group or tool.group in groups
+        views.with_view(tool.definition) for tool in _ALL.values() if group_of(tool.name) in served
     ]
+
+
+async def _list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPromptsResult:
+    return ListPromptsResult(prompts=prompts.listed())
+
+
+async def _get_prompt(_: Context, params: GetPromptRequestParams) -> GetPromptResult:
+    return prompts.written(params.name, params.arguments or {})
 
 
 def _input_schema(name: str) -> Content | None:
@@ -212,8 +230,16 @@ def _input_schema(name: str) -> Content | None:
     return None if tool is None else tool.definition.input_schema
 
 
-async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
-    tool = _ALL.get(params.name)
+async def _call_tool(
+    tools: Mapping[str, Tool], context: Context, params: CallToolRequestParams
+) -> CallToolResult:
+    tool = tools.get(params.name)
+    if tool is None and params.name in _ALL:
+        raise MCPError(
+            INVALID_PARAMS,
+            f"{params.name} is of the group '{group_of(params.name)}', which this "
+            "server does not serve (--tools).",
+        )
     if tool is None:
         raise MCPError(INVALID_PARAMS, _unknown(params.name))
     served = context.lifespan_context

@@ -34,7 +34,7 @@ async def ask(client: AsyncClient, asked: Content) -> Answer:
     takes; here `ExchangeUnavailableError` ends it after MARKETDATA_TIMEOUT.
     """
     asked = {**asked, "fill": asked["fill"] or "none"}
-    columns = asked.pop("columns")
+    columns = asked.pop("columns", None)
     if asked["start"] is not None:
         exchange = asked["exchange"] or client.settings.exchange[0]
         return await within(

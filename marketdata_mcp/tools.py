@@ -179,9 +179,6 @@ class Tool(ABC):
     """Arguments of the operation that are not for agents."""
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
-    group: str = ""
-    """What has to be named with ``--tools`` for it to be listed; empty: it always is."""
-
     alternatives: Sequence[str] = ()
     """See `Adaptation`."""
 

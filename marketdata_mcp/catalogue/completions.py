@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mcp_types import CompleteRequestParams, CompleteResult, Completion, ResourceTemplateReference
+from mcp_types import (
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    PromptReference,
+    ResourceTemplateReference,
+)
 
 from marketdata.errors import MarketDataError
 from marketdata_mcp.ask import Ask
+from marketdata_mcp.catalogue.prompts import PROMPTS
 from marketdata_mcp.resources import TEMPLATES
 
 if TYPE_CHECKING:
@@ -32,17 +39,21 @@ async def complete(
     """
     known = (params.context and params.context.arguments) or {}
     offered: list[str] = []
-    if isinstance(params.ref, ResourceTemplateReference) and params.ref.uri in _ADDRESSES:
+    if _is_ours(params.ref):
         try:
             admission = context.lifespan_context.admission
             caller = admission.caller(context)
-            named = (known["exchange"],) if "exchange" in known else ()
+            named = (known["exchange"],) if known.get("exchange") else ()
             ask = Ask(named, free=True)
             async with admission.admit(caller, ask) as client:
                 offered = await _values(client, params.argument.name, known)
         except MarketDataError:
             offered = []
-    begun = params.argument.value.lower()
+    # Of several exchanges the last is still being typed.
+    before, comma, begun = params.argument.value.lower().rpartition(",")
+    if comma:
+        offered = [f"{before},{one}" for one in offered]
+    begun = before + comma + begun
     fitting = [one for one in offered if one.lower().startswith(begun)]
     values = fitting[:_MOST]
     return CompleteResult(
@@ -53,17 +64,29 @@ async def complete(
 
 
 _ADDRESSES = {template.uri_template for template in TEMPLATES}
+_OFFERED = {"start": ["-7d", "-30d", "-1y"], "percent": ["1", "2", "5"], "amount": ["1", "10"]}
+
+
+def _is_ours(ref: ResourceTemplateReference | PromptReference) -> bool:
+    if isinstance(ref, PromptReference):
+        return ref.name in PROMPTS
+    return ref.uri in _ADDRESSES
 
 
 async def _values(client: AsyncClient, name: str, known: Mapping[str, str]) -> list[str]:
-    if name in ("exchange", "timeframe"):
+    if name in _OFFERED:
+        return _OFFERED[name]
+    if name in ("exchange", "exchanges", "timeframe"):
         exchanges = await client.exchanges()
-        if name == "exchange":
+        if name != "timeframe":
             preferred = client.settings.exchange
             ids = [one.id for one in exchanges]
             return sorted(ids, key=lambda one: (one not in preferred, one))
         own = next((one for one in exchanges if one.id == known.get("exchange")), None)
         return [] if own is None else list(own.timeframes)
+    if name == "pair":
+        named = known.get("exchange") or None
+        return [one.pair for one in await client.pairs(exchange=named)]
     if name in ("base", "quote"):
         other = "quote" if name == "base" else "base"
         fitting: dict[str, Any] = {other: known.get(other)}

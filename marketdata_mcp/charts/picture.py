@@ -33,8 +33,6 @@ _STYLES = {"light": "default", "dark": "dark_background"}
 
 
 class _ChartTool(ServerTool):
-    group = "chart"
-
     def ask(self, arguments: Content) -> Ask:
         """Tell what the candles cost that it draws."""
         return TOOLS["get_candles"].ask(arguments)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import marketdata
 from _ccxt_marketdata import DISTRIBUTION, check_library
+from marketdata_mcp.catalogue import groups
 from marketdata_mcp.setup.program import PROGRAM, address, is_loopback
 
 if TYPE_CHECKING:
@@ -141,12 +142,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tools",
-        metavar="GROUP",
-        choices=("chart",),
-        action="append",
+        metavar="GROUP[,GROUP...]",
+        type=groups.read,
+        action="extend",
         default=[],
-        help="list further tools: chart has get_chart, a picture of candles for hosts that show "
-        "images",
+        help="serve some groups of tools only: market, history, watch. chart is served only where "
+        "it is named: get_chart, a picture of candles for hosts that show images",
     )
     version = f"{PROGRAM} {marketdata.__version__}"
     parser.add_argument("--version", action="version", version=version)

@@ -8,6 +8,7 @@ cannot wait for such pipes, it is the transport all the same (`serve_by_sdk`).
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -18,7 +19,6 @@ from mcp.server import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
-    PARSE_ERROR,
     ErrorData,
     JSONRPCError,
     JSONRPCNotification,
@@ -27,10 +27,9 @@ from mcp_types import (
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from marketdata.machine import on_signal
-from marketdata_mcp.pipes import wire
+from marketdata_mcp.pipes import identity, wire
 
 if TYPE_CHECKING:
     from mcp.shared._context_streams import ContextSendStream
@@ -135,6 +134,14 @@ class _Piped(_Written):
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         self._output.put(line.encode())
         self.note(item)
+        await self._drain()
+
+    async def refuse(self, line: bytes) -> None:
+        """Answer a line that is no message, under its id where it has one that can be read."""
+        self._output.put(json.dumps(identity.refused(line)).encode())
+        await self._drain()
+
+    async def _drain(self) -> None:
         try:
             await self._output.drain()
         except ConnectionError:
@@ -196,7 +203,7 @@ class _Read(_Stream):
 
 
 async def _messages(
-    lines: AsyncIterator[bytes | None], written: _Written
+    lines: AsyncIterator[bytes | None], written: _Piped
 ) -> AsyncIterator[SessionMessage | Exception]:
     """Read messages; lines that are none are answered here."""
     async for line in lines:
@@ -207,8 +214,11 @@ async def _messages(
             continue
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValidationError as error:
-            await written.send(SessionMessage(_refusal(line, error)))
+        except ValidationError:
+            await written.refuse(line)
+            continue
+        if isinstance(message, JSONRPCNotification) and identity.is_unanswered(line):
+            await written.refuse(line)
         else:
             yield SessionMessage(message)
 
@@ -221,15 +231,3 @@ _TOO_LONG = JSONRPCError(
         message=f"Invalid request: a message has at most {wire.LONGEST_LINE} bytes.",
     ),
 )
-
-
-def _refusal(line: bytes, error: ValidationError) -> JSONRPCError:
-    """Answer a line that is not JSON, or JSON that is not a message."""
-    if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
-        said = ErrorData(code=PARSE_ERROR, message="Parse error: a message is one line of JSON.")
-        return JSONRPCError(jsonrpc="2.0", id=None, error=said)
-    said = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a JSON-RPC 2.0 message.")
-    decoded = from_json(line)
-    given = decoded.get("id") if isinstance(decoded, dict) else None
-    request_id = given if isinstance(given, str | int) and not isinstance(given, bool) else None
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=said)

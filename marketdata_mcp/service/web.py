@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.subscriptions import ListenHandler
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types import INVALID_REQUEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,11 +20,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import RateLimitExceededError
-from marketdata_mcp import answers
 from marketdata_mcp.admission import AGAIN, CALLER, connection
 from marketdata_mcp.app import Service
 from marketdata_mcp.ask import Caller
+from marketdata_mcp.catalogue.identity import card
 from marketdata_mcp.live.shares import Shares
+from marketdata_mcp.pipes import identity
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
@@ -44,7 +45,9 @@ PATH = "/mcp"
 _EVENTS = "/sse"
 _MESSAGES = "/messages/"
 _METADATA = "/.well-known/oauth-protected-resource"
-_VALIDATION = b"Validation error: "
+_CARD = "/server-card"
+"""Where SEP-2127 has a server's card, below its endpoint."""
+_PUBLIC = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
 _READY_SECONDS = 0.15
 """Seconds for looking whether calls can be counted: a probe has its answer within 200 ms."""
 _SESSIONS_OF_ONE = 100
@@ -100,6 +103,7 @@ class Web:
         guarded = self._guarded(StreamableHTTPASGIApp(manager))
         routes: list[BaseRoute] = [
             Route(PATH, endpoint=guarded, methods=["POST"]),
+            Route(PATH + _CARD, self._card),
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
         ]
@@ -214,6 +218,9 @@ class Web:
         text = self.metrics.text(self._served)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def _card(self, _: Request) -> Response:
+        return JSONResponse(card(), headers=_PUBLIC, media_type="application/mcp-server-card+json")
+
     async def _metadata(self, _: Request) -> Response:
         assert self.gate is not None  # noqa: S101 - its route exists
         oauth = self.gate.policy.oauth
@@ -226,7 +233,7 @@ class Web:
                 "scopes_supported": list(oauth.scopes),
                 "bearer_methods_supported": ["header"],
             },
-            headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"},
+            headers=_PUBLIC,
         )
 
 
@@ -253,30 +260,44 @@ class _Guarded:
             await PlainTextResponse(refused[1], refused[0])(scope, receive, send)
             return
         held: Message | None = None
+        body: list[bytes] = []
+
+        async def heard() -> Message:
+            message = await receive()
+            body.append(message.get("body", b""))
+            return message
 
         async def plain(message: Message) -> None:
             nonlocal held
-            if message["type"] == "http.response.start" and message["status"] == 400:
+            if message["type"] == "http.response.start" and message["status"] in _ANSWERED:
                 held = message
                 return
             if held is not None:
-                start, message = _in_our_words(held, message)
+                start, message = _in_our_words(held, message, b"".join(body))
                 held = None
                 await send(start)
             await send(message)
 
-        await self._app(scope, receive, plain)
+        await self._app(scope, heard, plain)
 
 
-def _in_our_words(start: Message, body: Message) -> tuple[Message, Message]:
-    """Leave out what the SDK repeats of a body that is JSON and no message."""
-    if _VALIDATION in body.get("body", b""):
-        error = {"code": INVALID_REQUEST, "message": "Invalid request: not a JSON-RPC 2.0 message."}
-        said = answers.compact({"jsonrpc": "2.0", "id": None, "error": error}).encode()
-        headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
-        headers.append((b"content-length", str(len(said)).encode()))
-        start, body = {**start, "headers": headers}, {**body, "body": said}
-    return start, body
+_ANSWERED = (202, 400)
+
+
+def _in_our_words(start: Message, body: Message, asked: bytes) -> tuple[Message, Message]:
+    """Answer a body that is no message under its id, without what the SDK repeats of it."""
+    told = body.get("body", b"")
+    # 202 is for what wants no answer, or gets it on a stream.
+    is_answered = start["status"] == 202 and not identity.is_unanswered(asked)
+    if is_answered or (start["status"] == 400 and b'"id":null' not in told):
+        return start, body
+    said = json.dumps(identity.refused(asked)).encode()
+    headers = [pair for pair in start["headers"] if pair[0] not in _OF_BODY]
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(said))]
+    return {**start, "status": 400, "headers": headers}, {**body, "body": said}
+
+
+_OF_BODY = (b"content-length", b"content-type")
 
 
 def _crowded() -> RateLimitExceededError:

@@ -25,6 +25,11 @@ class ClientName(StrEnum):
     CURSOR = "cursor"
     VSCODE = "vscode"
     WINDSURF = "windsurf"
+    CODEX = "codex"
+    GEMINI = "gemini"
+    ZED = "zed"
+    CLINE = "cline"
+    GOOSE = "goose"
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,23 @@ class Place:
     """The object in it that has the servers, by name."""
     url: str | None = "url"
     """What a server's URL is called; None: the client starts programs only."""
-    typed: bool = False
-    """Whether a server says what it is reached over."""
+    typed: str | None = None
+    """What a server says that is reached over HTTP; None: nothing."""
+    says_stdio: bool = False
+    """Whether a program that is started says so, too."""
+    format: str = "json"
+    """What the file is written in: ``json``, ``toml`` or ``yaml``."""
     variable: str | None = None
     """How a header names an environment variable; None: it cannot."""
     asks: bool = False
     """Whether the client asks for secrets, and keeps them itself."""
     then: str = ""
     """What its user does next."""
+
+    @property
+    def keeps_keys_apart(self) -> bool:
+        """Whether the file can name a key without holding it."""
+        return self.format != "json" or self.asks or self.variable is not None
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ def place(
             folder = Path(environment.get("CLAUDE_CONFIG_DIR") or home)
             return Place(
                 root / ".mcp.json" if project else folder / ".claude.json",
-                typed=True,
+                typed="http",
+                says_stdio=True,
                 variable="${%s}",
                 then="Start claude anew; /mcp shows it.",
             )
@@ -100,7 +115,8 @@ def place(
             return Place(
                 root / ".vscode" / "mcp.json" if project else programs / "Code/User/mcp.json",
                 servers="servers",
-                typed=True,
+                typed="http",
+                says_stdio=True,
                 asks=True,
                 then="'MCP: List Servers' in VS Code starts it.",
             )
@@ -112,6 +128,52 @@ def place(
             if not project and older.is_dir() and not devin.is_dir():
                 return _windsurf(older / "mcp_config.json", "serverUrl")
             return _windsurf((root / ".devin" if project else devin) / "mcp_config.json", "url")
+        case ClientName.CODEX:
+            folder = Path(environment.get("CODEX_HOME") or home / ".codex")
+            return Place(
+                (root / ".codex" if project else folder) / "config.toml",
+                servers="mcp_servers",
+                format="toml",
+                then="Start codex anew; /mcp shows it. A project's file counts once you trust it.",
+            )
+        case ClientName.GEMINI:
+            return Place(
+                root / ".gemini" / "settings.json",
+                url="httpUrl",
+                variable="$%s",
+                then="Start gemini anew; /mcp shows it.",
+            )
+        case ClientName.ZED:
+            # On macOS, too, it is not below Library.
+            folder = programs / "Zed" if windows else _config(environment, home) / "zed"
+            return Place(
+                (root / ".zed" if project else folder) / "settings.json",
+                servers="context_servers",
+                then="It is in the settings of Zed's agent panel.",
+            )
+        case ClientName.CLINE:
+            settings = "Code/User/globalStorage/saoudrizwan.claude-dev/settings"
+            if project:
+                return None
+            return Place(
+                programs / settings / "cline_mcp_settings.json",
+                typed="streamableHttp",
+                then="It is among Cline's MCP servers.",
+            )
+        case ClientName.GOOSE:
+            folder = programs / "Block/goose/config" if windows else home / ".config" / "goose"
+            if project:
+                return None
+            return Place(
+                folder / "config.yaml",
+                servers="extensions",
+                format="yaml",
+                then="Begin a new session of goose.",
+            )
+
+
+def _config(environment: Mapping[str, str], home: Path) -> Path:
+    return Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
 
 
 def _claude_desktop(programs: Path) -> Place:
@@ -133,16 +195,20 @@ def addition(place: Place, server: Server, key: str | None = None) -> dict[str, 
     """
     entry: dict[str, Any]
     inputs: dict[str, Any] = {}
-    if server.url is None:
-        entry = {"type": "stdio"} if place.typed else {}
+    if place.format == "toml":
+        entry = _codex(server)
+    elif place.format == "yaml":
+        entry = _goose(server)
+    elif server.url is None:
+        entry = {"type": "stdio"} if place.says_stdio else {}
         entry |= {"command": server.command[0], "args": list(server.command[1:])}
     elif place.url is None:
         entry = _bridged(server, key)
     else:
-        entry = {"type": "http"} if place.typed else {}
+        entry = {"type": place.typed} if place.typed else {}
         entry[place.url] = server.url
         if server.key_variable is not None:
-            named = (place.variable or "%s") % server.key_variable
+            named = place.variable % server.key_variable if place.variable else str(key)
             if place.asks:
                 asked = f"{server.name}-key"
                 named = f"${{input:{asked}}}"
@@ -158,6 +224,25 @@ def addition(place: Place, server: Server, key: str | None = None) -> dict[str, 
                 }
             entry["headers"] = {"Authorization": f"Bearer {named}"}
     return inputs | {place.servers: {server.name: entry}}
+
+
+def _codex(server: Server) -> dict[str, Any]:
+    if server.url is None:
+        return {"command": server.command[0], "args": list(server.command[1:])}
+    named = {} if server.key_variable is None else {"bearer_token_env_var": server.key_variable}
+    return {"url": server.url, **named}
+
+
+def _goose(server: Server) -> dict[str, Any]:
+    entry: dict[str, Any] = {"enabled": True, "name": server.name, "timeout": 300}
+    if server.url is None:
+        program, *arguments = server.command
+        return {**entry, "type": "stdio", "cmd": program, "args": arguments}
+    entry |= {"type": "streamable_http", "uri": server.url}
+    if server.key_variable is not None:
+        entry["env_keys"] = [server.key_variable]
+        entry["headers"] = {"Authorization": f"Bearer ${{{server.key_variable}}}"}
+    return entry
 
 
 def _bridged(server: Server, key: str | None) -> dict[str, Any]:

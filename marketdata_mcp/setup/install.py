@@ -22,6 +22,7 @@ import typer
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
 from marketdata.exchange_names import exchange_id
 from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, place
+from marketdata_mcp.setup.files import UnusableError, in_toml, in_yaml, with_toml, with_yaml
 from marketdata_mcp.setup.program import PROGRAM
 
 __all__ = ["install"]
@@ -44,7 +45,7 @@ def install(
         typer.Option(
             metavar="NAME",
             help="Environment variable with the key for --url. The client reads it, or asks for "
-            "the key; it is written down for claude-desktop only, which can do neither.",
+            "the key; it is written down for claude-desktop, zed and cline, which can do neither.",
         ),
     ] = None,
     name: Annotated[
@@ -84,9 +85,9 @@ def install(
     key = _key(client, where, server)
     try:
         had, kept = _write(where, addition(where, server, key), private=not project)
-    except _UnusableError as error:
+    except UnusableError as error:
         _say(f"{where.file} {error}; nothing was changed. Add this to it yourself:")
-        typer.echo(_json(addition(where, server, key and "***"), 2))
+        typer.echo(_shown(where, addition(where, server, key and "***")))
         raise typer.Exit(1) from None
     except OSError as error:
         error.filename = str(where.file)
@@ -160,7 +161,7 @@ def _options(exchange: str | None, sim: bool) -> list[str]:
 
 def _key(client: str, where: Place, server: Server) -> str | None:
     """Read the key where it has to be written down."""
-    if server.key_variable is None or where.url is not None:
+    if server.key_variable is None or (where.url is not None and where.keeps_keys_apart):
         return None
     key = os.environ.get(server.key_variable, "").strip()
     if not _KEY.fullmatch(key):
@@ -171,11 +172,19 @@ def _key(client: str, where: Place, server: Server) -> str | None:
 def _show(where: Place, server: Server) -> None:
     key = "***" if server.key_variable is not None else None
     _say(f"would go into {where.file}:")
-    typer.echo(_json(addition(where, server, key), 2))
+    typer.echo(_shown(where, addition(where, server, key)))
 
 
-class _UnusableError(Exception):
-    """A file that cannot be changed without a loss."""
+def _shown(where: Place, added: Mapping[str, Any]) -> str:
+    """Write what is added as its client's file has it."""
+    ((servers, named),) = added.items() if where.format != "json" else [("", {"": {}})]
+    ((name, entry),) = named.items()
+    match where.format:
+        case "toml":
+            return in_toml(servers, name, entry).rstrip()
+        case "yaml":
+            return in_yaml(servers, name, entry).rstrip()
+    return _json(added, 2)
 
 
 def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bool, Path | None]:
@@ -183,11 +192,9 @@ def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bo
     # Behind a link its target changes, and the link stays. `resolve` fails where links go round.
     file = Path(os.path.realpath(where.file))
     old = file.read_bytes() if file.exists() else None
-    known = _parsed(old or b"")
-    new = _merged(known, added)
-    if old is not None and new == known:
+    data = _changed(where, old or b"", added)
+    if data == old:
         return True, None
-    data = _encoded(new, old or b"")
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
@@ -198,7 +205,7 @@ def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bo
         new_mode = 0o600 if private else 0o644
         Path(temporary).chmod(new_mode if old is None else stat.S_IMODE(file.stat().st_mode))
         if (file.read_bytes() if file.exists() else None) != old:
-            raise _UnusableError("was changed by another program just now")
+            raise UnusableError("was changed by another program just now")
         kept = None if old is None else _backup(file)
         Path(temporary).replace(file)
     except BaseException:
@@ -208,31 +215,48 @@ def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bo
     return False, kept
 
 
+def _changed(where: Place, old: bytes, added: Mapping[str, Any]) -> bytes:
+    """Give a file with what is added; as it was where it has that already."""
+    if where.format == "json":
+        known = _parsed(old)
+        new = _merged(known, added)
+        return old if old and new == known else _encoded(new, old)
+    ((servers, named),) = added.items()
+    ((name, entry),) = named.items()
+    add = with_toml if where.format == "toml" else with_yaml
+    try:
+        text = old.decode()
+    except UnicodeDecodeError:
+        raise UnusableError("is not UTF-8") from None
+    new_text = add(text.replace("\r\n", "\n"), servers, name, entry)
+    return (new_text.replace("\n", "\r\n") if "\r\n" in text else new_text).encode()
+
+
 def _parsed(data: bytes) -> dict[str, Any]:
     """Read a file of which nothing is lost when it is written again."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _UnusableError("is not UTF-8") from None
+        raise UnusableError("is not UTF-8") from None
     if not text.strip():
         return {}
     try:
         found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        raise _UnusableError(
+        raise UnusableError(
             f"has comments or is not JSON (line {error.lineno}, column {error.colno})"
         ) from None
     except (ValueError, RecursionError):
-        raise _UnusableError("has numbers or levels that not every program can read") from None
+        raise UnusableError("has numbers or levels that not every program can read") from None
     if not isinstance(found, dict):
-        raise _UnusableError("is not a JSON object")
+        raise UnusableError("is not a JSON object")
     return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _UnusableError("has a name twice in one object")
+        raise UnusableError("has a name twice in one object")
     return found
 
 
@@ -245,7 +269,7 @@ def _merged(known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any
     for name, more in added.items():
         there = new.get(name, type(more)())
         if not isinstance(there, type(more)):
-            raise _UnusableError(f"has something else under '{name}'")
+            raise UnusableError(f"has something else under '{name}'")
         if isinstance(there, dict):
             new[name] = {**there, **more}
         else:
@@ -269,7 +293,7 @@ def _encoded(new: Mapping[str, Any], old: bytes) -> bytes:
     try:
         said = _json(new, indent) + ("\n" if text[-1:] in ("", "\n") else "")
     except (ValueError, RecursionError):
-        raise _UnusableError("has numbers or levels that not every program can read") from None
+        raise UnusableError("has numbers or levels that not every program can read") from None
     if "\r\n" in text:
         said = said.replace("\n", "\r\n")
     # What stands for half a character in JSON has no UTF-8; escaped it is what it was.

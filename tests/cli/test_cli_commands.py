@@ -14,6 +14,7 @@ QUESTIONS = {
     "pairs": ["--base", "btc"],
     "ticker": ["btc/usdt"],
     "tickers": ["BTC/USDT", "eth-usdt"],
+    "average_price": ["btc/usdt", "--window", "10m"],
     "quote": ["BTCUSDT"],
     "quotes": ["BTC/USDT", "ETH/USDT"],
     "orderbook": ["BTC/USDT", "--depth", "7"],

@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
+from unittest.mock import MagicMock
 
 __all__ = ["LIBRARIES", "Opened", "Target"]
 
@@ -175,7 +176,8 @@ async def google_adk(target: Target) -> AsyncIterator[Opened]:
         tools = {tool.name: tool for tool in await toolset.get_tools()}
 
         async def call(name: str, arguments: dict[str, Any]) -> str:
-            context: Any = _ToolContext()
+            # What its tools want of a running agent; there is none.
+            context = MagicMock(function_call_id="1", tool_confirmation=None, state={})
             return _text(await tools[name].run_async(args=arguments, tool_context=context))
 
         yield Opened(
@@ -183,16 +185,6 @@ async def google_adk(target: Target) -> AsyncIterator[Opened]:
         )
     finally:
         await toolset.close()
-
-
-class _ToolContext:
-    """What ADK's tools want of a running agent; there is none."""
-
-    tool_confirmation = None
-    state: ClassVar[dict[str, Any]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return None
 
 
 @asynccontextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from marketdata_mcp.command import admin
 
@@ -18,12 +20,21 @@ FILES = {
     "cursor": ".cursor/mcp.json",
     "vscode": ".config/Code/User/mcp.json",
     "windsurf": ".config/devin/mcp_config.json",
+    "codex": ".codex/config.toml",
+    "gemini": ".gemini/settings.json",
+    "zed": ".config/zed/settings.json",
+    "cline": ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/"
+    "cline_mcp_settings.json",
+    "goose": ".config/goose/config.yaml",
 }
 PROJECT_FILES = {
     "claude-code": ".mcp.json",
     "cursor": ".cursor/mcp.json",
     "vscode": ".vscode/mcp.json",
     "windsurf": ".devin/mcp_config.json",
+    "codex": ".codex/config.toml",
+    "gemini": ".gemini/settings.json",
+    "zed": ".zed/settings.json",
 }
 
 
@@ -51,6 +62,8 @@ def files(folder: Path) -> list[str]:
 
 def servers(file: Path) -> dict[str, Any]:
     """Give the servers that a client's file has."""
-    held = json.loads(file.read_text())
-    found: dict[str, Any] = held.get("mcpServers") or held["servers"]
+    readers = {".toml": tomllib.loads, ".yaml": yaml.safe_load}
+    held = readers.get(file.suffix, json.loads)(file.read_text())
+    names = ("mcpServers", "servers", "mcp_servers", "context_servers", "extensions")
+    found: dict[str, Any] = next(held[name] for name in names if name in held)
     return found

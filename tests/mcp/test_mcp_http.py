@@ -57,7 +57,7 @@ def _send(url: str, verb: str, version: str = VERSIONS[0], **headers: str) -> tu
 def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     async def work() -> None:
         async with serving(home) as (url, _), Client(url, mode=era) as client:
-            assert len((await client.list_tools()).tools) == 18
+            assert len((await client.list_tools()).tools) == 19
             asked = [client.call_tool("get_quote", {"pair": "ETH/USDT"}) for _ in range(16)]
             for each in await asyncio.gather(*asked):
                 assert content(each)["pair"] == "ETH/USDT"
@@ -98,6 +98,41 @@ def test_who_may_ask(home: Path) -> None:
             assert _send(url, "POST", Origin="null")[0] == 403
 
     finish(work())
+
+
+def _answers(home: Path, bodies: list[bytes]) -> list[tuple[int, Any]]:
+    """Post bodies to one server; give the status and the answer to each."""
+
+    async def work() -> list[tuple[int, Any]]:
+        async with serving(home) as (url, _):
+            return await asyncio.to_thread(lambda: [_post(url, body) for body in bodies])
+
+    return finish(work())
+
+
+def _post(url: str, body: bytes) -> tuple[int, Any]:
+    with _connection(url) as connection:
+        connection.request("POST", "/mcp", body, _headers("2025-06-18", "ping"))
+        response = connection.getresponse()
+        said = response.read()
+        return response.status, json.loads(said) if said else None
+
+
+def test_what_is_no_message_is_answered_under_its_id(home: Path) -> None:
+    bodies = {
+        b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}': 1.5,
+        b'{"jsonrpc":"2.0","id":true,"method":"ping"}': None,
+        b'{"jsonrpc":"2.0","id":7,"method":"ping","params":3}': 7,
+        b'{"jsonrpc":"2.0","id":"a","method":"x","params":{"y":"\\ud800"}}': "a",
+        b"rubbish": None,
+    }
+    notification = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+    *answers, silent = _answers(home, [*bodies, notification])
+    assert silent == (202, None)
+    assert [(status, one["id"]) for status, one in answers] == [
+        (400, known) for known in bodies.values()
+    ]
+    assert {one["error"]["code"] for _, one in answers} == {-32600, -32700}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

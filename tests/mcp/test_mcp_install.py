@@ -41,7 +41,11 @@ def test_each_client_is_told_of_a_program(client: str, user: Path) -> None:
     (name, entry), *others = servers(user / FILES[client]).items()
     assert (name, others) == ("prices", [])
     typed = client in ("claude-code", "vscode")
-    assert list(entry) == (["type"] if typed else []) + ["command", "args"]
+    program = "cmd" if client == "goose" else "command"
+    assert (entry[program], entry["args"]) == (entry[program], [])
+    assert Path(entry[program]).is_absolute()
+    if client != "goose":
+        assert list(entry) == (["type"] if typed else []) + ["command", "args"]
     assert entry.get("type", "stdio") == "stdio"
     assert (user / FILES[client]).stat().st_mode & 0o777 == 0o600
 
@@ -95,6 +99,20 @@ def test_a_project_has_a_file_of_its_own(client: str, user: Path) -> None:
             },
         ),
         ("windsurf", {"url": URL, "headers": {"Authorization": "Bearer ${env:MKEY}"}}),
+        ("codex", {"url": URL, "bearer_token_env_var": "MKEY"}),
+        ("gemini", {"httpUrl": URL, "headers": {"Authorization": "Bearer $MKEY"}}),
+        (
+            "goose",
+            {
+                "enabled": True,
+                "name": "marketdata",
+                "timeout": 300,
+                "type": "streamable_http",
+                "uri": URL,
+                "env_keys": ["MKEY"],
+                "headers": {"Authorization": "Bearer ${MKEY}"},
+            },
+        ),
     ],
 )
 def test_a_key_is_named_and_not_written(
@@ -109,6 +127,20 @@ def test_a_key_is_named_and_not_written(
     written = (user / FILES[client]).read_text()
     assert KEY not in written + out
     assert servers(user / FILES[client])["marketdata"] == entry
+
+
+@pytest.mark.parametrize(("client", "typed"), [("zed", {}), ("cline", {"type": "streamableHttp"})])
+def test_a_key_is_written_where_it_cannot_be_named(
+    client: str, typed: dict[str, str], user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKEY", KEY)
+    code, out, _ = install(client, "--url", URL, "--key-variable", "MKEY")
+    assert code == 0
+    assert KEY not in out
+    named = {"Authorization": f"Bearer {KEY}"}
+    written = servers(user / FILES[client])["marketdata"]
+    assert written == {**typed, "url": URL, "headers": named}
+    assert KEY not in install(client, "--url", URL, "--key-variable", "MKEY", "--print")[1]
 
 
 def test_vscode_asks_for_the_key_once(user: Path) -> None:
@@ -172,7 +204,7 @@ def test_print_shows_it_and_writes_nothing(client: str, user: Path) -> None:
     assert str(user / FILES[client]) in err
     assert files(user) == []
     install(client)
-    assert json.loads((user / FILES[client]).read_text()) == json.loads(out)
+    assert (user / FILES[client]).read_text().strip() == out.strip()
 
 
 def test_windsurf_before_it_became_devin(user: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_sdks_client_lists_calls_and_watches(home: Path, era: str) -> None:
         async with frozen() as sim, _following(home, sim) as (server, freed):
             url = f"http://127.0.0.1:{server.port}/sse"
             async with Client(sse_client(url), mode=era) as client:
-                assert len((await client.list_tools()).tools) == 18
+                assert len((await client.list_tools()).tools) == 19
                 asked = {"pair": "ETH/USDT", "exchange": "binance"}
                 assert content(await client.call_tool("get_quote", asked))["pair"] == "ETH/USDT"
                 assert failure(await client.call_tool("get_quote", {}))["code"] == (

@@ -41,7 +41,7 @@ def _ticker(number: int) -> bytes:
 def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     async def work() -> None:
         async with over_stdio(home, "--sim", era=era) as client:
-            assert len((await client.list_tools()).tools) == 18
+            assert len((await client.list_tools()).tools) == 19
             one = await client.call_tool("get_ticker", {"pair": "BTC/USDT"})
             assert content(one)["simulated"] is True
             asked = [client.call_tool("get_quote", {"pair": "ETH/USDT"}) for _ in range(16)]
@@ -110,6 +110,28 @@ def test_lines_that_are_no_messages_are_refused_and_the_server_goes_on(home: Pat
     assert [one["id"] for one in _messages(out) if "result" in one] == [1]
     assert err == b""
     assert process.returncode == 0
+
+
+def test_a_request_with_an_id_that_is_none_has_an_answer_under_it(home: Path) -> None:
+    ids = [(b"1.5", 1.5), (b"2.0", 2), (b"true", None), (b"[1]", None), (b"null", None)]
+    lines = [b'{"jsonrpc":"2.0","id":%s,"method":"ping"}\n' % one for one, _ in ids]
+    lines += [request(1, "tools/list"), b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n']
+    with running([str(COMMAND)], home) as process:
+        out, _ = process.communicate(b"".join(lines), PATIENCE)
+    answers = _messages(out)
+    assert [one["id"] for one in answers if "error" in one] == [known for _, known in ids]
+    assert {one["error"]["code"] for one in answers if "error" in one} == {-32600}
+    assert [one["id"] for one in answers if "result" in one] == [1]
+
+
+def test_half_a_character_in_a_request_is_answered_under_its_id(home: Path) -> None:
+    call = b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"\\ud800"}}\n'
+    ids = [(b"7", 7), (b'"a"', "a"), (b'"\\udfff"', None)]
+    with running([str(COMMAND)], home) as process:
+        out, _ = process.communicate(b"".join(call % one for one, _ in ids), PATIENCE)
+    answers = _messages(out)
+    assert [one["id"] for one in answers] == [known for _, known in ids]
+    assert all("half a character" in one["error"]["message"] for one in answers)
 
 
 def test_a_line_without_end_is_thrown_away_as_it_comes(home: Path) -> None:
@@ -253,7 +275,7 @@ def test_the_sdks_client_cancels_a_call(tmp_path: Path, era: str) -> None:
                 call.cancel()
                 await asyncio.wait([call])
                 await silent.left.wait()
-                assert len((await client.list_tools()).tools) == 18
+                assert len((await client.list_tools()).tools) == 19
 
     finish(work())
 

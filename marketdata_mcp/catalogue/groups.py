@@ -1,0 +1,41 @@
+"""Groups of tools, of which an operator can have some served: fewer cost a model less."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Mapping
+
+__all__ = ["GROUPS", "chosen", "group_of", "read"]
+
+GROUPS: Mapping[str, Collection[str]] = {
+    "market": (
+        *("list_exchanges", "list_pairs", "get_ticker", "get_tickers", "get_average_price"),
+        *("get_quote", "get_orderbook", "get_status", "get_fees", "compare_exchanges"),
+        *("get_consolidated_orderbook", "get_execution_cost"),
+    ),
+    "history": ("get_candles", "get_trades"),
+    "watch": ("watch_start", "watch_read", "watch_stop", "watch_list"),
+    "chart": ("get_chart",),
+}
+_EXTRA = frozenset({"chart"})
+"""Groups that are served only where they are named."""
+
+
+def group_of(tool: str) -> str | None:
+    """Give the group of a tool; None for one that is always served."""
+    return next((name for name, tools in GROUPS.items() if tool in tools), None)
+
+
+def chosen(named: Collection[str]) -> frozenset[str]:
+    """Give the groups to serve: those named, and all the usual ones where none of them is."""
+    usual = frozenset(GROUPS) - _EXTRA
+    return frozenset(named) if usual.intersection(named) else usual.union(named)
+
+
+def read(text: str) -> list[str]:
+    """Read GROUP[,GROUP...]; raises `argparse.ArgumentTypeError`."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in GROUPS]
+    if wrong or not names:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(GROUPS)}, was '{text}'")
+    return names

@@ -1,0 +1,78 @@
+"""Clients' files that are not JSON: a server is added, and all else stays as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["UnusableError", "in_toml", "in_yaml", "with_toml", "with_yaml"]
+
+
+class UnusableError(Exception):
+    """A file that cannot be changed without a loss."""
+
+
+def in_toml(servers: str, name: str, entry: Mapping[str, Any]) -> str:
+    """Write a server as a table of TOML, whose texts and lists are those of JSON."""
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items()]
+    return "\n".join([f"[{servers}.{name}]", *lines, ""])
+
+
+def with_toml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
+    """Add a server behind all else; gives the text itself where it is there already."""
+    try:
+        known = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise UnusableError("is not TOML") from None
+    there = known.get(servers, {})
+    if isinstance(there, dict) and there.get(name) == entry:
+        return text
+    if not isinstance(there, dict) or name in there:
+        raise UnusableError(f"has something else under '{servers}.{name}'")
+    new = f"{text.rstrip()}\n\n{in_toml(servers, name, entry)}".lstrip()
+    try:
+        read = tomllib.loads(new)
+    except tomllib.TOMLDecodeError:
+        # Such as a table in one line, which nothing can be added to.
+        raise UnusableError(f"has '{servers}' in a form that cannot be added to") from None
+    if read != {**known, servers: {**there, name: dict(entry)}}:
+        raise UnusableError("would say something else afterwards")
+    return new
+
+
+def in_yaml(servers: str, name: str, entry: Mapping[str, Any], indent: str = "  ") -> str:
+    """Write a server as YAML, whose texts, lists and small objects are those of JSON."""
+    lines = [
+        f"{indent * 2}{key}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in entry.items()
+    ]
+    return "\n".join([f"{servers}:", f"{indent}{name}:", *lines, ""])
+
+
+def with_yaml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
+    """Add a server in front of the others; gives the text itself where it is there already.
+
+    Without a reader of YAML only that form is changed which the client itself writes: the servers
+    as a block at the left margin, each name on a line.
+    """
+    if not text.strip():
+        return in_yaml(servers, name, entry)
+    if "\t" in text or re.search(r"^(---|\.\.\.|%)", text, re.MULTILINE):
+        raise UnusableError("is YAML of a form that only its client should change")
+    begins = re.findall(rf"^[\"']?{servers}[\"']?[ ]*:.*$", text, re.MULTILINE)
+    if not begins:
+        return f"{text.rstrip()}\n{in_yaml(servers, name, entry)}"
+    if len(begins) > 1 or not re.fullmatch(rf"{servers}:[ ]*(?:\{{\}})?[ ]*", begins[0]):
+        raise UnusableError(f"has '{servers}' in a form that cannot be added to")
+    before, _, behind = text.partition(begins[0])
+    inner = re.match(r"\n(?:[ ]*(?:#.*)?\n)*([ ]+)\S", behind)
+    indent = inner[1] if inner and not begins[0].rstrip().endswith("}") else "  "
+    block = in_yaml(servers, name, entry, indent).rstrip("\n")
+    if f"{block.partition(chr(10))[2]}\n" in f"{behind}\n":
+        return text
+    if re.search(rf"^{indent}[\"']?{re.escape(name)}[\"']?[ ]*:", behind, re.MULTILINE):
+        raise UnusableError(f"has something else under '{servers}.{name}'")
+    return f"{before}{block}{behind}"

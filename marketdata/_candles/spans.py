@@ -89,6 +89,13 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
     return result
 
 
+def placed_over(newer: Sequence[Stretch], older: Iterable[Stretch]) -> list[Stretch]:
+    """Give all of some stretches, and of older ones what those do not tell of, in order."""
+    taken = [Span(one.start, one.end) for one in newer]
+    kept = [one.cut(*span) for one in older for span in without(Span(one.start, one.end), taken)]
+    return sorted([*newer, *kept], key=lambda one: one.start)
+
+
 def with_unknown(stretches: Sequence[Stretch]) -> Stretch:
     """Join stretches, given in order and at least one, with what lies between them not fetched."""
     whole: list[Stretch] = []

@@ -91,7 +91,7 @@ class AsyncHistory:
         that fails is reported and does not keep the others from going on; run again, the
         download goes on where it was.
         """
-        store = await self.store()
+        store = await self.store(writing=True)
         since, until = _range(start, end)
         if scheduler is not None:
             from marketdata._client import cluster
@@ -193,7 +193,7 @@ class AsyncHistory:
         """
         from marketdata._candles import inventory
 
-        store = await self.store()
+        store = await self.store(writing=True)
         names = await self._chosen(store, pairs, timeframe, exchanges)
         found = [await asyncio.to_thread(inventory.repair, store, name) for name in names]
         return tuple(one for several in found for one in several)
@@ -253,7 +253,7 @@ class AsyncHistory:
         """Delete stored series, and tell which; of all timeframes where none is given."""
         from marketdata._candles import inventory
 
-        store = await self.store()
+        store = await self.store(writing=not dry_run)
         removed = []
         for name in await self._chosen(store, pairs, timeframe, exchanges):
             series = await asyncio.to_thread(inventory.describe, store, name)
@@ -264,11 +264,13 @@ class AsyncHistory:
 
     # ------------------------------------------------------------------ choosing
 
-    async def store(self) -> Store:
-        """Open the store; raises where there is none."""
+    async def store(self, *, writing: bool = False) -> Store:
+        """Open the store; raises where there is none, or none that can be written to."""
         store = await self._session.store()
         if isinstance(store, MarketDataError):
             raise store
+        if writing and store.read_only is not None:
+            raise store.read_only
         return store
 
     def _names(self, exchanges: Sequence[str] | None) -> Sequence[str]:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -56,12 +55,12 @@ def as_jsonl(answer: Answer) -> str:
         case OrderBook():
             lines = (
                 json.dumps({"side": side, "price": price, "size": size}, separators=(",", ":"))
-                for side, price, size in _levels(answer)
+                for side, price, size in map(_in_json, _levels(answer))
             )
         case ConsolidatedOrderBook():
             lines = (
                 json.dumps(dict(zip(_QUOTED, row, strict=True)), separators=(",", ":"))
-                for row in _quoted(answer)
+                for row in map(_in_json, _quoted(answer))
             )
         case _:
             lines = (answer.to_json(),)
@@ -71,19 +70,22 @@ def as_jsonl(answer: Answer) -> str:
 def as_csv(operation: Operation, answer: Answer) -> str:
     """Write a header and one row for each record, bar, level or exchange that is compared."""
     import marketdata as md
+    from marketdata.models.frames import qualities
+    from marketdata.models.text import csv_header, csv_lines
 
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     match answer:
         case md.Candles():
-            writer.writerow(_BAR)
-            writer.writerows(_bar_rows(answer))
+            marks = qualities(answer.columns, answer.filled, answer.quality)
+            output.write(csv_header(marked=marks is not None))
+            output.writelines(csv_lines(answer.columns, marks))
         case md.OrderBook():
             writer.writerow(_LEVEL)
-            writer.writerows(_levels(answer))
+            writer.writerows(map(_row, _levels(answer)))
         case md.ConsolidatedOrderBook():
             writer.writerow(_QUOTED)
-            writer.writerows(_quoted(answer))
+            writer.writerows(map(_row, _quoted(answer)))
         case md.Comparison():
             _write(writer, md.ComparisonRow, answer.rows)
         case _:
@@ -125,6 +127,7 @@ def stream_header(operation: Operation) -> str:
 def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
     """Write CSV rows under `stream_header`: one for each record, level or bar."""
     import marketdata as md
+    from marketdata.models.text import csv_lines
 
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
@@ -132,13 +135,13 @@ def stream_rows(operation: Operation, records: Iterable[Record]) -> str:
         match record:
             case md.OrderBook():
                 whose = _cells(_OF_BOOK, record.model_copy(update={"bids": (), "asks": ()}))
-                writer.writerows([*whose, *level] for level in _levels(record))
+                writer.writerows([*whose, *_row(level)] for level in _levels(record))
             case md.Candles():
                 whose = _cells(_OF_CANDLES, record)
                 last = len(record) - 1
-                for index, row in enumerate(_bar_rows(record)):
+                for index, line in enumerate(csv_lines(record.columns)):
                     forming = _cell(record.forming and index == last)
-                    writer.writerow([*whose, *row, forming])
+                    writer.writerow([*whose, *line.rstrip().split(","), forming])
             case _:
                 writer.writerow(_cells(_fields(_kind(operation)), record))
     return output.getvalue()
@@ -160,28 +163,36 @@ def _cells(header: Iterable[str], record: Record) -> list[Any]:
     return [_cell(values.get(name)) for name in header]
 
 
+def _row(values: Iterable[Any]) -> list[Any]:
+    return list(map(_cell, values))
+
+
 def _cell(value: Any) -> Any:
+    from marketdata.models.text import number
+
     match value:
         case None:
             return ""
         case bool():
             return "true" if value else "false"
+        case float() | Decimal():
+            return number(value)
         case [str() | int() | float(), *_]:
-            return " ".join(map(str, value))
+            return " ".join(str(_cell(one)) for one in value)
         case list() | dict():
             return json.dumps(value, separators=(",", ":")) if value else ""
     return value
 
 
-def _number(value: float | Decimal | None) -> float | str | None:
-    """Give a Decimal as text, which is what it is in JSON, and never with an exponent."""
-    return f"{value:f}" if isinstance(value, Decimal) else value
+def _in_json(values: Iterable[Any]) -> list[Any]:
+    """Give Decimals as text, which is what they are in JSON, and never with an exponent."""
+    return [f"{value:f}" if isinstance(value, Decimal) else value for value in values]
 
 
-def _levels(book: OrderBook) -> Iterator[tuple[str, float | str | None, float | str | None]]:
+def _levels(book: OrderBook) -> Iterator[tuple[str, float, float]]:
     for side, levels in (("bid", book.bids), ("ask", book.asks)):
         for price, size in levels:
-            yield side, _number(price), _number(size)
+            yield side, price, size
 
 
 def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[Any, ...]]:
@@ -189,16 +200,13 @@ def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[Any, ...]]:
     for side, levels in (("bid", book.bids), ("ask", book.asks)):
         for price, _, by in levels:
             for source, size in by:
-                yield side, _number(price), _number(size), source
-
-
-def _bar_rows(record: Candles) -> Iterator[tuple[Any, ...]]:
-    for time, *prices, volume, trades in record.columns.rows():
-        yield _iso(time), *map(_number, prices), _number(volume), trades
+                yield side, price, size, source
 
 
 def _bar_objects(record: Candles) -> Iterator[str]:
     """Write each bar as `Candle.to_json` would, without making a record of each."""
+    from marketdata.models.text import time as iso
+
     last = len(record) - 1
     spans = iter([(one.start.timestamp(), one.end.timestamp()) for one in record.filled or ()])
     start, end = next(spans, _NEVER)
@@ -212,7 +220,7 @@ def _bar_objects(record: Candles) -> Iterator[str]:
             start, end = next(spans, _NEVER)
         filled = "true" if time >= start * 1000 else "false"
         yield (
-            f'{{"openTime":"{_iso(time)}","open":{_json(opened)},"high":{_json(high)},'
+            f'{{"openTime":"{iso(time)}","open":{_json(opened)},"high":{_json(high)},'
             f'"low":{_json(low)},"close":{_json(close)}{counted},'
             f'"forming":{forming},"filled":{filled}}}'
         )
@@ -220,9 +228,3 @@ def _bar_objects(record: Candles) -> Iterator[str]:
 
 def _json(value: float | Decimal) -> str:
     return f'"{value:f}"' if isinstance(value, Decimal) else repr(value)
-
-
-def _iso(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
-    return f"{text}.{rest:03}000Z" if rest else f"{text}Z"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +26,7 @@ from marketdata._candles.spans import (
     Gap,
     Span,
     Stretch,
+    flags,
     intervals,
     moment,
     with_unknown,
@@ -36,7 +36,7 @@ from marketdata.errors import (
     InvalidParameterError,
     TimeframeNotSupportedError,
 )
-from marketdata.models import Candles, Cause, Flag
+from marketdata.models import Candles, Cause
 from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
         **_renamed(found, columns),
-        quality=_flags(found, odd) or None,
+        quality=flags(found.revised, odd) or None,
         columns=columns,
     )
 
@@ -357,13 +357,6 @@ def _renamed(found: Known, columns: Columns) -> dict[str, Any]:
     later = columns.time[bisect_left(columns.time, found.renamed.until) :]
     at = moment(later[0]) if len(later) else None
     return {"renamed_from": found.renamed.pair, "renamed_at": at}
-
-
-def _flags(found: Known, odd: Sequence[int]) -> tuple[Flag, ...]:
-    flags = {time: Flag(open_time=moment(time), quality="revised") for time in found.revised}
-    for time in odd:
-        flags[time] = Flag(open_time=moment(time), quality="off_calendar")
-    return tuple(flags[time] for time in sorted(flags))
 
 
 def _empty(start: int, why: str) -> InvalidParameterError:

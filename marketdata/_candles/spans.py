@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from marketdata._candles.calendar import Calendar
-from marketdata.models import Cause, Interval
+from marketdata.models import Cause, Flag, Interval
 from marketdata.models.columns import Columns
+from marketdata.models.records import Quality
 
 FOREVER = 1 << 62
 
@@ -146,6 +147,13 @@ def intervals(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Interval, ...]:
         )
         for gap in gaps
     )
+
+
+def flags(revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
+    """Give candles that are not as usual as records: revised ones, and those off the calendar."""
+    marks: dict[int, Quality] = dict.fromkeys(revised, "revised")
+    marks |= dict.fromkeys(odd, "off_calendar")
+    return tuple(Flag(open_time=moment(time), quality=marks[time]) for time in sorted(marks))
 
 
 def moment(milliseconds: int) -> datetime:

@@ -216,6 +216,7 @@ class AsyncHistory:
         DATA_UNAVAILABLE.
         """
         from marketdata._candles import export
+        from marketdata._candles.calendar import known
 
         path = Path(destination)
         kind = format or _format(path)
@@ -232,7 +233,8 @@ class AsyncHistory:
             )
         upto = _FOREVER if until is None else until
         try:
-            await asyncio.to_thread(export.write, table, path, kind, since, upto)
+            calendar = known(names[0].exchange, timeframe)
+            await asyncio.to_thread(export.write, table, calendar, path, kind, since, upto)
         except OSError as error:
             raise InvalidParameterError(
                 f"{path} cannot be written: {os.strerror(error.errno or 0)}.",

@@ -207,6 +207,8 @@ def test_export_in_every_format(here, tmp_path, asked):
         bare = tmp_path / "bars"
         assert here(*given[:2], str(bare), *given[3:], "-f", ending, *range_)[0] == 0
         assert read(bare).num_rows == 12
+    assert (tmp_path / "bars.csv").read_text() == here(*line, "-f", "csv")[1]
+    assert here("history", "export", "-", *given[3:], *range_)[1] == here(*line, "-f", "csv")[1]
     assert len(asked()) == asked_before, "an export asks nobody"
     assert here("history", "export", str(tmp_path / "all.csv"), "BTC/USDT", "-t", "5m")[0] == 0
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 289

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from marketdata._exchanges.connector import connector_class
 from marketdata._exchanges.quirks import quirk
+from marketdata._exchanges.transport import Transport
 from marketdata.sim import SimulatedExchange
 
 PAIR = "BTC/USDT"
@@ -113,11 +114,11 @@ async def _lists() -> list[list[dict[str, Any]]]:
     found = []
     async with SimulatedExchange(pairs=PAIRS, frozen=True) as simulated:
         for name, url in simulated.endpoints.items():
-            api = connector_class(name)({"verify": False, "options": quirk(name).options})
-            api.base_url = url
-            api.options["fetchMarkets"] = {"types": ["spot"]}
+            transport = Transport(url)
+            api = connector_class(name)({"session": transport, "options": quirk(name).options})
             markets = [one for one in await api.fetch_markets() if one["spot"]]
             await api.close()
+            await transport.close()
             # Whoever has a list has it under names of its own; here all have these.
             found.append([{**one, "id": one["symbol"].replace("/", "")} for one in markets])
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marketdata._candles.calendar import expected
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
+from marketdata._requests.deadline import within
 from marketdata.arguments import arguments_of, parse_arguments
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "candle_count",
     "fitting_timeframe",
     "shifted",
+    "within",
 ]
 
 _SHORT = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h")
@@ -139,7 +141,18 @@ OPERATIONS: tuple[Operation, ...] = (
         "Ticker",
         many=True,
         tool="get_tickers",
-        examples=("tickers BTC/USDT ETH/USDT", "tickers --format csv"),
+        examples=(
+            "tickers BTC/USDT ETH/USDT",
+            "tickers --sort percentage --quote USDT --min-quote-volume 1000000 --limit 10",
+        ),
+    ),
+    Operation(
+        AsyncClient.average_price,
+        "AveragePrice",
+        many=False,
+        tool="get_average_price",
+        short="average",
+        examples=("average BTC/USDT", "average ETH/USDT 1h -e kraken"),
     ),
     Operation(
         AsyncClient.quote,

@@ -12,7 +12,7 @@ from marketdata_cli.text import Format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from marketdata._client.blocking import Client
+    from marketdata.clients import Client
     from marketdata.models import Interval
     from marketdata.operations import Operation
     from marketdata.settings import Settings
@@ -81,6 +81,6 @@ def settings(options: Common) -> Settings:
 
 def client(options: Common) -> Client:
     """Make the client that a command line asks for."""
-    from marketdata._client.blocking import Client
+    from marketdata.clients import Client
 
     return Client(settings=settings(options))

@@ -40,7 +40,7 @@ def among(values: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 def exchange_ids(incomplete: str) -> list[str]:
     """Name the exchanges that begin so; none where the environment is not in order."""
-    from marketdata._client.blocking import Client
+    from marketdata.clients import Client
 
     try:
         known = Client().exchanges()

@@ -166,7 +166,7 @@ class Session:
     def streams(self) -> list[Stream]:
         """Tell how each live subject of the running loop is doing."""
         here = self.open_here()
-        return [] if here is None else [one for hub in here.hubs for one in hub.told()]
+        return [] if here is None else [one for hub in here.hubs for one in hub.stats()]
 
     # ------------------------------------------------------------------ exchanges and pairs
 
@@ -193,10 +193,10 @@ class Session:
             if passing or self.settings.redis is None:
                 self._catalogue = Catalogue(None if passing else self.settings.folder())
             else:
-                from marketdata._exchanges.shared_markets_cache import FleetCatalogue
+                from marketdata._exchanges.shared_markets_cache import SharedCatalogue
 
                 url = self.settings.redis.get_secret_value()
-                self._catalogue = FleetCatalogue(self.settings.folder(), url)
+                self._catalogue = SharedCatalogue(self.settings.folder(), url)
         return self._catalogue
 
     async def find_pairs(

@@ -16,7 +16,8 @@ from marketdata._requests.circuit_breaker import Breaker
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.deadline import is_patient, ran_out, rest, seconds_left
 from marketdata._requests.log import logger
-from marketdata._requests.reply import Reply, current_reply
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import begin, current
 from marketdata.errors import DataUnavailableError, InternalError, MarketDataError
 from marketdata.models import Upstream
 
@@ -38,6 +39,7 @@ READS = frozenset(
     {
         *("fetch_markets", "fetch_status", "fetch_time"),
         *("fetch_ticker", "fetch_tickers", "fetch_bids_asks", "publicGetTickerTradingDay"),
+        *("publicGetAvgPrice", "spotPublicGetAvgPrice"),
         *("fetch_order_book", "fetch_ohlcv", "fetch_trades"),
         *SIGNED.values(),
         *(one.keyless_call[0] for one in QUIRKS.values() if one.keyless_call is not None),
@@ -78,8 +80,8 @@ class Caller:
     ) -> T:
         """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
 
-        Who asks while the same is being asked gets that answer, too: nobody is to change what is
-        made. An answer of which nothing can be made is an error like any other. Retries errors
+        Who asks while the same is being asked makes something of that answer, too: nobody is to
+        change it. An answer of which nothing can be made is an error like any other. Retries errors
         that may pass, within the time of the call and the number of retries that the settings
         allow, and no sooner than the exchange asks.
         """
@@ -98,7 +100,7 @@ class Caller:
         """Seconds for which it is left alone because it keeps failing; None where it is not."""
         return None if self._breaker.state == "closed" else self._breaker.wait
 
-    def told(self) -> Upstream:
+    def stats(self) -> Upstream:
         """Tell how the calls are doing."""
         state, budget = self._breaker.state, self._api.budget
         return Upstream(
@@ -142,20 +144,20 @@ class Caller:
             # Only long jobs wait for an exchange that is left alone.
             error.retry_after = pause = max(error.retry_after or 0.0, self.pause)
             left = 0.0
-        may_pass = error.retryable and not self._api.ended
+        may_pass = error.retryable and not self._api.transport.ended
         is_worth_it = attempt <= self._settings.retries and (pause < left or is_patient())
         return pause if may_pass and is_worth_it else None
 
     async def _attempt(
         self, question: Question, method: str, args: tuple[Any, ...], params: dict[str, Any]
     ) -> None:
-        place = self._bulkhead.take()
+        place = self._bulkhead.acquire()
         if place is None:
             self._breaker.check()
             place = await self._bulkhead.wait()
         now = datetime.now(UTC)
         reply = Reply(now, now)
-        current_reply.set(reply)
+        begin(current()._replace(reply=reply))
         try:
             turn = self._breaker.begin()
             try:
@@ -172,14 +174,14 @@ class Caller:
                 self._breaker.answered(turn)
                 failure = error
             except (*MALFORMED, ccxt_errors().BaseError) as error:
-                if not self._api.ended:
+                if not self._api.transport.ended:
                     failure = translate(error, self._exchange, reply)
                     self._breaker.judge(turn, failure)
                 else:
                     failure = closed(self._exchange)
             except CUT_OFF:
                 self._breaker.end(turn)
-                if not self._api.ended:
+                if not self._api.transport.ended:
                     raise
                 failure = closed(self._exchange)
             except BaseException:
@@ -188,7 +190,7 @@ class Caller:
                 self._breaker.end(turn)
                 raise
         finally:
-            self._bulkhead.leave(place)
+            self._bulkhead.release(place)
             self._requests += reply.asked
         # What ccxt says holds what the exchange said, which never goes further: raised out here,
         # the error has no context, which a cluster, for one, would send along.

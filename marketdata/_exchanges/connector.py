@@ -6,45 +6,32 @@ that knows ccxt.
 
 from __future__ import annotations
 
-import asyncio
-import copy
 import functools
 import importlib
 import importlib.util
 import logging
-import os
 import time
-import weakref
-from base64 import b64encode
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from logging import DEBUG
-from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from marketdata._exchanges.bodies import bounded_response, parsed
-from marketdata._exchanges.exact import ExactNumbers
+from marketdata._exchanges.bodies import parsed
+from marketdata._exchanges.exact import ExactNumbers, Theirs
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
-from marketdata._exchanges.origins import same_origin
 from marketdata._exchanges.quirks import CandleLayout, quirk
 from marketdata._exchanges.recording import Event
+from marketdata._exchanges.transport import Transport
 from marketdata._requests.log import logger
-from marketdata._requests.network import trusting
-from marketdata._requests.reply import Reply, current_reply
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import current, doing
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import decimal, decimal_or_nan
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from marketdata._requests.rate_limit import Budget
-
-
-_LONGEST_CONNECT = 3.0
-"""Seconds that the connection of a socket may take, before TLS and the exchange's answer."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
@@ -57,29 +44,19 @@ def _is_hollow(answer: Any, depth: int = 3) -> bool:
     return True
 
 
-_listing: ContextVar[bool] = ContextVar("_listing", default=False)
-"""Whether the running task is fetching a list of markets."""
+class Connector(Theirs):  # type: ignore[misc]
+    """What is changed in ccxt's class of an exchange, mixed in before it.
 
-
-class Connector:
-    """What is changed in ccxt's class of an exchange, mixed in before it."""
+    Its configuration is ccxt's, with a `Transport` as ``session``; one is made where there is none.
+    """
 
     markets: dict[str, Any] | None
-    session: Any
-    tcp_connector: Any
-    aiohttp_trust_env: bool
 
     timeout_on_exit = 0  # ccxt waits a quarter of a second for TLS; `Venue.close` waits for it
     enableLastHttpResponse = False  # noqa: N815 ccxt's name: or each text stays until the next
 
     is_exact: bool = False
     """Whether numbers are Decimals (`_exchanges.exact`)."""
-    ended: bool = False
-    """Whether it makes no more requests: ccxt would open a new connection, for nobody to close."""
-    base_url: str | None = None
-    """Where every request goes instead of the exchange's own hosts, path kept."""
-    login: SecretStr | None = None
-    """The user and password of that place, as they are in a URL."""
     logger = logging.Logger("ccxt", logging.CRITICAL + 1)
     """Nobody hears it: it would write keys and whole answers down."""
     candle_layout: CandleLayout | None = None
@@ -94,28 +71,39 @@ class Connector:
     """Paths for which ccxt wants a key although the exchange does not."""
     used_weight: tuple[str, float] | None = None
     """The header that tells what is used of the exchange's window, and what that holds."""
-    ssl_context: SSLContext | None = None
-    verify: bool = True
-    recorder: Callable[[Event], None] | None = None
-    """Gets all that is sent and received."""
     budget: Budget | None = None
     """What it may ask of the exchange, in place of ccxt's own limiter."""
     commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
     currencies: Any
     currencies_by_id: Any
-    in_flight: int
-    """Requests that are not answered yet."""
+    transport: Transport
     renamed: Mapping[str, str]
     """Codes of currencies that ccxt would give, and those that it gives instead."""
     ccxts_codes: Mapping[str, str]
     """ccxt's own map from the exchange's codes of currencies."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
-        super().__init__(config or {})  # type: ignore[call-arg]
+        given = config or {}
+        self.transport = given.get("session") or Transport()
+        # Whom to trust is the transport's to know: ccxt reads no certificates then.
+        self._config = {**given, "session": self.transport, "verify": False}
+        super().__init__(self._config)
         self.known_by_heart: list[Any] = list((self.markets or {}).values())
-        self.in_flight = 0
         self.renamed, self.ccxts_codes = {}, dict(self.commonCurrencies)
-        _connectors.add(self)
+        self._list_spot_only()
+
+    def _list_spot_only(self) -> None:
+        # Currencies are a second, sometimes a signed, request that no answer of ours needs.
+        self.has["fetchCurrencies"] = False
+        self.options["defaultType"] = "spot"
+        fetching = self.options.get("fetchMarkets")
+        types = fetching.get("types") if isinstance(fetching, dict) else None
+        if isinstance(types, dict):
+            fetching["types"] = {kind: kind == "spot" for kind in types}
+        elif types is not None:
+            fetching["types"] = ["spot"]
+        elif isinstance(fetching, list):
+            self.options["fetchMarkets"] = {"types": ["spot"]}
 
     def rename(self, codes: Mapping[str, str]) -> None:
         """Have ccxt give other codes for some currencies, and its own for all others."""
@@ -131,7 +119,7 @@ class Connector:
         """
         if self.markets and not reload:
             return self.markets
-        return await super().load_markets(reload, params or {})  # type: ignore[misc]
+        return await super().load_markets(reload, params or {})
 
     async def fetch_markets(self, params: Any = None) -> Any:
         """Give the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
@@ -141,83 +129,44 @@ class Connector:
         """
         if self.known_by_heart:
             return self.known_by_heart
-        asked = self
-        if self.renamed:
-            self.open()
-            asked = copy.copy(self)
-            asked.commonCurrencies = dict(self.ccxts_codes)
-            asked.currencies, asked.currencies_by_id = {}, {}
-        before = _listing.set(True)
-        try:
-            return await super(Connector, asked).fetch_markets(params or {})  # type: ignore[misc]
-        finally:
-            _listing.reset(before)
+        asked = self._twin() if self.renamed else self
+        with doing(current()._replace(listing=True)):
+            return await super(Connector, asked).fetch_markets(params or {})
+
+    def _twin(self) -> Connector:
+        """Make another one, for the same transport, that has renamed nothing."""
+        twin = type(self)(self._config)
+        for name in ("apiKey", "secret", "password", "budget"):
+            setattr(twin, name, getattr(self, name))
+        return twin
 
     def set_markets(self, markets: Any, currencies: Any = None) -> Any:
         """Load markets; not from within ccxt's own way to a list, which may be of nothing."""
-        if _listing.get():
+        if current().listing:
             return self.markets
-        return super().set_markets(markets, currencies)  # type: ignore[misc]
-
-    def open(self, lazy: bool = False) -> None:
-        """Make the session where there is none, one that reads bodies up to a bound.
-
-        What to trust is read once for all exchanges, not for each.
-        """
-        own = self.options.get("include_OS_certificates")  # type: ignore[attr-defined]
-        if self.ssl_context is None and self.verify and not own:
-            self.ssl_context = _trusting(self.cafile)  # type: ignore[attr-defined]
-        before = self.session
-        super().open(lazy)  # type: ignore[misc]
-        if self.session is not before and self.own_session:  # type: ignore[attr-defined]
-            import aiohttp  # ccxt has it by now
-
-            self.session.detach()
-            self.session = aiohttp.ClientSession(
-                connector=self.tcp_connector,
-                trust_env=self.aiohttp_trust_env,
-                response_class=bounded_response(),
-                middlewares=(same_origin,),
-                # A network that comes back is not waited for in attempts from before.
-                timeout=aiohttp.ClientTimeout(total=300, sock_connect=_LONGEST_CONNECT),
-            )
+        return super().set_markets(markets, currencies)
 
     async def throttle(self, cost: float | None = None) -> None:
         """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
         cost = 1.0 if cost is None else cost
         if self.budget is None:
-            await super().throttle(cost)  # type: ignore[misc]
+            await super().throttle(cost)
         elif not self.budget.spend(cost):
-            await self.budget.take(cost)
+            await self.budget.acquire(cost)
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
-        """Make one request, at `base_url` where that is set; none for what is not needed."""
+        """Make one request; none for what is not needed."""
         if any(part in url for part in self.unneeded):
             return {}
-        if self.ended:
+        if self.transport.ended:
             raise ccxt_errors().ExchangeClosedByUser("closed")
-        reply = current_reply.get()
+        reply = current().reply
         if reply is not None:
-            if not reply.asked:
-                await asyncio.sleep(0)  # aiohttp asks for its task, which it has from now on
             reply.asked += 1
             reply.sent_at, reply.began = datetime.now(UTC), time.monotonic()
-        if self.base_url is not None:
-            asked, base = urlsplit(url), urlsplit(self.base_url)
-            url = urlunsplit(
-                asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path)
-            )
-            if self.login is not None:
-                known = unquote(self.login.get_secret_value()).encode()
-                basic = f"Basic {b64encode(known).decode()}"
-                headers = {"Authorization": basic, **(headers or {})}
-        self.in_flight += 1
-        try:
-            answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]
-        finally:
-            self.in_flight -= 1
+        answer = await super().fetch(url, method, headers, body)
         content = answer
         if self.envelope is not None:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
@@ -232,13 +181,13 @@ class Connector:
 
     def on_json_response(self, body: str) -> Any:
         """Parse an answer."""
-        return super().on_json_response(body) if self.is_exact else parsed(body)  # type: ignore[misc]
+        return super().on_json_response(body) if self.is_exact else parsed(body)
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
     ) -> Any:
         """Note an answer for the call that is waiting for it, and what it says of our requests."""
-        reply = current_reply.get() or Reply()
+        reply = current().reply or Reply()
         reply.note(code, response_headers)
         if logger.isEnabledFor(DEBUG):
             seconds = (reply.received_at - reply.sent_at).total_seconds()
@@ -252,12 +201,10 @@ class Connector:
                 used = reply.headers.get(header, "")
                 if used.isdecimal():
                     self.budget.correct(float(used) / limit)
-        body = super().on_rest_response(  # type: ignore[misc]
-            code, reason, url, method, response_headers, *more
-        )
-        if self.recorder is not None:
+        body = super().on_rest_response(code, reason, url, method, response_headers, *more)
+        if self.transport.recorder is not None:
             name = type(self).__name__
-            self.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
+            self.transport.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
         layout = self.candle_layout
         if layout is not None and layout.quoted and code == 200 and body.startswith("[["):
             # What is no text any more the JSON parser reads as a number: that halves the time. It
@@ -281,9 +228,7 @@ class Connector:
         """
         layout = self.candle_layout
         if layout is None:
-            return super().parse_ohlcvs(  # type: ignore[misc]
-                ohlcvs, market, timeframe, since, limit, tail
-            )
+            return super().parse_ohlcvs(ohlcvs, market, timeframe, since, limit, tail)
         if not isinstance(ohlcvs, list):
             raise TypeError("candles are a list")
         if not ohlcvs:
@@ -313,9 +258,9 @@ class Connector:
     def parse_order_book_bids_asks(self, bidasks: Any, *keys: Any) -> Any:
         """Read price and size of levels; a third position is a count or a time, and dropped."""
         if not self.plain_levels:
-            return super().parse_order_book_bids_asks(bidasks, *keys)  # type: ignore[misc]
+            return super().parse_order_book_bids_asks(bidasks, *keys)
         price, size = keys[:2] if len(keys) > 1 else (0, 1)
-        levels = self.to_array(bidasks)  # type: ignore[attr-defined]
+        levels = self.to_array(bidasks)
         if self.is_exact:
             if any(isinstance(level, str) for level in levels):
                 raise TypeError("a level is no number")
@@ -328,10 +273,10 @@ class Connector:
         Keys that are missing, or of which no signature can be made, are an AuthenticationError.
         """
         if path in self.keyless_paths and not getattr(self, "apiKey", None):
-            signed = super().sign("trades", *more, **named)  # type: ignore[misc]
+            signed = super().sign("trades", *more, **named)
             return {**signed, "url": signed["url"].replace("/trades", f"/{path}", 1)}
         try:
-            return super().sign(path, *more, **named)  # type: ignore[misc]
+            return super().sign(path, *more, **named)
         except (
             ArithmeticError,
             AssertionError,
@@ -348,28 +293,6 @@ class Connector:
         # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at
         # the end of a process that was told to stop is not the user's to close.
         pass
-
-
-@functools.cache
-def _trusting(cafile: str) -> SSLContext:
-    """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
-    return trusting(cafile)
-
-
-_connectors: weakref.WeakSet[Connector] = weakref.WeakSet()
-
-
-def _leave_to_parent() -> None:
-    # A forked child shares its parent's sockets and the selector that watches them. Taking the
-    # connections down at its end would stop the parent from hearing its answers.
-    for connector in _connectors:
-        pool = getattr(connector, "tcp_connector", None)
-        if pool is not None:
-            pool._closed = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def connector_class(name: str, *, exact: bool = False) -> type[Any]:

@@ -8,31 +8,27 @@ books are read by `safe_float` on nearly all exchanges, and what is a Decimal al
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from marketdata._requests.request import current, doing
 from marketdata.models.decimals import decimal, decimal_or_nan, exact_json, plain
 
-__all__ = ["ExactNumbers", "exact_frame"]
-
-_in_floats: ContextVar[bool] = ContextVar("in_floats", default=False)
-"""Whether the running task reads as ccxt always does."""
+__all__ = ["ExactNumbers", "Theirs", "exact_frame"]
 
 
-@contextlib.contextmanager
-def _floats() -> Iterator[None]:
-    before = _in_floats.set(True)
-    try:
-        yield
-    finally:
-        _in_floats.reset(before)
+def _floats() -> AbstractContextManager[None]:
+    return doing(current()._replace(in_floats=True))
 
 
-class ExactNumbers:
+Theirs: Any = object
+"""The class of ccxt's that comes behind a mixin."""
+
+
+class ExactNumbers(Theirs):  # type: ignore[misc]
     """Decimals wherever ccxt would make floats, mixed in before its class.
 
     Lists of markets are read as ever: they are kept on disk for clients of both kinds.
@@ -40,15 +36,15 @@ class ExactNumbers:
 
     def on_json_response(self, body: str) -> Any:
         """Parse an answer."""
-        return orjson.loads(body) if _in_floats.get() else exact_json(body)
+        return orjson.loads(body) if current().in_floats else exact_json(body)
 
     def number(self, value: Any) -> Decimal | float:
         """Make a number of a text."""
-        return float(value) if _in_floats.get() else decimal(value)
+        return float(value) if current().in_floats else decimal(value)
 
     def parse_to_numeric(self, number: Any) -> Any:
         """Make a number of a text, or of a number of any kind."""
-        text = self.number_to_string(number)  # type: ignore[attr-defined]
+        text = self.number_to_string(number)
         return self.number(text) if "." in text else int(text)
 
     def safe_float(self, found: Any, key: Any, default: Any = None) -> Any:
@@ -73,22 +69,22 @@ class ExactNumbers:
 
     def __init__(self, config: Any = None) -> None:
         with _floats():  # of the fees that are written down in ccxt
-            super().__init__(config or {})  # type: ignore[call-arg]
+            super().__init__(config or {})
 
     def parse_ohlcvs(self, *args: Any, **named: Any) -> Any:
         """Read candles; some of ccxt's readers hand on what they find."""
-        rows = super().parse_ohlcvs(*args, **named)  # type: ignore[misc]
+        rows = super().parse_ohlcvs(*args, **named)
         return [[time, *map(_decimal_or_none, cells)] for time, *cells in rows]
 
     async def fetch_markets(self, params: Any = None) -> Any:
         """Get the markets, with floats."""
         with _floats():
-            return await super().fetch_markets(params or {})  # type: ignore[misc]
+            return await super().fetch_markets(params or {})
 
     def set_markets(self, markets: Any, currencies: Any = None) -> Any:
         """Take markets, which have floats."""
         with _floats():
-            return super().set_markets(markets, currencies)  # type: ignore[misc]
+            return super().set_markets(markets, currencies)
 
     def safe_string(self, found: Any, key: Any, default: Any = None) -> Any:
         """Give a text, or a number as one, where there is one under a key.
@@ -103,7 +99,7 @@ class ExactNumbers:
             return plain(value)
         if value is None:
             return default
-        return super().safe_string(found, key, default)  # type: ignore[misc]
+        return super().safe_string(found, key, default)
 
     def safe_string_2(self, found: Any, key: Any, other: Any, default: Any = None) -> Any:
         """Give a text, or a number as one, where there is one under a key or another."""
@@ -112,10 +108,10 @@ class ExactNumbers:
 
     def safe_string_n(self, found: Any, keys: Any, default: Any = None) -> Any:
         """Give a text, or a number as one, where there is one under any of some keys."""
-        value = self.get_object_value_from_key_list(found, keys)  # type: ignore[attr-defined]
+        value = self.get_object_value_from_key_list(found, keys)
         if type(value) is Decimal:
             return plain(value)
-        return super().safe_string_n(found, keys, default)  # type: ignore[misc]
+        return super().safe_string_n(found, keys, default)
 
 
 def _decimal_or_none(value: Any) -> Decimal | None:

@@ -25,6 +25,7 @@ from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata._exchanges.recording import Event
 from marketdata._exchanges.stream_offers import streamed_timeframes
+from marketdata._exchanges.transport import Transport
 from marketdata._requests.deadline import renew, seconds_left, within
 from marketdata._requests.network import CERTIFICATES, check_proxies
 from marketdata._requests.rate_ledger import Limit
@@ -42,6 +43,7 @@ from marketdata.errors import (
     did_you_mean,
 )
 from marketdata.models import (
+    AveragePrice,
     Columns,
     Exchange,
     Fees,
@@ -153,45 +155,41 @@ class Venue:
         self._recorder: Callable[[Event], None] | None = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
-        keys = self._settings.credentials(self.id)
+        settings = self._settings
+        keys = settings.credentials(self.id)
         given = {"apiKey": keys.api_key, "secret": keys.secret, "password": keys.password}
+        transport = Transport(
+            endpoint,
+            settings.login(self.id),
+            # Looking for proxies takes aiohttp two turns in a thread, for each request.
+            # The simulated exchange is on this machine.
+            trust_env=not settings.sim and check_proxies(),
+            cafile=os.environ.get(CERTIFICATES) or None,
+        )
         api = connector(
             {
-                "enableRateLimit": not self._settings.sim,
-                "timeout": int(self._settings.timeout * 1000),
-                # Looking for proxies takes aiohttp two turns in a thread, for each request.
-                # The simulated exchange is on this machine.
-                "aiohttp_trust_env": not self._settings.sim and check_proxies(),
-                **({"cafile": cafile} if (cafile := os.environ.get(CERTIFICATES)) else {}),
+                "session": transport,
+                "enableRateLimit": not settings.sim,
+                "timeout": int(settings.timeout * 1000),
                 "options": dict(self._quirk.options),
                 **{name: key.get_secret_value() for name, key in given.items() if key},
             }
         )
-        if not self._settings.sim:
-            redis = self._settings.redis
+        if not settings.sim:
+            redis = settings.redis
             api.budget = Budget(
-                self._settings.folder() / "budget.sqlite",
+                settings.folder() / "budget.sqlite",
                 self._source,
                 self.id,
                 self._limit(api),
                 redis=None if redis is None else redis.get_secret_value(),
             )
-        api.base_url = endpoint
-        api.login = self._settings.login(self.id)
-        if endpoint is not None and endpoint.startswith("http://"):
-            api.verify = False  # no TLS, so no certificates to load
-        # Currencies are a second, sometimes a signed, request that no answer of ours needs.
-        api.has["fetchCurrencies"] = False
-        api.options["defaultType"] = "spot"
-        fetching = api.options.get("fetchMarkets")
-        types = fetching.get("types") if isinstance(fetching, dict) else None
-        if isinstance(types, dict):
-            fetching["types"] = {kind: kind == "spot" for kind in types}
-        elif types is not None:
-            fetching["types"] = ["spot"]
-        elif isinstance(fetching, list):
-            api.options["fetchMarkets"] = {"types": ["spot"]}
         return api
+
+    @property
+    def _connected(self) -> list[Any]:
+        """ccxt's connectors: for requests, and for streams where they were asked for."""
+        return [api for api in (self._live, self._api) if api is not None]
 
     def _capabilities(self, has: Mapping[str, Any]) -> Capabilities:
         keyed = bool(self._api.check_required_credentials(error=False))
@@ -223,10 +221,9 @@ class Venue:
     def record(self, recorder: Callable[[Event], None]) -> None:
         """Have all that is sent and received written down from now on; nothing is signed then."""
         self._recorder = recorder
-        for api in (self._api, self._live):
-            if api is not None:
-                api.recorder = recorder
-                api.apiKey = api.secret = api.password = None
+        for api in self._connected:
+            api.transport.recorder = recorder
+            api.apiKey = api.secret = api.password = None
         self._able = self._capabilities(self._api.has)
 
     def _limit(self, api: Any) -> Limit:
@@ -241,17 +238,17 @@ class Venue:
     @property
     def is_closed(self) -> bool:
         """Tell whether it makes no more requests."""
-        return bool(self._api.ended)
+        return bool(self._api.transport.ended)
 
     async def close(self) -> None:
         """Close its connections; calls that are under way end with an error."""
-        self._api.ended = True
+        for api in self._connected:
+            api.transport.ended = True
         await self.listed.close(closed(self.id))
         await self._caller.close()
-        if self._live is not None:
-            self._live.ended = True
-            await self._live.close()
-        await self._api.close()
+        for api in self._connected:
+            await api.close()
+            await api.transport.close()
         # Transports report their end one turn of the loop later.
         await asyncio.sleep(0)
 
@@ -275,9 +272,9 @@ class Venue:
         """Seconds for which it is left alone because it keeps failing; None where it is not."""
         return self._caller.pause
 
-    def told(self) -> Upstream:
+    def stats(self) -> Upstream:
         """Tell how the calls to it are doing."""
-        return self._caller.told()
+        return self._caller.stats()
 
     def has(self, method: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
@@ -408,10 +405,9 @@ class Venue:
         return (Packed(markets), facts), reply
 
     def _load(self, markets: list[dict[str, Any]], renamed: Mapping[str, str]) -> None:
-        for api in (self._api, self._live):
-            if api is not None:
-                api.rename(renamed)
-                api.set_markets(markets)
+        for api in self._connected:
+            api.rename(renamed)
+            api.set_markets(markets)
 
     # ------------------------------------------------------------------ questions
 
@@ -697,6 +693,36 @@ class Venue:
         # The first minute's budget may be spent at once; then the pace is the limit's.
         return max(requests * 0.01, requests * pace - 60.0)
 
+    def averages_over(self, window: str) -> bool:
+        """Tell whether the exchange tells the average price over this window itself."""
+        return self._quirk.average_price is not None and self._quirk.average_price[0] == window
+
+    async def average_price(self, pair: str, window: str) -> AveragePrice:
+        """Get the exchange's own average price, over a window that `averages_over` allows."""
+
+        def make(raw: Any, reply: Reply) -> AveragePrice:
+            price = self._api.safe_number(raw, "price")
+            if price is None:
+                raise ValueError("not an average price")
+            if not tickers.is_positive(price):
+                raise tickers.untraded(self.id, pair)
+            return AveragePrice(
+                exchange=self.id,
+                pair=pair,
+                timestamp=parsing.moment(
+                    self._api.safe_integer(raw, "closeTime"), reply.date or reply.received_at
+                ),
+                received_at=reply.received_at,
+                simulated=True if reply.simulated else None,
+                window=window,
+                source="exchange",
+                price=price,
+            )
+
+        assert self._quirk.average_price is not None  # noqa: S101 - `averages_over` says so
+        request = {"symbol": self._api.market_id(pair)}
+        return await self.call(make, self._quirk.average_price[1], params=request)
+
     async def trades(
         self,
         pair: str,
@@ -706,13 +732,24 @@ class Venue:
         params: Mapping[str, Any] | None = None,
     ) -> list[Trade]:
         """Get one page of trades as ccxt's unified call gives them, oldest first."""
+        return (await self.dated_trades(pair, limit=limit, since=since, params=params))[0]
 
-        def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
+    async def dated_trades(
+        self,
+        pair: str,
+        *,
+        limit: int,
+        since: int | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> tuple[list[Trade], datetime]:
+        """Get one page of trades, and the exchange's time when it answered, or else ours."""
+
+        def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], datetime]:
             sound = [one for one in _listed(raw, reply) if parsing.is_trade(one)]
             self._caller.unreadable += len(raw) - len(sound)
             if raw and not sound:
                 raise ValueError("trades without prices")
-            return parsing.trades(
+            made = parsing.trades(
                 sound,
                 seconds_at=self._quirk.trade_seconds,
                 exchange=self.id,
@@ -720,11 +757,13 @@ class Venue:
                 received_at=reply.received_at,
                 simulated=reply.simulated,
             )
+            return made, reply.date or reply.received_at
 
-        async def ask(size: int | None) -> list[Trade]:
+        async def ask(size: int | None) -> tuple[list[Trade], datetime]:
             return await self.call(make, "fetch_trades", pair, since, size, params=params)
 
-        return list(await self._sized("fetch_trades", ask, limit))
+        trades, date = await self._sized("fetch_trades", ask, limit)
+        return list(trades), date
 
     @property
     def quirk(self) -> Quirk:

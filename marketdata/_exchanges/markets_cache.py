@@ -22,9 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from marketdata._requests.files import private_folder
-from marketdata._requests.sqlite import discard, is_damage
 from marketdata.arguments import written
+from marketdata.machine import discard, is_damage, private_folder
 
 if TYPE_CHECKING:
     from marketdata.models import Exchange

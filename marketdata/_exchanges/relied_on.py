@@ -8,15 +8,14 @@ from __future__ import annotations
 
 EXCHANGE = {
     # overridden
-    "client": "makes the socket of an address, with the handlers that we hear",
-    "fetch": "makes one request; notes it, sends it to another address, refuses what is no answer",
+    "client": "makes the socket of an address; ours makes one that we hear",
+    "fetch": "makes one request by the session; ours notes it, and refuses what is no answer",
     "fetch_markets": "gives the list that ccxt knows by heart, where there is one",
     "get_cache_index": "finds the first change that leads on from a requested book",
     "load_markets": "gives what is loaded; ccxt's task would end for all with the first cancelled",
     "number": "makes numbers of texts, for Decimals",
     "on_json_response": "parses an answer, so that whole numbers keep their digits",
     "on_rest_response": "sees status, headers and body of each answer before it is parsed",
-    "open": "makes the session and the loop; nothing asks for a stream before it was called",
     "parse_ohlcvs": "reads candles; ours reads columns where the layout is known",
     "parse_order_book_bids_asks": "reads levels; ours where ccxt's gives no more",
     "parse_to_numeric": "makes numbers of numbers, for Decimals",
@@ -33,10 +32,11 @@ EXCHANGE = {
     "watch_multiple": "does so for several",
     "ws_dial_delay": "waits before a socket is opened; ours does so for the whole exchange",
     # relied on
-    "close": "closes all sockets and the session that it made",
+    "close": "closes all sockets, and forgets the session that it was given",
     "load_order_book": "asks for the book that changes are applied to, and resolves it",
     "on_close": "forgets a socket that was closed",
     "on_error": "forgets a socket that has failed",
+    "open": "finds the loop; makes no session, and reads no certificates, where it was given one",
     "parse_json": "calls `on_json_response`, and takes ValueError for no JSON",
     "spawn": "runs what a frame has begun, in a task of its own",
 }
@@ -45,7 +45,6 @@ EXCHANGE = {
 CLIENT = {
     # overridden
     "buffer": "gives what was received already; nothing where readers come first",
-    "create_connection": "opens a socket at ``url``",
     "handle_text_or_binary_message": "parses a frame and has it handled",
     "on_close": "hears that the other end has closed",
     "on_error": "gives the socket up",
@@ -59,6 +58,7 @@ CLIENT = {
     "aiohttp_close": "ends pinging and closes the connection",
     "close": "cancels who waits, and closes the connection",
     "connect": "connects once, however many wait",
+    "create_connection": "opens a socket at ``url`` by ``ws_connect`` of the session",
     "future": "gives what waits for a hash",
     "handle_message": "tells frames from pings, pongs and the end; sets `lastPong`",
     "receive_loop": "receives for as long as the socket is open, and tells of its end",

@@ -33,7 +33,7 @@ _LONGEST = 256 * 2**20
 """Bytes of a list at most: a short text may be made to unfold into any number of them."""
 
 
-class FleetCatalogue(Catalogue):
+class SharedCatalogue(Catalogue):
     """The pairs of exchanges in a file of this machine, and the lists of all machines in Redis."""
 
     def __init__(self, folder: Path, url: str) -> None:

@@ -16,25 +16,23 @@ import importlib.util
 import itertools
 import logging
 import time
-import weakref
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
 from marketdata._exchanges import faults
 from marketdata._exchanges.bodies import parsed
 from marketdata._exchanges.connector import Connector, connector_attributes
-from marketdata._exchanges.exact import ExactNumbers, exact_frame
+from marketdata._exchanges.exact import ExactNumbers, Theirs, exact_frame
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import quirk
 from marketdata._exchanges.recording import Event
 from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
+from marketdata._requests.request import current
 
-__all__ = ["StreamConnector", "Subscriber", "asking", "opposite", "stream_class"]
+__all__ = ["StreamConnector", "Subscriber", "opposite", "stream_class"]
 
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
@@ -95,13 +93,8 @@ class BookReader(Protocol):
         """Hear that the exchange has accepted the subscription."""
 
 
-asking: ContextVar[weakref.ref[Subscriber] | None] = ContextVar("asking", default=None)
-"""Who makes the calls of the running task to ccxt's ``watch`` methods. Timers that such a call
-starts, as aiohttp's connections do, keep its context for long after."""
-
-
 def _who_asks() -> Subscriber | None:
-    reference = asking.get()
+    reference = current().subscriber
     return None if reference is None else reference()
 
 
@@ -138,7 +131,7 @@ def _turned(value: Any) -> Any:
 _numbers = itertools.count(1)
 
 
-class LineMethods:
+class LineMethods(Theirs):  # type: ignore[misc]
     """What is changed in ccxt's client of one socket, mixed in before it."""
 
     connector: StreamConnector
@@ -179,8 +172,7 @@ class LineMethods:
     subscriptions: dict[str, Any]
     futures: dict[str, Any]
 
-    def prepare(self, connector: StreamConnector) -> None:
-        """Make ready what a client of ccxt's does not have."""
+    def __init__(self, connector: StreamConnector, url: str, config: Mapping[str, Any]) -> None:
         self.connector = connector
         self.routes, self.requests, self.books = {}, {}, {}
         self.sent = set()
@@ -193,33 +185,26 @@ class LineMethods:
         self.frames = self.unreadable = 0
         self.is_over = False
         self._last_pong: Any = None
+        heard = connector.handle_message, connector.on_error, connector.on_close
+        super().__init__(url, *heard, lambda _: None, config)
 
     async def open(self, session: Any, backoff_delay: float = 0) -> None:
         """Connect, after a pause."""
         self.dialing = asyncio.current_task()
         try:
-            await super().open(session, backoff_delay)  # type: ignore[misc]
+            await super().open(session, backoff_delay)
         finally:
             self.dialing = None
-
-    async def create_connection(self, session: Any) -> Any:
-        """Connect, at the connector's base address where that is set."""
-        own = self.url
-        self.url = self.connector.address(own)
-        try:
-            connecting = super().create_connection(session)  # type: ignore[misc]
-        finally:
-            self.url = own
-        connected = await connecting
-        self.heard = self.answered = time.monotonic()
-        if self.connector.dialed is not None:
-            self.connector.dialed(True, False, None)
-        self.note("open", self.url)
-        return connected
+        if self.isConnected:
+            # Nothing was received yet: ccxt begins with that in the next turn of the loop.
+            self.heard = self.answered = time.monotonic()
+            if self.connector.dialed is not None:
+                self.connector.dialed(True, False, None)
+            self.note("open", self.url)
 
     def note(self, kind: str, text: str = "") -> None:
         """Have something written down, where somebody records."""
-        record = self.connector.recorder
+        record = self.connector.transport.recorder
         if record is None:
             return
         now = time.time_ns()
@@ -232,23 +217,23 @@ class LineMethods:
     @property
     def buffer(self) -> Any:
         """What was received already, for ccxt to handle at once; nothing where it has to wait."""
-        return None if self.connector.room is not None else super().buffer  # type: ignore[misc]
+        return None if self.connector.room is not None else super().buffer
 
     async def receive(self) -> Any:
         """Receive the next frame, when there is room for what it says."""
         if self.connector.room is not None:
             await self.connector.room()
-        return await super().receive()  # type: ignore[misc]
+        return await super().receive()
 
     async def send(self, message: Any) -> Any:
         """Send a message."""
-        if self.connector.recorder is not None:
+        if self.connector.transport.recorder is not None:
             text = message if isinstance(message, str) else orjson.dumps(message).decode()
             self.note("sent", text)
         try:
-            answer = await super().send(message)  # type: ignore[misc]
+            answer = await super().send(message)
         except ConnectionError:
-            if self.closed():  # type: ignore[attr-defined]
+            if self.closed():
                 raise
             # The other end is gone. What it has sent before is still to be read, its end last.
             return None
@@ -274,7 +259,7 @@ class LineMethods:
 
         ccxt takes the time between two pings by the wall clock.
         """
-        while self.keepAlive and not self.closed():  # type: ignore[attr-defined]
+        while self.keepAlive and not self.closed():
             pause, before = self.keepAlive / 1000, time.monotonic()
             await asyncio.sleep(pause)
             now = time.monotonic()
@@ -300,7 +285,7 @@ class LineMethods:
         self.heard = time.monotonic()
         self.received_at = at = time.time()
         self.text = data if type(data) is str else ""
-        if self.connector.recorder is not None and self.text:
+        if self.connector.transport.recorder is not None and self.text:
             self.note("got", self.text)
         try:
             if self.books and type(data) is str and data[:1] == "{" and self._is_read(data, at):
@@ -330,14 +315,14 @@ class LineMethods:
         """Hand what ccxt made of a frame to who asked for it."""
         for subscriber in tuple(self.routes.get(message_hash, ())):
             subscriber.take(result, self.received_at)
-        return super().resolve(result, message_hash)  # type: ignore[misc]
+        return super().resolve(result, message_hash)
 
     def reject(self, error: Any, message_hash: str | None = None) -> Any:
         """Tell who is concerned that something went wrong."""
         if isinstance(error, ccxt_errors().UnsubscribeError):
             return error  # of one that has left; the next may have asked already
         if self.is_over or not isinstance(error, Exception):
-            return super().reject(error, message_hash)  # type: ignore[misc]
+            return super().reject(error, message_hash)
         if message_hash is None:
             if isinstance(error, ccxt_errors().NetworkError):
                 # ccxt stops to listen, and tells nobody.
@@ -357,7 +342,7 @@ class LineMethods:
             for subscriber in tuple(self.routes.get(name, ())):
                 subscriber.refused(error)
         for name in {message_hash or "", *concerned} & self.futures.keys():
-            super().reject(error, name)  # type: ignore[misc]
+            super().reject(error, name)
         return error
 
     def _meant(self) -> list[str]:
@@ -378,12 +363,12 @@ class LineMethods:
         pause = getattr(self, "last_retry_after", None)
         if pause is not None and not 0 <= pause <= LONGEST_BLOCK:
             self.last_retry_after = LONGEST_BLOCK if pause > 0 else None
-        super().on_error(error)  # type: ignore[misc]
+        super().on_error(error)
 
     def on_close(self, code: Any) -> None:
         """Hear that the exchange has closed the socket."""
         self.over(ended=code == END_OF_RECORDING)
-        super().on_close(code)  # type: ignore[misc]
+        super().on_close(code)
 
     def over(self, *, ended: bool, is_refused: bool = False) -> None:
         """Tell everybody that the socket is gone; ``is_refused``: the exchange did not open it."""
@@ -441,6 +426,10 @@ class LineMethods:
         return messages
 
 
+def _throttler() -> Any:
+    return importlib.import_module("ccxt.async_support.base.throttler").Throttler
+
+
 @functools.cache
 def _line_class() -> type[Any]:
     client = importlib.import_module("ccxt.async_support.base.ws.client").Client
@@ -464,34 +453,29 @@ class StreamConnector(Connector):
     clients: dict[str, Any]
     handle_message: Callable[[Any, Any], Any]
 
-    def address(self, url: str) -> str:
-        """Give the address to connect to in place of one of the exchange's own."""
-        if self.base_url is None:
-            return url
-        own, base = urlsplit(url), urlsplit(self.base_url)
-        scheme = {"https": "wss", "http": "ws"}.get(base.scheme, base.scheme)
-        path = base.path.rstrip("/") + (own.path or "/")
-        host = base.netloc
-        if self.login is not None:
-            host = f"{self.login.get_secret_value()}@{host}"
-        return urlunsplit(own._replace(scheme=scheme, netloc=host, path=path))
-
     def ws_dial_delay(self, _url: str) -> float:
         """Wait no more than whoever subscribes has waited already."""
         return 0.0
 
     def client(self, url: str) -> Any:
         """Give the socket of an address, made where it is not there."""
-        made = super().client(url)  # type: ignore[misc]
-        if not isinstance(made, LineMethods):
-            made.__class__ = _line_class()
-            made.prepare(self)
-        return made
+        self.clients = self.clients or {}
+        if url not in self.clients:
+            config = {
+                **self.streaming,
+                "ping": self.ping,
+                "throttle": _throttler()(self.tokenBucket, self.asyncio_loop),
+                "asyncio_loop": self.asyncio_loop,
+                "decompressBinary": self.options.get("decompressBinary", True),
+                **self.options.get("ws", {}),
+            }
+            self.clients[url] = _line_class()(self, url, config)
+        return self.clients[url]
 
     def stream(self, kind: Any, subscription: Any, count: int = 1) -> str:
         """Number the socket of a subscription; only exchanges that have several call this."""
         if self.subscriptions_a_line is None:
-            return super().stream(kind, subscription, count)  # type: ignore[misc, no-any-return]
+            return str(super().stream(kind, subscription, count))
         for number in itertools.count():
             ending = f"/{number}"
             there = (self.clients or {}).items()
@@ -515,9 +499,7 @@ class StreamConnector(Connector):
             if length is not None and subscribe_hash is not None and length not in subscribe_hash:
                 subscribe_hash = f"{subscribe_hash}#{length}"
             self.client(url).join(subscriber, [message_hash], message, [subscribe_hash])
-        return super().watch(  # type: ignore[misc]
-            url, message_hash, message, subscribe_hash, subscription
-        )
+        return super().watch(url, message_hash, message, subscribe_hash, subscription)
 
     def watch_multiple(
         self,
@@ -533,9 +515,7 @@ class StreamConnector(Connector):
             self.client(url).join(
                 subscriber, list(message_hashes), message, list(subscribe_hashes or ())
             )
-        return super().watch_multiple(  # type: ignore[misc]
-            url, message_hashes, message, subscribe_hashes, subscription
-        )
+        return super().watch_multiple(url, message_hashes, message, subscribe_hashes, subscription)
 
     def lines(self, subscriber: Subscriber) -> list[Any]:
         """Give the sockets that a subscriber hears."""
@@ -554,26 +534,25 @@ class StreamConnector(Connector):
         if line.dialing is not None:
             line.dialing.cancel()
             await asyncio.wait({line.dialing})
-        # aiohttp would wait ten seconds for the other end to say farewell as well.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_FAREWELL):
-                await line.close()
+        try:
+            await _closed(line)
+        except asyncio.CancelledError:
+            await _closed(line)  # nobody else knows of it any more
+            raise
 
     async def fetch_order_book_snapshot(self, client: Any, message: Any, subscription: Any) -> Any:
         """Leave the whole book to who reads it from the frames."""
-        reader = client.books.get(self.market_id(subscription["symbol"]))  # type: ignore[attr-defined]
+        reader = client.books.get(self.market_id(subscription["symbol"]))
         if reader is not None:
             reader.subscribed()
             return None
-        return await super().fetch_order_book_snapshot(  # type: ignore[misc]
-            client, message, subscription
-        )
+        return await super().fetch_order_book_snapshot(client, message, subscription)
 
     def get_cache_index(self, orderbook: Any, deltas: Any) -> Any:
         """Find the first change that leads on from a requested book; -1: it is too old."""
         number = stream_offer(type(self).__name__).change_number
         if number is None:
-            return super().get_cache_index(orderbook, deltas)  # type: ignore[misc]
+            return super().get_cache_index(orderbook, deltas)
         begun = int(orderbook["nonce"])
         later = [at for at, delta in enumerate(deltas) if int(delta[number]) > begun]
         if not deltas or later[:1] == [0]:
@@ -583,10 +562,10 @@ class StreamConnector(Connector):
     def authenticate(self, *args: Any, **named: Any) -> Any:
         """Sign a subscription where there is a key; public streams are had without one."""
         if not getattr(self, "apiKey", None) and not asyncio.iscoroutinefunction(
-            super().authenticate  # type: ignore[misc]
+            super().authenticate
         ):
             return {}
-        return super().authenticate(*args, **named)  # type: ignore[misc]
+        return super().authenticate(*args, **named)
 
 
 @functools.cache
@@ -603,3 +582,10 @@ def stream_class(name: str, *, exact: bool = False) -> type[Any] | None:
     ours = (StreamConnector, ExactNumbers) if exact else (StreamConnector,)
     attributes = connector_attributes(name, theirs, exact=exact)
     return type(name, (*ours, theirs), attributes | special)
+
+
+async def _closed(line: Any) -> None:
+    # aiohttp would wait ten seconds for the other end to say farewell as well.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST_FAREWELL):
+            await line.close()

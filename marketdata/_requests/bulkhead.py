@@ -41,13 +41,13 @@ class Bulkhead:
         """How many wait for a place."""
         return sum(map(len, self._queues.values()))
 
-    def take(self) -> float | None:
-        """Take a place, and give the time at which: whoever has one must `leave`; None: none."""
+    def acquire(self) -> float | None:
+        """Take a place and give the time; it must be released. None: all places are taken."""
         if not self._is_bounded:
             self.under_way += 1
             return 0.0
         patient = is_patient()
-        return self._take(patient) if self._has_room(patient) else None
+        return self._acquire(patient) if self._has_room(patient) else None
 
     async def wait(self) -> float:
         """Wait for a place, and take it.
@@ -78,7 +78,7 @@ class Bulkhead:
             raise
         return place.result()
 
-    def leave(self, begun: float) -> None:
+    def release(self, begun: float) -> None:
         """Give a place back that was taken at a time."""
         if not self._is_bounded:
             self.under_way -= 1
@@ -90,7 +90,7 @@ class Bulkhead:
         room = self.under_way < self._places
         return room and (not patient or self._patient < self._for_patient)
 
-    def _take(self, patient: bool) -> float:
+    def _acquire(self, patient: bool) -> float:
         begun = _now()
         self.under_way += 1
         self._patient += patient
@@ -105,7 +105,7 @@ class Bulkhead:
             while queue and self._has_room(who):
                 place = next(iter(queue))
                 del queue[place]
-                place.set_result(self._take(who))
+                place.set_result(self._acquire(who))
 
     def _expected(self, ahead: int) -> float:
         """Give the seconds until a place is free for who has so many ahead."""

@@ -26,8 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from marketdata._requests.files import private_folder
-from marketdata._requests.sqlite import discard, is_damage, is_locked, is_passing
+from marketdata.machine import discard, is_damage, is_locked, is_passing, private_folder
 
 T = TypeVar("T")
 

@@ -30,7 +30,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from marketdata._requests.files import private_folder
 from marketdata._requests.rate_ledger import (
     GIVE_UP,
     SHARE,
@@ -40,6 +39,7 @@ from marketdata._requests.rate_ledger import (
     a_moment,
 )
 from marketdata._requests.redis import PREFIX, RedisAwayError, shared
+from marketdata.machine import private_folder
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -66,7 +66,7 @@ _UNKNOWN = 10
 _ACCOUNT = b"account"
 
 
-class FleetLedger(Ledger):
+class SharedLedger(Ledger):
     """The accounts in one Redis, and in a file while that is away."""
 
     def __init__(self, file: Path, url: str) -> None:
@@ -228,11 +228,11 @@ def _moment(written: bytes) -> float:
 
 
 @functools.cache
-def fleet_ledger(file: Path, url: str) -> FleetLedger:
+def shared_ledger(file: Path, url: str) -> SharedLedger:
     """Give the ledger at a URL, the same to all of the process."""
-    return FleetLedger(file, url)
+    return SharedLedger(file, url)
 
 
 if hasattr(os, "register_at_fork"):
     # The thread that asks is not there in a child.
-    os.register_at_fork(after_in_child=fleet_ledger.cache_clear)
+    os.register_at_fork(after_in_child=shared_ledger.cache_clear)

@@ -68,10 +68,10 @@ class Budget:
             self._ledger, self._clock, self._whose = ledger(file), clock, "this machine"
         else:
             # Most programs run on one machine.
-            from marketdata._requests.rate_ledger_redis import fleet_ledger
+            from marketdata._requests.rate_ledger_redis import shared_ledger
 
-            fleet = fleet_ledger(file, redis)
-            self._ledger, self._clock, self._whose = fleet, fleet.clock, "these machines"
+            shared = shared_ledger(file, redis)
+            self._ledger, self._clock, self._whose = shared, shared.clock, "these machines"
         self._source = source
         self._exchange = exchange
         self._limit = limit
@@ -108,7 +108,7 @@ class Budget:
         self._left -= cost
         return True
 
-    async def take(self, cost: float) -> None:
+    async def acquire(self, cost: float) -> None:
         """Wait until a request of this cost may be made.
 
         Raises `ExchangeUnavailableError` at once where that takes longer than the running call

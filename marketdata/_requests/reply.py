@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -68,7 +67,3 @@ def _http_date(text: str | None) -> datetime | None:
         return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-current_reply: ContextVar[Reply | None] = ContextVar("current_reply", default=None)
-"""Where the requests of the running task note their answers; tasks do not see each other's."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Iterable
-from contextvars import Context
+import sys
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -12,6 +12,17 @@ T = TypeVar("T")
 
 _LONGEST_END = 1.0
 """Seconds that something cancelled is waited for."""
+
+
+def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Give the task of some work, done at once as far as it need not wait.
+
+    That saves a turn of the loop, a fifth of a call whose answer is at hand. Python has it from
+    3.12 on.
+    """
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+    return asyncio.create_task(work)
 
 
 async def end(*tasks: asyncio.Future[Any] | None) -> None:
@@ -40,41 +51,3 @@ async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     # Raised out here, the error does not have the group that holds it as its context: whatever
     # follows contexts, as a cluster that sends errors does, would never come to an end.
     raise failure
-
-
-def begin(work: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T] | None:
-    """Do work up to where it waits, and give the task that goes on with it; None: it is done.
-
-    Work that need not wait needs no task, which takes longer than most of a call. Until it has
-    waited once, by ``asyncio.sleep(0)`` for example, its task is the caller's, and is not to be
-    asked for.
-    """
-    try:
-        waits_for = context.run(work.send, None)
-    except StopIteration:
-        return None
-    if waits_for is not None:
-        work = _Begun(work, waits_for)
-    return asyncio.get_running_loop().create_task(work, context=context)
-
-
-class _Begun(Coroutine[Any, Any, T]):
-    """Work that waits for something already, which its task has still to hear of."""
-
-    def __init__(self, work: Coroutine[Any, Any, T], waits_for: Any) -> None:
-        self._work = work
-        self._waits_for = waits_for
-
-    def send(self, value: Any) -> Any:
-        waits_for, self._waits_for = self._waits_for, None
-        return self._work.send(value) if waits_for is None else waits_for
-
-    def throw(self, *error: Any) -> Any:
-        self._waits_for = None
-        return self._work.throw(*error)
-
-    def close(self) -> None:
-        self._work.close()
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._work.__await__()

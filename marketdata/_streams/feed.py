@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from marketdata._exchanges.error_mapping import translate
-from marketdata._exchanges.sockets import RefusedError, asking
+from marketdata._exchanges.sockets import RefusedError
 from marketdata._requests.log import logger
-from marketdata._requests.reply import Reply, current_reply
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import Request, begin
 from marketdata._requests.tasks import end
 from marketdata.errors import (
     DataUnavailableError,
@@ -450,8 +451,7 @@ class Feed(ABC, Generic[R]):
             self.upstream.gives_up_its_turn(self)
 
     async def _ask(self) -> None:
-        asking.set(weakref.ref(self))
-        current_reply.set(self._reply)
+        begin(Request(subscriber=weakref.ref(self), reply=self._reply))
         await self.subscribe(self.upstream.api)
 
     def _asked(self, asked: asyncio.Future[None]) -> None:
@@ -526,7 +526,7 @@ class Feed(ABC, Generic[R]):
 
     # ------------------------------------------------------------------ telling
 
-    def told(self) -> Stream:
+    def stats(self) -> Stream:
         """Tell how it is doing."""
         waiting = sum(len(watch) for watch in self._each)
         return Stream(

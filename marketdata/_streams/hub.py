@@ -63,7 +63,7 @@ class Hub:
     async def _room(self) -> None:
         # Readers are many, and do not tell when they have read; what ccxt asks for, as a book that
         # changes are applied to, belongs before the next frame.
-        while self._is_full() or self.upstream.api.in_flight:  # noqa: ASYNC110
+        while self._is_full() or self.upstream.api.transport.in_flight:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     def _is_full(self) -> bool:
@@ -79,9 +79,9 @@ class Hub:
             self._watchdog.cancel()
             self._watchdog = None
 
-    def told(self) -> list[Stream]:
+    def stats(self) -> list[Stream]:
         """Tell how each is doing."""
-        return [feed.told() for feed in self.feeds.values()]
+        return [feed.stats() for feed in self.feeds.values()]
 
     async def close(self) -> None:
         """End all of them."""

@@ -33,7 +33,7 @@ class Source(Protocol):
     def rest(self, watch: Inbox) -> None:
         """Hear that a watcher has taken the newest state."""
 
-    def told(self) -> Stream:
+    def stats(self) -> Stream:
         """Tell how it is doing."""
 
 
@@ -91,7 +91,7 @@ class Inbox:
         """Hear that a feed is over, and of the error that ended it, which waits its turn."""
         if feed in self.feeds:
             self.feeds.remove(feed)
-            self.ended.append(feed.told())
+            self.ended.append(feed.stats())
         if error is not None:
             (self._records if self.every else self._changed).append(error)
         self._wake()
@@ -159,7 +159,7 @@ class Inbox:
         self._records.clear()
         self._changed.clear()
         feeds, self.feeds = self.feeds, []
-        self.ended += [feed.told() for feed in feeds]
+        self.ended += [feed.stats() for feed in feeds]
         for feed in feeds:
             await feed.leave(self)
         self._wake()

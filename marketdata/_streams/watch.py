@@ -72,7 +72,7 @@ class AsyncWatch(Generic[R]):
     @property
     def streams(self) -> list[Stream]:
         """How each subject is doing, or did until its end; empty before it begins."""
-        return [*self._inbox.ended, *(feed.told() for feed in self._inbox.feeds)]
+        return [*self._inbox.ended, *(feed.stats() for feed in self._inbox.feeds)]
 
     async def open(self) -> None:
         """Begin to watch; does nothing the second time.

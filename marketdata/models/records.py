@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "AveragePrice",
     "Candle",
     "Candles",
     "Columns",
@@ -331,6 +332,22 @@ class Ticker(_Derivable, _Streamed):
     """Change in percent of open: 0.9 means 0.9%."""
     trades: int | None = None
     """Number of trades in the window."""
+
+
+class AveragePrice(_Sourced):
+    """The average price of a pair over the time just past, weighted by volume."""
+
+    pair: str
+    window: str
+    """How long the time is: ``5m``, ``1h``."""
+    price: Number
+    source: Literal["exchange", "trades", "candles"]
+    """``exchange``: its own average; ``trades``: of all trades in the window; ``candles``: of the
+    typical prices (mean of high, low and close) of candles, weighted by volume."""
+    volume: Number | None = None
+    """What was traded in the window, in base currency; None where the exchange does not say."""
+    trades: int | None = None
+    """Number of trades in the window; None where it is not known."""
 
 
 class Quote(_Derivable, _Streamed):

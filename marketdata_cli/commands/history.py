@@ -109,7 +109,7 @@ def _complain(found: Sequence[Downloaded]) -> None:
 
 async def _fetched(given: dict[str, Any], options: Common, board: Board) -> tuple[Downloaded, ...]:
     """Download on a loop of this thread's own, which Ctrl-C ends in order: what came is stored."""
-    from marketdata._client.asynchronous import AsyncClient
+    from marketdata.clients import AsyncClient
 
     async with AsyncClient(settings=answer.settings(options)) as client:
         return await client.history.download(**given, progress=board)

@@ -71,7 +71,7 @@ def _run(given: dict[str, Any], options: Common, form: Format | None, quiet: boo
 
 async def _recorded(given: dict[str, Any], options: Common, board: _Board) -> int:
     """Record until it ends or a signal ends it, and give the exit code."""
-    from marketdata._client.asynchronous import AsyncClient
+    from marketdata.clients import AsyncClient
     from marketdata_cli.live.watching import GRACE, until_signalled
 
     over = until_signalled()

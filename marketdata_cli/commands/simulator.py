@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from marketdata._requests.signals import on_signal
 from marketdata.arguments import instant
 from marketdata.errors import InvalidParameterError
+from marketdata.machine import on_signal
 from marketdata_cli import process
 
 if TYPE_CHECKING:

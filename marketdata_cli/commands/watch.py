@@ -162,7 +162,7 @@ def _run(
     played: _Recording | None,
     quiet: bool,
 ) -> int:
-    from marketdata._client.asynchronous import AsyncClient
+    from marketdata.clients import AsyncClient
     from marketdata_cli.live.watching import Limits, Lines, watching
 
     client = AsyncClient(settings=answer.settings(options))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rich.control import Control
 from rich.segment import ControlType
 
-from marketdata._requests.signals import on_signal
 from marketdata.errors import MarketDataError
+from marketdata.machine import on_signal
 from marketdata_cli import process
 from marketdata_cli.live.views import VIEWS, Charts
 from marketdata_cli.live.watching import Sink
@@ -25,8 +25,8 @@ from marketdata_cli.views.numbers import counted
 from marketdata_cli.views.page import Canvas
 
 if TYPE_CHECKING:
-    from marketdata._client.asynchronous import AsyncClient
-    from marketdata._streams.watch import AsyncWatch
+    from marketdata import AsyncWatch
+    from marketdata.clients import AsyncClient
     from marketdata.models import Record, Stream
     from marketdata.operations import Operation
 

@@ -11,15 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketdata._requests.signals import on_signal
+from marketdata.machine import on_signal
 from marketdata_cli import process, text
 from marketdata_cli.live.output import Output
 from marketdata_cli.text import Format
 from marketdata_cli.views.numbers import counted
 
 if TYPE_CHECKING:
-    from marketdata._client.asynchronous import AsyncClient
-    from marketdata._streams.watch import AsyncWatch
+    from marketdata import AsyncWatch
+    from marketdata.clients import AsyncClient
     from marketdata.models import Record, Stream
     from marketdata.operations import Operation
 

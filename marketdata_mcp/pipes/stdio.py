@@ -29,7 +29,7 @@ from mcp_types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from marketdata._requests.signals import on_signal
+from marketdata.machine import on_signal
 from marketdata_mcp.pipes import wire
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import uvicorn
 
-from marketdata._requests.signals import on_signal
 from marketdata.errors import InvalidParameterError
+from marketdata.machine import on_signal
 from marketdata_mcp.service.bounds import Bounded
 from marketdata_mcp.service.guard import protocol
 from marketdata_mcp.service.hosts import bracketed

@@ -86,7 +86,7 @@ async def _process(world: World, budget: Budget, sent: list[tuple[float, float]]
     async def caller() -> None:
         while True:
             cost = float(world.random.choice((1, 1, 1, 2, 5)))
-            await budget.take(cost)
+            await budget.acquire(cost)
             sent.append((world.now, cost))
             # Bursts, so that leases are large, and pauses, so that they are not used up.
             await world.passes(world.random.choice((0.01, 0.01, 0.1, 0.1, 3.0)))

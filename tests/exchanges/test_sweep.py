@@ -53,7 +53,7 @@ def cell(operation: str, given: dict[str, Any]) -> str:
 def told(method: str, url: str, body: Any) -> str:
     """Give a request without its host, and without what time and chance put into it."""
     parts = urlsplit(url)
-    path = "/" + parts.path.lstrip("/").partition("/")[2]
+    path = parts.path or "/"
     query = "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(parts.query)))
     text = f"{method} {path}" + (f"?{query}" if query else "") + (f" {body}" if body else "")
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d(:|%3A)\d\d(:|%3A)\d\d(\.\d+)?Z?", "TIME", text)

@@ -144,7 +144,7 @@ def python(sim: SimulatedExchange) -> Run:
 def redis_server(redis_server: RedisServer) -> Iterator[RedisServer]:
     """An empty Redis, to which nobody keeps a connection in the end."""
     yield redis_server
-    rate_ledger_redis.fleet_ledger.cache_clear()
+    rate_ledger_redis.shared_ledger.cache_clear()
     redis.shared.cache_clear()
 
 

@@ -11,7 +11,7 @@ from redis_server import RedisServer
 
 from marketdata._requests.deadline import within
 from marketdata._requests.rate_ledger import Account, Limit
-from marketdata._requests.rate_ledger_redis import FleetLedger
+from marketdata._requests.rate_ledger_redis import SharedLedger
 from marketdata._requests.rate_limit import Budget
 from marketdata.errors import ExchangeUnavailableError
 
@@ -40,12 +40,12 @@ def machines(folder: Path, server: RedisServer) -> Machine:
     return machine
 
 
-def ledger_of(budget: Budget) -> FleetLedger:
-    assert isinstance(budget._ledger, FleetLedger)
+def ledger_of(budget: Budget) -> SharedLedger:
+    assert isinstance(budget._ledger, SharedLedger)
     return budget._ledger
 
 
-def told(ledger: FleetLedger) -> None:
+def told(ledger: SharedLedger) -> None:
     """Wait until Redis knows what a machine had to tell."""
     ledger._worker.submit(bool).result()
 
@@ -57,7 +57,7 @@ async def spend_all(of: Budget, cost: float = 10.0) -> float:
     async def spend() -> None:
         nonlocal spent
         while True:
-            await of.take(cost)
+            await of.acquire(cost)
             spent += cost
 
     with pytest.raises(ExchangeUnavailableError, match="budget of these machines for binance"):
@@ -73,7 +73,7 @@ def refused(of: Budget) -> float | None:
     """For how long a call is refused that has 30 s; None where it is not."""
 
     async def ask() -> None:
-        await within(30, "binance", of.take(1.0))
+        await within(30, "binance", of.acquire(1.0))
 
     try:
         asyncio.run(ask())

@@ -263,7 +263,7 @@ def test_after_the_pause_one_call_finds_out(gate: Gate) -> None:
             same = asyncio.create_task(client.orderbook("BTC/USDT"))
             await asyncio.sleep(0)
             gate.open()
-            assert await probe is await same
+            assert await probe == await same
             assert told(client).breaker == "closed"
             assert (await client.trades("BTC/USDT", limit=1))[0].pair == "BTC/USDT"
 

@@ -33,7 +33,7 @@ from marketdata._requests import rate_ledger
 from marketdata._requests.deadline import patient, within
 from marketdata._requests.rate_ledger import Account, Ledger, Limit, ledger
 from marketdata._requests.rate_limit import Budget
-from marketdata._requests.reply import current_reply
+from marketdata._requests.request import current
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
@@ -107,7 +107,7 @@ async def spend_all(of: Budget, cost: float = 10.0) -> float:
     async def spend() -> None:
         nonlocal spent
         while True:
-            await of.take(cost)
+            await of.acquire(cost)
             spent += cost
 
     with pytest.raises(ExchangeUnavailableError, match="budget of this machine for binance"):
@@ -148,7 +148,7 @@ def made(asked: list[Request], limit: Limit) -> list[tuple[float, float]]:
             async def ask(process: int, at: float, cost: float, long: bool) -> None:
                 await asyncio.sleep(at)
                 with patient() if long else nullcontext():
-                    await processes[process].take(cost)
+                    await processes[process].acquire(cost)
                 times.append((virtual(), cost))
 
             async with asyncio.TaskGroup() as group:
@@ -204,7 +204,7 @@ SPENDING = """
     async def spend():
         global spent
         while spent < most:
-            await budget.take(1.0)
+            await budget.acquire(1.0)
             spent += 1
 
     async def main():
@@ -307,12 +307,12 @@ def test_one_call_takes_what_it_needs_and_a_download_a_second_at_a_time(
     file: Path, looks: list[str]
 ) -> None:
     async def main() -> None:
-        await budget(file).take(KLINES)
+        await budget(file).acquire(KLINES)
         assert granted(file) == KLINES
 
         download = budget(file)
         for _ in range(2000):  # 16 units a second
-            await download.take(KLINES)
+            await download.acquire(KLINES)
             await asyncio.sleep(0.025)
 
     play(main)
@@ -330,7 +330,7 @@ def test_other_programs_and_calls_that_cannot_wait_find_room_beside_a_download(
         async def all_of_it() -> None:
             with patient():
                 while True:
-                    await download.take(KLINES)
+                    await download.acquire(KLINES)
 
         task = asyncio.ensure_future(all_of_it())
         await asyncio.sleep(30)
@@ -482,10 +482,10 @@ def test_calls_that_wait_for_room_notice_a_clock_that_is_set_back(file: Path) ->
         back = 0.0
         mine = budget(file, clock=lambda: virtual() - back)
         await spend_all(mine)
-        waiting = asyncio.ensure_future(mine.take(10.0))
+        waiting = asyncio.ensure_future(mine.acquire(10.0))
         await asyncio.sleep(1)
         back = 3600.0
-        await mine.take(10.0)
+        await mine.acquire(10.0)
         assert virtual() <= T0 + 64
         await waiting
 
@@ -496,7 +496,7 @@ def test_a_lease_does_not_outlive_a_clock_that_is_set_back(file: Path) -> None:
     now = T0
     mine = budget(file, clock=lambda: now)
     for _ in range(8):
-        asyncio.run(mine.take(1.0))  # leases of 1, 2, 4 and 8 units
+        asyncio.run(mine.acquire(1.0))  # leases of 1, 2, 4 and 8 units
     assert mine.spend(1.0)
     now = T0 - 3600
     assert not mine.spend(1.0)
@@ -518,7 +518,7 @@ def test_a_clock_that_is_set_back_does_not_prolong_a_block(file: Path, limit: Li
 
 
 def test_a_turn_that_was_reserved_before_the_clock_was_set_back_comes_soon(file: Path) -> None:
-    asyncio.run(budget(file, COINBASE, lambda: T0).take(5.0))
+    asyncio.run(budget(file, COINBASE, lambda: T0).acquire(5.0))
     assert play(lambda: refused(budget(file, COINBASE, lambda: T0 - 3600), 0.1)) == pytest.approx(
         rate_ledger.AHEAD + 0.5
     )
@@ -527,7 +527,7 @@ def test_a_turn_that_was_reserved_before_the_clock_was_set_back_comes_soon(file:
 async def refused(of: Budget, seconds: float = 30.0) -> float | None:
     """For how long a call is refused that has so many seconds; None where it is not."""
     try:
-        await within(seconds, "binance", of.take(1.0))
+        await within(seconds, "binance", of.acquire(1.0))
     except ExchangeUnavailableError as error:
         return error.retry_after
     return None
@@ -543,7 +543,7 @@ def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
     async def main() -> None:
         budget(file, limit).block(45)
         with pytest.raises(ExchangeUnavailableError) as caught:
-            await within(30, "binance", budget(file, limit).take(1.0))
+            await within(30, "binance", budget(file, limit).acquire(1.0))
         assert virtual() == T0
         assert caught.value.to_dict() == {
             "code": "EXCHANGE_UNAVAILABLE",
@@ -554,7 +554,7 @@ def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
             "details": {"exchange": "binance", "reason": "rate_limited"},
         }
 
-        await within(50, "binance", budget(file, limit).take(1.0))
+        await within(50, "binance", budget(file, limit).acquire(1.0))
         assert virtual() == pytest.approx(T0 + 45)
 
     play(main)
@@ -563,7 +563,7 @@ def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
 def test_calls_in_a_queue_look_for_their_turn_when_it_is_near(file: Path, looks: list[str]) -> None:
     async def main() -> None:
         slow = budget(file, COINBASE)
-        await asyncio.gather(*[slow.take(1.0) for _ in range(100)])
+        await asyncio.gather(*[slow.acquire(1.0) for _ in range(100)])
         assert virtual() == pytest.approx(T0 + 9.8)
 
     play(main)
@@ -573,7 +573,7 @@ def test_calls_in_a_queue_look_for_their_turn_when_it_is_near(file: Path, looks:
 def test_calls_in_a_queue_fail_at_once_where_the_queue_is_too_long(file: Path) -> None:
     async def main() -> None:
         slow = budget(file, COINBASE)
-        calls = [within(3, "binance", slow.take(1.0)) for _ in range(100)]
+        calls = [within(3, "binance", slow.acquire(1.0)) for _ in range(100)]
         ended = await asyncio.gather(*calls, return_exceptions=True)
         good = ended.count(None)
         assert 20 <= good <= 32
@@ -582,7 +582,7 @@ def test_calls_in_a_queue_fail_at_once_where_the_queue_is_too_long(file: Path) -
         }
         assert virtual() < T0 + 3
         # Nothing is left of those that were refused.
-        await slow.take(1.0)
+        await slow.acquire(1.0)
         assert virtual() <= T0 + 3.2
 
     play(main)
@@ -591,12 +591,12 @@ def test_calls_in_a_queue_fail_at_once_where_the_queue_is_too_long(file: Path) -
 def test_calls_that_were_cancelled_do_not_hold_up_the_next(file: Path) -> None:
     async def main() -> None:
         slow = budget(file, COINBASE)
-        calls = [asyncio.ensure_future(slow.take(1.0)) for _ in range(100)]
+        calls = [asyncio.ensure_future(slow.acquire(1.0)) for _ in range(100)]
         await asyncio.sleep(0)
         for call in calls:
             call.cancel()
         await asyncio.wait(calls)
-        await slow.take(1.0)
+        await slow.acquire(1.0)
         assert virtual() <= T0 + 1.2
 
     play(main)
@@ -610,7 +610,7 @@ def test_a_patient_call_waits_for_longer_than_a_call_may_take(file: Path, limit:
 
         async def long_job() -> None:
             for _ in range(3):
-                await work.take(1.0)
+                await work.acquire(1.0)
 
         with patient():
             jobs = [within(2, "binance", long_job()) for _ in range(3)]
@@ -618,7 +618,7 @@ def test_a_patient_call_waits_for_longer_than_a_call_may_take(file: Path, limit:
         assert virtual() == pytest.approx(T0 + 600, abs=1)
 
         async def slow_answer() -> None:
-            await work.take(1.0)
+            await work.acquire(1.0)
             await asyncio.sleep(3)
 
         with patient(), pytest.raises(ExchangeUnavailableError, match="did not answer within 2 s"):
@@ -631,7 +631,7 @@ def test_a_patient_call_without_a_deadline(file: Path) -> None:
     async def main() -> None:
         budget(file).block(600)
         with patient():
-            await budget(file).take(1.0)
+            await budget(file).acquire(1.0)
         assert virtual() == pytest.approx(T0 + 600)
 
     play(main)
@@ -646,7 +646,7 @@ def test_a_block_lasts_an_hour_at_most(file: Path, seconds: float, until: float)
 def test_a_block_ends_the_lease(file: Path) -> None:
     mine = budget(file, clock=lambda: T0)
     for _ in range(2):
-        asyncio.run(mine.take(1.0))
+        asyncio.run(mine.acquire(1.0))
     assert mine.spend(1.0)
     mine.block(60)
     assert not mine.spend(0.0)
@@ -661,9 +661,9 @@ def test_a_shorter_block_does_not_end_a_longer_one(file: Path) -> None:
 def test_what_costs_more_than_the_window_goes_when_nothing_else_is_in_it(file: Path) -> None:
     async def main() -> None:
         some = budget(file)
-        await some.take(5000.0)
+        await some.acquire(5000.0)
         assert virtual() == T0
-        await some.take(5000.0)
+        await some.acquire(5000.0)
         assert T0 + 60 <= virtual() <= T0 + 62
 
     play(main)
@@ -676,11 +676,11 @@ def test_what_costs_nothing_waits_only_where_the_exchange_asks_for_it(
     async def main() -> None:
         some = budget(file, limit)
         for _ in range(3):
-            await some.take(0.0)
+            await some.acquire(0.0)
         assert virtual() == T0
         some.block(60)
         with patient():
-            await some.take(0.0)
+            await some.acquire(0.0)
         assert virtual() == pytest.approx(T0 + 60)
 
     play(main)
@@ -691,7 +691,7 @@ def test_what_costs_nothing_waits_only_where_the_exchange_asks_for_it(
 
 def test_what_others_use_at_the_same_address_is_used(file: Path) -> None:
     mine, other = (budget(file, clock=lambda: T0) for _ in range(2))
-    asyncio.run(mine.take(1.0))
+    asyncio.run(mine.acquire(1.0))
     mine.correct(0.85)
     assert granted(file) == pytest.approx(0.85 * 1200)
 
@@ -705,7 +705,7 @@ def test_what_others_use_at_the_same_address_is_used(file: Path) -> None:
 def test_what_is_known_is_not_counted_twice(file: Path, looks: list[str]) -> None:
     for _ in range(4):
         mine = budget(file, clock=lambda: T0)
-        asyncio.run(mine.take(200.0))
+        asyncio.run(mine.acquire(200.0))
     before = len(looks)
     mine.correct(800 / 1200)
     assert granted(file) == 800
@@ -848,7 +848,7 @@ def impatient() -> Iterator[type[Any]]:
     async def fetch(self: Any, url: str, *_: Any) -> Any:
         nonlocal count
         count += 1
-        reply = current_reply.get()
+        reply = current().reply
         if count % 2:
             self.on_rest_response(429, "", url, "GET", {"Retry-After": "100"}, "", {}, None)
             raise RateLimitExceeded("slow down")

@@ -24,8 +24,8 @@ def test_the_share_of_the_window_that_all_have_used(tmp_path: Path) -> None:
     assert one.used == 0.0
 
     async def spend() -> None:
-        await one.take(120.0)  # of 1,200 that the window has
-        await other.take(240.0)
+        await one.acquire(120.0)  # of 1,200 that the window has
+        await other.acquire(240.0)
 
     asyncio.run(spend())
     assert (one.used, other.used) == (0.1, 0.3)

@@ -115,12 +115,12 @@ def test_long_jobs_leave_a_place_for_the_others() -> None:
         order: list[str] = []
 
         async def call(name: str) -> None:
-            begun = places.take()
+            begun = places.acquire()
             if begun is None:
                 begun = await places.wait()
             order.append(name)
             await done.wait()
-            places.leave(begun)
+            places.release(begun)
 
         async def job() -> None:
             with patient():

@@ -11,41 +11,40 @@ import certifi
 import pytest
 
 from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.transport import Transport
 from marketdata.sim import SimulatedExchange
-
-
-def opened(exchange: str, **config: Any) -> Any:
-    async def trust() -> Any:
-        api = connector_class(exchange)(config)
-        api.open()
-        await api.close()
-        return api.ssl_context
-
-    return asyncio.run(trust())
 
 
 def test_what_to_trust_is_read_once_for_all(tmp_path: Path) -> None:
     own = tmp_path / "trusted.pem"
     shutil.copy(certifi.where(), own)
-    assert opened("binance") is opened("kraken") is not None
-    assert opened("binance", cafile=str(own)) is opened("kraken", cafile=str(own))
-    assert opened("binance", cafile=str(own)) is not opened("binance")
+    usual = Transport().trusted
+    assert usual is Transport("https://exchange.example").trusted is not None
+    assert Transport(cafile=str(own)).trusted is Transport(cafile=str(own)).trusted
+    assert Transport(cafile=str(own)).trusted is not usual
 
 
-def test_who_checks_no_certificate_reads_none() -> None:
-    assert opened("binance", verify=False) is False
+def test_nothing_is_trusted_where_nothing_is_encrypted() -> None:
+    assert Transport("http://127.0.0.1:8080").trusted is None
 
 
-def test_the_machine_s_own_certificates_are_added_for_who_asked() -> None:
-    asking: dict[str, Any] = {"options": {"include_OS_certificates": True}}
-    assert opened("binance", **asking) is not opened("binance")
+def test_ccxt_reads_no_certificates_and_makes_no_session_of_its_own() -> None:
+    async def opened() -> Any:
+        api = connector_class("binance")({})
+        api.open()
+        found = api.ssl_context, api.tcp_connector, api.session is api.transport
+        await api.close()
+        return found
+
+    assert asyncio.run(opened()) == (False, None, True)
 
 
 def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
     async def ask() -> Any:
-        api = connector_class("binance")({"verify": False})
-        answer = await api.fetch(f"{sim.url}/api/v3/time")
+        api = connector_class("binance")({"session": Transport(sim.url)})
+        answer = await api.fetch("https://api.binance.com/api/v3/time")
         await api.close()
+        await api.transport.close()
         assert answer
         return api.last_http_response
 

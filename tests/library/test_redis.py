@@ -23,7 +23,7 @@ from redis_server import RedisServer
 import marketdata as md
 from marketdata._requests.deadline import within
 from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.rate_ledger_redis import FleetLedger, fleet_ledger
+from marketdata._requests.rate_ledger_redis import SharedLedger, shared_ledger
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.sim import SimulatedExchange
 
@@ -102,7 +102,7 @@ SPENDING = """
 
     async def spend():
         while len(times) < most:
-            await budget.take(1.0)
+            await budget.acquire(1.0)
             times.append(time.time())
 
     async def main():
@@ -181,17 +181,17 @@ def test_calls_at_once_share_a_lease(
     machine: Machine, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: list[str] = []
-    change = FleetLedger._change
+    change = SharedLedger._change
 
-    def counted(self: FleetLedger, source: str, step: Any) -> Any:
+    def counted(self: SharedLedger, source: str, step: Any) -> Any:
         changes.append(source)
         return change(self, source, step)
 
-    monkeypatch.setattr(FleetLedger, "_change", counted)
+    monkeypatch.setattr(SharedLedger, "_change", counted)
 
     async def main() -> None:
         mine = machine("one")
-        await asyncio.gather(*[mine.take(0.01) for _ in range(1000)])
+        await asyncio.gather(*[mine.acquire(0.01) for _ in range(1000)])
 
     asyncio.run(main())
     assert len(changes) < 10
@@ -202,9 +202,9 @@ def test_what_is_being_given_back_cannot_be_spent_meanwhile(machine: Machine) ->
     async def main() -> None:
         mine = machine("one")
         for _ in range(8):
-            await mine.take(1.0)  # leases of 1, 2, 4 and 8 units
+            await mine.acquire(1.0)  # leases of 1, 2, 4 and 8 units
         assert mine.spend(1.0)
-        asking = asyncio.ensure_future(mine.take(10.0))
+        asking = asyncio.ensure_future(mine.acquire(10.0))
         await asyncio.sleep(0)
         assert not mine.spend(1.0)
         await asking
@@ -219,7 +219,7 @@ def test_what_a_cancelled_call_had_asked_for_is_not_granted_twice(
         mine = machine("one")
         spent = 0.0
         for _ in range(50):
-            calls = [asyncio.ensure_future(mine.take(1.0)) for _ in range(3)]
+            calls = [asyncio.ensure_future(mine.acquire(1.0)) for _ in range(3)]
             await asyncio.sleep(0)
             calls[0].cancel()
             done = await asyncio.gather(*calls, return_exceptions=True)
@@ -245,7 +245,7 @@ def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_machines(
     sim.faults.add(exchange="binance", status=429, retry_after=1000, times=1)
     with pytest.raises(md.ExchangeUnavailableError, match="asks for fewer requests"):
         one.quote("BTC/USDT")
-    told(fleet_ledger(tmp_path / "a" / "budget.sqlite", calm(redis_server)))
+    told(shared_ledger(tmp_path / "a" / "budget.sqlite", calm(redis_server)))
     sim.forget()
 
     for client in (other, one):
@@ -258,9 +258,9 @@ def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_machines(
 def test_a_block_that_comes_while_a_lease_is_asked_for_ends_it(machine: Machine) -> None:
     async def main() -> None:
         mine = machine("one")
-        await mine.take(1.0)
+        await mine.acquire(1.0)
         mine._since = -1e9
-        asking = asyncio.ensure_future(within(30, "binance", mine.take(1.0)))
+        asking = asyncio.ensure_future(within(30, "binance", mine.acquire(1.0)))
         await asyncio.sleep(0)
         told(ledger_of(mine))  # it is granted, but does not know yet
         mine.block(100)
@@ -295,7 +295,7 @@ def test_a_block_outlives_the_loss_of_redis_and_its_return(
 
 def test_what_the_exchange_says_is_used_counts_for_all(machine: Machine) -> None:
     one, other = machine("one"), machine("other")
-    asyncio.run(one.take(1.0))
+    asyncio.run(one.acquire(1.0))
     one.correct(0.85)
     told(ledger_of(one))
     assert spent(other, 1.0) == pytest.approx(0.05 * 1200, abs=1)

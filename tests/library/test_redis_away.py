@@ -78,14 +78,14 @@ def test_where_redis_was_never_there_many_machines_are_assumed(
 
 def test_distances_are_as_many_times_as_long(machine: Machine, redis_server: RedisServer) -> None:
     mine = machine("one", SPACED)
-    asyncio.run(mine.take(1.0))
+    asyncio.run(mine.acquire(1.0))
     redis_server.stop()
 
     async def main() -> float:
         for _ in range(2):  # one that was not used may be caught up on
-            await mine.take(1.0)
+            await mine.acquire(1.0)
         started = asyncio.get_running_loop().time()
-        await mine.take(1.0)
+        await mine.acquire(1.0)
         return asyncio.get_running_loop().time() - started
 
     assert asyncio.run(main()) > 0.9  # ten times 0.1 s, and not a share of it
@@ -95,9 +95,9 @@ def test_redis_comes_back_by_itself_with_what_it_knew(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     one, other = machine("one"), machine("other")
-    asyncio.run(one.take(500.0))
+    asyncio.run(one.acquire(500.0))
     redis_server.kill()
-    asyncio.run(one.take(1.0))
+    asyncio.run(one.acquire(1.0))
     redis_server.start()
     is_back(one)
 
@@ -110,7 +110,7 @@ def test_a_redis_that_lost_its_data_is_told_what_each_machine_knows(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     mine = machine("one")
-    asyncio.run(mine.take(500.0))
+    asyncio.run(mine.acquire(500.0))
     with redis_server.client() as client:
         client.flushall()
     assert spent(mine) + spent(machine("other")) == pytest.approx(USABLE - 500, abs=1)
@@ -118,11 +118,11 @@ def test_a_redis_that_lost_its_data_is_told_what_each_machine_knows(
 
 def test_the_loop_goes_on_while_redis_hangs(machine: Machine, redis_server: RedisServer) -> None:
     mine = machine("one", SPACED, url=redis_server.url)
-    asyncio.run(mine.take(1.0))
+    asyncio.run(mine.acquire(1.0))
     redis_server.halt()
 
     async def main() -> None:
-        asking = asyncio.ensure_future(mine.take(1.0))
+        asking = asyncio.ensure_future(mine.acquire(1.0))
         for _ in range(10):
             await asyncio.sleep(0.001)
         assert not asking.done()
@@ -138,12 +138,12 @@ def test_what_redis_says_only_after_the_call_was_cancelled_harms_nobody(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     mine = machine("one")
-    asyncio.run(mine.take(1.0))
+    asyncio.run(mine.acquire(1.0))
     redis_server.halt()
 
     async def main() -> None:
         mine._since = -1e9
-        asking = asyncio.ensure_future(mine.take(1.0))
+        asking = asyncio.ensure_future(mine.acquire(1.0))
         await asyncio.sleep(0.01)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -162,8 +162,8 @@ def test_machines_are_counted_as_long_as_they_are_seen(
     with redis_server.client() as client:
         now = time.time()
         client.hset(KEY, mapping={"long gone": now - 4000, "there": now - 3000, "what": "ever"})
-        asyncio.run(machine("one").take(1.0))
-        asyncio.run(machine("other").take(1.0))
+        asyncio.run(machine("one").acquire(1.0))
+        asyncio.run(machine("other").acquire(1.0))
         fields = client.hkeys(KEY)
     assert len(fields) == 1 + 3
     assert b"there" in fields
@@ -300,7 +300,7 @@ def test_nobody_imports_what_is_not_used(python: Run) -> None:
 
         with md.Client() as client:
             client.ticker("BTC/USDT")
-        print([name for name in sys.modules if "redis" in name or "fleet" in name])
+        print([name for name in sys.modules if "redis" in name or "shared_markets" in name])
     """
     assert python(program) == "[]\n"
 

@@ -35,35 +35,46 @@ def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
     asyncio.run(main())
 
 
-def test_a_form_is_a_function_and_the_values_around_it() -> None:
+def test_each_makes_its_own_of_the_one_answer() -> None:
+    made = 0
+
     async def work(question: Question) -> None:
-        await asyncio.sleep(0)
+        nonlocal made
+        made += 1
         question.answer([1, 2, 3])
+
+    def first(given: list[int], count: int = 1) -> list[int]:
+        return given[:count]
+
+    def twice(given: list[int], count: int = 2) -> list[int]:
+        return given[:count]
+
+    def some_of(places: list[int]) -> Any:
+        return lambda given: [given[place] for place in places]
 
     async def main() -> list[Any]:
         sharing = Sharing()
-
-        async def first(count: int) -> list[int]:
-            return await sharing.ask("question", work, lambda given: given[:count])
-
-        async def last(count: int) -> list[int]:
-            return await sharing.ask("question", work, lambda given: given[-count:])
-
-        found = await asyncio.gather(first(1), first(2), last(1), first(2))
-        assert found[1] is found[3]
-        assert sharing.shared == 3
+        makers = (first, twice, first, some_of([2]), some_of([0]))
+        found = await asyncio.gather(*[sharing.ask("question", work, make) for make in makers])
+        assert found[0] is not found[2]
+        assert sharing.shared == 4
         return found
 
-    assert asyncio.run(main()) == [[1], [1, 2], [3], [1, 2]]
+    assert asyncio.run(main()) == [[1], [1, 2], [1], [3], [1]]
+    assert made == 1
+
+
+def ends(question: Question) -> list[float]:
+    return [one.ends for one in question.deadline.waiting.values() if one and one.ends]
 
 
 @pytest.mark.parametrize("is_patient", [True, False])
 def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: bool) -> None:
     async def work(question: Question) -> None:
         await asyncio.sleep(0)
-        before = [call.ends for call in question.calls() if call is not None]
+        before = ends(question)
         await rest(0.1)
-        question.answer(before, [call.ends for call in question.calls() if call is not None])
+        question.answer(before, ends(question))
 
     async def main() -> Any:
         sharing = Sharing()
@@ -81,13 +92,13 @@ def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: b
     assert min(moved) >= 0.09 if is_patient else moved == [0, 0]
 
 
-def test_work_that_need_not_wait_is_done_without_a_task() -> None:
-    async def work(question: Question) -> None:
-        question.answer(len(asyncio.all_tasks()))
-
+def test_nobody_waits_for_what_is_answered() -> None:
     async def main() -> None:
+        async def work(question: Question) -> None:
+            question.answer(1)
+
         sharing = Sharing()
-        assert await sharing.ask("question", work, lambda tasks: tasks) == 1
+        assert await sharing.ask("question", work, lambda one: one) == 1
         assert not sharing.under_way("question")
 
     asyncio.run(main())

@@ -15,8 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from marketdata._requests.files import private_folder
-from marketdata._requests.sqlite import is_damage, is_locked
+from marketdata.machine import is_damage, is_locked, private_folder
 from marketdata_mcp.service.access.accounts import (
     KEPT_WEEKS,
     MINUTE,

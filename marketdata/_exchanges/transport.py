@@ -1,0 +1,184 @@
+"""The one way to the network: ccxt sends its requests and opens its sockets through it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import sys
+import weakref
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import certifi
+from yarl import URL
+
+from marketdata._exchanges.bodies import bounded_response
+from marketdata._exchanges.origins import same_origin
+from marketdata._requests.network import trusting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from aiohttp import ClientResponse, ClientSession
+    from pydantic import SecretStr
+
+    from marketdata._exchanges.recording import Event
+
+__all__ = ["Transport"]
+
+_LONGEST_CONNECT = 3.0
+"""Seconds that the connection of a socket may take, before TLS and the exchange's answer. A network
+that comes back is not waited for in attempts from before."""
+
+
+class Transport:
+    """What ccxt takes for its ``session``; it belongs to one event loop.
+
+    Everything goes to ``base_url`` where that is given, path kept, in place of the exchange's own
+    hosts; ``login`` is the user and password of that place, as they are in a URL. ``trust_env`` has
+    it look for proxies; ``cafile`` holds the authorities that are trusted in place of the usual.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        login: SecretStr | None = None,
+        *,
+        trust_env: bool = False,
+        cafile: str | None = None,
+    ) -> None:
+        self.ended = False
+        """Whether nothing more is sent."""
+        self.in_flight = 0
+        """Requests that are not answered yet."""
+        self.recorder: Callable[[Event], None] | None = None
+        """Gets all that is sent and received."""
+        self._base = None if base_url is None else URL(base_url)
+        self._login = login
+        self._trusts_env = trust_env
+        self._cafile = cafile
+        self._session: ClientSession | None = None
+        _transports.add(self)
+
+    def get(self, url: URL, **options: Any) -> AbstractAsyncContextManager[ClientResponse]:
+        """Get what is at an address; as aiohttp's."""
+        return self._sent("GET", url, **options)
+
+    def post(self, url: URL, **options: Any) -> AbstractAsyncContextManager[ClientResponse]:
+        """Ask by POST; as aiohttp's."""
+        return self._sent("POST", url, **options)
+
+    @asynccontextmanager
+    async def _sent(
+        self, method: str, url: URL, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> AsyncIterator[ClientResponse]:
+        self.in_flight += 1
+        try:
+            async with self._opened.request(
+                method, self.address(url), headers=self._with_login(headers), **options
+            ) as response:
+                yield response
+        finally:
+            self.in_flight -= 1
+
+    def ws_connect(
+        self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Any:
+        """Open a socket; as aiohttp's."""
+        return self._opened.ws_connect(
+            self.address(URL(url)), headers=self._with_login(headers), **options
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every request is sent with; as aiohttp's."""
+        return self._opened.headers
+
+    @property
+    def cookie_jar(self) -> Any:
+        """Where cookies are kept; as aiohttp's."""
+        return self._opened.cookie_jar
+
+    def address(self, url: URL) -> URL:
+        """Give where a request to one of the exchange's own addresses goes."""
+        base = self._base
+        if base is None:
+            return url
+        is_socket = url.scheme in ("ws", "wss")
+        return URL.build(
+            scheme=base.scheme.replace("http", "ws") if is_socket else base.scheme,
+            authority=base.raw_authority,
+            path=base.raw_path.rstrip("/") + url.raw_path,
+            query_string=url.raw_query_string,
+            encoded=True,
+        )
+
+    def _with_login(self, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        if self._login is None or self._base is None:
+            return headers
+        known = unquote(self._login.get_secret_value()).encode()
+        return {"Authorization": f"Basic {b64encode(known).decode()}", **(headers or {})}
+
+    @property
+    def trusted(self) -> SSLContext | None:
+        """What is trusted, read once for all exchanges; None where nothing is encrypted."""
+        if self._base is not None and self._base.scheme == "http":
+            return None
+        return _trusted(self._cafile or certifi.where())
+
+    @property
+    def _opened(self) -> ClientSession:
+        if self._session is None:
+            import aiohttp  # which a process that finds its answer on the disk does without
+
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self.trusted or False,
+                    family=socket.AF_UNSPEC,
+                    happy_eyeballs_delay=0,
+                    # Older versions of Python leave connections open whose other end is silent.
+                    enable_cleanup_closed=sys.version_info < (3, 12, 7),
+                ),
+                trust_env=self._trusts_env,
+                response_class=bounded_response(),
+                middlewares=(same_origin,),
+                timeout=aiohttp.ClientTimeout(total=300, sock_connect=_LONGEST_CONNECT),
+            )
+        return self._session
+
+    def leave(self) -> None:
+        """Keep the connections open although this process forgets them."""
+        if self._session is not None and self._session.connector is not None:
+            self._session.connector._closed = True
+
+    async def close(self) -> None:
+        """Close all connections; nothing more is sent."""
+        self.ended = True
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+@functools.cache
+def _trusted(cafile: str) -> SSLContext:
+    """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
+    return trusting(cafile)
+
+
+_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    # A forked child shares its parent's sockets and the selector that watches them. Taking the
+    # connections down at its end would stop the parent from hearing its answers.
+    for transport in _transports:
+        transport.leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from marketdata_cli.views.chart import chart
 from marketdata_cli.views.holes import named
 from marketdata_cli.views.layout import FAINT, WARNING, Column, Line, Screen, table
-from marketdata_cli.views.numbers import aligned, counted, digits, moments, span
+from marketdata_cli.views.numbers import aligned, clock, counted, digits, moments, span
 from marketdata_cli.views.origin import freshness, heading
 from marketdata_cli.views.panels import direction
 
@@ -26,6 +26,7 @@ def candles(record: Candles, screen: Screen) -> list[Line]:
     end = [
         *named("Missing", record.missing, RANGES),
         *named("Filled", record.filled or (), RANGES),
+        *_other_names(record),
         freshness([record], screen.now, _source(record)),
     ]
     if not len(record):
@@ -40,6 +41,18 @@ def candles(record: Candles, screen: Screen) -> list[Line]:
         *_rows(record, screen.width),
         *end,
     ]
+
+
+def _other_names(record: Candles) -> list[Line]:
+    """Say of a pair that it is no longer listed, or under which name candles of it are."""
+    lines: list[Line] = []
+    if record.delisted:
+        text = f"{record.exchange} no longer lists the pair: these are its stored candles."
+        lines.append([(text, WARNING)])
+    if record.renamed_from is not None:
+        until = f" before {clock(record.renamed_at)}" if record.renamed_at else ""
+        lines.append([(f"The pair was {record.renamed_from}{until}.", FAINT)])
+    return lines
 
 
 def _source(record: Candles) -> str:

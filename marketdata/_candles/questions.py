@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
 from marketdata._candles.filling import How, fill
-from marketdata._candles.from_trades import TradesSeries
 from marketdata._candles.paging import FIRST_MARKET, our_now
 from marketdata._candles.renamed import RenamedSeries
 from marketdata._candles.series import (
@@ -82,6 +81,8 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
     if asked.start is not None and asked.end is not None and asked.start >= asked.end:
         raise _empty(asked.start, f"has to be before end ({_text(asked.end)})")
     if not venue.has_candles:
+        from marketdata._candles.from_trades import TradesSeries  # which most never need
+
         origin = _Origin(venue.id, pair, source="trades")
         return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
     plays = await venue.listed.plays()

@@ -166,12 +166,15 @@ class AsyncClient:
     # ------------------------------------------------------------------ operations
 
     @checked
-    async def exchanges(self) -> list[Exchange]:
+    async def exchanges(self) -> Records[Exchange]:
         """List the spot exchanges with what each can do.
 
         Made from the installed ccxt, without a request. The simulated exchange lists its own.
         """
-        return await self._session.exchanges()
+        from marketdata.models import Exchange
+        from marketdata.models.lists import Records
+
+        return Records(await self._session.exchanges(), of=Exchange)
 
     @checked
     async def pairs(
@@ -183,7 +186,7 @@ class AsyncClient:
         search: Search | None = None,
         active: Active = True,
         refresh: RefreshLists = False,
-    ) -> list[Pair]:
+    ) -> Records[Pair]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
         With `active=False` those that it lists but has halted, instead.
@@ -193,18 +196,20 @@ class AsyncClient:
         default exchange's is fetched. `refresh` fetches the list first, or with `search` alone that
         of every spot exchange; those that fail keep the one they had.
         """
+        from marketdata.models import Pair
+        from marketdata.models.lists import Records
 
         if search is not None and exchange is None:
             if refresh:
                 await self._session.refresh_lists()
             found = await self._session.find_pairs(search, base=base, quote=quote, active=active)
-            return found[1]
+            return Records(found[1], of=Pair)
 
         async def work(venue: Venue) -> list[Pair]:
             wanted = {"base": base, "quote": quote, "search": search}
             return await venue.pairs(**wanted, active=active, refresh=refresh)
 
-        return await self._session.ask(exchange, work)
+        return Records(await self._session.ask(exchange, work), of=Pair)
 
     async def page_of_pairs(
         self,
@@ -268,6 +273,8 @@ class AsyncClient:
         lack stays out: only `ticker` takes bid and ask from the order book then.
         """
         from marketdata._candles.ranking import Ranking
+        from marketdata.models import Ticker
+        from marketdata.models.lists import Records
 
         wanted = Ranking(sort, ascending, quote, min_quote_volume, limit)
 
@@ -275,7 +282,8 @@ class AsyncClient:
             venue.check("tickers")
             return await wanted.of(venue, pairs)
 
-        return await self._session.ask(exchange, work)
+        found = await self._session.ask(exchange, work)
+        return Records(found, found.errors, of=Ticker)
 
     @checked
     async def average_price(
@@ -318,11 +326,15 @@ class AsyncClient:
         which nobody bids or asks are in `errors` of the list.
         """
 
+        from marketdata.models import Quote
+        from marketdata.models.lists import Records
+
         async def work(venue: Venue) -> Records[Quote]:
             venue.check("quotes")
             return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
 
-        return await self._session.ask(exchange, work)
+        found = await self._session.ask(exchange, work)
+        return Records(found, found.errors, of=Quote)
 
     @checked
     async def orderbook(
@@ -359,6 +371,7 @@ class AsyncClient:
         """
         from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
+        from marketdata._client.progress import fetching
         from marketdata._exchanges.markets_cache import source
 
         asked = Question(
@@ -393,7 +406,8 @@ class AsyncClient:
                 if gone is None:
                     raise
                 return gone
-            return await candles(venue, symbol, asked, keep)
+            with fetching(symbol, asked.timeframe, asked.start, asked.end) as keep.progress:
+                return await candles(venue, symbol, asked, keep)
 
         return await self._session.ask(exchange, work)
 
@@ -407,12 +421,14 @@ class AsyncClient:
         from_id: TradeId | None = None,
         aggregate: Aggregate = False,
         exchange: ExchangeId | None = None,
-    ) -> list[Trade]:
+    ) -> Records[Trade]:
         """Get a pair's trades, oldest first: the newest, or from a time or a trade id on.
 
         At most `limit`, and at most what the exchange gives in one answer. `aggregate` merges
         the fills of one order at one price.
         """
+        from marketdata.models import Trade
+        from marketdata.models.lists import Records
 
         async def work(venue: Venue) -> list[Trade]:
             from marketdata._candles.trades import check as check_trades
@@ -426,7 +442,7 @@ class AsyncClient:
                 venue, symbol, limit=limit, start=since, from_id=from_id, aggregate=aggregate
             )
 
-        return await self._session.ask(exchange, work)
+        return Records(await self._session.ask(exchange, work), of=Trade)
 
     @checked
     async def status(self, *, exchange: ExchangeId | None = None) -> Status:
@@ -709,14 +725,21 @@ class AsyncClient:
 
         return AsyncClient(settings=replayed(self.settings, Path(path), speed, wait_for))
 
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """Tell how each live subject of the running loop is doing."""
-        return self._session.streams()
+        from marketdata.models import Stream
+        from marketdata.models.lists import Records
 
-    def upstream(self) -> list[Upstream]:
+        return Records(self._session.streams(), of=Stream)
+
+    def upstream(self) -> Records[Upstream]:
         """Tell how the running loop's calls to each exchange are doing."""
+        from marketdata.models import Upstream
+        from marketdata.models.lists import Records
+
         here = self._session.open_here()
-        return [] if here is None else [venue.stats() for venue in here.venues]
+        told = [] if here is None else [venue.stats() for venue in here.venues]
+        return Records(told, of=Upstream)
 
     # ------------------------------------------------------------------ lifetime
 

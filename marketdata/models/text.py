@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import repeat
 
 from marketdata.models.columns import NAMES, Columns
 from marketdata.models.decimals import plain
@@ -39,10 +38,15 @@ def csv_header(*, marked: bool = False) -> str:
     return ",".join([*NAMES, *["quality"] * marked]) + "\n"
 
 
-def csv_lines(columns: Columns, marks: Iterable[str | None] | None = None) -> Iterator[str]:
+def csv_cells(columns: Columns) -> Iterator[list[str]]:
+    """Write the seven values of each candle."""
+    for row in columns.rows():
+        yield [time(row[0]), *map(number, row[1:6]), "" if row[6] is None else str(row[6])]
+
+
+def csv_lines(columns: Columns, marks: Sequence[str | None] | None = None) -> Iterator[str]:
     """Write candles as lines of CSV under `csv_header`, with what marks each, or None."""
-    for row, mark in zip(columns.rows(), repeat(None) if marks is None else marks, strict=False):
-        cells = [time(row[0]), *map(number, row[1:6]), "" if row[6] is None else str(row[6])]
+    for index, cells in enumerate(csv_cells(columns)):
         if marks is not None:
-            cells.append(mark or "")
+            cells.append(marks[index] or "")
         yield ",".join(cells) + "\n"

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata.operations import OPERATIONS
-from marketdata_cli.views.page import page
+from marketdata.models._display.pages import page
 from marketdata_mcp import answers
 from marketdata_mcp.tools import TOOLS
 
@@ -115,7 +114,7 @@ def test_what_the_store_has_of_the_present_name_does_not_hide_the_older_one(
     again = setting.client.candles(PRESENT, "1h", **question)
     assert (rows(again), told(again)) == (rows(answer), (OLDER, LISTED))
     assert again.missing == answer.missing
-    assert setting.client.history.verify() == ()
+    assert list(setting.client.history.verify()) == []
     # Its former name names the pair, too.
     by_name = setting.client.candles(OLDER, "1h", **question)
     assert (by_name.pair, rows(by_name)) == (PRESENT, rows(answer))
@@ -133,15 +132,14 @@ def test_resampled_candles_over_a_rename_are_of_both_names(setting: Setting) -> 
 
 
 def test_the_shell_and_agents_are_told_of_the_former_name(setting: Setting) -> None:
-    [operation] = [one for one in OPERATIONS if one.name == "candles"]
     answer = setting.client.candles(PRESENT, "1h", start=at(90), end=at(120))
 
-    assert "The pair was MATIC/USDT before 2025-01-05 14:00" in page(operation, answer)
+    assert "The pair was MATIC/USDT before 2025-01-05 14:00" in str(page(answer))
     assert '"renamedFrom":"MATIC/USDT","renamedAt":"2025-01-05T14:00:00Z"' in answer.to_json()
     content, _ = answers.candles(answer, 5, None)
     assert content["renamedFrom"] == "MATIC/USDT"
     delisted = answer.model_copy(update={"delisted": True})
-    assert "binance no longer lists the pair" in page(operation, delisted)
+    assert "binance no longer lists the pair" in str(page(delisted))
     assert answers.candles(delisted, 5, None)[0]["delisted"] is True
 
 

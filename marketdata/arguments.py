@@ -55,7 +55,7 @@ from marketdata._arguments.texts import (
     truth,
     whole,
 )
-from marketdata._arguments.times import Milliseconds, instant
+from marketdata._arguments.times import Milliseconds, instant, said_back
 from marketdata._arguments.words import choice
 from marketdata.errors import (
     InvalidParameterError,
@@ -160,6 +160,7 @@ __all__ = [
     "part",
     "readings",
     "renamed",
+    "said_back",
     "second_names",
     "ticker_field",
     "timeframe",
@@ -937,7 +938,7 @@ _RAISES = "of the kind that fits; its `code` says which, `retryable` whether to 
 def _translate(error: ValidationError, operation: str) -> MarketDataError:
     problems = error.errors(include_url=False, include_context=False)
     problem = next((one for one in problems if one["type"] == "missing"), problems[0])
-    where = _ascii(".".join(str(part) for part in problem["loc"]))[:60]
+    where = _ascii(str(problem["loc"][0]))[:60]
     details = {"operation": operation, "parameter": where}
     match problem["type"]:
         case "missing":

@@ -183,6 +183,7 @@ OPERATIONS: tuple[Operation, ...] = (
         examples=(
             "candles BTC/USDT -t 1h --limit 24",
             "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 --format csv",
+            "candles BTC/USDT --open",
         ),
     ),
     Operation(

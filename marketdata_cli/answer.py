@@ -51,7 +51,9 @@ def answer(
     shape.check(chosen(form))
     with client(options) as asked:
         found = shape.sorted(getattr(asked, operation.name)(**given))
-        code = process.write(written(operation, found, form, shape.columns))
+        is_long = operation.many and chosen(form) is Format.TABLE
+        write = process.write_paged if is_long else process.write
+        code = write(written(operation, found, form, shape.columns))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
         return code or (process.FAILED if _has_nothing(found) else 0)

@@ -18,7 +18,7 @@ from marketdata.errors import (
 )
 from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
 from marketdata_cli import answer, binding, manual, process
-from marketdata_cli.commands import doctor, history, record, server, simulator, watch
+from marketdata_cli.commands import doctor, drawing, history, record, server, simulator, watch
 from marketdata_cli.options import COLUMNS, COMMON, CONTEXT, DEBUG, NAME, SORT, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
@@ -105,7 +105,7 @@ def application() -> typer.Typer:
                 epilog=examples(operation.examples),
                 hidden=name != operation.command,
                 rich_help_panel=manual.SEVERAL if operation.record in _OF_SEVERAL else manual.DATA,
-            )(binding.command(operation, _ask, *_of_lists(operation)))
+            )(_command(operation))
     app.command(
         cls=manual.Command,
         help=RECORD.description,
@@ -182,6 +182,12 @@ def _help(context: typer.Context, **said: Any) -> None:
     _remember(context, **said)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def _command(operation: Operation) -> Callable[..., Any]:
+    if operation.record in drawing.DRAWN:
+        return binding.command(operation, drawing.ask, *drawing.OPTIONS)
+    return binding.command(operation, _ask, *_of_lists(operation))
 
 
 def _of_lists(operation: Operation) -> list[inspect.Parameter]:

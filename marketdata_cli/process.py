@@ -25,6 +25,33 @@ def write(text: str) -> int:
     return send([text.encode(sys.stdout.encoding, "replace")])
 
 
+def write_paged(text: str) -> int:
+    """Write as `write` does, through the user's pager where a terminal has too few lines."""
+    import shlex
+    import shutil
+    import signal
+    import subprocess
+
+    pager = os.environ.get("PAGER", "less")
+    is_seen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if not (is_seen and pager and text.count("\n") >= shutil.get_terminal_size().lines):
+        return write(text)
+    command = shlex.split(pager)
+    if not command or shutil.which(command[0]) is None:
+        return write(text)
+    # Colours as they are, and nothing is cleared away at the end.
+    variables = {"LESS": "-FRX", **os.environ}
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
+    try:
+        # The user's own choice of a program, as git and man take it.
+        subprocess.run(  # noqa: S603
+            command, input=text.encode(sys.stdout.encoding, "replace"), env=variables, check=False
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 0
+
+
 def send(parts: Iterable[bytes]) -> int:
     """Write bytes to standard output and give the exit code that follows from it."""
     try:

@@ -18,6 +18,7 @@ from marketdata.models import Candles, Record, Ticker, Trade
 from marketdata.operations import OPERATIONS
 
 __all__ = [
+    "CANDLE",
     "MAX_CHARACTERS",
     "MAX_STRETCHES",
     "Answer",
@@ -69,11 +70,13 @@ def told(error: MarketDataError) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def noted(answer: Answer, note: str) -> Answer:
-    """Give an answer with a note behind its own; room for it is kept by `fitted`."""
-    if not note:
+def noted(answer: Answer, said: Content) -> Answer:
+    """Give an answer with what is said of its arguments; room for that is kept by `fitted`."""
+    if not said:
         return answer
-    content = {**answer[0], "note": " ".join(filter(None, (answer[0].get("note"), note)))}
+    content = {**said, **answer[0]}
+    if notes := [one["note"] for one in (answer[0], said) if "note" in one]:
+        content["note"] = " ".join(notes)
     return content, compact(content)
 
 
@@ -194,7 +197,7 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
     return table("trades", answered, Cut(shared), following)
 
 
-_CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
+CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
 def candles(
@@ -212,8 +215,8 @@ def candles(
     few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
     are given.
     """
-    names = list(columns or _CANDLE[:-1])
-    places = [_CANDLE.index(name) for name in names]
+    names = list(columns or CANDLE[:-1])
+    places = [CANDLE.index(name) for name in names]
 
     def build(count: int) -> Content:
         content = answered[:count].to_dict()

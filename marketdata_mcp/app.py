@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, get_args
@@ -44,6 +44,8 @@ from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
 from marketdata_mcp.catalogue.completions import complete
+from marketdata_mcp.charts import views
+from marketdata_mcp.charts.picture import CHART_TOOL
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
@@ -66,7 +68,11 @@ _HINT = CacheHint(ttl_ms=3_600_000, scope="public")
 _PAGE = 200
 """Resources that are listed at once."""
 
-_ALL: Mapping[str, Tool] = {**TOOLS, **WATCH_TOOLS, USAGE_TOOL.name: USAGE_TOOL}
+_ALL: Mapping[str, Tool] = {
+    **TOOLS,
+    **WATCH_TOOLS,
+    **{tool.name: tool for tool in (USAGE_TOOL, CHART_TOOL)},
+}
 
 Context: TypeAlias = ServerRequestContext[Served]
 
@@ -81,12 +87,14 @@ class Service:
         gate: Gate | None = None,
         observer: Observer | None = None,
         limits: Limits | None = None,
+        groups: Collection[str] = (),
     ) -> None:
         """Answer through a client, which is closed in the end.
 
         With a `gate` every call passes it; without one nobody is asked for a key. `observer` is
-        told of every call.
+        told of every call. `groups` of tools are listed besides those that always are.
         """
+        self._groups = frozenset(groups)
         self._admission = Admission(client, gate)
         self._client = client
         self._observer = observer
@@ -139,7 +147,7 @@ class Service:
                 "server/discover": _HINT,
             },
             lifespan=self.lifespan,
-            on_list_tools=_list_tools,
+            on_list_tools=partial(_list_tools, self._groups),
             on_call_tool=_call_tool,
             on_list_resources=_list_resources,
             on_list_resource_templates=_list_templates,
@@ -149,6 +157,7 @@ class Service:
             on_subscriptions_listen=Listening(self._bus, self._limits),
             on_completion=complete,
         )
+        server.extensions.update(views.EXTENSIONS)
         # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
         server.get_tool_input_schema = _input_schema
         return server
@@ -183,13 +192,19 @@ unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
 """
 
 
-async def _list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
-    return ListToolsResult(tools=tools())
+async def _list_tools(
+    groups: Collection[str], _: Context, __: PaginatedRequestParams | None
+) -> ListToolsResult:
+    return ListToolsResult(tools=tools(groups))
 
 
-def tools() -> list[Definition]:
-    """Give the definitions of all tools, in the order in which they are listed."""
-    return [tool.definition for tool in _ALL.values()]
+def tools(groups: Collection[str] = ()) -> list[Definition]:
+    """Give the definitions of tools, those of some groups too, in the order of the list."""
+    return [
+        views.with_view(tool.definition)
+        for tool in _ALL.values()
+        if not tool.group or tool.group in groups
+    ]
 
 
 def _input_schema(name: str) -> Content | None:
@@ -205,17 +220,15 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
     with observed(served.observer, tool.name) as call:
         try:
             served.admission.check(context)
-            arguments, bounds = tool.understood(params.arguments or {})
+            arguments, said = tool.understood(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, tool.ask(arguments), call) as client:
                 answer = await tool.answer(served.by(client), caller, arguments)
-                content, text = answers.noted(answer, bounds)
+                content, text = answers.noted(answer, said)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
             call.error = tool.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
-        return CallToolResult(
-            content=[TextContent(type="text", text=text)], structured_content=content
-        )
+        return tool.result(content, text)
 
 
 def _unknown(name: str) -> str:
@@ -291,7 +304,7 @@ async def _list_resources(
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise MCPError(INVALID_PARAMS, "cursor is the nextCursor of the page before.")
     mine = [held.live for held in served.watches.of(caller)] + served.updates.of(caller)
-    listed, start = resources.listed(mine), int(cursor)
+    listed, start = [*resources.listed(mine), *views.listed()], int(cursor)
     behind = start + _PAGE
     return ListResourcesResult(
         resources=listed[start:behind],
@@ -303,6 +316,8 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
     served = context.lifespan_context
     with observed(served.observer, "resources/read") as call:
         try:
+            if params.uri == views.URI:
+                return views.contents()
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, address.ask, call) as client:

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from mcp_types import Tool as Definition
-from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 import marketdata
@@ -28,6 +28,7 @@ from marketdata.arguments import (
     check_size,
     locate,
     renamed,
+    said_back,
     timeframe,
     window_length,
     with_named_exchange,
@@ -178,6 +179,8 @@ class Tool(ABC):
     """Arguments of the operation that are not for agents."""
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
+    group: str = ""
+    """What has to be named with ``--tools`` for it to be listed; empty: it always is."""
 
     alternatives: Sequence[str] = ()
     """See `Adaptation`."""
@@ -194,6 +197,12 @@ class Tool(ABC):
     @abstractmethod
     async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
         """Answer a caller, with arguments that `parse` gave."""
+
+    def result(self, content: Content, text: str) -> CallToolResult:
+        """Give an answer as the protocol has it."""
+        return CallToolResult(
+            content=[TextContent(type="text", text=text)], structured_content=content
+        )
 
     @cached_property
     def definition(self) -> Definition:
@@ -229,8 +238,11 @@ class Tool(ABC):
         """
         return self.understood(given)[0]
 
-    def understood(self, given: Mapping[str, Any]) -> tuple[Content, str]:
-        """Check arguments as `parse` does, and say which bounds were used in place of numbers."""
+    def understood(self, given: Mapping[str, Any]) -> tuple[Content, Content]:
+        """Check arguments as `parse` does, and give what the answer has to say of them besides.
+
+        Which bounds were used in place of numbers, and which times are meant.
+        """
         known = self._schema["properties"]
         items = {name: one["maxItems"] for name, one in known.items() if "maxItems" in one}
         most = {name: one["maximum"] for name, one in known.items() if "maximum" in one}
@@ -243,7 +255,10 @@ class Tool(ABC):
                     del named[name]
             named, note = bounded(named, most)
             checked = vars(self.arguments.model_validate(named, strict=True))
-            return with_named_exchange(self.arguments, checked), note
+            said = {"note": note} if note else {}
+            for name in checked.keys() & {"start", "end"} & named.keys():
+                said |= {name: one} if (one := said_back(named[name], checked[name])) else {}
+            return with_named_exchange(self.arguments, checked), said
         except ValidationError as error:
             raise self.located(self._invalid(error, named), given) from None
         except InvalidRequestError as error:

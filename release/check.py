@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "release"))
 
+import chart  # noqa: E402 - needs the line before
 import mcpb  # noqa: E402 - needs the line before
 import registry  # noqa: E402
 
@@ -69,6 +71,13 @@ def main() -> None:
         names = archive.getnames()
         large = [one.name for one in archive.getmembers() if one.size > _LARGEST]
     assert not large, large
+    [wheel] = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = archive.namelist()
+    for name in chart.FILES:
+        wanted = (chart.BUNDLE / Path(name).name).as_posix()
+        assert wanted in packed, f"the wheel lacks {wanted}"
+        assert any(one.endswith(wanted) for one in names), f"the sdist lacks {wanted}"
     assert not any("/tests/cassettes/" in name or "/benchmarks/" in name for name in names)
     bundle = mcpb.build(dist)
     server = json.loads((ROOT / "server.json").read_text("utf-8"))

@@ -45,6 +45,11 @@ def main() -> None:
         said = refusal(convert)
         assert "pip install 'ccxt-marketdata[frames]'" in said
         assert "\n" not in said
+    said = refusal(lambda: client.live_chart("BTC/USDT"))
+    assert "pip install 'ccxt-marketdata[notebook]'" in said
+    page = day.chart().html
+    assert "TradingView" in page
+    assert len(page.encode()) < 255_000
     print("the package works as installed, without extras")
 
 

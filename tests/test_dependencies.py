@@ -21,7 +21,7 @@ BY_NAME = {
     "opentelemetry-exporter-otlp-proto-http": "a module of the namespace opentelemetry",
 }
 """Declared, and used otherwise than by an import of its own name."""
-OPTIONAL = {"service", "_history", "_candles", "frames.py"}
+OPTIONAL = {"service", "_history", "_candles", "frames.py", "widget.py"}
 """Folders and files that nothing imports before their extra is known to be installed."""
 PARTS = {"pydantic-core": "pydantic"}
 """Distributions that are parts of another, which pins their version."""

@@ -65,7 +65,7 @@ RUN = [block for block in BLOCKS if block.excuse is None]
 def test_every_fence_is_found() -> None:
     fences = sum(page.read_text().count("\n```") for page in PAGES)
     assert fences == 2 * len(BLOCKS)
-    assert {block.kind for block in BLOCKS} <= {"python", "shell", "json", "toml"}
+    assert {block.kind for block in BLOCKS} <= {"python", "shell", "json", "text", "toml"}
 
 
 def test_what_does_not_run_says_why() -> None:

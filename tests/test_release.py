@@ -78,7 +78,7 @@ def test_releases_are_dated_and_descend() -> None:
 
 def test_every_dependency_has_a_lower_bound_and_none_is_pinned() -> None:
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"cluster", "frames", "history", "server", "telemetry", "all"}
+    assert set(extras) == {"cluster", "frames", "history", "notebook", "server", "telemetry", "all"}
     listed = [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]
     for dependency in listed:
         assert re.search(r">=\d", dependency) or dependency.startswith("ccxt-marketdata[")

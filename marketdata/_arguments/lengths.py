@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from marketdata._arguments.saying import Pattern, refused
+from marketdata._arguments.saying import Pattern, Read, refused
 from marketdata._arguments.times import MONTHS, UNITS, unit_of
 from marketdata.errors import InvalidParameterError
 
@@ -43,9 +43,8 @@ _FORMS = [
 ]
 _CANDLES = r"(?:candle(?:stick)?s?|klines?|bars?|ohlcv?)"
 _ISO = Pattern(r"P(?:(\d{1,4})([YMWD])|T(\d{1,5})([HMS]))", re.IGNORECASE | re.ASCII)
-_MONTHS_OFFERED = (1, 2, 3, 4, 6, 12)
-"""Numbers of months that exchanges have candles of; 5M, 15M and 30M are meant as minutes."""
-_MINUTES_OFFERED = (5, 10, 15, 20, 30, 45)
+_MINUTES_OFFERED = (5, 10, 15, 20, 30, 45, 60, 90, 120, 240)
+"""Numbers before an M that are mostly meant as minutes: no exchange has so many months."""
 _OTHER_UNITS = {"T": "m", "MN": "M"}
 """As pandas and MetaTrader have them."""
 _LONGER = (("s", 60, "m"), ("m", 60, "h"), ("h", 24, "d"))
@@ -64,7 +63,11 @@ def timeframe(value: str) -> str:
     minute, as exchanges have it. Raises `InvalidParameterError` for anything else, and with both
     meanings for what has two: a lone M, a number without a unit.
     """
-    return _read(value, "timeframe", "timeframe is a number and one of s m h d w M y, such as 1h")
+    if isinstance(value, Read):
+        return value
+    found = _read(value, "timeframe", "timeframe is a number and one of s m h d w M y, such as 1h")
+    # What was written as 15 months is not to be asked about when it is read again.
+    return Read(found) if found[-1] == "M" and int(found[:-1]) in _MINUTES_OFFERED else found
 
 
 def _read(value: Any, name: str, otherwise: str) -> str:
@@ -81,7 +84,7 @@ def _read(value: Any, name: str, otherwise: str) -> str:
         raise refused(f"{name} {text} is a month to some and a minute to others", value, "1M", "1m")
     if (found := _several(text)) is not None:
         count, unit = found
-        if unit == "M" and text[-1] == "M" and text[:-1].isdigit() and count not in _MONTHS_OFFERED:
+        if unit == "M" and text[-1] == "M" and text[:-1].isdigit() and count in _MINUTES_OFFERED:
             meant = _shortest(count, "m")
             raise refused(
                 f"{text} would be {count} months, and is minutes to some: '{count} months' and "

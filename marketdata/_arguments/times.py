@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any, cast
 from marketdata._arguments.saying import Pattern, refused, was
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["MONTHS", "UNITS", "Milliseconds", "instant", "unit_of"]
+__all__ = ["MONTHS", "UNITS", "Milliseconds", "instant", "said_back", "unit_of"]
 
 UNITS = {
     "s": timedelta(seconds=1),
@@ -137,6 +138,18 @@ def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
     if not 0 <= milliseconds < _YEAR_3000:
         raise InvalidParameterError(f"A time is after 1970 and before 3000; {was(value)}.")
     return Milliseconds(milliseconds)
+
+
+def said_back(given: Any, read: int) -> str | None:
+    """Give a time as ISO-8601 text, where it was not given as that, or as Unix milliseconds."""
+    if isinstance(given, int) and given == read:
+        return None
+    if isinstance(given, str):
+        with contextlib.suppress(ValueError):
+            datetime.fromisoformat(given.strip())
+            return None
+    moment = datetime.fromtimestamp(read / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
 
 
 def unit_of(word: str) -> str | None:

@@ -18,6 +18,8 @@ from marketdata.models.columns import Columns, Row
 
 _AGREE = 60_000
 """Milliseconds by which two clocks may differ."""
+_LAG = 5_000
+"""Milliseconds by which a clock that is right may be behind an exchange's newest candle."""
 
 
 class Clock(NamedTuple):
@@ -39,6 +41,11 @@ class Clock(NamedTuple):
     def has_reached(self, end: int) -> bool:
         """Tell whether a candle without a newer one is closed at its end."""
         return (self.both if self.disagrees else self.exchange) >= end
+
+    @property
+    def latest(self) -> int:
+        """The latest time at which a candle may have opened by now."""
+        return max(self.exchange, self.ours) + _LAG
 
     @property
     def both(self) -> int:

@@ -425,7 +425,8 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
 
     ``times`` are ascending. Candles in a row that open off the known calendar and agree with each
     other are a calendar of their own: all candles of a series, or those since a change. Single
-    ones are off the calendar. Where the days move by an hour, a single one is enough. Candles
+    ones are off the calendar. Where the days move by an hour, or right before others that are off
+    it, a single one is enough. Candles
     shorter than a day overrule a known line of the exchange never, and others only together.
     """
     if known._is_regular(times) or not known.unexpected(times):
@@ -442,8 +443,12 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
         else:
             runs.append((phase, [time]))
     kept: list[tuple[int, list[int]]] = []
-    for phase, run in runs:
-        follows = bool(kept) and abs(phase - kept[-1][0]) == HOUR and _is_days(timeframe)
+    for number, (phase, run) in enumerate(runs):
+        beside = kept[-1:] or runs[number + 1 : number + 2]
+        follows = _is_days(timeframe) and any(
+            abs(phase - other) == HOUR or (not number and _is_next(timeframe, run, after, known))
+            for other, after in beside
+        )
         if kept and kept[-1][0] == phase:
             kept[-1][1].extend(run)
         elif len(run) >= fewest or follows or known.is_expected(run[0]):
@@ -458,6 +463,13 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
         since = max(before[-1] + 1, after[0] - half)
         eras.append(Era(since, _grid_of(timeframe, phase, after)))
     return Calendar(timeframe, eras)
+
+
+def _is_next(timeframe: str, run: list[int], after: list[int], known: Calendar) -> bool:
+    """Tell whether nothing lacks between two runs, of which the later has a calendar of its own."""
+    return 2 * (after[0] - run[-1]) < 3 * nominal_length(timeframe) and not known.is_expected(
+        after[0]
+    )
 
 
 def _is_days(timeframe: str) -> bool:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from marketdata._candles.calendar import DAY, Calendar, nominal_length
+from marketdata._candles.calendar import HOUR, Calendar, expected, nominal_length
 from marketdata._candles.paging import Pages
-from marketdata._candles.spans import Gap, Span, merged, without
+from marketdata._candles.spans import FOREVER, Gap, Span, merged, without
 from marketdata.errors import UpstreamError
 from marketdata.models import Cause
 from marketdata.models.columns import Columns
@@ -21,54 +21,64 @@ class Causes:
     """Finds out why places of one series have no candles.
 
     A place is without trades where one of the pairs that are always traded was traded in it, and
-    in an outage where none was. Days without a candle of the pair are judged as a whole, by daily
-    candles. So the cause of a place does not depend on what was requested along with it.
+    in an outage where none was. Of candles shorter than an hour, whole hours without one are judged
+    by hourly candles: a gap of a year has half a million minutes. An hour at the edge of a gap or
+    of an outage is judged minute by minute all the same.
     """
 
-    def __init__(self, venue: Venue, pair: str, calendar: Calendar, days: Calendar | None) -> None:
-        """``days`` is the calendar of the exchange's days; None where it has no daily candles."""
+    def __init__(self, venue: Venue, pair: str, calendar: Calendar) -> None:
         self._venue = venue
         self._pair = pair
         self._calendar = calendar
-        self._days = days if nominal_length(calendar.timeframe) < DAY else None
+        is_short = nominal_length(calendar.timeframe) < HOUR and "1h" in venue.timeframes
+        self._hours = expected("1h") if is_short else None
         self._otherwise: Cause = "outage" if venue.quirk.quiet_bars else "no_trades"
 
     async def of(self, gaps: Sequence[Span]) -> list[Gap]:
         """Give gaps, which come in order, with their causes, divided where those change."""
-        found: list[Gap] = []
-        left = list(gaps)
-        if self._days is not None:
-            whole = [_inside(gap, self._days) for gap in left]
-            whole = [gap for gap in whole if gap.start < gap.end]
-            for group in _grouped(whole, self._days, self._venue.candles_per_request):
-                found += await self._judged(group, self._days) or []
-            left = [
-                part for gap in left for part in without(gap, [Span(*one[:2]) for one in found])
-            ]
+        found = [] if self._hours is None else await self._whole_hours(gaps, self._hours)
+        known = [Span(*one[:2]) for one in found]
+        left = [part for gap in gaps for part in without(gap, known)]
         for group in _grouped(left, self._calendar, self._venue.candles_per_request):
             found += await self._judged(group, self._calendar) or []
         return merged(sorted(found, key=lambda gap: gap.start))
 
+    async def _whole_hours(self, gaps: Sequence[Span], hours: Calendar) -> list[Gap]:
+        whole = [Span(hours.ceil(gap.start), hours.floor(gap.end)) for gap in gaps]
+        whole = [gap for gap in whole if gap.start < gap.end]
+        judged: dict[int, Gap] = {}
+        for group in _grouped(whole, hours, self._venue.candles_per_request):
+            judged |= {one.start: one for one in await self._judged(group, hours) or []}
+
+        def is_sure(one: Gap) -> bool:
+            if one.cause == "outage":
+                return True
+            beside = (judged.get(hours.previous(one.start)), judged.get(one.end))
+            return all(other is not None and other.cause == one.cause for other in beside)
+
+        return [one for _, one in sorted(judged.items()) if is_sure(one)]
+
     async def _judged(self, gaps: Sequence[Span], calendar: Calendar) -> list[Gap] | None:
-        """Judge gaps that lie within a page; None where days open elsewhere than was expected."""
+        """Judge gaps that lie within a page; None where hours open elsewhere than was expected."""
         known: dict[int, Cause] = {}
         left = [place for gap in gaps for place in calendar.openings(*gap)]
         otherwise: Cause | None = self._otherwise
         for other in self._venue.listed.traded_most(besides=self._pair) if left else ():
             pages = Pages(self._venue, other, calendar)
-            # The page reaches back as far as it can: a pair that was listed later says nothing.
-            room = pages.size - calendar.count(left[0], gaps[-1].end) - 2
-            since = calendar.shift(left[0], -max(0, room))
             try:
-                columns = (await pages.between(since, calendar.next(left[-1]) + 1)).columns
+                columns = (await pages.between(left[0], calendar.next(left[-1]) + 1)).columns
+                first = columns.time[0] if len(columns) else FOREVER
+                # A pair that was listed later says nothing.
+                if first > calendar.next(left[0]) and await pages.before(left[0]) is not None:
+                    first = left[0]
             except UpstreamError:
                 otherwise = None
                 continue
-            if calendar is self._days and calendar.unexpected(columns.time):
+            if calendar is self._hours and calendar.unexpected(columns.time):
                 return None
             traded = {calendar.floor(time) for time in _traded(columns)}
             for place in left:
-                if len(columns) and columns.time[0] <= calendar.next(place):
+                if first <= calendar.next(place):
                     known[place] = "no_trades" if place in traded else "outage"
             left = [place for place in left if known.get(place) != "no_trades"]
             if not left:
@@ -78,10 +88,6 @@ class Causes:
             for gap in gaps
             for place in calendar.openings(*gap)
         ]
-
-
-def _inside(gap: Span, days: Calendar) -> Span:
-    return Span(days.ceil(gap.start), days.floor(gap.end))
 
 
 def _grouped(gaps: Sequence[Span], calendar: Calendar, size: int) -> Iterator[list[Span]]:

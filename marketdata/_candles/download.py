@@ -124,15 +124,23 @@ class Download:
         # Where the exchange's clock stands it alone knows; nothing behind that is requested.
         end = min(span.end, max(page.end, page.clock.exchange + 1))
         while not len(page.columns) and page.end < end:
-            asked = Span(page.end, min(end, ruler.shift(page.end, size)))
+            asked = Span(page.end, min(span.end, ruler.shift(page.end, size)))
             more = await self._page(asked, far=span.end)
             page = replace(more, start=start)
+        end = min(span.end, max(end, page.end))
         page = page.cut(start, end)
         if ruler.ceil(page.end) >= end > page.end:
             # No place is left.
             page = replace(page, end=end)
         window = _Window(page, asked)
-        plan = list(self._plan(page.end, end))
+        following = ruler.ceil(page.end)
+        plan = list(self._plan(following, end))
+        if end < span.end:
+            # Up to now: where the exchange's clock is behind, there are candles behind its time.
+            if plan:
+                plan[-1] = Span(plan[-1].start, span.end)
+            elif following >= asked.end:
+                plan = [Span(following, span.end)]
         loop = asyncio.get_running_loop()
         pages: list[asyncio.Future[Page]] = [loop.create_future() for _ in plan]
         numbers = iter(range(len(plan)))
@@ -156,6 +164,7 @@ class Download:
             raise
         finally:
             await end_tasks(workers)
+        end = min(span.end, max(end, window.page.end))
         return await self._finish(window.page, end, followed=followed)
 
     def _plan(self, start: int, end: int) -> Iterator[Span]:
@@ -200,7 +209,8 @@ class Download:
             # One page that cannot be used does not take the others with it.
             if self._pages.venue.is_closed or self._pages.clock is None or far is not None:
                 raise
-            return no_page(*span, self._pages.clock)
+            clock = self._pages.clock
+            return no_page(span.start, min(span.end, max(span.start, clock.exchange) + 1), clock)
         return page
 
     # ------------------------------------------------------------------ putting together
@@ -248,6 +258,8 @@ class Download:
             [page.start, *(gap.end for gap in gaps[-1:])]
             + [self._calendar.next(time) for time in found.columns.time[-1:]]
         )
+        # Where days are longer or shorter than was expected, it may open before that.
+        settled = min([settled, *found.open.time])
         settled = end if found.newest >= end or settled > end else settled
         is_recent = settled > page.clock.exchange - _LATE and not followed
         late: list[Gap] = []
@@ -266,7 +278,7 @@ class Download:
         came = [number for number, page in enumerate(pages) if page.done()]
         for first, behind in _runs(came):
             found = [page.result() for page in pages[first:behind]]
-            end = plan[behind - 1].end if behind == len(plan) else plan[behind - 1].start
+            end = found[-1].end if behind == len(plan) else plan[behind - 1].start
             span = Span(plan[first].end, end)
             if span.start < span.end:
                 clock = found[-1].clock

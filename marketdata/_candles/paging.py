@@ -42,6 +42,10 @@ class Pages:
         """The last answer."""
         self.clock: Clock | None = None
         """The time of the last answer."""
+        self._leaves_out = False
+        """Whether an answer was short although there were more candles."""
+        self._latest = 0
+        """No candle had opened after this at the last answer."""
         self._listed = 0
         """No candle opens before this, as far as is known."""
 
@@ -70,27 +74,30 @@ class Pages:
         """
         parts: list[Columns] = []
         disputed: set[int] = set()
-        cursor = max(start, FIRST_MARKET)
+        cursor, end = max(start, FIRST_MARKET), FOREVER if end is None else end
         now = max(our_now(), self.clock.exchange if self.clock else 0)
         # Nothing is requested from times to come, unless our clock is wrong.
-        stop = now + 1 if end is None or start <= now < end else end
+        stop = now + 1 if start <= now < end else end
         first: Clock | None = None
+        was_short = False
         while True:
             ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))
             found = await self._request(cursor, ask)
             clock = self._now()
             first = first or clock
-            # Whether candles are still to come is for the exchange's clock to say.
-            stop = min(FOREVER if end is None else end, clock.exchange + 1)
+            # Up to here there may be candles; up to the exchange's own time a lack of them counts.
+            stop, over = min(end, self._latest + 1), min(end, clock.exchange + 1)
             fresh = _in_order(found, cursor, None, disputed)
-            if parts and not len(fresh) and cursor < (place := self.calendar.ceil(cursor)):
+            if parts and not len(fresh) and cursor < self.calendar.ceil(cursor):
                 # It may take a time inside of a place for that place, which it gave already.
-                cursor = place
+                cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
             inside = between(fresh, cursor, stop)
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
+                self._leaves_out |= was_short and inside.time[0] <= first_place
+                was_short = len(found) < ask
                 if first_place < inside.time[0] and self._may_lack_beginning(found, ask):
                     # A page of an exchange that gives the newest first may lack its beginning.
                     head = await self.between(cursor, inside.time[0], more=0)
@@ -100,23 +107,25 @@ class Pages:
                 cursor = fresh.time[-1] + 1
                 if self.calendar.next(cursor - 1) < stop:
                     continue
-            if cursor < stop and not len(fresh):
-                until = max(stop, min(far or 0, clock.exchange + 1))
+                if cursor < over and end <= clock.exchange:
+                    if len(found) < ask and self._leaves_out:
+                        continue
+                    # A full answer says nothing of what opens behind it in the last place.
+                    over = cursor
+            if cursor < over and not len(fresh):
+                until = max(over, min(far or 0, clock.exchange + 1))
                 cursor = await self._behind_nothing(cursor, ask, until)
-                if cursor < stop:
+                if cursor < over:
                     continue
             elif len(fresh) and not len(inside):
                 if more and self._may_lack_beginning(found, ask):
                     # The same: of all that there is it may have given the last one only.
-                    head = await self.between(cursor, stop, more=0)
+                    head = await self.between(cursor, fresh.time[0], more=0)
                     parts.append(between(head.columns, cursor, fresh.time[0]))
                     disputed |= head.rejected
                 # Some exchanges answer with later candles: nothing is left before those.
-                if parts:
-                    stop = max(stop, fresh.time[0])
-                else:
-                    parts.append(fresh)
-            return self._page(start, max(cursor, stop), parts, disputed, first)
+                parts.append(fresh)
+            return self._page(start, max(cursor, over), parts, disputed, first)
 
     def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
         return len(found) < asked and not self.venue.quirk.newest_bars_only
@@ -135,12 +144,18 @@ class Pages:
         return page(start, end, columns, first, frozenset(disputed))
 
     async def _request(self, since: int | None, count: int) -> Columns:
-        until = None if since is None else self.calendar.shift(since, count) - 1
+        until = None
+        if since is not None:
+            since = _whole_second(since)
+            until = self.calendar.shift(since, count) - 1
         found, self.reply = await self.venue.candles(
             self.pair, self.timeframe, since, count, until=until, finite=False
         )
-        clock = clock_of(self.reply)
-        self.clock = clock.after(max(found.time)) if len(found) else clock
+        told = clock_of(self.reply)
+        self.clock = told.after(max(found.time)) if len(found) else told
+        # A clock that is wrong does not tell where candles end.
+        is_wrong = told.disagrees or told.latest < self.clock.exchange
+        self._latest = FOREVER if is_wrong else told.latest
         return found
 
     def _now(self) -> Clock:
@@ -189,8 +204,8 @@ class Pages:
         if moment <= max(self._listed, FIRST_MARKET) or self.venue.quirk.newest_bars_only:
             return None
         for calendar in (self.calendar, *self._longer()):
-            times = await self._probe(calendar, calendar.shift(moment - 1, 1 - self.size))
-            for opened in reversed([time for time in times or () if time < moment]):
+            times = await self._all_before(moment, calendar)
+            for opened in reversed(times):
                 if calendar is self.calendar:
                     return opened + 1
                 end = calendar.end(opened)
@@ -199,12 +214,25 @@ class Pages:
         self._listed = moment
         return None
 
+    async def _all_before(self, moment: int, calendar: Calendar) -> list[int]:
+        """List the open times in the page before a moment, also where its answers are short."""
+        cursor, found = calendar.shift(moment - 1, 1 - self.size), list[int]()
+        while cursor < moment:
+            times = await self._probe(calendar, cursor) or []
+            found += [time for time in times if cursor <= time < moment]
+            if not times or times[-1] >= moment:
+                break
+            if times[-1] < cursor:
+                break
+            cursor = times[-1] + 1
+        return found
+
     async def _is_between(self, start: int, end: int) -> bool:
         return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
 
     async def _probe(self, calendar: Calendar, since: int) -> list[int] | None:
         """Give the open times of one page; None where the exchange does not say."""
-        since = max(since, FIRST_MARKET)
+        since = _whole_second(max(since, FIRST_MARKET))
         until = calendar.shift(since, self.size) - 1
         try:
             found, _ = await self.venue.candles(
@@ -229,6 +257,11 @@ def clock_of(reply: Reply) -> Clock:
     """Give the time of an answer: its ``Date``, which has whole seconds, or ours without one."""
     ours = round(reply.received_at.timestamp() * 1000)
     return Clock(round((reply.date or reply.received_at).timestamp() * 1000), ours)
+
+
+def _whole_second(since: int) -> int:
+    """Round a time to request from up: many exchanges take whole seconds, and round it down."""
+    return -(-since // 1000) * 1000
 
 
 def our_now() -> int:

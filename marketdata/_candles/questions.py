@@ -21,10 +21,12 @@ from marketdata._candles.series import (
     StoredSeries,
 )
 from marketdata._candles.spans import (
+    EARLIEST,
     FOREVER,
     Gap,
     Span,
     Stretch,
+    clipped,
     flags,
     intervals,
     moment,
@@ -58,6 +60,11 @@ class Question:
     end: int | None = None
     fill: How = "none"
     strict: bool = False
+
+    @property
+    def wanted(self) -> int | None:
+        """How many candles are wanted; None: all of a range."""
+        return self.limit or (DEFAULT_LIMIT if self.start is None else None)
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,8 @@ def stored(
     begins = stretch.gaps and stretch.gaps[0].cause == "not_served"
     if begins and listing.facts.formers(found[0].pair):
         return None  # before that there may be candles under the pair's former name
-    there = Known.stored(stretch, simulated=listing.simulated).cut(asked.start, asked.end)
+    whole = Known.stored(stretch, stretch.end, simulated=listing.simulated)
+    there = whole.cut(asked.start, asked.end)
     return _record(_Origin(exchange, found[0].pair), asked, there, calendar)
 
 
@@ -191,7 +199,7 @@ async def delisted(store: Store, exchange: str, pair: str, asked: Question) -> C
 
 async def _answer(series: Source, origin: _Origin, asked: Question) -> Candles:
     if asked.start is None:
-        found = await _last(series, asked.limit or DEFAULT_LIMIT, asked.end)
+        found = await _last(series, asked.wanted or DEFAULT_LIMIT, asked.end)
     elif asked.limit is not None:
         found = await _first(series, asked.limit, asked.start, asked.end)
     else:
@@ -202,7 +210,7 @@ async def _answer(series: Source, origin: _Origin, asked: Question) -> Candles:
 
 
 async def _last(series: Source, limit: int, end: int | None) -> Known:
-    """Get the last so many candles before a time, and the places that lack before the first."""
+    """Get the last so many candles before a time, or all where there are fewer."""
     calendar = series.calendar
     if end is None:
         found = await series.newest(limit)
@@ -229,14 +237,7 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
         found = part.then(found)
     if len(found.columns) >= limit:
         return found.cut(found.columns.time[-limit], found.end)
-    # Counted where the candles show that they open.
-    calendar = learned(calendar.timeframe, found.columns.time, calendar)
-    first = found.columns.time[0] if len(found.columns) else end or found.clock.exchange
-    lacking = min(limit - len(found.columns), calendar.count(0, first))
-    start = calendar.shift(calendar.ceil(first) if not len(found.columns) else first, -lacking)
-    begins = Gap(start, calendar.floor(first), "not_served")
-    rest = found.cut(first, found.end)
-    return replace(rest, start=start, causes=[begins, *rest.causes], begins=True)
+    return found
 
 
 def _earliest(calendar: Calendar, end: int, count: int) -> int:
@@ -297,19 +298,18 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         calendar = learned(asked.timeframe, found.columns.time, calendar)
         odd = calendar.unexpected(found.columns.time)
     start, end = found.start, found.end
-    if asked.start is None and asked.end is None and len(found.columns):
-        end = found.columns.time[-1] + 1
+    if asked.start is None and len(found.columns):
+        # What is before the first candle is told by what is lacking of the limit.
+        start = found.columns.time[0]
+        end = end if asked.end is not None else found.columns.time[-1] + 1
     first = calendar.ceil(start) if asked.start is not None else calendar.floor(start)
     gaps = found.gaps(calendar, first, end, regular=not odd)
     columns, filled, gaps = fill(found.columns, gaps, calendar, asked.fill)
-    is_open = found.is_open
-    if asked.limit is not None and len(columns) > asked.limit:
-        part = slice(-asked.limit, None) if asked.start is None else slice(asked.limit)
-        is_open = is_open and asked.start is None
-        columns = columns[part]
-        first, last = columns.time[0], columns.time[-1]
-        gaps = [gap for gap in gaps if first <= gap.start <= last]
-        filled = [gap for gap in filled if gap.end > first and gap.start <= last]
+    if asked.wanted is not None:
+        before: Cause = "not_fetched" if origin.delisted else "not_served"
+        columns, filled, gaps = _limited(asked, found, columns, filled, gaps, calendar, before)
+    last = columns.time[-1] if len(columns) else 0
+    is_last = len(found.columns) > 0 and last == found.columns.time[-1]
     missing = intervals(gaps, calendar)
     if asked.strict and missing:
         raise DataUnavailableError(
@@ -334,8 +334,8 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         derived=True if is_derived else None,
         derived_fields=("candles",) if is_derived else None,
         resampled_from=origin.resampled_from,
-        forming=is_open,
-        clock_offset_ms=_offset(found, calendar),
+        forming=found.is_open and is_last,
+        clock_offset_ms=_offset(found, calendar) if is_last else None,
         delisted=True if origin.delisted else None,
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
@@ -343,6 +343,38 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         quality=flags(found.revised, odd) or None,
         columns=columns,
     )
+
+
+def _limited(
+    asked: Question,
+    found: Known,
+    columns: Columns,
+    filled: list[Gap],
+    gaps: list[Gap],
+    calendar: Calendar,
+    before: Cause,
+) -> tuple[Columns, list[Gap], list[Gap]]:
+    """Cut candles and gaps to the limit, or name the places that lack before the first candle.
+
+    ``before`` is their cause.
+    """
+    wanted, from_start = asked.wanted or DEFAULT_LIMIT, asked.start is not None
+    if len(columns) >= wanted:
+        columns = columns[:wanted] if from_start else columns[-wanted:]
+        first, last = map(calendar.floor, (columns.time[0], columns.time[-1]))
+        filled = clipped(filled, first, calendar.next(last))
+        low, high = (0, last) if from_start else (calendar.next(first), FOREVER)
+        return columns, filled, clipped(gaps, low, high)
+    if from_start:
+        return columns, filled, gaps
+    if len(columns):
+        first = calendar.floor(columns.time[0])
+    else:
+        first = calendar.ceil(asked.end or found.clock.exchange)
+        gaps = []
+    lacking = min(wanted - len(columns), calendar.count(EARLIEST, first))
+    begins = Gap(calendar.shift(first, -lacking), first, before)
+    return columns, filled, [*([begins] if lacking else []), *gaps]
 
 
 def _offset(found: Known, calendar: Calendar) -> int | None:

@@ -92,9 +92,9 @@ class Known:
     simulated: bool = False
 
     @classmethod
-    def stored(cls, stretch: Stretch, *, simulated: bool) -> Known:
-        """Make what is known of a range that the store holds whole."""
-        now = Clock(our_now(), our_now())
+    def stored(cls, stretch: Stretch, settled: int, *, simulated: bool) -> Known:
+        """Make what is known of a range from the store, which knows all up to a time."""
+        now = _settled(settled)
         newest = stretch.columns.time[-1] if len(stretch.columns) else 0
         return cls(
             stretch.start,
@@ -156,6 +156,12 @@ class Known:
         return with_causes(places, self.causes, calendar)
 
 
+def _settled(end: int) -> Clock:
+    """Give the clock of what is stored up to a time, which both clocks had reached then."""
+    now = max(our_now(), end)
+    return Clock(now, now)
+
+
 class Source(Protocol):
     """A series that can be asked for its candles."""
 
@@ -199,8 +205,7 @@ class NativeSeries:
         self._venue = venue
         self._keep = keep
         self._plays = plays
-        days = known(venue.id, "1d") if "1d" in venue.timeframes else None
-        self._causes = Causes(venue, pair, self.calendar, days)
+        self._causes = Causes(venue, pair, self.calendar)
         self._reads = keep.read
         """Whether what is requested now is taken from the store, where it is there."""
         self._fetched: list[Stretch] = []
@@ -304,7 +309,7 @@ class NativeSeries:
             return
         try:
             if await self._apart(self.table.refresh):
-                await self._apart(self.table.revise, closed, self.calendar)
+                await self._apart(self.table.revise, closed.as_floats(), self.calendar)
         except DataUnavailableError:
             # Who does without the store is not kept from candles by its state.
             if self._reads:
@@ -339,7 +344,7 @@ class NativeSeries:
                 found = stored if self._writes else placed_over(found, stored)
         found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
         found = [one.cut(*span) for one in found]
-        clock = tail.clock if tail else Clock(our_now(), our_now())
+        clock = tail.clock if tail else _settled(span.end)
         there = [Span(one.start, one.end) for one in found]
         settled = span.end if tail is None else min(span.end, tail.start)
         left = without(Span(span.start, settled), there)
@@ -407,7 +412,8 @@ class StoredSeries:
         else:
             part = Stretch(start, upto, whole.columns[:0])
         gaps = sorted([*gaps, *part.gaps], key=lambda gap: gap.start)
-        return Known.stored(Stretch(start, upto, part.columns, gaps, part.revised), simulated=False)
+        told = Stretch(start, upto, part.columns, gaps, part.revised)
+        return Known.stored(told, whole.end, simulated=False)
 
     async def before(self, moment: int) -> int | None:
         """Give the end of the last candle before a moment; None where none is stored."""
@@ -459,15 +465,17 @@ class ResampledSeries:
         if found.newest and self.calendar.floor(found.newest) < start:
             # One candle is longer than the request.
             return await self.between(self.calendar.floor(found.newest), None)
-        return self._made(found, start, None)
+        # Of what is behind the newest nothing is known.
+        return self._made(found, start, self.calendar.next(max(found.newest, start)))
 
     async def between(self, start: int, end: int | None) -> Known:
         """Give all candles that open in a range, each with all its parts."""
         first = self.calendar.ceil(start)
         upto = None if end is None else self.calendar.ceil(end)
         if upto is not None and first >= upto:
-            now = Clock(our_now(), our_now())
-            return Known(start, end or start, Columns.from_rows([]), [], now, 0)
+            # No place opens in it; what time it is on the exchange, shorter candles tell.
+            found = await self.finer.between(start, end)
+            return replace(found, columns=found.columns[:0], causes=[], newest=0, is_open=False)
         return replace(self._made(await self.finer.between(first, upto), first, upto), start=start)
 
     async def before(self, moment: int) -> int | None:
@@ -481,7 +489,12 @@ class ResampledSeries:
 
     async def why(self, gap: Span) -> list[Gap]:
         """Tell why a range has no candles."""
-        return await self.finer.why(gap)
+        start, end = self.calendar.floor(gap.start), self.calendar.ceil(gap.end)
+        causes = await self.finer.why(Span(start, end))
+        nothing = Columns.from_rows([])
+        return resample(
+            nothing, self.calendar, causes, start=start, until=end, unknown=frozenset()
+        )[1]
 
     def _made(self, found: Known, start: int, end: int | None) -> Known:
         clock, calendar = found.clock, self.calendar
@@ -506,6 +519,6 @@ class ResampledSeries:
             columns=columns,
             causes=missing,
             is_open=is_open,
-            newest=found.newest,
+            newest=calendar.floor(found.newest) if found.newest else 0,
             revised=frozenset(calendar.floor(time) for time in found.revised),
         )

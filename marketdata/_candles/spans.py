@@ -17,6 +17,8 @@ from marketdata.models.columns import Columns
 from marketdata.models.records import Quality
 
 FOREVER = 1 << 62
+EARLIEST = -62_135_596_800_000
+"""The first moment that a datetime can be."""
 
 
 class Span(NamedTuple):

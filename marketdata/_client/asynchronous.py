@@ -382,11 +382,12 @@ class AsyncClient:
             fill=fill,
             strict=strict,
         )
-        # What is stored are floats.
-        kept = await self._session.store() if self.settings.numbers == "float" else None
-        kept = None if isinstance(kept, MarketDataError) else kept
-        keep = Keep(kept, read=store, refresh=refresh and store)
-        if keep.store is not None and store and not refresh and not self.settings.sim:
+        opened = await self._session.store()
+        kept = None if isinstance(opened, MarketDataError) else opened
+        # What is stored are floats: Decimals come from the exchange each time.
+        reads = store and self.settings.numbers == "float"
+        keep = Keep(kept, read=reads, refresh=refresh and reads)
+        if keep.store is not None and reads and not refresh and not self.settings.sim:
             name = exchange or self.settings.exchange[0]
             origin = source(name, self.settings.endpoints.get(name))
             known = await asyncio.to_thread(
@@ -401,7 +402,7 @@ class AsyncClient:
                 symbol = await venue.listed.symbol(pair, halted=True)
             except PairNotSupportedError:
                 gone = None
-                if keep.store is not None and store:
+                if keep.store is not None and reads:
                     gone = await delisted(keep.store, venue.id, pair, asked)
                 if gone is None:
                     raise

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
 from marketdata._requests.portal import portal
+from marketdata.arguments import BarLimit, ExchangeId, PairName, TimeframeName, checked
 from marketdata.errors import MarketDataError, as_of_here
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from marketdata._charts.chart import LiveChart
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.models import Record, Stream, Upstream
     from marketdata.models.lists import Records
@@ -149,6 +151,33 @@ class Client:
     record = _blocking(AsyncClient.record)
     replay = _replaying(AsyncClient.replay)
     close = _blocking(AsyncClient.close)
+
+    @checked
+    def live_chart(
+        self,
+        pair: PairName,
+        timeframe: TimeframeName = "1m",
+        *,
+        exchange: ExchangeId | None = None,
+        limit: BarLimit = 500,
+    ) -> LiveChart:
+        """Draw the newest candles in a notebook, and keep the chart up to date.
+
+        It follows the exchange's stream until `stop()` of the chart, or until the kernel ends.
+        Raises `MissingExtraError` where anywidget is not installed.
+        """
+        from marketdata._client.live_chart import live_chart
+
+        try:
+            return live_chart(
+                lambda: self.candles(pair, timeframe, limit=limit, exchange=exchange),
+                lambda found: self.watch_candles(
+                    found.pair, found.timeframe, exchange=found.exchange
+                ),
+            )
+        except MarketDataError as error:
+            as_of_here(error)
+            raise
 
     def streams(self) -> Records[Stream]:
         """Tell how each live subject is doing."""

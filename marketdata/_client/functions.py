@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from marketdata import models
+from marketdata._charts.chart import LiveChart
 from marketdata._client.blocking import Client, default_client
 from marketdata._streams.watch import Watch
 from marketdata.errors import MarketDataError, as_of_here
@@ -23,6 +24,7 @@ __all__ = [
     "execution_cost",
     "fees",
     "function",
+    "live_chart",
     "orderbook",
     "pairs",
     "quote",
@@ -46,7 +48,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
 
-_NAMES = {**vars(models), **vars(aggregates), **vars(lists)}
+_NAMES = {**vars(models), **vars(aggregates), **vars(lists), "LiveChart": LiveChart}
 """What annotations of operations mention, and their module imports for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
 """Annotations are those of `AsyncClient`; what blocks gives these in their places."""
@@ -110,6 +112,7 @@ quote = _function(Client.quote)
 quotes = _function(Client.quotes)
 orderbook = _function(Client.orderbook)
 candles = _function(Client.candles)
+live_chart = _function(Client.live_chart)
 trades = _function(Client.trades)
 status = _function(Client.status)
 fees = _function(Client.fees)

@@ -8,10 +8,13 @@ USD, USDT and USDC are different currencies; a call that was told to take them t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from marketdata.models.decimals import Number, difference, mean
 from marketdata.models.records import Record, Side
+
+if TYPE_CHECKING:
+    from marketdata._charts.chart import Chart
 
 __all__ = [
     "Best",
@@ -97,6 +100,15 @@ class Comparison(Record):
     """Exchanges with prices whose fee is not known, which `crossed_after_fees` leaves out."""
     rows: tuple[ComparisonRow, ...]
 
+    def chart(self) -> Chart:
+        """Draw each exchange's bid and ask on one scale of prices, interactively.
+
+        Raises `DataUnavailableError` where the package was installed without the chart page.
+        """
+        from marketdata.models.charts import of_record
+
+        return of_record(self, "on several exchanges")
+
 
 class BookSource(Record):
     """One book that a consolidated one is made of, or why it is missing."""
@@ -171,6 +183,15 @@ class ConsolidatedOrderBook(Record):
     def mid(self) -> Number | None:
         """Mean of best bid and best ask; None where a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
+
+    def chart(self) -> Chart:
+        """Draw the depth of both sides interactively, with each exchange's part in its colour.
+
+        Raises `DataUnavailableError` where the package was installed without the chart page.
+        """
+        from marketdata.models.charts import of_record
+
+        return of_record(self, "consolidated order book")
 
 
 class ExecutionSplit(Record):

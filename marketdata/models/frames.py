@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_left
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
-    from matplotlib.figure import Figure
 
     from marketdata.models.records import Candles, Flag, Interval
 
@@ -199,84 +197,6 @@ def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
         )
         marks[first:last] = [True] * (last - first)
     return marks
-
-
-def plot(candles: Candles) -> Figure:
-    """Draw candlesticks over volume; missing ranges are shaded, a forming bar is hollow.
-
-    More bars than a picture has room for are drawn several as one.
-    """
-    try:
-        import numpy as np
-        from matplotlib import dates
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("plot()", "frames") from None
-
-    class Picture(Figure):
-        """A figure that notebooks show without pyplot, which would keep every figure alive."""
-
-        def _repr_png_(self) -> bytes:
-            file = io.BytesIO()
-            self.savefig(file, format="png")
-            return file.getvalue()
-
-    columns = _gathered(candles.columns.as_floats(), -(-len(candles) // _DRAWN))
-    figure = Picture(figsize=(10, 5), layout="constrained")
-    prices, volumes = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1], "hspace": 0}
-    )
-    time = dates.date2num(np.array(columns.time, dtype="datetime64[ms]"))
-    opened, close = np.array(columns.open), np.array(columns.close)
-    width = 0.8 * float(np.diff(time).min()) if len(time) > 1 else 0.8
-    middle = time + width / 1.6
-    for rising, colour in ((True, "#26a69a"), (False, "#ef5350")):
-        chosen = (close >= opened) == rising
-        prices.vlines(
-            middle[chosen],
-            np.array(columns.low)[chosen],
-            np.array(columns.high)[chosen],
-            color=colour,
-            linewidth=0.8,
-        )
-        bodies = prices.bar(
-            middle[chosen], (close - opened)[chosen], width, opened[chosen], color=colour
-        )
-        volumes.bar(middle[chosen], np.array(columns.volume)[chosen], width, color=colour)
-        if candles.forming and len(time) and bool(chosen[-1]):
-            bodies[-1].set(facecolor="white", edgecolor=colour)
-    for gap in candles.missing:
-        for axes in (prices, volumes):
-            axes.axvspan(
-                dates.date2num(gap.start), dates.date2num(gap.end), color="#9e9e9e", alpha=0.25
-            )
-    locator = dates.AutoDateLocator()
-    volumes.xaxis.set_major_locator(locator)
-    volumes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-    prices.set_title(title(candles), loc="left")
-    prices.set_ylabel(candles.pair.partition("/")[2])
-    volumes.set_ylabel(candles.pair.partition("/")[0])
-    prices.grid(visible=True, alpha=0.3)
-    return figure
-
-
-_DRAWN = 1_000
-"""Bars that a picture has room for."""
-
-
-def _gathered(columns: Columns, count: int) -> Columns:
-    """Make one bar of each so many."""
-    if count <= 1:
-        return columns
-    parts = [slice(first, first + count) for first in range(0, len(columns), count)]
-    return Columns(
-        columns.time[::count],
-        columns.open[::count],
-        [max(columns.high[part]) for part in parts],
-        [min(columns.low[part]) for part in parts],
-        [columns.close[part][-1] for part in parts],
-        [sum(columns.volume[part]) for part in parts],
-    )
 
 
 def title(candles: Candles) -> str:

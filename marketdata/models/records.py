@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
@@ -44,7 +44,11 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from marketdata._charts.chart import Chart
+    from marketdata.models.plots import Backend, Means
 
 __all__ = [
     "AveragePrice",
@@ -502,6 +506,15 @@ class OrderBook(_Streamed):
             unfilled=as_given(left, *given),
         )
 
+    def chart(self) -> Chart:
+        """Draw the depth of both sides interactively: the sum of sizes up to each price.
+
+        Raises `DataUnavailableError` where the package was installed without the chart page.
+        """
+        from marketdata.models.charts import of_record
+
+        return of_record(self, f"order book on {self.exchange}")
+
     @property
     def _form(self) -> Level | tuple[()]:
         """A level, whose numbers tell in which form all of them are."""
@@ -832,8 +845,79 @@ class Candles(_Derivable, _Streamed):
 
         return to_arrow(self.columns, self.filled, self.quality)
 
-    def plot(self) -> Figure:
-        """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
-        from marketdata.models.frames import plot
+    @overload
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        figsize: tuple[float, float] = (10, 5),
+        style: str | Sequence[str] | None = None,
+        mav: Means | None = None,
+        volume: bool = True,
+        log: bool = False,
+        backend: Literal["matplotlib"] = "matplotlib",
+    ) -> Figure: ...
+    @overload
+    def plot(
+        self,
+        *,
+        style: str | None = None,
+        mav: Means | None = None,
+        volume: bool = True,
+        log: bool = False,
+        backend: Literal["plotly"],
+    ) -> Any: ...
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        figsize: tuple[float, float] = (10, 5),
+        style: str | Sequence[str] | None = None,
+        mav: Means | None = None,
+        volume: bool = True,
+        log: bool = False,
+        backend: Backend = "matplotlib",
+    ) -> Any:
+        """Draw candlesticks and volume as a picture; gaps are grey, the open candle is hollow.
 
-        return plot(self)
+        More candles than a picture has room for are drawn several as one.
+
+        Parameters:
+            ax: Axes to draw the prices in, without volume; None makes a figure.
+            figsize: Width and height of the figure in inches.
+            style: A style of matplotlib, such as ``dark_background``; None takes the current
+                one. Of plotly, a template, such as ``plotly_dark``.
+            mav: Numbers of candles, to draw the mean of so many closing prices.
+            volume: Whether to draw volume below the prices.
+            log: Whether prices have a logarithmic scale.
+            backend: ``matplotlib``, of the extra 'frames', or ``plotly``, of 'notebook'.
+
+        Returns a `Figure` of matplotlib, or of plotly. Raises `MissingExtraError` where the
+        library is not installed, `InvalidParameterError` for a style that it does not have.
+        """
+        from marketdata.models.plots import plot
+
+        return plot(
+            self,
+            ax=ax,
+            figsize=figsize,
+            style=style,
+            mav=mav,
+            volume=volume,
+            log=log,
+            backend=backend,
+        )
+
+    def chart(self, *others: Candles) -> Chart:
+        """Draw an interactive chart for a notebook, a file or a browser.
+
+        It has candles with volume, gaps in grey with their cause, the open candle hollow. With
+        `others`, of the same timeframe, it has the closing prices of all as lines that are 100 at
+        the first time that all have. More than 20,000 candles are drawn several as one.
+
+        Raises `InvalidParameterError` for different timeframes, and `DataUnavailableError` where
+        the package was installed without the chart page.
+        """
+        from marketdata.models.charts import of_candles
+
+        return of_candles(self, others)

@@ -49,6 +49,10 @@ PURPOSES: Mapping[str, str] = {
         "trends, indicators (moving average), backtests. `forming`: the last candle is not closed; "
         "`missing`: where there are none."
     ),
+    "get_chart": (
+        "Draw a chart of candles with volume as a picture (PNG image) for a person to see. The "
+        "numbers: get_candles."
+    ),
     "get_trades": (
         "Get individual trades (executions, fills, prints, tick-by-tick tape, time and sales) of a "
         "pair: the latest, recent or last trades, or those since a time or trade id."

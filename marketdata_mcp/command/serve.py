@@ -139,6 +139,15 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="answer from the simulated exchange, without the internet",
     )
+    parser.add_argument(
+        "--tools",
+        metavar="GROUP",
+        choices=("chart",),
+        action="append",
+        default=[],
+        help="list further tools: chart has get_chart, a picture of candles for hosts that show "
+        "images",
+    )
     version = f"{PROGRAM} {marketdata.__version__}"
     parser.add_argument("--version", action="version", version=version)
     return parser
@@ -174,7 +183,8 @@ def _serve_stdio(options: argparse.Namespace) -> None:
     from marketdata_mcp import app
     from marketdata_mcp.pipes import stdio
 
-    server = app.Service(client, observer=_call_log() if options.log_json else None).server()
+    observer = _call_log() if options.log_json else None
+    server = app.Service(client, observer=observer, groups=options.tools).server()
     _run(stdio.serve_by_sdk(server) if ends is None else stdio.serve(server, *ends), options)
 
 
@@ -209,6 +219,7 @@ def _serve_http(options: argparse.Namespace) -> None:
             policy=options.policy,
             events=options.sse,
             log_calls=options.log_json,
+            groups=options.tools,
         )
         if certificate:
             http.check(*certificate)

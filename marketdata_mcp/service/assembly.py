@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ def web(
     policy: Path | None,
     events: bool,
     log_calls: bool,
+    groups: Collection[str] = (),
 ) -> Web:
     """Make what is served over HTTP.
 
@@ -38,7 +39,7 @@ def web(
     metrics = Metrics()
     observer = Observers(metrics, CallLog()) if log_calls else metrics
     gate = _gate(client.settings, policy) if access else None
-    service = Service(client, gate=gate, observer=observer)
+    service = Service(client, gate=gate, observer=observer, groups=groups)
     return Web(service, names, gate, events, metrics)
 
 

@@ -120,16 +120,22 @@ class Memory:
     """Closed candles, as they were last sent."""
     empty: dict[str, set[int]] = field(default_factory=dict)
     """Places that had none, although a later candle was there, or a day had passed."""
+    beside: bool = True
+    """Whether that counts which an answer holds from behind the range that was requested: it is not
+    said whether a request covers that."""
 
     def hear(self, exchange: Exchange, answers: Iterable[Sent]) -> None:
         """Remember what came in some answers."""
-        for pair, timeframe, candles, now in answers:
+        for sent in answers:
+            pair, timeframe, candles, now = sent[:4]
             if pair == PAIR:
                 told = self.told.setdefault(timeframe, {})
+                upto = None if self.beside else _reach(exchange, sent)
                 for one in candles:
                     if one.high < one.low:
                         continue  # It counts as if it had not been sent.
-                    if is_final(exchange, timeframe, one, now):
+                    is_inside = upto is None or one.time < upto
+                    if is_inside and is_final(exchange, timeframe, one, now):
                         told[one.time] = one
                     self.empty.setdefault(timeframe, set()).discard(
                         own_calendar(exchange, timeframe).place(one.time)
@@ -164,6 +170,18 @@ class Memory:
             for one in exchange.candles(PAIR, timeframe)
             if not empty or calendar.place(one.time) not in empty
         ]
+
+
+def _reach(exchange: Exchange, sent: Sent) -> int | None:
+    """Give when a range ends that was requested, without its last place; None: not in the answer.
+
+    That place may be asked for to see what comes behind the range.
+    """
+    if sent.start is None or not sent.candles:
+        return None
+    last = max(one.time for one in sent.candles)
+    places = own_calendar(exchange, sent.timeframe).openings(sent.start, last + 1)
+    return places[sent.limit - 1] if len(places) >= sent.limit else None
 
 
 def is_final(exchange: Exchange, timeframe: str, candle: Candle, now: int) -> bool:

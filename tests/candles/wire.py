@@ -36,6 +36,9 @@ class Sent(NamedTuple):
     candles: list[Candle]
     now: int
     """When it was given, by what had happened on the exchange."""
+    start: int | None = None
+    limit: int = 0
+    """From when on, and how many were asked for."""
 
 
 class Wire:
@@ -44,6 +47,8 @@ class Wire:
     def __init__(self) -> None:
         self.exchange: Exchange | None = None
         self.sent: list[Sent] = []
+        self.on_tick: Callable[[], None] = lambda: None
+        """Called when time has passed: our clock is to go on as well."""
         self.answers = dict(_ANSWERS)
         """What gives the answer to each path."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -77,8 +82,9 @@ class Wire:
     ) -> list[Candle]:
         """Give candles of the exchange, and remember that."""
         exchange.now += exchange.world.tick
+        self.on_tick()
         found = exchange.page(pair, timeframe, start, limit)
-        self.sent.append(Sent(pair, timeframe, found, exchange.now))
+        self.sent.append(Sent(pair, timeframe, found, exchange.now, start, limit))
         return found
 
 

@@ -53,7 +53,7 @@ def test_examples_are_command_lines_of_the_library(operation):
     for example in operation.examples:
         line = shlex.split(example.partition(" > ")[0])
         job = program.main(line, prog_name="marketdata", standalone_mode=False)
-        asked, given, _ = job.args
+        asked, given, *_ = job.args
         assert asked is operation
         operation.parse(given)
 

@@ -78,3 +78,16 @@ def test_a_terminal_without_the_signs_still_shows_the_numbers(command, asking):
     assert "BTC/USDT" in done.stdout
     assert "?" not in done.stdout
     assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize("pager", ["head -n 3", "", "no-such-pager"])
+def test_a_list_that_is_longer_than_the_screen_goes_through_the_pager(pager, on_terminal, asking):
+    shown = on_terminal("trades", "BTC/USDT", "-n", "50", env={**asking, "PAGER": pager})
+    lines = shown.splitlines()
+    assert ESCAPE.sub("", lines[0]).startswith("BTC/USDT  binance   SIMULATED   trades")
+    assert len(lines) == (3 if pager.startswith("head") else 53)
+
+
+def test_what_fits_on_the_screen_needs_no_pager(on_terminal, asking):
+    shown = on_terminal("trades", "BTC/USDT", "-n", "5", env={**asking, "PAGER": "head -n 1"})
+    assert len(shown.splitlines()) == 8

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pytest
 from matplotlib import colors, dates
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import marketdata as md
+from marketdata.errors import InvalidParameterError
 from marketdata.models import Columns
 from marketdata.models.frames import to_arrow, to_pandas, to_polars
 from marketdata.sim import SimulatedExchange
@@ -194,6 +196,69 @@ def test_a_plot_can_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "candles.png"
     candles(series(5)).plot().savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_is_drawn_into_given_axes() -> None:
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert candles(series(5)).plot(ax=left) is figure
+    assert (len(left.patches), len(right.patches)) == (5, 0)
+
+
+def test_a_plot_has_the_size_scale_and_parts_that_are_asked_for() -> None:
+    figure = candles(series(5)).plot(figsize=(4, 3), volume=False, log=True)
+    [prices] = figure.axes
+    assert prices.get_yscale() == "log"
+    assert tuple(figure.get_size_inches()) == (4, 3)
+
+
+def test_the_means_of_a_plot_are_those_of_the_closing_prices() -> None:
+    made = candles(series(30))
+    prices = made.plot(mav=(3, 7)).axes[0]
+    for line, length in zip(prices.lines, (3, 7), strict=True):
+        wanted = made.to_pandas()["close"].rolling(length).mean()
+        assert np.allclose(line.get_ydata(), wanted, equal_nan=True)
+    many = candles(series(2_500))
+    [line] = many.plot(mav=20).axes[0].lines
+    assert len(line.get_ydata()) == 834
+    assert line.get_ydata()[-1] == pytest.approx(np.mean(many.close[-20:]))
+
+
+def test_a_dark_style_is_followed_and_left_again() -> None:
+    dark = candles(series(5), forming=True).plot(style="dark_background")
+    assert dark.get_facecolor() == (0.0, 0.0, 0.0, 1.0)
+    hollow = dark.axes[0].containers[-1][-1]
+    assert hollow.get_facecolor() == dark.axes[0].get_facecolor()
+    assert candles(series(5)).plot().get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+    with pytest.raises(InvalidParameterError, match="dark_background"):
+        candles(series(5)).plot(style="sepia")
+
+
+def test_plotly_draws_the_same() -> None:
+    hole = md.Interval(
+        start=datetime.fromtimestamp(START / 1000 + 300, UTC),
+        end=datetime.fromtimestamp(START / 1000 + 600, UTC),
+        bars=5,
+        cause="outage",
+    )
+    made = candles(series(20, 5, 6, 7, 8, 9), missing=(hole,), forming=True)
+    figure = made.plot(backend="plotly", mav=3, log=True)
+    whole, still_open, mean, volume = figure.data
+    assert [*whole.close, *still_open.close] == list(made.close)
+    assert len(still_open.close) == 1
+    assert list(volume.y) == list(made.volume)
+    assert len(mean.y) == 15
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.annotations[0].text == "outage"
+    assert len(candles([]).plot(backend="plotly", volume=False).data) == 0
+
+
+@pytest.mark.parametrize(
+    "asked", [{"mav": 0}, {"backend": "gnuplot"}, {"backend": "plotly", "ax": Figure().subplots()}]
+)
+def test_arguments_of_a_plot_that_cannot_be_meant_are_refused(asked: Any) -> None:
+    with pytest.raises(InvalidParameterError):
+        candles(series(5)).plot(**asked)
 
 
 WITHOUT = """

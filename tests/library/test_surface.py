@@ -16,7 +16,7 @@ from marketdata.operations import OPERATIONS
 NAMES = [operation.name for operation in OPERATIONS]
 KINDS = ("candles", "orderbook", "quote", "ticker", "trades")
 LIVE = [*[f"watch_{kind}" for kind in KINDS], "watch_consolidated_orderbook"]
-OF_STREAMS = ["record", "replay", "streams", *LIVE]
+OF_STREAMS = ["live_chart", "record", "replay", "streams", *LIVE]
 
 
 def test_all_names_exist_are_sorted_and_listed() -> None:

@@ -26,6 +26,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp import app, resources
+from marketdata_mcp.charts import views
 
 PATHS = ("ticker", "quote", "orderbook", "trades", "candles/1m")
 
@@ -46,7 +47,7 @@ def test_the_templates_tell_what_can_beread_resource(era: str) -> None:
                 "market://{exchange}/{base}-{quote}/candles/{timeframe}",
             }
             assert all(one.description and one.mime_type == "application/json" for one in found)
-            assert (await client.list_resources()).resources == []
+            assert (await client.list_resources()).resources == views.listed()
             said = client.server_capabilities.resources
             assert said is not None
             assert said.subscribe is True
@@ -100,7 +101,7 @@ def test_what_is_watched_is_listed_and_read_from_its_stream(tmp_path: Path) -> N
                 watches[kind] = await start(client, sim, kind=kind, **{**asked, **deep})
             await sim.advance(20)
             listed = (await client.list_resources()).resources
-            uris = [one.uri for one in listed]
+            uris = [one.uri for one in listed if one.uri != views.URI]
             assert uris == [
                 f"{BTC}/ticker",
                 f"{BTC}/quote",
@@ -109,7 +110,7 @@ def test_what_is_watched_is_listed_and_read_from_its_stream(tmp_path: Path) -> N
                 f"{BTC}/trades",
                 f"{BTC}/candles/1m",
             ]
-            assert all(one.mime_type == "application/json" for one in listed)
+            assert all(one.mime_type == "application/json" for one in listed[: len(uris)])
             # What was before the streams began is asked for once.
             once = {uri: await read_resource(client, uri) for uri in uris}
             sim.forget()
@@ -176,7 +177,8 @@ def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
             assert first.next_cursor is not None
             rest = await client.list_resources(cursor=first.next_cursor)
             assert rest.next_cursor is None
-            assert len({one.uri for one in first.resources + rest.resources}) == 250
+            uris = {one.uri for one in first.resources + rest.resources}
+            assert len(uris - {views.URI}) == 250
             with pytest.raises(MCPError):
                 await client.list_resources(cursor="x")
 

@@ -26,6 +26,7 @@ TIMES_OF_DAY = {
     "_aggregation/watching.py": "when it was handed out",
     "_client/archive.py": "up to which bars there are",
     "_client/cluster.py": "up to which bars there are",
+    "_client/progress.py": "up to which bars there are",
     "_exchanges/caller.py": "when an answer was received",
     "_exchanges/connector.py": "when a request was sent, for its record and a recording",
     "_exchanges/exchange.py": "which bars are the newest; when nobody answered",
@@ -42,6 +43,9 @@ TIMES_OF_DAY = {
     "_streams/wired_books.py": "when a request gave the book",
     "_requests/reply.py": "when an answer was received",
     "_arguments/times.py": "what a time ago means",
+    "models/_display/brief.py": "how old an answer of several exchanges is",
+    "models/_display/notebook.py": "when records are shown",
+    "models/_display/pages.py": "when records are shown",
     "models/records.py": "how old a record of another process is",
     # The clock of what several processes or machines share.
     "_exchanges/markets.py": "how old a list on the disk is",
@@ -75,7 +79,7 @@ def test_no_duration_is_a_difference_of_times_of_day() -> None:
     """Only where the clock is shared with others, or files, is one taken from another."""
     shared = {"_exchanges/markets.py", "_exchanges/markets_cache.py", "models/records.py"}
     shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_candles/table.py"}
-    shared |= {"_requests/avoided.py"}
+    shared |= {"_requests/avoided.py", "models/_display/brief.py"}
     found = []
     for path in ROOT.rglob("*.py"):
         name = path.relative_to(ROOT).as_posix()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from marketdata.models._display.elements import FAINT, PLAIN, SIMULATED, STRONG, Line
+from marketdata.models._display.elements import FAINT, PLAIN, SIMULATED, STRONG, WARNING, Line
 from marketdata.models._display.numbers import age, clock
 
 
@@ -47,4 +47,7 @@ def freshness(records: Sequence[Sourced], now: datetime, source: str = "") -> Li
     text = f"{clock(newest)}, {age(newest, now)}"
     if (newest - oldest).total_seconds() >= 1:
         text = f"{clock(oldest)} to {text}"
-    return [(f"{text}, {source}" if source else text, FAINT)]
+    line: Line = [(f"{text}, {source}" if source else text, FAINT)]
+    if any(getattr(record, "stale", None) for record in records):
+        line.append(("  stale: its stream was interrupted", WARNING))
+    return line

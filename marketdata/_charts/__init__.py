@@ -1,0 +1,1 @@
+"""The chart page: one self-contained document on TradingView's Lightweight Charts."""

@@ -1,0 +1,42 @@
+"""A chart that follows the candles of a pair, for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from marketdata.errors import MissingExtraError
+from marketdata.models import Candles, Columns
+from marketdata.models.charts import content
+from marketdata.models.frames import title
+
+if TYPE_CHECKING:
+    from marketdata._charts.chart import LiveChart
+    from marketdata._streams.watch import Watch
+
+__all__ = ["live_chart"]
+
+_KEPT = 1_000
+"""Candles of the stream that a chart is told again, should it have been shown later."""
+
+
+def live_chart(ask: Callable[[], Candles], watch: Callable[[Candles], Watch[Candles]]) -> LiveChart:
+    """Draw the candles that one function gets, and what another's stream tells of them."""
+    try:
+        from marketdata._charts.widget import LiveChartWidget
+    except ImportError:
+        raise MissingExtraError("live_chart()", "notebook") from None
+    found = ask()
+    stream = watch(found)
+    return LiveChartWidget(content(found), title(found), _news(stream), stream.close)
+
+
+def _news(watch: Watch[Candles]) -> Iterator[str]:
+    """Give all that a stream has told so far, each time that there is more."""
+    rows = {}
+    for candles in watch:
+        rows.update({row[0]: row for row in candles.columns.rows()})
+        while len(rows) > _KEPT:
+            del rows[min(rows)]
+        columns = Columns.from_rows([rows[time] for time in sorted(rows)])
+        yield candles.model_copy(update={"columns": columns}).to_json()

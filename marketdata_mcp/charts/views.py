@@ -1,0 +1,67 @@
+"""The chart as a view of tools' answers, for hosts with MCP Apps (``io.modelcontextprotocol/ui``).
+
+One page shows the answers of all these tools. It reads their structured content, asks nothing of
+anybody but the host, and what a host without the extension gets is the same as without it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, ResourceCsp
+from mcp_types import ReadResourceResult, Resource, TextResourceContents
+from mcp_types import Tool as Definition
+
+from marketdata._charts.page import is_built, page
+
+__all__ = ["EXTENSIONS", "URI", "contents", "listed", "with_view"]
+
+URI = "ui://marketdata/chart.html"
+EXTENSIONS: dict[str, dict[str, object]] = {EXTENSION_ID: {}}
+"""What the server says that it has."""
+_VIEWED = frozenset(
+    (
+        "get_candles",
+        "get_orderbook",
+        "get_consolidated_orderbook",
+        "compare_exchanges",
+        "watch_read",
+    )
+)
+_META = {
+    "ui": {
+        # Nothing may be connected to or loaded from anywhere.
+        "csp": ResourceCsp().model_dump(by_alias=True, exclude_none=True),
+        "prefersBorder": True,
+    }
+}
+
+
+def with_view(definition: Definition) -> Definition:
+    """Give a tool's definition with the view of its answers, where it has one."""
+    if definition.name not in _VIEWED or not is_built():
+        return definition
+    return definition.model_copy(update={"meta": {"ui": {"resourceUri": URI}}})
+
+
+def listed() -> list[Resource]:
+    """Give what resources/list says of the view; nothing where the page was not built."""
+    if not is_built():
+        return []
+    return [
+        Resource(
+            uri=URI,
+            name="chart",
+            title="Chart",
+            description="Candles, order books and comparisons as an interactive chart.",
+            mime_type=APP_MIME_TYPE,
+            _meta=_META,
+        )
+    ]
+
+
+@cache
+def contents() -> ReadResourceResult:
+    """Give the page; raises `DataUnavailableError` where it was not built."""
+    text = TextResourceContents(uri=URI, mime_type=APP_MIME_TYPE, text=page(), _meta=_META)
+    return ReadResourceResult(contents=[text])

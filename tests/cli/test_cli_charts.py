@@ -1,0 +1,59 @@
+"""Charts from a shell: ``--open`` and ``--save``."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from marketdata._charts.page import is_built
+
+pytestmark = pytest.mark.skipif(not is_built(), reason="not built: make chart")
+
+COMMANDS = ("candles", "orderbook", "compare", "consolidated")
+
+
+def data(page: Path):
+    [found] = re.findall(r'id="data">([^<]*)<', page.read_text("utf-8"))
+    return json.loads(found)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_answer_is_saved_as_a_page(here, tmp_path, command):
+    file = tmp_path / "chart.html"
+    assert here(command, "BTC/USDT", "--save", str(file)) == (0, f"{file}\n", "")
+    found = data(file)
+    record = found[0] if command == "candles" else found
+    assert record["pair"] == "BTC/USDT"
+    assert record["simulated"] is True
+
+
+def test_candles_are_saved_as_a_picture(here, tmp_path):
+    file = tmp_path / "chart.png"
+    assert here("candles", "BTC/USDT", "--save", str(file))[0] == 0
+    assert file.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_page_is_opened_in_the_browser(here, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("webbrowser.open", seen.append)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = here("candles", "BTC/USDT", "-t", "1h", "--open")
+    assert (code, err) == (0, "")
+    [uri] = seen
+    assert uri == Path(out.strip()).as_uri()
+    assert data(Path(out.strip()))[0]["timeframe"] == "1h"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("compare", "BTC/USDT", "--save", "x.png"), "--save writes .html here; was 'x.png'."),
+        (("candles", "BTC/USDT", "--save", "x.svg"), "--save writes .html or .png here"),
+        (("candles", "BTC/USDT", "--save", "/nowhere/x.html"), "/nowhere/x.html cannot be written"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(here, line, said):
+    code, out, err = here(*line)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: INVALID_PARAMETER: {said}")

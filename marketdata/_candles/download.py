@@ -146,7 +146,7 @@ class Download:
         numbers = iter(range(len(plan)))
         working = (self._work(numbers, plan, pages) for _ in range(min(CONCURRENT, len(plan))))
         workers = loop.create_task(all_of(working))
-        done = 0
+        done, used = 0, loop.create_future()
         try:
             for wanted, coming in zip(plan, pages, strict=True):
                 if not coming.done():
@@ -156,6 +156,8 @@ class Download:
                     workers.result()  # raises why it does not come
                 self._room.release()
                 window = await self._put_together(window, coming.result(), wanted)
+                # Not kept: all pages of a year are as large as the year.
+                pages[done] = used
                 done += 1
         except BaseException:
             self._keep(plan[done:], pages[done:])

@@ -647,13 +647,16 @@ class Interval(Record):
     """Why there are none; None where nobody looked into it, as in the newest bars."""
 
 
+Quality: TypeAlias = Literal["off_calendar", "revised"]
+"""``off_calendar``: it opens where none was expected; ``revised``: the exchange has changed it
+since it was stored."""
+
+
 class Flag(Record):
     """A candle that is not as usual, and how."""
 
     open_time: datetime
-    quality: Literal["off_calendar", "revised"]
-    """``off_calendar``: it opens where none was expected; ``revised``: the exchange has changed it
-    since it was stored."""
+    quality: Quality
 
 
 class Candle(Record):

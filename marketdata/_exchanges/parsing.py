@@ -29,7 +29,7 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
-from marketdata.models.decimals import EXACT, are_finite, as_given, exact, total
+from marketdata.models.decimals import EXACT, are_finite, as_given, as_number, exact, total
 
 Made = TypeVar("Made", Pair, Fees, FeeTier)
 
@@ -486,7 +486,7 @@ def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
 def in_decimal(value: float) -> float:
     """Give what a float was written as, up to 15 digits."""
     found = exact(value)
-    return as_given(found, found)
+    return as_given(found, as_number(found))
 
 
 def in_decimals(made: Made) -> Made:

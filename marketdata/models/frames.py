@@ -31,7 +31,9 @@ Filled: TypeAlias = "Sequence[Interval] | None"
 """Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
 
 
-def to_pandas(columns: Columns, filled: Filled = None, quality: Flagged = None) -> pandas.DataFrame:
+def to_pandas(
+    columns: Columns[Any], filled: Filled = None, quality: Flagged = None
+) -> pandas.DataFrame:
     """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
     Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
@@ -59,7 +61,9 @@ def to_pandas(columns: Columns, filled: Filled = None, quality: Flagged = None) 
     return frame
 
 
-def to_polars(columns: Columns, filled: Filled = None, quality: Flagged = None) -> polars.DataFrame:
+def to_polars(
+    columns: Columns[Any], filled: Filled = None, quality: Flagged = None
+) -> polars.DataFrame:
     """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
 
     Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
@@ -87,7 +91,9 @@ def to_polars(columns: Columns, filled: Filled = None, quality: Flagged = None) 
     return frame.with_columns(known)
 
 
-def to_arrow(columns: Columns, filled: Filled = None, quality: Flagged = None) -> pyarrow.Table:
+def to_arrow(
+    columns: Columns[Any], filled: Filled = None, quality: Flagged = None
+) -> pyarrow.Table:
     """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
 
     Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
@@ -134,7 +140,7 @@ class _Decimals(NamedTuple):
     """Places behind the point."""
 
 
-def _decimals(columns: Columns, most: int) -> dict[str, _Decimals]:
+def _decimals(columns: Columns[Any], most: int) -> dict[str, _Decimals]:
     """Give the columns that hold Decimals; raises where one has more digits than so many."""
     if not columns.is_decimal:
         return {}
@@ -157,7 +163,7 @@ def _exponent(value: Decimal) -> int:
     return int(value.as_tuple().exponent)
 
 
-def _known(columns: Columns, name: str) -> Any:
+def _known(columns: Columns[Any], name: str) -> Any:
     """Give a column with None for a Decimal that is not known; floats are NaN then."""
     values: Any = getattr(columns, name)
     if not columns.is_decimal:
@@ -165,7 +171,7 @@ def _known(columns: Columns, name: str) -> Any:
     return [None if value.is_nan() else value for value in values]
 
 
-def qualities(columns: Columns, filled: Filled, quality: Flagged) -> list[str | None] | None:
+def qualities(columns: Columns[Any], filled: Filled, quality: Flagged) -> list[str | None] | None:
     """Tell of each candle how it is not as usual; None where all are."""
     if not filled and not quality:
         return None
@@ -179,7 +185,7 @@ def qualities(columns: Columns, filled: Filled, quality: Flagged) -> list[str | 
     return marks
 
 
-def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
+def made_up(columns: Columns[Any], filled: Sequence[Interval]) -> list[bool]:
     """Tell of each bar whether it was made up."""
     marks = [False] * len(columns)
     for gap in filled:
@@ -191,7 +197,7 @@ def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
     return marks
 
 
-def plot(candles: Candles) -> Figure:
+def plot(candles: Candles[Any]) -> Figure:
     """Draw candlesticks over volume; missing ranges are shaded, a forming bar is hollow.
 
     More bars than a picture has room for are drawn several as one.
@@ -254,7 +260,7 @@ _DRAWN = 1_000
 """Bars that a picture has room for."""
 
 
-def _gathered(columns: Columns, count: int) -> Columns:
+def _gathered(columns: Columns[Any], count: int) -> Columns:
     """Make one bar of each so many."""
     if count <= 1:
         return columns
@@ -269,13 +275,13 @@ def _gathered(columns: Columns, count: int) -> Columns:
     )
 
 
-def title(candles: Candles) -> str:
+def title(candles: Candles[Any]) -> str:
     """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
     simulated = " (simulated)" if candles.simulated else ""
     return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"
 
 
-def html(candles: Candles) -> str:
+def html(candles: Candles[Any]) -> str:
     """Give a small page for notebooks: range, holes, a sparkline and both ends of the table."""
     columns = candles.columns
     if not len(columns):
@@ -295,7 +301,7 @@ def html(candles: Candles) -> str:
     )
 
 
-def _holes(candles: Candles) -> list[str]:
+def _holes(candles: Candles[Any]) -> list[str]:
     """Say how many bars are missing for which cause, how many were made up, and of what."""
     counts: dict[str, int] = {}
     for gap in candles.missing:
@@ -326,7 +332,7 @@ def _ends(count: int) -> list[int | None]:
     return [0, 1, 2, None, count - 3, count - 2, count - 1]
 
 
-def _row(columns: Columns, index: int | None) -> str:
+def _row(columns: Columns[Any], index: int | None) -> str:
     if index is None:
         return f"<tr><td colspan={len(NAMES)}>…</td></tr>"
     time, *values = columns.row(index)
@@ -340,7 +346,7 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _sparkline(columns: Columns, width: int = 320, height: int = 40) -> str:
+def _sparkline(columns: Columns[Any], width: int = 320, height: int = 40) -> str:
     low, high = min(columns.low), max(columns.high)
     scale = (high - low) or 1.0
     step = max(1, len(columns) // width)

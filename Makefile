@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 PACKAGE := .venv-package
+CLIENTS := .venv-clients
 NODE := .node
 NODE_VERSION := 22.20.0
 RECORDED ?= ../shared/recorded
@@ -16,7 +17,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance check docs record \
+.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs record \
 	bench oldest package interpreters mcpb release-check clean
 
 help: ## Show the targets.
@@ -78,6 +79,20 @@ mcp-conformance: $(NODE)/.ready ## Try the MCP server with the protocol's offici
 	$(BIN)/python tests/protocol/conformance.py
 	$(BIN)/python tests/protocol/inspector.py
 
+$(CLIENTS)/.ready: tests/clients/requirements.txt tests/clients/langchain.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet uv
+	VIRTUAL_ENV=$(CLIENTS) $(CLIENTS)/bin/uv pip install --quiet -r tests/clients/requirements.txt
+	$(CLIENTS)/bin/uv venv --quiet --clear --python $(CLIENTS)/bin/python $(CLIENTS)/langchain
+	VIRTUAL_ENV=$(CLIENTS)/langchain $(CLIENTS)/bin/uv pip install --quiet -r tests/clients/langchain.txt
+	@touch $@
+
+clients: $(READY) $(CLIENTS)/.ready $(NODE)/.ready ## Try agents' libraries and other clients with the MCP server.
+	$(CLIENTS)/bin/python tests/clients $(BIN)/marketdata-mcp openai-agents pydantic-ai google-genai google-adk \
+		llama-index typescript
+	$(CLIENTS)/langchain/bin/python tests/clients $(BIN)/marketdata-mcp langchain-mcp-adapters
+	$(CLIENTS)/bin/python tests/clients/quality.py $(BIN)/marketdata-mcp
+
 check: lint types layers ## Lint, types and the layers contract.
 
 docs: $(READY) ## Make docs/exchanges.md of the installed ccxt.
@@ -114,5 +129,5 @@ interpreters: $(OLDEST)/.ready ## Run a short suite on every Python from 3.11 on
 	$(BIN)/python tests/interpreters.py $(abspath $(OLDEST))/bin/uv
 
 clean: ## Remove what the targets made.
-	rm -rf dist .venv .venv-3.* $(OLDEST) $(PACKAGE) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-3.* $(OLDEST) $(PACKAGE) $(CLIENTS) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,6 +15,7 @@ from marketdata._client.archive import AsyncHistory as AsyncHistory
 from marketdata._client.asynchronous import AsyncClient as AsyncClient
 from marketdata._client.blocking import Client as Client
 from marketdata._client.blocking import History as History
+from marketdata._client.functions import average_price as average_price
 from marketdata._client.functions import candles as candles
 from marketdata._client.functions import compare as compare
 from marketdata._client.functions import consolidated_orderbook as consolidated_orderbook
@@ -60,6 +61,7 @@ from marketdata.errors import RateLimitExceededError as RateLimitExceededError
 from marketdata.errors import TimeframeNotSupportedError as TimeframeNotSupportedError
 from marketdata.errors import UnauthorizedError as UnauthorizedError
 from marketdata.errors import UpstreamError as UpstreamError
+from marketdata.models import AveragePrice as AveragePrice
 from marketdata.models import Candle as Candle
 from marketdata.models import Candles as Candles
 from marketdata.models import Exchange as Exchange

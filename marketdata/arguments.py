@@ -311,9 +311,37 @@ def window(text: str) -> str:
     )
 
 
+def average_window(text: str) -> str:
+    """Check the window of an average price: a rolling one of 24 hours at most."""
+    try:
+        cleaned = window(text)
+    except InvalidParameterError:
+        cleaned = "day"
+    if cleaned[-1] not in "mh":
+        raise InvalidParameterError(f"window is 1m to 59m or 1h to 24h; {_was(text)}.")
+    return cleaned
+
+
 def window_length(text: str) -> timedelta:
     """Give the length of a rolling window that `window` has checked."""
     return int(text[:-1]) * _UNITS[text[-1]]
+
+
+_RANKED_BY = ("quote_volume", "base_volume", "percentage", "last", "trades")
+
+
+def ticker_field(text: str) -> str:
+    """Give the field of a ticker that tickers can be sorted by: ``quoteVolume``, ``quote_volume``.
+
+    Case does not matter. Raises `InvalidParameterError` for any other.
+    """
+    wanted = text.strip().replace("_", "").lower()
+    found = next((name for name in _RANKED_BY if name.replace("_", "") == wanted), None)
+    if found is None:
+        raise InvalidParameterError(
+            f"sort is one of quoteVolume, baseVolume, percentage, last, trades; {_was(text)}."
+        )
+    return found
 
 
 # ---------------------------------------------------------------------------- annotations
@@ -640,6 +668,35 @@ QuoteCodes = Annotated[
     Described(
         "Quote currencies to take at par with the pair's own.",
         examples=("USD", "USDC"),
+    ),
+]
+TickerField = Annotated[
+    str,
+    Described(
+        "Sort by this field, the highest first: quoteVolume, baseVolume, percentage (the change), "
+        "last or trades.",
+        examples=("quoteVolume", "percentage"),
+        parse=ticker_field,
+    ),
+]
+Ascending = Annotated[bool, Described("With `sort`: the lowest first.")]
+OnlyQuote = Annotated[
+    str, Described("Only pairs of this quote currency.", examples=("USDT",), parse=part)
+]
+MinQuoteVolume = Annotated[
+    float,
+    Ge(0),
+    Described(
+        "Only pairs of which at least so much was traded in 24 hours, in quote currency.",
+        examples=("1000000",),
+        parse=finite,
+    ),
+]
+TickerLimit = Annotated[int, Ge(1), Described("Tickers at most.")]
+AverageWindow = Annotated[
+    str,
+    Described(
+        "How far back: 1m to 59m, or 1h to 24h.", examples=("5m", "1h"), parse=average_window
     ),
 ]
 Search = Annotated[

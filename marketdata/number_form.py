@@ -23,5 +23,7 @@ else:
     class Numbers:
         """What has numbers."""
 
+        __slots__ = ()
+
         def __class_getitem__(cls, _form):
             return cls

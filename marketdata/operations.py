@@ -141,7 +141,18 @@ OPERATIONS: tuple[Operation, ...] = (
         "Ticker",
         many=True,
         tool="get_tickers",
-        examples=("tickers BTC/USDT ETH/USDT", "tickers --format csv"),
+        examples=(
+            "tickers BTC/USDT ETH/USDT",
+            "tickers --sort percentage --quote USDT --min-quote-volume 1000000 --limit 10",
+        ),
+    ),
+    Operation(
+        AsyncClient.average_price,
+        "AveragePrice",
+        many=False,
+        tool="get_average_price",
+        short="average",
+        examples=("average BTC/USDT", "average ETH/USDT 1h -e kraken"),
     ),
     Operation(
         AsyncClient.quote,

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
+
+from pydantic.alias_generators import to_camel
 
 from marketdata.arguments import instant
 from marketdata.errors import DataUnavailableError, MarketDataError
 from marketdata.models import Candles, Record, Ticker, Trade
+from marketdata.operations import OPERATIONS
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -23,6 +27,7 @@ __all__ = [
     "compact",
     "fitted",
     "page",
+    "ranking",
     "record",
     "tickers",
     "told",
@@ -43,12 +48,20 @@ def compact(content: Content) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+_OPERATION = re.compile(r"`(\w+)`")
+_TOOLS = {one.name: one.tool for one in OPERATIONS if one.tool is not None}
+
+
 def told(error: MarketDataError) -> str:
-    """Give an error as JSON, bounded, of characters that can be sent."""
+    """Give an error as JSON, bounded, of characters that can be sent.
+
+    Where its message names an operation of the library, it names the tool instead.
+    """
     said = error.to_dict()
+    said["message"] = _OPERATION.sub(lambda found: _TOOLS.get(found[1], found[1]), error.message)
     text = compact(said)
     if len(text) > MAX_CHARACTERS:
-        text = compact({**said, "message": error.message[:1000], "details": {}})
+        text = compact({**said, "message": said["message"][:1000], "details": {}})
     # What a caller sent may be in here, and need not be encodable.
     return text.encode("utf-8", "replace").decode()
 
@@ -143,6 +156,16 @@ def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
     return table("tickers", answered, Cut(shared), following)
 
 
+def ranking(answered: Sequence[Ticker], shared: Sequence[str], sort: str) -> Answer:
+    """Give tickers of a ranking, with what a ranking is read for."""
+    shown = {*_RANKED, to_camel(sort), *shared}
+    left_out = [name for name in Ticker.json_schema()["properties"] if name not in shown]
+    return table("tickers", answered, Cut(shared, left_out), lambda _: None)
+
+
+_RANKED = ("timestamp", "pair", "last", "percentage", "quoteVolume")
+
+
 def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> Answer:
     """Give trades; where they were asked for from somewhere on, say where they go on."""
 
@@ -160,9 +183,13 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
     return table("trades", answered, Cut(shared), following)
 
 
+_CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
+
+
 def candles(
     answered: Candles,
     limit: int,
+    columns: Sequence[str] | None,
     *,
     behind: int | None = None,
     named: Content | None = None,
@@ -170,12 +197,16 @@ def candles(
 ) -> Answer:
     """Give the first `limit` bars; `next` starts at the first that is left out, or at `behind`.
 
-    `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many are given.
+    A row has the `columns` named, all but the number of trades where none are: it is the one that
+    few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
+    are given.
     """
+    names = list(columns or _CANDLE[:-1])
+    places = [_CANDLE.index(name) for name in names]
 
     def build(count: int) -> Content:
         content = answered[:count].to_dict()
-        rows = content.pop("candles")
+        rows = [[row[one] for one in places] for row in content.pop("candles")]
         left_out = answered.columns.time[count] if count < len(answered) else behind
         notes = [note.format(rows=count)] if note else []
         for name in ("missing", "filled"):
@@ -192,7 +223,7 @@ def candles(
             content["note"] = " ".join(notes)
         if left_out is not None:
             content["next"] = {"start": left_out, **(named or {})}
-        return {**content, "candles": rows}
+        return {**content, "columns": names, "candles": rows}
 
     return fitted(build, min(limit, len(answered)))
 

@@ -43,7 +43,7 @@ from marketdata.errors import (
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission, connection
 from marketdata_mcp.answers import MAX_CHARACTERS, Content
-from marketdata_mcp.completions import complete
+from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
@@ -210,7 +210,7 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
             async with served.admission.admit(caller, tool.ask(arguments), call) as client:
                 content, text = await tool.answer(served.by(client), caller, arguments)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-            call.error = _ours(error, tool.name)
+            call.error = tool.by_its_name(_ours(error, tool.name))
             return _failure(call.error)
         return CallToolResult(
             content=[TextContent(type="text", text=text)], structured_content=content

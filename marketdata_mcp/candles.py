@@ -5,6 +5,7 @@ What is asked of an exchange is bounded by the rows that are given, however long
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,15 @@ async def ask(client: AsyncClient, asked: Content) -> Answer:
     takes; here `ExchangeUnavailableError` ends it after MARKETDATA_TIMEOUT.
     """
     asked = {**asked, "fill": asked["fill"] or "none"}
+    columns = asked.pop("columns")
     if asked["start"] is not None:
         exchange = asked["exchange"] or client.settings.exchange[0]
-        return await within(client.settings.timeout, exchange, _range(client, exchange, asked))
+        return await within(
+            client.settings.timeout, exchange, _range(client, exchange, asked, columns)
+        )
     timeframe, limit = asked["timeframe"] or _TIMEFRAME, asked["limit"] or _NEWEST
     newest = await client.candles(**{**asked, "timeframe": timeframe, "limit": limit})
-    return answers.candles(newest, limit)
+    return answers.candles(newest, limit, columns)
 
 
 def lookback(asked: Content) -> timedelta:
@@ -53,7 +57,9 @@ def lookback(asked: Content) -> timedelta:
     return timedelta(milliseconds=max(0, current - first))
 
 
-async def _range(client: AsyncClient, exchange: str, asked: Content) -> Answer:
+async def _range(
+    client: AsyncClient, exchange: str, asked: Content, columns: Sequence[str] | None
+) -> Answer:
     """Get a range, whole or its first candles; `next` and `note` say where the others are."""
     start, end = asked["start"], asked["end"] or _FOREVER
     since, upto = max(start, _FIRST_MARKET), min(end, instant(datetime.now(UTC)))
@@ -69,14 +75,14 @@ async def _range(client: AsyncClient, exchange: str, asked: Content) -> Answer:
     found = await client.candles(**{**asked, **times, "timeframe": timeframe, "limit": rows})
     behind = shifted(found.columns.time[-1], timeframe, 1) if len(found) == rows else end
     if behind >= min(end, instant(found.timestamp)):
-        return answers.candles(found, rows, named=named, note=note)
+        return answers.candles(found, rows, columns, named=named, note=note)
     if total > _ROWS:
         fits = await _fitting(client, found.exchange, since, upto)
         note = (
             f"{total} candles of {timeframe}; first {{rows}} given. "
             f"timeframe={fits} fits all in {_ROWS}."
         )
-    return answers.candles(found, rows, behind=behind, named=named, note=note)
+    return answers.candles(found, rows, columns, behind=behind, named=named, note=note)
 
 
 async def _fitting(client: AsyncClient, exchange: str, start: int, end: int) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 from mcp_types import Tool as Definition
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -21,6 +21,7 @@ from marketdata.arguments import (
     EachExchange,
     PairNames,
     QuoteCodes,
+    TickerLimit,
     TradeLimit,
     timeframe,
     window_length,
@@ -37,12 +38,14 @@ from marketdata.operations import OPERATIONS, Operation
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.ask import Ask
+from marketdata_mcp.catalogue.schemas import advertised, expected, outward
+from marketdata_mcp.catalogue.wording import PURPOSES, argument
 
 if TYPE_CHECKING:
     from marketdata_mcp.ask import Caller
     from marketdata_mcp.served import Served
 
-__all__ = ["TOOLS", "OperationTool", "ServerTool", "Tool", "outward"]
+__all__ = ["TOOLS", "OperationTool", "ServerTool", "Tool"]
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,14 @@ class Adaptation:
     """Arguments with narrower bounds, or that only the tool has: annotation and default."""
     hidden: Sequence[str] = ()
     """Arguments of the operation that are not for agents."""
-    note: str = ""
-    """Put behind the operation's own description."""
     shared: Sequence[str] = ()
     """Fields that are said once for all rows where all rows have the same."""
     left_out: Sequence[str] = ()
     """Fields of rows that are not for agents."""
     sparse: Sequence[str] = ()
     """Lists in rows that are left out where they are empty."""
+    alternatives: Sequence[str] = ()
+    """Numbers of which one is given: 0 in the place of the other is as if left out."""
 
 
 _SHOWN = 60
@@ -75,6 +78,10 @@ _MOST_ARGUMENTS = 50
 _CURRENT = timedelta(days=1)
 """How far back data are current: what every ticker covers."""
 
+_MOST_TRADED = "quote_volume"
+_RANKED = 20
+"""Tickers of a ranking where the call does not say how many."""
+
 _SEVERAL: Mapping[str, Any] = {
     "exchanges": (Annotated[EachExchange, MaxLen(20)] | None, None),
     "quotes": (Annotated[QuoteCodes, MaxLen(5)] | None, None),
@@ -87,7 +94,6 @@ _PAGED: Mapping[str, Any] = {
 ADAPTATIONS: Mapping[str, Adaptation] = {
     "list_exchanges": Adaptation(
         arguments=_PAGED,
-        note="Other bars are made of shorter ones.",
         left_out=("derivedTimeframes", "streamTimeframes"),
         sparse=("derived", "needsKey", "tradesFrom"),
     ),
@@ -97,16 +103,16 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
         shared=("exchange", "receivedAt", "simulated"),
     ),
     "get_tickers": Adaptation(
-        arguments={"pairs": (Annotated[PairNames, MaxLen(50)], ...)},
+        arguments={
+            "pairs": (Annotated[PairNames, MaxLen(50)] | None, None),
+            "limit": (Annotated[TickerLimit, Le(50)] | None, None),
+        },
         shared=(
             *("exchange", "window", "source", "receivedAt", "simulated"),
             *("derived", "derivedFields"),
         ),
     ),
-    "get_orderbook": Adaptation(
-        arguments={"depth": (Annotated[Depth, Le(100)], 20)},
-        note="Levels are [price, size].",
-    ),
+    "get_orderbook": Adaptation(arguments={"depth": (Annotated[Depth, Le(100)], 20)}),
     "get_candles": Adaptation(
         arguments={
             "timeframe": (
@@ -139,25 +145,28 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                 | None,
                 None,
             ),
+            "columns": (
+                Annotated[
+                    Sequence[Literal["time", "open", "high", "low", "close", "volume", "trades"]],
+                    MinLen(1),
+                    MaxLen(7),
+                    Described("What a row has, in this order."),
+                ]
+                | None,
+                None,
+            ),
         },
         hidden=("strict", "refresh", "store"),
-        note="Rows are [openTimeMs, open, high, low, close, volume, trades]; `forming`: the last "
-        "bar is not over; `missing`: when there are none.",
     ),
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
         shared=("exchange", "pair", "receivedAt", "simulated"),
     ),
-    "compare_exchanges": Adaptation(
-        arguments=_SEVERAL, note="A row with `code` is an exchange that failed."
-    ),
+    "compare_exchanges": Adaptation(arguments=_SEVERAL),
     "get_consolidated_orderbook": Adaptation(
         arguments={"depth": (Annotated[Depth, Le(100)], 20), **_SEVERAL},
-        note="Levels are [price, size, [[source, size], ...]]; `sources` with `code` failed.",
     ),
-    "get_execution_cost": Adaptation(
-        arguments=_SEVERAL, note="Give `amount` or `quote_amount`. Nothing is ordered."
-    ),
+    "get_execution_cost": Adaptation(arguments=_SEVERAL, alternatives=("amount", "quote_amount")),
 }
 
 
@@ -168,10 +177,8 @@ class Tool(ABC):
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
 
-    @property
-    @abstractmethod
-    def description(self) -> str:
-        """What it does."""
+    alternatives: Sequence[str] = ()
+    """See `Adaptation`."""
 
     @property
     @abstractmethod
@@ -192,8 +199,8 @@ class Tool(ABC):
         return Definition(
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
-            description=self.description,
-            input_schema=_brief(absent_not_null(self.arguments.model_json_schema())),
+            description=PURPOSES[self.name],
+            input_schema=advertised(self._schema, self._said),
             output_schema=self.output_schema(),
             annotations=ToolAnnotations(
                 read_only_hint=True,
@@ -203,15 +210,32 @@ class Tool(ABC):
             ),
         )
 
-    def parse(self, given: Mapping[str, Any]) -> Content:
-        """Check arguments against the input schema; null is the same as not given.
+    @cached_property
+    def _schema(self) -> Content:
+        """All that is checked of arguments; clients get less of it."""
+        schema: Content = absent_not_null(self.arguments.model_json_schema())
+        return schema
 
-        Raises `MissingParameterError` before `InvalidParameterError`.
+    def _said(self, name: str) -> str:
+        return argument(self.name, name, self._schema["properties"][name]["description"])
+
+    def parse(self, given: Mapping[str, Any]) -> Content:
+        """Check arguments against their schema.
+
+        Null is the same as not given, and so is an empty text or list where an argument may be left
+        out. Raises `MissingParameterError` before `InvalidParameterError`.
         """
-        known = self.definition.input_schema["properties"]
+        known, required = self._schema["properties"], self._schema.get("required", ())
         self._check_size(given, known)
-        given = {name: value for name, value in given.items() if value is not None}
-        for name in self.definition.input_schema.get("required", ()):
+        given = {
+            name: value
+            for name, value in given.items()
+            if value is not None and (name in required or value not in ("", []))
+        }
+        for name in self.alternatives:
+            if given.get(name) == 0 and any(given.get(one) for one in self.alternatives):
+                del given[name]
+        for name in required:
             if name not in given:
                 raise MissingParameterError(f"{self.name} needs '{name}'.", details=self.at(name))
         for name in given:
@@ -226,7 +250,7 @@ class Tool(ABC):
         try:
             return vars(self.arguments.model_validate(given, strict=True))
         except ValidationError as error:
-            raise self._invalid(error) from None
+            raise self._invalid(error, given) from None
 
     def _check_size(self, given: Mapping[str, Any], known: Mapping[str, Content]) -> None:
         """Raise where arguments are larger than any can be, before anything looks into them."""
@@ -249,15 +273,18 @@ class Tool(ABC):
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
         return Ask(_named(arguments))
 
-    def _invalid(self, error: ValidationError) -> MarketDataError:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        name = str(problem["loc"][0])
-        expected = self.definition.input_schema["properties"][name].get("type")
-        said = problem["msg"].removeprefix("Input ")
-        if isinstance(expected, list):  # pydantic tells of the first type only
-            said = f"should be of type {' or '.join(expected)}"
-        was = repr(problem["input"])[:_SHOWN]
-        return InvalidParameterError(f"{name} {said}; was {was}.", details=self.at(name))
+    def _invalid(self, error: ValidationError, given: Mapping[str, Any]) -> MarketDataError:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        name = str(problems[0]["loc"][0])
+        is_what = expected(self._schema["properties"][name])
+        was = repr(given[name])[:_SHOWN]
+        return InvalidParameterError(f"{name} is {is_what}; was {was}.", details=self.at(name))
+
+    def by_its_name(self, error: MarketDataError) -> MarketDataError:
+        """Have an error about an argument name this tool, and no operation of the library."""
+        if error.details.pop("operation", None) is not None or "parameter" in error.details:
+            error.details["tool"] = self.name
+        return error
 
     def at(self, argument: str) -> Content:
         """Give the details of an error about an argument."""
@@ -272,6 +299,11 @@ class OperationTool(Tool):
     operation: Operation
     adaptation: Adaptation
 
+    @property
+    def alternatives(self) -> Sequence[str]:  # type: ignore[override]
+        """See `Adaptation`."""
+        return self.adaptation.alternatives
+
     @cached_property
     def arguments(self) -> type[BaseModel]:
         """The operation's, without what is hidden and with what only the tool has."""
@@ -284,11 +316,6 @@ class OperationTool(Tool):
         fields.update(self.adaptation.arguments)
         model: type[BaseModel] = create_model(self.name, __config__=own.model_config, **fields)
         return model
-
-    @property
-    def description(self) -> str:
-        """The operation's first sentence, and what agents have to know besides."""
-        return " ".join(filter(None, (self.operation.summary, self.adaptation.note)))
 
     async def answer(self, served: Served, _caller: Caller, arguments: Content) -> Answer:
         """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
@@ -305,7 +332,7 @@ class OperationTool(Tool):
                     return answers.page("pairs", found, cut, **bounds, total=total)
                 return answers.page(self.operation.name, await ask(**asked), cut, **bounds)
             case "Ticker", True:
-                return answers.tickers(await ask(**arguments), shared)
+                return await _tickers(ask, shared, arguments)
             case "Trade", _:
                 return answers.trades(await ask(**arguments), shared, arguments)
             case "Candles", _:
@@ -334,6 +361,12 @@ class OperationTool(Tool):
             if self.operation.record == "Candles":
                 properties["note"] = {"type": "string"}
                 properties["next"] = more
+                properties["columns"] = {"type": "array", "items": {"type": "string"}}
+                # As many as the call's `columns` has.
+                properties["candles"]["items"] = {
+                    "type": "array",
+                    "items": properties["candles"]["items"]["items"],
+                }
             return schema
         shared = {name: properties[name] for name in self.adaptation.shared}
         for name in self.adaptation.left_out:
@@ -368,7 +401,6 @@ class ServerTool(Tool):
     """A tool about what the server itself holds: watches, what an account has used."""
 
     name: str
-    summary: str
     fields: Mapping[str, Any]
     """Arguments: annotation and default."""
     properties: Content
@@ -376,11 +408,6 @@ class ServerTool(Tool):
     required: Sequence[str]
     run: Run
     is_repeatable: bool = True
-
-    @property
-    def description(self) -> str:
-        """What it does."""
-        return self.summary
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -398,13 +425,17 @@ class ServerTool(Tool):
         }
 
     async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
-        """Do what it is for; an error about an argument names the tool."""
-        try:
-            return await self.run(served, caller, arguments)
-        except (InvalidParameterError, MissingParameterError) as error:
-            if "parameter" in error.details:
-                error.details.setdefault("tool", self.name)
-            raise
+        """Do what it is for."""
+        return await self.run(served, caller, arguments)
+
+
+async def _tickers(ask: Callable[..., Any], shared: Sequence[str], asked: Content) -> Answer:
+    if asked["pairs"] is not None:
+        return answers.tickers(await ask(**asked), shared)
+    # All pairs of an exchange are more than anybody reads: it is asked for a ranking of them.
+    sort, limit = asked["sort"] or _MOST_TRADED, asked["limit"] or _RANKED
+    found = await ask(**{**asked, "sort": sort, "limit": limit})
+    return answers.ranking(found, shared, sort)
 
 
 def _reach(arguments: Content) -> timedelta:
@@ -433,49 +464,6 @@ def _named(arguments: Content) -> tuple[str, ...]:
     """Give the exchanges that a call names, in the one or the other argument that tools have."""
     one = arguments.get("exchange")
     return (one,) if one is not None else tuple(arguments.get("exchanges") or ())
-
-
-_BRIEF = {
-    "exchange": "Exchange id.",
-    "exchanges": "Exchange ids; all defaults otherwise.",
-    "pair": "Such as BTC/USDT.",
-    "pairs": "Such as BTC/USDT.",
-    "quotes": "Quote currencies at par with the pair's own.",
-    "start": "From this time on: ISO-8601, Unix ms or an age such as -7d.",
-}
-"""Shorter descriptions of arguments that many tools have; the instructions say the rest."""
-
-
-def _brief(schema: Content) -> Content:
-    """Leave out of arguments what is said already: an agent pays for each word of every tool."""
-    for name, argument in schema["properties"].items():
-        argument["description"] = _BRIEF.get(name, argument["description"])
-        argument.pop("examples", None)
-        if argument.get("default") is False:
-            del argument["default"]
-        if "items" in argument:
-            argument["items"] = {"type": argument["items"]["type"]}
-    return schema
-
-
-def outward(schema: Any) -> Any:
-    """Leave out what is not for clients: docstrings of Python, and that objects are closed.
-
-    Clients keep schemas, and an answer may get further fields at any time.
-    """
-    match schema:
-        case {"properties": dict(properties), **rest}:
-            inner = {name: outward(one) for name, one in properties.items()}
-            return {**outward(rest), "properties": inner}
-        case dict():
-            return {
-                key: outward(value)
-                for key, value in schema.items()
-                if key not in ("additionalProperties", "description")
-            }
-        case list():
-            return [outward(one) for one in schema]
-    return schema
 
 
 TOOLS: Mapping[str, Tool] = {

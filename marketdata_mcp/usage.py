@@ -36,7 +36,6 @@ _WINDOW: Content = {
 
 USAGE_TOOL = _UsageTool(
     "get_usage",
-    "Get your tier, and the calls and units that you have used and have left.",
     {},
     {
         "tier": {"type": "string"},

@@ -12,9 +12,10 @@ from marketdata.errors import InvalidParameterError, MissingParameterError
 from marketdata.models import Candles, OrderBook, Quote, Record, StreamKind, Ticker
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
+from marketdata_mcp.catalogue.schemas import outward
 from marketdata_mcp.live.watch import News, State
 from marketdata_mcp.live.watches import MAX_SUBJECTS, Held
-from marketdata_mcp.tools import ServerTool, Tool, outward
+from marketdata_mcp.tools import ServerTool, Tool
 
 if TYPE_CHECKING:
     from marketdata_mcp.ask import Caller
@@ -42,15 +43,12 @@ async def _start(served: Served, caller: Caller, asked: Content) -> Answer:
         raise MissingParameterError(
             "watch_start needs 'pair', or 'pairs' for several.", details={"parameter": "pair"}
         )
-    if asked["pair"] is not None and asked["pairs"] is not None:
-        raise InvalidParameterError(
-            "watch_start takes 'pair' or 'pairs', not both.", details={"parameter": "pairs"}
-        )
+    pairs = [*filter(None, [asked["pair"]]), *(asked["pairs"] or ())]
     held = await served.watches.start(
         served.client,
         caller.account,
         kind,
-        asked["pairs"] or [asked["pair"]],
+        list(dict.fromkeys(pairs)),
         exchange=asked["exchange"],
         depth=asked["depth"] or _DEPTH,
         timeframe=asked["timeframe"] or _TIMEFRAME,
@@ -247,7 +245,6 @@ WATCH_TOOLS: Mapping[str, Tool] = {
     for tool in (
         ServerTool(
             "watch_start",
-            "Start to watch live data of pairs, for watch_read. Unread for 10 minutes it stops.",
             {
                 "kind": (Annotated[StreamKind, Described("What to watch.")], ...),
                 "pair": (PairName | None, None),
@@ -276,8 +273,6 @@ WATCH_TOOLS: Mapping[str, Tool] = {
         ),
         ServerTool(
             "watch_read",
-            "Read a watch: the newest states, or new trades [timeMs, price, amount, side, id] or "
-            "bars; what is `unread` comes next time.",
             {
                 "watch": (_Watch, ...),
                 "wait": (Annotated[bool, Described("Wait for news.")], False),
@@ -301,7 +296,6 @@ WATCH_TOOLS: Mapping[str, Tool] = {
         ),
         ServerTool(
             "watch_stop",
-            "Stop a watch.",
             {"watch": (_Watch, ...)},
             {"watch": _TEXT, "stopped": _TRUE},
             ("watch", "stopped"),
@@ -309,7 +303,6 @@ WATCH_TOOLS: Mapping[str, Tool] = {
         ),
         ServerTool(
             "watch_list",
-            "List your watches.",
             {},
             {
                 "watches": {

@@ -1,5 +1,6 @@
 """Options that several suites share."""
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -17,6 +18,12 @@ def _as_deep_as_ever() -> None:
     """What a test before has done to the recursion limit is no other test's trouble."""
     if sys.getrecursionlimit() < _DEEPEST:
         sys.setrecursionlimit(_DEEPEST)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collected tests are made of out of each look for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -40,6 +40,23 @@ def test_nothing_in_the_folder_is_left_out() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.name[0] not in "._"} == known
 
 
+def _calls_every_tool(output: str) -> None:
+    tools = [operation.tool for operation in OPERATIONS if operation.tool is not None]
+    tools += ["watch_start", "watch_read", "watch_stop", "watch_list", "get_usage"]
+    lines = output.splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(tools)
+    assert not [line for line in lines if "refused" in line]
+
+
+def _shows_the_same_ticker_twice(output: str) -> None:
+    assert "SIMULATED" in output
+    assert output.rstrip().endswith("Both say the same.")
+
+
+SHOWN = {"mcp_client.py": _calls_every_tool, "demo.py": _shows_the_same_ticker_twice}
+"""What some scripts show beside that they run."""
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_runs(script: Path) -> None:
     done = _run(script)
@@ -49,20 +66,11 @@ def test_a_script_runs(script: Path) -> None:
     # The event loop's debug mode also tells of slow steps on a busy machine.
     errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
     assert len(errors) == (1 if script.suffix == ".sh" else 0), errors
+    SHOWN.get(script.name, str)(done.stdout)
 
 
-def test_the_mcp_client_calls_every_tool_and_none_refuses() -> None:
-    lines = _run(EXAMPLES / "mcp_client.py").stdout.splitlines()
-    tools = [operation.tool for operation in OPERATIONS if operation.tool is not None]
-    tools += ["watch_start", "watch_read", "watch_stop", "watch_list", "get_usage"]
-    assert sorted(line.partition(":")[0] for line in lines) == sorted(tools)
-    assert not [line for line in lines if "refused" in line]
-
-
-def test_the_demo_shows_the_same_ticker_twice() -> None:
-    out = _run(EXAMPLES / "demo.py").stdout
-    assert "SIMULATED" in out
-    assert out.rstrip().endswith("Both say the same.")
+def test_what_scripts_show_is_looked_at() -> None:
+    assert SHOWN.keys() <= {script.name for script in SCRIPTS}
 
 
 def test_the_notebook_runs_in_a_real_kernel() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from surface import breaking, current, last_release
+from surface import breaking, current, last_release, old_forms
 
 import marketdata
+from marketdata_mcp.app import malformed
 
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
 
@@ -21,6 +22,14 @@ def test_nothing_that_was_released_is_broken() -> None:
         assert re.search(r"^### (Removed|Changed)$", section.partition("\n## ")[0], re.MULTILINE)
         return
     assert found == []
+
+
+def test_tools_take_all_that_they_took() -> None:
+    calls = list(old_forms(last_release()[1]))
+    assert len(calls) > 80
+    assert ("get_trades", {"pair": "btc-usdt", "start": 1_700_000_000_000}) in calls
+    refused = {str(call): error for call in calls if (error := malformed(*call)) is not None}
+    assert refused == {}
 
 
 NOW = current()
@@ -47,7 +56,6 @@ def _changed(path: str, value: Any = None) -> dict[str, Any]:
         ("tools/get_ticker/input/properties/window", None),
         ("tools/get_ticker/input/required", ["pair", "exchange"]),
         ("tools/get_trades/input/properties/limit/maximum", 100),
-        ("tools/get_trades/input/properties/start/type", "string"),
         ("tools/watch_start/input/properties/kind/enum", ["ticker"]),
         ("tools/get_ticker/output/properties/last", None),
         ("tools/get_ticker/output/properties/last/type", "string"),

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 QUALITY = "quality"
 _GROUP = 20_000
 """Rows of a row group, the least that is read: two weeks of one-minute bars."""
-_CODES = {name: "q" if name in ("time", "trades") else "d" for name in NAMES}
 _AT_ONCE = 6
-"""Row groups that are decoded together."""
+"""Row groups that are decoded together: all of a year would take half as much memory again."""
 _UNCOUNTED = -1
 _FOREVER = 1 << 62
 _WHOLE = dict.fromkeys(("time", "until", "trades"), "DELTA_BINARY_PACKED")
@@ -138,34 +137,27 @@ class DataFiles:
         return [self._run(run, start, end) for run in runs]
 
     def _run(self, files: Sequence[File], start: int, end: int) -> Stretch:
-        """Read files that lie side by side, into columns that are made once."""
-        with contextlib.ExitStack() as stack:
-            opened = [(file, stack.enter_context(self.open(file))) for file in files]
-            parts = [
-                (file, parquet, groups)
-                for file, parquet in opened
-                for groups in _batches(parquet.metadata, start, end)
-            ]
-            rows = sum(
-                parquet.metadata.row_group(group).num_rows
-                for _, parquet, groups in parts
-                for group in groups
-            )
-            columns = Columns(*(array(_CODES[name], [0]) * rows for name in NAMES))
-            filled, gaps, revised = 0, list[Gap](), set[int]()
-            for file, parquet, groups in parts:
+        """Read files that lie side by side; columns stay in Arrow's memory."""
+        import pyarrow as pa
+
+        parts: list[pyarrow.Table] = []
+        gaps, revised = list[Gap](), set[int]()
+        for file in files:
+            with self.open(file) as parquet:
                 marked = QUALITY in parquet.schema_arrow.names
                 names = [*NAMES, *(("until", "cause") if file.gaps else ())]
-                part = parquet.read_row_groups(groups, columns=names + [QUALITY] * marked)
-                if marked:
-                    revised |= _revised(part)
-                if file.gaps:
-                    part, found = _without_gaps(part)
-                    gaps += found
-                _put(columns, filled, part)
-                filled += len(part)
-        if filled < rows:
-            columns = columns[:filled]
+                for groups in _batches(parquet.metadata, start, end):
+                    part = parquet.read_row_groups(groups, columns=names + [QUALITY] * marked)
+                    if marked:
+                        revised |= _revised(part)
+                    if file.gaps:
+                        part, found = _without_gaps(part)
+                        gaps += found
+                    parts.append(part.select(NAMES))
+        rows = pa.concat_tables(parts or [schema().empty_table()])
+        columns = Columns.from_arrow(
+            milliseconds_of(rows["time"]), {name: rows[name] for name in NAMES[1:]}
+        )
         start_of, end_of = files[0].start, files[-1].end
         whole = Stretch(start_of, end_of, columns, merged(gaps), frozenset(revised))
         return whole.cut(start, end)
@@ -327,9 +319,9 @@ def _rows_of(stretch: Stretch) -> pyarrow.Table:
         flat = pa.float64() if values.typecode == "d" else pa.int64()
         return pa.Array.from_buffers(flat, count, [None, pa.py_buffer(values)])
 
-    data = {name: whole(getattr(columns, name)) for name in NAMES}
-    data["time"] = _moments(data["time"])
-    data["until"] = _moments(whole(_until(stretch)))
+    data = {name: whole(getattr(columns, name)) for name in NAMES[1:]}
+    data["time"] = _moments(columns.time)
+    data["until"] = _moments(_until(stretch))
     if columns.trades.count(_UNCOUNTED) == count:
         data["trades"] = pa.nulls(count, pa.int64())
     elif _UNCOUNTED in columns.trades:
@@ -345,7 +337,7 @@ def _rows_of(stretch: Stretch) -> pyarrow.Table:
         return candles
     start, end, cause = (list(values) for values in zip(*stretch.gaps, strict=True))
     empty = {name: pa.nulls(len(cause), kind.field(name).type) for name in kind.names}
-    moments = {"time": _moments(pa.array(start)), "until": _moments(pa.array(end))}
+    moments = {"time": _moments(start), "until": _moments(end)}
     gaps = pa.table({**empty, **moments, "cause": pa.array(cause)}, schema=kind)
     return pa.concat_tables([candles, gaps]).sort_by("time")
 
@@ -370,22 +362,28 @@ def _nulled(values: pyarrow.Array, unknown: list[bool]) -> pyarrow.Array:
     return pc.if_else(pa.array(unknown), pa.nulls(len(values), values.type), values)
 
 
-def _moments(milliseconds: pyarrow.Array) -> pyarrow.Array:
+def _moments(milliseconds: Sequence[int]) -> pyarrow.Array:
+    import numpy as np
     import pyarrow as pa
 
-    return milliseconds.cast(pa.timestamp("ms", tz="UTC")).cast(pa.timestamp("us", tz="UTC"))
+    # Arrow's own arithmetic takes longer to import than a small file to write.
+    values = pa.py_buffer(np.array(milliseconds, np.int64) * 1000)
+    kind = schema().field("time").type
+    return pa.Array.from_buffers(kind, len(milliseconds), [None, values])
 
 
-def milliseconds_of(moments: pyarrow.ChunkedArray) -> list[int]:
-    """Give a column of moments as Unix milliseconds."""
-    found: list[int] = _whole_milliseconds(moments).to_pylist()
-    return found
+def milliseconds_of(moments: pyarrow.ChunkedArray) -> array[int]:
+    """Give a column of moments in microseconds, none of them null, as Unix milliseconds."""
+    import numpy as np
 
-
-def _whole_milliseconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    import pyarrow as pa
-
-    return moments.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
+    if moments.null_count or moments.type != schema().field("time").type:
+        raise ValueError("moments are missing, or not in microseconds")
+    made = array("q")
+    for chunk in moments.chunks:
+        first, size = chunk.offset * made.itemsize, len(chunk) * made.itemsize
+        values = np.frombuffer(memoryview(chunk.buffers()[1])[first : first + size], np.int64)
+        made.frombytes((values // 1000).tobytes())
+    return made
 
 
 def _without_gaps(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Gap]]:
@@ -413,35 +411,6 @@ def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
     if not marked or QUALITY in part.schema.names:
         return part
     return part.append_column(QUALITY, pa.nulls(len(part), pa.string()))
-
-
-def _put(columns: Columns, at: int, part: pyarrow.Table) -> None:
-    """Put rows that are all candles into columns, from a place on."""
-    for name in NAMES:
-        values = part[name]
-        if name == "time":
-            values = _whole_milliseconds(values)
-        elif name == "volume" and values.null_count:
-            values = _filled(values, math.nan)
-        elif name == "trades" and values.null_count == len(values):
-            columns.trades[at : at + len(values)] = array("q", [_UNCOUNTED]) * len(values)
-            continue
-        elif name == "trades" and values.null_count:
-            values = _filled(values, _UNCOUNTED)
-        target = memoryview(getattr(columns, name)).cast("B")
-        place = at * 8
-        for chunk in values.chunks:
-            begin, size = chunk.offset * 8, len(chunk) * 8
-            source = memoryview(chunk.buffers()[1]).cast("B")
-            target[place : place + size] = source[begin : begin + size]
-            place += size
-
-
-def _filled(values: pyarrow.ChunkedArray, unknown: float) -> pyarrow.ChunkedArray:
-    # Rarely needed, and slow to import.
-    import pyarrow.compute as pc
-
-    return pc.fill_null(values, unknown)
 
 
 def _batches(metadata: Any, start: int, end: int) -> list[list[int]]:

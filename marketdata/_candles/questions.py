@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
 from marketdata._candles.filling import How, fill
 from marketdata._candles.from_trades import TradesSeries
 from marketdata._candles.paging import FIRST_MARKET, our_now
+from marketdata._candles.renamed import RenamedSeries
 from marketdata._candles.series import (
     ElsewhereError,
     Keep,
@@ -34,6 +37,7 @@ from marketdata.errors import (
     TimeframeNotSupportedError,
 )
 from marketdata.models import Candles, Cause, Flag
+from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
     from marketdata._candles.store import Store
@@ -82,7 +86,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
     plays = await venue.listed.plays()
     if asked.timeframe in venue.timeframes:
-        series = NativeSeries(venue, pair, asked.timeframe, keep, plays)
+        series = await _native(venue, pair, asked.timeframe, keep, plays)
         return await _answer(series, _Origin(venue.id, pair), asked)
     unknown: set[Cause] = {"not_fetched"}
     if venue.quirk.newest_bars_only:
@@ -90,7 +94,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         unknown.add("not_served")
     fitting = sources_of(venue, asked.timeframe)
     for name in fitting:
-        finer = NativeSeries(venue, pair, name, keep, plays)
+        finer = await _native(venue, pair, name, keep, plays)
         longer = ResampledSeries(
             finer, expected(asked.timeframe), frozenset(unknown), strict=name != fitting[-1]
         )
@@ -98,6 +102,15 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         with contextlib.suppress(ElsewhereError):
             return await _answer(longer, origin, asked)
     raise AssertionError("the last source is taken wherever its candles open")
+
+
+async def _native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
+    """Give a series that the exchange has, with the time before a rename of the pair."""
+    series = NativeSeries(venue, pair, timeframe, keep, plays)
+    former = await venue.listed.predecessor(pair)
+    if former is None:
+        return series
+    return RenamedSeries(series, NativeSeries(venue, former, timeframe, keep, plays), former)
 
 
 def sources_of(venue: Venue, timeframe: str) -> list[str]:
@@ -138,6 +151,9 @@ def stored(
     stretch = table.whole(*span)
     if stretch is None or asked.start >= asked.end:
         return None
+    begins = stretch.gaps and stretch.gaps[0].cause == "not_served"
+    if begins and listing.facts.formers(found[0].pair):
+        return None  # before that there may be candles under the pair's former name
     there = Known.stored(stretch, simulated=listing.simulated).cut(asked.start, asked.end)
     return _record(_Origin(exchange, found[0].pair), asked, there, calendar)
 
@@ -270,14 +286,15 @@ async def _cause_behind(series: Source, found: Known, gap: Span) -> list[Gap]:
 
 
 def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) -> Candles:
-    if origin.resampled_from is None and origin.source == "candles":
+    odd = calendar.unexpected(found.columns.time)
+    if odd and origin.resampled_from is None and origin.source == "candles":
         calendar = learned(asked.timeframe, found.columns.time, calendar)
+        odd = calendar.unexpected(found.columns.time)
     start, end = found.start, found.end
     if asked.start is None and asked.end is None and len(found.columns):
         end = found.columns.time[-1] + 1
-    gaps = found.gaps(
-        calendar, calendar.ceil(start) if asked.start is not None else calendar.floor(start), end
-    )
+    first = calendar.ceil(start) if asked.start is not None else calendar.floor(start)
+    gaps = found.gaps(calendar, first, end, regular=not odd)
     columns, filled, gaps = fill(found.columns, gaps, calendar, asked.fill)
     is_open = found.is_open
     if asked.limit is not None and len(columns) > asked.limit:
@@ -316,7 +333,8 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         delisted=True if origin.delisted else None,
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
-        quality=_flags(found, calendar) or None,
+        **_renamed(found, columns),
+        quality=_flags(found, odd) or None,
         columns=columns,
     )
 
@@ -333,9 +351,17 @@ def _offset(found: Known, calendar: Calendar) -> int | None:
     return clock.exchange - clock.ours
 
 
-def _flags(found: Known, calendar: Calendar) -> tuple[Flag, ...]:
+def _renamed(found: Known, columns: Columns) -> dict[str, Any]:
+    if found.renamed is None or not len(columns) or columns.time[0] >= found.renamed.until:
+        return {}
+    later = columns.time[bisect_left(columns.time, found.renamed.until) :]
+    at = moment(later[0]) if len(later) else None
+    return {"renamed_from": found.renamed.pair, "renamed_at": at}
+
+
+def _flags(found: Known, odd: Sequence[int]) -> tuple[Flag, ...]:
     flags = {time: Flag(open_time=moment(time), quality="revised") for time in found.revised}
-    for time in calendar.unexpected(found.columns.time):
+    for time in odd:
         flags[time] = Flag(open_time=moment(time), quality="off_calendar")
     return tuple(flags[time] for time in sorted(flags))
 

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from marketdata._candles.assembly import Clock, assemble
 from marketdata._candles.calendar import Calendar, known, learned
@@ -58,6 +58,14 @@ class Keep:
     """Told how many more places are known, as they come."""
 
 
+class Renamed(NamedTuple):
+    """The name that a pair had before a token was renamed."""
+
+    pair: str
+    until: int
+    """Candles that open before this are of that pair."""
+
+
 @dataclass
 class Known:
     """What is known of a range of a series."""
@@ -76,6 +84,7 @@ class Known:
     begins: bool = False
     """Whether no candle opens before the range."""
     revised: frozenset[int] = frozenset()
+    renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     has_date: bool = False
     """Whether the exchange told its time."""
@@ -111,6 +120,7 @@ class Known:
             is_open=last.is_open,
             begins=self.begins,
             revised=self.revised | later.revised,
+            renamed=later.renamed or self.renamed,
         )
 
     def cut(self, start: int, end: int) -> Known:
@@ -128,12 +138,20 @@ class Known:
             begins=self.begins and (not len(self.columns) or start <= self.columns.time[0]),
         )
 
-    def gaps(self, calendar: Calendar, start: int, end: int) -> list[Gap]:
-        """List the gaps among the places in a range that are over, each with its cause."""
+    def gaps(self, calendar: Calendar, start: int, end: int, *, regular: bool = False) -> list[Gap]:
+        """List the gaps among the places in a range that are over, each with its cause.
+
+        ``regular`` says that no candle is off the calendar: whether one is missing, their number
+        tells then.
+        """
         newest = calendar.floor(self.newest) if self.newest else 0
         over = max(calendar.floor(self.clock.after(self.newest).both), newest)
         upto = min(end, over)
-        places = calendar.gaps(self.columns.time, start, upto) if start < upto else []
+        times = self.columns.time
+        there = bisect_left(times, upto) - bisect_left(times, start)
+        if start >= upto or (regular and there == calendar.count(start, upto)):
+            return []
+        places = calendar.gaps(times, start, upto)
         return with_causes(places, self.causes, calendar)
 
 

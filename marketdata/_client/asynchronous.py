@@ -15,6 +15,8 @@ from marketdata.arguments import (
     Active,
     Aggregate,
     Amount,
+    Ascending,
+    AverageWindow,
     BarLimit,
     BaseCode,
     Buffer,
@@ -24,6 +26,8 @@ from marketdata.arguments import (
     End,
     ExchangeId,
     Fill,
+    MinQuoteVolume,
+    OnlyQuote,
     OrderSide,
     PairName,
     PairNames,
@@ -43,6 +47,8 @@ from marketdata.arguments import (
     Start,
     StreamKinds,
     Strict,
+    TickerField,
+    TickerLimit,
     TimeframeName,
     TradeId,
     TradeLimit,
@@ -70,6 +76,7 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata._streams.watch import AsyncWatch
     from marketdata.models import (
+        AveragePrice,
         Candles,
         Exchange,
         Fees,
@@ -280,24 +287,55 @@ class AsyncClient(Numbers[Number]):
 
     @checked
     async def tickers(
-        self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
+        self,
+        pairs: PairNames | None = None,
+        *,
+        sort: TickerField | None = None,
+        ascending: Ascending = False,
+        quote: OnlyQuote | None = None,
+        min_quote_volume: MinQuoteVolume | None = None,
+        limit: TickerLimit | None = None,
+        exchange: ExchangeId | None = None,
     ) -> Records[Ticker[Number]]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs that
-        have nothing, such as one that was never traded, are in `errors` of the list. An exchange
-        without a call for several is asked for each pair. What tickers of several pairs lack stays
-        out: only `ticker` takes bid and ask from the order book then.
+        Of all that there are, by name, where `pairs` is left out; else in the order asked for.
+        `sort` ranks them by a field, the highest first. A pair whose field is not known comes last;
+        one whose volume is not known is left out where `min_quote_volume` is given. Named pairs
+        that have nothing, such as one that was never traded, are in `errors` of the list. An
+        exchange without a call for several is asked for each pair. What tickers of several pairs
+        lack stays out: only `ticker` takes bid and ask from the order book then.
         """
+        from marketdata._candles.ranking import Ranking
+
+        wanted = Ranking(sort, ascending, quote, min_quote_volume, limit)
 
         async def work(venue: Venue) -> Records[Ticker[Number]]:
-            from marketdata._candles.windows import tickers
-
             venue.check("tickers")
-            found = await venue.listed.symbols(pairs)
-            return cast("Records[Ticker[Number]]", await tickers(venue, found, every=pairs is None))
+            return cast("Records[Ticker[Number]]", await wanted.of(venue, pairs))
 
         return await self._session.ask(exchange, work)
+
+    @checked
+    async def average_price(
+        self, pair: PairName, window: AverageWindow = "5m", *, exchange: ExchangeId | None = None
+    ) -> AveragePrice[Number]:
+        """Get the average price of a pair over the last minutes or hours, weighted by volume.
+
+        The exchange's own where it has one for this window (Binance, for 5m). Else of the trades
+        in the window, where one answer holds them all, or of candles: their typical price (mean of
+        high, low and close) weighted by volume. `source` says which. Raises `DataUnavailableError`
+        where nothing was traded in the window.
+        """
+
+        async def work(venue: Venue) -> AveragePrice:
+            from marketdata._candles.averages import average_price, check
+
+            check(venue, window)
+            symbol = await venue.listed.symbol(pair)
+            return await average_price(venue, symbol, window)
+
+        return cast("AveragePrice[Number]", await self._session.ask(exchange, work))
 
     @checked
     async def quote(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Quote[Number]:

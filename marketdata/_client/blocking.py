@@ -178,6 +178,7 @@ class Client(Numbers[Number]):
     pairs = _blocking(AsyncClient.pairs)
     ticker = _blocking(AsyncClient.ticker)
     tickers = _blocking(AsyncClient.tickers)
+    average_price = _blocking(AsyncClient.average_price)
     quote = _blocking(AsyncClient.quote)
     quotes = _blocking(AsyncClient.quotes)
     orderbook = _blocking(AsyncClient.orderbook)

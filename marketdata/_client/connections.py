@@ -82,24 +82,41 @@ class Connections:
             await self._lifetime.aclose()
 
     async def _end(self) -> None:
+        """Close all that is open.
+
+        A loop that ends cancels all tasks first, also the one that closes what was dropped with
+        the last of them: what is left then is closed all the same.
+        """
         self.closed = True
-        hubs, self._hubs = self._hubs, {}
-        for hub in hubs.values():
+        try:
+            await self._close_all()
+        except asyncio.CancelledError:
+            await self._close_all()
+            raise
+        finally:
+            self._loop = None
+
+    async def _close_all(self) -> None:
+        while self._hubs:
+            name, hub = next(iter(self._hubs.items()))
             await hub.close()
-        venues, self._venues = self._venues, {}
-        for future in venues.values():
+            self._hubs.pop(name, None)
+        while self._venues:
+            name, future = next(iter(self._venues.items()))
             if _succeeded(future):
                 await future.result().close()
             else:
                 future.cancel()
-        for venue in tuple(self._apart):
+            self._venues.pop(name, None)
+        while self._apart:
+            venue = next(iter(self._apart))
             await venue.close()
+            self._apart.discard(venue)
         if self._simulator is not None:
             if _succeeded(self._simulator):
                 await self._simulator.result().stop()
             self._simulator.cancel()
         self._simulator = None
-        self._loop = None
 
     async def check(self, name: str) -> None:
         """Raise `ExchangeNotSupportedError` for a name that is not an exchange here."""

@@ -15,6 +15,7 @@ from marketdata.errors import MarketDataError, as_of_here
 from marketdata.models import aggregates, lists
 
 __all__ = [
+    "average_price",
     "candles",
     "compare",
     "consolidated_orderbook",
@@ -104,6 +105,7 @@ exchanges = _function(Client.exchanges)
 pairs = _function(Client.pairs)
 ticker = _function(Client.ticker)
 tickers = _function(Client.tickers)
+average_price = _function(Client.average_price)
 quote = _function(Client.quote)
 quotes = _function(Client.quotes)
 orderbook = _function(Client.orderbook)

@@ -39,6 +39,7 @@ READS = frozenset(
     {
         *("fetch_markets", "fetch_status", "fetch_time"),
         *("fetch_ticker", "fetch_tickers", "fetch_bids_asks", "publicGetTickerTradingDay"),
+        *("publicGetAvgPrice", "spotPublicGetAvgPrice"),
         *("fetch_order_book", "fetch_ohlcv", "fetch_trades"),
         *SIGNED.values(),
         *(one.keyless_call[0] for one in QUIRKS.values() if one.keyless_call is not None),

@@ -43,6 +43,7 @@ from marketdata.errors import (
     did_you_mean,
 )
 from marketdata.models import (
+    AveragePrice,
     Columns,
     Exchange,
     Fees,
@@ -692,6 +693,36 @@ class Venue:
         # The first minute's budget may be spent at once; then the pace is the limit's.
         return max(requests * 0.01, requests * pace - 60.0)
 
+    def averages_over(self, window: str) -> bool:
+        """Tell whether the exchange tells the average price over this window itself."""
+        return self._quirk.average_price is not None and self._quirk.average_price[0] == window
+
+    async def average_price(self, pair: str, window: str) -> AveragePrice:
+        """Get the exchange's own average price, over a window that `averages_over` allows."""
+
+        def make(raw: Any, reply: Reply) -> AveragePrice:
+            price = self._api.safe_number(raw, "price")
+            if price is None:
+                raise ValueError("not an average price")
+            if not tickers.is_positive(price):
+                raise tickers.untraded(self.id, pair)
+            return AveragePrice(
+                exchange=self.id,
+                pair=pair,
+                timestamp=parsing.moment(
+                    self._api.safe_integer(raw, "closeTime"), reply.date or reply.received_at
+                ),
+                received_at=reply.received_at,
+                simulated=True if reply.simulated else None,
+                window=window,
+                source="exchange",
+                price=price,
+            )
+
+        assert self._quirk.average_price is not None  # noqa: S101 - `averages_over` says so
+        request = {"symbol": self._api.market_id(pair)}
+        return await self.call(make, self._quirk.average_price[1], params=request)
+
     async def trades(
         self,
         pair: str,
@@ -701,13 +732,24 @@ class Venue:
         params: Mapping[str, Any] | None = None,
     ) -> list[Trade]:
         """Get one page of trades as ccxt's unified call gives them, oldest first."""
+        return (await self.dated_trades(pair, limit=limit, since=since, params=params))[0]
 
-        def make(raw: list[dict[str, Any]], reply: Reply) -> list[Trade]:
+    async def dated_trades(
+        self,
+        pair: str,
+        *,
+        limit: int,
+        since: int | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> tuple[list[Trade], datetime]:
+        """Get one page of trades, and the exchange's time when it answered, or else ours."""
+
+        def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], datetime]:
             sound = [one for one in _listed(raw, reply) if parsing.is_trade(one)]
             self._caller.unreadable += len(raw) - len(sound)
             if raw and not sound:
                 raise ValueError("trades without prices")
-            return parsing.trades(
+            made = parsing.trades(
                 sound,
                 seconds_at=self._quirk.trade_seconds,
                 exchange=self.id,
@@ -715,11 +757,13 @@ class Venue:
                 received_at=reply.received_at,
                 simulated=reply.simulated,
             )
+            return made, reply.date or reply.received_at
 
-        async def ask(size: int | None) -> list[Trade]:
+        async def ask(size: int | None) -> tuple[list[Trade], datetime]:
             return await self.call(make, "fetch_trades", pair, since, size, params=params)
 
-        return list(await self._sized("fetch_trades", ask, limit))
+        trades, date = await self._sized("fetch_trades", ask, limit)
+        return list(trades), date
 
     @property
     def quirk(self) -> Quirk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -59,8 +58,10 @@ class PairList:
         self._fetch = fetch
         self._load_all = load
         self._loaded: dict[str, dict[str, Any]] = {}
-        self._listed_at = 0.0
+        self._last: Listing | None = None
+        """The list in which the names below were found."""
         self._names: dict[tuple[str, str, bool], str] = {}
+        self._older: dict[str, str | None] = {}
         self.renamed: Mapping[str, str] = {}
         """Codes that ccxt would give, and what the list has instead."""
         self._listings = Sharing()
@@ -85,8 +86,7 @@ class PairList:
         name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
         """
         asked = pair, written(pair), halted
-        known = self._names.get(asked)
-        if known is not None and time.time() - self._listed_at < MAX_AGE:
+        if self._is_current and (known := self._names.get(asked)) is not None:
             return known
         listing = await self.listing(MAX_AGE)
         if (known := self._names.get(asked)) is not None:
@@ -114,17 +114,16 @@ class PairList:
         ``pair`` is one that `symbol` gave. The market of the older one is loaded. None where no
         token was renamed, or where the exchange lists the older pair no more, not even as halted.
         """
+        if self._is_current and pair in self._older:
+            return self._older[pair]
         listing = await self.listing(MAX_AGE)
-        base, quote = pair.split("/")
-        former = listing.facts.former
-        older = [(former.get(base), quote), (base, former.get(quote))]
-        older.append((former.get(base), former.get(quote)))
-        for one, other in older:
-            if one is not None and other is not None:
-                found = self._catalogue.named(self._source, f"{one}/{other}")
-                if found:
-                    self._load(found, listing)
-                    return found[0].pair
+        for name in listing.facts.formers(pair):
+            found = self._catalogue.named(self._source, name)
+            if found:
+                self._load(found, listing)
+                self._older[pair] = found[0].pair
+                return found[0].pair
+        self._older[pair] = None
         return None
 
     async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
@@ -147,13 +146,16 @@ class PairList:
 
     async def plays(self) -> str | None:
         """Give what the exchange plays where it is a simulated one; None for a real one."""
-        listing = await self.listing(MAX_AGE)
+        # The list of the pair that is asked for: what another process has fetched since, the next
+        # name is looked for in.
+        listing = self._last if self._is_current else None
+        listing = listing or await self.listing(MAX_AGE)
         return (listing.plays or "unnamed") if listing.simulated else None
 
     def forget(self) -> None:
         """Have the list fetched again before it is next used."""
         self._catalogue.forget(self._source)
-        self._listed_at = 0.0
+        self._last = None
         self._names.clear()
 
     def traded_most(self, besides: str = "", count: int = 2) -> list[str]:
@@ -221,11 +223,17 @@ class PairList:
                 return self._noted(listing)
         return self._noted(await self._listings.ask(key, partial(self._renew, max_age), _as_it_is))
 
+    @property
+    def _is_current(self) -> bool:
+        """Whether the list that was last looked at is new enough to go by."""
+        return self._last is not None and self._last.age < MAX_AGE
+
     def _noted(self, listing: Listing) -> Listing:
         """Forget which names found what where the list is another one."""
-        if listing.fetched_at != self._listed_at:
+        if self._last is None or listing.fetched_at != self._last.fetched_at:
             self._names.clear()
-            self._listed_at = listing.fetched_at
+            self._older.clear()
+        self._last = listing
         return listing
 
     async def _renew(self, max_age: float, question: Question) -> None:

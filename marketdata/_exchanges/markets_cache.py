@@ -127,6 +127,13 @@ class Facts:
     former: dict[str, str] = field(default_factory=dict)
     """Codes of tokens that were renamed, and their older codes, where the list has both."""
 
+    def formers(self, pair: str) -> list[str]:
+        """List the names that a pair may have had before a token of it was renamed."""
+        base, quote = pair.split("/")
+        bases, quotes = ([code, self.former.get(code)] for code in (base, quote))
+        names = [f"{one}/{other}" for other in quotes for one in bases if one and other]
+        return [name for name in names if name != pair]
+
 
 class Fetched(NamedTuple):
     """A list as an exchange gave it."""

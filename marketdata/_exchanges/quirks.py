@@ -91,6 +91,8 @@ class Quirk:
     """Makes the order-book call answer with the best level only."""
     windows: tuple[str, ...] = ()
     """Units of the rolling windows, and ``day``, that it has tickers for."""
+    average_price: tuple[str, str] | None = None
+    """The window of which it tells the average price itself, and ccxt's call for that path."""
     candle_layout: CandleLayout | None = None
     """Where a candle on the wire has its fields; None: ccxt reads it."""
     quiet_bars: bool = False
@@ -186,6 +188,7 @@ QUIRKS: dict[str, Quirk] = {
         used_weight=("x-mbx-used-weight-1m", 6_000),
         options={"fetchMargins": False},
         windows=("m", "h", "d", "day"),
+        average_price=("5m", "publicGetAvgPrice"),
         candle_layout=CandleLayout(trades=8, quoted=True),
         quiet_bars=True,
         keyless_paths=("historicalTrades",),
@@ -208,6 +211,7 @@ QUIRKS: dict[str, Quirk] = {
         max_depth=5_000,
         used_weight=("x-mbx-used-weight-1m", 1_200),
         windows=("m", "h", "d"),
+        average_price=("5m", "publicGetAvgPrice"),
         candle_layout=CandleLayout(trades=8, quoted=True),
         quiet_bars=True,
         recent_trades={"fetchTradesMethod": "publicGetTrades"},
@@ -280,6 +284,7 @@ QUIRKS: dict[str, Quirk] = {
     ),
     # ccxt's table for spot lacks 8h, and the request then says "None".
     "mexc": Quirk(
+        average_price=("5m", "spotPublicGetAvgPrice"),
         trades_since=True,
         trades_until=True,
         max_depth=5_000,

@@ -534,10 +534,11 @@ class StreamConnector(Connector):
         if line.dialing is not None:
             line.dialing.cancel()
             await asyncio.wait({line.dialing})
-        # aiohttp would wait ten seconds for the other end to say farewell as well.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_FAREWELL):
-                await line.close()
+        try:
+            await _closed(line)
+        except asyncio.CancelledError:
+            await _closed(line)  # nobody else knows of it any more
+            raise
 
     async def fetch_order_book_snapshot(self, client: Any, message: Any, subscription: Any) -> Any:
         """Leave the whole book to who reads it from the frames."""
@@ -581,3 +582,10 @@ def stream_class(name: str, *, exact: bool = False) -> type[Any] | None:
     ours = (StreamConnector, ExactNumbers) if exact else (StreamConnector,)
     attributes = connector_attributes(name, theirs, exact=exact)
     return type(name, (*ours, theirs), attributes | special)
+
+
+async def _closed(line: Any) -> None:
+    # aiohttp would wait ten seconds for the other end to say farewell as well.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST_FAREWELL):
+            await line.close()

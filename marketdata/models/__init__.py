@@ -1,6 +1,7 @@
 """The records that operations answer with, and what they are made of."""
 
 from marketdata.models.records import (
+    AveragePrice,
     Candle,
     Candles,
     Cause,
@@ -29,6 +30,7 @@ from marketdata.models.records import (
 )
 
 __all__ = [
+    "AveragePrice",
     "Candle",
     "Candles",
     "Cause",

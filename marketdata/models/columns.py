@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 
 from marketdata.models import decimals
@@ -13,6 +14,7 @@ from marketdata.models.decimals import Number, number_schema
 from marketdata.number_form import Numbers
 
 if TYPE_CHECKING:
+    import pyarrow
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 Row: TypeAlias = tuple[int, Number, Number, Number, Number, Number | None, int | None]
@@ -27,6 +29,20 @@ def _array(code: str, values: Iterable[Any]) -> array[Any]:
     if isinstance(values, array) and values.typecode == code:
         return values  # copying goes number by number, and most are made for this
     return array(code, values)
+
+
+def _from_arrow(values: pyarrow.ChunkedArray, code: str, unknown: float) -> array[Any]:
+    """Copy a column out of Arrow's memory, with a number in the place of nulls."""
+    if values.null_count == len(values):
+        return array(code, [unknown]) * len(values)
+    made: array[Any] = array(code)
+    for chunk in values.chunks:
+        if chunk.null_count:
+            made.extend(unknown if value is None else value for value in chunk.to_pylist())
+        else:
+            first, size = chunk.offset * made.itemsize, len(chunk) * made.itemsize
+            made.frombytes(memoryview(chunk.buffers()[1])[first : first + size])
+    return made
 
 
 def _numbers(values: Iterable[Any]) -> array[float]:
@@ -84,9 +100,12 @@ class Columns(Numbers[Number]):
     an unknown count of trades -1; rows and JSON have None for both. Arrays of these types that
     it is made of are taken over, others are copied. Where prices and volumes are Decimals, their
     columns are lists of them, and an unknown volume is ``Decimal("NaN")``.
+
+    Columns that were read from the store stay in Arrow's memory until they are asked for: frames
+    are made of them without a copy.
     """
 
-    __slots__ = NAMES
+    __slots__ = (*NAMES, "_arrow")
 
     if TYPE_CHECKING:
         time: array[int]
@@ -96,6 +115,8 @@ class Columns(Numbers[Number]):
         close: _Column
         volume: _Column
         trades: array[int]
+        _arrow: dict[str, pyarrow.ChunkedArray]
+        """Columns that nobody has asked for yet; unknown values are null."""
 
     def __init__(
         self,
@@ -107,6 +128,7 @@ class Columns(Numbers[Number]):
         volume: Iterable[float],
         trades: Iterable[int] | None = None,
     ) -> None:
+        self._arrow = {}
         self.time = _array("q", time)
         self.open = _numbers(open)
         self.high = _numbers(high)
@@ -117,6 +139,40 @@ class Columns(Numbers[Number]):
         self.trades = array("q", [_UNCOUNTED]) * count if trades is None else _array("q", trades)
         if any(len(getattr(self, name)) != count for name in NAMES):
             raise ValueError("the columns of candles have different lengths")
+
+    @classmethod
+    def from_arrow(cls, time: array[int], others: dict[str, pyarrow.ChunkedArray]) -> Self:
+        """Make columns of open times (Unix ms) and of the other six in Arrow's memory.
+
+        ``others`` are of float64, and of int64 for ``trades``; nulls are unknown values.
+        """
+        return cls._of({"time": time}, others)
+
+    @classmethod
+    def _of(cls, arrays: dict[str, Any], others: dict[str, pyarrow.ChunkedArray]) -> Self:
+        """Make columns of what is known to fit together."""
+        made = cls.__new__(cls)
+        made._arrow = others
+        for name, values in arrays.items():
+            setattr(made, name, values)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """Take a column out of Arrow's memory; called for one that is not an array yet."""
+        if name in NAMES and (values := self._arrow.get(name)) is not None:
+            code, unknown = ("q", _UNCOUNTED) if name == "trades" else ("d", math.nan)
+            setattr(self, name, _from_arrow(values, code, unknown))
+            self._arrow.pop(name, None)
+        # It is there now, also where another thread has taken it out.
+        return object.__getattribute__(self, name)
+
+    def __reduce__(self) -> tuple[type[Columns], tuple[Any, ...]]:
+        return Columns, tuple(getattr(self, name) for name in NAMES)
+
+    @property
+    def in_arrow(self) -> Mapping[str, pyarrow.ChunkedArray]:
+        """The columns that are still in Arrow's memory, with null for what is unknown."""
+        return MappingProxyType(self._arrow)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[Any]]) -> Self:
@@ -167,16 +223,28 @@ class Columns(Numbers[Number]):
 
     def __getitem__(self, index: slice) -> Columns[Number]:
         """Give the bars of a slice."""
-        return Columns(*(getattr(self, name)[index] for name in NAMES))
+        first, behind, step = index.indices(len(self))
+        kept = dict(self._arrow) if step == 1 else {}
+        arrays = {name: getattr(self, name)[index] for name in NAMES if name not in kept}
+        count = max(0, behind - first)
+        others = {name: values.slice(first, count) for name, values in kept.items()}
+        return Columns._of(arrays, others)
 
     def extend(self, later: Columns) -> None:
         """Put later bars behind these, in place."""
         if not len(self):
             for name in NAMES:
                 setattr(self, name, getattr(later, name)[:])  # they may be of the other form
+            self._arrow = {}
             return
         for name in NAMES:
-            getattr(self, name).extend(getattr(later, name))
+            mine, others = self._arrow.get(name), later._arrow.get(name)
+            if mine is None or others is None:
+                getattr(self, name).extend(getattr(later, name))
+            else:
+                import pyarrow as pa
+
+                self._arrow[name] = pa.chunked_array([*mine.chunks, *others.chunks])
 
     def __eq__(self, other: object) -> bool:
         # By rows, because NaN volumes of the same bar are the same unknown.
@@ -191,6 +259,8 @@ class Columns(Numbers[Number]):
     @property
     def is_decimal(self) -> bool:
         """Whether prices and volumes are Decimals."""
+        if "open" in self._arrow:
+            return False
         opened: Sequence[Any] = self.open
         return _are_decimals(opened)
 

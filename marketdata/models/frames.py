@@ -46,14 +46,16 @@ def to_pandas(
         import pandas as pd
     except ImportError:
         raise MissingExtraError("to_pandas()", "frames") from None
-    index = pd.DatetimeIndex(
-        np.array(columns.time, dtype="datetime64[ms]"), tz="UTC", name=NAMES[0]
-    )
-    data: dict[str, object] = {name: np.array(_known(columns, name)) for name in NAMES[1:6]}
-    counts = np.array(columns.trades)
-    data["trades"] = pd.array(np.maximum(counts, 0), dtype="Int64")
-    frame = pd.DataFrame(data, index=index)
-    frame.loc[counts == _UNCOUNTED, "trades"] = pd.NA
+    times = np.asarray(columns.time).view("datetime64[ms]")
+    index = pd.DatetimeIndex(times, tz="UTC", name=NAMES[0])
+    stored = columns.in_arrow
+    data: dict[str, object] = {
+        name: stored[name].to_numpy() if name in stored else np.asarray(_known(columns, name))
+        for name in NAMES[1:6]
+    }
+    counts = np.asarray(columns.trades)
+    data["trades"] = pd.arrays.IntegerArray(counts, counts == _UNCOUNTED)
+    frame = pd.DataFrame(data, index=index)  # which copies them: it may be written to
     if filled is not None:
         frame["filled"] = made_up(columns, filled)
     if (marks := qualities(columns, filled, quality)) is not None:
@@ -74,15 +76,21 @@ def to_polars(
         import polars as pl
     except ImportError:
         raise MissingExtraError("to_polars()", "frames") from None
+    stored = columns.in_arrow
     # By way of numpy, since polars takes an array of Python's number by number.
-    arrays: dict[str, Any] = {name: np.asarray(getattr(columns, name)) for name in NAMES}
+    arrays: dict[str, Any] = {
+        name: pl.Series(
+            name, stored[name] if name in stored else np.asarray(getattr(columns, name))
+        )
+        for name in NAMES
+    }
     for name, one in _decimals(columns, 38).items():
         arrays[name] = pl.Series(name, one.values, pl.Decimal(38, one.scale))
-    frame = pl.DataFrame(arrays)
+    frame = pl.DataFrame({name: pl.Series(name, values) for name, values in arrays.items()})
     known: list[polars.Expr | polars.Series] = [pl.col("time").cast(pl.Datetime("ms", "UTC"))]
-    if not columns.is_decimal and np.isnan(arrays["volume"]).any():
+    if not columns.is_decimal and "volume" not in stored:
         known.append(pl.col("volume").fill_nan(None))
-    if (arrays["trades"] == _UNCOUNTED).any():
+    if "trades" not in stored:
         known.append(pl.col("trades").replace(_UNCOUNTED, None))
     if filled is not None:
         known.append(pl.Series("filled", made_up(columns, filled)))
@@ -101,15 +109,23 @@ def to_arrow(
     """
     try:
         import pyarrow as pa
-        import pyarrow.compute as pc
     except ImportError:
         raise MissingExtraError("to_arrow()", "frames") from None
-    count = len(columns)
+    count, stored = len(columns), columns.in_arrow
+    kinds: dict[str, pyarrow.DataType] = dict.fromkeys(NAMES, pa.float64())
+    kinds |= {"time": pa.timestamp("ms", tz="UTC"), "trades": pa.int64()}
 
-    def whole(name: str) -> pyarrow.Array:
+    def whole(name: str) -> pyarrow.Array | pyarrow.ChunkedArray:
+        if name in stored:
+            return stored[name]
         buffer = pa.py_buffer(getattr(columns, name))
-        kind = pa.int64() if name in ("time", "trades") else pa.float64()
-        return pa.Array.from_buffers(kind, count, [None, buffer])
+        known = pa.Array.from_buffers(kinds[name], count, [None, buffer])
+        if name not in ("volume", "trades"):
+            return known
+        import pyarrow.compute as pc  # slow to import, and not needed for what is stored
+
+        unknown = pc.is_nan(known) if name == "volume" else pc.equal(known, _UNCOUNTED)
+        return pc.if_else(unknown, None, known)
 
     if columns.is_decimal:
         arrays = {name: whole(name) for name in ("time", "trades")}
@@ -121,9 +137,6 @@ def to_arrow(
         arrays = {name: arrays[name] for name in NAMES}
     else:
         arrays = {name: whole(name) for name in NAMES}
-        arrays["volume"] = pc.if_else(pc.is_nan(arrays["volume"]), None, arrays["volume"])
-    arrays["time"] = arrays["time"].cast(pa.timestamp("ms", tz="UTC"))
-    arrays["trades"] = pc.if_else(pc.equal(arrays["trades"], _UNCOUNTED), None, arrays["trades"])
     if filled is not None:
         arrays["filled"] = pa.array(made_up(columns, filled))
     if (marks := qualities(columns, filled, quality)) is not None:

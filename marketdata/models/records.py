@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "AveragePrice",
     "Candle",
     "Candles",
     "Columns",
@@ -336,6 +337,22 @@ class Ticker(_Derivable, _Streamed, Numbers[Number]):
     """Change in percent of open: 0.9 means 0.9%."""
     trades: int | None = None
     """Number of trades in the window."""
+
+
+class AveragePrice(_Sourced, Numbers[Number]):
+    """The average price of a pair over the time just past, weighted by volume."""
+
+    pair: str
+    window: str
+    """How long the time is: ``5m``, ``1h``."""
+    price: Number
+    source: Literal["exchange", "trades", "candles"]
+    """``exchange``: its own average; ``trades``: of all trades in the window; ``candles``: of the
+    typical prices (mean of high, low and close) of candles, weighted by volume."""
+    volume: Number | None = None
+    """What was traded in the window, in base currency; None where the exchange does not say."""
+    trades: int | None = None
+    """Number of trades in the window; None where it is not known."""
 
 
 class Quote(_Derivable, _Streamed, Numbers[Number]):
@@ -674,6 +691,10 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     open then. None elsewhere."""
     delisted: Literal[True] | None = None
     """True where the pair has left the exchange's list: these are the candles that are stored."""
+    renamed_from: str | None = None
+    """The pair's name before a token was renamed, where candles of that time are among these."""
+    renamed_at: datetime | None = None
+    """When the first of these under the present name opens; None where all are older."""
     resampled_from: str | None = None
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""

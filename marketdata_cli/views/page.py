@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
     "Ticker": panels.ticker,
     "Quote": panels.quote,
+    "AveragePrice": panels.average,
     "Status": panels.status,
     "Fees": panels.fees,
     "OrderBook": book.ladder,

@@ -33,7 +33,7 @@ from marketdata_cli.views.numbers import (
 from marketdata_cli.views.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models import Fees, Quote, Status, Ticker
+    from marketdata.models import AveragePrice, Fees, Quote, Status, Ticker
 
 WIDEST = 84
 
@@ -143,6 +143,20 @@ def status(record: Status, screen: Screen) -> list[Line]:
     body = [state, [], *in_columns(left, right, width - 4)]
     source = "told by another call's answer" if record.derived else ""
     return [*box(title, [], body, width), [(" ", PLAIN), *freshness([record], screen.now, source)]]
+
+
+def average(record: AveragePrice, screen: Screen) -> list[Line]:
+    """Draw an average price as a panel."""
+    width = min(screen.width, WIDEST)
+    left = [("average", digits(record.price), STRONG)]
+    right = [("volume", digits(record.volume), PLAIN), ("trades", digits(record.trades), PLAIN)]
+    title = heading(record.pair, record.exchange, record.simulated)
+    body = in_columns(left, right, width - 4)
+    source = {"exchange": "its own", "trades": "of trades", "candles": "of candles"}[record.source]
+    return [
+        *box(title, [(record.window, PLAIN)], body, width),
+        [(" ", PLAIN), *freshness([record], screen.now, source)],
+    ]
 
 
 def fees(record: Fees, screen: Screen) -> list[Line]:

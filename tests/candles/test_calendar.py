@@ -10,7 +10,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
@@ -193,6 +193,7 @@ SERIES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SERIES), st.data())
 def test_calendars_are_those_on_the_wall(series: tuple[str, Opening], data: st.DataObject) -> None:
     timeframe, opening = series
@@ -218,6 +219,7 @@ def test_calendars_are_those_on_the_wall(series: tuple[str, Opening], data: st.D
     assert calendar.shift(moment, steps) == opened[at - 1 + steps]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SERIES), st.data())
 def test_each_place_is_occupied_or_in_one_gap(
     series: tuple[str, Opening], data: st.DataObject
@@ -241,6 +243,30 @@ def test_each_place_is_occupied_or_in_one_gap(
     assert all(this[1] < following[0] for this, following in pairwise(gaps))
     assert all(edge in opened for gap in gaps for edge in gap)
     assert calendar.unexpected(times) == [time for time in times if time not in opened]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 9_000), st.data())
+def test_candles_that_are_not_at_one_distance_are_found_wherever_they_are(
+    count: int, data: st.DataObject
+) -> None:
+    first = ms("2024-01-01")
+    times = list(range(first, first + count * 60_000, 60_000))
+    calendar, end = expected("1m"), first + count * 60_000
+    assert calendar.unexpected(times) == []
+    assert calendar.gaps(times, first, end) == []
+
+    # Also such that first, last and number are what they were, at the edges of parts, too.
+    edges = st.sampled_from([at for at in (4_095, 4_096, 8_192) if at < count - 1] or [0])
+    moved = sorted(data.draw(st.sets(st.integers(0, count - 1) | edges, min_size=1, max_size=4)))
+    for place in moved:
+        times[place] += 30_000
+    assert calendar.unexpected(times) == [times[place] for place in moved]
+    assert calendar.gaps(times, first, end) == []
+    lacking = data.draw(st.integers(0, count - 1))
+    del times[lacking]
+    gap = (first + lacking * 60_000, first + (lacking + 1) * 60_000)
+    assert calendar.gaps(times, first, end) == [gap]
 
 
 # ------------------------------------------------------------------------- learning
@@ -414,6 +440,7 @@ def test_the_hours_of_binance_in_february_2018() -> None:
     assert learned("1h", odd, usual) is usual
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SERIES), st.data())
 def test_what_is_learned_accounts_for_every_candle_once(
     series: tuple[str, Opening], data: st.DataObject

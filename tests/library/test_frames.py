@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import marketdata as md
 from marketdata.models import Columns
+from marketdata.models.frames import to_arrow, to_pandas, to_polars
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -366,3 +370,67 @@ def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> N
     heights = [bar.get_height() for bar in volumes.patches]
     assert len(heights) <= 1_000
     assert sum(heights) == count
+
+
+# ---------------------------------------------------------------------------- in Arrow's memory
+
+
+def in_arrow(rows: list[Any], parts: int = 2) -> Columns:
+    """Give columns as the store reads them: in Arrow's memory, in several parts."""
+    made = Columns.from_rows(rows)
+    kinds = dict.fromkeys(FIELDS, pa.float64()) | {"trades": pa.int64()}
+    values = {name: [row[place] for row in rows] for place, name in enumerate(FIELDS, start=1)}
+    edges = [len(rows) * part // parts for part in range(parts + 1)]
+    return Columns.from_arrow(
+        made.time,
+        {
+            name: pa.chunked_array([column[a:b] for a, b in pairwise(edges)], kinds[name])
+            for name, column in values.items()
+        },
+    )
+
+
+@each
+@pytest.mark.parametrize("touched", [(), ("close",), ("volume", "trades"), tuple(FIELDS)])
+def test_columns_in_arrow_are_those_in_arrays(rows: list[Any], touched: tuple[str, ...]) -> None:
+    def both() -> tuple[Columns, Columns]:
+        stored = in_arrow(rows)
+        for name in touched:
+            getattr(stored, name)
+        assert set(stored.in_arrow) == set(FIELDS) - set(touched)
+        return stored, Columns.from_rows(rows)
+
+    def check(stored: Columns, plain: Columns) -> None:
+        pd.testing.assert_frame_equal(to_pandas(stored), to_pandas(plain))
+        assert to_polars(stored).equals(to_polars(plain))
+        assert to_polars(stored).schema == to_polars(plain).schema
+        assert to_arrow(stored).combine_chunks().equals(to_arrow(plain).combine_chunks())
+        assert stored == plain
+        assert not stored.in_arrow
+
+    check(*both())
+    for part in (slice(None), slice(1, 3), slice(-1, None), slice(3, 1), slice(None, None, -1)):
+        stored, plain = both()
+        check(stored[part], plain[part])
+    for later_in_arrow in (False, True):
+        (stored, plain), (later, plain_later) = both(), both()
+        stored.extend(later if later_in_arrow else plain_later)
+        plain.extend(plain_later)
+        check(stored, plain)
+    stored, plain = both()
+    check(pickle.loads(pickle.dumps(stored)), plain)
+    stored, plain = both()
+    check(copy.deepcopy(stored), plain)
+
+
+def test_frames_of_stored_columns_are_made_without_a_copy_and_may_be_written_to() -> None:
+    stored = in_arrow(ROWS, parts=1)
+    address = stored.in_arrow["close"].chunk(0).buffers()[1].address
+
+    assert to_arrow(stored)["close"].chunk(0).buffers()[1].address == address
+    assert to_polars(stored).to_arrow()["close"].chunk(0).buffers()[1].address == address
+    frame = to_pandas(stored)
+    frame.loc[frame.index[0], "close"] = 1.0
+    frame.loc[frame.index[0], "trades"] = 1
+    assert (stored.close[0], stored.trades[0]) == (11.0, 7)
+    assert not stored.is_decimal

@@ -34,7 +34,7 @@ def _default_is_the_simulator(sim: SimulatedExchange, monkeypatch: pytest.Monkey
 
 def test_there_is_a_function_for_each_operation() -> None:
     assert {"ticker", "candles", "watch_trades", "replay", "streams"} <= set(FUNCTIONS)
-    assert len(FUNCTIONS) == 23
+    assert len(FUNCTIONS) == 24
 
 
 @pytest.mark.parametrize(("module", "name"), EACH, ids=[name for _, name in EACH])

@@ -26,6 +26,7 @@ cost = client.execution_cost("BTC/USDT", side="buy", amount=1)
 ONE_OF_EACH = [
     "(ticker.last or 0)",
     "(client.tickers(['BTC/USDT'])[0].vwap or 0)",
+    "client.average_price('BTC/USDT').price",
     "(quote.bid or 0)",
     "(quote.spread or 0)",
     "trade.price",

@@ -14,6 +14,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "list_pairs": {"base": "BTC"},
     "get_ticker": {"pair": "BTC/USDT"},
     "get_tickers": {"pairs": ["BTC/USDT", "ETH/USDT"]},
+    "get_average_price": {"pair": "BTC/USDT"},
     "get_quote": {"pair": "BTC/USDT"},
     "get_orderbook": {"pair": "BTC/USDT", "depth": 5},
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "start": "-2d", "fill": "zero"},

@@ -95,6 +95,27 @@ LEAVING = """
 
     asyncio.run(main())
 """
+DROPPED_AT_THE_END = """
+    import asyncio, importlib.util, marketdata
+
+    async def main(turns):
+        client = marketdata.AsyncClient("binance")
+        async for book in client.watch_orderbook("BTC/USDT"):
+            break
+        del client, book
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    runs = [asyncio.run]
+    if importlib.util.find_spec("uvloop"):
+        import uvloop
+
+        runs.append(uvloop.run)
+    for run in runs:
+        for turns in range(8):
+            run(main(turns))
+    print("nothing is left")
+"""
 NOT_CLOSING = """
     import asyncio, marketdata
 
@@ -146,8 +167,8 @@ AFTER_A_FORK = """
 
 @pytest.mark.parametrize(
     "text",
-    [LEAVING, NOT_CLOSING, BLOCKING, AFTER_A_FORK],
-    ids=["leaving", "not closing", "blocking", "after a fork"],
+    [LEAVING, DROPPED_AT_THE_END, NOT_CLOSING, BLOCKING, AFTER_A_FORK],
+    ids=["leaving", "dropped at the end", "not closing", "blocking", "after a fork"],
 )
 def test_a_program_ends_quietly(program, text: str) -> None:
     assert program(text) == "nothing is left\n"

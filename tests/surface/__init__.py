@@ -78,6 +78,58 @@ def _plain(annotation: str) -> str:
     return re.sub(r"Annotated\[(\w+),.*", r"\1", annotation)
 
 
+# ---------------------------------------------------------------------------- calling
+
+
+def old_forms(released: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give a call for each type that an argument of a released tool could have.
+
+    What a tool takes is not what its schema says: that advertises what clients understand best.
+    """
+    for tool, described in released["tools"].items():
+        properties, required = (
+            described["input"]["properties"],
+            described["input"].get("required", []),
+        )
+        least = {name: _example(name, properties[name]) for name in required}
+        yield tool, least
+        for name, schema in properties.items():
+            for kind in _types(schema):
+                yield tool, {**least, name: _example(name, {**schema, "type": kind})}
+
+
+_TEXTS = {
+    "pair": "btc-usdt",
+    "pairs": "BTC/USDT",
+    "exchange": "kraken",
+    "exchanges": "kraken",
+    "timeframe": "4h",
+    "window": "15m",
+    "start": "-7d",
+    "end": "2024-01-31T12:00Z",
+    "base": "BTC",
+    "quote": "USDT",
+    "quotes": "USDC",
+    "search": "PEPE",
+}
+_TIME = 1_700_000_000_000
+
+
+def _example(name: str, schema: dict[str, Any]) -> Any:
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema["type"]:
+        case "string" | ["string", *_]:
+            return _TEXTS.get(name, "x1")
+        case "integer":
+            return schema.get("default", schema.get("minimum", _TIME))
+        case "number":
+            return 0.5
+        case "boolean":
+            return True
+    return [_TEXTS[name]]
+
+
 # ---------------------------------------------------------------------------- comparing
 
 
@@ -102,10 +154,7 @@ def _arguments(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
         if name not in new["properties"]:
             yield f"{where}: argument {name} is gone"
             continue
-        now = new["properties"][name]
-        lost = _types(argument) - _types(now)
-        if lost:
-            yield f"{where}: argument {name} does not take {', '.join(sorted(lost))} any more"
+        argument, now = _typed(argument), _typed(new["properties"][name])
         gone = set(argument.get("enum", ())) - set(now.get("enum", argument.get("enum", ())))
         if gone:
             yield f"{where}: argument {name} does not take {sorted(gone)} any more"
@@ -113,6 +162,11 @@ def _arguments(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
             was, is_now = argument.get(bound), now.get(bound)
             if is_now is not None and (was is None or (is_now - was) * tighter > 0):
                 yield f"{where}: argument {name} has a tighter {bound}"
+
+
+def _typed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the schema of an argument without null, which all take that may be left out."""
+    return {**schema.get("anyOf", [{}])[0], **schema}
 
 
 def _answers(where: str, old: Any, new: Any) -> Iterator[str]:

@@ -1,0 +1,164 @@
+"""The average price of a pair over the time just past: the exchange's own, or worked out here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from marketdata import arguments
+from marketdata._candles.calendar import is_timeframe, known, nominal_length
+from marketdata._candles.paging import Pages
+from marketdata._candles.spans import between
+from marketdata.errors import DataUnavailableError
+from marketdata.models import AveragePrice, Trade
+from marketdata.models.decimals import (
+    EXACT,
+    are_finite,
+    as_given,
+    as_number,
+    exact,
+    quotient,
+    rounded,
+    total,
+)
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from marketdata._exchanges.exchange import Venue
+
+__all__ = ["average_price", "check"]
+
+_PLACES = 10
+
+
+def check(venue: Venue, window: str) -> None:
+    """Raise `DataUnavailableError` where an average cannot be had; asks nothing."""
+    if not (venue.averages_over(window) or _has_trades(venue) or _timeframe(venue, window)):
+        raise DataUnavailableError(
+            f"{venue.id} has no average price over '{window}', nor trades or candles to make one "
+            "from.",
+            details={"exchange": venue.id, "window": window},
+        )
+
+
+async def average_price(venue: Venue, pair: str, window: str) -> AveragePrice:
+    """Get the average price over a window that `arguments.average_window` has checked."""
+    if venue.averages_over(window):
+        return await venue.average_price(pair, window)
+    if _has_trades(venue):
+        found = await _of_trades(venue, pair, window)
+        if found is not None:
+            return found
+    timeframe = _timeframe(venue, window)
+    if timeframe is None:
+        raise DataUnavailableError(
+            f"{venue.id} gives fewer trades in one answer than were made in {pair} within "
+            f"'{window}', and no candles. Use a shorter window.",
+            details={"exchange": venue.id, "pair": pair, "window": window},
+        )
+    return await _of_candles(venue, pair, window, timeframe)
+
+
+def _has_trades(venue: Venue) -> bool:
+    return venue.is_native("trades") and venue.quirk.newest_trades
+
+
+def _timeframe(venue: Venue, window: str) -> str | None:
+    """Choose the shortest candles of which one page covers a window, and which fit into it."""
+    covered = _milliseconds(window)
+    offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mh"]
+    for name in sorted(offered, key=nominal_length):
+        length = nominal_length(name)
+        if length <= covered and covered // length + 2 <= venue.candles_per_request:
+            return name
+    return None
+
+
+async def _of_trades(venue: Venue, pair: str, window: str) -> AveragePrice | None:
+    """Average the newest trades; None where they do not reach back to the window's start."""
+    quirk = venue.quirk
+    size = quirk.trades_per_request
+    trades, now = await venue.dated_trades(pair, limit=size, params=quirk.recent_trades)
+    start = now - arguments.window_length(window)
+    # An answer that is not full holds all that there are.
+    if trades and trades[0].timestamp >= start and len(trades) >= size:
+        return None
+    inside = [trade for trade in trades if trade.timestamp >= start]
+    if not inside:
+        raise _nothing(venue, pair, window)
+    first = inside[0]
+    traded = total(trade.amount for trade in inside)
+    return AveragePrice(
+        exchange=venue.id,
+        pair=pair,
+        timestamp=now,
+        received_at=first.received_at,
+        simulated=first.simulated,
+        window=window,
+        source="trades",
+        price=_mean(
+            [trade.price for trade in inside], [trade.amount for trade in inside], first.price
+        ),
+        volume=as_given(traded, first.amount),
+        trades=_single(inside),
+    )
+
+
+def _single(trades: Sequence[Trade]) -> int | None:
+    """Count trades; None where some are merged of several."""
+    return len(trades) if all(trade.first_id is None for trade in trades) else None
+
+
+async def _of_candles(venue: Venue, pair: str, window: str, timeframe: str) -> AveragePrice:
+    calendar = known(venue.id, timeframe)
+    covered = _milliseconds(window)
+    pages = Pages(venue, pair, calendar)
+    page = await pages.newest(calendar.count(0, covered) + 1)
+    columns = between(page.columns, calendar.floor(page.clock.exchange - covered), page.end)
+    if not len(columns) or pages.reply is None or not any(columns.volume):
+        raise _nothing(venue, pair, window)
+    form = columns.close[-1]
+    if not are_finite(columns.volume):
+        raise DataUnavailableError(
+            f"{venue.id} does not tell the volume of candles of {pair}: there is no average.",
+            details={"exchange": venue.id, "pair": pair},
+        )
+    typical = [
+        quotient(total(prices), exact(3))
+        for prices in zip(columns.high, columns.low, columns.close, strict=True)
+    ]
+    reply = pages.reply
+    return AveragePrice(
+        exchange=venue.id,
+        pair=pair,
+        timestamp=reply.date or reply.received_at,
+        received_at=reply.received_at,
+        simulated=True if reply.simulated else None,
+        window=window,
+        source="candles",
+        price=_mean(typical, columns.volume, form),
+        volume=as_given(total(columns.volume), form),
+        trades=None if min(columns.trades) < 0 else sum(columns.trades),
+    )
+
+
+def _mean(prices: Sequence[float | Decimal], weights: Sequence[float], form: float) -> float:
+    """Average prices by weights, in the form of one of them."""
+    products = (
+        as_number(EXACT.multiply(exact(price), exact(weight)))
+        for price, weight in zip(prices, weights, strict=True)
+    )
+    return rounded(quotient(total(products), total(weights)), _PLACES, form)
+
+
+def _nothing(venue: Venue, pair: str, window: str) -> DataUnavailableError:
+    return DataUnavailableError(
+        f"Nothing was traded in {pair} on {venue.id} within '{window}'.",
+        details={"exchange": venue.id, "pair": pair, "window": window},
+    )
+
+
+def _milliseconds(window: str) -> int:
+    return arguments.window_length(window) // timedelta(milliseconds=1)

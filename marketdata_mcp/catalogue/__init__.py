@@ -1,0 +1,1 @@
+"""What the server lists: the words and schemas of its tools."""

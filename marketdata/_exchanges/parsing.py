@@ -101,17 +101,19 @@ def ticker(
     if not tickers.has_price(raw):
         raise ValueError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    return Ticker(
-        exchange=exchange,
-        pair=pair,
-        timestamp=moment(raw["timestamp"], received_at),
-        received_at=received_at,
-        simulated=True if simulated else None,
-        window=window,
-        source="ticker",
-        open_time=tickers.open_time(info, how),
-        trades=tickers.trade_count(info, how),
-        **tickers.settled(_numbers(raw, _TICKER_FIELDS), info, how),
+    return Ticker.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": moment(raw["timestamp"], received_at),
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "window": window,
+            "source": "ticker",
+            "open_time": tickers.open_time(info, how),
+            "trades": tickers.trade_count(info, how),
+            **tickers.settled(_numbers(raw, _TICKER_FIELDS), info, how),
+        }
     )
 
 

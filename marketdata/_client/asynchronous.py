@@ -6,7 +6,6 @@ import asyncio
 import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
 
 from marketdata import arguments
@@ -787,10 +786,5 @@ class AsyncClient(Numbers[Number]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()

@@ -17,7 +17,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs record \
+.PHONY: help demo test agents dst fuzz model hostile lint types layers conformance mcp-conformance clients check docs docs-site docs-serve record \
 	bench oldest package interpreters mcpb release-check clean
 
 help: ## Show the targets.
@@ -39,6 +39,9 @@ test: $(READY) ## Run the whole test suite: no internet.
 fuzz: $(READY) ## Throw 12,000 cases of anything at the MCP server, and make worlds for candles; CASES=100000: more.
 	FUZZ_CASES=$(or $(CASES),12000) $(BIN)/python -m pytest tests/fuzz
 	$(MAKE) --no-print-directory model SEEDS=$(firstword $(SEEDS))
+
+agents: $(READY) ## Make the calls of tests/agents/corpus.jsonl, and say how many of each kind are understood.
+	$(BIN)/python tests/agents/corpus.py
 
 SEEDS ?= 1 2 3
 model: $(READY) ## Hold candles to their rules in 2,000 worlds over the wire, 20,000 in the core; SEEDS="1 2 3": from each.
@@ -97,6 +100,12 @@ check: lint types layers ## Lint, types and the layers contract.
 
 docs: $(READY) ## Make docs/exchanges.md of the installed ccxt.
 	$(BIN)/python docs/make_exchanges.py
+
+docs-site: $(READY) ## Build the documentation site, with its reference and notebook, into build/site.
+	$(BIN)/python site/build.py
+
+docs-serve: $(READY) ## Build the documentation site and serve it at http://127.0.0.1:8001.
+	$(BIN)/python site/build.py serve
 
 record: $(READY) ## Record the cassettes anew, from the simulator; LIVE=1: from the real hosts.
 	$(BIN)/python -m pytest tests/test_cassettes.py --record-mode=rewrite $(if $(LIVE),--live)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 MOVED = {
     "marketdata._columns": "marketdata.models.columns",
     "marketdata._history": "marketdata._candles",
-    "marketdata._history.records": "marketdata._candles.records",
+    "marketdata._candles.records": "marketdata.models.stored",
+    "marketdata._history.records": "marketdata.models.stored",
     "marketdata.archive": "marketdata._client.archive",
     "marketdata.blocking": "marketdata._client.blocking",
     "marketdata.client": "marketdata._client.asynchronous",

@@ -5,12 +5,6 @@ This is the only list. The package imports it with the first name that is asked 
 """
 
 from marketdata import history as history
-from marketdata._candles.records import Damage as Damage
-from marketdata._candles.records import Day as Day
-from marketdata._candles.records import Downloaded as Downloaded
-from marketdata._candles.records import Plan as Plan
-from marketdata._candles.records import Progress as Progress
-from marketdata._candles.records import Series as Series
 from marketdata._client.archive import AsyncHistory as AsyncHistory
 from marketdata._client.asynchronous import AsyncClient as AsyncClient
 from marketdata._client.blocking import Client as Client
@@ -88,4 +82,10 @@ from marketdata.models.aggregates import ExecutionCost as ExecutionCost
 from marketdata.models.aggregates import ExecutionSplit as ExecutionSplit
 from marketdata.models.lists import Missing as Missing
 from marketdata.models.lists import Records as Records
+from marketdata.models.stored import Damage as Damage
+from marketdata.models.stored import Day as Day
+from marketdata.models.stored import Downloaded as Downloaded
+from marketdata.models.stored import Plan as Plan
+from marketdata.models.stored import Progress as Progress
+from marketdata.models.stored import Series as Series
 from marketdata.settings import Settings as Settings

@@ -10,26 +10,58 @@ hands itself to pydantic when asked.
 
 from __future__ import annotations
 
-import calendar
+import contextlib
 import functools
 import inspect
 import math
 import re
+import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from marketdata._arguments.bounds import bounded, check_size
+from marketdata._arguments.coins import code_of, divided
+from marketdata._arguments.lengths import (
+    TIMEFRAME,
+    is_timeframe,
+    nearest,
+    timeframe,
+    window,
+    window_length,
+)
+from marketdata._arguments.names import likely, meant, renamed, unknown
+from marketdata._arguments.pairs import (
+    MAX_WATCHED,
+    Written,
+    one_or_several,
+    pair,
+    readings,
+    written,
+)
+from marketdata._arguments.saying import Read, refused, was
+from marketdata._arguments.texts import (
+    fraction,
+    is_left_out,
+    listed,
+    number,
+    single,
+    truth,
+    whole,
+)
+from marketdata._arguments.times import Milliseconds, instant
+from marketdata._arguments.words import choice
 from marketdata.errors import (
     InvalidParameterError,
+    InvalidRequestError,
     MarketDataError,
     MissingParameterError,
-    PairNotSupportedError,
 )
 from marketdata.exchange_names import exchange_id
 
@@ -41,6 +73,102 @@ if TYPE_CHECKING:
         ValidationError,
         ValidationInfo,
     )
+    from pydantic.fields import FieldInfo
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_TRADES",
+    "MAX_WATCHED",
+    "TIMEFRAME",
+    "Active",
+    "Aggregate",
+    "Amount",
+    "AnyText",
+    "BarLimit",
+    "BaseCode",
+    "Buffer",
+    "Delivery",
+    "Depth",
+    "Described",
+    "Destination",
+    "DryRun",
+    "EachExchange",
+    "End",
+    "EveryDigit",
+    "ExchangeId",
+    "ExchangeIds",
+    "ExportFormat",
+    "Fill",
+    "ListDetail",
+    "Milliseconds",
+    "Moment",
+    "OneOrSeveral",
+    "OnlyExchanges",
+    "OnlyPairs",
+    "OnlyTimeframe",
+    "OrderSide",
+    "PairName",
+    "PairNames",
+    "PlayedPath",
+    "ProgressCallback",
+    "QuoteAmount",
+    "QuoteCode",
+    "QuoteCodes",
+    "RecordingPath",
+    "RecordingProgress",
+    "Refresh",
+    "RefreshLists",
+    "SameAs",
+    "SameAsExchange",
+    "SameAsExchanges",
+    "Scheduler",
+    "Search",
+    "Seconds",
+    "Speed",
+    "Start",
+    "StreamKinds",
+    "Strict",
+    "Timeframe",
+    "TimeframeName",
+    "TradeId",
+    "TradeLimit",
+    "UseStore",
+    "WaitFor",
+    "WatchedExchanges",
+    "WatchedPairs",
+    "Window",
+    "Written",
+    "arguments_of",
+    "average_window",
+    "bounded",
+    "check_names",
+    "check_size",
+    "checked",
+    "code_of",
+    "divided",
+    "finite",
+    "instant",
+    "is_timeframe",
+    "listed",
+    "locate",
+    "nearest",
+    "one_exchange",
+    "one_of",
+    "one_or_several",
+    "pair",
+    "parse_arguments",
+    "part",
+    "readings",
+    "renamed",
+    "second_names",
+    "ticker_field",
+    "timeframe",
+    "whole",
+    "window",
+    "window_length",
+    "with_named_exchange",
+    "written",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,195 +176,17 @@ T = TypeVar("T")
 
 MAX_DEPTH = 5_000
 MAX_TRADES = 1_000
-MAX_WATCHED = 200
-"""Pairs that one call can watch."""
 
 # ---------------------------------------------------------------------------- parsing
 
 
-class Written(str):
-    """A pair that `pair` has read, which knows how it was written."""
-
-    text: str
-
-
-def written(pair: str) -> str:
-    """Give a pair as its caller wrote it, in upper case: it may be an exchange's own name."""
-    return pair.text if isinstance(pair, Written) else pair.upper()
-
-
-_IN_A_CODE = r"[^\s\"'\\<>{}/]"
-_CODE = re.compile(rf"{_IN_A_CODE}(?:{_IN_A_CODE}| |(?<=\w)'(?=[\w ]))*")
-"""A currency: ccxt has long names, too, such as BITCOIN FILE and FTX USERS' DEBT."""
-
-
-def pair(text: str) -> str:
-    """Bring a pair to ``BASE/QUOTE``, or to upper case alone where it has no separator.
-
-    ``btc/usdt``, ``BTC-USDT`` and ``btc_usdt`` give ``BTC/USDT``; with a slash, anything else is
-    part of a currency's name. ``BTCUSDT`` stays as it is: only an exchange's list of pairs can tell
-    where it divides, as does ``SPOT_BTC_USDT``, which only an exchange can call a pair. Raises
-    `PairNotSupportedError` for the name of a swap, future or option, `InvalidParameterError` for
-    anything else.
-    """
-    cleaned = text.strip().upper()
-    if ":" in cleaned and cleaned.isprintable():
-        spot = cleaned.partition(":")[0]
-        raise PairNotSupportedError(
-            f"'{cleaned[:60]}' names a derivative; only spot pairs are served. "
-            f"Ask for {spot[:60]}.",
-            details={"pair": cleaned[:60], "closest": [spot[:60]]},
-        )
-    parts = [part.strip(" ") for part in cleaned.split("/")]
-    if len(parts) == 1:
-        parts = re.split(r"[\-_ ]", cleaned)
-        if len(parts) > 2 and all(re.fullmatch(r"[^\W_]+", part) for part in cleaned.split("_")):
-            parts = [cleaned]
-    joined = "/".join(parts)
-    possible = 2 <= len(joined) <= 40 and joined.isprintable()
-    if len(parts) > 2 or not possible or not all(_CODE.fullmatch(part) for part in parts):
-        raise InvalidParameterError(f"pair is BASE/QUOTE, for example BTC/USDT; {_was(text)}.")
-    if joined == cleaned:
-        return joined
-    named = Written(joined)
-    named.text = cleaned
-    return named
-
-
-def one_or_several(
-    given: str | Sequence[str], parse: Callable[[str], str], name: str
-) -> tuple[str, ...]:
-    """Parse one text, or each of several, once each; there has to be one, and at most 200."""
-    texts = [given] if isinstance(given, str) else list(given)
-    if not 1 <= len(texts) <= MAX_WATCHED:
-        raise InvalidParameterError(
-            f"{name} takes 1 to {MAX_WATCHED} at once; was given {len(texts)}.",
-            details={"parameter": name},
-        )
-    return tuple(dict.fromkeys(parse(text) for text in texts))
-
-
-_UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-}
-_AGE = re.compile(r"-(\d{1,6})([smhdwMy])")
-_MONTHS = {"M": 1, "y": 12}
-
-
-class Milliseconds(int):
-    """A time that `instant` has read: Unix milliseconds, which it leaves as they are."""
-
-
-def instant(value: datetime | date | str | float, *, now: datetime | None = None) -> Milliseconds:
-    """Give a point in time as Unix milliseconds.
-
-    Takes a datetime (UTC where it has no zone; those of pandas and pendulum are some), a numpy
-    time, a date (its first moment in UTC), ISO-8601 text, Unix milliseconds (also as text),
-    ``now``, or an age such as ``-90m``, ``-7d``, ``-1M``, ``-1y``. Raises `InvalidParameterError`
-    for anything else, also for numbers that look like seconds and for times before 1970 or after
-    2999.
-    """
-    moment: datetime
-    match value:
-        case Milliseconds():
-            return value
-        case bool():
-            raise _not_a_time(value)
-        case int():
-            return _milliseconds(value)
-        case float() if value.is_integer():
-            return _milliseconds(int(value))
-        case datetime():
-            if value != value:
-                raise _not_a_time(value)
-            moment = value
-        case date():
-            moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
-        case str() if value.strip().lower() == "now":
-            moment = now or datetime.now(UTC)
-        case str() if age := _AGE.fullmatch(value.strip()):
-            try:
-                moment = _before(now or datetime.now(UTC), int(age[1]), age[2])
-            except (OverflowError, ValueError):  # before the year 1
-                raise _not_a_time(value) from None
-        case str() if re.fullmatch(r"\d{9,40}", value.strip()):
-            return _milliseconds(int(value))
-        case str():
-            try:
-                moment = datetime.fromisoformat(value.strip())
-            except ValueError:
-                raise _not_a_time(value) from None
-        case _:
-            return instant(_of_numpy(value), now=now)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    milliseconds = round(moment.timestamp() * 1000)
-    if not 0 <= milliseconds < _YEAR_3000:
-        raise InvalidParameterError(f"A time is after 1970 and before 3000; {_was(value)}.")
-    return Milliseconds(milliseconds)
-
-
-def _before(moment: datetime, count: int, unit: str) -> datetime:
-    """Go back so many units; months and years go by the calendar, to its last day at most."""
-    if unit not in _MONTHS:
-        return moment - count * _UNITS[unit]
-    number = moment.year * 12 + moment.month - 1 - count * _MONTHS[unit]
-    year, month = number // 12, number % 12 + 1
-    day = min(moment.day, calendar.monthrange(year, month)[1])
-    return moment.replace(year=year, month=month, day=day)
-
-
-def _of_numpy(value: Any) -> datetime | int:
-    """Give a scalar of numpy's, a time or a whole number, as one of Python's."""
-    kind = getattr(getattr(value, "dtype", None), "kind", None)
-    if kind not in ("M", "i", "u") or getattr(value, "shape", None) != ():
-        raise _not_a_time(value)
-    found = value.astype("datetime64[us]").item() if kind == "M" else value.item()
-    if found is None:  # not a time
-        raise _not_a_time(value)
-    return cast("datetime | int", found)
-
-
-_YEAR_3000 = 32_503_680_000_000
-
-
-def _milliseconds(number: int) -> Milliseconds:
-    # 1e11 ms is March 1973, before any exchange; the same number of seconds is the year 5138.
-    if not 100_000_000_000 <= number <= 9_999_999_999_999:
-        raise InvalidParameterError(
-            f"A number given as a time is Unix milliseconds (13 digits); {_was(number)}."
-        )
-    return Milliseconds(number)
-
-
-def _not_a_time(value: object) -> InvalidParameterError:
-    return InvalidParameterError(
-        "A time is ISO-8601 (2024-01-31T12:00Z), a date, Unix milliseconds or an age (-7d); "
-        f"{_was(value)}."
-    )
-
-
-def _was(value: object) -> str:
-    try:
-        return f"was {repr(value)[:60]}"
-    except ValueError:
-        return "was a number of thousands of digits"  # Python writes none of more than 4,300
-
-
-def listed(values: Any) -> Any:
-    """Give any iterable of texts as a list; what is none, or one already, as it is.
-
-    Sets have no order of their own, and come in that of the alphabet.
-    """
-    if isinstance(values, set | frozenset):
-        return sorted(values)
-    if isinstance(values, str | bytes | Sequence | Mapping) or not isinstance(values, Iterable):
-        return values
-    return list(values)
+def one_exchange(text: str) -> str:
+    """Bring the name of one exchange to ccxt's id; raises where a text names several."""
+    names = re.split(r"\s*(?:[,;|]|\band\b)\s*", text.strip())
+    if len(names) > 1 and all(names) and len(text) < 200:
+        several = [exchange_id(one) for one in names]
+        raise refused("exchange is one here: ask once for each", text, *several)
+    return exchange_id(text)
 
 
 def one_of(**given: T) -> T | None:
@@ -262,72 +212,32 @@ def part(text: str) -> str:
     """Check the name of a currency, or a part of a pair's name to search for."""
     cleaned = text.strip()
     if not 1 <= len(cleaned) <= 40 or not cleaned.isprintable():
-        raise InvalidParameterError(f"A name has 1 to 40 characters; {_was(text)}.")
+        raise InvalidParameterError(f"A name has 1 to 40 characters; {was(text)}.")
     return cleaned
 
 
 def finite(value: float) -> float:
     """Check that a number is not infinite."""
     if math.isinf(value):
-        raise InvalidParameterError(f"A finite number is wanted; {_was(value)}.")
+        raise InvalidParameterError(f"A finite number is wanted; {was(value)}.")
     return value
-
-
-TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
-
-
-def is_timeframe(text: str) -> bool:
-    """Tell whether a text is the length of a bar as callers write it."""
-    return TIMEFRAME.fullmatch(text) is not None
-
-
-def timeframe(text: str) -> str:
-    """Check the length of a bar: a number up to 9999 and a unit."""
-    cleaned = text.strip()
-    if not is_timeframe(cleaned):
-        raise InvalidParameterError(
-            f"timeframe is a number and one of s m h d w M y, for example 1h; {_was(text)}."
-        )
-    return cleaned
-
-
-_WINDOW = re.compile(r"(\d{1,4})([mhdHD])")  # not M, which is a month elsewhere
-
-
-def window(text: str) -> str:
-    """Check a ticker's window: ``day`` (the trading day) or a rolling one such as ``4h``.
-
-    Minutes from 1 to 59, hours from 1 to 24 and days from 1 to 7 are allowed; ``1d`` is ``24h``.
-    """
-    cleaned = text.strip()
-    if cleaned.lower() == "day":
-        return "day"
-    if found := _WINDOW.fullmatch(cleaned):
-        count, unit = int(found[1]), found[2].lower()
-        if 1 <= count <= {"m": 59, "h": 24, "d": 7}[unit]:
-            return "24h" if (count, unit) == (1, "d") else f"{count}{unit}"
-    raise InvalidParameterError(
-        f"window is 'day' or a length: 1m to 59m, 1h to 24h, 1d to 7d; {_was(text)}."
-    )
 
 
 def average_window(text: str) -> str:
     """Check the window of an average price: a rolling one of 24 hours at most."""
-    try:
-        cleaned = window(text)
-    except InvalidParameterError:
-        cleaned = "day"
+    cleaned = window(text)
     if cleaned[-1] not in "mh":
-        raise InvalidParameterError(f"window is 1m to 59m or 1h to 24h; {_was(text)}.")
+        raise refused("window is 1m to 59m or 1h to 24h", text, "24h")
     return cleaned
 
 
-def window_length(text: str) -> timedelta:
-    """Give the length of a rolling window that `window` has checked."""
-    return int(text[:-1]) * _UNITS[text[-1]]
-
-
-_RANKED_BY = ("quote_volume", "base_volume", "percentage", "last", "trades")
+_RANKED_BY = {
+    "quoteVolume": "quote_volume",
+    "baseVolume": "base_volume",
+    "percentage": "percentage",
+    "last": "last",
+    "trades": "trades",
+}
 
 
 def ticker_field(text: str) -> str:
@@ -335,13 +245,7 @@ def ticker_field(text: str) -> str:
 
     Case does not matter. Raises `InvalidParameterError` for any other.
     """
-    wanted = text.strip().replace("_", "").lower()
-    found = next((name for name in _RANKED_BY if name.replace("_", "") == wanted), None)
-    if found is None:
-        raise InvalidParameterError(
-            f"sort is one of quoteVolume, baseVolume, percentage, last, trades; {_was(text)}."
-        )
-    return found
+    return _RANKED_BY[choice(text, tuple(_RANKED_BY), "sort")]
 
 
 # ---------------------------------------------------------------------------- annotations
@@ -356,33 +260,44 @@ class Described:
     parse: Callable[[Any], Any] | None = None
     json_types: tuple[str, ...] = ()
     """JSON types instead of those that the annotation would give; `parse` then takes it all."""
-    of_any_iterable: bool = False
-    """Whether Python callers may give any iterable where the annotation is a sequence."""
+    numbers_too: bool = False
+    """Whether `parse` also takes numbers where the annotation is a text."""
+    empty_is_wrong: bool = False
+    """Whether what is empty is refused: elsewhere it is as if it were left out."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
 
         if self.json_types:
             return core_schema.with_info_plain_validator_function(self._parse)
-        inner = handler(source)
-        if self.of_any_iterable:
-            inner = core_schema.no_info_before_validator_function(listed, inner)
-        if self.parse is None:
-            return inner
-        return core_schema.with_info_after_validator_function(self._parse, inner)
+        if source is int and self.parse is None:
+            return handler(source)  # narrower bounds go around it: `check_names` reads it
+        read = _reader(source)
+        return core_schema.with_info_wrap_validator_function(
+            functools.partial(self._take, read), handler(source)
+        )
+
+    def _take(
+        self,
+        read: Callable[[Any, str], Any] | None,
+        value: Any,
+        check: Callable[[Any], Any],
+        info: ValidationInfo,
+    ) -> Any:
+        with _of_argument(info.field_name):
+            # A check would make an ordinary text of one that has been read.
+            is_number = self.numbers_too and isinstance(value, int | float | timedelta)
+            if not is_number and not isinstance(value, Read):
+                value = check(value if read is None else read(value, info.field_name or ""))
+            return value if self.parse is None else self.parse(value)
 
     def _parse(self, value: Any, info: ValidationInfo) -> Any:
-        if self.json_types and not (
-            isinstance(value, str | int | float | date) or hasattr(value, "dtype")
-        ):
+        if not (isinstance(value, str | int | float | date) or hasattr(value, "dtype")):
             from pydantic_core import PydanticCustomError
 
             raise PydanticCustomError("time_type", "Input should be a time")
-        try:
+        with _of_argument(info.field_name):
             return value if self.parse is None else self.parse(value)
-        except InvalidParameterError as error:
-            error.details.setdefault("parameter", info.field_name)
-            raise
 
     def __get_pydantic_json_schema__(
         self, core: Any, handler: GetJsonSchemaHandler
@@ -398,6 +313,64 @@ class Described:
         return schema
 
 
+@contextlib.contextmanager
+def _of_argument(name: str | None) -> Iterator[None]:
+    """Have what is raised say which argument it is about."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        error.details.setdefault("parameter", name)
+        raise
+
+
+def _reader(source: Any) -> Callable[[Any, str], Any] | None:
+    """Give what brings a value to the type of an annotation; None where that is no plain one.
+
+    It is called with the value and the name of the argument.
+    """
+    if source is float:
+        return fraction
+    if source in _READERS:
+        read = _READERS[source]
+        return lambda value, _: read(value)
+    if typing.get_origin(source) is Literal:
+        choices = typing.get_args(source)
+        return lambda value, name: choice(value, choices, name)
+    kinds = _kinds(source)
+    if (several := next((one for one in kinds if _is_sequence(one)), None)) is not None:
+        [element] = typing.get_args(several)
+        if typing.get_origin(element) is Literal:
+            return functools.partial(_each_choice, typing.get_args(element))
+        return lambda value, _: listed(value)
+    return (lambda value, _: single(value)) if str in kinds and PurePath not in kinds else None
+
+
+def _each_choice(choices: Sequence[str], value: Any, name: str) -> Any:
+    found = listed(value)
+    return [choice(one, choices, name) for one in found] if isinstance(found, list) else found
+
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {
+    bool: truth,
+    str: single,
+}
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if union else (annotation,)
+
+
+def _kinds_of(annotated: Any) -> tuple[Any, ...]:
+    return _kinds(
+        typing.get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated
+    )
+
+
+def _is_sequence(kind: Any) -> bool:
+    return typing.get_origin(kind) is Sequence
+
+
 @dataclass(frozen=True)
 class EveryDigit:
     """Keeps a number as it was given, by a Decimal or as text, where the argument is a float."""
@@ -405,14 +378,16 @@ class EveryDigit:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_wrap_validator_function(self._keep, handler(source))
+        return core_schema.with_info_wrap_validator_function(self._keep, handler(source))
 
     @staticmethod
-    def _keep(value: Any, check: Callable[[Any], float]) -> Any:
+    def _keep(value: Any, check: Callable[[Any], float], info: ValidationInfo) -> Any:
         from decimal import Decimal
 
-        number = check(value)
-        return Decimal(value) if isinstance(value, str | Decimal) else number
+        checked = check(value)
+        if isinstance(value, str):
+            return Decimal(number(value, info.field_name or ""))
+        return Decimal(value) if isinstance(value, Decimal) else checked
 
 
 @dataclass(frozen=True)
@@ -428,13 +403,7 @@ class OneOrSeveral:
     """Takes one where a sequence is wanted."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        from pydantic_core import core_schema
-
-        several = next(one for one in typing.get_args(source) if one is not str)
-        return core_schema.no_info_before_validator_function(
-            lambda given: [given] if isinstance(given, str) else given,
-            handler.generate_schema(several),
-        )
+        return handler.generate_schema(next(one for one in _kinds(source) if _is_sequence(one)))
 
 
 @dataclass(frozen=True)
@@ -456,7 +425,7 @@ PairName = Annotated[
 PairNames = Annotated[
     Sequence[PairName],
     MinLen(1),
-    Described("Spot pairs as BASE/QUOTE.", of_any_iterable=True),
+    Described("Spot pairs as BASE/QUOTE."),
 ]
 WatchedPairs = Annotated[
     str | Sequence[str],
@@ -509,7 +478,7 @@ Speed = Annotated[
 WaitFor = Annotated[int, Ge(1), Described("Subscriptions with which playing begins.")]
 ExchangeId = Annotated[
     str,
-    Described("Exchange id; the first reachable default otherwise.", parse=exchange_id),
+    Described("Exchange id; the first reachable default otherwise.", parse=one_exchange),
 ]
 ExchangeIds = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
@@ -548,12 +517,12 @@ OnlyExchanges = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
     OneOrSeveral(),
     MinLen(1),
-    Described("Only what is stored of these exchanges."),
+    Described("Only what is stored of these exchanges.", empty_is_wrong=True),
 ]
 OnlyPairs = Annotated[
     Sequence[PairName],
     MinLen(1),
-    Described("Only what is stored of these pairs.", of_any_iterable=True),
+    Described("Only what is stored of these pairs.", empty_is_wrong=True),
 ]
 Destination = Annotated[
     str | PurePath, Described("File to write: .parquet, .csv or .feather.", parse=PurePath)
@@ -578,6 +547,7 @@ Window = Annotated[
         "'24h', another rolling length (1m-59m, 1h-24h, 1d-7d), or 'day' for the UTC trading day.",
         examples=("24h", "4h", "day"),
         parse=window,
+        numbers_too=True,
     ),
 ]
 Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Levels a side, at most.")]
@@ -607,6 +577,7 @@ TimeframeName = Annotated[
         "Length of a bar, such as 1m, 5m, 1h, 4h, 1d, 1w.",
         examples=("1m", "1h", "1d"),
         parse=timeframe,
+        numbers_too=True,
     ),
 ]
 BarLimit = Annotated[
@@ -620,7 +591,11 @@ OnlyTimeframe = Annotated[
     Timeframe | str,
     AnyText(),
     Described(
-        "Only bars of this length, such as 1m.", examples=("1m", "1h", "1d"), parse=timeframe
+        "Only bars of this length, such as 1m.",
+        examples=("1m", "1h", "1d"),
+        parse=timeframe,
+        numbers_too=True,
+        empty_is_wrong=True,
     ),
 ]
 Fill = Annotated[
@@ -696,7 +671,10 @@ TickerLimit = Annotated[int, Ge(1), Described("Tickers at most.")]
 AverageWindow = Annotated[
     str,
     Described(
-        "How far back: 1m to 59m, or 1h to 24h.", examples=("5m", "1h"), parse=average_window
+        "How far back: 1m to 59m, or 1h to 24h.",
+        examples=("5m", "1h"),
+        parse=average_window,
+        numbers_too=True,
     ),
 ]
 Search = Annotated[
@@ -768,24 +746,122 @@ def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[s
                 raise _both(first, second)
             if value is not None:
                 given[first] = value
-    for name, value in given.items():
-        # pydantic takes True for 1.
-        field = model.model_fields.get(name)
-        if isinstance(value, bool) and field is not None and field.annotation is not bool:
-            raise InvalidParameterError(
-                f"{name} is neither true nor false; {_was(value)}.",
-                details={"operation": method.__name__, "parameter": name},
-            )
     try:
-        return vars(model.model_validate(given))
+        given = check_names(model, given, method.__name__)
+        for name, value in given.items():
+            # pydantic takes True for 1.
+            if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
+                raise InvalidParameterError(
+                    f"{name} is neither true nor false; {was(value)}.",
+                    details={"parameter": name},
+                )
+        return with_named_exchange(model, vars(model.model_validate(given)))
     except ValidationError as error:
         raise _translate(error, method.__name__) from None
+    except InvalidRequestError as error:
+        error.details.setdefault("operation", method.__name__)
+        raise
+
+
+def check_names(
+    model: type[BaseModel], given: Mapping[str, Any], what: str, hidden: Collection[str] = ()
+) -> dict[str, Any]:
+    """Check the names of arguments, and leave out those whose values say nothing.
+
+    Raises `InvalidParameterError` for a name that is none, with those that it may stand for,
+    unless it is ``hidden``; `MissingParameterError` where one is missing that no wrong name stands
+    for.
+    """
+    fields = model.model_fields
+    said = {name: one for name, one in given.items() if not _says_nothing(model, name, one)}
+    said.update({name: whole(said[name]) for name in said.keys() & _whole_numbers(model)})
+    missing = [name for name, one in fields.items() if one.is_required() and name not in said]
+    wrong = [name for name in said if name not in fields]
+    near = {name: [] if name in hidden else likely(name, fields) for name in wrong}
+    # Those that explain why one is missing first.
+    wrong.sort(key=lambda name: not set(near[name]) & set(missing))
+    if missing and not (wrong and set(near[wrong[0]]) & set(missing)):
+        raise MissingParameterError(
+            f"{what} needs '{missing[0]}'.", details={"parameter": missing[0]}
+        )
+    if wrong:
+        first = sorted(near[wrong[0]], key=lambda name: name not in missing)
+        raise unknown(what, wrong[0], fields, first)
+    return said
+
+
+@functools.cache
+def _whole_numbers(model: type[BaseModel]) -> frozenset[str]:
+    fields = model.model_fields.items()
+    return frozenset(
+        name
+        for name, one in fields
+        if not _description(one).json_types
+        and any(int in _kinds_of(kind) for kind in _kinds(one.annotation))
+    )
+
+
+def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
+    field = model.model_fields.get(name)
+    if field is None:
+        return value is None
+    if field.is_required():
+        return False
+    described = _descriptions(model)[name]
+    if described.parse is part:
+        return value is None or value in _NO_TEXT
+    return not described.empty_is_wrong and (value is None or is_left_out(value))
+
+
+_NO_TEXT: tuple[Any, ...] = ("", "null", [])
+"""What counts as left out where any other text may be the name of a currency."""
+
+
+@functools.cache
+def _descriptions(model: type[BaseModel]) -> dict[str, Described]:
+    return {name: _description(field) for name, field in model.model_fields.items()}
+
+
+def _description(field: FieldInfo) -> Described:
+    """Give what describes an argument; without a word where nothing does."""
+    kinds = [
+        field.metadata,
+        *(getattr(one, "__metadata__", ()) for one in _kinds(field.annotation)),
+    ]
+    return next((one for notes in kinds for one in notes if isinstance(one, Described)), _NO_WORD)
+
+
+_NO_WORD = Described("")
+
+
+def with_named_exchange(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the exchange that stands before a pair, as in BINANCE:BTCUSDT, for the one to ask.
+
+    Raises `InvalidParameterError` where several are named, or another one is given.
+    """
+    given = [arguments.get(name) for name in ("pair", "pairs")]
+    pairs = [one for each in given if each for one in ([each] if isinstance(each, str) else each)]
+    named = list(dict.fromkeys(x for x in (getattr(one, "exchange", None) for one in pairs) if x))
+    name = next((one for one in ("exchange", "exchanges") if one in arguments), None)
+    if not named or name is None:
+        return dict(arguments)
+    asked = arguments[name]
+    several = [asked] if isinstance(asked, str) else list(asked or named)
+    if len(named) > 1 or named[0] not in several:
+        both = list(dict.fromkeys([*named, *several]))
+        raise InvalidParameterError(
+            f"{name} is named with the pair too: one call asks {' or '.join(both)}, not both.",
+            details={"parameter": name, "closest": both},
+        )
+    kinds = (kind for one in _kinds(model.model_fields[name].annotation) for kind in _kinds_of(one))
+    return {**arguments, name: asked or (named if any(map(_is_sequence, kinds)) else named[0])}
 
 
 def checked(method: Callable[P, R]) -> Callable[P, R]:
     """Make a method parse its arguments by their annotations before it runs; see above."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    awaits = inspect.iscoroutinefunction(method)
 
     @functools.wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -801,17 +877,51 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
                 details={"operation": method.__name__},
             )
         given.update(kwargs)
-        return method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
+        answer = method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
+        return cast("R", _located(method, answer)) if awaits else answer
 
     wrapper.__doc__ = _documented(method, parameters)
     return wrapper
 
 
+async def _located(method: Callable[..., Any], answer: Any) -> Any:
+    try:
+        return await answer
+    except InvalidRequestError as error:
+        locate(error, arguments_of(method).model_fields)
+        raise
+
+
+_ABOUT = {
+    "PAIR_NOT_SUPPORTED": ("pair", "pairs"),
+    "EXCHANGE_NOT_SUPPORTED": ("exchange", "exchanges"),
+    "TIMEFRAME_NOT_SUPPORTED": ("timeframe",),
+}
+
+
+def locate(
+    error: MarketDataError, known: Collection[str], given: Collection[str] = (), **door: str
+) -> None:
+    """Have the error of a wrong call say which argument it is about, and at which ``door``.
+
+    By the name under which it was ``given``, where that is another than ours.
+    """
+    name = next((one for one in _ABOUT.get(error.code, ()) if one in known), None)
+    if name is not None:
+        error.details.setdefault("parameter", name)
+    name = error.details.get("parameter")
+    said = [one for one in given if one not in known and meant(one, known) == name]
+    if name in known and name not in given and len(said) == 1:
+        error.details["parameter"] = said[0][:60]
+    if door and (error.details.pop("operation", None) or "parameter" in error.details):
+        error.details = {**door, **error.details}
+
+
 def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:
     """Give a method's docstring with a section of its parameters, as `Described` tells of them."""
     lines = [inspect.getdoc(method) or ""]
-    for number, one in enumerate(parameters):
-        if number == 0:
+    for place, one in enumerate(parameters):
+        if place == 0:
             lines += ["", "Parameters:"]
         notes = _notes(method, one.annotation)
         text = next((note.text for note in notes if isinstance(note, Described)), "")
@@ -832,9 +942,7 @@ def _translate(error: ValidationError, operation: str) -> MarketDataError:
     match problem["type"]:
         case "missing":
             return MissingParameterError(f"{operation} needs '{where}'.", details=details)
-        case "extra_forbidden":
-            return InvalidParameterError(f"{operation} has no argument '{where}'.", details=details)
         case "too_short" if not problem["input"]:
             return InvalidParameterError(f"{where} names none.", details=details)
     said = problem["msg"].removeprefix("Input ")
-    return InvalidParameterError(f"{where} {said}; {_was(problem['input'])}.", details=details)
+    return InvalidParameterError(f"{where} {said}; {was(problem['input'])}.", details=details)

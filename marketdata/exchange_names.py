@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["exchange_id"]
+__all__ = ["WELL_KNOWN", "exchange_id"]
 
 _OTHER = {
     # What they were called before.
@@ -37,11 +37,27 @@ _OTHER = {
 """Without what `exchange_id` leaves out."""
 
 
+WELL_KNOWN = frozenset(
+    (
+        *("binance", "binanceus", "bitfinex", "bitget", "bithumb", "bitmart", "bitmex", "bitstamp"),
+        *("bitvavo", "bybit", "coinbase", "coinbaseexchange", "coinex", "cryptocom", "deribit"),
+        *("gate", "gemini", "htx", "hitbtc", "hyperliquid", "kraken", "kucoin", "lbank", "mexc"),
+        *("okx", "phemex", "poloniex", "upbit", "whitebit"),
+    )
+)
+"""Ids that are meant by a name with an ending, and that are told from a currency's code."""
+_ENDINGS = re.compile(r"(?:dotcom|com|exchange|spot|global|io)$")
+
+
 def exchange_id(text: str) -> str:
     """Bring the name of an exchange to ccxt's id, which is lower-case ASCII.
 
     Case, blanks, dots, dashes and brackets do not count: ``Crypto.com`` is ``cryptocom``. Old
-    names and other names are known, such as ``huobi`` and ``coinbase pro``.
+    names and other names are known, such as ``huobi`` and ``coinbase pro``, and endings of
+    the largest exchanges' names, as in ``Binance.com`` and ``Kraken spot``.
     """
-    name = re.sub(r"[\s._()-]", "", text.lower())
+    name = re.sub(r"[\s._()\"'-]", "", text.lower())
+    if name not in _OTHER and name not in WELL_KNOWN:
+        short = _ENDINGS.sub("", name)
+        name = short if _OTHER.get(short, short) in WELL_KNOWN else name
     return re.sub(r"[^ -~]", "?", _OTHER.get(name, name))

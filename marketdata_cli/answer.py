@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from marketdata.errors import InvalidParameterError
 from marketdata_cli import process, text
 from marketdata_cli.options import Common
 from marketdata_cli.text import Format
@@ -18,28 +20,62 @@ if TYPE_CHECKING:
     from marketdata.settings import Settings
 
 
-def answer(operation: Operation, given: dict[str, Any], options: Common) -> int:
+@dataclass(frozen=True)
+class Shape:
+    """What is shown of a list, and in which order."""
+
+    columns: list[str] | None = None
+    sort: str | None = None
+    """The field to sort by; with a minus before it, the highest first."""
+
+    def check(self, form: Format) -> None:
+        """Raise `InvalidParameterError` where a form has no columns."""
+        if self.columns is not None and form not in (Format.TABLE, Format.CSV):
+            raise InvalidParameterError(
+                f"--columns is for tables and CSV, not for {form}: jq chooses fields of JSON.",
+                details={"parameter": "columns"},
+            )
+
+    def sorted(self, found: Any) -> Any:
+        """Give a list in the order that is wanted."""
+        if self.sort is None:
+            return found
+        return found.sorted_by(self.sort.removeprefix("-"), ascending=self.sort[:1] != "-")
+
+
+def answer(
+    operation: Operation, given: dict[str, Any], options: Common, shape: Shape | None = None
+) -> int:
     """Ask, write the answer and give the exit code."""
-    form = options.form
+    form, shape = options.form, shape or Shape()
+    shape.check(chosen(form))
     with client(options) as asked:
-        found = getattr(asked, operation.name)(**given)
-        code = process.write(written(operation, found, form))
+        found = shape.sorted(getattr(asked, operation.name)(**given))
+        code = process.write(written(operation, found, form, shape.columns))
         if code == 0 and form in (Format.CSV, Format.JSONL):
             _remark(found)
-        return code
+        return code or (process.FAILED if _has_nothing(found) else 0)
 
 
-def written(operation: Operation, found: Any, form: Format | None) -> str:
-    """Write an answer in a form; None: see `chosen`."""
+def _has_nothing(found: Any) -> bool:
+    """Tell whether a comparison is one of exchanges that all failed."""
+    rows = getattr(found, "rows", None)
+    return rows is not None and all(row.code is not None for row in rows)
+
+
+def written(
+    operation: Operation, found: Any, form: Format | None, columns: list[str] | None = None
+) -> str:
+    """Write an answer in a form; None: see `chosen`. ``columns`` are those of a list."""
     match chosen(form):
         case Format.TABLE:
             from marketdata_cli.views.page import page
 
-            return page(operation, found)
+            return page(operation, found, columns=columns)
         case Format.JSONL:
-            return text.as_jsonl(found)
+            return str(found.to_jsonl())
         case Format.CSV:
-            return text.as_csv(operation, found)
+            return str(found.to_csv() if columns is None else found.to_csv(columns=columns))
     return text.as_json(found)
 
 
@@ -59,8 +95,8 @@ def _remark(found: Any) -> None:
 
 
 def _ranges(what: str, intervals: Sequence[Interval]) -> str:
-    from marketdata_cli.views.holes import by_cause, of_bars
-    from marketdata_cli.views.numbers import counted, span
+    from marketdata.models._display.gaps import by_cause, of_bars
+    from marketdata.models._display.numbers import counted, span
 
     ranges = ", ".join(span(gap.start, gap.end) for gap in intervals[:3])
     left = counted(len(intervals) - 3, "more range")

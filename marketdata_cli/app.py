@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias, cast
@@ -18,7 +19,7 @@ from marketdata.errors import (
 from marketdata.operations import HISTORY, OPERATIONS, RECORD, STREAMS, Operation
 from marketdata_cli import answer, binding, manual, process
 from marketdata_cli.commands import doctor, history, record, server, simulator, watch
-from marketdata_cli.options import COMMON, CONTEXT, DEBUG, NAME, VERSION, Common
+from marketdata_cli.options import COLUMNS, COMMON, CONTEXT, DEBUG, NAME, SORT, VERSION, Common
 
 ABOUT = """Market data of spot crypto exchanges, in one shape from any of them.
 
@@ -32,6 +33,8 @@ EXAMPLES = (
     "--sim ticker BTC/USDT",
     "sim --port 9000",
 )
+
+_OF_SEVERAL = ("Comparison", "ConsolidatedOrderBook", "ExecutionCost")
 
 Job: TypeAlias = Callable[[], int]
 """The run of one command; gives the exit code."""
@@ -101,10 +104,14 @@ def application() -> typer.Typer:
                 help=operation.description,
                 epilog=examples(operation.examples),
                 hidden=name != operation.command,
-            )(binding.command(operation, _ask))
-    app.command(cls=manual.Command, help=RECORD.description, epilog=examples(RECORD.examples))(
-        record.command()
-    )
+                rich_help_panel=manual.SEVERAL if operation.record in _OF_SEVERAL else manual.DATA,
+            )(binding.command(operation, _ask, *_of_lists(operation)))
+    app.command(
+        cls=manual.Command,
+        help=RECORD.description,
+        epilog=examples(RECORD.examples),
+        rich_help_panel=manual.LIVE,
+    )(record.command())
     live = _group("watch", watch.ABOUT, watch.EXAMPLES)
     for operation in STREAMS:
         live.command(
@@ -121,22 +128,27 @@ def application() -> typer.Typer:
             help=operation.description,
             epilog=examples(operation.examples),
         )(history.command(operation))
-    for group in (live, stored):
+    for group, panel in ((live, manual.LIVE), (stored, manual.STORED)):
         group.callback(invoke_without_command=True)(binding.shaped(_help, "common", everywhere))
-        app.add_typer(group)
-    app.command("sim", cls=manual.Command, epilog=examples(simulator.EXAMPLES))(
-        binding.extended(simulator.simulator, DEBUG)
-    )
+        app.add_typer(group, rich_help_panel=panel)
+    app.command(
+        "sim",
+        cls=manual.Command,
+        epilog=examples(simulator.EXAMPLES),
+        rich_help_panel=manual.SERVICE,
+    )(binding.extended(simulator.simulator, DEBUG))
     app.command(
         "doctor",
         cls=manual.Command,
         epilog=examples(doctor.EXAMPLES),
+        rich_help_panel=manual.SERVICE,
     )(binding.shaped(doctor.doctor, "doctor", [*everywhere, doctor.OFFLINE]))
     app.command(
         "mcp",
         cls=manual.Command,
         help=server.ABOUT,
         epilog=examples(server.EXAMPLES),
+        rich_help_panel=manual.SERVICE,
         add_help_option=False,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(server.server)
@@ -172,5 +184,20 @@ def _help(context: typer.Context, **said: Any) -> None:
         typer.echo(context.get_help())
 
 
-def _ask(operation: Operation, given: dict[str, Any], options: Common) -> Job:
-    return functools.partial(answer.answer, operation, given, options)
+def _of_lists(operation: Operation) -> list[inspect.Parameter]:
+    """Give the options of a command that lists something, but for those that it has itself."""
+    own = {one.name for one in binding.parameters(operation)}
+    return [one for one in (COLUMNS, SORT) if operation.many and one.name not in own]
+
+
+def _ask(
+    operation: Operation,
+    given: dict[str, Any],
+    options: Common,
+    *,
+    columns: str | None = None,
+    sort: str | None = None,
+) -> Job:
+    names = None if columns is None else [one.strip() for one in columns.split(",") if one.strip()]
+    shape = answer.Shape(names, sort)
+    return functools.partial(answer.answer, operation, given, options, shape)

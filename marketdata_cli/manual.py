@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, get_args
 
+import typer
 import typer.core
 
 from marketdata_cli.options import COMMON, DEBUG, SIM
+
+PANELS = ("Data", "Several exchanges", "History", "Live", "Service")
+"""Groups of commands on the first page, in their order."""
+DATA, SEVERAL, STORED, LIVE, SERVICE = PANELS
 
 _EVERYWHERE = {get_args(one.annotation)[1].help for one in (*COMMON, DEBUG)}
 """What is said of options that stand apart on the page of an operation."""
@@ -28,11 +35,14 @@ class Command(typer.core.TyperCommand):
         for one in self.get_params(ctx):
             record = None if _is_argument(one) else one.get_help_record(ctx)
             if record is not None:
-                apart = one.name in ("exchange", "help") or getattr(one, "help", "") in _EVERYWHERE
+                apart = one.name == "help" or getattr(one, "help", "") in _EVERYWHERE
                 (everywhere if divided and apart else options).append(record)
         _section(formatter, "Arguments", arguments)
         _section(formatter, "Options", options)
-        _section(formatter, "Options of every command", everywhere)
+        if everywhere:
+            names = ", ".join(names for names, _ in everywhere)
+            with formatter.section(styled("Options of every command", bold=True)):
+                formatter.write_text(f"{names}; `marketdata --help` tells of them.")
 
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
         """Write the examples."""
@@ -44,19 +54,29 @@ class Group(typer.core.TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands with their whole summaries, then the options."""
-        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
-        summaries = [
-            (name, (command.help or "").partition("\n\n")[0].replace("\n", " "))
-            for name, command in commands
-            if not command.hidden
-        ]
-        _section(formatter, "Commands", summaries)
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.commands[name]
+            if not command.hidden:
+                summary = (command.help or "").partition("\n\n")[0].replace("\n", " ")
+                panels.setdefault(_panel(command), []).append((name, summary))
+        for panel in sorted(panels, key=_place):
+            _section(formatter, panel, panels[panel])
         records = [one.get_help_record(ctx) for one in self.get_params(ctx)]
         _section(formatter, "Options", [record for record in records if record is not None])
 
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
         """Write the examples."""
         _examples(formatter, self.epilog)
+
+
+def _panel(command: Any) -> str:
+    panel = command.rich_help_panel
+    return panel if isinstance(panel, str) else "Commands"
+
+
+def _place(panel: str) -> int:
+    return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
 def _is_argument(parameter: Any) -> bool:
@@ -78,12 +98,20 @@ def _usage(argument: Any) -> str:
 
 def _section(formatter: Any, title: str, records: list[tuple[str, str]]) -> None:
     if records:
-        with formatter.section(title):
-            formatter.write_dl(records)
+        with formatter.section(styled(title, bold=True)):
+            formatter.write_dl([(styled(name, fg="cyan"), text) for name, text in records])
+
+
+def styled(text: str, **style: Any) -> str:
+    """Colour what a terminal shows that can."""
+    is_plain = (
+        not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    )
+    return text if is_plain else typer.style(text, **style)
 
 
 def _examples(formatter: Any, lines: str | None) -> None:
     if lines:
-        with formatter.section("Examples"):
+        with formatter.section(styled("Examples", bold=True)):
             for line in lines.splitlines():
                 formatter.write(f"  {line}\n")

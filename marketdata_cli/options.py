@@ -120,6 +120,33 @@ YES = keyword(
     "yes", Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")], False
 )
 
+COLUMNS = keyword(
+    "columns",
+    Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="FIELD,...",
+            help="Only these fields, in this order, in a table or CSV: pair,last,percentage.",
+            show_default=False,
+        ),
+    ],
+    None,
+)
+SORT = keyword(
+    "sort",
+    Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="FIELD",
+            help="Sort by a field; -FIELD: the highest first.",
+            show_default=False,
+        ),
+    ],
+    None,
+)
+
 VERSION = keyword(
     "version",
     Annotated[

@@ -26,6 +26,7 @@ __all__ = [
     "candles",
     "compact",
     "fitted",
+    "noted",
     "page",
     "ranking",
     "record",
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 80_000
+_NOTE = 400
+"""Characters that are kept for a note on bounds."""
 MAX_STRETCHES = 100
 """Stretches of time that an answer lists as missing, or as filled."""
 
@@ -64,6 +67,14 @@ def told(error: MarketDataError) -> str:
         text = compact({**said, "message": said["message"][:1000], "details": {}})
     # What a caller sent may be in here, and need not be encodable.
     return text.encode("utf-8", "replace").decode()
+
+
+def noted(answer: Answer, note: str) -> Answer:
+    """Give an answer with a note behind its own; room for it is kept by `fitted`."""
+    if not note:
+        return answer
+    content = {**answer[0], "note": " ".join(filter(None, (answer[0].get("note"), note)))}
+    return content, compact(content)
 
 
 def record(answered: Record) -> Answer:
@@ -233,10 +244,10 @@ def fitted(build: Callable[[int], Content], count: int) -> Answer:
     while True:
         content = build(count)
         text = compact(content)
-        if len(text) <= MAX_CHARACTERS:
+        if len(text) <= MAX_CHARACTERS - _NOTE:
             return content, text
         if count == 0:
             raise DataUnavailableError(
                 f"The answer is longer than {MAX_CHARACTERS} characters and cannot be divided."
             )
-        count = min(count - 1, count * MAX_CHARACTERS // len(text))
+        count = min(count - 1, count * (MAX_CHARACTERS - _NOTE) // len(text))

@@ -205,12 +205,13 @@ async def _call_tool(context: Context, params: CallToolRequestParams) -> CallToo
     with observed(served.observer, tool.name) as call:
         try:
             served.admission.check(context)
-            arguments = tool.parse(params.arguments or {})
+            arguments, bounds = tool.understood(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, tool.ask(arguments), call) as client:
-                content, text = await tool.answer(served.by(client), caller, arguments)
+                answer = await tool.answer(served.by(client), caller, arguments)
+                content, text = answers.noted(answer, bounds)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-            call.error = tool.by_its_name(_ours(error, tool.name))
+            call.error = tool.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
         return CallToolResult(
             content=[TextContent(type="text", text=text)], structured_content=content

@@ -23,15 +23,19 @@ from marketdata.arguments import (
     QuoteCodes,
     TickerLimit,
     TradeLimit,
+    bounded,
+    check_names,
+    check_size,
+    locate,
+    renamed,
     timeframe,
     window_length,
+    with_named_exchange,
 )
 from marketdata.errors import (
     InvalidParameterError,
+    InvalidRequestError,
     MarketDataError,
-    MissingParameterError,
-    closest,
-    did_you_mean,
 )
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
@@ -70,11 +74,6 @@ _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 LONGEST_NAME = 60
 """Characters of a name that can be meant for another: finding the nearest takes their square."""
-_LONGEST_TEXT = 1_000
-"""Characters of a text; a cursor of fifty pairs is the longest that there is."""
-_LONGEST_LIST = 200
-"""Elements of a list where its argument has no narrower bound."""
-_MOST_ARGUMENTS = 50
 _CURRENT = timedelta(days=1)
 """How far back data are current: what every ticker covers."""
 
@@ -122,6 +121,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                         "Length of a bar, such as 1m, 4h, 1d. Default 1h, or what fits a long "
                         "range in 500 rows.",
                         parse=timeframe,
+                        numbers_too=True,
                     ),
                 ]
                 | None,
@@ -174,6 +174,8 @@ class Tool(ABC):
     """What agents can call: its definition, the check of its arguments, its answer."""
 
     name: str
+    hidden: Sequence[str] = ()
+    """Arguments of the operation that are not for agents."""
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
 
@@ -220,54 +222,32 @@ class Tool(ABC):
         return argument(self.name, name, self._schema["properties"][name]["description"])
 
     def parse(self, given: Mapping[str, Any]) -> Content:
-        """Check arguments against their schema.
+        """Check arguments; raises `MissingParameterError` before `InvalidParameterError`.
 
         Null is the same as not given, and so is an empty text or list where an argument may be left
-        out. Raises `MissingParameterError` before `InvalidParameterError`.
+        out. Other names of arguments are taken where nothing else can be meant.
         """
-        known, required = self._schema["properties"], self._schema.get("required", ())
-        self._check_size(given, known)
-        given = {
-            name: value
-            for name, value in given.items()
-            if value is not None and (name in required or value not in ("", []))
-        }
-        for name in self.alternatives:
-            if given.get(name) == 0 and any(given.get(one) for one in self.alternatives):
-                del given[name]
-        for name in required:
-            if name not in given:
-                raise MissingParameterError(f"{self.name} needs '{name}'.", details=self.at(name))
-        for name in given:
-            if name not in known:
-                names = f"It has {', '.join(known)}." if known else "It has none."
-                near = did_you_mean(closest(name, known)) if len(name) <= LONGEST_NAME else ""
-                near = near or f" {names}"
-                shown = name[:_SHOWN]
-                raise InvalidParameterError(
-                    f"{self.name} has no argument '{shown}'.{near}", details=self.at(shown)
-                )
-        try:
-            return vars(self.arguments.model_validate(given, strict=True))
-        except ValidationError as error:
-            raise self._invalid(error, given) from None
+        return self.understood(given)[0]
 
-    def _check_size(self, given: Mapping[str, Any], known: Mapping[str, Content]) -> None:
-        """Raise where arguments are larger than any can be, before anything looks into them."""
-        if len(given) > _MOST_ARGUMENTS:
-            raise InvalidParameterError(
-                f"{self.name} was given {len(given)} arguments, and has {len(known)}."
-            )
-        for name, value in given.items():
-            most = known.get(name, {}).get("maxItems", _LONGEST_LIST)
-            if isinstance(value, list | dict) and len(value) > most:
-                said = f"takes at most {most} at once; was given {len(value)}"
-            elif _is_too_long(value):
-                said = f"has a text of more than {_LONGEST_TEXT} characters, or lists in lists"
-            else:
-                continue
-            shown = name[:_SHOWN]
-            raise InvalidParameterError(f"{shown} {said}.", details=self.at(shown))
+    def understood(self, given: Mapping[str, Any]) -> tuple[Content, str]:
+        """Check arguments as `parse` does, and say which bounds were used in place of numbers."""
+        known = self._schema["properties"]
+        items = {name: one["maxItems"] for name, one in known.items() if "maxItems" in one}
+        most = {name: one["maximum"] for name, one in known.items() if "maximum" in one}
+        try:
+            check_size(self.name, given, items)
+            taken = {name: one for name, one in given.items() if one is not None}
+            named = check_names(self.arguments, renamed(taken, known), self.name, self.hidden)
+            for name in self.alternatives:
+                if named.get(name) == 0 and any(named.get(one) for one in self.alternatives):
+                    del named[name]
+            named, note = bounded(named, most)
+            checked = vars(self.arguments.model_validate(named, strict=True))
+            return with_named_exchange(self.arguments, checked), note
+        except ValidationError as error:
+            raise self.located(self._invalid(error, named), given) from None
+        except InvalidRequestError as error:
+            raise self.located(error, given) from None
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
@@ -280,10 +260,9 @@ class Tool(ABC):
         was = repr(given[name])[:_SHOWN]
         return InvalidParameterError(f"{name} is {is_what}; was {was}.", details=self.at(name))
 
-    def by_its_name(self, error: MarketDataError) -> MarketDataError:
-        """Have an error about an argument name this tool, and no operation of the library."""
-        if error.details.pop("operation", None) is not None or "parameter" in error.details:
-            error.details["tool"] = self.name
+    def located(self, error: MarketDataError, given: Mapping[str, Any]) -> MarketDataError:
+        """Have an error name this tool and its argument, and nothing of the library's."""
+        locate(error, self.arguments.model_fields, given, tool=self.name)
         return error
 
     def at(self, argument: str) -> Content:
@@ -299,10 +278,9 @@ class OperationTool(Tool):
     operation: Operation
     adaptation: Adaptation
 
-    @property
-    def alternatives(self) -> Sequence[str]:  # type: ignore[override]
-        """See `Adaptation`."""
-        return self.adaptation.alternatives
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", self.adaptation.hidden)
+        object.__setattr__(self, "alternatives", self.adaptation.alternatives)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -448,16 +426,6 @@ def _reach(arguments: Content) -> timedelta:
     elif arguments.get("window") not in (None, "day"):
         reach = window_length(arguments["window"])
     return reach if reach > _CURRENT else timedelta()
-
-
-def _is_too_long(value: object) -> bool:
-    """Tell whether a value is larger than what an argument can be: a scalar, or a list of them."""
-    if isinstance(value, str):
-        return len(value) > _LONGEST_TEXT
-    if isinstance(value, list | dict):
-        inner = value.values() if isinstance(value, dict) else value
-        return any(isinstance(one, list | dict) or _is_too_long(one) for one in inner)
-    return False
 
 
 def _named(arguments: Content) -> tuple[str, ...]:

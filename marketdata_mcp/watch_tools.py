@@ -260,7 +260,11 @@ WATCH_TOOLS: Mapping[str, Tool] = {
                 "timeframe": (
                     Annotated[
                         str,
-                        Described(f"Of candles: bar length, else {_TIMEFRAME}.", parse=timeframe),
+                        Described(
+                            f"Of candles: bar length, else {_TIMEFRAME}.",
+                            parse=timeframe,
+                            numbers_too=True,
+                        ),
                     ]
                     | None,
                     None,

@@ -7,7 +7,6 @@ from typing import Any
 
 from marketdata._candles.calendar import Calendar, expected, known, learned
 from marketdata._candles.paging import our_now
-from marketdata._candles.records import Damage, Day, DayState, Series
 from marketdata._candles.spans import (
     Gap,
     Span,
@@ -23,6 +22,7 @@ from marketdata._candles.table import SeriesTable
 from marketdata._candles.verify import findings
 from marketdata.errors import DataUnavailableError
 from marketdata.models import Interval
+from marketdata.models.stored import Damage, Day, DayState, Series
 
 
 @dataclass(frozen=True)

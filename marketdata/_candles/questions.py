@@ -31,6 +31,7 @@ from marketdata._candles.spans import (
     moment,
     with_unknown,
 )
+from marketdata.arguments import nearest
 from marketdata.errors import (
     DataUnavailableError,
     InvalidParameterError,
@@ -124,7 +125,11 @@ def sources_of(venue: Venue, timeframe: str) -> list[str]:
         raise TimeframeNotSupportedError(
             f"{venue.id} has no '{timeframe[:20]}' candles, nor any to resample them from; it has "
             f"{', '.join(offered)}.",
-            details={"exchange": venue.id, "timeframes": offered},
+            details={
+                "exchange": venue.id,
+                "timeframes": offered,
+                "closest": nearest(timeframe, offered),
+            },
         )
     return fitting
 

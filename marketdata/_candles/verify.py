@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from marketdata._candles.assembly import sound
 from marketdata._candles.calendar import Calendar, expected, learned
 from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of
-from marketdata._candles.records import Problem
 from marketdata._candles.spans import Span, Stretch, without
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.trouble import UNREADABLE, translated
 from marketdata.errors import DataUnavailableError
+from marketdata.models.stored import Problem
 
 if TYPE_CHECKING:
     import pyarrow

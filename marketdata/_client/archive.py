@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from marketdata import arguments
+from marketdata._client.progress import shown
 from marketdata._client.session import Session
 from marketdata._requests.tasks import all_of
 from marketdata.arguments import (
@@ -45,10 +46,11 @@ from marketdata.errors import (
 )
 
 if TYPE_CHECKING:
-    from marketdata._candles.records import Damage, Downloaded, Plan, Progress, Series
     from marketdata._candles.store import SeriesName, Store
     from marketdata._candles.table import SeriesTable
     from marketdata._exchanges.exchange import Venue
+    from marketdata.models.lists import Records
+    from marketdata.models.stored import Damage, Downloaded, Plan, Progress, Series
     from marketdata.settings import Settings
 
 __all__ = ["AsyncHistory"]
@@ -84,13 +86,16 @@ class AsyncHistory:
         refresh: Refresh = False,
         progress: ProgressCallback | None = None,
         scheduler: Scheduler | None = None,
-    ) -> tuple[Downloaded, ...]:
+    ) -> Records[Downloaded]:
         """Store all closed bars of some pairs on some exchanges that are not stored yet.
 
         Those that open from `start` on and before `end` (now, where it is left out). A series
         that fails is reported and does not keep the others from going on; run again, the
-        download goes on where it was.
+        download goes on where it was. A notebook shows how far it is, unless `progress` is told.
         """
+        from marketdata.models.lists import Records
+        from marketdata.models.stored import Downloaded
+
         store = await self.store()
         since, until = _range(start, end)
         if scheduler is not None:
@@ -99,12 +104,17 @@ class AsyncHistory:
             cluster.check(scheduler)
         one_exchange = {name: asyncio.Semaphore(_AT_ONCE) for name in self._names(exchanges)}
 
-        async def one(exchange: str, pair: str) -> Downloaded:
-            async with one_exchange[exchange]:
-                job = Job(self._session, store, exchange, pair, timeframe, since, until, refresh)
-                return await job.run(progress, scheduler)
+        with shown(progress) as told:
 
-        return tuple(await all_of(one(name, pair) for name in one_exchange for pair in pairs))
+            async def one(exchange: str, pair: str) -> Downloaded:
+                async with one_exchange[exchange]:
+                    job = Job(
+                        self._session, store, exchange, pair, timeframe, since, until, refresh
+                    )
+                    return await job.run(told, scheduler)
+
+            found = await all_of(one(name, pair) for name in one_exchange for pair in pairs)
+        return Records(found, of=Downloaded)
 
     @checked
     async def plan(
@@ -117,8 +127,11 @@ class AsyncHistory:
         exchanges: ExchangeIds | None = None,
         exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
-    ) -> tuple[Plan, ...]:
+    ) -> Records[Plan]:
         """Tell what `download` would have to do: how many requests, and how long they take."""
+        from marketdata.models.lists import Records
+        from marketdata.models.stored import Plan
+
         store = await self.store()
         since, until = _range(start, end)
         jobs = [
@@ -126,7 +139,7 @@ class AsyncHistory:
             for name in self._names(exchanges)
             for pair in pairs
         ]
-        return tuple([await job.plan() for job in jobs])
+        return Records([await job.plan() for job in jobs], of=Plan)
 
     # ------------------------------------------------------------------ looking
 
@@ -139,13 +152,15 @@ class AsyncHistory:
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
         detail: ListDetail = "series",
-    ) -> tuple[Series, ...]:
+    ) -> Records[Series]:
         """List the stored series: range, bars, completeness and size.
 
         With ``detail="day"`` each also tells of every day whether it is complete, which gaps it
         has and why, what was not requested, and whether it is over. That reads all candles.
         """
         from marketdata._candles import inventory
+        from marketdata.models.lists import Records
+        from marketdata.models.stored import Series
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
@@ -156,7 +171,7 @@ class AsyncHistory:
                 days = await asyncio.to_thread(inventory.days, store, name)
                 one = one.model_copy(update={"days": days})
             found += [] if one is None else [one]
-        return tuple(found)
+        return Records(found, of=Series)
 
     @checked
     async def verify(
@@ -166,14 +181,16 @@ class AsyncHistory:
         *,
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
-    ) -> tuple[Damage, ...]:
+    ) -> Records[Damage]:
         """Read all that is stored and report what is damaged; nothing, where all is well."""
         from marketdata._candles import inventory
+        from marketdata.models.lists import Records
+        from marketdata.models.stored import Damage
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
         found = [await asyncio.to_thread(inventory.damage, store, name) for name in names]
-        return tuple(one for several in found for one in several)
+        return Records((one for several in found for one in several), of=Damage)
 
     # ------------------------------------------------------------------ changing
 
@@ -185,18 +202,20 @@ class AsyncHistory:
         *,
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
-    ) -> tuple[Damage, ...]:
+    ) -> Records[Damage]:
         """Take what is damaged out of the store, and report it.
 
         What sound files hold is kept, also where the table's own log is lost. What was taken out
         is fetched again when it is next asked for.
         """
         from marketdata._candles import inventory
+        from marketdata.models.lists import Records
+        from marketdata.models.stored import Damage
 
         store = await self.store()
         names = await self._chosen(store, pairs, timeframe, exchanges)
         found = [await asyncio.to_thread(inventory.repair, store, name) for name in names]
-        return tuple(one for several in found for one in several)
+        return Records((one for several in found for one in several), of=Damage)
 
     @checked
     async def export(
@@ -249,9 +268,11 @@ class AsyncHistory:
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
         dry_run: DryRun = False,
-    ) -> tuple[Series, ...]:
+    ) -> Records[Series]:
         """Delete stored series, and tell which; of all timeframes where none is given."""
         from marketdata._candles import inventory
+        from marketdata.models.lists import Records
+        from marketdata.models.stored import Series
 
         store = await self.store()
         removed = []
@@ -260,7 +281,7 @@ class AsyncHistory:
             if not dry_run:
                 await asyncio.to_thread(store.remove, name)
             removed.append(series)
-        return tuple(one for one in removed if one is not None)
+        return Records((one for one in removed if one is not None), of=Series)
 
     # ------------------------------------------------------------------ choosing
 
@@ -310,8 +331,8 @@ class Job:
         """Do it, here or on the workers of a scheduler, and tell what became of it."""
         from marketdata._candles import inventory
         from marketdata._candles.calendar import known
-        from marketdata._candles.records import Downloaded
         from marketdata._candles.spans import moment
+        from marketdata.models.stored import Downloaded
 
         began = time.monotonic()
         failure: MarketDataError | None = None
@@ -404,8 +425,8 @@ class Job:
     async def plan(self) -> Plan:
         """Tell what it would have to do, with no request but for the list of pairs."""
         from marketdata._candles.calendar import known
-        from marketdata._candles.records import Plan
         from marketdata._candles.spans import Span, moment, without
+        from marketdata.models.stored import Plan
 
         name, table = await self._series()
         calendar = known(name.exchange, self.timeframe)
@@ -452,7 +473,11 @@ class Job:
                 raise TimeframeNotSupportedError(
                     f"{venue.id} has no '{self.timeframe}' candles of its own; it has "
                     f"{', '.join(offered)}. `candles` resamples others from those.",
-                    details={"exchange": venue.id, "timeframes": offered},
+                    details={
+                        "exchange": venue.id,
+                        "timeframes": offered,
+                        "closest": arguments.nearest(self.timeframe, offered),
+                    },
                 )
             return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
 
@@ -466,7 +491,7 @@ class Job:
         if progress is None:
             return None
         from marketdata._candles.calendar import known
-        from marketdata._candles.records import Progress
+        from marketdata.models.stored import Progress
 
         now = round(time.time() * 1000)
         calendar = known(name.exchange, name.timeframe)

@@ -199,12 +199,15 @@ class AsyncClient(Numbers[Number]):
     # ------------------------------------------------------------------ operations
 
     @checked
-    async def exchanges(self) -> list[Exchange]:
+    async def exchanges(self) -> Records[Exchange]:
         """List the spot exchanges with what each can do.
 
         Made from the installed ccxt, without a request. The simulated exchange lists its own.
         """
-        return await self._session.exchanges()
+        from marketdata.models import Exchange
+        from marketdata.models.lists import Records
+
+        return Records(await self._session.exchanges(), of=Exchange)
 
     @checked
     async def pairs(
@@ -216,7 +219,7 @@ class AsyncClient(Numbers[Number]):
         search: Search | None = None,
         active: Active = True,
         refresh: RefreshLists = False,
-    ) -> list[Pair[Number]]:
+    ) -> Records[Pair[Number]]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
         With `active=False` those that it lists but has halted, instead.
@@ -226,12 +229,14 @@ class AsyncClient(Numbers[Number]):
         default exchange's is fetched. `refresh` fetches the list first, or with `search` alone that
         of every spot exchange; those that fail keep the one they had.
         """
+        from marketdata.models import Pair
+        from marketdata.models.lists import Records
 
         if search is not None and exchange is None:
             if refresh:
                 await self._session.refresh_lists()
             found = await self._session.find_pairs(search, base=base, quote=quote, active=active)
-            return cast("list[Pair[Number]]", found[1])
+            return Records(cast("list[Pair[Number]]", found[1]), of=Pair)
 
         async def work(venue: Venue) -> list[Pair[Number]]:
             wanted = {"base": base, "quote": quote, "search": search}
@@ -239,7 +244,7 @@ class AsyncClient(Numbers[Number]):
                 "list[Pair[Number]]", await venue.pairs(**wanted, active=active, refresh=refresh)
             )
 
-        return await self._session.ask(exchange, work)
+        return Records(await self._session.ask(exchange, work), of=Pair)
 
     async def page_of_pairs(
         self,
@@ -306,6 +311,8 @@ class AsyncClient(Numbers[Number]):
         lack stays out: only `ticker` takes bid and ask from the order book then.
         """
         from marketdata._candles.ranking import Ranking
+        from marketdata.models import Ticker
+        from marketdata.models.lists import Records
 
         wanted = Ranking(sort, ascending, quote, min_quote_volume, limit)
 
@@ -313,7 +320,8 @@ class AsyncClient(Numbers[Number]):
             venue.check("tickers")
             return cast("Records[Ticker[Number]]", await wanted.of(venue, pairs))
 
-        return await self._session.ask(exchange, work)
+        found = await self._session.ask(exchange, work)
+        return Records(found, found.errors, of=Ticker)
 
     @checked
     async def average_price(
@@ -356,6 +364,9 @@ class AsyncClient(Numbers[Number]):
         which nobody bids or asks are in `errors` of the list.
         """
 
+        from marketdata.models import Quote
+        from marketdata.models.lists import Records
+
         async def work(venue: Venue) -> Records[Quote[Number]]:
             venue.check("quotes")
             return cast(
@@ -363,7 +374,8 @@ class AsyncClient(Numbers[Number]):
                 await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None),
             )
 
-        return await self._session.ask(exchange, work)
+        found = await self._session.ask(exchange, work)
+        return Records(found, found.errors, of=Quote)
 
     @checked
     async def orderbook(
@@ -400,6 +412,7 @@ class AsyncClient(Numbers[Number]):
         """
         from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
+        from marketdata._client.progress import fetching
         from marketdata._exchanges.markets_cache import source
 
         asked = Question(
@@ -434,7 +447,8 @@ class AsyncClient(Numbers[Number]):
                 if gone is None:
                     raise
                 return gone
-            return await candles(venue, symbol, asked, keep)
+            with fetching(symbol, asked.timeframe, asked.start, asked.end) as keep.progress:
+                return await candles(venue, symbol, asked, keep)
 
         return cast("Candles[Number]", await self._session.ask(exchange, work))
 
@@ -448,12 +462,14 @@ class AsyncClient(Numbers[Number]):
         from_id: TradeId | None = None,
         aggregate: Aggregate = False,
         exchange: ExchangeId | None = None,
-    ) -> list[Trade[Number]]:
+    ) -> Records[Trade[Number]]:
         """Get a pair's trades, oldest first: the newest, or from a time or a trade id on.
 
         At most `limit`, and at most what the exchange gives in one answer. `aggregate` merges
         the fills of one order at one price.
         """
+        from marketdata.models import Trade
+        from marketdata.models.lists import Records
 
         async def work(venue: Venue) -> list[Trade[Number]]:
             from marketdata._candles.trades import check as check_trades
@@ -470,7 +486,7 @@ class AsyncClient(Numbers[Number]):
                 ),
             )
 
-        return await self._session.ask(exchange, work)
+        return Records(await self._session.ask(exchange, work), of=Trade)
 
     @checked
     async def status(self, *, exchange: ExchangeId | None = None) -> Status:
@@ -768,14 +784,21 @@ class AsyncClient(Numbers[Number]):
         settings = replayed(self.settings, Path(path), speed, wait_for)
         return cast("AsyncClient[Number]", AsyncClient(settings=settings))
 
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """Tell how each live subject of the running loop is doing."""
-        return self._session.streams()
+        from marketdata.models import Stream
+        from marketdata.models.lists import Records
 
-    def upstream(self) -> list[Upstream]:
+        return Records(self._session.streams(), of=Stream)
+
+    def upstream(self) -> Records[Upstream]:
         """Tell how the running loop's calls to each exchange are doing."""
+        from marketdata.models import Upstream
+        from marketdata.models.lists import Records
+
         here = self._session.open_here()
-        return [] if here is None else [venue.stats() for venue in here.venues]
+        told = [] if here is None else [venue.stats() for venue in here.venues]
+        return Records(told, of=Upstream)
 
     # ------------------------------------------------------------------ lifetime
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.models import Record, Stream, Upstream
+    from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
 __all__ = ["Client", "History", "default_client"]
@@ -198,18 +199,18 @@ class Client(Numbers[Number]):
     replay = _replaying(AsyncClient.replay)
     close = _blocking(AsyncClient.close)
 
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """Tell how each live subject is doing."""
 
-        async def told() -> list[Stream]:
+        async def told() -> Records[Stream]:
             return self._client.streams()
 
         return portal().call(told())
 
-    def upstream(self) -> list[Upstream]:
+    def upstream(self) -> Records[Upstream]:
         """Tell how the calls to each exchange are doing."""
 
-        async def told() -> list[Upstream]:
+        async def told() -> Records[Upstream]:
             return self._client.upstream()
 
         return portal().call(told())

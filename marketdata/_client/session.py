@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from marketdata._client.connections import Connections
+from marketdata._client.progress import in_notebook
 from marketdata._requests.deadline import within
 from marketdata._requests.tasks import all_of
 from marketdata.errors import (
@@ -244,15 +245,23 @@ class Session:
         """Fetch the lists of all spot exchanges, several at once; leave out those that fail."""
         here = await self.connections()
         turns = asyncio.Semaphore(_LISTS_AT_ONCE)
-
-        async def fetch(name: str) -> None:
-            async with turns:
-                with contextlib.suppress(MarketDataError):
-                    await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
-
         sim = self.settings.sim
         known = await here.simulated() if sim else [one.id for one in await self.exchanges()]
-        await all_of(fetch(name) for name in self._within_reach(known))
+        names = self._within_reach(known)
+        fetched = 0
+
+        with in_notebook() as tell:
+
+            async def fetch(name: str) -> None:
+                nonlocal fetched
+                async with turns:
+                    with contextlib.suppress(MarketDataError):
+                        await within(self.settings.timeout, name, here.ask_apart(name, _fetch_list))
+                fetched += 1
+                if tell is not None:
+                    tell("lists of pairs", fetched, len(names))
+
+            await all_of(map(fetch, names))
 
     def _within_reach(self, exchanges: Iterable[str]) -> list[str]:
         return [name for name in exchanges if self._among is None or name in self._among]

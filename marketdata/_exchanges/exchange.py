@@ -31,7 +31,7 @@ from marketdata._requests.network import CERTIFICATES, check_proxies
 from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_limit import Budget
 from marketdata._requests.reply import Reply
-from marketdata.arguments import MAX_DEPTH
+from marketdata.arguments import MAX_DEPTH, nearest
 from marketdata.errors import (
     DataUnavailableError,
     ExchangeNotSupportedError,
@@ -670,7 +670,11 @@ class Venue:
             raise TimeframeNotSupportedError(
                 f"{self.id} streams no '{timeframe[:20]}' candles; it streams "
                 f"{', '.join(offered)}.",
-                details={"exchange": self.id, "timeframes": offered},
+                details={
+                    "exchange": self.id,
+                    "timeframes": offered,
+                    "closest": nearest(timeframe, offered),
+                },
             )
 
     @property

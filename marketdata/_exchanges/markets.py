@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +22,7 @@ from marketdata._exchanges.markets_cache import (
 )
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.log import logger
-from marketdata.arguments import written
+from marketdata.arguments import code_of, divided, readings, written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair
 
@@ -60,7 +61,7 @@ class PairList:
         self._loaded: dict[str, dict[str, Any]] = {}
         self._last: Listing | None = None
         """The list in which the names below were found."""
-        self._names: dict[tuple[str, str, bool], str] = {}
+        self._names: dict[tuple[Any, ...], str] = {}
         self._older: dict[str, str | None] = {}
         self.renamed: Mapping[str, str] = {}
         """Codes that ccxt would give, and what the list has instead."""
@@ -85,7 +86,7 @@ class PairList:
         With ``halted``, a pair that is listed but cannot be traded now, where no active one has the
         name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
         """
-        asked = pair, written(pair), halted
+        asked = pair, written(pair), readings(pair), halted
         if self._is_current and (known := self._names.get(asked)) is not None:
             return known
         listing = await self.listing(MAX_AGE)
@@ -187,32 +188,61 @@ class PairList:
                 "traded now.",
                 details={"exchange": self._exchange, "pair": market.pair, "halted": True},
             )
-        quoted = self._of_base(pair)
-        if quoted:
-            return PairNotSupportedError(
-                f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that base."
-                f"{did_you_mean(quoted[:3])}",
-                details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
-            )
-        names = self._catalogue.names(self._source)
-        near = [names[one] for one in closest(pair, names)]
-        if not near and "/" not in pair:
-            by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
-            near = [by_joined[one] for one in closest(pair, by_joined)]
-        # What the exchange itself calls so may be another token: that is for the caller to say.
-        near = list(dict.fromkeys([*self._catalogue.called(self._source, pair), *near]))
+        coins = [one for one in (code_of(written(pair)), pair, *readings(pair)[0]) if one]
+        for coin in dict.fromkeys(coins):
+            quoted = self._of_base(coin)
+            if quoted:
+                return PairNotSupportedError(
+                    f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that "
+                    f"base.{did_you_mean(quoted[:3])}",
+                    details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
+                )
+        near = self._near(pair)
         return PairNotSupportedError(
-            f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near)}",
+            f"{self._exchange} has no active spot pair '{pair}'.{did_you_mean(near[:3])}",
             details={"exchange": self._exchange, "pair": pair, "closest": near},
         )
 
+    def _near(self, pair: str) -> list[str]:
+        """Name the pairs that a text may mean which is none, the likeliest first."""
+        names = self._catalogue.names(self._source)
+        base, _, quote = pair.partition("/")
+        if not quote:
+            base, quote = divided(pair) or (pair, "")
+        # What the exchange itself calls so may be another token: that is for the caller to say.
+        near = self._catalogue.called(self._source, pair)
+        near += [names[one] for one in (f"{quote}/{base}",) if one in names]
+        if quote:
+            same = self._of_base(base)
+            alike = closest(quote, [one.partition("/")[2] for one in same], max(1, len(same)))
+            near += [f"{same[0].partition('/')[0]}/{one}" for one in alike]
+            # Another quote is worth more than another coin whose name looks alike.
+            near += same[:3] if same else []
+        near += [names[one] for one in closest(pair, names)]
+        if "/" not in pair:
+            by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
+            near += [by_joined[one] for one in closest(pair, by_joined)]
+            if pair in {name.partition("/")[2] for name in names.values()}:  # a quote alone
+                near = [
+                    f"{one}/{pair}" for one in ("BTC", "ETH") if f"{one}/{pair}" in names
+                ] + near
+        return list(dict.fromkeys(near))
+
     def _of_base(self, base: str) -> list[str]:
-        """Name the pairs that have this base, those against what is traded most first."""
+        """Name the pairs that have this base, those first whose quote most pairs here have."""
         if "/" in base:
             return []
         found = [market.pair for market in self._catalogue.markets(self._source, base=base)]
+        usual = Counter(
+            pair.partition("/")[2] for pair in self._catalogue.names(self._source).values()
+        )
         first = {quote: place for place, quote in enumerate(_QUOTES)}
-        return sorted(found, key=lambda pair: (first.get(pair.partition("/")[2], 99), pair))
+
+        def order(pair: str) -> tuple[Any, ...]:
+            quote = pair.partition("/")[2]
+            return quote not in first, -usual[quote], first.get(quote), pair
+
+        return sorted(found, key=order)
 
     async def listing(self, max_age: float = MAX_AGE) -> Listing:
         """Tell when the list was fetched, fetching it where it is older than so many seconds."""

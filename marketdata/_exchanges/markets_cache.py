@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from marketdata.arguments import written
+from marketdata.arguments import readings, written
 from marketdata.machine import discard, is_damage, private_folder
 
 if TYPE_CHECKING:
@@ -203,15 +203,26 @@ class Catalogue:
     def find(self, source: str, text: str, *, active: bool = True) -> list[Market]:
         """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
 
-        By other names of its currencies only where that finds none. Case does not matter. More than
-        one where the text without a slash fits several. Halted markets where not ``active``.
+        By other names of its currencies, and by what else the text may mean (`readings`), only
+        where that finds none. Case does not matter. More than one where the text without a slash
+        fits several. Halted markets where not ``active``.
         """
-        name = text.upper()
+        found: dict[str, Market] = {}
+        others, is_unclear = readings(text)
+        for name in (text, *others):
+            if found and not is_unclear:
+                break
+            written_so = written(text) if name is text else name
+            for market in self._called_so(source, name.upper(), written_so.upper(), active):
+                found.setdefault(market.pair, market)
+        return list(found.values())
+
+    def _called_so(self, source: str, name: str, native: str, active: bool) -> list[Market]:
         column, also = ("name", "also") if "/" in name else ("joined", "replace(also, '/', '')")
         for where, value in (
             (f"{column} = ?", name),
             ("native = ?", name),
-            ("native = ?", written(text).upper()),
+            ("native = ?", native),
             (f"instr({also}, ?)", f"\n{name}\n"),
         ):
             rows = self._read(

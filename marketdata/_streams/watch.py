@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from marketdata._streams.feed import Subject
     from marketdata._streams.hub import Hub
     from marketdata.models import Record, Stream
+    from marketdata.models.lists import Records
 
 __all__ = ["AsyncWatch", "Watch"]
 
 R = TypeVar("R", bound="Record")
 
+_FRAME = 0.1
+"""Seconds between two pictures of live records."""
 _BATCH = 1_000
 """Records that cross to a blocking caller at once, at most."""
 
@@ -69,9 +73,13 @@ class AsyncWatch(Generic[R]):
         return len(self._inbox)
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """How each subject is doing, or did until its end; empty before it begins."""
-        return [*self._inbox.ended, *(feed.stats() for feed in self._inbox.feeds)]
+        from marketdata.models import Stream
+        from marketdata.models.lists import Records
+
+        told = (feed.stats() for feed in self._inbox.feeds)
+        return Records([*self._inbox.ended, *told], of=Stream)
 
     async def open(self) -> None:
         """Begin to watch; does nothing the second time.
@@ -131,6 +139,20 @@ class AsyncWatch(Generic[R]):
             found.append(cast("R", more))
         return found
 
+    async def display(self) -> None:
+        """Show the newest records in the notebook's cell, until it is interrupted or they end.
+
+        Raises `DataUnavailableError` where there is no notebook, and the errors of the stream.
+        """
+        from marketdata.models._display.notebook import Live
+
+        live = Live()
+        async with self:
+            while records := await self.batch():
+                live.take(records)
+                live.draw(self.streams)
+                await asyncio.sleep(_FRAME)
+
     async def close(self) -> None:
         """Watch no more; in a forked process, leave it to the one that watches."""
         if self.is_carried_over:
@@ -179,7 +201,7 @@ class Watch(Generic[R]):
         return len(self._taken) + self._watch.waiting
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> Records[Stream]:
         """How each subject is doing, or did until its end; empty before it begins."""
         return portal().call(_streams(self._watch))
 
@@ -206,6 +228,21 @@ class Watch(Generic[R]):
             raise StopIteration
         return self._taken.popleft()
 
+    def display(self) -> None:
+        """Show the newest records in the notebook's cell, until it is interrupted or they end.
+
+        Raises `DataUnavailableError` where there is no notebook, and the errors of the stream.
+        """
+        from marketdata.models._display.notebook import Live
+
+        live = Live()
+        with self, contextlib.suppress(KeyboardInterrupt):
+            for record in self:
+                live.take([record, *self._taken])
+                self._taken.clear()
+                live.draw(self.streams)
+                time.sleep(_FRAME)
+
     def close(self) -> None:
         """Watch no more."""
         self._taken.clear()
@@ -224,5 +261,5 @@ class Watch(Generic[R]):
         self.close()
 
 
-async def _streams(watch: AsyncWatch[Any]) -> list[Stream]:
+async def _streams(watch: AsyncWatch[Any]) -> Records[Stream]:
     return watch.streams

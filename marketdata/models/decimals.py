@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -146,6 +147,19 @@ def rounded(value: Decimal, places: int, *given: Number | None) -> Number:
 def plain(value: Decimal) -> str:
     """Write a number without an exponent."""
     return format(value, "f")
+
+
+_EXPONENT = re.compile(r"\d[eE][-+]?\d")
+_TEXT_OR_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE][-+]?\d+')
+
+
+def plain_json(text: str) -> str:
+    """Write the numbers of JSON without exponents."""
+    if _EXPONENT.search(text) is None:
+        return text
+    return _TEXT_OR_EXPONENT.sub(
+        lambda found: found[0] if found[0][0] == '"' else plain(Decimal(found[0])), text
+    )
 
 
 # ---------------------------------------------------------------------------- in records

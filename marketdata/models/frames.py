@@ -1,18 +1,15 @@
-"""Candles as frames, pictures and HTML; each library is imported when it is asked for."""
+"""Candles as frames and pictures; each library is imported when it is asked for."""
 
 from __future__ import annotations
 
-import html as markup
 import io
 from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from marketdata.errors import DataUnavailableError, MissingExtraError
 from marketdata.models.columns import NAMES, Columns
-from marketdata.models.decimals import plain
 
 if TYPE_CHECKING:
     import pandas
@@ -292,84 +289,3 @@ def title(candles: Candles[Any]) -> str:
     """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
     simulated = " (simulated)" if candles.simulated else ""
     return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"
-
-
-def html(candles: Candles[Any]) -> str:
-    """Give a small page for notebooks: range, holes, a sparkline and both ends of the table."""
-    columns = candles.columns
-    if not len(columns):
-        return f"<p><b>{markup.escape(title(candles))}</b>: no bars</p>"
-    facts = [
-        f"{len(columns):,} bars",
-        f"{_time(columns.time[0])} to {_time(columns.time[-1])}",
-        *_holes(candles),
-        "last bar forming" if candles.forming else "last bar closed",
-    ]
-    head = "".join(f"<th>{name}</th>" for name in NAMES)
-    body = "".join(_row(columns, index) for index in _ends(len(columns)))
-    return (
-        f"<div><b>{markup.escape(title(candles))}</b><br>{' · '.join(facts)}<br>"
-        f"{_sparkline(columns.as_floats())}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        "</div>"
-    )
-
-
-def _holes(candles: Candles[Any]) -> list[str]:
-    """Say how many bars are missing for which cause, how many were made up, and of what."""
-    counts: dict[str, int] = {}
-    for gap in candles.missing:
-        if gap.cause is not None:
-            cause = gap.cause.replace("_", " ")
-            counts[cause] = counts.get(cause, 0) + gap.bars
-    causes = ", ".join(f"{bars:,} {cause}" for cause, bars in counts.items())
-    missing = sum(gap.bars for gap in candles.missing)
-    facts = ["no holes"]
-    if missing:
-        holes = f"{missing:,} missing in {len(candles.missing)} holes"
-        facts = [f"{holes}: {causes}" if causes else holes]
-    if candles.filled:
-        facts.append(f"{sum(gap.bars for gap in candles.filled):,} made up")
-    if candles.resampled_from is not None:
-        facts.append(f"made of {candles.resampled_from} bars")
-    return facts
-
-
-def _time(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M}"
-
-
-def _ends(count: int) -> list[int | None]:
-    """Give the rows to show: all of a few, else the first and last three around a gap."""
-    if count <= 7:
-        return list(range(count))
-    return [0, 1, 2, None, count - 3, count - 2, count - 1]
-
-
-def _row(columns: Columns[Any], index: int | None) -> str:
-    if index is None:
-        return f"<tr><td colspan={len(NAMES)}>…</td></tr>"
-    time, *values = columns.row(index)
-    cells = "".join(f"<td>{_cell(value)}</td>" for value in values)
-    return f"<tr><td>{_time(time)}</td>{cells}</tr>"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return plain(value)
-    return "" if value is None else str(value)
-
-
-def _sparkline(columns: Columns[Any], width: int = 320, height: int = 40) -> str:
-    low, high = min(columns.low), max(columns.high)
-    scale = (high - low) or 1.0
-    step = max(1, len(columns) // width)
-    closes = columns.close[::step]
-    points = " ".join(
-        f"{index * width / max(1, len(closes) - 1):.1f},"
-        f"{height - (close - low) / scale * height:.1f}"
-        for index, close in enumerate(closes)
-    )
-    return (
-        f'<svg width="{width}" height="{height}" role="img" aria-label="closing prices">'
-        f'<polyline points="{points}" fill="none" stroke="currentColor"/></svg><br>'
-    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self, TypeVar
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self, SupportsIndex, TypeVar, overload
 
-from marketdata.errors import MarketDataError
+from marketdata.errors import InvalidParameterError, MarketDataError
 from marketdata.models.records import Record
+from marketdata.models.shown import Shown, written
 
 __all__ = ["Missing", "Records"]
 
@@ -28,14 +30,74 @@ class Missing(Record):
         return cls(exchange=exchange, pair=pair, code=error.code, message=error.message)
 
 
-class Records(list[T]):
+class Records(Shown, list[T]):
     """A list of records, as any list, with those that could not be had beside it.
 
-    ``errors`` is empty where nothing is missing, and where no pairs were named.
+    Notebooks show it as a table, and it can be handed on as one; see `to_pandas` and the others.
+    ``errors`` is empty where nothing is missing, and where no pairs were named. ``of`` is the class
+    of the records, also where there are none; None where nobody said.
     """
 
     errors: tuple[Missing, ...]
+    of: type[Record] | None
 
-    def __init__(self, records: Iterable[T] = (), errors: Iterable[Missing] = ()) -> None:
+    def __init__(
+        self,
+        records: Iterable[T] = (),
+        errors: Iterable[Missing] = (),
+        *,
+        of: type[Record] | None = None,
+    ) -> None:
         super().__init__(records)
         self.errors = tuple(errors)
+        self.of = of
+        if of is None and self and isinstance(self[0], Record):
+            self.of = type(self[0])
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Records[T]: ...
+    def __getitem__(self, index: Any) -> T | Records[T]:
+        """Give a record, or the records of a slice."""
+        found = super().__getitem__(index)
+        return Records(found, of=self.of) if isinstance(index, slice) else found
+
+    def sorted_by(self, field: str, *, ascending: bool = True) -> Records[T]:
+        """Give the records in the order of a field; those that lack it come last.
+
+        Raises `InvalidParameterError` for a field that they do not have.
+        """
+        self.check_fields([field])
+        known = [one for one in self if getattr(one, field) is not None]
+        known.sort(key=lambda one: getattr(one, field), reverse=not ascending)
+        unknown = [one for one in self if getattr(one, field) is None]
+        return Records([*known, *unknown], self.errors, of=self.of)
+
+    def check_fields(self, names: Iterable[str]) -> None:
+        """Raise `InvalidParameterError` for a name that is no field of the records."""
+        fields = {} if self.of is None else self.of.model_fields
+        for name in names:
+            if self.of is not None and name not in fields:
+                raise InvalidParameterError(
+                    f"{self.of.__name__} has no '{name[:30]}'; it has {', '.join(fields)}.",
+                    details={"parameter": name[:30]},
+                )
+
+    def to_csv(
+        self, path: str | Path | None = None, *, columns: Sequence[str] | None = None
+    ) -> str | None:
+        """Write CSV with a header, numbers without exponents; give the text without a path.
+
+        ``columns`` names fields, for only those in their order. Raises `InvalidParameterError` for
+        one that the records do not have.
+        """
+        from marketdata.models.tables import to_csv
+
+        self.check_fields(columns or ())
+        return written(to_csv(self, columns), path)
+
+    def __repr__(self) -> str:
+        from marketdata.models._display.brief import several
+
+        return several(self, type(self).__name__)

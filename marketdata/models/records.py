@@ -31,9 +31,11 @@ from marketdata.models.decimals import (
     difference,
     exact,
     mean,
+    plain_json,
     quotient,
     total,
 )
+from marketdata.models.shown import Shown
 from marketdata.number_form import Numbers
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
 exchange does not give bars from then; what it gave could not be had or failed the checks."""
 
 
-class Record(BaseModel):
+class Record(Shown, BaseModel):
     """Base of all records."""
 
     model_config = ConfigDict(
@@ -102,8 +104,13 @@ class Record(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def to_json(self) -> str:
-        """Give the record as one line of JSON; see `to_dict`."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+        """Give the record as one line of JSON, numbers without exponents; see `to_dict`."""
+        return plain_json(self.model_dump_json(by_alias=True, exclude_none=True))
+
+    def __repr__(self) -> str:
+        from marketdata.models._display.brief import one
+
+        return one(self)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -746,11 +753,14 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     @overload
     def __getitem__(self, index: slice) -> Candles[Number]: ...
     def __getitem__(self, index: int | slice) -> Candle[Number] | Candles[Number]:
-        """Give one bar, or the bars of a slice."""
+        """Give one bar, or the bars of a slice.
+
+        The ends of a slice are positions, or times as `marketdata.candles` takes them: the bars
+        that open from the first on and before the second. Only gaps between its bars are
+        ``missing`` in a slice.
+        """
         if isinstance(index, slice):
-            part = self.columns[index]
-            last = len(part) > 0 and part.time[-1] == self.columns.time[-1]
-            return self.model_copy(update={"columns": part, "forming": self.forming and last})
+            return self._part(index)
         position = range(len(self))[index]
         time, opened, high, low, close, volume, trades = self.columns.row(position)
         opened_at = datetime.fromtimestamp(time / 1000, UTC)
@@ -768,6 +778,48 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
             filled=is_filled,
             quality="filled" if is_filled else flags.get(opened_at),
         )
+
+    def _part(self, index: slice) -> Candles[Number]:
+        if any(not isinstance(end, int | None) for end in (index.start, index.stop)):
+            from marketdata._candles.parts import between
+
+            index = between(self, index.start, index.stop)
+        part = self.columns[index]
+        if not len(part):
+            nothing = {"forming": False, "missing": (), "filled": self.filled and ()}
+            return self.model_copy(update={"columns": part, **nothing})
+        first, last = (datetime.fromtimestamp(part.time[end] / 1000, UTC) for end in (0, -1))
+        filled = self.filled and tuple(
+            gap for gap in self.filled if gap.end > first and gap.start <= last
+        )
+        return self.model_copy(
+            update={
+                "columns": part,
+                "forming": self.forming and part.time[-1] == self.columns.time[-1],
+                "missing": tuple(gap for gap in self.missing if first < gap.start < last),
+                "filled": filled,
+            }
+        )
+
+    def head(self, count: int = 5) -> Candles[Number]:
+        """Give the first bars; of a negative count, all but so many of the last."""
+        return self[:count]
+
+    def tail(self, count: int = 5) -> Candles[Number]:
+        """Give the last bars; of a negative count, all but so many of the first."""
+        return self[max(len(self) - count, 0) :] if count >= 0 else self[-count:]
+
+    def resample(self, timeframe: str) -> Candles[Number]:
+        """Make longer bars of these, as the library does where an exchange lacks a timeframe.
+
+        ``timeframe`` is a multiple of that of the bars. The first and the last are made only where
+        the bars cover all of them; the last is there, and forming, where the last of these is.
+        What is missing has the worst cause of its parts. Raises `TimeframeNotSupportedError` for
+        what is no multiple.
+        """
+        from marketdata._candles.parts import resampled
+
+        return resampled(self, timeframe)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
@@ -787,17 +839,8 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
 
         return to_arrow(self.columns, self.filled, self.quality)
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Hand the bars to any library that speaks the Arrow C stream interface."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
-
     def plot(self) -> Figure:
         """Draw candlesticks and volume with matplotlib; needs the extra 'frames'."""
         from marketdata.models.frames import plot
 
         return plot(self)
-
-    def _repr_html_(self) -> str:
-        from marketdata.models.frames import html
-
-        return html(self)

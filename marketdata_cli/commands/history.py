@@ -20,7 +20,7 @@ from marketdata_cli.options import NAME, QUIET, YES, Common
 from marketdata_cli.text import Format
 
 if TYPE_CHECKING:
-    from marketdata import Client, Damage, Downloaded
+    from marketdata import Client, Damage, Downloaded, Records
     from marketdata.operations import Operation
     from marketdata_cli.live.progress import Board
 
@@ -66,8 +66,8 @@ def _download(
 ) -> int:
     if dry_run:
         return _plan(given, options)
+    from marketdata.models._display.stored import summary
     from marketdata_cli.live.progress import Board
-    from marketdata_cli.views.stored import summary
 
     form = answer.chosen(options.form)
     gc.enable()  # a year of answers would not fit into the memory
@@ -96,7 +96,7 @@ def _download(
 
 def _complain(found: Sequence[Downloaded]) -> None:
     """Say what failed, the same of several series once."""
-    from marketdata_cli.views.stored import name
+    from marketdata.models._display.stored import name
 
     failed: dict[tuple[str, str], list[str]] = {}
     for one in found:
@@ -107,7 +107,7 @@ def _complain(found: Sequence[Downloaded]) -> None:
         process.complain(f"error: {code}: {which}: {message}")
 
 
-async def _fetched(given: dict[str, Any], options: Common, board: Board) -> tuple[Downloaded, ...]:
+async def _fetched(given: dict[str, Any], options: Common, board: Board) -> Records[Downloaded]:
     """Download on a loop of this thread's own, which Ctrl-C ends in order: what came is stored."""
     from marketdata.clients import AsyncClient
 
@@ -162,7 +162,7 @@ def _repair(operation: Operation, given: dict[str, Any], options: Common) -> int
 
 
 def _all_well(client: Client, given: dict[str, Any]) -> str:
-    from marketdata_cli.views.stored import total
+    from marketdata.models._display.stored import total
 
     return f"Nothing is damaged: {total(client.history.list(**given))}."
 
@@ -197,7 +197,7 @@ def _export(_operation: Operation, given: dict[str, Any], options: Common) -> in
         path = client.history.export(**given)
     if not sys.stdout.isatty():
         return process.write(f"{path}\n")
-    from marketdata_cli.views.numbers import size
+    from marketdata.models._display.numbers import size
 
     return process.write(f"Wrote {path}, {size(path.stat().st_size)}.\n")
 
@@ -235,8 +235,8 @@ def _remove(operation: Operation, given: dict[str, Any], options: Common, *, yes
 
 def _agreed(client: Client, given: dict[str, Any]) -> bool:
     """Show what would be removed, and ask."""
-    from marketdata_cli.views.numbers import counted, size, span
-    from marketdata_cli.views.stored import name, total
+    from marketdata.models._display.numbers import counted, size, span
+    from marketdata.models._display.stored import name, total
 
     if not sys.stdin.isatty():
         raise InvalidParameterError(

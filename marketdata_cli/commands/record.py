@@ -60,8 +60,8 @@ def _run(given: dict[str, Any], options: Common, form: Format | None, quiet: boo
     if code == 0 or form is Format.TABLE:
         code = process.write(answer.written(RECORD, found, form)) or code
     if not quiet and not (form is Format.TABLE and sys.stderr.isatty()):
+        from marketdata.models._display.streams import total
         from marketdata_cli.live.watching import summary
-        from marketdata_cli.views.recordings import total
 
         for stream in found.streams:
             process.complain(summary(stream))
@@ -103,7 +103,7 @@ class _Board:
         """Take in how far it is."""
         self.newest = newest
         if self._drawn:
-            from marketdata_cli.views.recordings import total
+            from marketdata.models._display.streams import total
 
             rate = newest.frames / max(newest.seconds, 0.001)
             self._write(f"{total(newest)}, {rate:,.0f} frames/s. Ctrl-C ends.")

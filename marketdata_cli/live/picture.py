@@ -17,11 +17,11 @@ from rich.segment import ControlType
 
 from marketdata.errors import MarketDataError
 from marketdata.machine import on_signal
+from marketdata.models._display.elements import FAINT, WARNING, Line
+from marketdata.models._display.numbers import counted
 from marketdata_cli import process
 from marketdata_cli.live.views import VIEWS, Charts
 from marketdata_cli.live.watching import Sink
-from marketdata_cli.views.layout import FAINT, WARNING, Line
-from marketdata_cli.views.numbers import counted
 from marketdata_cli.views.page import Canvas
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from marketdata_cli.views.layout import FAINT, LABEL, UP
-from marketdata_cli.views.stored import name
+from marketdata.models._display.elements import FAINT, LABEL, UP
+from marketdata.models._display.stored import name
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -11,35 +11,36 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from marketdata_cli.views import book
-from marketdata_cli.views.candlesticks import ROWS, newest
-from marketdata_cli.views.chart import chart
-from marketdata_cli.views.layout import (
+from marketdata.models._display import books
+from marketdata.models._display.candles import ROWS, newest
+from marketdata.models._display.cards import arrow, direction
+from marketdata.models._display.elements import (
+    ABSENT,
     DOWN,
     FAINT,
+    FIRST,
     PLAIN,
     STRONG,
     UP,
     WARNING,
     Column,
     Line,
-    Screen,
-    beside,
-    table,
+    Table,
 )
-from marketdata_cli.views.lists import FIRST, trade_columns
-from marketdata_cli.views.numbers import (
-    ABSENT,
+from marketdata.models._display.lists import trade_columns
+from marketdata.models._display.numbers import (
     aligned,
-    digits,
     duration,
+    evened,
     fixed,
     moments,
     percent,
     places,
 )
-from marketdata_cli.views.origin import freshness, heading
-from marketdata_cli.views.panels import arrow, direction
+from marketdata.models._display.origin import freshness, heading
+from marketdata_cli.views import drawing
+from marketdata_cli.views.chart import chart
+from marketdata_cli.views.layout import Screen, beside, table
 
 if TYPE_CHECKING:
     from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
@@ -125,7 +126,7 @@ class Tickers(_States["Ticker"]):
             Column("spread", [_spread(one) for one in known], 6),
             Column("high", prices[3], 4),
             Column("low", prices[4], 4),
-            Column("base volume", [digits(volume) for volume in volumes], 3),
+            Column("base volume", evened(volumes), 3),
         ]
         return [_title("Tickers", streams), *_table(rows, columns, screen)]
 
@@ -141,10 +142,10 @@ class Quotes(_States["Quote"]):
         bid_sizes = _each(known, lambda one: one.bid_volume)
         ask_sizes = _each(known, lambda one: one.ask_volume)
         columns = [
-            Column("bid size", [digits(size) for size in bid_sizes], 5),
+            Column("bid size", evened(bid_sizes), 5),
             Column("bid", prices[0], FIRST, styles=UP),
             Column("ask", prices[1], FIRST, styles=DOWN),
-            Column("ask size", [digits(size) for size in ask_sizes], 5),
+            Column("ask size", evened(ask_sizes), 5),
             Column("spread", [_spread(one) for one in known], 4),
         ]
         return [_title("Quotes", streams), *_table(rows, columns, screen)]
@@ -177,17 +178,14 @@ def _table(
     several = len(set(exchanges)) > 1
     ages = [ABSENT if record is None else _age(record, screen.now) for _, record in rows]
     marks = [_mark(one, record, screen.now) for one, record in rows]
-    return table(
-        [
-            Column("pair", [one.pair for one, _ in rows], FIRST, right=False, styles=STRONG),
-            *([Column("exchange", exchanges, FIRST, right=False)] if several else []),
-            *columns,
-            Column("age", ages, 7, styles=FAINT),
-            Column("", marks, 8, right=False, styles=WARNING),
-        ],
-        screen.width,
-        _GAP,
-    )
+    shown = [
+        Column("pair", [one.pair for one, _ in rows], FIRST, right=False, styles=STRONG),
+        *([Column("exchange", exchanges, FIRST, right=False)] if several else []),
+        *columns,
+        Column("age", ages, 7, styles=FAINT),
+        Column("", marks, 8, right=False, styles=WARNING),
+    ]
+    return table(Table(shown), screen.width, _GAP)
 
 
 # ---------------------------------------------------------------------------- books
@@ -204,7 +202,7 @@ class Ladders(_States["OrderBook"]):
         def ladder(stream: Stream, record: OrderBook | None) -> list[Line]:
             if record is None:
                 return [_title(stream.pair, [stream]), [(stream.state, WARNING)]]
-            title, *rest = book.ladder(record, place, levels)
+            title, *rest = drawing.lines(books.orderbook(record, screen.now, levels), place)
             return [_marked(title, _mark(stream, record, screen.now)), *rest]
 
         blocks = [ladder(stream, record) for stream, record in self.rows(streams)]
@@ -234,7 +232,7 @@ class Tape(View):
         shown = list(self._newest)[-max(1, screen.height - 4) :]
         return [
             title,
-            *table(trade_columns(shown), screen.width, _GAP),
+            *table(Table(trade_columns(shown)), screen.width, _GAP),
             [("newest ", FAINT), *freshness(shown[-1:], screen.now)],
         ]
 
@@ -283,7 +281,7 @@ class Charts(_States["Candles"]):
             Column("high", prices[1], 7),
             Column("low", prices[2], 7),
             Column("close", prices[3], FIRST, styles=turns),
-            Column("volume", [digits(volume) for volume in volumes], 5),
+            Column("volume", evened(volumes), 5),
         ]
         title = _title("Candles", streams, streams[0].timeframe or "")
         return [title, *_table(rows, columns, screen)]
@@ -309,14 +307,15 @@ def _chart(stream: Stream, record: Candles | None, place: Screen) -> list[Line]:
     # Every other column of the terminal is a bar.
     shown = record[-max(10, (place.width - len(price) - 2) // 2) :]
     listed = max(0, min(ROWS, place.height - 2 * _AROUND_CHART - _LEAST_CHART))
-    room = place.height - _AROUND_CHART - (listed + 2 if listed else 0)
-    lines = [
+    rows = table(newest(shown[-listed:], listed), place.width, _GAP) if listed else []
+    # The title, how old it is, and what divides it from the next.
+    room = place.height - len(rows) - 3
+    return [
         _marked(title, _mark(stream, record, place.now)),
-        *chart(shown, place, rows=max(_LEAST_CHART, min(room, _MOST_CHART))),
+        *chart(shown, place, room, _LEAST_CHART, _MOST_CHART),
+        *rows,
+        freshness([record], place.now),
     ]
-    if listed:
-        lines += [[], *newest(shown, place.width, listed)]
-    return [*lines, freshness([record], place.now)]
 
 
 # ---------------------------------------------------------------------------- laying out

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marketdata.machine import on_signal
+from marketdata.models._display.numbers import counted
 from marketdata_cli import process, text
 from marketdata_cli.live.output import Output
 from marketdata_cli.text import Format
-from marketdata_cli.views.numbers import counted
 
 if TYPE_CHECKING:
     from marketdata import AsyncWatch

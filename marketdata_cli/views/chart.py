@@ -11,11 +11,21 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from marketdata.arguments import window_length
-from marketdata_cli.views.layout import DOWN, FAINT, LABEL, PLAIN, STRONG, UP, WARNING, Line, Screen
-from marketdata_cli.views.numbers import fixed, places
+from marketdata.models._display.elements import (
+    DOWN,
+    FAINT,
+    LABEL,
+    PLAIN,
+    STRONG,
+    UP,
+    WARNING,
+    Line,
+)
+from marketdata.models._display.numbers import fixed, places
 
 if TYPE_CHECKING:
     from marketdata.models import Candles, Columns
+    from marketdata_cli.views.layout import Screen
 
 # Upper and lower half of a row: nothing, wick or body.
 _GLYPHS = {
@@ -110,36 +120,38 @@ def _total(volumes: Sequence[float]) -> float:
     return sum(one for one in volumes if not math.isnan(one)) if math.isnan(total) else total
 
 
-def chart(record: Candles, screen: Screen, rows: int) -> list[Line]:
-    """Draw candlesticks over a row of volumes, with prices at the right and times below."""
+def chart(record: Candles, screen: Screen, room: int, least: int, most: int) -> list[Line]:
+    """Draw candlesticks over a row of volumes, with prices at the right and times below.
+
+    ``room`` is the lines that all of it may have, ``least`` and ``most`` bound those of the sticks.
+    """
     columns = record.columns.as_floats()  # a picture has room for few digits
     last = columns.close[-1]
     low, high = min(columns.low), max(columns.high)
-    labels: dict[int, float] = {}
-    if high > low:
-        count = _label_places(low, high, places(columns.close[-100:]))
-        labels = {row: low + (high - low) * (row + 0.5) / rows for row in range(0, rows, 3)}
-    else:
-        count = places([last])
+    flat = not high > low
+    if flat:
         low, high = low - 1, high + 1
-    margin = max(len(fixed(price, count)) for price in (*labels.values(), last)) + 2
+    count = places([last]) if flat else _label_places(low, high, places(columns.close[-100:]))
+    margin = max(len(fixed(price, count)) for price in (low, high, last)) + 2
     sticks = place(columns, max(screen.width - margin, 10), _length(record.timeframe))
+    below = [*_volumes(sticks, record.forming), _axis(sticks)]
+    if sticks.bars > 1:
+        below.append([(f"Each stick is {sticks.bars:,} bars.", FAINT)])
+    if None in sticks.places:
+        below.append([("· is where there is none.", FAINT)])
+    rows = max(least, min(room - len(below), most))
     scale = (rows * 2 - 1) / (high - low)
     level = round((last - low) * scale) // 2
+    labels = {row: low + (high - low) * (row + 0.5) / rows for row in range(0, rows, 3)}
     lines = []
     for row in reversed(range(rows)):
         line = [_cell(stick, row, low, scale, sticks.stride, screen) for stick in sticks.places]
         if row == level:
             line.append((f"◂{fixed(last, count)}", STRONG))
-        elif row in labels:
+        elif row in labels and not flat:
             line.append((f" {fixed(labels[row], count)}", FAINT))
         lines.append(_merged(line))
-    lines += [*_volumes(sticks, record.forming), _axis(sticks)]
-    if sticks.bars > 1:
-        lines.append([(f"Each stick is {sticks.bars:,} bars.", FAINT)])
-    if None in sticks.places:
-        lines.append([("· is where there is none.", FAINT)])
-    return lines
+    return [*lines, *below]
 
 
 def _length(timeframe: str) -> float | None:

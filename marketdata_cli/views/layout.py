@@ -11,19 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
 
-Span: TypeAlias = tuple[str, str]
-Line: TypeAlias = list[Span]
-
-PLAIN = ""
-FAINT = "dim"
-STRONG = "bold"
-UP = "green"
-DOWN = "red"
-LABEL = "cyan"
-WARNING = "yellow"
-SIMULATED = "bold black on yellow"
+from marketdata.models._display.elements import FAINT, PLAIN, Column, Line, Table
 
 
 @dataclass(frozen=True)
@@ -34,26 +23,6 @@ class Screen:
     height: int
     colour: bool
     now: datetime
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table; ``keep`` says how long it stays when the terminal is narrow."""
-
-    title: str
-    cells: Sequence[str]
-    keep: int = 5
-    right: bool = True
-    styles: Sequence[str] | str = PLAIN
-
-    @property
-    def width(self) -> int:
-        """Width of the widest cell."""
-        return max(map(breadth, (self.title, *self.cells)))
-
-    def style(self, row: int) -> str:
-        """Give the style of one cell."""
-        return self.styles if isinstance(self.styles, str) else self.styles[row]
 
 
 def breadth(text: str) -> int:
@@ -81,20 +50,25 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
     return blanks + text if right else text + blanks
 
 
-def table(columns: Iterable[Column], width: int, gap: int = 2) -> list[Line]:
+def table(content: Table, width: int, gap: int = 2) -> list[Line]:
     """Lay out columns under their titles.
 
     What does not fit goes: the columns that matter least first, and a last line names them.
     """
-    shown = [column for column in columns if any(cell.strip("– ") for cell in column.cells)]
+    shown = content.shown
+    sizes = {id(column): _breadth_of(column) for column in shown}
     dropped: list[Column] = []
-    while len(shown) > 1 and _needed(shown, gap) > width:
+
+    def needed() -> int:
+        return sum(sizes[id(column)] for column in shown) + gap * (len(shown) - 1)
+
+    while len(shown) > 1 and needed() > width:
         least = min(reversed(shown), key=lambda column: column.keep)
         shown.remove(least)
         dropped.append(least)
     if not shown:
         return []
-    widths = [min(column.width, width) for column in shown]
+    widths = [min(sizes[id(column)], width) for column in shown]
     blanks = [" " * gap] * (len(shown) - 1) + [""]
 
     def line(cells: Iterable[str], styles: Iterable[str]) -> Line:
@@ -105,18 +79,20 @@ def table(columns: Iterable[Column], width: int, gap: int = 2) -> list[Line]:
         ]
 
     lines = [line((column.title for column in shown), [FAINT] * len(shown))]
+    if content.remark:
+        lines.append([(f"{content.remark}; --format csv has all", FAINT)])
     lines.extend(
         line((column.cells[row] for column in shown), (column.style(row) for column in shown))
         for row in range(len(shown[0].cells))
     )
-    if dropped:
-        names = ", ".join(column.title for column in reversed(dropped) if column.title)
-        lines.append([(f"No room for: {names}.", FAINT)])
+    names = ", ".join(column.title for column in reversed(dropped) if column.title)
+    if names:
+        lines.append([(f"Hidden columns: {names}.", FAINT)])
     return lines
 
 
-def _needed(columns: Sequence[Column], gap: int) -> int:
-    return sum(column.width for column in columns) + gap * (len(columns) - 1)
+def _breadth_of(column: Column) -> int:
+    return max(map(breadth, (column.title, *column.cells)))
 
 
 def clipped(line: Line, width: int) -> Line:

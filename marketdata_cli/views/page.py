@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,37 +12,47 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from marketdata_cli.views import book, candlesticks, lists, markets, panels, recordings, stored
-from marketdata_cli.views.layout import WARNING, Line, Screen, clipped
+from marketdata.models._display import candles, pages
+from marketdata.models._display.elements import SIMULATED
+from marketdata_cli.views import drawing
+from marketdata_cli.views.layout import Screen, clipped
 
 if TYPE_CHECKING:
+    from marketdata.models._display.elements import Line
     from marketdata.operations import Operation
 
-ONE: dict[str, Callable[[Any, Screen], list[Line]]] = {
-    "Ticker": panels.ticker,
-    "Quote": panels.quote,
-    "AveragePrice": panels.average,
-    "Status": panels.status,
-    "Fees": panels.fees,
-    "OrderBook": book.ladder,
-    "Candles": candlesticks.candles,
-    "Comparison": markets.comparison,
-    "ConsolidatedOrderBook": markets.consolidated,
-    "ExecutionCost": markets.execution,
-    "Recorded": recordings.recorded,
-}
+_PAPER = 60
+"""Lines that there are where output is no terminal."""
+_TALL = 34
+"""Lines of a screen that has room for all of the newest candles below a chart."""
+_FEW = 5
+"""Candles that are listed on a lower one."""
 
-MANY: dict[str, Callable[[Any, Screen], list[Line]]] = {
-    "Exchange": lists.exchanges,
-    "Pair": lists.pairs,
-    "Ticker": lists.tickers,
-    "Quote": lists.quotes,
-    "Trade": lists.trades,
-    "Series": stored.series,
-    "Downloaded": stored.downloaded,
-    "Plan": stored.plans,
-    "Damage": stored.damage,
+
+_PLAIN_SIGNS = {
+    "-": "─━–—▬",
+    "|": "│┃║╽╿╷╵╻╹",
+    "+": "╭╮╰╯",
+    "*": "●",
+    "^": "▲",
+    "v": "▼",
+    "<": "◂",
+    "~": "…",
+    "x": "×",
+    ".": "·▁▂",
+    "=": "▍▌▋▊▃▄▅",
+    "#": "▉█▆▇",
+    " ": "▏▎",
 }
+"""Signs, each as wide as the others, for terminals that have only those of ASCII."""
+
+
+def _has(encoding: str | None, sign: str) -> bool:
+    try:
+        sign.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Canvas:
@@ -60,7 +71,7 @@ class Canvas:
         console = self._console
         return Screen(
             width=max(console.width, 40),
-            height=console.height,
+            height=console.height if console.is_terminal else _PAPER,
             colour=console.color_system is not None and not console.no_color,
             now=now or datetime.now(UTC),
         )
@@ -69,18 +80,37 @@ class Canvas:
         """Write lines with the codes of their styles, no line longer than it is wide."""
         with self._console.capture() as captured:
             self._console.print(Segments(_segments(lines, screen)), end="", crop=False)
-        return captured.get()
+        return captured.get().translate(self._without_signs)
+
+    @functools.cached_property
+    def _without_signs(self) -> dict[int, str]:
+        """The signs that the output has no code for, and what stands in their place."""
+        return {
+            ord(sign): plain
+            for plain, signs in _PLAIN_SIGNS.items()
+            for sign in signs
+            if not _has(sys.stdout.encoding, sign)
+        }
 
 
-def page(operation: Operation, answer: Any, now: datetime | None = None) -> str:
-    """Draw the answer of an operation for the terminal that standard output is, or is not."""
+def page(
+    operation: Operation,
+    answer: Any,
+    now: datetime | None = None,
+    columns: Sequence[str] | None = None,
+) -> str:
+    """Draw the answer of an operation for the terminal that standard output is, or is not.
+
+    ``columns`` are the fields of a list to show in place of what is shown of it usually.
+    """
     canvas = Canvas()
     screen = canvas.screen(now)
-    draw = (MANY if operation.many else ONE)[operation.record]
-    lines = draw(answer, screen)
-    for error in getattr(answer, "errors", ()):
-        lines.append([(f"{error.pair}  {error.code}  {error.message}", WARNING)])
-    return canvas.text(lines, screen)
+    if operation.record == "Candles":
+        rows = candles.ROWS if screen.height >= _TALL else _FEW
+        shown = candles.candles(answer, screen.now, rows)
+    else:
+        shown = pages.page(answer, screen.now, columns)
+    return canvas.text(drawing.lines(shown, screen), screen)
 
 
 def _segments(lines: list[Line], screen: Screen) -> list[Segment]:
@@ -91,7 +121,7 @@ def _segments(lines: list[Line], screen: Screen) -> list[Segment]:
             line = line[:-1]
         if line:
             *spans, (text, style) = line
-            if not screen.colour or " on " not in style:
+            if not screen.colour or style != SIMULATED:
                 text = text.rstrip()
             segments.extend(Segment(part, Style.parse(name)) for part, name in spans)
             segments.append(Segment(text, Style.parse(style)))

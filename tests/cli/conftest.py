@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 NOW = datetime(2025, 6, 15, 12, 34, 56, 789_000, tzinfo=UTC)
@@ -94,7 +95,8 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         monkeypatch.delenv("FORCE_COLOR", raising=False)
         monkeypatch.setattr("sys.stdout", io.StringIO())
         operation = SimpleNamespace(record=kind, many=many)
-        return page(operation, record, DRAWN)
+        shown = md.Records(record, of=getattr(md, kind)) if many else record
+        return page(operation, shown, DRAWN)
 
     return drawn
 

@@ -12,7 +12,7 @@ import pytest
         ("candles BTC/USDT -t 30s -e coinbaseexchange", "TIMEFRAME_NOT_SUPPORTED", "1h, 6h, 1d"),
         ("orderbook BTC/USDT --depth 0", "INVALID_PARAMETER", "depth"),
         ("orderbook BTC/USDT --depth many", "INVALID_PARAMETER", "depth"),
-        ("candles BTC/USDT --start yesterday", "INVALID_PARAMETER", "yesterday"),
+        ("candles BTC/USDT --start someday", "INVALID_PARAMETER", "someday"),
         ("ticker BTC/USDT --window 9y", "INVALID_PARAMETER", "9y"),
         ("-e kraken exchanges", "INVALID_PARAMETER", "exchange"),
         ("quote BTC/USDT -f xml", "INVALID_PARAMETER", "table, json, jsonl, csv"),
@@ -35,7 +35,7 @@ import pytest
         ("history download BTC/USDT --start -1d --end -2d", "INVALID_PARAMETER", "before end"),
         ("history download BTC/USDT --start -1d -e krakn", "EXCHANGE_NOT_SUPPORTED", "kraken"),
         ("history download BTC/USTD --start -1d", "PAIR_NOT_SUPPORTED", "Did you mean BTC/USDT"),
-        ("history list -t hourly", "INVALID_PARAMETER", "hourly"),
+        ("history list -t M", "INVALID_PARAMETER", "1M or 1m"),
         ("history export bars.xls BTC/USDT", "INVALID_PARAMETER", "parquet, csv or feather"),
         ("history export bars.csv BTC/USDT -f xls", "INVALID_PARAMETER", "feather"),
         ("history exprot bars.csv BTC/USDT", "INVALID_PARAMETER", "exprot"),
@@ -98,3 +98,10 @@ def test_a_setting_that_is_wrong_is_named(here, monkeypatch):
     status, _, err = here("status")
     assert status == 2
     assert "MARKETDATA_TIMEOUT" in err
+
+
+def test_a_comparison_of_exchanges_that_all_failed_has_failed(command, asking):
+    done = command("compare", "NOSUCH/USDT", "-f", "json", env=asking)
+    assert done.returncode == 1
+    assert '"code":"PAIR_NOT_SUPPORTED"' in done.stdout
+    assert command("compare", "BTC/USDT", env=asking).returncode == 0

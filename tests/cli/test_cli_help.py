@@ -111,6 +111,30 @@ def test_pages_of_candles_and_tickers(pages):
         assert line in pages["candles"]
 
 
+def test_commands_stand_in_groups_and_common_options_once(pages):
+    page = pages[""]
+    titles = ["Data:", "Several exchanges:", "History:", "Live:", "Service:", "Options:"]
+    places = [page.index(f"\n{title}\n") for title in titles]
+    assert places == sorted(places)
+    assert places[1] < page.index("\n  compare ") < places[2]
+    assert places[0] < page.index("\n  candles ") < places[1]
+    # What an option of every command does is said on the first page alone.
+    said = "no internet, made-up prices"
+    told = [name for name, text in pages.items() if said in " ".join(text.split())]
+    assert told == ["", "watch", "history"]
+
+
+def test_help_is_in_colour_on_a_terminal_that_has_some(monkeypatch):
+    from marketdata_cli import manual
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert manual.styled("Data", bold=True) == "\x1b[1mData\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert manual.styled("Data", bold=True) == "Data"
+
+
 def test_help_fits_a_narrow_terminal(command, environment):
     for name in ("candles", "sim", "history download"):
         done = command(*name.split(), "--help", env={**environment, "COLUMNS": "60"})

@@ -139,7 +139,9 @@ def test_list_of_nothing_says_how_to_fill_it(here, store):
     assert out.startswith(f"Nothing is stored in {store}. `marketdata history download ")
     assert here("history", "list", "BTC/USDT", "-f", "table")[1] == "Nothing of that is stored.\n"
     header = here("history", "list", "-f", "csv")[1]
-    assert header.startswith("exchange,pair,timeframe,simulated,start,end,bars,missing,notFetched,")
+    assert header.startswith(
+        "exchange,pair,timeframe,simulated,start,end,bars,missing,not_fetched,"
+    )
 
 
 def test_list_verify_and_repair(here, store, asked):

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from marketdata import Damage, Downloaded, Interval, Plan, Progress, Series
+from marketdata.models._display import numbers
+from marketdata.models._display.stored import completeness, summary
 from marketdata_cli.live.progress import Board
-from marketdata_cli.views import numbers
 from marketdata_cli.views.layout import breadth
-from marketdata_cli.views.stored import completeness, summary
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 END = datetime(2024, 1, 1, tzinfo=UTC)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
+from marketdata.models._display.elements import DOWN, UP, WARNING
 from marketdata_cli.live.views import VIEWS
-from marketdata_cli.views.layout import DOWN, UP, WARNING, Screen, beside, length
+from marketdata_cli.views.layout import Screen, beside, length
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 START = 1_709_251_200_000  # 2024-03-01 00:00
@@ -207,7 +208,7 @@ def test_a_chart_grows_with_its_bars_and_takes_those_from_before():
     assert lines[0] == "BTC/USDT  binance  1m candles  90"
     assert any("volume" in line for line in lines)
     assert "2024-03-01 00:12" in lines[-2]
-    assert lines[-2].endswith("forming")
+    assert lines[-2].endswith("  open")
 
 
 @pytest.mark.parametrize("height", [8, 12, 16, 24, 60])

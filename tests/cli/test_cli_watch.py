@@ -91,7 +91,7 @@ def test_rows_stand_under_one_header(operation, watching):
         assert None not in row.values()
         assert row["exchange"] == "binance"
         assert row["pair"] in ("BTC/USDT", "ETH/USDT")
-        assert row["receivedAt"].endswith("Z")
+        assert row["received_at"].endswith("Z")
 
 
 def test_rows_of_books_and_candles_say_whose_they_are(watching):

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import marketdata as md
-from marketdata.operations import OPERATIONS
 from marketdata_cli import text
 from marketdata_mcp import answers
 
@@ -87,15 +86,14 @@ def test_it_does_not_take_other_pairs_with_it(speaking: Open, call: str) -> None
 def test_shell_and_tools_have_a_row_with_a_code_for_it(speaking: Open, call: str) -> None:
     client, _ = speaking("binance", binance(TICKERS, EMPTY))
     found = getattr(client, call)(["NEW/USDT", "BTC/USDT"])
-    operation = next(one for one in OPERATIONS if one.name == call)
 
     for rows in (
         json.loads(text.as_json(found)),
-        list(map(json.loads, text.as_jsonl(found).splitlines())),
+        list(map(json.loads, found.to_jsonl().splitlines())),
     ):
         assert [one["pair"] for one in rows] == ["BTC/USDT", "NEW/USDT"]
         assert [one.get("code") for one in rows] == [None, "DATA_UNAVAILABLE"]
-    header, *lines = text.as_csv(operation, found).splitlines()
+    header, *lines = found.to_csv().splitlines()
     assert header.endswith(",code,message")
     assert [",DATA_UNAVAILABLE," in line for line in lines] == [False, True]
     content, _ = answers.table(call, found, answers.Cut(()), lambda _: None)

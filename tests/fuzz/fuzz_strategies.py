@@ -105,6 +105,9 @@ _RIGHT: dict[str, st.SearchStrategy[Any]] = {
     "start": _times,
     "end": _times,
     "timeframe": st.sampled_from(["1m", "1h", "4h", "1d", "1w", "1M", "7m", "1s"]),
+    "exchanges": st.lists(st.sampled_from(_EXCHANGES), min_size=1, max_size=3),
+    "quotes": st.sampled_from([["USD"], "USD,USDC"]),
+    "sort": st.sampled_from(["quoteVolume", "percentage", "volume"]),
     "window": st.sampled_from(["24h", "day", "4h", "7d", "9y"]),
     "base": st.sampled_from(["BTC", "eth", "NOPE"]),
     "quote": st.sampled_from(["USDT", "usd"]),
@@ -116,12 +119,18 @@ _RIGHT: dict[str, st.SearchStrategy[Any]] = {
 
 
 def _right(name: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    # An argument that may be left out is of one type, or null.
+    schema = next((one for one in schema.get("anyOf", ()) if one["type"] != "null"), schema)
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if name in _RIGHT:
         return _RIGHT[name]
     if schema["type"] == "boolean":
         return st.booleans()
+    if schema["type"] == "array":
+        return st.lists(_right("", schema["items"]), min_size=1, max_size=3)
+    if schema["type"] == "string":
+        return texts
     least, most = schema.get("minimum", 0), schema.get("maximum", 10**9)
     return st.one_of(st.integers(least, min(most, least + 20)), st.sampled_from([least, most]))
 

@@ -61,7 +61,7 @@ def test_any_ranges_in_any_order(play: Play, connect: Connect, isolated: Path, s
             sim.forget()
             connect(sim, exchange).candles("BTC/USDT", "1m", start=at(first), end=at(last))
             assert pages(sim) == 0
-    assert connect(sim, exchange).history.verify() == ()
+    assert connect(sim, exchange).history.verify() == []
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -128,7 +128,7 @@ def test_a_program_that_asks_every_minute_stores_each_bar_once_in_few_files(
         assert series.files <= 16
     [table] = tables(isolated)
     assert opened(table) == list(range(349))
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
 
 @pytest.mark.parametrize("seed", range(4))

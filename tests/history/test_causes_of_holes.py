@@ -229,7 +229,7 @@ def test_refresh_puts_what_the_exchange_says_now_in_place_of_what_is_stored(
     assert volumes() == [1.5] * 500 + [7.0] * 2000 + [1.5] * 500
     [table] = tables(isolated)
     assert opened(table) == list(range(3000))
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
 
 def test_a_refresh_that_fails_midway_leaves_what_is_stored(

@@ -101,7 +101,7 @@ def test_a_damaged_data_file_is_found_taken_out_and_fetched_again(
     assert (found.path, found.repaired) == (Path(found.path or "").name, None)
     [mended] = client.history.repair()
     assert (mended.problem, mended.path, mended.repaired) == (problem, found.path, True)
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
     sim.forget()
     assert rows(ask(client)) == minutes(0, LENGTH)
     assert pages(sim) == 2  # the bar before the hole comes along
@@ -118,7 +118,7 @@ def test_a_damaged_log_is_made_anew_of_what_the_files_hold(
     [found] = client.history.verify()
     assert (found.problem, found.path) == ("log_unreadable", None)
     assert [one.repaired for one in client.history.repair()] == [True]
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
     sim.forget()
     assert rows(ask(client)) == minutes(0, LENGTH)
     assert pages(sim) == 0
@@ -146,7 +146,7 @@ def test_a_damaged_log_is_an_error_of_ours_that_says_what_to_do(
             with pytest.raises(md.DataUnavailableError):
                 client.history.export(tmp_path / "bars.csv", "BTC/USDT", "1m")
     assert rows(ask_unstored(client)) == minutes(0, LENGTH)
-    assert client.history.list() == ()
+    assert client.history.list() == []
 
 
 def ask_unstored(client: md.Client) -> md.Candles:
@@ -160,7 +160,7 @@ def test_a_damaged_series_can_be_removed(
     client = connect(sim)
     client.history.remove(["BTC/USDT"])
     assert not data(table)
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
     assert rows(ask(client)) == minutes(0, LENGTH)
 
 
@@ -251,6 +251,6 @@ def test_what_verify_finds_is_mended(
         "bars_wrong" if what == "price" else "overlap"
     ]
     client.history.repair()
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
     assert rows(ask(client)) == minutes(0, LENGTH)
     assert opened(table) == list(range(LENGTH))

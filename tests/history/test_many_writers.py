@@ -52,7 +52,7 @@ def check_stored(client: md.Client, sim: SimulatedExchange, location: str) -> No
         (at(HOLE[0]), at(HOLE[1]), "no_trades")
     ]
     assert pages(sim) == 0
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
     frame = pl.read_delta(location).filter(pl.col("cause").is_null()).sort("time")
     columns = ("open", "high", "low", "close", "volume")
     assert frame["time"].dt.timestamp("ms").to_list() == [row[0] for row in truth()]
@@ -113,7 +113,7 @@ def test_all_that_a_folder_can_do_a_bucket_can(
 ) -> None:
     monkeypatch.setenv("MARKETDATA_STORE", bucket)
     client = connect(sim)
-    assert client.history.list() == client.history.verify() == ()
+    assert client.history.list() == client.history.verify() == []
     for first in range(0, LENGTH, 3000):
         client.candles("BTC/USDT", "1m", start=at(first), end=at(first + 3000))
     [series] = client.history.list()
@@ -144,7 +144,7 @@ def test_all_that_a_folder_can_do_a_bucket_can(
     check_stored(client, sim, series.location)
 
     assert [one.bars for one in client.history.remove(["BTC/USDT"])] == [LENGTH - 100]
-    assert client.history.list() == ()
+    assert client.history.list() == []
     left = s3.list_objects_v2(Bucket=table[0], Prefix=table[2])["Contents"]
     assert not [one["Key"] for one in left if one["Key"].endswith("parquet")]
 

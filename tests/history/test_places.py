@@ -119,9 +119,9 @@ def test_looking_at_a_store_that_is_not_there_makes_none(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     client = connect(sim)
-    assert client.history.list() == client.history.verify() == ()
+    assert client.history.list() == client.history.verify() == []
     client.history.plan(["BTC/USDT"], "1m", start=at(0), end=at(500))
-    assert client.history.remove(["BTC/USDT"]) == ()
+    assert client.history.remove(["BTC/USDT"]) == []
     assert not (isolated / "candles").exists()
 
 
@@ -159,7 +159,7 @@ def test_a_series_that_is_removed_can_be_stored_again(
     assert (series.bars, len(client.history.list())) == (500, 1)
     [series] = client.history.remove(["btcusdt"])
     assert series.bars == 500
-    assert client.history.list() == other.history.list() == ()
+    assert client.history.list() == other.history.list() == []
     assert not list(isolated.rglob("candles/**/*.parquet"))
     with pytest.raises(md.DataUnavailableError):
         client.history.export(isolated / "bars.csv", "BTC/USDT", "1m")
@@ -231,8 +231,8 @@ def test_folders_of_others_are_no_series(
     (store / "binance" / "README").write_text("a file")
 
     assert [one.pair for one in client.history.list()] == ["BTC/USDT"]
-    assert client.history.verify() == ()
-    assert client.history.repair() == ()
+    assert client.history.verify() == []
+    assert client.history.repair() == []
 
 
 # ---------------------------------------------------------------------------- simulated

@@ -64,7 +64,7 @@ def test_the_tape_is_downloaded_through_a_kill_row_for_row(
     client = connect(sim)
     [before] = client.history.list() or (None,)
     stored = 0 if before is None else before.bars
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
     [done] = client.history.download(["BTC/USDT"], "1m", start=START, end=END)
     assert (done.bars, done.fetched, done.error) == (66_087, 66_087 + 80 - stored, None)
@@ -81,7 +81,7 @@ def test_the_tape_is_downloaded_through_a_kill_row_for_row(
     [table] = tables(isolated)
     there = [row for row in live(table).to_pylist() if row["cause"] is None]
     assert [round(row["time"].timestamp() * 1000) for row in there] == [row[0] for row in truth]
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
     # On an exchange without those bars, they are made of what is stored, and are its own.
     monkeypatch.setattr(Venue, "timeframes", property(lambda self: ["1m"]))

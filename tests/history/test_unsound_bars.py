@@ -108,7 +108,7 @@ def test_what_is_always_wrong_is_not_stored_but_all_else_is(
     assert holes(found.missing) == [(wrong, wrong + 1, "not_fetched")]
     [table] = tables(isolated)
     assert opened(table) == [one for one in range(LENGTH) if one != wrong]
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
     asked(gateway)
     assert holes(candles(client).missing) == [(wrong, wrong + 1, "not_fetched")]
@@ -187,7 +187,7 @@ def test_a_candle_off_the_calendar_is_kept_once_and_says_so(
         assert found[1499].quality is None
         frame = found.to_pandas()
         assert list(frame["quality"].dropna()) == ["off_calendar"]
-    assert client.history.verify() == ()
+    assert client.history.verify() == []
 
 
 def test_bars_in_another_order_are_put_in_order(

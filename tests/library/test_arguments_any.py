@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import marketdata as md
 from marketdata import errors
+from marketdata._arguments.texts import is_left_out, whole
 from marketdata._exchanges.loader import ids
 from marketdata.models import Record
 from marketdata.sim import SimulatedExchange
@@ -80,6 +81,11 @@ def refused(error: md.MarketDataError) -> None:
     assert "\n" not in error.message
     error.message.encode()
     json.dumps(error.to_dict()).encode()
+
+
+def count(given: Any, default: int) -> int:
+    """Give the number that a limit is; what says nothing is the default."""
+    return default if is_left_out(given) or given is None else int(whole(given))
 
 
 def answered(client: md.Client, operation: str, *args: Any, **given: Any) -> Any:
@@ -167,7 +173,7 @@ def test_any_range_of_long_bars(
 @example(5001)
 def test_any_depth(client: md.Client, depth: Any) -> None:
     book = answered(client, "orderbook", "BTC/USDT", depth)
-    assert book is None or len(book.bids) <= int(depth)
+    assert book is None or len(book.bids) <= count(depth, 20)
 
 
 @quick
@@ -177,10 +183,9 @@ def test_any_depth(client: md.Client, depth: Any) -> None:
 @example(1000)
 def test_any_limit(client: md.Client, limit: Any) -> None:
     candles = answered(client, "candles", "PEPE/USDT", "1M", limit=limit)
-    if candles is not None and limit is not None:
-        assert len(candles) <= int(limit)
+    assert candles is None or len(candles) <= count(limit, 100)
     trades = answered(client, "trades", "BTC/USDT", limit=limit)
-    assert trades is None or len(trades) <= int(limit)
+    assert trades is None or len(trades) <= count(limit, 100)
 
 
 @quick

@@ -226,7 +226,12 @@ def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
 
     offered = ["1m", "5m", "15m", "1h", "6h", "1d"]
     assert caught.value.code == "TIMEFRAME_NOT_SUPPORTED"
-    assert caught.value.details == {"exchange": "coinbaseexchange", "timeframes": offered}
+    assert caught.value.details == {
+        "exchange": "coinbaseexchange",
+        "timeframes": offered,
+        "closest": ["1m", "5m", "15m"],
+        "parameter": "timeframe",
+    }
     assert ", ".join(offered) in str(caught.value)
     assert not any("candles" in request.path for request in sim.requests)
 
@@ -285,7 +290,7 @@ def test_a_length_that_the_exchange_lacks_is_made_of_shorter_ones(
     assert {b - a for a, b in pairwise(longer.columns.time)} == {step}
 
 
-@pytest.mark.parametrize("timeframe", ["", "h", "0m", "1x", "1H ", "-1h", "1.5h", "1 h", "60"])
+@pytest.mark.parametrize("timeframe", ["M", "m", "0m", "1x", "15M", "-1h", "1.5h", "M1", "60"])
 def test_what_is_no_length_at_all_is_an_invalid_parameter(
     client: md.Client, sim: SimulatedExchange, timeframe: str
 ) -> None:

@@ -188,7 +188,7 @@ def test_a_ticker_without_bid_and_ask_is_completed(
     assert row.last is not None
 
 
-@pytest.mark.parametrize("given_", [{"exchanges": []}, {"quotes": []}, {"exchanges": [7]}])
+@pytest.mark.parametrize("given_", [{"exchanges": {"okx": 1}}, {"quotes": 5}, {"exchanges": [7]}])
 def test_wrong_arguments(client: md.Client, given_: dict[str, Any]) -> None:
     with pytest.raises(md.InvalidParameterError):
         client.compare("BTC/USDT", **given_)

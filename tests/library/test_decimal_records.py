@@ -259,6 +259,6 @@ def test_picture_and_html() -> None:
     figure.draw_without_rendering()
     heights = [patch.get_height() for patch in figure.axes[1].patches]
     assert np.isfinite(heights[0])
-    assert f"<td>{EXACT[0][1]}</td>" in bars._repr_html_()
+    assert f"<td>{EXACT[0][1]:,f}" in bars._repr_html_()
     small = Columns([0], *[[Decimal("1E-8")]] * 5)
     assert "<td>0.00000001</td>" in candles(small)._repr_html_()

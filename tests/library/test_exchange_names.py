@@ -72,7 +72,8 @@ def test_both_names_at_once_are_refused(sim: SimulatedExchange, connect: Factory
         assert caught.value.details["parameter"] in both
 
 
-def test_none_at_all_is_refused(sim: SimulatedExchange, connect: Factory) -> None:
+def test_none_at_all_is_as_if_left_out(sim: SimulatedExchange, connect: Factory) -> None:
+    asked = connect(sim).compare("BTC/USDT").rows
     for named in ({"exchange": []}, {"exchanges": []}):
-        with pytest.raises(md.InvalidParameterError):
-            connect(sim).compare("BTC/USDT", **named)
+        found = connect(sim).compare("BTC/USDT", **named).rows
+        assert [one.exchange for one in found] == [one.exchange for one in asked]

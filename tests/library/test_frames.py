@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-import re
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -198,90 +196,6 @@ def test_a_plot_can_be_saved(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-class Text(HTMLParser):
-    """Reads HTML, complains of what is not closed, and keeps its text and tags."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: Any) -> None:
-        self.tags.append(tag)
-        if tag not in ("br", "polyline"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: Any) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data + " "
-
-
-def test_html_shows_both_ends() -> None:
-    page = Text(candles(series(50))._repr_html_())
-
-    assert "50 bars" in page.text
-    assert "2023-11-14 22:14 to 2023-11-14 23:03" in page.text
-    assert "no holes" in page.text
-    assert "last bar forming" in page.text
-    assert page.tags.count("tr") == 1 + 3 + 1 + 3
-    assert "svg" in page.tags
-
-
-def test_html_counts_the_holes() -> None:
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    missing = (
-        md.Interval(start=start, end=start + timedelta(minutes=1_200), bars=1_200),
-        md.Interval(start=start, end=start + timedelta(minutes=5), bars=5),
-    )
-    page = Text(candles(series(3), missing=missing, forming=False)._repr_html_())
-
-    assert "1,205 missing in 2 holes" in page.text
-    assert "last bar closed" in page.text
-
-
-def test_html_of_nothing() -> None:
-    assert "no bars" in Text(candles([])._repr_html_()).text
-
-
-def test_html_of_what_is_unknown_has_empty_cells() -> None:
-    page = candles(ROWS)._repr_html_()
-    Text(page)
-    assert "<td></td>" in page
-    assert not re.search(r">\s*(nan|None|-1)\s*<", page)
-
-
-@pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x onerror=y>', "a&b"])
-def test_html_is_escaped(evil: str) -> None:
-    for changes in ({"pair": evil}, {"exchange": evil}, {"timeframe": evil}):
-        for rows in (series(3), []):
-            html = candles(rows, **changes)._repr_html_()
-            page = Text(html)
-            assert evil not in html
-            assert evil in page.text
-            assert {"script", "img"} & set(page.tags) == set()
-
-
-def test_a_sparkline_of_a_flat_market_stays_inside() -> None:
-    rows = [(START + 60_000 * index, 5.0, 5.0, 5.0, 5.0, 1.0, 1) for index in range(5)]
-    points = re.findall(r"([\d.-]+),([\d.-]+)", candles(rows)._repr_html_().split("points=")[1])
-    assert len(points) == 5
-    assert all(0 <= float(x) <= 320 and 0 <= float(y) <= 40 for x, y in points)
-
-
-def test_a_sparkline_of_many_bars_is_thinned() -> None:
-    html = candles(series(5_000))._repr_html_()
-    Text(html)
-    assert len(html) < 20_000
-
-
 WITHOUT = """
     import sys
 
@@ -349,7 +263,7 @@ def test_made_up_bars_are_marked_in_every_frame(connect: Factory, sim: Simulated
     assert full.to_arrow()["filled"].to_pylist() == expected
     assert [bar.filled for bar in full] == expected
     assert "filled" not in bare.to_pandas()
-    assert f"{sum(expected):,} made up" in full._repr_html_()
+    assert f"Filled {sum(expected):,} bars" in full._repr_html_()
 
 
 def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> None:

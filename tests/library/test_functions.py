@@ -64,7 +64,7 @@ def test_what_it_returns_is_what_blocks() -> None:
     assert typing.get_type_hints(md.ticker)["return"] is md.Ticker
     assert typing.get_type_hints(md.watch_trades)["return"] == md.Watch[md.Trade]
     assert typing.get_type_hints(md.replay)["return"] is md.Client
-    assert typing.get_type_hints(history.download)["return"] == tuple[md.Downloaded, ...]
+    assert typing.get_type_hints(history.download)["return"] == md.Records[md.Downloaded]
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])

@@ -97,26 +97,42 @@ def test_a_derivative_is_refused_before_any_request(
     assert sim.requests == []
 
 
-@pytest.mark.parametrize("name", ["BTC-USDT-SWAP", "BTC-USD-240628", "BTC-USD-240628-60000-C"])
-@pytest.mark.parametrize("operation", ASKED)
+@pytest.mark.parametrize(
+    ("name", "spot"),
+    [
+        ("BTC-USDT-SWAP", "BTC/USDT"),
+        ("BTC-USD-240628", "BTC/USD"),
+        ("BTC-USD-240628-60000-C", "BTC/USD"),
+        ("BTCUSDT_PERP", "BTC/USDT"),
+        ("BTCUSD_240628", "BTC/USD"),
+        ("PF_XBTUSD", "BTC/USD"),
+        ("FI_ETHUSD_240628", "ETH/USD"),
+        ("BTC-PERPETUAL", "BTC/USDT"),
+        ("BTC-27DEC24-100000-C", "BTC/USDT"),
+        ("BTCUSDT.P", "BTC/USDT"),
+        ("BYBIT:DOTUSD.P", "DOT/USD"),
+        ("XBTUSDTM", "BTC/USDT"),
+        ("tBTCF0:USTF0", "BTC/USDT"),
+        ("PERP_ETH_USDT", "ETH/USDT"),
+        ("BTCUSDT_UMCBL", "BTC/USDT"),
+        ("eth perp", "ETH/USDT"),
+    ],
+)
 def test_the_exchanges_names_of_derivatives_are_refused_before_any_request(
-    client: md.Client, sim: SimulatedExchange, operation: str, name: str
+    client: md.Client, sim: SimulatedExchange, name: str, spot: str
 ) -> None:
-    with pytest.raises(md.InvalidParameterError) as caught:
-        ask(client, operation, name, exchange="okx")
-
-    assert caught.value.details["parameter"] in ("pair", "pairs")
+    for operation in ("ticker", "tickers"):
+        with pytest.raises(md.PairNotSupportedError, match="only spot") as caught:
+            ask(client, operation, name)
+        assert caught.value.details["parameter"] in ("pair", "pairs")
+        assert caught.value.details["closest"][0] == spot
     assert sim.requests == []
 
 
-@pytest.mark.parametrize("name", ["BTCUSDT_PERP", "BTCUSD_240628", "PF_XBTUSD", "BTC-PERPETUAL"])
-def test_what_only_futures_hosts_list_is_not_a_pair_here(
-    client: md.Client, sim: SimulatedExchange, name: str
-) -> None:
-    with pytest.raises(md.PairNotSupportedError):
+@pytest.mark.parametrize("name", ["PERP/USDT", "PERPUSDT", "PERP_USDT", "PI_USDT", "SWAP-USDT"])
+def test_tokens_that_are_called_like_derivatives_are_none(client: md.Client, name: str) -> None:
+    with pytest.raises(md.PairNotSupportedError, match="no active spot pair"):
         client.ticker(name)
-
-    assert {request.path for request in sim.requests} == {"/api/v3/exchangeInfo"}
 
 
 @pytest.mark.parametrize(

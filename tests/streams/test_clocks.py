@@ -41,7 +41,7 @@ TIMES_OF_DAY = {
     "_streams/prices.py": "when a request gave the price",
     "_streams/wired_books.py": "when a request gave the book",
     "_requests/reply.py": "when an answer was received",
-    "arguments.py": "what a time ago means",
+    "_arguments/times.py": "what a time ago means",
     "models/records.py": "how old a record of another process is",
     # The clock of what several processes or machines share.
     "_exchanges/markets.py": "how old a list on the disk is",
@@ -91,7 +91,7 @@ def test_no_duration_is_a_difference_of_times_of_day() -> None:
                 for side in ast.iter_child_nodes(node)
             )
         ]
-    assert [one for one in found if not one.startswith("arguments.py")] == []
+    assert [one for one in found if not one.startswith("_arguments/times.py")] == []
 
 
 @pytest.mark.parametrize("step", [3_600.0, -3_600.0])

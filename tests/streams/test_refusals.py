@@ -235,7 +235,7 @@ def test_an_exchange_that_never_answers_a_subscription(sim: SimulatedExchange) -
         ({"pair": PAIR, "delivery": "some"}, "delivery"),
         ({"pair": PAIR, "buffer": 0}, "buffer"),
         ({"pair": PAIR, "buffer": 10**9}, "buffer"),
-        ({"pair": PAIR, "exchange": []}, "exchange"),
+        ({"pair": PAIR, "exchange": ["binance", 5]}, "exchange"),
         ({"pair": PAIR, "unheard": 1}, "unheard"),
     ],
 )

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 import marketdata
 from marketdata.models import Record
 from marketdata_mcp.app import tools
@@ -55,7 +57,7 @@ def _described(value: Any) -> Any:
     described["methods"] = {
         name: _parameters(method) if inspect.isfunction(method) else {}
         for name, method in inspect.getmembers(value)
-        if name[0] != "_" and not hasattr(Record, name) and not hasattr(Exception, name)
+        if name[0] != "_" and not hasattr(BaseModel, name) and not hasattr(Exception, name)
     }
     return described
 

@@ -1,4 +1,4 @@
-"""Ranges without bars, in words: how many, where, and why."""
+"""Gaps, in words: how many, where, and why."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from marketdata_cli.views.layout import PLAIN, WARNING, Line
-from marketdata_cli.views.numbers import counted, duration, span
+from marketdata.models._display.elements import PLAIN, WARNING, Line
+from marketdata.models._display.numbers import counted, duration, span
 
 if TYPE_CHECKING:
-    from marketdata.models import Interval
+    from marketdata.models.records import Interval
 
 _WORDS = {
     "no_trades": "no trades",
@@ -50,5 +50,5 @@ def named(title: str, intervals: Sequence[Interval], most: int) -> list[Line]:
         length = f" ({duration((one.end - one.start).total_seconds())})" if one.bars > 1 else ""
         lines.append([(f"{', '.join(parts)}{length}", PLAIN)])
     if len(intervals) > most:
-        lines.append([(f"  and {len(intervals) - most:,} shorter; --format json has all", PLAIN)])
+        lines.append([(f"  and {len(intervals) - most:,} shorter", PLAIN)])
     return lines

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-ABSENT = "–"
+from marketdata.models._display.elements import ABSENT
 
 
 def exact(value: float | Decimal) -> Decimal:
@@ -43,15 +44,36 @@ def fixed(value: float | None, count: int) -> str:
     return ABSENT if value is None else f"{exact(value):,.{count}f}"
 
 
+def rounded(value: float | None, count: int) -> str:
+    """Write what was worked out, and so has any number of digits, with so many decimal places."""
+    return ABSENT if value is None else fixed(round(value, count), count)
+
+
+def worked_out(value: float) -> str:
+    """Write a price that was worked out, where no other price tells its tick: six digits."""
+    return rounded(value, max(2, 5 - math.floor(math.log10(value)))) if value > 0 else digits(value)
+
+
 def aligned(values: Sequence[float | None]) -> list[str]:
     """Write numbers of one kind with as many decimal places as the longest of them has."""
     count = places(values)
     return [fixed(value, count) for value in values]
 
 
-def signed(value: float | None) -> str:
-    """Write a number with its sign."""
-    return ABSENT if value is None else f"{exact(value):+,f}"
+def evened(values: Sequence[float | None]) -> list[str]:
+    """Write amounts with one number of decimal places: four digits of the smallest, or all.
+
+    Amounts of different pairs differ by powers of ten; all digits of each would be a ragged column.
+    """
+    known = [abs(value) for value in values if value]
+    enough = max(0, 3 - math.floor(math.log10(min(known)))) if known else 0
+    count = min(places(values), enough)
+    return [fixed(value, count) for value in values]
+
+
+def signed(value: float | None, count: int) -> str:
+    """Write a number with its sign and a number of decimal places."""
+    return ABSENT if value is None else f"{exact(value):+,.{count}f}"
 
 
 def percent(value: float | None) -> str:

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from marketdata_cli.views.layout import (
+from marketdata.models._display.cards import direction
+from marketdata.models._display.elements import (
+    ABSENT,
     DOWN,
     FAINT,
+    FIRST,
     LABEL,
     PLAIN,
     STRONG,
     UP,
     Column,
-    Line,
-    Screen,
-    table,
+    Page,
+    Table,
 )
-from marketdata_cli.views.numbers import (
-    ABSENT,
+from marketdata.models._display.numbers import (
     aligned,
     clock,
     counted,
     digits,
+    evened,
     fixed,
     fraction,
     moments,
     percent,
     places,
+    rounded,
 )
-from marketdata_cli.views.origin import freshness, heading
-from marketdata_cli.views.panels import direction
+from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models import Exchange, Pair, Quote, Ticker, Trade
-
-FIRST = 9
-"""Columns that are never left out."""
+    from marketdata.models.records import Exchange, Pair, Quote, Ticker, Trade
 
 
-def exchanges(records: Sequence[Exchange], screen: Screen) -> list[Line]:
+def exchanges(records: Sequence[Exchange], _now: datetime) -> Page:
     """List exchanges with what they can do."""
     columns = [
         Column("exchange", [one.id for one in records], FIRST, right=False, styles=STRONG),
@@ -56,7 +56,7 @@ def exchanges(records: Sequence[Exchange], screen: Screen) -> list[Line]:
         Column("ms a request", [digits(one.rate_limit) for one in records], 2),
         Column("countries", [" ".join(one.countries) or ABSENT for one in records], 1, right=False),
     ]
-    return [*table(columns, screen.width), [(counted(len(records), "exchange"), FAINT)]]
+    return [Table(columns), [(counted(len(records), "exchange"), FAINT)]]
 
 
 def _keyed(record: Exchange) -> str:
@@ -72,7 +72,7 @@ def _history(record: Exchange) -> str:
     return "yes" if record.history else ABSENT
 
 
-def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
+def pairs(records: Sequence[Pair], _now: datetime) -> Page:
     """List pairs with their trading rules."""
     if not records:
         return [[("No active spot pair fits.", FAINT)]]
@@ -94,12 +94,12 @@ def pairs(records: Sequence[Pair], screen: Screen) -> list[Line]:
     names = f"{len(set(exchanges))} exchanges" if several else exchanges[0]
     return [
         heading("Pairs", names, any(one.simulated for one in records)),
-        *table(columns, screen.width),
+        Table(columns),
         [(f"{counted(len(records), 'pair')}, {fetched}", FAINT)],
     ]
 
 
-def tickers(records: Sequence[Ticker], screen: Screen) -> list[Line]:
+def tickers(records: Sequence[Ticker], now: datetime) -> Page:
     """List tickers."""
     if not records:
         return [[("No tickers.", FAINT)]]
@@ -113,19 +113,19 @@ def tickers(records: Sequence[Ticker], screen: Screen) -> list[Line]:
         Column("ask", [row[2] for row in prices], 7, styles=DOWN),
         Column("high", [row[3] for row in prices], 5),
         Column("low", [row[4] for row in prices], 5),
-        Column("base volume", [digits(one.base_volume) for one in records], 3),
-        Column("quote volume", [digits(one.quote_volume) for one in records], 6),
+        Column("base volume", evened([one.base_volume for one in records]), 3),
+        Column("quote volume", evened([one.quote_volume for one in records]), 6),
         Column("trades", [digits(one.trades) for one in records], 1),
     ]
     windows = ", ".join(sorted({one.window for one in records}))
     return [
         heading("Tickers", records[0].exchange, records[0].simulated, windows),
-        *table(columns, screen.width),
-        [(f"{counted(len(records), 'ticker')}, ", FAINT), *freshness(records, screen.now)],
+        Table(columns),
+        [(f"{counted(len(records), 'ticker')}, ", FAINT), *freshness(records, now)],
     ]
 
 
-def quotes(records: Sequence[Quote], screen: Screen) -> list[Line]:
+def quotes(records: Sequence[Quote], now: datetime) -> Page:
     """List the best bids and asks."""
     if not records:
         return [[("No quotes.", FAINT)]]
@@ -133,30 +133,30 @@ def quotes(records: Sequence[Quote], screen: Screen) -> list[Line]:
     spreads = [fixed(one.spread, places([one.bid, one.ask])) for one in records]
     columns = [
         Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
-        Column("bid size", [digits(one.bid_volume) for one in records], 5),
+        Column("bid size", evened([one.bid_volume for one in records]), 5),
         Column("bid", [row[0] for row in prices], FIRST, styles=UP),
         Column("ask", [row[1] for row in prices], FIRST, styles=DOWN),
-        Column("ask size", [digits(one.ask_volume) for one in records], 5),
+        Column("ask size", evened([one.ask_volume for one in records]), 5),
         Column("spread", spreads, 4),
     ]
     return [
         heading("Quotes", records[0].exchange, records[0].simulated),
-        *table(columns, screen.width),
-        [(f"{counted(len(records), 'quote')}, ", FAINT), *freshness(records, screen.now)],
+        Table(columns),
+        [(f"{counted(len(records), 'quote')}, ", FAINT), *freshness(records, now)],
     ]
 
 
-def trades(records: Sequence[Trade], screen: Screen) -> list[Line]:
+def trades(records: Sequence[Trade], now: datetime) -> Page:
     """List the trades of one pair."""
     if not records:
         return [[("No trades.", FAINT)]]
     first = records[0]
     return [
         heading(first.pair, first.exchange, first.simulated, "trades, oldest first"),
-        *table(trade_columns(records), screen.width),
+        Table(trade_columns(records)),
         [
             (f"{counted(len(records), 'trade')}, newest ", FAINT),
-            *freshness(records[-1:], screen.now),
+            *freshness(records[-1:], now),
         ],
     ]
 
@@ -173,20 +173,30 @@ def trade_columns(records: Sequence[Trade]) -> list[Column]:
         Column("side", [one.side or ABSENT for one in records], 7, right=False, styles=sides),
         Column("price", _by_pair(records, [one.price for one in records]), FIRST, styles=sides),
         Column("amount", _by_pair(records, [one.amount for one in records]), FIRST),
-        Column("cost", [digits(one.cost) for one in records], 3),
+        Column("cost", _costs(records), 3),
         Column("id", [one.id or ABSENT for one in records], 6, styles=LABEL),
         Column("first id", [one.first_id or ABSENT for one in records], 2),
         Column("last id", [one.last_id or ABSENT for one in records], 2),
     ]
 
 
+def _costs(records: Sequence[Trade]) -> list[str]:
+    """Write costs with the decimal places that prices of the pair have."""
+    counts = _places_by_pair(records, [one.price for one in records])
+    return [rounded(one.cost, counts[one.pair]) for one in records]
+
+
 def _by_pair(records: Sequence[Trade], values: Sequence[float]) -> list[str]:
     """Write numbers, those of one pair with as many decimal places."""
+    counts = _places_by_pair(records, values)
+    return [fixed(value, counts[one.pair]) for one, value in zip(records, values, strict=True)]
+
+
+def _places_by_pair(records: Sequence[Trade], values: Sequence[float]) -> dict[str, int]:
     of_pair: dict[str, list[float]] = defaultdict(list)
     for one, value in zip(records, values, strict=True):
         of_pair[one.pair].append(value)
-    counts = {pair: places(those) for pair, those in of_pair.items()}
-    return [fixed(value, counts[one.pair]) for one, value in zip(records, values, strict=True)]
+    return {pair: places(those) for pair, those in of_pair.items()}
 
 
 def _ends(names: Sequence[str]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from marketdata_cli.views.layout import FAINT, PLAIN, SIMULATED, STRONG, Line
-from marketdata_cli.views.numbers import age, clock
+from marketdata.models._display.elements import FAINT, PLAIN, SIMULATED, STRONG, Line
+from marketdata.models._display.numbers import age, clock
 
 
 class Sourced(Protocol):

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from marketdata_cli.views import book, panels
-from marketdata_cli.views.layout import (
+from marketdata.models._display import books
+from marketdata.models._display.elements import (
+    ABSENT,
     DOWN,
     FAINT,
+    FIRST,
     PLAIN,
     STRONG,
     UP,
     WARNING,
+    Card,
     Column,
+    Facts,
     Line,
-    Screen,
-    box,
-    table,
+    Page,
+    Table,
 )
-from marketdata_cli.views.lists import FIRST
-from marketdata_cli.views.numbers import (
-    ABSENT,
+from marketdata.models._display.numbers import (
     aligned,
     counted,
     digits,
     duration,
+    evened,
     fixed,
     fraction,
     places,
+    rounded,
 )
-from marketdata_cli.views.origin import heading
+from marketdata.models._display.origin import heading
 
 if TYPE_CHECKING:
     from marketdata.models.aggregates import (
@@ -44,23 +48,31 @@ if TYPE_CHECKING:
     )
 
 
-def comparison(record: Comparison, screen: Screen) -> list[Line]:
-    """Draw a row an exchange, the best prices in bold, and what they come to together."""
+def comparison(record: Comparison, _now: datetime) -> Page:
+    """Show a row an exchange, the best prices in bold, and what they come to together."""
     rows = [row for row in record.rows if row.code is None]
-    prices = [aligned([row.last, row.bid, row.ask]) for row in rows]
-    spreads = [fixed(row.spread, places([row.bid, row.ask])) for row in rows]
+    step = places([price for row in rows for price in (row.last, row.bid, row.ask)])
+    spreads = [fixed(row.spread, step) for row in rows]
     pairs = [row.pair for row in rows]
     columns = [
         Column("exchange", [row.exchange for row in rows], FIRST, right=False, styles=STRONG),
         *([Column("pair", pairs, FIRST, right=False)] if len(set(pairs)) > 1 else []),
-        Column("bid", [row[1] for row in prices], FIRST, styles=_marked(rows, record.best_bid, UP)),
         Column(
-            "ask", [row[2] for row in prices], FIRST, styles=_marked(rows, record.best_ask, DOWN)
+            "bid",
+            [fixed(row.bid, step) for row in rows],
+            FIRST,
+            styles=_marked(rows, record.best_bid, UP),
+        ),
+        Column(
+            "ask",
+            [fixed(row.ask, step) for row in rows],
+            FIRST,
+            styles=_marked(rows, record.best_ask, DOWN),
         ),
         Column("spread", spreads, 4),
         Column("bps", [points(row.spread_bps) for row in rows], 6),
-        Column("last", [row[0] for row in prices], 7),
-        Column("base volume", [digits(row.base_volume) for row in rows], 3),
+        Column("last", [fixed(row.last, step) for row in rows], 7),
+        Column("base volume", evened([row.base_volume for row in rows]), 3),
         Column("taker fee", [fraction(row.fee) for row in rows], 6),
         Column("age", [_seconds(row.age) for row in rows], 2, styles=FAINT),
         Column("latency", [_seconds(_of_ms(row.latency_ms)) for row in rows], 5, styles=FAINT),
@@ -68,7 +80,7 @@ def comparison(record: Comparison, screen: Screen) -> list[Line]:
     named = len(dict.fromkeys(row.exchange for row in record.rows))
     return [
         heading(record.pair, counted(named, "exchange"), record.simulated),
-        *(table(columns, screen.width) if rows else []),
+        *([Table(columns)] if rows else []),
         *failures(record.rows),
         *_together(record),
     ]
@@ -80,9 +92,9 @@ def _marked(rows: Sequence[ComparisonRow], best: Best | None, style: str) -> lis
     return [f"bold {style}" if (row.exchange, row.pair) == found else style for row in rows]
 
 
-def consolidated(record: ConsolidatedOrderBook, screen: Screen) -> list[Line]:
-    """Draw the ladder of several books, with who quotes each level."""
-    sides = book.Sides(
+def consolidated(record: ConsolidatedOrderBook, _now: datetime) -> Page:
+    """Show the ladder of several books, with who quotes each level."""
+    sides = books.Sides(
         record.pair,
         [level[:2] for level in record.bids],
         [level[:2] for level in record.asks],
@@ -94,7 +106,7 @@ def consolidated(record: ConsolidatedOrderBook, screen: Screen) -> list[Line]:
     detail = "consolidated order book, crossed" if record.crossed else "consolidated order book"
     return [
         heading(record.pair, counted(len(there), "source"), record.simulated, detail),
-        *book.rungs(sides, screen),
+        books.ladder(sides),
         *[_freshness(one) for one in there],
         *failures(record.sources),
     ]
@@ -110,38 +122,37 @@ def _freshness(source: BookSource) -> Line:
     return [(f"{name}: {_seconds(source.age)} old, latency {latency}", FAINT)]
 
 
-def execution(record: ExecutionCost, screen: Screen) -> list[Line]:
-    """Draw what an order would cost as a panel, and its split below."""
-    width = min(screen.width, panels.WIDEST)
+def execution(record: ExecutionCost, _now: datetime) -> Page:
+    """Show what an order would cost as a card, and its split below."""
     base, _, quote = record.pair.partition("/")
-    step = places([record.worst_price, record.mid])
+    step = places([row.worst_price for row in record.splits])
     left = [
-        ("average", _rounded(record.average_price, step + 2), STRONG),
+        ("average", rounded(record.average_price, step), STRONG),
         ("worst", fixed(record.worst_price, step), PLAIN),
-        ("mid", _rounded(record.mid, step + 1), PLAIN),
+        ("mid", rounded(record.mid, step + 1), PLAIN),
         ("slippage", f"{points(record.slippage_bps)} bps", PLAIN),
     ]
     total = "paid with fees" if record.side == "buy" else "got after fees"
     right = [
         ("filled", f"{digits(record.amount)} {base}", STRONG),
-        ("cost", f"{_rounded(record.cost, 2)} {quote}", PLAIN),
-        ("fees", ABSENT if record.fees is None else f"{_rounded(record.fees, 2)} {quote}", PLAIN),
-        (total, ABSENT if record.total is None else f"{_rounded(record.total, 2)} {quote}", STRONG),
+        ("cost", f"{rounded(record.cost, 2)} {quote}", PLAIN),
+        ("fees", ABSENT if record.fees is None else f"{rounded(record.fees, 2)} {quote}", PLAIN),
+        (total, ABSENT if record.total is None else f"{rounded(record.total, 2)} {quote}", STRONG),
     ]
     sources = counted(len([one for one in record.sources if one.code is None]), "source")
     style = UP if record.side == "buy" else DOWN
     title = [(f"{record.side} ", style), *heading("", record.pair, record.simulated)]
-    lines = box(title, [(sources, PLAIN)], panels.in_columns(left, right, width - 4), width)
+    page: Page = [Card(title, [(sources, PLAIN)], [Facts(left, right)])]
     if record.unfilled or record.unfilled_quote:
         rest = digits(record.unfilled or record.unfilled_quote)
         of = base if record.unfilled else quote
-        lines.append([(f"Not filled: {rest} {of}; the levels looked at have no more.", WARNING)])
+        page.append([(f"Not filled: {rest} {of}; the levels looked at have no more.", WARNING)])
     if record.without_fees:
-        lines.append([(f"Taker fees not known: {', '.join(record.without_fees)}.", FAINT)])
-    return [*lines, *_splits(record, screen.width), *failures(record.sources)]
+        page.append([(f"Taker fees not known: {', '.join(record.without_fees)}.", FAINT)])
+    return [*page, *_splits(record), *failures(record.sources)]
 
 
-def _splits(record: ExecutionCost, width: int) -> list[Line]:
+def _splits(record: ExecutionCost) -> list[Table]:
     rows = record.splits
     if not rows:
         return []
@@ -152,17 +163,12 @@ def _splits(record: ExecutionCost, width: int) -> list[Line]:
         *([Column("pair", pairs, FIRST, right=False)] if len(set(pairs)) > 1 else []),
         Column("amount", aligned([row.amount for row in rows]), FIRST),
         Column("share", [f"{row.amount / record.amount:.1%}" for row in rows], 5),
-        Column("average", [_rounded(row.average_price, step + 2) for row in rows], 8),
+        Column("average", [rounded(row.average_price, step) for row in rows], 8),
         Column("worst", [fixed(row.worst_price, step) for row in rows], 6),
         Column("taker fee", [fraction(row.fee) for row in rows], 4),
-        Column("fees", [_rounded(row.fees, 2) for row in rows], 7),
+        Column("fees", [rounded(row.fees, 2) for row in rows], 7),
     ]
-    return table(columns, width)
-
-
-def _rounded(value: float | None, count: int) -> str:
-    """Write what was worked out with so many decimal places."""
-    return ABSENT if value is None else fixed(round(value, count), count)
+    return [Table(columns)]
 
 
 class Failing(Protocol):

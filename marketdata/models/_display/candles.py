@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from marketdata_cli.views.chart import chart
-from marketdata_cli.views.holes import named
-from marketdata_cli.views.layout import FAINT, WARNING, Column, Line, Screen, table
-from marketdata_cli.views.numbers import aligned, counted, digits, moments, span
-from marketdata_cli.views.origin import freshness, heading
-from marketdata_cli.views.panels import direction
+from marketdata.models._display.cards import direction
+from marketdata.models._display.elements import FAINT, WARNING, Chart, Column, Page, Table
+from marketdata.models._display.gaps import named
+from marketdata.models._display.numbers import aligned, counted, digits, moments, span
+from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models import Candles
+    from marketdata.models.records import Candles
 
 ROWS = 10
 RANGES = 5
 
 
-def candles(record: Candles, screen: Screen) -> list[Line]:
-    """Draw bars: a chart of all, the newest as rows, the ranges without bars and why."""
+def candles(record: Candles, now: datetime, rows: int = ROWS) -> Page:
+    """Show candles: a chart of all, the newest as rows, the gaps and why they are there."""
     title = heading(record.pair, record.exchange, record.simulated, f"{record.timeframe} candles")
-    bars = counted(len(record), "bar")
     end = [
         *named("Missing", record.missing, RANGES),
         *named("Filled", record.filled or (), RANGES),
-        freshness([record], screen.now, _source(record)),
+        freshness([record], now, _source(record)),
     ]
     if not len(record):
         return [title, [("No bars.", FAINT)], *end]
     drawn = _without_filled(record)
-    height = max(8, min(16, screen.height - ROWS - 12))
+    covered = f"{counted(len(record), 'bar')}, {span(record[0].open_time, record[-1].open_time)}"
     return [
         title,
-        [(f"{bars}, {span(record[0].open_time, record[-1].open_time)}", FAINT)],
-        *(chart(drawn, screen, rows=height) if len(drawn) else []),
-        [],
-        *_rows(record, screen.width),
+        [(covered, FAINT)],
+        *([Chart(drawn)] if len(drawn) else []),
+        newest(record, rows),
         *end,
     ]
 
 
 def _source(record: Candles) -> str:
     if record.resampled_from is not None:
-        return f"made of {record.resampled_from} bars"
+        return f"resampled from {record.resampled_from} bars"
     return "made from trades" if record.source == "trades" else ""
 
 
@@ -62,33 +60,25 @@ def _without_filled(record: Candles) -> Candles:
     return record.model_copy(update={"columns": own})
 
 
-def _rows(record: Candles, width: int) -> list[Line]:
-    lines = newest(record, width, ROWS)
-    hidden = len(record) - ROWS
-    if hidden > 0:
-        lines.insert(1, [(f"… {hidden:,} earlier; --format csv has all", FAINT)])
-    return lines
-
-
-def newest(record: Candles, width: int, count: int) -> list[Line]:
+def newest(record: Candles, count: int) -> Table:
     """List so many of the newest bars."""
     part = record[-count:]
     bars = list(part)
     moves = [bar.close - bar.open for bar in bars]
-    marks = ["forming" if bar.forming else "filled" if bar.filled else "" for bar in bars]
+    marks = ["open" if bar.forming else "filled" if bar.filled else "" for bar in bars]
     columns = part.columns
     prices = aligned([*columns.open, *columns.high, *columns.low, *columns.close])
     opens, highs, lows, closes = (
         prices[index * len(bars) : (index + 1) * len(bars)] for index in range(4)
     )
-    columns_shown = [
+    shown = [
         Column("time (UTC)", moments([bar.open_time for bar in bars]), 9, right=False),
         Column("open", opens, 7),
         Column("high", highs, 8),
         Column("low", lows, 8),
         Column("close", closes, 9, styles=[direction(move) for move in moves]),
-        Column("volume", [digits(bar.volume) for bar in bars], 6),
+        Column("volume", aligned([bar.volume for bar in bars]), 6),
         Column("trades", [digits(bar.trades) for bar in bars], 2),
         Column("", marks, 10, right=False, styles=WARNING),
     ]
-    return table(columns_shown, width)
+    return Table(shown, earlier=len(record) - len(bars))

@@ -8,26 +8,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from marketdata_cli.views.holes import by_cause, named
-from marketdata_cli.views.layout import (
+from marketdata.models._display.elements import (
+    ABSENT,
     DOWN,
     FAINT,
+    FIRST,
     PLAIN,
     SIMULATED,
     STRONG,
     WARNING,
     Column,
     Line,
-    Screen,
-    table,
+    Page,
+    Table,
 )
-from marketdata_cli.views.numbers import ABSENT, counted, digits, duration, moments, size
+from marketdata.models._display.gaps import by_cause, named
+from marketdata.models._display.numbers import counted, digits, duration, moments, size
 
 if TYPE_CHECKING:
-    from marketdata import Damage, Day, Downloaded, Plan, Series
+    from marketdata.models.stored import Damage, Day, Downloaded, Plan, Series
 
-FIRST = 9
-"""Columns that are never left out."""
 RANGES = 3
 """Ranges without bars that are named for each series."""
 
@@ -70,7 +70,7 @@ def name(record: OfSeries) -> str:
     return f"{record.exchange} {record.pair} {record.timeframe}"
 
 
-def series(records: Sequence[Series], screen: Screen) -> list[Line]:
+def series(records: Sequence[Series], _now: datetime) -> Page:
     """List stored series."""
     if not records:
         return []
@@ -85,13 +85,13 @@ def series(records: Sequence[Series], screen: Screen) -> list[Line]:
     ]
     return [
         *_heading("Stored candles", records),
-        *table(columns, screen.width),
+        Table(columns),
         [(total(records), FAINT)],
-        *(line for one in records for line in _days(one, screen)),
+        *(line for one in records for line in _days(one)),
     ]
 
 
-def _days(record: Series, screen: Screen) -> list[Line]:
+def _days(record: Series) -> Page:
     """List the days of a series; those that are complete are counted only."""
     if record.days is None:
         return []
@@ -107,7 +107,7 @@ def _days(record: Series, screen: Screen) -> list[Line]:
     return [
         [],
         [(f"{name(record)}: {whole}", FAINT)],
-        *(table(columns, screen.width) if shown else []),
+        *([Table(columns)] if shown else []),
     ]
 
 
@@ -130,7 +130,7 @@ def completeness(record: Series) -> str:
     return f"{math.floor(known / (known + record.not_fetched) * 10_000) / 100:.2f}%"
 
 
-def downloaded(records: Sequence[Downloaded], screen: Screen) -> list[Line]:
+def downloaded(records: Sequence[Downloaded], _now: datetime) -> Page:
     """List what became of downloads, and the ranges without bars."""
     errors = [str(one.error["code"]) if one.error else "" for one in records]
     columns = [
@@ -142,10 +142,10 @@ def downloaded(records: Sequence[Downloaded], screen: Screen) -> list[Line]:
         Column("took", [duration(one.seconds) for one in records], 3),
         Column("", errors, 8, right=False, styles=DOWN),
     ]
-    lines = [*_heading("Downloads", records), *table(columns, screen.width)]
+    page: Page = [*_heading("Downloads", records), Table(columns)]
     for one in records:
-        lines += named(f"{name(one)} misses", one.holes, RANGES)
-    return [*lines, [(summary(records), FAINT)]]
+        page += named(f"{name(one)} misses", one.holes, RANGES)
+    return [*page, [(summary(records), FAINT)]]
 
 
 def summary(records: Sequence[Downloaded]) -> str:
@@ -161,7 +161,7 @@ def summary(records: Sequence[Downloaded]) -> str:
     )
 
 
-def plans(records: Sequence[Plan], screen: Screen) -> list[Line]:
+def plans(records: Sequence[Plan], _now: datetime) -> Page:
     """List what downloads would take."""
     columns = [
         *_names(records),
@@ -180,12 +180,12 @@ def plans(records: Sequence[Plan], screen: Screen) -> list[Line]:
     text = f"{wanted} to fetch in {requests}, at least {duration(max(seconds.values()))}"
     return [
         *_heading("A download would take", records),
-        *table(columns, screen.width),
+        Table(columns),
         [(text, FAINT)],
     ]
 
 
-def damage(records: Sequence[Damage], screen: Screen) -> list[Line]:
+def damage(records: Sequence[Damage], _now: datetime) -> Page:
     """List what is wrong with stored series."""
     if not records:
         return []
@@ -195,7 +195,7 @@ def damage(records: Sequence[Damage], screen: Screen) -> list[Line]:
         *_range([one.start for one in records], [one.end for one in records]),
         Column("file", [one.path or ABSENT for one in records], 2, right=False),
     ]
-    return [*_heading("Damage", records), *table(columns, screen.width)]
+    return [*_heading("Damage", records), Table(columns)]
 
 
 def _heading(text: str, records: Sequence[OfSeries]) -> list[Line]:

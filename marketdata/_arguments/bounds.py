@@ -1,0 +1,70 @@
+"""What arguments may be at most, where whoever asks may be anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marketdata._arguments.texts import whole
+from marketdata.errors import InvalidParameterError
+
+__all__ = ["bounded", "check_size"]
+
+_LONGEST_TEXT = 1_000
+"""Characters of a text; a cursor of fifty pairs is the longest that there is."""
+_LONGEST_LIST = 200
+"""Elements of a list where its argument has no narrower bound."""
+_MOST_ARGUMENTS = 50
+_SHOWN = 60
+"""Characters of what a caller sent that an error repeats."""
+_GO_ON = {
+    "limit": " What comes behind is had by `next`, or by another start or offset.",
+    "timeout": " Ask again to wait longer.",
+}
+_ALL = ("all", "max", "maximum", "everything", "unlimited", "inf", "infinity")
+
+
+def bounded(given: Mapping[str, Any], most: Mapping[str, int]) -> tuple[dict[str, Any], str]:
+    """Use the bounds in ``most`` in place of larger numbers, and of words for as many as there are.
+
+    Gives the arguments, and a note that says so and how to get the rest; empty where nothing was.
+    """
+    changed, notes = dict(given), []
+    for name in given.keys() & most.keys():
+        value = whole(given[name])
+        is_word = isinstance(value, str) and value.strip().lower() in _ALL
+        if is_word or (type(value) is int and value > most[name]):
+            changed[name] = most[name]
+            notes.append(f"{name}: {most[name]} is the most.{_GO_ON.get(name, '')}")
+    return changed, " ".join(sorted(notes))
+
+
+def check_size(what: str, given: Mapping[str, Any], most: Mapping[str, int]) -> None:
+    """Raise where arguments are larger than any can be, before anything looks into them.
+
+    ``most`` has the numbers of elements of lists that have a bound of their own.
+    """
+    if len(given) > _MOST_ARGUMENTS:
+        raise InvalidParameterError(
+            f"{what} was given {len(given)} arguments; it has no more than {_MOST_ARGUMENTS}."
+        )
+    for name, value in given.items():
+        shown = name[:_SHOWN]
+        count = most.get(name, _LONGEST_LIST)
+        if isinstance(value, list | dict) and len(value) > count:
+            said = f"takes at most {count} at once; was given {len(value)}"
+        elif _is_too_long(value):
+            said = f"has a text of more than {_LONGEST_TEXT:,} characters, or lists in lists"
+        else:
+            continue
+        raise InvalidParameterError(f"{shown} {said}.", details={"parameter": shown})
+
+
+def _is_too_long(value: object) -> bool:
+    """Tell whether a value is larger than what an argument can be: a scalar, or a list of them."""
+    if isinstance(value, str):
+        return len(value) > _LONGEST_TEXT
+    if isinstance(value, list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        return any(isinstance(one, list | dict) or _is_too_long(one) for one in inner)
+    return False

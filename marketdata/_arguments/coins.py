@@ -1,0 +1,87 @@
+"""Coins and currencies by the names that people have for them."""
+
+from __future__ import annotations
+
+__all__ = ["QUOTES", "code_of", "divided"]
+
+QUOTES = (
+    *("USDT", "USDC", "FDUSD", "PYUSD", "USD1", "USDS", "DAI"),
+    *("USD", "EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL", "INR", "IDR", "SGD"),
+    *("BTC", "XBT", "ETH", "BNB"),
+)
+"""Currencies that pairs end with, longer ones before those that they end with.
+
+Without TUSD and BUSD: DOTUSD and BNBUSD are in dollars.
+"""
+
+_NAMES = {
+    "aave": "AAVE",
+    "algorand": "ALGO",
+    "aptos": "APT",
+    "arbitrum": "ARB",
+    "avalanche": "AVAX",
+    "binance coin": "BNB",
+    "binancecoin": "BNB",
+    "bitcoin": "BTC",
+    "bitcoin cash": "BCH",
+    "bitcoincash": "BCH",
+    "bitcoins": "BTC",
+    "cardano": "ADA",
+    "chainlink": "LINK",
+    "cosmos": "ATOM",
+    "dash": "DASH",
+    "dogecoin": "DOGE",
+    "dollar": "USD",
+    "dollars": "USD",
+    "ether": "ETH",
+    "ethereum": "ETH",
+    "ethereum classic": "ETC",
+    "euro": "EUR",
+    "euros": "EUR",
+    "filecoin": "FIL",
+    "hedera": "HBAR",
+    "hyperliquid": "HYPE",
+    "internet computer": "ICP",
+    "litecoin": "LTC",
+    "maker": "MKR",
+    "monero": "XMR",
+    "near protocol": "NEAR",
+    "optimism": "OP",
+    "pepecoin": "PEPE",
+    "pi network": "PI",
+    "polkadot": "DOT",
+    "polygon": "POL",
+    "pound": "GBP",
+    "ripple": "XRP",
+    "shiba": "SHIB",
+    "shiba inu": "SHIB",
+    "solana": "SOL",
+    "stellar": "XLM",
+    "tether": "USDT",
+    "tezos": "XTZ",
+    "toncoin": "TON",
+    "tron": "TRX",
+    "uniswap": "UNI",
+    "us dollar": "USD",
+    "usd coin": "USDC",
+    "worldcoin": "WLD",
+    "yen": "JPY",
+    "zcash": "ZEC",
+}
+
+
+def code_of(name: str) -> str | None:
+    """Give the code of a coin or currency that goes by this name, in any case; None for others."""
+    return _NAMES.get(" ".join(name.lower().replace("-", " ").replace("_", " ").split()))
+
+
+def divided(joined: str) -> tuple[str, str] | None:
+    """Divide a pair without a separator before the currency that it ends with, where it is known.
+
+    Only an exchange's list of pairs can tell for sure.
+    """
+    for quote in QUOTES:
+        base = joined.removesuffix(quote)
+        if base and base != joined and len(base) >= 2:
+            return base, quote
+    return None

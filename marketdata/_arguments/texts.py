@@ -1,0 +1,147 @@
+"""Lists, numbers and yes or no that arrive as text, and what counts as left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from marketdata._arguments.saying import Pattern, refused
+
+__all__ = ["fraction", "is_left_out", "listed", "number", "single", "truth", "whole"]
+
+_NOTHING = frozenset(("", "null", "none", "undefined", "nil", "[]", "()", '""', "''"))
+_TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "t": True, "y": True} | {
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+    "f": False,
+    "n": False,
+}
+_WHOLE = Pattern(r"[+-]?\d{1,30}(?:\.0*)?", re.ASCII)
+_THOUSANDS = Pattern(r"\d{1,3}(?:[,_ ]\d{3})+", re.ASCII)
+_NUMBER = Pattern(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_GROUPED = Pattern(r"\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d{1,3}(?: \d{3})+", re.ASCII)
+_COMMA = Pattern(r"\d{1,9},\d{1,9}", re.ASCII)
+_WITH_UNIT = Pattern(
+    r"[$\u20ac\u00a3]?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*[A-Za-z]{2,6})?"
+)
+_MULTIPLES = {"k": 1e3, "m": 1e6}
+_LONGEST = 100_000
+"""Characters of a text that is looked into."""
+
+
+def is_left_out(value: object) -> bool:
+    """Tell whether a value says nothing, for an argument that may be left out."""
+    if isinstance(value, str):
+        return len(value) < 20 and value.strip().lower() in _NOTHING
+    return isinstance(value, list | tuple | set | frozenset) and not value
+
+
+def whole(value: Any) -> Any:
+    """Give a whole number that is written as text, or as a float, as one; else the value."""
+    if isinstance(value, str):
+        text = value.strip().strip("\"'")
+        if _WHOLE.fullmatch(text):
+            return int(text.partition(".")[0])
+        if _THOUSANDS.fullmatch(text):
+            return int(re.sub(r"[,_ ]", "", text))
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def number(value: Any, name: str) -> Any:
+    """Give a number that is written as text without what stands around it; else the value.
+
+    Raises `InvalidParameterError`, with ``name``, for one that is written with a unit, or with a
+    comma that may divide thousands or decimals.
+    """
+    if not isinstance(value, str) or len(value) > 60:
+        return value
+    text = value.strip().strip("\"'").strip()
+    if _NUMBER.fullmatch(text):
+        return text
+    if _GROUPED.fullmatch(text):
+        return re.sub(r"[, ]", "", text)
+    if _COMMA.fullmatch(text):
+        either = [text.replace(",", ".")]
+        if _THOUSANDS.fullmatch(text):
+            either.insert(0, text.replace(",", ""))
+        raise refused(f"{name} has a comma: write decimals with a point", value, *either)
+    if found := _WITH_UNIT.fullmatch(text):
+        digits = re.sub(r"[, ]", "", found[1])
+        if found[2]:
+            digits = f"{float(digits) * _MULTIPLES[found[2].lower()]:f}".rstrip("0").rstrip(".")
+        raise refused(f"{name} is a number alone", value, digits)
+    return value
+
+
+def fraction(value: Any, name: str) -> Any:
+    """Give a number that is written as text as a float, as `number` does; else the value."""
+    found = number(value, name)
+    return float(found) if isinstance(found, str) and _NUMBER.fullmatch(found) else found
+
+
+def truth(value: Any) -> Any:
+    """Give a yes or no that is written as text, or as 1 or 0, as one; else the value."""
+    if isinstance(value, str):
+        return _TRUTHS.get(value.strip().strip("\"'").lower(), value)
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    return value
+
+
+def listed(value: Any) -> Any:
+    """Give a list of texts that comes as another iterable, or as one text; else the value.
+
+    A text is JSON, or has commas, semicolons or lines, or blanks between texts with a slash. Sets
+    have no order of their own, and come in that of the alphabet.
+    """
+    if isinstance(value, str):
+        return _divided(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, bytes | bytearray | Sequence | Mapping) or not isinstance(value, Iterable):
+        return value
+    return list(value)
+
+
+def _divided(text: str) -> Any:
+    if len(text) > _LONGEST:
+        return [text]
+    cleaned = text.strip()
+    if cleaned[:1] in ("[", '"', "{"):
+        import json  # imported where it is needed: help pages are to come fast
+
+        try:
+            read = json.loads(cleaned)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            # JSON in JSON: some clients write it twice.
+            return _divided(read) if isinstance(read, str) and read != text else read
+    if cleaned[:1] + cleaned[-1:] in ("[]", "()", "{}"):
+        cleaned = cleaned[1:-1]
+    if re.search(r"[,;\n]", cleaned):
+        parts = re.split(r"[,;\n]", cleaned)
+    elif cleaned.count("/") > 1 and all(
+        re.fullmatch(r"[^\s/]+/[^\s/]+", part) for part in cleaned.split()
+    ):
+        parts = cleaned.split()
+    else:
+        parts = [cleaned]
+    texts = [part.strip().strip("\"'").strip() for part in parts]
+    return [one for one in texts if one]
+
+
+def single(value: Any) -> Any:
+    """Give the one text of a list that has only that one; else the value."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", '"', "'"):
+        value = _divided(value)
+    if isinstance(value, list | tuple | set | frozenset) and len(value) == 1:
+        [one] = value
+        return one if isinstance(one, str) else value
+    return value

@@ -1,0 +1,86 @@
+"""What records and lists of records have in common: how they show and hand out what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+__all__ = ["Shown", "written"]
+
+
+class Shown:
+    """Something that notebooks show, and that can be handed to other libraries as a table.
+
+    A table has snake_case columns, a row for each record, and times as times. Of an order book the
+    rows are its levels, of a comparison the exchanges, of candles the candles.
+    """
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Give a pandas DataFrame; needs the extra 'frames'."""
+        from marketdata.models.tables import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> polars.DataFrame:
+        """Give a polars DataFrame; needs the extra 'frames'."""
+        from marketdata.models.tables import to_polars
+
+        return to_polars(self)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Give an Arrow table; needs the extra 'frames'."""
+        from marketdata.models.tables import to_arrow
+
+        return to_arrow(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the rows to any library that speaks the Arrow C stream interface."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write a Parquet file; needs the extra 'frames'."""
+        from marketdata.models.tables import to_parquet
+
+        to_parquet(self, path)
+
+    def to_csv(self, path: str | Path | None = None) -> str | None:
+        """Write CSV with a header, numbers without exponents; give the text without a path."""
+        from marketdata.models.tables import to_csv
+
+        return written(to_csv(self), path)
+
+    def to_jsonl(self, path: str | Path | None = None) -> str | None:
+        """Write one JSON object a row, camelCase as in `to_json`; give the text without a path."""
+        from marketdata.models.tables import to_jsonl
+
+        return written(to_jsonl(self), path)
+
+    def _repr_html_(self) -> str:
+        from marketdata.models._display.html import html
+        from marketdata.models._display.pages import page
+
+        return html(page(self))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        return {
+            kind: text
+            for kind, text in bundle.items()
+            if (not include or kind in include) and kind not in (exclude or ())
+        }
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+def written(text: str, path: str | Path | None) -> str | None:
+    """Write a text to a file; give it back where there is none."""
+    if path is None:
+        return text
+    Path(path).write_text(text, encoding="utf-8", newline="")
+    return None

@@ -169,6 +169,12 @@ class Columns(Numbers[Number]):
     def __reduce__(self) -> tuple[type[Columns], tuple[Any, ...]]:
         return Columns, tuple(getattr(self, name) for name in NAMES)
 
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        # Of pickles from before columns could be in Arrow's memory.
+        self._arrow = {}
+        for name, values in state[1].items():
+            setattr(self, name, values)
+
     @property
     def in_arrow(self) -> Mapping[str, pyarrow.ChunkedArray]:
         """The columns that are still in Arrow's memory, with null for what is unknown."""

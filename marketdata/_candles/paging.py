@@ -221,8 +221,14 @@ class Pages:
 
         No candle opens from that time up to the moment, and at least one does before it.
         """
-        if moment <= max(self._listed, FIRST_MARKET) or self.venue.quirk.newest_bars_only:
+        if moment <= max(self._listed, FIRST_MARKET):
             return None
+        if self.venue.quirk.newest_bars_only:
+            earlier = [time for time in await self._probe(self.calendar) or () if time < moment]
+            if not earlier:
+                self._listed = moment
+                return None
+            return earlier[-1] + 1
         for calendar in (self.calendar, *self._longer()):
             times = await self._all_before(moment, calendar)
             for opened in reversed(times):
@@ -250,10 +256,12 @@ class Pages:
     async def _is_between(self, start: int, end: int) -> bool:
         return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
 
-    async def _probe(self, calendar: Calendar, since: int) -> list[int] | None:
-        """Give the open times of one page; None where the exchange does not say."""
-        since = _whole_second(max(since, FIRST_MARKET))
-        until = calendar.shift(since, self.size) - 1
+    async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
+        """Give the open times of one page, the newest by default; None where it does not say."""
+        until = None
+        if since is not None:
+            since = _whole_second(max(since, FIRST_MARKET))
+            until = calendar.shift(since, self.size) - 1
         try:
             found, _ = await self.venue.candles(
                 self.pair, calendar.timeframe, since, self.size, until=until

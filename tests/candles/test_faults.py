@@ -653,3 +653,63 @@ def test_months_of_an_exchange_that_has_28_days_are_resampled(set_up: Set) -> No
     [done] = setting.client.history.download([PAIR], timeframe="4M", start="2024-01-01")
     assert done.error is not None
     assert done.error["code"] == "TIMEFRAME_NOT_SUPPORTED"
+
+
+def _kraken(wire: Wire) -> None:
+    """Have the server answer in Kraken's form, too: whatever is requested, of the newest 720."""
+
+    def pairs(_: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
+        named = {pair.replace("/", ""): pair for pair in (PAIR, *OTHERS)}
+        return 200, {
+            "error": [],
+            "result": {
+                name: {
+                    "altname": name,
+                    "wsname": pair,
+                    "base": pair.split("/")[0],
+                    "quote": "USDT",
+                    "pair_decimals": 3,
+                    "lot_decimals": 8,
+                    "cost_decimals": 5,
+                    "ordermin": "0.02",
+                    "costmin": "0.5",
+                    "tick_size": "0.001",
+                    "status": "online",
+                    "leverage_buy": [],
+                    "leverage_sell": [],
+                    "fees": [[0, 0.4]],
+                    "fees_maker": [[0, 0.25]],
+                }
+                for name, pair in named.items()
+            },
+        }
+
+    def ohlc(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
+        name, since = asked["pair"], 1000 * int(asked.get("since", 0))
+        timeframe = {"1": "1m", "15": "15m", "60": "1h", "240": "4h"}[asked["interval"]]
+        pair = next(one for one in (PAIR, *OTHERS) if one.replace("/", "") == name)
+        rows = [
+            [one.time // 1000, *map(str, one[1:5]), str(one.close), str(one.volume), one.trades]
+            for one in wire.page(exchange, pair, timeframe, None, 720)
+            if one.time > since
+        ]
+        return 200, {"error": [], "result": {name: rows, "last": 0}}
+
+    wire.answers |= {"/0/public/AssetPairs": pairs, "/0/public/OHLC": ohlc}
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "2h"])
+def test_a_halt_is_no_listing_where_only_the_newest_candles_are_served(
+    set_up: Set, wire: Wire, timeframe: str
+) -> None:
+    _kraken(wire)
+    world = World(MORNING, HOUR, 700, MORNING + 600 * HOUR, form="kraken", ended=400, flat=True)
+    setting = set_up(world)
+    halted = MORNING + 400 * HOUR
+
+    behind = setting.each(timeframe, start=halted + 20 * HOUR, end=halted + 30 * HOUR)
+    last = setting.each(timeframe, end=halted + 30 * HOUR, limit=2)
+
+    assert (len(behind), [one.cause for one in behind.missing]) == (0, ["no_trades"])
+    assert opens(last) == [text(halted - back * length(timeframe)) for back in (2, 1)]
+    assert [one.cause for one in last.missing] == ["no_trades"]

@@ -39,7 +39,7 @@ from tests.browser.chromium import launched  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 NOW = datetime(2026, 3, 20, 14, 32, 11, tzinfo=UTC)
-_COLOURS = 64
+_COLOURS = 200
 """Of a picture: nobody sees more, and they take room."""
 _DENSITY = 1.5
 _AT_MOST = 1_500_000
@@ -62,8 +62,10 @@ COMMANDS = {
     "ticker": "ticker BTC/USDT",
     "candles": "candles BTC/USDT --timeframe 1h --limit 96",
     "compare": "compare BTC/USDT",
-    "live": "watch orderbook BTC/USDT --depth 8 --count 3 --quiet",
+    "live": "watch orderbook BTC/USDT --depth 8",
 }
+ENDED = {"live": " --count 3 --quiet"}
+"""What ends a command that is shown while it goes on."""
 SIZE = (92, 30)
 """Of the terminal, in characters."""
 
@@ -121,8 +123,8 @@ def _still() -> Iterator[None]:
         os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
         shown = "marketdata.models._display"
         stack.enter_context(time_machine.travel(NOW, tick=False))
-        stack.enter_context(mock.patch(f"{shown}.several._of_ms", lambda _: next(latencies)))
-        stack.enter_context(mock.patch(f"{shown}.stored.duration", lambda _: "1.2 s"))
+        stack.enter_context(mock.patch(f"{shown}.several._of_ms", side_effect=latencies))
+        stack.enter_context(mock.patch(f"{shown}.stored.duration", return_value="1.2 s"))
         yield
 
 
@@ -190,7 +192,7 @@ def notebook_page(cells: list[tuple[str, str]], theme: str) -> str:
         fonts=_FONTS,
         cells="".join(parts),
         is_light=str(theme == "light").lower(),
-        width="width: 780px" if is_wide else "",
+        width="width: 840px" if is_wide else "",
     )
 
 
@@ -198,7 +200,9 @@ def terminal_page(line: str, written: str) -> str:
     """Lay out a command with what it leaves on the terminal."""
     console = Console(record=True, file=io.StringIO(), width=SIZE[0], color_system="truecolor")
     console.print(Text.assemble(("$ ", "green bold"), f"marketdata --sim {line}"), soft_wrap=True)
-    console.print(Text.from_ansi(written.rstrip()))
+    # Rich exports no exchange of the default colours.
+    marked = written.rstrip().replace("\x1b[7m", "\x1b[38;2;24;26;31;48;2;214;218;225m")
+    console.print(Text.from_ansi(marked))
     return console.export_html(
         theme=_PALETTE, code_format=_TERMINAL.replace("{fonts}", _escaped(_FONTS))
     )
@@ -212,7 +216,7 @@ def _pages() -> Iterator[tuple[str, str, str]]:
     """Give the name, the theme and the HTML of each picture."""
     with _still():
         shown = {name: (source, in_notebook(source)) for name, source in CELLS.items()}
-        written = {name: on_terminal(line) for name, line in COMMANDS.items()}
+        written = {name: on_terminal(line + ENDED.get(name, "")) for name, line in COMMANDS.items()}
     for theme in _THEMES:
         for name, names in {**{one: (one,) for one in CELLS}, **TOGETHER}.items():
             yield f"{name}-{theme}", theme, notebook_page([shown[one] for one in names], theme)
@@ -243,7 +247,9 @@ def main() -> None:
             picture = tab.locator("#shown").screenshot()
             context.close()
             found = Image.open(io.BytesIO(picture)).convert("RGB")
-            found.quantize(_COLOURS).save(IMAGES / f"{name}.png", optimize=True)
+            found.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE).save(
+                IMAGES / f"{name}.png", optimize=True
+            )
     size = sum(file.stat().st_size for file in IMAGES.glob("*.png"))
     print(json.dumps({"pictures": len(pages), "bytes": size}))
     if size > _AT_MOST:

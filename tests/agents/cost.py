@@ -38,8 +38,11 @@ QUESTIONS: dict[str, Calls] = {
         (
             "get_tickers",
             {
-                "sort": "percentage", "quote": "USDT", "limit": 10,
-                "min_quote_volume": 1_000_000, "exchange": "binance",
+                "sort": "percentage",
+                "quote": "USDT",
+                "limit": 10,
+                "min_quote_volume": 1_000_000,
+                "exchange": "binance",
             },
         )
     ],

@@ -60,7 +60,7 @@ TOGETHER = {"notebook": ("ticker", "chart")}
 """Pictures of several cells."""
 COMMANDS = {
     "ticker": "ticker BTC/USDT",
-    "candles": "candles BTC/USDT --timeframe 1h --limit 96",
+    "candles": "candles BTC/USDT --timeframe 1h --limit 72",
     "compare": "compare BTC/USDT",
     "live": "watch orderbook BTC/USDT --depth 8",
 }

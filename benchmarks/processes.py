@@ -22,6 +22,8 @@ class Run:
     """The most that it held."""
     requests: int
     output: str
+    cpu: float = 0.0
+    """Seconds of computing, its own and the system's for it: what else runs does not count."""
 
 
 @contextlib.contextmanager
@@ -62,7 +64,8 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str], base: str
             said = errors.read().decode()
             raise SystemExit(f"{command} ended with {process.returncode}:\n{said}")
     requests = ask(f"{base}/_requests")
-    return Run(seconds, usage.ru_maxrss / 1024, requests, output.decode())
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(seconds, usage.ru_maxrss / 1024, requests, output.decode(), cpu)
 
 
 def ask(url: str) -> int:

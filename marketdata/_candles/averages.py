@@ -144,9 +144,7 @@ async def _of_candles(venue: Venue, pair: str, window: str, timeframe: str) -> A
     )
 
 
-def _mean(
-    prices: Sequence[float | Decimal], weights: Sequence[float], form: float | Decimal
-) -> float:
+def _mean(prices: Sequence[float | Decimal], weights: Sequence[float], form: float) -> float:
     """Average prices by weights, in the form of one of them."""
     products = (
         as_number(EXACT.multiply(exact(price), exact(weight)))

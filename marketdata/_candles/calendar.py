@@ -263,21 +263,28 @@ class Calendar:
 
 
 def _are_even(times: array[int], step: int) -> bool:
-    """Tell whether open times follow each other at one distance; some of them at a time."""
-    for at in range(0, len(times), _CHUNK):
-        part = times[at : at + _CHUNK]
-        ones, ramp = _row_of(len(part), step)
-        # Their bytes are compared as one large number: one by one takes six times as long.
-        if int.from_bytes(part, sys.byteorder) != (times[0] + at * step) * ones + ramp:
+    """Tell whether open times follow each other at one distance."""
+    # Some at a time are compared as one large number: one by one takes six times as long.
+    whole = len(times) - len(times) % _CHUNK
+    ones, ramp, ahead = _row_of(_CHUNK, step) if whole else (0, 0, 0)
+    expected = times[0] * ones + ramp
+    for at in range(0, whole, _CHUNK):
+        if int.from_bytes(times[at : at + _CHUNK], sys.byteorder) != expected:
             return False
-    return True
+        expected += ahead
+    rest = times[whole:]
+    return rest == array("q", range(times[0] + whole * step, times[0] + len(times) * step, step))
 
 
 @functools.lru_cache(16)
-def _row_of(count: int, step: int) -> tuple[int, int]:
-    """Give so many ones, and as many multiples of a step from 0 on; each as one large number."""
-    ones, ramp = array("q", [1]) * count, array("q", range(0, count * step, step))
-    return int.from_bytes(ones, sys.byteorder), int.from_bytes(ramp, sys.byteorder)
+def _row_of(count: int, step: int) -> tuple[int, int, int]:
+    """Give large numbers of so many parts: ones, multiples of a step from 0 on, and what leads on.
+
+    The last one, added to such multiples, gives the next so many.
+    """
+    ones = int.from_bytes(array("q", [1]) * count, sys.byteorder)
+    ramp = int.from_bytes(array("q", range(0, count * step, step)), sys.byteorder)
+    return ones, ramp, ones * (count * step)
 
 
 def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -385,11 +385,12 @@ def milliseconds_of(moments: pyarrow.ChunkedArray) -> array[int]:
 
     if moments.null_count or moments.type != schema().field("time").type:
         raise ValueError("moments are missing, or not in microseconds")
-    made = array("q")
-    for chunk in moments.chunks:
-        first, size = chunk.offset * made.itemsize, len(chunk) * made.itemsize
-        values = np.frombuffer(memoryview(chunk.buffers()[1])[first : first + size], np.int64)
-        made.frombytes((values // 1000).tobytes())
+    made = array("q", [0]) * len(moments)
+    target, place = np.asarray(made), 0
+    for chunk in filter(len, moments.chunks):
+        values = np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), chunk.offset * 8)
+        np.floor_divide(values, 1000, out=target[place : place + len(chunk)])
+        place += len(chunk)
     return made
 
 

@@ -129,11 +129,14 @@ class Download:
             page = replace(more, start=start)
         end = min(span.end, max(end, page.end))
         page = page.cut(start, end)
-        if ruler.ceil(page.end) >= end > page.end:
-            # No place is left.
-            page = replace(page, end=end)
-        window = _Window(page, asked)
         following = ruler.ceil(page.end)
+        if following >= end > page.end:
+            if self._pages.is_doubtful:
+                following = page.end
+            else:
+                # No place is left.
+                page = replace(page, end=end)
+        window = _Window(page, asked)
         plan = list(self._plan(following, end))
         if end < span.end:
             # Up to now: where the exchange's clock is behind, there are candles behind its time.
@@ -146,7 +149,7 @@ class Download:
         numbers = iter(range(len(plan)))
         working = (self._work(numbers, plan, pages) for _ in range(min(CONCURRENT, len(plan))))
         workers = loop.create_task(all_of(working))
-        done = 0
+        done, used = 0, loop.create_future()
         try:
             for wanted, coming in zip(plan, pages, strict=True):
                 if not coming.done():
@@ -156,6 +159,8 @@ class Download:
                     workers.result()  # raises why it does not come
                 self._room.release()
                 window = await self._put_together(window, coming.result(), wanted)
+                # Not kept: all pages of a year are as large as the year.
+                pages[done] = used
                 done += 1
         except BaseException:
             self._keep(plan[done:], pages[done:])

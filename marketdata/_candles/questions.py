@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
 from marketdata._candles.filling import How, fill
-from marketdata._candles.from_trades import TradesSeries
 from marketdata._candles.paging import FIRST_MARKET, our_now
 from marketdata._candles.renamed import RenamedSeries
 from marketdata._candles.series import (
@@ -29,6 +27,7 @@ from marketdata._candles.spans import (
     Span,
     Stretch,
     clipped,
+    flags,
     intervals,
     moment,
     with_unknown,
@@ -39,7 +38,7 @@ from marketdata.errors import (
     InvalidParameterError,
     TimeframeNotSupportedError,
 )
-from marketdata.models import Candles, Cause, Flag
+from marketdata.models import Candles, Cause
 from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
@@ -90,6 +89,8 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
     if asked.start is not None and asked.end is not None and asked.start >= asked.end:
         raise _empty(asked.start, f"has to be before end ({_text(asked.end)})")
     if not venue.has_candles:
+        from marketdata._candles.from_trades import TradesSeries  # which most never need
+
         origin = _Origin(venue.id, pair, source="trades")
         return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
     plays = await venue.listed.plays()
@@ -339,7 +340,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
         **_renamed(found, columns),
-        quality=_flags(found, odd) or None,
+        quality=flags(found.revised, odd) or None,
         columns=columns,
     )
 
@@ -394,13 +395,6 @@ def _renamed(found: Known, columns: Columns) -> dict[str, Any]:
     later = columns.time[bisect_left(columns.time, found.renamed.until) :]
     at = moment(later[0]) if len(later) else None
     return {"renamed_from": found.renamed.pair, "renamed_at": at}
-
-
-def _flags(found: Known, odd: Sequence[int]) -> tuple[Flag, ...]:
-    flags = {time: Flag(open_time=moment(time), quality="revised") for time in found.revised}
-    for time in odd:
-        flags[time] = Flag(open_time=moment(time), quality="off_calendar")
-    return tuple(flags[time] for time in sorted(flags))
 
 
 def _empty(start: int, why: str) -> InvalidParameterError:

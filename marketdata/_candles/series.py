@@ -26,6 +26,7 @@ from marketdata._candles.spans import (
     between,
     joined,
     merged,
+    placed_over,
     with_causes,
     without,
 )
@@ -209,6 +210,9 @@ class NativeSeries:
         """Whether what is requested now is taken from the store, where it is there."""
         self._fetched: list[Stretch] = []
         """What was fetched and not stored as it came."""
+        self._writes = keep.store is not None and keep.store.read_only is None
+        self._stores = self._writes and keep.read and not keep.refresh
+        """Whether what is fetched is stored as it comes."""
         if keep.store is not None:
             from marketdata._candles.store import SeriesName
 
@@ -290,7 +294,7 @@ class NativeSeries:
 
     async def _deliver(self, stretches: list[Stretch], reply: Reply) -> None:
         self._check(reply)
-        if self.table is None or self._keep.refresh or not self._keep.read:
+        if self.table is None or not self._stores:
             self._fetched += stretches
             return
         for stretch in stretches:
@@ -299,7 +303,9 @@ class NativeSeries:
 
     async def _revise(self, closed: Columns) -> None:
         """Put what the exchange says now in the place of what is stored otherwise."""
-        if self.table is None or not len(closed) or self.table.is_surely_empty():
+        if self.table is None or not self._writes or not len(closed):
+            return
+        if self.table.is_surely_empty():
             return
         try:
             if await self._apart(self.table.refresh):
@@ -325,15 +331,17 @@ class NativeSeries:
     async def _together(self, span: Span, tail: Tail | None) -> Known:
         found = sorted(self._fetched, key=lambda one: one.start)
         if self.table is not None:
-            if found and self._keep.refresh:
+            if found and self._writes and self._keep.refresh:
                 await self._apart(self.table.replace, found)
             elif not self._keep.read:
                 for stretch in found:
                     await self._revise(stretch.columns)
             if self._keep.read:
-                if tail is not None:
+                if self._writes and tail is not None:
                     await self._apart(self.table.tidy)
-                found = await self._apart(self.table.read, *span)
+                stored = await self._apart(self.table.read, *span)
+                # What could not be stored is what the exchange says now.
+                found = stored if self._writes else placed_over(found, stored)
         found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
         found = [one.cut(*span) for one in found]
         clock = tail.clock if tail else _settled(span.end)

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from marketdata._candles.calendar import Calendar
-from marketdata.models import Cause, Interval
+from marketdata.models import Cause, Flag, Interval
 from marketdata.models.columns import Columns
+from marketdata.models.records import Quality
 
 FOREVER = 1 << 62
 EARLIEST = -62_135_596_800_000
@@ -91,6 +92,13 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
     return result
 
 
+def placed_over(newer: Sequence[Stretch], older: Iterable[Stretch]) -> list[Stretch]:
+    """Give all of some stretches, and of older ones what those do not tell of, in order."""
+    taken = [Span(one.start, one.end) for one in newer]
+    kept = [one.cut(*span) for one in older for span in without(Span(one.start, one.end), taken)]
+    return sorted([*newer, *kept], key=lambda one: one.start)
+
+
 def with_unknown(stretches: Sequence[Stretch]) -> Stretch:
     """Join stretches, given in order and at least one, with what lies between them not fetched."""
     whole: list[Stretch] = []
@@ -141,6 +149,13 @@ def intervals(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Interval, ...]:
         )
         for gap in gaps
     )
+
+
+def flags(revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
+    """Give candles that are not as usual as records: revised ones, and those off the calendar."""
+    marks: dict[int, Quality] = dict.fromkeys(revised, "revised")
+    marks |= dict.fromkeys(odd, "off_calendar")
+    return tuple(Flag(open_time=moment(time), quality=marks[time]) for time in sorted(marks))
 
 
 def moment(milliseconds: int) -> datetime:

@@ -80,6 +80,8 @@ class Store:
         except ImportError:
             raise MissingExtraError("The candle store", "history") from None
         self.url = url.removeprefix("file://").rstrip("/")
+        self.read_only: MarketDataError | None = None
+        """Why nothing is written to it, where it is for reading only."""
         self.table = functools.lru_cache(_KEPT_OPEN)(self._table)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candle store")
 
@@ -174,11 +176,19 @@ class Store:
     def unwritable(self) -> MarketDataError | None:
         """Give what is to be said of a folder that cannot be made or written to."""
         there = Path(self.url)
-        while not there.exists() and there != there.parent:
-            there = there.parent
-        if not there.is_dir():
-            return refused(self.url, errno.ENOTDIR)
+        try:
+            while not there.exists() and there != there.parent:
+                there = there.parent
+            if not there.is_dir():
+                return refused(self.url, errno.ENOTDIR)
+        except OSError as error:  # what is above it cannot be looked into
+            return refused(self.url, error.errno or errno.EACCES)
         return None if os.access(there, os.W_OK | os.X_OK) else refused(self.url, errno.EACCES)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is a folder that can be read."""
+        return os.access(f"{self.url}/", os.R_OK | os.X_OK)
 
 
 _forked = False

@@ -27,7 +27,7 @@ from marketdata._candles.datafiles import (
     span_of,
 )
 from marketdata._candles.delta import Delta, text_of
-from marketdata._candles.spans import Gap, Span, Stretch, joined, without
+from marketdata._candles.spans import Gap, Span, Stretch, between, joined, without
 from marketdata._candles.trouble import translated
 from marketdata.models.columns import Columns
 
@@ -253,11 +253,11 @@ class SeriesTable:
             if not len(closed) or not self.refresh():
                 return
             first, end = calendar.floor(closed.time[0]), calendar.next(closed.time[-1])
-            said = {row[0]: row for row in closed.rows()}
             for stored in self.read(first, end):
+                inside = between(closed, stored.start, stored.end)
+                said = {row[0]: row for row in inside.rows()}
                 known = {row[0]: row for row in stored.columns.rows()}
-                inside = {time for time in said if stored.start <= time < stored.end}
-                changed = {time for time in inside if known.get(time) != said[time]}
+                changed = {time for time in said if known.get(time) != said[time]}
                 if not changed:
                     continue
                 rows = {**known, **{time: said[time] for time in changed}}

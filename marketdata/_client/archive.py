@@ -96,7 +96,7 @@ class AsyncHistory:
         from marketdata.models.lists import Records
         from marketdata.models.stored import Downloaded
 
-        store = await self.store()
+        store = await self.store(writing=True)
         since, until = _range(start, end)
         if scheduler is not None:
             from marketdata._client import cluster
@@ -212,7 +212,7 @@ class AsyncHistory:
         from marketdata.models.lists import Records
         from marketdata.models.stored import Damage
 
-        store = await self.store()
+        store = await self.store(writing=True)
         names = await self._chosen(store, pairs, timeframe, exchanges)
         found = [await asyncio.to_thread(inventory.repair, store, name) for name in names]
         return Records((one for several in found for one in several), of=Damage)
@@ -235,6 +235,7 @@ class AsyncHistory:
         DATA_UNAVAILABLE.
         """
         from marketdata._candles import export
+        from marketdata._candles.calendar import known
 
         path = Path(destination)
         kind = format or _format(path)
@@ -251,7 +252,8 @@ class AsyncHistory:
             )
         upto = _FOREVER if until is None else until
         try:
-            await asyncio.to_thread(export.write, table, path, kind, since, upto)
+            calendar = known(names[0].exchange, timeframe)
+            await asyncio.to_thread(export.write, table, calendar, path, kind, since, upto)
         except OSError as error:
             raise InvalidParameterError(
                 f"{path} cannot be written: {os.strerror(error.errno or 0)}.",
@@ -274,7 +276,7 @@ class AsyncHistory:
         from marketdata.models.lists import Records
         from marketdata.models.stored import Series
 
-        store = await self.store()
+        store = await self.store(writing=not dry_run)
         removed = []
         for name in await self._chosen(store, pairs, timeframe, exchanges):
             series = await asyncio.to_thread(inventory.describe, store, name)
@@ -285,11 +287,13 @@ class AsyncHistory:
 
     # ------------------------------------------------------------------ choosing
 
-    async def store(self) -> Store:
-        """Open the store; raises where there is none."""
+    async def store(self, *, writing: bool = False) -> Store:
+        """Open the store; raises where there is none, or none that can be written to."""
         store = await self._session.store()
         if isinstance(store, MarketDataError):
             raise store
+        if writing and store.read_only is not None:
+            raise store.read_only
         return store
 
     def _names(self, exchanges: Sequence[str] | None) -> Sequence[str]:

@@ -6,8 +6,7 @@ import asyncio
 import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
@@ -65,8 +64,11 @@ from marketdata.errors import (
     MissingParameterError,
     PairNotSupportedError,
 )
+from marketdata.number_form import Number, Numbers
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from marketdata._client.archive import AsyncHistory
     from marketdata._exchanges.exchange import Venue
     from marketdata._streams.feed import Subject
@@ -95,11 +97,8 @@ __all__ = ["AsyncClient"]
 
 T = TypeVar("T")
 
-_LISTS_AT_ONCE = 8
-"""Lists of pairs that are fetched at once; each is some megabytes."""
 
-
-class AsyncClient:
+class AsyncClient(Numbers[Number]):
     """Market data of spot exchanges for code that awaits.
 
     ``exchange``, or ``exchanges``, names the exchange for calls that name none, or several in order
@@ -115,6 +114,40 @@ class AsyncClient:
     ``asyncio.run``, ends them. Every operation raises errors under `MarketDataError` only.
     """
 
+    @overload
+    def __init__(
+        self: AsyncClient[float],
+        exchange: str | Sequence[str] | None = None,
+        *,
+        exchanges: str | Sequence[str] | None = None,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
+        numbers: Literal["float"] | None = None,
+        home: str | Path | None = None,
+        redis: str | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: AsyncClient[Decimal],
+        exchange: str | Sequence[str] | None = None,
+        *,
+        exchanges: str | Sequence[str] | None = None,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
+        numbers: Literal["decimal"],
+        home: str | Path | None = None,
+        redis: str | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None: ...
     def __init__(
         self,
         exchange: str | Sequence[str] | None = None,
@@ -186,7 +219,7 @@ class AsyncClient:
         search: Search | None = None,
         active: Active = True,
         refresh: RefreshLists = False,
-    ) -> Records[Pair]:
+    ) -> Records[Pair[Number]]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
         With `active=False` those that it lists but has halted, instead.
@@ -203,11 +236,13 @@ class AsyncClient:
             if refresh:
                 await self._session.refresh_lists()
             found = await self._session.find_pairs(search, base=base, quote=quote, active=active)
-            return Records(found[1], of=Pair)
+            return Records(cast("list[Pair[Number]]", found[1]), of=Pair)
 
-        async def work(venue: Venue) -> list[Pair]:
+        async def work(venue: Venue) -> list[Pair[Number]]:
             wanted = {"base": base, "quote": quote, "search": search}
-            return await venue.pairs(**wanted, active=active, refresh=refresh)
+            return cast(
+                "list[Pair[Number]]", await venue.pairs(**wanted, active=active, refresh=refresh)
+            )
 
         return Records(await self._session.ask(exchange, work), of=Pair)
 
@@ -220,20 +255,23 @@ class AsyncClient:
         active: bool = True,
         limit: int | None = None,
         offset: int = 0,
-    ) -> tuple[int, list[Pair]]:
+    ) -> tuple[int, list[Pair[Number]]]:
         """Give part of what `pairs` finds on all exchanges, and how many there are in all.
 
         At most ``limit`` pairs from ``offset`` on; the rest costs nearly nothing.
         """
 
-        return await self._session.find_pairs(
-            search, base=base, quote=quote, active=active, limit=limit, offset=offset
+        return cast(
+            "tuple[int, list[Pair[Number]]]",
+            await self._session.find_pairs(
+                search, base=base, quote=quote, active=active, limit=limit, offset=offset
+            ),
         )
 
     @checked
     async def ticker(
         self, pair: PairName, *, exchange: ExchangeId | None = None, window: Window = "24h"
-    ) -> Ticker:
+    ) -> Ticker[Number]:
         """Get a pair's last price, best bid and ask, and its high, low, volume and change.
 
         Over the last 24 hours, or over `window`. A window that the exchange does not offer is
@@ -249,7 +287,7 @@ class AsyncClient:
             symbol = await venue.listed.symbol(pair)
             return await ticker_over(venue, symbol, window)
 
-        return await self._session.ask(exchange, work)
+        return cast("Ticker[Number]", await self._session.ask(exchange, work))
 
     @checked
     async def tickers(
@@ -262,7 +300,7 @@ class AsyncClient:
         min_quote_volume: MinQuoteVolume | None = None,
         limit: TickerLimit | None = None,
         exchange: ExchangeId | None = None,
-    ) -> Records[Ticker]:
+    ) -> Records[Ticker[Number]]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
         Of all that there are, by name, where `pairs` is left out; else in the order asked for.
@@ -278,9 +316,9 @@ class AsyncClient:
 
         wanted = Ranking(sort, ascending, quote, min_quote_volume, limit)
 
-        async def work(venue: Venue) -> Records[Ticker]:
+        async def work(venue: Venue) -> Records[Ticker[Number]]:
             venue.check("tickers")
-            return await wanted.of(venue, pairs)
+            return cast("Records[Ticker[Number]]", await wanted.of(venue, pairs))
 
         found = await self._session.ask(exchange, work)
         return Records(found, found.errors, of=Ticker)
@@ -288,7 +326,7 @@ class AsyncClient:
     @checked
     async def average_price(
         self, pair: PairName, window: AverageWindow = "5m", *, exchange: ExchangeId | None = None
-    ) -> AveragePrice:
+    ) -> AveragePrice[Number]:
         """Get the average price of a pair over the last minutes or hours, weighted by volume.
 
         The exchange's own where it has one for this window (Binance, for 5m). Else of the trades
@@ -304,22 +342,22 @@ class AsyncClient:
             symbol = await venue.listed.symbol(pair)
             return await average_price(venue, symbol, window)
 
-        return await self._session.ask(exchange, work)
+        return cast("AveragePrice[Number]", await self._session.ask(exchange, work))
 
     @checked
-    async def quote(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Quote:
+    async def quote(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Quote[Number]:
         """Get the best bid and ask of a pair with their sizes."""
 
         async def work(venue: Venue) -> Quote:
             venue.check("quote")
             return await venue.quote(await venue.listed.symbol(pair))
 
-        return await self._session.ask(exchange, work)
+        return cast("Quote[Number]", await self._session.ask(exchange, work))
 
     @checked
     async def quotes(
         self, pairs: PairNames | None = None, *, exchange: ExchangeId | None = None
-    ) -> Records[Quote]:
+    ) -> Records[Quote[Number]]:
         """Get the best bids and asks of several pairs, in one request where possible.
 
         In the order asked for; all there are, by name, where `pairs` is left out. Named pairs for
@@ -329,9 +367,12 @@ class AsyncClient:
         from marketdata.models import Quote
         from marketdata.models.lists import Records
 
-        async def work(venue: Venue) -> Records[Quote]:
+        async def work(venue: Venue) -> Records[Quote[Number]]:
             venue.check("quotes")
-            return await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None)
+            return cast(
+                "Records[Quote[Number]]",
+                await venue.quotes(await venue.listed.symbols(pairs), every=pairs is None),
+            )
 
         found = await self._session.ask(exchange, work)
         return Records(found, found.errors, of=Quote)
@@ -339,14 +380,14 @@ class AsyncClient:
     @checked
     async def orderbook(
         self, pair: PairName, depth: Depth = 20, *, exchange: ExchangeId | None = None
-    ) -> OrderBook:
+    ) -> OrderBook[Number]:
         """Get a snapshot of a pair's order book: at most `depth` levels a side, best first."""
 
         async def work(venue: Venue) -> OrderBook:
             venue.check("orderbook")
             return await venue.orderbook(await venue.listed.symbol(pair), depth)
 
-        return await self._session.ask(exchange, work)
+        return cast("OrderBook[Number]", await self._session.ask(exchange, work))
 
     @checked
     async def candles(
@@ -362,7 +403,7 @@ class AsyncClient:
         refresh: Refresh = False,
         store: UseStore = True,
         exchange: ExchangeId | None = None,
-    ) -> Candles:
+    ) -> Candles[Number]:
         """Get a pair's bars (open, high, low, close, volume), oldest first.
 
         The newest 100, or `limit`; or all that open from `start` on and before `end` (now, where
@@ -394,7 +435,7 @@ class AsyncClient:
                 stored, keep.store, self._session.catalogue(), origin, name, pair, asked
             )
             if known is not None:
-                return known
+                return cast("Candles[Number]", known)
 
         async def work(venue: Venue) -> Candles:
             venue.check("candles")
@@ -410,7 +451,7 @@ class AsyncClient:
             with fetching(symbol, asked.timeframe, asked.start, asked.end) as keep.progress:
                 return await candles(venue, symbol, asked, keep)
 
-        return await self._session.ask(exchange, work)
+        return cast("Candles[Number]", await self._session.ask(exchange, work))
 
     @checked
     async def trades(
@@ -422,7 +463,7 @@ class AsyncClient:
         from_id: TradeId | None = None,
         aggregate: Aggregate = False,
         exchange: ExchangeId | None = None,
-    ) -> Records[Trade]:
+    ) -> Records[Trade[Number]]:
         """Get a pair's trades, oldest first: the newest, or from a time or a trade id on.
 
         At most `limit`, and at most what the exchange gives in one answer. `aggregate` merges
@@ -431,7 +472,7 @@ class AsyncClient:
         from marketdata.models import Trade
         from marketdata.models.lists import Records
 
-        async def work(venue: Venue) -> list[Trade]:
+        async def work(venue: Venue) -> list[Trade[Number]]:
             from marketdata._candles.trades import check as check_trades
             from marketdata._candles.trades import trades
 
@@ -439,8 +480,11 @@ class AsyncClient:
             venue.check("trades")
             check_trades(venue, start=since, from_id=from_id)
             symbol = await venue.listed.symbol(pair)
-            return await trades(
-                venue, symbol, limit=limit, start=since, from_id=from_id, aggregate=aggregate
+            return cast(
+                "list[Trade[Number]]",
+                await trades(
+                    venue, symbol, limit=limit, start=since, from_id=from_id, aggregate=aggregate
+                ),
             )
 
         return Records(await self._session.ask(exchange, work), of=Trade)
@@ -459,7 +503,7 @@ class AsyncClient:
         return await self._session.ask(exchange, work, one=True)
 
     @checked
-    async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees:
+    async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees[Number]:
         """Get the maker and taker fees of a pair: the account's own, or the public ones.
 
         The account's where keys of the exchange are configured (MARKETDATA_<EXCHANGE>_API_KEY and
@@ -470,7 +514,7 @@ class AsyncClient:
             venue.check("fees")
             return await venue.fees(await venue.listed.symbol(pair))
 
-        return await self._session.ask(exchange, work)
+        return cast("Fees[Number]", await self._session.ask(exchange, work))
 
     # ------------------------------------------------------------------ several at once
 
@@ -482,7 +526,7 @@ class AsyncClient:
         exchanges: EachExchange | None = None,
         exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
-    ) -> Comparison:
+    ) -> Comparison[Number]:
         """Compare a pair on several exchanges: prices, spreads, volumes, and who is best.
 
         All are asked at once; whoever fails, or does not answer in the time of a call, is a row
@@ -492,7 +536,10 @@ class AsyncClient:
         """
         from marketdata._aggregation.comparing import compare
 
-        return await compare(self._session.ask, pair, exchanges or self.settings.exchange, quotes)
+        return cast(
+            "Comparison[Number]",
+            await compare(self._session.ask, pair, exchanges or self.settings.exchange, quotes),
+        )
 
     @checked
     async def consolidated_orderbook(
@@ -503,7 +550,7 @@ class AsyncClient:
         exchanges: EachExchange | None = None,
         exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
-    ) -> ConsolidatedOrderBook:
+    ) -> ConsolidatedOrderBook[Number]:
         """Get one order book of several exchanges, whose levels know who quotes them.
 
         At most `depth` prices a side, best first; it may be crossed. All are asked at once; whoever
@@ -514,7 +561,10 @@ class AsyncClient:
         from marketdata._aggregation.consolidating import consolidate
 
         names = exchanges or self.settings.exchange
-        return await consolidate(self._session.ask, pair, names, depth, quotes)
+        return cast(
+            "ConsolidatedOrderBook[Number]",
+            await consolidate(self._session.ask, pair, names, depth, quotes),
+        )
 
     @checked
     async def execution_cost(
@@ -528,7 +578,7 @@ class AsyncClient:
         exchanges: EachExchange | None = None,
         exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
-    ) -> ExecutionCost:
+    ) -> ExecutionCost[Number]:
         """Work out what buying or selling at once would cost, split over exchanges at best.
 
         Levels are taken in the order of their prices with public taker fees, which is the cheapest
@@ -552,7 +602,10 @@ class AsyncClient:
             )
         order = Order(side, amount, quote_amount)
         names = exchanges or self.settings.exchange
-        return await execution_cost(self._session.ask, pair, order, names, depth, quotes)
+        return cast(
+            "ExecutionCost[Number]",
+            await execution_cost(self._session.ask, pair, order, names, depth, quotes),
+        )
 
     @property
     def history(self) -> AsyncHistory:
@@ -572,7 +625,7 @@ class AsyncClient:
         exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Ticker]:
+    ) -> AsyncWatch[Ticker[Number]]:
         """Watch the 24-hour tickers of pairs: their last prices, best bids and asks, volumes."""
         return self._session.watch("ticker", pair, exchange, delivery=delivery, buffer=buffer)
 
@@ -585,7 +638,7 @@ class AsyncClient:
         exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Quote]:
+    ) -> AsyncWatch[Quote[Number]]:
         """Watch the best bids and asks of pairs with their sizes."""
         return self._session.watch("quote", pair, exchange, delivery=delivery, buffer=buffer)
 
@@ -599,7 +652,7 @@ class AsyncClient:
         exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
-    ) -> AsyncWatch[OrderBook]:
+    ) -> AsyncWatch[OrderBook[Number]]:
         """Watch the order books of pairs: every change is applied, lost ones are mended."""
         return self._session.watch(
             "orderbook", pair, exchange, delivery=delivery, buffer=buffer, depth=depth
@@ -616,7 +669,7 @@ class AsyncClient:
         quotes: QuoteCodes | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
-    ) -> AsyncWatch[ConsolidatedOrderBook]:
+    ) -> AsyncWatch[ConsolidatedOrderBook[Number]]:
         """Watch one order book of several exchanges, whose levels know who quotes them.
 
         A source that goes stale is left out, and marked, until it is fresh again; what cannot be
@@ -642,13 +695,16 @@ class AsyncClient:
             names = exchanges or self.settings.exchange
             return await ask_each(self._session.ask, names, pairs, prepare, work)
 
-        return ConsolidatedWatch(
-            find,
-            pair,
-            mixed=len(pairs) > 1,
-            every=delivery == "every",
-            buffer=buffer,
-            depth=depth,
+        return cast(
+            "AsyncWatch[ConsolidatedOrderBook[Number]]",
+            ConsolidatedWatch(
+                find,
+                pair,
+                mixed=len(pairs) > 1,
+                every=delivery == "every",
+                buffer=buffer,
+                depth=depth,
+            ),
         )
 
     @checked
@@ -660,7 +716,7 @@ class AsyncClient:
         exchanges: SameAsExchange | None = None,
         delivery: Delivery = "every",
         buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Trade]:
+    ) -> AsyncWatch[Trade[Number]]:
         """Watch the trades of pairs, one after the other."""
         return self._session.watch("trades", pair, exchange, delivery=delivery, buffer=buffer)
 
@@ -674,7 +730,7 @@ class AsyncClient:
         exchanges: SameAsExchange | None = None,
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Candles]:
+    ) -> AsyncWatch[Candles[Number]]:
         """Watch the bars of pairs: the one that forms, and those that it leaves behind."""
         return self._session.watch(
             "candles", pair, exchange, delivery=delivery, buffer=buffer, timeframe=timeframe
@@ -715,7 +771,9 @@ class AsyncClient:
         )
 
     @checked
-    def replay(self, path: PlayedPath, speed: Speed = 1.0, *, wait_for: WaitFor = 1) -> AsyncClient:
+    def replay(
+        self, path: PlayedPath, speed: Speed = 1.0, *, wait_for: WaitFor = 1
+    ) -> AsyncClient[Number]:
         """Give a client that is served from a recording, by the simulated exchange.
 
         Its streams begin when so many subjects are subscribed to, and end with the recording.
@@ -724,7 +782,8 @@ class AsyncClient:
         """
         from marketdata._client.recorder import replayed
 
-        return AsyncClient(settings=replayed(self.settings, Path(path), speed, wait_for))
+        settings = replayed(self.settings, Path(path), speed, wait_for)
+        return cast("AsyncClient[Number]", AsyncClient(settings=settings))
 
     def streams(self) -> Records[Stream]:
         """Tell how each live subject of the running loop is doing."""
@@ -751,10 +810,5 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import logging
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("marketdata.candles")
 
 _LISTS_AT_ONCE = 8
 """Lists of pairs that are fetched at once; each is some megabytes."""
@@ -332,5 +335,13 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
         store = Store(url)
     except MissingExtraError as error:
         return error
-    # A folder that somebody has named may be for reading only.
-    return (store.unwritable() if settings.store is None else None) or store
+    problem = store.unwritable() if settings.store is None else None
+    if problem is None:
+        # Of a folder that somebody has named, the call that has to write to it says so.
+        return store
+    if not store.is_readable:
+        _log.warning("No candles are kept. %s", problem)
+        return problem
+    _log.warning("Stored candles are read, and no new ones are kept. %s", problem)
+    store.read_only = problem
+    return store

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -24,10 +24,9 @@ from marketdata.errors import InvalidParameterError
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import (
     EXACT,
-    Levels,
+    LevelsOfEitherForm,
     Number,
     as_given,
-    as_number,
     decimal_or_nan,
     difference,
     exact,
@@ -37,6 +36,7 @@ from marketdata.models.decimals import (
     total,
 )
 from marketdata.models.shown import Shown
+from marketdata.number_form import Numbers
 
 if TYPE_CHECKING:
     from array import array
@@ -97,6 +97,11 @@ class Record(Shown, BaseModel):
         serialize_by_alias=True,
         defer_build=True,
     )
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, _form):
+            return cls
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record as JSON values: camelCase keys, nothing null, times as text."""
@@ -264,7 +269,7 @@ class Exchange(Record):
     """Where it is based, as ISO 3166 codes; ccxt does not know whom it refuses."""
 
 
-class Pair(Record):
+class Pair(Record, Numbers[Number]):
     """A spot pair and its trading rules; sizes are in base, costs in quote currency."""
 
     exchange: str
@@ -286,7 +291,7 @@ class Pair(Record):
     """Whether the exchange lists it but does not let anybody trade it now."""
 
 
-class FeeTier(Record):
+class FeeTier(Record, Numbers[Number]):
     """The fees from a traded volume on."""
 
     volume: Number
@@ -296,7 +301,7 @@ class FeeTier(Record):
     taker: Number | None = None
 
 
-class Fees(_Sourced):
+class Fees(_Sourced, Numbers[Number]):
     """What an exchange takes of a trade, as fractions: 0.001 is 0.1%."""
 
     pair: str
@@ -306,12 +311,12 @@ class Fees(_Sourced):
     maker: Number | None = None
     """None where it is not published, as in ``taker``."""
     taker: Number | None = None
-    tiers: tuple[FeeTier, ...] | None = None
+    tiers: tuple[FeeTier[Number], ...] | None = None
     """The public schedule by volume, the lowest first; None where ccxt does not know it, or knows
     one that does not begin with these fees."""
 
 
-class Ticker(_Derivable, _Streamed):
+class Ticker(_Derivable, _Streamed, Numbers[Number]):
     """Price and volume over a window: the last 24 hours unless another was asked for."""
 
     pair: str
@@ -345,7 +350,7 @@ class Ticker(_Derivable, _Streamed):
     """Number of trades in the window."""
 
 
-class AveragePrice(_Sourced):
+class AveragePrice(_Sourced, Numbers[Number]):
     """The average price of a pair over the time just past, weighted by volume."""
 
     pair: str
@@ -361,7 +366,7 @@ class AveragePrice(_Sourced):
     """Number of trades in the window; None where it is not known."""
 
 
-class Quote(_Derivable, _Streamed):
+class Quote(_Derivable, _Streamed, Numbers[Number]):
     """Best bid and ask; sizes in base currency."""
 
     pair: str
@@ -383,7 +388,7 @@ class Quote(_Derivable, _Streamed):
         return None if self.bid is None or self.ask is None else mean(self.ask, self.bid)
 
 
-class Fill(Record):
+class Fill(Record, Numbers[Number]):
     """What taking an amount from a book would have given."""
 
     side: Side
@@ -398,15 +403,15 @@ class Fill(Record):
     """In base currency."""
 
 
-class OrderBook(_Streamed):
+class OrderBook(_Streamed, Numbers[Number]):
     """A snapshot of an order book: levels are (price, size in base currency), best first."""
 
     pair: str
     sequence: int | None = None
     """The exchange's number of the book's state, for lining it up with its stream of changes."""
-    bids: Levels
+    bids: Annotated[tuple[tuple[Number, Number], ...], LevelsOfEitherForm()]
     """Price descending."""
-    asks: Levels
+    asks: Annotated[tuple[tuple[Number, Number], ...], LevelsOfEitherForm()]
     """Price ascending."""
     max_depth: int | None = None
     """The most levels a side that the exchange streams; None: no fewer than were requested, not
@@ -426,12 +431,12 @@ class OrderBook(_Streamed):
         return made
 
     @property
-    def best_bid(self) -> Level | None:
+    def best_bid(self) -> tuple[Number, Number] | None:
         """Highest bid; None on an empty side."""
         return self.bids[0] if self.bids else None
 
     @property
-    def best_ask(self) -> Level | None:
+    def best_ask(self) -> tuple[Number, Number] | None:
         """Lowest ask; None on an empty side."""
         return self.asks[0] if self.asks else None
 
@@ -446,19 +451,20 @@ class OrderBook(_Streamed):
         """Mean of best bid and best ask; None where a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
-    def depth(self, price: Number) -> Number:
+    def depth(self, price: float | Decimal) -> Number:
         """Give the size in base currency offered from the best level up to a price, inclusive.
 
         A price at or below the best bid counts bids, one at or above the best ask counts asks,
         one in between finds nothing: 0.0.
         """
+        limit: Any = price
         if any(isinstance(number, Decimal) for number in self._form):
-            price = as_number(exact(price))  # the decimal number that a float was written as
-        if math.isnan(price):  # which Decimals cannot be compared with
-            return as_given(Decimal(0), *self._form)
-        found = [size for level, size in self.bids if level >= price]
-        found += [size for level, size in self.asks if level <= price]
-        return as_given(total(found), *self._form)
+            limit = exact(price)  # the decimal number that a float was written as
+        if math.isnan(limit):  # which Decimals cannot be compared with
+            return self._as_given(Decimal(0))
+        found = [size for level, size in self.bids if level >= limit]
+        found += [size for level, size in self.asks if level <= limit]
+        return self._as_given(total(found))
 
     def imbalance(self, levels: int | None = None) -> Number | None:
         """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
@@ -470,9 +476,9 @@ class OrderBook(_Streamed):
         both = EXACT.add(bids, asks)
         if not both:
             return None
-        return as_given(quotient(EXACT.subtract(bids, asks), both), *self._form)
+        return self._as_given(quotient(EXACT.subtract(bids, asks), both))
 
-    def fill(self, side: Side, amount: Number) -> Fill:
+    def fill(self, side: Side, amount: float | Decimal) -> Fill[Number]:
         """Work out what buying from the asks, or selling to the bids, would give.
 
         ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
@@ -515,8 +521,12 @@ class OrderBook(_Streamed):
 
         return of_record(self, f"order book on {self.exchange}")
 
+    def _as_given(self, value: Decimal) -> Number:
+        made: Number = as_given(value, *self._form)
+        return made
+
     @property
-    def _form(self) -> Level | tuple[()]:
+    def _form(self) -> tuple[Number, Number] | tuple[()]:
         """A level, whose numbers tell in which form all of them are."""
         return self.best_bid or self.best_ask or ()
 
@@ -524,7 +534,7 @@ class OrderBook(_Streamed):
 _FIELDS_OF_A_BOOK = set(OrderBook.model_fields)
 
 
-class Trade(_Streamed):
+class Trade(_Streamed, Numbers[Number]):
     """One trade, or with ``aggregate`` the fills of one order at one price."""
 
     pair: str
@@ -647,16 +657,19 @@ class Interval(Record):
     """Why there are none; None where nobody looked into it, as in the newest bars."""
 
 
+Quality: TypeAlias = Literal["off_calendar", "revised"]
+"""``off_calendar``: it opens where none was expected; ``revised``: the exchange has changed it
+since it was stored."""
+
+
 class Flag(Record):
     """A candle that is not as usual, and how."""
 
     open_time: datetime
-    quality: Literal["off_calendar", "revised"]
-    """``off_calendar``: it opens where none was expected; ``revised``: the exchange has changed it
-    since it was stored."""
+    quality: Quality
 
 
-class Candle(Record):
+class Candle(Record, Numbers[Number]):
     """One bar, as `Candles` hands it out."""
 
     open_time: datetime
@@ -676,7 +689,7 @@ class Candle(Record):
     """How it is not as usual; None for nearly all."""
 
 
-class Candles(_Derivable, _Streamed):
+class Candles(_Derivable, _Streamed, Numbers[Number]):
     """Bars of one pair and timeframe, oldest first, kept as columns.
 
     Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``time``, ``open``,
@@ -708,7 +721,7 @@ class Candles(_Derivable, _Streamed):
     resampled_from: str | None = None
     """The shorter bars that these were made of; None where they are the exchange's own, or made
     of trades (``source`` tells)."""
-    columns: Columns = Field(alias="candles")
+    columns: Columns[Number] = Field(alias="candles")
 
     @property
     def time(self) -> array[int]:
@@ -716,27 +729,27 @@ class Candles(_Derivable, _Streamed):
         return self.columns.time
 
     @property
-    def open(self) -> array[float]:
+    def open(self) -> Sequence[Number]:
         """The first price of each bar."""
         return self.columns.open
 
     @property
-    def high(self) -> array[float]:
+    def high(self) -> Sequence[Number]:
         """The highest price of each bar."""
         return self.columns.high
 
     @property
-    def low(self) -> array[float]:
+    def low(self) -> Sequence[Number]:
         """The lowest price of each bar."""
         return self.columns.low
 
     @property
-    def close(self) -> array[float]:
+    def close(self) -> Sequence[Number]:
         """The last price of each bar."""
         return self.columns.close
 
     @property
-    def volume(self) -> array[float]:
+    def volume(self) -> Sequence[Number]:
         """What was traded in each bar, in base currency; NaN where it is unknown."""
         return self.columns.volume
 
@@ -748,14 +761,14 @@ class Candles(_Derivable, _Streamed):
     def __len__(self) -> int:
         return len(self.columns)
 
-    def __iter__(self) -> Iterator[Candle]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Candle[Number]]:  # type: ignore[override]
         return (self[index] for index in range(len(self)))
 
     @overload
-    def __getitem__(self, index: int) -> Candle: ...
+    def __getitem__(self, index: int) -> Candle[Number]: ...
     @overload
-    def __getitem__(self, index: slice) -> Candles: ...
-    def __getitem__(self, index: int | slice) -> Candle | Candles:
+    def __getitem__(self, index: slice) -> Candles[Number]: ...
+    def __getitem__(self, index: int | slice) -> Candle[Number] | Candles[Number]:
         """Give one bar, or the bars of a slice.
 
         The ends of a slice are positions, or times as `marketdata.candles` takes them: the bars
@@ -782,7 +795,7 @@ class Candles(_Derivable, _Streamed):
             quality="filled" if is_filled else flags.get(opened_at),
         )
 
-    def _part(self, index: slice) -> Candles:
+    def _part(self, index: slice) -> Candles[Number]:
         if any(not isinstance(end, int | None) for end in (index.start, index.stop)):
             from marketdata._candles.parts import between
 
@@ -804,15 +817,15 @@ class Candles(_Derivable, _Streamed):
             }
         )
 
-    def head(self, count: int = 5) -> Candles:
+    def head(self, count: int = 5) -> Candles[Number]:
         """Give the first bars; of a negative count, all but so many of the last."""
         return self[:count]
 
-    def tail(self, count: int = 5) -> Candles:
+    def tail(self, count: int = 5) -> Candles[Number]:
         """Give the last bars; of a negative count, all but so many of the first."""
         return self[max(len(self) - count, 0) :] if count >= 0 else self[-count:]
 
-    def resample(self, timeframe: str) -> Candles:
+    def resample(self, timeframe: str) -> Candles[Number]:
         """Make longer bars of these, as the library does where an exchange lacks a timeframe.
 
         ``timeframe`` is a multiple of that of the bars. The first and the last are made only where

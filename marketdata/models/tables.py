@@ -9,7 +9,7 @@ import math
 import re
 import types
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -18,8 +18,11 @@ from marketdata.errors import MissingExtraError
 from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook
 from marketdata.models.columns import NAMES
 from marketdata.models.decimals import plain, plain_json
+from marketdata.models.frames import qualities
 from marketdata.models.lists import Records
 from marketdata.models.records import Candles, OrderBook, Record
+from marketdata.models.text import csv_cells, number
+from marketdata.models.text import time as iso
 
 if TYPE_CHECKING:
     import pandas
@@ -81,14 +84,14 @@ def _candle_objects(record: Candles) -> Iterator[str]:
             start, end = next(spans, _NEVER)
         filled = "true" if time >= start * 1000 else "false"
         yield (
-            f'{{"openTime":"{_iso(time)}","open":{_json(opened)},"high":{_json(high)},'
+            f'{{"openTime":"{iso(time)}","open":{_json(opened)},"high":{_json(high)},'
             f'"low":{_json(low)},"close":{_json(close)}{counted},'
             f'"forming":{forming},"filled":{filled}}}'
         )
 
 
 def _json(value: float | Decimal) -> str:
-    return f'"{value:f}"' if isinstance(value, Decimal) else _float(value)
+    return f'"{value:f}"' if isinstance(value, Decimal) else number(value)
 
 
 # ---------------------------------------------------------------------------- CSV
@@ -123,7 +126,9 @@ def to_csv(answer: Any, columns: Sequence[str] | None = None, *, raw: bool = Fal
     if not kinds and (kind := getattr(answer, "of", None)) is not None:
         kinds = {kind: None}
     whose = _SERIES if isinstance(answer, Records) and Candles in kinds else ()
-    names = columns or [*whose, *(name for kind in kinds for name in csv_names(kind))]
+    candles = [one for one in records if isinstance(one, Candles)]
+    odd = ["quality"] if any(one.quality or one.filled for one in candles) else []
+    names = columns or [*whose, *(name for kind in kinds for name in csv_names(kind)), *odd]
     header = dict.fromkeys(names)
     output = io.StringIO()
     writer = CsvRows(output, raw=raw)
@@ -159,13 +164,15 @@ def csv_rows(record: Record, header: Sequence[str]) -> Iterator[list[Any]]:
             for row in record.rows:
                 yield from csv_rows(row, header)
         case Candles():
-            own = ("trades", "time", "open", "high", "low", "close", "volume", "forming")
+            own = (*NAMES, "forming", "quality")
             whose = _cells(record, [name for name in header if name not in own])
             last = len(record) - 1
-            for index, (time, *rest) in enumerate(record.columns.rows()):
-                values = dict(zip(NAMES, (_iso(time), *rest), strict=True))
-                values["forming"] = record.forming and index == last
-                yield [whose[name] if name in whose else _cell(values[name]) for name in header]
+            marks = qualities(record.columns, record.filled, record.quality)
+            for index, written in enumerate(csv_cells(record.columns)):
+                values: dict[str, Any] = dict(zip(NAMES, written, strict=True))
+                values["forming"] = _cell(record.forming and index == last)
+                values["quality"] = (marks[index] if marks else None) or ""
+                yield [whose[name] if name in whose else values[name] for name in header]
         case OrderBook() | ConsolidatedOrderBook():
             is_one = isinstance(record, OrderBook)
             names = _LEVEL if is_one else _QUOTED
@@ -192,26 +199,13 @@ def _cell(value: Any) -> Any:
             return ""
         case bool():
             return "true" if value else "false"
-        case float():
-            return _float(value)
-        case Decimal():
-            return plain(value)
+        case float() | Decimal():
+            return number(value)
         case [str() | int() | float(), *_]:
             return " ".join(str(_cell(one)) for one in value)
         case list() | dict():
             return plain_json(json.dumps(value, separators=(",", ":"))) if value else ""
     return value
-
-
-def _float(value: float) -> str:
-    text = repr(value)
-    return plain(Decimal(text)) if "e" in text else text
-
-
-def _iso(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
-    return f"{text}.{rest:03}000Z" if rest else f"{text}Z"
 
 
 # ---------------------------------------------------------------------------- rows

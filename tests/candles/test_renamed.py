@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 import marketdata as md
+from marketdata.models._display.pages import page
+from marketdata_mcp import answers
+from marketdata_mcp.tools import TOOLS
 
 from . import wire as wires
 from .test_faults import Setting, ms
@@ -111,7 +114,7 @@ def test_what_the_store_has_of_the_present_name_does_not_hide_the_older_one(
     again = setting.client.candles(PRESENT, "1h", **question)
     assert (rows(again), told(again)) == (rows(answer), (OLDER, LISTED))
     assert again.missing == answer.missing
-    assert setting.client.history.verify() == ()
+    assert list(setting.client.history.verify()) == []
     # Its former name names the pair, too.
     by_name = setting.client.candles(OLDER, "1h", **question)
     assert (by_name.pair, rows(by_name)) == (PRESENT, rows(answer))
@@ -126,3 +129,21 @@ def test_resampled_candles_over_a_rename_are_of_both_names(setting: Setting) -> 
         assert volume == sum(one.volume for one in inside)
     assert answer.renamed_from == OLDER
     assert answer.columns.time[0] < at(ENDS) < at(LISTED) < answer.columns.time[-1]
+
+
+def test_the_shell_and_agents_are_told_of_the_former_name(setting: Setting) -> None:
+    answer = setting.client.candles(PRESENT, "1h", start=at(90), end=at(120))
+
+    assert "The pair was MATIC/USDT before 2025-01-05 14:00" in str(page(answer))
+    assert '"renamedFrom":"MATIC/USDT","renamedAt":"2025-01-05T14:00:00Z"' in answer.to_json()
+    content, _ = answers.candles(answer, 5, None)
+    assert content["renamedFrom"] == "MATIC/USDT"
+    delisted = answer.model_copy(update={"delisted": True})
+    assert "binance no longer lists the pair" in str(page(delisted))
+    assert answers.candles(delisted, 5, None)[0]["delisted"] is True
+
+
+def test_halted_pairs_are_listed_and_their_candles_served_at_each_door(setting: Setting) -> None:
+    # Asked for by its former name a pair is the present one; what is halted has no other name.
+    assert [one.pair for one in setting.client.pairs(active=False)] == [OLDER]
+    assert "active" in TOOLS["list_pairs"].definition.input_schema["properties"]

@@ -11,6 +11,7 @@ import pytest
 
 from marketdata import Trade
 from marketdata._client.blocking import Client
+from marketdata.models.text import number
 from marketdata.operations import OPERATIONS
 from marketdata_cli import text
 
@@ -154,6 +155,28 @@ def assert_same(cell, value):
             assert cell.split() == [str(one) for one in value]
         case _:
             assert cell == value
+
+
+@pytest.mark.parametrize("name", ["ticker", "candles", "orderbook", "trades"])
+def test_numbers_in_csv_are_the_floats_themselves_without_an_exponent(here, name):
+    code, out, _ = here(name, "PEPE/USDT", "-f", "csv")
+    assert code == 0
+    cells = [cell for row in csv.reader(io.StringIO(out)) for cell in row]
+    numbers = [cell for cell in cells if re.fullmatch(r"[\d.e+-]+", cell)]
+    small = [cell for cell in numbers if cell.startswith("0.0000")]
+    assert any("e" in repr(float(cell)) for cell in small), "a small price shows it"
+    assert not any("e" in cell for cell in numbers)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-07, 123456789.125, 1e22, 5e-324, 100.0, 1.5e300])
+def test_numbers_are_written_so_that_they_read_back_as_floats(value):
+    for one in (value, -value):
+        written = number(one)
+        assert float(written) == one
+        assert re.fullmatch(r"-?\d+\.\d+", written)
+    assert number(Decimal("1E+3")) == "1000"
+    assert number(Decimal("1E-10")) == "0.0000000001"
+    assert number(None) == ""
 
 
 def test_numbers_are_the_floats_themselves_without_an_exponent(ask):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,6 +146,28 @@ def test_list_of_nothing_says_how_to_fill_it(here, store):
     )
 
 
+def test_days_are_listed_with_their_state(here):
+    here(*DOWNLOAD, "-q")
+    here(*DOWNLOAD[:3], "--start", "2025-06-15T10:00Z", "-t", "5m", "-q")
+    [series] = json.loads(here("history", "list", "--days")[1])
+    days = [(one["day"], one["state"], one["bars"]) for one in series["days"]]
+    assert days == [("2025-06-14", "complete", 288), ("2025-06-15", "not_fetched", 30)]
+    assert series["days"][0]["missing"] == []
+    missing = [(one["bars"], one["cause"]) for one in series["days"][1]["missing"]]
+    assert missing == [(120, "not_fetched"), (138, "not_fetched")]
+    out = here("history", "list", "--days", "-f", "table")[1]
+    assert "binance BTC/USDT 5m: 1 complete day\n" in out
+    assert re.search(r"2025-06-15 +not fetched +30 +258 +not fetched", out)
+
+
+def test_candles_of_a_halted_pair_are_served(here):
+    [halted] = json.loads(here("pairs", "--no-active")[1])
+    code, out, _ = here("pairs", "--no-active", "-f", "table")
+    assert (code, "\n1 halted pair, " in out) == (0, True)
+    code, out, _ = here("candles", halted["pair"], "-n", "3")
+    assert (code, len(json.loads(out)["candles"])) == (0, 3)
+
+
 def test_list_verify_and_repair(here, store, asked):
     here(*DOWNLOAD, "-q")
     here("history", "download", "ETH/USDT", *DAY, "-t", "1h", "-q")
@@ -222,6 +245,8 @@ def test_export_in_every_format(here, tmp_path, asked):
         bare = tmp_path / "bars"
         assert here(*given[:2], str(bare), *given[3:], "-f", ending, *range_)[0] == 0
         assert read(bare).num_rows == 12
+    assert (tmp_path / "bars.csv").read_text() == here(*line, "-f", "csv")[1]
+    assert here("history", "export", "-", *given[3:], *range_)[1] == here(*line, "-f", "csv")[1]
     assert len(asked()) == asked_before, "an export asks nobody"
     assert here("history", "export", str(tmp_path / "all.csv"), "BTC/USDT", "-t", "5m")[0] == 0
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 289

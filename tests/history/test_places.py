@@ -115,6 +115,69 @@ def test_folders_that_are_for_reading_only(
             folder.chmod(0o755)
 
 
+_DEFAULT_FOR_READING_ONLY = """
+    import json, logging, os, pathlib, sys
+    import marketdata as md
+
+    home, other = sys.argv[1:3]
+    logging.getLogger("marketdata.candles").addHandler(logging.StreamHandler(sys.stdout))
+    ask = dict(start="2024-03-01", end=int(sys.argv[3]))
+    # What is imported late may be root's, too.
+    md.Client(home=other).candles("BTC/USDT", "1m", **ask)
+    for folder in (pathlib.Path(home), *pathlib.Path(home).rglob("*")):
+        if folder.is_dir():
+            folder.chmod(0o555)
+    if os.getuid() == 0:
+        os.setuid(65534)
+    with md.Client(home=home) as client:
+        for more in ({}, {}, {"refresh": True}, {"store": False}, {"limit": 490}):
+            found = client.candles("BTC/USDT", "1m", **ask, **more)
+            print(list(found.open) == [100.0 + one for one in range(more.get("limit", 500))])
+        print([one.bars for one in client.history.list()], list(client.history.verify()))
+        print(client.history.plan(["BTC/USDT"], "1m", **ask)[0].stored)
+        stored = client.history
+        for change, more in ((stored.download, ask), (stored.repair, {}), (stored.remove, {})):
+            try:
+                change(["BTC/USDT"], "1m", **more)
+            except md.MarketDataError as error:
+                print(error.code, error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="has no permissions of this kind")
+def test_a_default_store_that_cannot_be_written_to_is_read_and_the_log_says_so_once(
+    sim: SimulatedExchange, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        home = Path(place) / "home"
+        monkeypatch.setenv("MARKETDATA_HOME", str(home))
+        connect(sim).candles("BTC/USDT", "1m", start=at(0), end=at(300))
+        sim.forget()
+        args = (str(home), str(Path(place) / "other"), str(ms(500)))
+        printed = run(_DEFAULT_FOR_READING_ONLY, sim.url, *args)
+        for folder in [home, *(one for one in home.rglob("*") if one.is_dir())]:
+            folder.chmod(0o755)
+    refused = (
+        f"The candle store {home}/candles cannot be used: Permission denied. Set MARKETDATA_STORE "
+        "to another folder, or to 'none'."
+    )
+    told, *lines = printed.splitlines()
+    assert told == f"Stored candles are read, and no new ones are kept. {refused}"
+    assert lines == [*["True"] * 5, "[300] []", "300", *[f"DATA_UNAVAILABLE {refused}"] * 3]
+
+
+def test_a_default_folder_that_cannot_be_made_is_told_of_once(
+    sim: SimulatedExchange, connect: Connect, isolated: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way(isolated / "candles")
+    client = connect(sim)
+    for _ in range(2):
+        assert ask(client) == minutes(0, 500)
+    [line] = [one.message for one in caplog.records if one.name == "marketdata.candles"]
+    assert line.startswith("No candles are kept. The candle store ")
+
+
 def test_looking_at_a_store_that_is_not_there_makes_none(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:

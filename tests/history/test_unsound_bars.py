@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
 from library.gateway import Gateway
 
@@ -188,6 +192,55 @@ def test_a_candle_off_the_calendar_is_kept_once_and_says_so(
         frame = found.to_pandas()
         assert list(frame["quality"].dropna()) == ["off_calendar"]
     assert client.history.verify() == []
+
+
+def test_candles_that_are_not_as_usual_say_so_in_every_frame_and_file(
+    gateway: Gateway, connect: Connect, isolated: Path, tmp_path: Path
+) -> None:
+    gateway.edit(KLINES, Spoiler(1500, add_a_second))
+    client = connect(gateway)
+    assert candles(client).to_arrow().column_names[-1] == "quality"
+
+    def revise(sent: list[Any]) -> list[Any]:
+        Spoiler(1500, add_a_second)(sent)
+        for bar in sent:
+            bar[5] = "9.5" if bar[0] == ms(1600) else bar[5]
+        return [bar for bar in sent if bar[0] != ms(1700)]
+
+    gateway.edit(KLINES, revise)
+    candles(client, refresh=True)
+    found = candles(client, fill="previous")
+    odd = {ms(1500) + 1000: "off_calendar", ms(1600): "revised"}
+
+    def marks(times: list[int], quality: list[str | None]) -> dict[int, str]:
+        return {time: mark for time, mark in zip(times, quality, strict=True) if mark}
+
+    times = found.columns.time.tolist()
+    expected = odd | {ms(1700): "filled"}
+    pandas = found.to_pandas()["quality"]
+    assert marks(times, [None if pd.isna(one) else one for one in pandas]) == expected
+    assert marks(times, found.to_polars()["quality"].to_list()) == expected
+    assert marks(times, found.to_arrow()["quality"].to_pylist()) == expected
+    assert {index: bar.quality for index, bar in enumerate(found) if bar.quality} == {
+        1500: "off_calendar",
+        1600: "revised",
+        1700: "filled",
+    }
+    lines = list(csv.DictReader(found.to_csv().splitlines()))
+    assert marks(times, [line["quality"] or None for line in lines]) == expected
+
+    stored = candles(client)
+    for name in ("all.csv", "all.parquet", "all.feather"):
+        client.history.export(tmp_path / name, "BTC/USDT", "1m")
+    assert (tmp_path / "all.csv").read_text() == stored.to_csv()
+    for table in (
+        pyarrow.parquet.read_table(tmp_path / "all.parquet"),
+        pyarrow.feather.read_table(tmp_path / "all.feather"),
+    ):
+        assert table.equals(stored.to_arrow().combine_chunks())
+        assert marks(stored.columns.time.tolist(), table["quality"].to_pylist()) == odd
+    client.history.export(tmp_path / "few.csv", "BTC/USDT", "1m", end=at(1500))
+    assert "quality" not in (tmp_path / "few.csv").read_text()
 
 
 def test_bars_in_another_order_are_put_in_order(

@@ -59,5 +59,5 @@ def test_a_moved_module_is_the_same_under_both_names(old: str, new: str) -> None
 
 
 def test_a_module_that_never_was_is_not_found() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"No module named 'marketdata\.clients'"):
-        importlib.import_module("marketdata.clients")
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'marketdata\.customers'"):
+        importlib.import_module("marketdata.customers")

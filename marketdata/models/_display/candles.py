@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from marketdata.models._display.cards import direction
 from marketdata.models._display.elements import FAINT, WARNING, Chart, Column, Page, Table
 from marketdata.models._display.gaps import named
-from marketdata.models._display.numbers import aligned, counted, digits, moments, span
+from marketdata.models._display.numbers import aligned, clock, counted, digits, moments, span
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def candles(record: Candles, now: datetime, rows: int = ROWS) -> Page:
     end = [
         *named("Missing", record.missing, RANGES),
         *named("Filled", record.filled or (), RANGES),
+        *_other_names(record),
         freshness([record], now, _source(record)),
     ]
     if not len(record):
@@ -38,6 +39,18 @@ def candles(record: Candles, now: datetime, rows: int = ROWS) -> Page:
         newest(record, rows),
         *end,
     ]
+
+
+def _other_names(record: Candles) -> Page:
+    """Say of a pair that it is no longer listed, or under which name candles of it are."""
+    lines: Page = []
+    if record.delisted:
+        text = f"{record.exchange} no longer lists the pair: these are its stored candles."
+        lines.append([(text, WARNING)])
+    if record.renamed_from is not None:
+        until = f" before {clock(record.renamed_at)}" if record.renamed_at else ""
+        lines.append([(f"The pair was {record.renamed_from}{until}.", FAINT)])
+    return lines
 
 
 def _source(record: Candles) -> str:

@@ -75,7 +75,7 @@ def _history(record: Exchange) -> str:
 def pairs(records: Sequence[Pair], _now: datetime) -> Page:
     """List pairs with their trading rules."""
     if not records:
-        return [[("No active spot pair fits.", FAINT)]]
+        return [[("No spot pair fits.", FAINT)]]
     exchanges = [one.exchange for one in records]
     several = len(set(exchanges)) > 1
     columns = [
@@ -92,10 +92,11 @@ def pairs(records: Sequence[Pair], _now: datetime) -> Page:
     oldest = min(one.received_at for one in records)
     fetched = f"{'oldest ' * several}list fetched {clock(oldest)}"
     names = f"{len(set(exchanges))} exchanges" if several else exchanges[0]
+    kind = "halted pair" if all(one.halted for one in records) else "pair"
     return [
         heading("Pairs", names, any(one.simulated for one in records)),
         Table(columns),
-        [(f"{counted(len(records), 'pair')}, {fetched}", FAINT)],
+        [(f"{counted(len(records), kind)}, {fetched}", FAINT)],
     ]
 
 

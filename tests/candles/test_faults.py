@@ -53,11 +53,11 @@ class Setting:
     def _ours(self) -> int:
         return self.exchange.now + self.exchange.world.ours
 
-    def connect(self, home: str = "home") -> md.Client:
-        """Make a client with a store of that name."""
-        form = self.exchange.world.form
+    def connect(self, **settings: Any) -> md.Client:
+        """Make another client with the same store."""
+        form, home = self.exchange.world.form, self._home / "home"
         return self._stack.enter_context(
-            md.Client(form, endpoints={form: self.wire.url}, home=self._home / home, retries=0)
+            md.Client(form, endpoints={form: self.wire.url}, home=home, retries=0, **settings)
         )
 
     def ask(self, timeframe: str, **question: Any) -> md.Candles:
@@ -713,3 +713,109 @@ def test_a_halt_is_no_listing_where_only_the_newest_candles_are_served(
     assert (len(behind), [one.cause for one in behind.missing]) == (0, ["no_trades"])
     assert opens(last) == [text(halted - back * length(timeframe)) for back in (2, 1)]
     assert [one.cause for one in last.missing] == ["no_trades"]
+
+
+# ---------------------------------------------------------------- told by the model
+
+
+class Changing(Exchange):
+    """An exchange on which one candle can be changed."""
+
+    added = 0.0
+
+    def page(self, pair: str, timeframe: str, start: int | None, limit: int) -> list[Candle]:
+        found = super().page(pair, timeframe, start, limit)
+        return [
+            one._replace(volume=one.volume + self.added) if one.time == MORNING + HOUR else one
+            for one in found
+        ]
+
+
+def test_decimals_revise_what_is_stored(set_up: Set) -> None:
+    exchange = Changing(MINUTES)
+    setting = set_up(exchange)
+    hour = {"start": MORNING + HOUR, "end": MORNING + 2 * HOUR}
+    before = setting.ask("1m", **hour)
+    exchange.added = 3.0
+
+    exact = setting.connect(numbers="decimal").candles(PAIR, "1m", **hour)
+    after = setting.ask("1m", **hour)
+
+    assert [float(volume) for volume in exact.columns.volume] == list(after.columns.volume)
+    assert after.columns.volume[0] == before.columns.volume[0] + 3.0
+    assert list(after.columns.volume)[1:] == list(before.columns.volume)[1:]
+    assert after.quality is not None
+
+
+@pytest.mark.parametrize("left", [1, 30 * SECOND])
+def test_the_stored_range_ends_before_an_open_candle(set_up: Set, left: int) -> None:
+    setting = set_up(replace(MINUTES, now=MINUTES.now - left))
+    opened = MINUTES.now - MINUTE
+
+    first = setting.ask("1m", start=opened - 5 * MINUTE)
+    [series] = setting.client.history.list()
+    setting.advance(2 * MINUTE)
+    later = setting.ask("1m", start=opened - 5 * MINUTE)
+
+    assert (first.forming, first.columns.time[-1]) == (True, opened)
+    assert series.end.timestamp() * 1000 == opened
+    there = [one for one in setting.exchange.candles(PAIR, "1m") if one.time >= opened - 5 * MINUTE]
+    assert list(later.columns.volume) == [one.volume for one in there]
+
+
+@pytest.mark.parametrize("question", [{}, {"end": MINUTES.now - 7 * MINUTE}])
+@pytest.mark.parametrize("how", ["zero", "previous"])
+def test_a_hundred_candles_are_meant_by_default_also_filled(
+    set_up: Set, how: Any, question: dict[str, Any]
+) -> None:
+    setting = set_up(replace(MINUTES, quiet=0.5))
+
+    answer = setting.each("1m", fill=how, **question)
+
+    times = list(answer.columns.time)
+    assert times == list(range(times[0], times[0] + 100 * MINUTE, MINUTE))
+    assert answer.missing == ()
+    assert all(one.start.timestamp() * 1000 >= times[0] for one in answer.filled or ())
+
+
+@pytest.mark.parametrize(
+    ("hours", "named"),
+    [
+        (4, [("14:00", "00:00", 2, "no_trades")]),
+        (5, [("14:00", "19:00", 1, "outage"), ("19:00", "00:00", 1, "no_trades")]),
+    ],
+)
+def test_a_resampled_place_is_an_outage_only_if_all_of_it_is(
+    set_up: Set, hours: int, named: list[tuple[str, str, int, str]]
+) -> None:
+    """The pair is halted from 12:00 to 24:00, and for some hours of it nothing is traded."""
+    outage, halt = (14, hours), (12, 12)
+    world = World(MORNING, HOUR, 100, MORNING + 72 * HOUR, halts=(halt,), outages=(outage,))
+
+    answer = set_up(world).each("5h", start=MORNING, end=MORNING + 48 * HOUR)
+
+    assert [(start[-5:], end[-5:], *rest) for start, end, *rest in gaps(answer)] == named
+
+
+@pytest.mark.parametrize(("timeframe", "limit"), [("1w", 2_600), ("2M", 400), ("1y", 60)])
+def test_a_limit_that_reaches_back_before_1970_is_one_gap_up_to_the_listing(
+    set_up: Set, timeframe: str, limit: int
+) -> None:
+    answer = set_up(LISTED).each(timeframe, limit=limit)
+
+    [gap] = answer.missing
+    assert (gap.bars, gap.cause) == (limit - len(answer), "not_served")
+    assert gap.start.year < 1970
+    assert gap.end.timestamp() * 1000 == answer.columns.time[0]
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_our_clock_is_years_wrong(set_up: Set, years: int) -> None:
+    setting = set_up(replace(MINUTES, now=MINUTES.now + 20 * SECOND, ours=years * 365 * DAY))
+    start = MINUTES.now - 10 * MINUTE
+
+    for question in ({"start": start}, {"limit": 11}, {"end": MINUTES.now + MINUTE, "limit": 11}):
+        answer = setting.each("1m", **question)
+        assert opens(answer) == setting.there("1m", start)
+        assert (answer.missing, answer.forming) == ((), True)
+    assert setting.client.history.list()[0].end.timestamp() * 1000 == MINUTES.now

@@ -811,11 +811,11 @@ def test_a_limit_that_reaches_back_before_1970_is_one_gap_up_to_the_listing(
 
 @pytest.mark.parametrize("years", [10, -10])
 def test_our_clock_is_years_wrong(set_up: Set, years: int) -> None:
-    setting = set_up(replace(MINUTES, now=MINUTES.now + 20 * SECOND, ours=years * 365 * DAY))
-    start = MINUTES.now - 10 * MINUTE
+    world = replace(MINUTES, now=MINUTES.now + 20 * SECOND, quiet=0.5, ours=years * 365 * DAY)
+    setting, start = set_up(world), MINUTES.now - 12 * MINUTE
+    before, there = setting.there("1m", 0, start), setting.there("1m", start)
 
-    for question in ({"start": start}, {"limit": 11}, {"end": MINUTES.now + MINUTE, "limit": 11}):
-        answer = setting.each("1m", **question)
-        assert opens(answer) == setting.there("1m", start)
-        assert (answer.missing, answer.forming) == ((), True)
-    assert setting.client.history.list()[0].end.timestamp() * 1000 == MINUTES.now
+    assert opens(setting.each("1m", start=start)) == there
+    assert opens(setting.each("1m", start=start, limit=5)) == there[:5]
+    assert opens(setting.each("1m", end=start, limit=5)) == before[-5:]
+    assert setting.client.history.list()[0].end.timestamp() * 1000 <= MINUTES.now

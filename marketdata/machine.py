@@ -37,38 +37,29 @@ def private_folder(folder: Path) -> None:
 
 
 # ---------------------------------------------------------------------------- SQLite files
-# sqlite3 is imported where it is used: a question that reads no file needs none of it.
 
 
 def is_damage(error: Exception) -> bool:
     """Tell a file that is no good from one that cannot be used now."""
-    import sqlite3
-
-    return _code(error) in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_ERROR,  # no such table or column
-        sqlite3.SQLITE_FORMAT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_NOTADB,
-    )
+    # ERROR: no such table or column.
+    return _is_any(error, "CORRUPT", "ERROR", "FORMAT", "MISMATCH", "NOTADB")
 
 
 def is_locked(error: Exception) -> bool:
     """Tell whether somebody else is using the file just now."""
-    import sqlite3
-
-    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _is_any(error, "BUSY", "LOCKED")
 
 
 def is_passing(error: Exception) -> bool:
     """Tell whether a file may be of use again soon: the disk is full, or did not take a write."""
-    import sqlite3
-
-    return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return _is_any(error, "FULL", "IOERR")
 
 
-def _code(error: Exception) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+def _is_any(error: Exception, *names: str) -> bool:
+    import sqlite3  # which many commands do without
+
+    code = int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)) & 0xFF
+    return code in [getattr(sqlite3, f"SQLITE_{name}") for name in names]
 
 
 def discard(file: Path) -> None:

@@ -129,11 +129,14 @@ class Download:
             page = replace(more, start=start)
         end = min(span.end, max(end, page.end))
         page = page.cut(start, end)
-        if ruler.ceil(page.end) >= end > page.end:
-            # No place is left.
-            page = replace(page, end=end)
-        window = _Window(page, asked)
         following = ruler.ceil(page.end)
+        if following >= end > page.end:
+            if self._pages.is_doubtful:
+                following = page.end
+            else:
+                # No place is left.
+                page = replace(page, end=end)
+        window = _Window(page, asked)
         plan = list(self._plan(following, end))
         if end < span.end:
             # Up to now: where the exchange's clock is behind, there are candles behind its time.

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata._candles.assembly import Clock, Page, page
-from marketdata._candles.calendar import Calendar, expected, is_timeframe, nominal_length
+from marketdata._candles.calendar import Calendar, expected, nominal_length
 from marketdata._candles.spans import FOREVER, between
+from marketdata.arguments import is_timeframe
 from marketdata.errors import UpstreamError
 from marketdata.models.columns import Columns, Row
 
@@ -44,10 +45,17 @@ class Pages:
         """The time of the last answer."""
         self._leaves_out = False
         """Whether an answer was short although there were more candles."""
+        self._has_odd = False
+        """Whether a candle opened off the calendar: there may be several in one place."""
         self._told: Clock | None = None
         """The same without regard to the candles in it."""
         self._listed = 0
         """No candle opens before this, as far as is known."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether there may be more candles in a place than the last that was given of it."""
+        return self._leaves_out or self._has_odd
 
     # ------------------------------------------------------------------ candles
 
@@ -58,6 +66,7 @@ class Pages:
             since = self.calendar.shift(our_now(), 1 - count)
         found = await self._request(since, min(count, self.size))
         columns = _in_order(found, 0, None, set())[-count:]
+        self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
         start = columns.time[0] if len(columns) else clock.exchange
         return page(start, FOREVER, columns, clock)
@@ -97,6 +106,7 @@ class Pages:
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
                 self._leaves_out |= was_short and inside.time[0] <= first_place
+                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside.time))
                 was_short = len(found) < ask
                 if first_place < inside.time[0] and self._may_lack_beginning(found, ask):
                     # A page of an exchange that gives the newest first may lack its beginning.
@@ -108,7 +118,7 @@ class Pages:
                 if self.calendar.next(cursor - 1) < stop:
                     continue
                 if cursor < over and end <= clock.exchange:
-                    if len(found) < ask and self._leaves_out:
+                    if len(found) < ask and self.is_doubtful:
                         continue
                     # A full answer says nothing of what opens behind it in the last place.
                     over = cursor
@@ -164,9 +174,9 @@ class Pages:
         """Give a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
         # A clock that is wrong does not tell where candles end.
-        if told.latest < clock.exchange or (told.disagrees and self._leaves_out):
-            return FOREVER
-        return clock.exchange if told.disagrees else told.latest
+        if self.reply is not None and self.reply.simulated:
+            return clock.exchange
+        return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
 
     def _now(self) -> Clock:
         if self.clock is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketdata import arguments
-from marketdata._candles.calendar import can_make, expected, is_timeframe, known, learned
+from marketdata._candles.calendar import can_make, expected, known, learned
 from marketdata._candles.resampling import resample
 from marketdata._candles.spans import Gap, intervals
 from marketdata.errors import TimeframeNotSupportedError
@@ -15,6 +15,7 @@ from marketdata.errors import TimeframeNotSupportedError
 if TYPE_CHECKING:
     from marketdata.arguments import Moment
     from marketdata.models import Candles, Cause, Columns
+    from marketdata.number_form import Number
 
 __all__ = ["between", "resampled"]
 
@@ -22,7 +23,7 @@ _UNKNOWN: frozenset[Cause] = frozenset({"not_fetched"})
 """A longer candle with a part of this cause is missing: nobody knows what was traded in it."""
 
 
-def between(record: Candles, start: Moment | None, end: Moment | None) -> slice:
+def between(record: Candles[Number], start: Moment | None, end: Moment | None) -> slice:
     """Give where the candles stand that open from a time on and before another.
 
     Raises `InvalidParameterError` for what is no time.
@@ -33,10 +34,10 @@ def between(record: Candles, start: Moment | None, end: Moment | None) -> slice:
     return slice(first, max(first, last))
 
 
-def resampled(record: Candles, timeframe: str) -> Candles:
+def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
     """Make longer candles of a record's; see `Candles.resample`."""
     own = learned(record.timeframe, record.time, known(record.exchange, record.timeframe))
-    wanted = expected(timeframe) if is_timeframe(timeframe) else None
+    wanted = expected(timeframe) if arguments.is_timeframe(timeframe) else None
     if wanted is None or not can_make(own, wanted):
         raise TimeframeNotSupportedError(
             f"'{timeframe[:20]}' candles cannot be made of {record.timeframe} ones: a multiple of "
@@ -73,7 +74,7 @@ def resampled(record: Candles, timeframe: str) -> Candles:
     )
 
 
-def _own(record: Candles) -> Columns:
+def _own(record: Candles[Any]) -> Columns[Any]:
     """Give the exchange's candles, without those that were made up."""
     columns = record.columns
     made_up = {

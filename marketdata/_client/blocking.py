@@ -6,16 +6,27 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
 from marketdata._requests.portal import portal
 from marketdata.arguments import BarLimit, ExchangeId, PairName, TimeframeName, checked
 from marketdata.errors import MarketDataError, as_of_here
+from marketdata.number_form import Number, Numbers
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
     from marketdata._charts.chart import LiveChart
@@ -32,9 +43,9 @@ R = TypeVar("R", bound="Record")
 
 
 def _blocking(
-    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Client, P], T]:
-    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    method: Callable[Concatenate[AsyncClient[Number], P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client[Number], P], T]:
+    def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return portal().call(method(self._client, *args, **kwargs))
         except MarketDataError as error:
@@ -46,9 +57,9 @@ def _blocking(
 
 
 def _watching(
-    method: Callable[Concatenate[AsyncClient, P], AsyncWatch[R]],
-) -> Callable[Concatenate[Client, P], Watch[R]]:
-    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
+    method: Callable[Concatenate[AsyncClient[Number], P], AsyncWatch[R]],
+) -> Callable[Concatenate[Client[Number], P], Watch[R]]:
+    def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
         from marketdata._streams.watch import Watch
 
         try:
@@ -62,11 +73,14 @@ def _watching(
 
 
 def _replaying(
-    method: Callable[Concatenate[AsyncClient, P], AsyncClient],
-) -> Callable[Concatenate[Client, P], Client]:
-    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Client:
+    method: Callable[Concatenate[AsyncClient[Number], P], AsyncClient[Number]],
+) -> Callable[Concatenate[Client[Number], P], Client[Number]]:
+    def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> Client[Number]:
         try:
-            return Client(settings=method(self._client, *args, **kwargs).settings)
+            return cast(
+                "Client[Number]",
+                Client(settings=method(self._client, *args, **kwargs).settings),
+            )
         except MarketDataError as error:
             as_of_here(error)
             raise
@@ -75,13 +89,47 @@ def _replaying(
     return call
 
 
-class Client:
+class Client(Numbers[Number]):
     """Market data of spot exchanges for code that does not await; also works in notebooks.
 
-    Takes the arguments of `AsyncClient` and has its operations. May be shared by threads, and
-    used after a fork. Needs no closing; `close` frees its connections early.
+    It takes the arguments of `AsyncClient` and has the same operations. Threads can share a client,
+    and it works after a fork. `close` is optional: it frees connections early.
     """
 
+    @overload
+    def __init__(
+        self: Client[float],
+        exchange: str | Sequence[str] | None = None,
+        *,
+        exchanges: str | Sequence[str] | None = None,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
+        numbers: Literal["float"] | None = None,
+        home: str | Path | None = None,
+        redis: str | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Client[Decimal],
+        exchange: str | Sequence[str] | None = None,
+        *,
+        exchanges: str | Sequence[str] | None = None,
+        sim: bool | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        max_calls: int | None = None,
+        trip_after: int | None = None,
+        numbers: Literal["decimal"],
+        home: str | Path | None = None,
+        redis: str | None = None,
+        endpoints: dict[str, str] | None = None,
+        settings: Settings | None = None,
+    ) -> None: ...
     def __init__(
         self,
         exchange: str | Sequence[str] | None = None,
@@ -99,7 +147,8 @@ class Client:
         settings: Settings | None = None,
     ) -> None:
         try:
-            self._client = AsyncClient(
+            make: Any = AsyncClient
+            self._client: AsyncClient[Number] = make(
                 exchange,
                 exchanges=exchanges,
                 sim=sim,
@@ -119,12 +168,12 @@ class Client:
 
     @property
     def settings(self) -> Settings:
-        """What this client goes by."""
+        """The settings of this client."""
         return self._client.settings
 
     @property
     def history(self) -> History:
-        """The stored candles: download, list, verify, repair, export and remove."""
+        """The stored candles: download, list, verify, repair, export and remove them."""
         return History(self._client.history)
 
     exchanges = _blocking(AsyncClient.exchanges)
@@ -164,7 +213,7 @@ class Client:
         """Draw the newest candles in a notebook, and keep the chart up to date.
 
         It follows the exchange's stream until `stop()` of the chart, or until the kernel ends.
-        Raises `MissingExtraError` where anywidget is not installed.
+        Raises `MissingExtraError` if anywidget is not installed.
         """
         from marketdata._client.live_chart import live_chart
 
@@ -180,7 +229,7 @@ class Client:
             raise
 
     def streams(self) -> Records[Stream]:
-        """Tell how each live subject is doing."""
+        """Return the state of each live subscription."""
 
         async def told() -> Records[Stream]:
             return self._client.streams()
@@ -188,7 +237,7 @@ class Client:
         return portal().call(told())
 
     def upstream(self) -> Records[Upstream]:
-        """Tell how the calls to each exchange are doing."""
+        """Return the state of the calls to each exchange."""
 
         async def told() -> Records[Upstream]:
             return self._client.upstream()
@@ -198,12 +247,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketdata.errors import MissingExtraError
 from marketdata.models import Candles, Columns
@@ -20,7 +20,9 @@ _KEPT = 1_000
 """Candles of the stream that a chart is told again, should it have been shown later."""
 
 
-def live_chart(ask: Callable[[], Candles], watch: Callable[[Candles], Watch[Candles]]) -> LiveChart:
+def live_chart(
+    ask: Callable[[], Candles[Any]], watch: Callable[[Candles[Any]], Watch[Candles[Any]]]
+) -> LiveChart:
     """Draw the candles that one function gets, and what another's stream tells of them."""
     try:
         from marketdata._charts.widget import LiveChartWidget
@@ -31,7 +33,7 @@ def live_chart(ask: Callable[[], Candles], watch: Callable[[Candles], Watch[Cand
     return LiveChartWidget(content(found), title(found), _news(stream), stream.close)
 
 
-def _news(watch: Watch[Candles]) -> Iterator[str]:
+def _news(watch: Watch[Candles[Any]]) -> Iterator[str]:
     """Give all that a stream has told so far, each time that there is more."""
     rows = {}
     for candles in watch:

@@ -29,7 +29,7 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
-from marketdata.models.decimals import EXACT, are_finite, as_given, exact, total
+from marketdata.models.decimals import EXACT, are_finite, as_given, as_number, exact, total
 
 Made = TypeVar("Made", Pair, Fees, FeeTier)
 
@@ -106,17 +106,19 @@ def ticker(
     if not tickers.has_price(raw):
         raise ValueError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    return Ticker(
-        exchange=exchange,
-        pair=pair,
-        timestamp=moment(raw["timestamp"], received_at),
-        received_at=received_at,
-        simulated=True if simulated else None,
-        window=window,
-        source="ticker",
-        open_time=tickers.open_time(info, how),
-        trades=tickers.trade_count(info, how),
-        **tickers.settled(_numbers(raw, _TICKER_FIELDS), info, how),
+    return Ticker.model_validate(
+        {
+            "exchange": exchange,
+            "pair": pair,
+            "timestamp": moment(raw["timestamp"], received_at),
+            "received_at": received_at,
+            "simulated": True if simulated else None,
+            "window": window,
+            "source": "ticker",
+            "open_time": tickers.open_time(info, how),
+            "trades": tickers.trade_count(info, how),
+            **tickers.settled(_numbers(raw, _TICKER_FIELDS), info, how),
+        }
     )
 
 
@@ -494,7 +496,7 @@ def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
 def in_decimal(value: float) -> float:
     """Give what a float was written as, up to 15 digits."""
     found = exact(value)
-    return as_given(found, found)
+    return as_given(found, as_number(found))
 
 
 def in_decimals(made: Made) -> Made:

@@ -38,6 +38,9 @@ __all__ = [
 
 Values: TypeAlias = dict[str, float | None]
 
+_FAR = 1 << 62
+"""No time or count is larger; other numbers are looked at more closely."""
+
 _PRICES = (
     *("last", "close", "bid", "ask", "open", "high", "low"),
     *("previous_close", "average", "vwap"),
@@ -132,6 +135,8 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
 
 def _raw(info: Any, name: str | None) -> Decimal | None:
     value = info.get(name) if name is not None and isinstance(info, dict) else None
+    if type(value) is int and value < _FAR:
+        return Decimal(value)
     if value is None or isinstance(value, bool | dict | list):
         return None
     found = decimal_or_nan(value if isinstance(value, str) else str(value))

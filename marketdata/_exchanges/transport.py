@@ -8,7 +8,7 @@ import socket
 import sys
 import weakref
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
@@ -88,11 +88,14 @@ class Transport:
 
     def ws_connect(
         self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any
-    ) -> Any:
-        """Open a socket; as aiohttp's."""
-        return self._opened.ws_connect(
-            self.address(URL(url)), headers=self._with_login(headers), **options
-        )
+    ) -> _Opening:
+        """Open a socket; as aiohttp's, to be entered."""
+
+        def begin() -> Awaitable[Any]:
+            there = self.address(URL(url))
+            return self._opened.ws_connect(there, headers=self._with_login(headers), **options)
+
+        return _Opening(begin)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -162,6 +165,16 @@ class Transport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+class _Opening:
+    """A socket that begins to open when it is waited for: a task may be cancelled before that."""
+
+    def __init__(self, begin: Callable[[], Awaitable[Any]]) -> None:
+        self._begin = begin
+
+    async def __aenter__(self) -> Any:
+        return await self._begin()
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from marketdata.models.decimals import Number, difference, mean
 from marketdata.models.records import Record, Side
+from marketdata.number_form import Numbers
 
 if TYPE_CHECKING:
     from marketdata._charts.chart import Chart
@@ -31,7 +32,7 @@ ConsolidatedLevel: TypeAlias = tuple[Number, Number, tuple[tuple[str, Number], .
 """Price, size of all sources, and the size of each by its name, in the order of the sources."""
 
 
-class Best(Record):
+class Best(Record, Numbers[Number]):
     """The best price of one side over several exchanges, and who has it."""
 
     exchange: str
@@ -41,7 +42,7 @@ class Best(Record):
     """In base currency; None where the exchange does not say."""
 
 
-class ComparisonRow(Record):
+class ComparisonRow(Record, Numbers[Number]):
     """What one exchange says of a pair, or why it does not."""
 
     exchange: str
@@ -76,7 +77,7 @@ class ComparisonRow(Record):
     """What the error says, such as that there was no answer in time."""
 
 
-class Comparison(Record):
+class Comparison(Record, Numbers[Number]):
     """A pair on several exchanges, a row each, in the order in which they were asked for."""
 
     pair: str
@@ -85,9 +86,9 @@ class Comparison(Record):
     received_at: datetime
     """When the last answer was there, or its time was over."""
     simulated: Literal[True] | None = None
-    best_bid: Best | None = None
+    best_bid: Best[Number] | None = None
     """The highest bid, of the first row that has it; None where nobody bids."""
-    best_ask: Best | None = None
+    best_ask: Best[Number] | None = None
     spread: Number | None = None
     """Best ask minus best bid, below zero where the market is crossed."""
     spread_bps: Number | None = None
@@ -98,7 +99,7 @@ class Comparison(Record):
     ask x (1 + fee). None where no exchange with a known fee has a bid, or none has an ask."""
     without_fees: tuple[str, ...] | None = None
     """Exchanges with prices whose fee is not known, which `crossed_after_fees` leaves out."""
-    rows: tuple[ComparisonRow, ...]
+    rows: tuple[ComparisonRow[Number], ...]
 
     def chart(self) -> Chart:
         """Draw each exchange's bid and ask on one scale of prices, interactively.
@@ -110,7 +111,7 @@ class Comparison(Record):
         return of_record(self, "on several exchanges")
 
 
-class BookSource(Record):
+class BookSource(Record, Numbers[Number]):
     """One book that a consolidated one is made of, or why it is missing."""
 
     name: str
@@ -141,7 +142,7 @@ class BookSource(Record):
         return self.stale is True or self.code is not None or self.timestamp is None
 
 
-class ConsolidatedOrderBook(Record):
+class ConsolidatedOrderBook(Record, Numbers[Number]):
     """One book of several exchanges' books, whose levels know who quotes them, best first.
 
     It may be crossed, which no single book is: nothing is matched.
@@ -155,21 +156,21 @@ class ConsolidatedOrderBook(Record):
     simulated: Literal[True] | None = None
     crossed: bool
     """Whether the best bid is above the best ask; False where a side is empty."""
-    bids: tuple[ConsolidatedLevel, ...]
+    bids: tuple[tuple[Number, Number, tuple[tuple[str, Number], ...]], ...]
     """Price descending. Behind the last level of a source that gives fewer, its sizes are
     missing."""
-    asks: tuple[ConsolidatedLevel, ...]
+    asks: tuple[tuple[Number, Number, tuple[tuple[str, Number], ...]], ...]
     """Price ascending; otherwise as bids."""
-    sources: tuple[BookSource, ...]
+    sources: tuple[BookSource[Number], ...]
     """In the order in which they were asked for, with those that are missing."""
 
     @property
-    def best_bid(self) -> ConsolidatedLevel | None:
+    def best_bid(self) -> tuple[Number, Number, tuple[tuple[str, Number], ...]] | None:
         """Highest bid; None on an empty side."""
         return self.bids[0] if self.bids else None
 
     @property
-    def best_ask(self) -> ConsolidatedLevel | None:
+    def best_ask(self) -> tuple[Number, Number, tuple[tuple[str, Number], ...]] | None:
         """Lowest ask; None on an empty side."""
         return self.asks[0] if self.asks else None
 
@@ -194,7 +195,7 @@ class ConsolidatedOrderBook(Record):
         return of_record(self, "consolidated order book")
 
 
-class ExecutionSplit(Record):
+class ExecutionSplit(Record, Numbers[Number]):
     """The part of an order that one exchange would fill."""
 
     exchange: str
@@ -211,7 +212,7 @@ class ExecutionSplit(Record):
     """In quote currency: cost x fee; None where the fee is not known."""
 
 
-class ExecutionCost(Record):
+class ExecutionCost(Record, Numbers[Number]):
     """What buying or selling at once would cost, spread over exchanges so that it costs least."""
 
     pair: str
@@ -244,7 +245,7 @@ class ExecutionCost(Record):
     """In quote currency, of a ``quote_amount``."""
     without_fees: tuple[str, ...] | None = None
     """Exchanges in ``splits`` that publish no fee."""
-    splits: tuple[ExecutionSplit, ...]
+    splits: tuple[ExecutionSplit[Number], ...]
     """In the order of ``sources``; only those that fill something."""
-    sources: tuple[BookSource, ...]
+    sources: tuple[BookSource[Number], ...]
     """The books that were looked at, and those that are missing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketdata._charts.making import chart
 from marketdata.errors import InvalidParameterError
@@ -21,7 +21,7 @@ _MOST = 20_000
 """Candles that a page draws one by one: more make it slow, and no screen has room for them."""
 
 
-def of_candles(candles: Candles, others: tuple[Candles, ...]) -> Chart:
+def of_candles(candles: Candles[Any], others: tuple[Candles[Any], ...]) -> Chart:
     """Draw candles with volume; with others, closing prices as lines that begin at 100."""
     if any(one.timeframe != candles.timeframe for one in others):
         lengths = sorted({candles.timeframe, *(one.timeframe for one in others)})
@@ -33,7 +33,7 @@ def of_candles(candles: Candles, others: tuple[Candles, ...]) -> Chart:
     return chart(f"[{','.join(shown)}]", " and ".join(map(title, (candles, *others))))
 
 
-def content(candles: Candles) -> str:
+def content(candles: Candles[Any]) -> str:
     """Give the JSON that a page draws candles from."""
     each = -(-len(candles) // _MOST)
     if each <= 1:
@@ -44,7 +44,9 @@ def content(candles: Candles) -> str:
     return f'{{"note":{json.dumps(note)},{text[1:]}'
 
 
-def of_record(record: OrderBook | ConsolidatedOrderBook | Comparison, what: str) -> Chart:
+def of_record(
+    record: OrderBook[Any] | ConsolidatedOrderBook[Any] | Comparison[Any], what: str
+) -> Chart:
     """Draw a book or a comparison."""
     simulated = " (simulated)" if record.simulated else ""
     return chart(record.to_json(), f"{record.pair} {what}{simulated}")

@@ -7,16 +7,17 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 
 from marketdata.models import decimals
-from marketdata.models.decimals import number_schema
+from marketdata.models.decimals import Number, number_schema
+from marketdata.number_form import Numbers
 
 if TYPE_CHECKING:
     import pyarrow
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-Row: TypeAlias = tuple[int, float, float, float, float, float | None, int | None]
+Row: TypeAlias = tuple[int, Number, Number, Number, Number, Number | None, int | None]
 """Open time in Unix milliseconds, open, high, low, close, volume, number of trades."""
 
 NAMES = ("time", "open", "high", "low", "close", "volume", "trades")
@@ -76,7 +77,22 @@ def float_total(values: Iterable[float]) -> float:
     return rounded if abs(rounded - exact) <= 4 * math.ulp(exact) else exact
 
 
-class Columns:
+if TYPE_CHECKING:
+
+    class _Column:
+        """How type checkers see a column of numbers."""
+
+        @overload
+        def __get__(self, of: Columns[float], kind: Any) -> array[float]: ...
+        @overload
+        def __get__(self, of: Columns[Decimal], kind: Any) -> list[Decimal]: ...
+        @overload
+        def __get__(self, of: Columns[Number], kind: Any) -> Sequence[Number]: ...
+        def __get__(self, of: Any, kind: Any) -> Any: ...
+        def __set__(self, of: Any, value: Any) -> None: ...
+
+
+class Columns(Numbers[Number]):
     """Seven columns of equal length, ordered by time.
 
     ``time`` (Unix ms) and ``trades`` are arrays of int64, the others of doubles; all support the
@@ -91,15 +107,16 @@ class Columns:
 
     __slots__ = (*NAMES, "_arrow")
 
-    time: array[int]
-    open: array[float]
-    high: array[float]
-    low: array[float]
-    close: array[float]
-    volume: array[float]
-    trades: array[int]
-    _arrow: dict[str, pyarrow.ChunkedArray]
-    """Columns that nobody has asked for yet; unknown values are null."""
+    if TYPE_CHECKING:
+        time: array[int]
+        open: _Column
+        high: _Column
+        low: _Column
+        close: _Column
+        volume: _Column
+        trades: array[int]
+        _arrow: dict[str, pyarrow.ChunkedArray]
+        """Columns that nobody has asked for yet; unknown values are null."""
 
     def __init__(
         self,
@@ -124,7 +141,7 @@ class Columns:
             raise ValueError("the columns of candles have different lengths")
 
     @classmethod
-    def from_arrow(cls, time: array[int], others: dict[str, pyarrow.ChunkedArray]) -> Columns:
+    def from_arrow(cls, time: array[int], others: dict[str, pyarrow.ChunkedArray]) -> Self:
         """Make columns of open times (Unix ms) and of the other six in Arrow's memory.
 
         ``others`` are of float64, and of int64 for ``trades``; nulls are unknown values.
@@ -132,7 +149,7 @@ class Columns:
         return cls._of({"time": time}, others)
 
     @classmethod
-    def _of(cls, arrays: dict[str, Any], others: dict[str, pyarrow.ChunkedArray]) -> Columns:
+    def _of(cls, arrays: dict[str, Any], others: dict[str, pyarrow.ChunkedArray]) -> Self:
         """Make columns of what is known to fit together."""
         made = cls.__new__(cls)
         made._arrow = others
@@ -152,13 +169,19 @@ class Columns:
     def __reduce__(self) -> tuple[type[Columns], tuple[Any, ...]]:
         return Columns, tuple(getattr(self, name) for name in NAMES)
 
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        # Of pickles from before columns could be in Arrow's memory.
+        self._arrow = {}
+        for name, values in state[1].items():
+            setattr(self, name, values)
+
     @property
     def in_arrow(self) -> Mapping[str, pyarrow.ChunkedArray]:
         """The columns that are still in Arrow's memory, with null for what is unknown."""
         return MappingProxyType(self._arrow)
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence[Any]]) -> Columns:
+    def from_rows(cls, rows: Sequence[Sequence[Any]]) -> Self:
         """Make columns of rows as in `Row`; the seventh position may be left out in all rows.
 
         Raises TypeError or ValueError where a price is missing or a row is too short.
@@ -174,7 +197,7 @@ class Columns:
             counts = (_UNCOUNTED if value is None else value for value in trades[0])
         return cls(time, opened, high, low, close, volume, counts)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> Row[Number]:
         """Give one bar."""
         volume, trades = self.volume[index], self.trades[index]
         return (
@@ -187,9 +210,9 @@ class Columns:
             None if trades == _UNCOUNTED else trades,
         )
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Row[Number]]:
         """Give all bars."""
-        volume: Iterable[float | None] = self.volume
+        volume: Iterable[Number | None] = self.volume
         if any(map(math.isnan, self.volume)):
             volume = [None if math.isnan(value) else value for value in self.volume]
         trades: Iterable[int | None] = self.trades
@@ -201,10 +224,10 @@ class Columns:
     def __len__(self) -> int:
         return len(self.time)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Row[Number]]:
         return iter(self.rows())
 
-    def __getitem__(self, index: slice) -> Columns:
+    def __getitem__(self, index: slice) -> Columns[Number]:
         """Give the bars of a slice."""
         first, behind, step = index.indices(len(self))
         kept = dict(self._arrow) if step == 1 else {}
@@ -242,7 +265,10 @@ class Columns:
     @property
     def is_decimal(self) -> bool:
         """Whether prices and volumes are Decimals."""
-        return "open" not in self._arrow and _are_decimals(self.open)
+        if "open" in self._arrow:
+            return False
+        opened: Sequence[Any] = self.open
+        return _are_decimals(opened)
 
     def _written(self) -> list[tuple[Any, ...]]:
         write: Any = decimals.plain
@@ -251,10 +277,10 @@ class Columns:
             for time, *prices, volume, trades in self.rows()
         ]
 
-    def as_floats(self) -> Columns:
+    def as_floats(self) -> Columns[float]:
         """Give these bars with floats in place of Decimals; themselves where there are none."""
         if not self.is_decimal:
-            return self
+            return cast("Columns[float]", self)
         opened, high, low, close, volume = (array("d", getattr(self, name)) for name in NAMES[1:6])
         return Columns(self.time, opened, high, low, close, volume, self.trades)
 

@@ -12,7 +12,9 @@ import math
 import re
 from collections.abc import Iterable
 from decimal import Context, Decimal, InvalidOperation, localcontext
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from marketdata.number_form import Number as Number
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -83,12 +85,12 @@ def as_number(value: Decimal) -> float:
     return cast("float", value)
 
 
-def as_given(value: Decimal, *given: float | Decimal | None) -> float:
+def as_given(value: Decimal, *given: Number | None) -> Number:
     """Give a result as what it was made of: a Decimal where that is one, else a float."""
     for one in given:
         if isinstance(one, Decimal):
-            return as_number(_short(value))
-    return float(value)
+            return cast("Number", _short(value))
+    return cast("Number", float(value))
 
 
 def _short(value: Decimal) -> Decimal:
@@ -97,18 +99,18 @@ def _short(value: Decimal) -> Decimal:
     return EXACT.quantize(whole, _ONE) if value == whole else EXACT.normalize(value)
 
 
-def difference(more: float, less: float) -> float:
+def difference(more: Number, less: Number) -> Number:
     """Subtract."""
     return as_given(EXACT.subtract(exact(more), exact(less)), more, less)
 
 
-def mean(first: float, second: float) -> float:
+def mean(first: Number, second: Number) -> Number:
     """Give the number in the middle of two."""
     both = EXACT.add(exact(first), exact(second))
     return as_given(EXACT.multiply(both, _HALF), first, second)
 
 
-def total(values: Iterable[float]) -> Decimal:
+def total(values: Iterable[float | Decimal]) -> Decimal:
     """Add up; zero where there is nothing to add."""
     with localcontext(EXACT):
         return sum(map(exact, values), Decimal(0))
@@ -125,7 +127,7 @@ def quotient(part: Decimal, whole: Decimal) -> Decimal:
     return _ROUNDED.divide(part, whole)
 
 
-def basis_points(part: Decimal, whole: Decimal, *given: float | Decimal | None) -> float | None:
+def basis_points(part: Decimal, whole: Decimal, *given: Number | None) -> Number | None:
     """Give a part in hundredths of a percent of a whole; None where that is not positive.
 
     To six places; as `as_given` otherwise.
@@ -135,11 +137,11 @@ def basis_points(part: Decimal, whole: Decimal, *given: float | Decimal | None) 
     return rounded(quotient(EXACT.multiply(part, Decimal(10_000)), whole), 6, *given)
 
 
-def rounded(value: Decimal, places: int, *given: float | Decimal | None) -> float:
+def rounded(value: Decimal, places: int, *given: Number | None) -> Number:
     """Round to decimal places; as `as_given` otherwise."""
     if any(isinstance(one, Decimal) for one in given):
         return as_given(EXACT.quantize(value, _ONE.scaleb(-places)), *given)
-    return round(float(value), places)
+    return cast("Number", round(float(value), places))
 
 
 def plain(value: Decimal) -> str:
@@ -178,7 +180,7 @@ class _EitherForm:
         return {"type": "number"}
 
 
-class _LevelsOfEitherForm:
+class LevelsOfEitherForm:
     """How books take their levels: as fast as if there were floats only."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> Any:
@@ -230,11 +232,5 @@ def _written_levels(levels: tuple[tuple[Any, Any], ...]) -> Any:
     return levels
 
 
-if TYPE_CHECKING:
-    Number: TypeAlias = float
-    """A float; a Decimal in what a client made with ``numbers="decimal"`` gives."""
-    Levels: TypeAlias = tuple[tuple[float, float], ...]
-    """Prices and sizes, each a `Number`."""
-else:
+if not TYPE_CHECKING:
     Number = Annotated[float, _EitherForm()]
-    Levels = Annotated[tuple[tuple[float, float], ...], _LevelsOfEitherForm()]

@@ -26,7 +26,9 @@ Filled: TypeAlias = "Sequence[Interval] | None"
 """Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
 
 
-def to_pandas(columns: Columns, filled: Filled = None, quality: Flagged = None) -> pandas.DataFrame:
+def to_pandas(
+    columns: Columns[Any], filled: Filled = None, quality: Flagged = None
+) -> pandas.DataFrame:
     """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
     Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
@@ -56,7 +58,9 @@ def to_pandas(columns: Columns, filled: Filled = None, quality: Flagged = None) 
     return frame
 
 
-def to_polars(columns: Columns, filled: Filled = None, quality: Flagged = None) -> polars.DataFrame:
+def to_polars(
+    columns: Columns[Any], filled: Filled = None, quality: Flagged = None
+) -> polars.DataFrame:
     """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
 
     Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
@@ -90,7 +94,9 @@ def to_polars(columns: Columns, filled: Filled = None, quality: Flagged = None) 
     return frame.with_columns(known)
 
 
-def to_arrow(columns: Columns, filled: Filled = None, quality: Flagged = None) -> pyarrow.Table:
+def to_arrow(
+    columns: Columns[Any], filled: Filled = None, quality: Flagged = None
+) -> pyarrow.Table:
     """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
 
     Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
@@ -142,7 +148,7 @@ class _Decimals(NamedTuple):
     """Places behind the point."""
 
 
-def _decimals(columns: Columns, most: int) -> dict[str, _Decimals]:
+def _decimals(columns: Columns[Any], most: int) -> dict[str, _Decimals]:
     """Give the columns that hold Decimals; raises where one has more digits than so many."""
     if not columns.is_decimal:
         return {}
@@ -165,7 +171,7 @@ def _exponent(value: Decimal) -> int:
     return int(value.as_tuple().exponent)
 
 
-def _known(columns: Columns, name: str) -> Any:
+def _known(columns: Columns[Any], name: str) -> Any:
     """Give a column with None for a Decimal that is not known; floats are NaN then."""
     values: Any = getattr(columns, name)
     if not columns.is_decimal:
@@ -173,7 +179,7 @@ def _known(columns: Columns, name: str) -> Any:
     return [None if value.is_nan() else value for value in values]
 
 
-def qualities(columns: Columns, filled: Filled, quality: Flagged) -> list[str | None] | None:
+def qualities(columns: Columns[Any], filled: Filled, quality: Flagged) -> list[str | None] | None:
     """Tell of each candle how it is not as usual; None where all are."""
     if not filled and not quality:
         return None
@@ -187,7 +193,7 @@ def qualities(columns: Columns, filled: Filled, quality: Flagged) -> list[str | 
     return marks
 
 
-def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
+def made_up(columns: Columns[Any], filled: Sequence[Interval]) -> list[bool]:
     """Tell of each bar whether it was made up."""
     marks = [False] * len(columns)
     for gap in filled:
@@ -199,7 +205,7 @@ def made_up(columns: Columns, filled: Sequence[Interval]) -> list[bool]:
     return marks
 
 
-def title(candles: Candles) -> str:
+def title(candles: Candles[Any]) -> str:
     """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
     simulated = " (simulated)" if candles.simulated else ""
     return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"

@@ -53,7 +53,7 @@ class _Drawn(NamedTuple):
     means: dict[int, list[float]]
 
 
-def _drawn(candles: Candles, most: int, mav: Means | None) -> _Drawn:
+def _drawn(candles: Candles[Any], most: int, mav: Means | None) -> _Drawn:
     columns = candles.columns.as_floats()
     each = -(-len(columns) // most)
     lengths = (mav,) if isinstance(mav, int) else tuple(mav or ())
@@ -81,7 +81,7 @@ def _mean(values: Sequence[float], length: int) -> list[float]:
 
 
 def plot(
-    candles: Candles,
+    candles: Candles[Any],
     *,
     ax: Axes | None = None,
     figsize: tuple[float, float] = (10, 5),
@@ -115,7 +115,7 @@ def plot(
 
 
 def _matplotlib(
-    candles: Candles,
+    candles: Candles[Any],
     drawn: _Drawn,
     ax: Axes | None,
     figsize: tuple[float, float],
@@ -199,7 +199,7 @@ def _matplotlib(
 
 
 def _plotly(
-    candles: Candles,
+    candles: Candles[Any],
     style: str | Sequence[str] | None,
     drawn: _Drawn,
     volume: bool,

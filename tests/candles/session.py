@@ -106,7 +106,7 @@ class _Session:
             # Filled candles stand on a calendar that can only be learned.
             question = question._replace(fill="none")
         client = self._exact if step.exact else self._client
-        with self._heard() as sent:
+        with self._heard(question.timeframe) as sent:
             try:
                 found = client.candles(
                     PAIR,
@@ -214,7 +214,7 @@ class _Session:
     def _ask_strictly(self, question: Question, right: Expected, client: Any) -> None:
         lacks = bool(right.gaps)
         try:
-            with self._heard():
+            with self._heard(question.timeframe):
                 client.candles(PAIR, **question._asdict(), strict=True)
         except md.DataUnavailableError as error:
             if not lacks:
@@ -241,20 +241,25 @@ class _Session:
             self._settled.add(asked)
 
     @contextmanager
-    def _heard(self) -> Iterator[list[Sent]]:
-        """Remember what was sent meanwhile; the list is filled at the end."""
+    def _heard(self, timeframe: str) -> Iterator[list[Sent]]:
+        """Remember what was sent meanwhile; the list is filled at the end.
+
+        Longer candles than those of the question are only asked for to see where there are any.
+        """
         self._wire.sent.clear()
         sent: list[Sent] = []
         yield sent
         sent += self._wire.sent
-        for memory in self.memories:
-            memory.hear(self.exchange, sent)
+        self.memory.hear(self.exchange, sent)
+        longest = length_of(timeframe)
+        own = [one for one in sent if length_of(one.timeframe) <= longest]
+        self.strictly.hear(self.exchange, own)
         self.told += [one for answered in sent for one in answered.candles]
 
     # ------------------------------------------------------------------ the store
 
     def _download(self, step: Download) -> None:
-        with self._heard():
+        with self._heard(step.timeframe):
             [done] = self._client.history.download(
                 [PAIR], step.timeframe, start=step.start, end=step.end, refresh=step.refresh
             )

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS
 
 from . import core, session
-from .rules import RuleError
-from .strategies import Sequence, sequences
+from .strategies import sequences
 from .wire import Wire
 
 COUNT = int(os.environ.get("MODEL_SEQUENCES", "60"))
@@ -25,10 +24,6 @@ T = TypeVar("T")
 
 PUZZLES = int(os.environ.get("MODEL_PUZZLES", "300"))
 BASE = int(os.environ.get("MODEL_SEED", "1"))
-
-STILL_BROKEN = 4
-"""Of 60 sequences over the wire, how many may break a rule: what is known and not mended yet, as
-short pages with nothing on them and months of an undeclared time zone. It goes down only."""
 
 # The backend of hypothesis under another name: by its own, five of six sequences would be small
 # changes of the one before instead of new ones.
@@ -55,18 +50,7 @@ def explore(body: Callable[[T], None], drawn: st.SearchStrategy[T], count: int, 
 
 
 def test_the_rules_hold_over_the_wire(wire: Wire) -> None:
-    """All but so many sequences as the engine is known to answer wrongly; each is printed."""
-    broken: list[str] = []
-
-    def work(sequence: Sequence) -> None:
-        try:
-            session.run(sequence, wire)
-        except RuleError as error:
-            broken.append(f"{error.rule}\n  {sequence}")
-            print(broken[-1])
-
-    explore(work, sequences(), COUNT, BASE)
-    assert len(broken) <= max(1, COUNT * STILL_BROKEN // 60), "\n".join(broken)
+    explore(lambda sequence: session.run(sequence, wire), sequences(), COUNT, BASE)
 
 
 def test_the_rules_hold_in_the_core() -> None:

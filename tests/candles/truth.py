@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from .wire import Sent
-from .world import DAY, MINUTE, OTHERS, PAIR, Candle, Exchange, length
+from .world import DAY, HOUR, MINUTE, OTHERS, PAIR, Candle, Exchange, length
 
 DEFAULT = 100
 FILLABLE = ("no_trades", "outage")
@@ -237,6 +237,9 @@ class Expected:
     unsure: set[int]
     """Places of which the same is true, that they are over."""
     calendar: Calendar
+    by_hours: set[int]
+    """Places of an outage in an hour that is judged as a whole, in which there was trading: they
+    may be without trades as well."""
 
 
 def answer(
@@ -273,7 +276,7 @@ def answer(
     places = calendar.openings(low, max(low, high or 0))
     taken = {calendar.place(one.time) for one in candles}
     newest_place, last_seen = max(taken), max([0, *map(calendar.place, (o.time for o in chosen))])
-    gaps, unsure = dict[int, str](), set[int]()
+    gaps, unsure, either = dict[int, str](), set[int](), set[int]()
     for place in places:
         if place in taken:
             continue
@@ -286,6 +289,8 @@ def answer(
             gaps[place] = "no_trades" if is_busy(place, over) else "outage"
             if place < first:
                 gaps[place] = "not_served"
+            elif _is_judged_by_hours(calendar, taken, place) and is_busy(*_hour(place)):
+                either.add(place)
             elif unsound is not None and place == calendar.place(unsound):
                 gaps[place] = "not_fetched"
         if is_over != seems_over:
@@ -323,7 +328,18 @@ def answer(
         is_open, disagree = said[0]
         if said[0] != said[1]:
             is_open, disagree = None, None
-    return Expected(given, gaps, filled, is_open, disagree, unsure & set(gaps), calendar)
+    both = {place for place in either if gaps.get(place) == "outage"}
+    return Expected(given, gaps, filled, is_open, disagree, unsure & set(gaps), calendar, both)
+
+
+def _hour(place: int) -> tuple[int, int]:
+    return place - place % HOUR, place - place % HOUR + HOUR
+
+
+def _is_judged_by_hours(calendar: Calendar, taken: set[int], place: int) -> bool:
+    """Tell whether a place lies in a whole hour without candles, of candles shorter than that."""
+    places = calendar.openings(*_hour(place))
+    return len(places) > 1 and not taken.intersection(places)
 
 
 def _fill(candles: list[Candle], gaps: dict[int, str], how: str) -> list[Candle]:

@@ -187,7 +187,7 @@ def one_exchange(text: str) -> str:
     names = re.split(r"\s*(?:[,;|]|\band\b)\s*", text.strip())
     if len(names) > 1 and all(names) and len(text) < 200:
         several = [exchange_id(one) for one in names]
-        raise refused("exchange is one here: ask once for each", text, *several)
+        raise refused("exchange takes one exchange: make one call for each", text, *several)
     return exchange_id(text)
 
 
@@ -440,53 +440,58 @@ WatchedPairs = Annotated[
 WatchedExchanges = Annotated[
     str | Sequence[str],
     Described(
-        "Exchange id, or several; the first reachable default otherwise.",
+        "Exchange id, or several; by default the first default exchange that can be reached.",
         parse=lambda given: one_or_several(given, exchange_id, "exchange"),
     ),
 ]
 Delivery = Annotated[
     Literal["latest", "every"],
     Described(
-        "What a slow reader gets: 'latest' the newest state, 'every' each one, up to `buffer`."
+        "What a slow reader gets: 'latest', the newest state; 'every', each update, up to `buffer`."
     ),
 ]
 Buffer = Annotated[
     int,
     Ge(1),
     Le(1_000_000),
-    Described("Records kept for a slow reader of each; then the oldest are dropped, and counted."),
+    Described("Records kept for a slow reader. Beyond that the oldest are dropped and counted."),
 ]
 StreamKinds = Annotated[
     Sequence[Literal["ticker", "quote", "orderbook", "trades", "candles"]],
     MinLen(1),
-    Described("What to record of each pair.", examples=("trades", "orderbook")),
+    Described("Kinds of data to record for each pair.", examples=("trades", "orderbook")),
 ]
 RecordingPath = Annotated[
     str | PurePath, Described("File to append the recording to.", parse=PurePath)
 ]
 PlayedPath = Annotated[str | PurePath, Described("The recording to play.", parse=PurePath)]
 Seconds = Annotated[
-    float, Gt(0), Described("How long, in seconds; until it is cancelled otherwise.")
+    float, Gt(0), Described("How long to record, in seconds; by default until it is cancelled.")
 ]
 RecordingProgress = Annotated[
     Callable[..., Any],
-    Described("Called with a `Recorded` each second, on the client's loop."),
+    Described("Called with a `Recorded` every second, on the client's event loop."),
 ]
 Speed = Annotated[
     float,
     Gt(0),
-    Described("How many times as fast as it was recorded; infinity: as fast as it is read."),
+    Described("Speed: 1 is that of the recording, 2 twice that, infinity as fast as it is read."),
 ]
-WaitFor = Annotated[int, Ge(1), Described("Subscriptions with which playing begins.")]
+WaitFor = Annotated[
+    int, Ge(1), Described("Number of subscriptions to wait for before playing starts.")
+]
 ExchangeId = Annotated[
     str,
-    Described("Exchange id; the first reachable default otherwise.", parse=one_exchange),
+    Described(
+        "Exchange id; by default the first default exchange that can be reached.",
+        parse=one_exchange,
+    ),
 ]
 ExchangeIds = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
     OneOrSeveral(),
     MinLen(1),
-    Described("Exchanges; the first default otherwise."),
+    Described("Exchange ids; by default the first default exchange."),
 ]
 SameAsExchange = Annotated[
     str | Sequence[str], SameAs("exchange"), Described("The same as `exchange`.")
@@ -494,18 +499,18 @@ SameAsExchange = Annotated[
 SameAsExchanges = Annotated[
     str | Sequence[str], SameAs("exchanges"), Described("The same as `exchanges`.")
 ]
-OrderSide = Annotated[Literal["buy", "sell"], Described("What to do.")]
+OrderSide = Annotated[Literal["buy", "sell"], Described("Whether to buy or to sell.")]
 Amount = Annotated[
     float,
     Gt(0),
-    Described("How much, in base currency.", examples=("5",), parse=finite),
+    Described("Amount in base currency.", examples=("5",), parse=finite),
     EveryDigit(),
 ]
 QuoteAmount = Annotated[
     float,
     Gt(0),
     Described(
-        "How much in quote currency instead, fees included.", examples=("10000",), parse=finite
+        "Amount in quote currency instead, fees included.", examples=("10000",), parse=finite
     ),
     EveryDigit(),
 ]
@@ -513,34 +518,36 @@ EachExchange = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
     OneOrSeveral(),
     MinLen(1),
-    Described("Exchanges to ask at once; all defaults otherwise."),
+    Described("Exchange ids; by default all default exchanges."),
 ]
 OnlyExchanges = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
     OneOrSeveral(),
     MinLen(1),
-    Described("Only what is stored of these exchanges.", empty_is_wrong=True),
+    Described("Only series of these exchanges.", empty_is_wrong=True),
 ]
 OnlyPairs = Annotated[
     Sequence[PairName],
     MinLen(1),
-    Described("Only what is stored of these pairs.", empty_is_wrong=True),
+    Described("Only series of these pairs.", empty_is_wrong=True),
 ]
 Destination = Annotated[
     str | PurePath, Described("File to write: .parquet, .csv or .feather.", parse=PurePath)
 ]
 ExportFormat = Annotated[
-    Literal["parquet", "csv", "feather"], Described("Format; the file's ending otherwise.")
+    Literal["parquet", "csv", "feather"],
+    Described("File format; by default from the ending of the file's name."),
 ]
-DryRun = Annotated[bool, Described("Change nothing; say what would be done.")]
+DryRun = Annotated[bool, Described("Change nothing; only report what would be done.")]
 ProgressCallback = Annotated[
-    Callable[..., Any], Described("Called with a `Progress` as bars come, on the client's loop.")
+    Callable[..., Any],
+    Described("Called with a `Progress` as candles arrive, on the client's event loop."),
 ]
 Scheduler = Annotated[
     Any,
     Described(
-        "Client of Dask's distributed whose workers do it instead, in parts; all have to reach "
-        "the store."
+        "A `distributed.Client` of Dask whose workers download in parts. All workers need access "
+        "to the store."
     ),
 ]
 Window = Annotated[
@@ -552,7 +559,7 @@ Window = Annotated[
         numbers_too=True,
     ),
 ]
-Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Levels a side, at most.")]
+Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Maximum number of price levels a side.")]
 Timeframe: TypeAlias = Literal[
     "1s",
     "1m",
@@ -571,29 +578,31 @@ Timeframe: TypeAlias = Literal[
     "1w",
     "1M",
 ]
-"""The usual lengths of bars, for editors to offer; others are taken as well."""
+"""The usual lengths of candles, for editors to offer; others are taken as well."""
 TimeframeName = Annotated[
     Timeframe | str,
     AnyText(),
     Described(
-        "Length of a bar, such as 1m, 5m, 1h, 4h, 1d, 1w.",
+        "Length of a candle, such as 1m, 5m, 1h, 4h, 1d, 1w.",
         examples=("1m", "1h", "1d"),
         parse=timeframe,
         numbers_too=True,
     ),
 ]
 BarLimit = Annotated[
-    int, Ge(1), Described("Bars at most: the newest, or the first from `start` on.")
+    int,
+    Ge(1),
+    Described("Maximum number of candles: the newest, or with `start` the first from there on."),
 ]
 ListDetail = Annotated[
     Literal["series", "day"],
-    Described("Whether to tell of each day, too: complete, gaps, not over or not fetched."),
+    Described("'day' also reports each day: complete, gaps, not_over or not_fetched."),
 ]
 OnlyTimeframe = Annotated[
     Timeframe | str,
     AnyText(),
     Described(
-        "Only bars of this length, such as 1m.",
+        "Only candles of this length, such as 1m.",
         examples=("1m", "1h", "1d"),
         parse=timeframe,
         numbers_too=True,
@@ -603,26 +612,26 @@ OnlyTimeframe = Annotated[
 Fill = Annotated[
     Literal["none", "zero", "previous"],
     Described(
-        "Bars to put where nobody traded or the exchange did not work: 'previous' repeats the "
-        "last close with no volume, 'zero' has zeros throughout."
+        "Fills gaps where nobody traded or the exchange was down: 'previous' repeats the last "
+        "close with zero volume, 'zero' sets every field to 0."
     ),
 ]
-Strict = Annotated[bool, Described("Fail where a bar is missing, unless it was filled.")]
-Active = Annotated[bool, Described("False: halted pairs.")]
-Refresh = Annotated[bool, Described("Fetch again what is stored, and replace it.")]
+Strict = Annotated[bool, Described("Raise an error if a candle is missing and was not filled.")]
+Active = Annotated[bool, Described("True for pairs that trade, False for halted ones.")]
+Refresh = Annotated[bool, Described("Request stored candles again and replace them.")]
 RefreshLists = Annotated[
     bool,
     Described(
-        "Fetch the list first; with `search` alone, those of all spot exchanges, which takes a "
-        "while."
+        "Request the list of pairs first; with `search` but no exchange, the lists of all spot "
+        "exchanges, which is slow."
     ),
 ]
-UseStore = Annotated[bool, Described("Keep closed bars of a range, and read those that are kept.")]
-TradeLimit = Annotated[int, Ge(1), Le(MAX_TRADES), Described("Trades at most.")]
+UseStore = Annotated[bool, Described("Read closed candles from the store, and add new ones to it.")]
+TradeLimit = Annotated[int, Ge(1), Le(MAX_TRADES), Described("Maximum number of trades.")]
 Start = Annotated[
     Moment,
     Described(
-        "From this time on, inclusive: ISO-8601, Unix ms, or an age such as -7d.",
+        "Start of the range, inclusive: ISO-8601, Unix ms, or an age such as -7d.",
         examples=("2024-01-01", "-7d"),
         parse=instant,
         json_types=_MOMENT,
@@ -630,12 +639,12 @@ Start = Annotated[
 ]
 End = Annotated[
     Moment,
-    Described("Up to this time, exclusive; same forms.", parse=instant, json_types=_MOMENT),
+    Described("End of the range, exclusive; same forms.", parse=instant, json_types=_MOMENT),
 ]
-TradeId = Annotated[int, Ge(0), Described("From this trade id on, inclusive.")]
+TradeId = Annotated[int, Ge(0), Described("First trade id, inclusive.")]
 Aggregate = Annotated[
     bool,
-    Described("Merge the fills of one order at one price."),
+    Described("Merge the fills of one order at the same price into one trade."),
 ]
 BaseCode = Annotated[str, Described("Base currency.", examples=("BTC",), parse=part)]
 QuoteCode = Annotated[str, Described("Quote currency.", examples=("USDT",), parse=part)]
@@ -643,37 +652,37 @@ QuoteCodes = Annotated[
     Sequence[Annotated[str, Described("Quote currency.", parse=lambda text: part(text).upper())]],
     MinLen(1),
     Described(
-        "Quote currencies to take at par with the pair's own.",
+        "Other quote currencies to include, at par with the pair's own.",
         examples=("USD", "USDC"),
     ),
 ]
 TickerField = Annotated[
     str,
     Described(
-        "Sort by this field, the highest first: quoteVolume, baseVolume, percentage (the change), "
+        "Sort by this field, highest first: quoteVolume, baseVolume, percentage (the change), "
         "last or trades.",
         examples=("quoteVolume", "percentage"),
         parse=ticker_field,
     ),
 ]
-Ascending = Annotated[bool, Described("With `sort`: the lowest first.")]
+Ascending = Annotated[bool, Described("With `sort`: lowest first.")]
 OnlyQuote = Annotated[
-    str, Described("Only pairs of this quote currency.", examples=("USDT",), parse=part)
+    str, Described("Only pairs with this quote currency.", examples=("USDT",), parse=part)
 ]
 MinQuoteVolume = Annotated[
     float,
     Ge(0),
     Described(
-        "Only pairs of which at least so much was traded in 24 hours, in quote currency.",
+        "Only pairs with at least this 24-hour volume, in quote currency.",
         examples=("1000000",),
         parse=finite,
     ),
 ]
-TickerLimit = Annotated[int, Ge(1), Described("Tickers at most.")]
+TickerLimit = Annotated[int, Ge(1), Described("Maximum number of tickers.")]
 AverageWindow = Annotated[
     str,
     Described(
-        "How far back: 1m to 59m, or 1h to 24h.",
+        "Length of the window: 1m to 59m, or 1h to 24h.",
         examples=("5m", "1h"),
         parse=average_window,
         numbers_too=True,
@@ -682,7 +691,7 @@ AverageWindow = Annotated[
 Search = Annotated[
     str,
     Described(
-        "Part of the pair's name; without an exchange, on all whose lists are on the disk.",
+        "Part of the pair's name. Without an exchange, searches all lists of pairs on disk.",
         parse=part,
     ),
 ]
@@ -850,7 +859,7 @@ def with_named_exchange(model: type[BaseModel], arguments: Mapping[str, Any]) ->
     if len(named) > 1 or named[0] not in several:
         both = list(dict.fromkeys([*named, *several]))
         raise InvalidParameterError(
-            f"{name} is named with the pair too: one call asks {' or '.join(both)}, not both.",
+            f"{name} and the pair name different exchanges: use {' or '.join(both)}, not both.",
             details={"parameter": name, "closest": both},
         )
     kinds = (kind for one in _kinds(model.model_fields[name].annotation) for kind in _kinds_of(one))
@@ -918,7 +927,7 @@ def locate(
 
 
 def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:
-    """Give a method's docstring with a section of its parameters, as `Described` tells of them."""
+    """Give a method's docstring with sections of its parameters, its result and its errors."""
     lines = [inspect.getdoc(method) or ""]
     for place, one in enumerate(parameters):
         if place == 0:
@@ -928,10 +937,36 @@ def _documented(method: Callable[..., Any], parameters: Sequence[inspect.Paramet
         lines += [f"    {one.name}: {text}".rstrip()]
         if one.default not in (one.empty, None):
             lines[-1] += f" Default: {one.default!r}."
+    lines += ["", "Returns:", *_returned(str(method.__annotations__["return"]))]
     return "\n".join([*lines, "", "Raises:", f"    MarketDataError: {_RAISES}"])
 
 
-_RAISES = "of the kind that fits; its `code` says which, `retryable` whether to try again."
+_RAISES = "`code` says what went wrong, `retryable` whether the same call may succeed later."
+_UNITS = "Prices are in quote currency, amounts in base currency."
+_FIELDS = "Times are UTC datetimes; a field is None if its value is unknown or does not apply."
+
+
+def _returned(annotation: str) -> list[str]:
+    """Say what a method returns, from its annotation."""
+    kind, _, of = annotation.replace("[Number]", "").removesuffix("]").partition("[")
+    match kind:
+        case "Records":
+            said = f"`Records`: a list of `{of}`. Its `errors` lists requested pairs without data."
+        case "AsyncWatch":
+            said = (
+                f"`AsyncWatch`, or `Watch` in blocking code: an iterator over `{of}`. Close it, or "
+                "use it as a context manager."
+            )
+        case "AsyncClient":
+            said = "`AsyncClient`, or `Client` in blocking code."
+        case "Path":
+            said = "The path of the file written."
+        case _:
+            said = f"`{kind}`."
+    told = [said]
+    if kind not in ("AsyncClient", "Path", "LiveChart"):
+        told += [_UNITS] * ("[Number]" in annotation) + [_FIELDS]
+    return [f"    {line}" for line in told]
 
 
 def _translate(error: ValidationError, operation: str) -> MarketDataError:

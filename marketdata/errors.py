@@ -3,7 +3,7 @@
 ::
 
     MarketDataError
-    ├── InvalidRequestError                 the call was wrong; sending it again cannot help
+    ├── InvalidRequestError                 the call is wrong; change it
     │   ├── InvalidParameterError           INVALID_PARAMETER
     │   │   └── MissingExtraError           INVALID_PARAMETER (also an ImportError)
     │   ├── MissingParameterError           MISSING_PARAMETER
@@ -11,7 +11,7 @@
     │   ├── PairNotSupportedError           PAIR_NOT_SUPPORTED
     │   ├── TimeframeNotSupportedError      TIMEFRAME_NOT_SUPPORTED
     │   └── HistoryLimitExceededError       HISTORY_LIMIT_EXCEEDED
-    ├── AccessError                         the caller may not have this, or not now
+    ├── AccessError                         no access, or not at the moment
     │   ├── UnauthorizedError               UNAUTHORIZED
     │   ├── ForbiddenError                  FORBIDDEN
     │   ├── QuotaExceededError              QUOTA_EXCEEDED
@@ -73,10 +73,10 @@ Code: TypeAlias = Literal[
 
 
 class MarketDataError(Exception):
-    """Root of everything that this package raises on purpose.
+    """Base class of all errors that this package raises.
 
-    ``code`` is stable. ``retryable`` says whether the same call may succeed later,
-    ``retry_after`` after how many seconds (None where nobody said). ``details`` holds facts for
+    ``code`` is stable. ``retryable`` says whether the same call may succeed later, and
+    ``retry_after`` after how many seconds (None if unknown). ``details`` holds facts for
     programs, with camelCase keys and JSON values.
     """
 
@@ -128,17 +128,17 @@ def _rebuild(
 
 
 class InvalidRequestError(MarketDataError):
-    """The call itself is wrong and must be changed."""
+    """The call is wrong. Change it: sending it again cannot help."""
 
 
 class InvalidParameterError(InvalidRequestError):
-    """An argument has a value that is not allowed, or a name that nobody knows."""
+    """An argument has an invalid value, or its name is unknown."""
 
     code = "INVALID_PARAMETER"
 
 
 class MissingExtraError(InvalidParameterError, ImportError):
-    """What was asked for needs an optional part of the package that is not installed."""
+    """The call needs an optional extra of the package that is not installed."""
 
     def __init__(self, what: str, extra: str, **more: Any) -> None:
         if more:  # rebuilt from a pickle: `what` is the whole message
@@ -158,37 +158,37 @@ def _rebuild_missing_extra(message: str, details: dict[str, Any]) -> MissingExtr
 
 
 class MissingParameterError(InvalidRequestError):
-    """A required argument was not given."""
+    """A required argument is missing."""
 
     code = "MISSING_PARAMETER"
 
 
 class ExchangeNotSupportedError(InvalidRequestError):
-    """There is no spot exchange of this name; ``details["closest"]`` holds the nearest names."""
+    """No spot exchange has this name; ``details["closest"]`` holds similar names."""
 
     code = "EXCHANGE_NOT_SUPPORTED"
 
 
 class PairNotSupportedError(InvalidRequestError):
-    """The exchange has no such active spot pair; ``details["closest"]`` holds the nearest."""
+    """The exchange has no such active spot pair; ``details["closest"]`` holds similar pairs."""
 
     code = "PAIR_NOT_SUPPORTED"
 
 
 class TimeframeNotSupportedError(InvalidRequestError):
-    """The exchange has no such bar length; ``details["timeframes"]`` holds those that it has."""
+    """The exchange lacks this timeframe; ``details["timeframes"]`` holds those that it has."""
 
     code = "TIMEFRAME_NOT_SUPPORTED"
 
 
 class HistoryLimitExceededError(InvalidRequestError):
-    """The range reaches further back, or is longer, than the caller may ask for."""
+    """The range starts earlier, or is longer, than the caller's account allows."""
 
     code = "HISTORY_LIMIT_EXCEEDED"
 
 
 class AccessError(MarketDataError):
-    """The caller may not have the answer, or not now."""
+    """The caller has no access to this data, or not at the moment."""
 
 
 class UnauthorizedError(AccessError):
@@ -198,7 +198,7 @@ class UnauthorizedError(AccessError):
 
 
 class ForbiddenError(AccessError):
-    """The caller's account is suspended or may not use this."""
+    """The caller's account is suspended or lacks this permission."""
 
     code = "FORBIDDEN"
 
@@ -210,30 +210,30 @@ class QuotaExceededError(AccessError):
 
 
 class RateLimitExceededError(AccessError):
-    """The caller asks too often; ``retry_after`` says when to come back."""
+    """The caller sends too many requests; ``retry_after`` says how many seconds to wait."""
 
     code = "RATE_LIMIT_EXCEEDED"
     retryable = True
 
 
 class UpstreamError(MarketDataError):
-    """The exchange could not give the answer."""
+    """The exchange could not answer."""
 
 
 class DataUnavailableError(UpstreamError):
-    """The exchange does not have what was asked for, or answered with something unusable."""
+    """The exchange does not have the requested data, or its response is unusable."""
 
     code = "DATA_UNAVAILABLE"
 
 
 class ExchangeUnavailableError(UpstreamError):
-    """The exchange cannot be reached, refuses this place, or asks to be left alone for a while.
+    """The exchange cannot be reached, refuses this location, or asks callers to wait.
 
     ``details["reason"]`` says why: ``name_not_resolved``, ``refused``, ``no_route``,
     ``connection_lost``, ``timed_out``, ``tls_failed``, ``certificate_not_trusted``,
     ``proxy_failed``, ``location_refused``, ``key_refused``, ``server_error``, ``maintenance``,
-    ``rate_limited``, ``busy``, ``silent`` or ``failing``. ``retryable`` is true where waiting may
-    help. Of several exchanges that failed for different reasons, ``details["exchanges"]`` has each.
+    ``rate_limited``, ``busy``, ``silent`` or ``failing``. ``retryable`` is true if waiting may
+    help. If several exchanges failed for different reasons, ``details["exchanges"]`` lists each.
     """
 
     code = "EXCHANGE_UNAVAILABLE"
@@ -241,7 +241,7 @@ class ExchangeUnavailableError(UpstreamError):
 
 
 class InternalError(MarketDataError):
-    """Something in this package, or in the way it calls ccxt, is broken."""
+    """A bug in this package or in its use of ccxt."""
 
     code = "INTERNAL_ERROR"
 

@@ -87,8 +87,8 @@ _SEVERAL: Mapping[str, Any] = {
     "quotes": (Annotated[QuoteCodes, MaxLen(5)] | None, None),
 }
 _PAGED: Mapping[str, Any] = {
-    "limit": (Annotated[int, Ge(1), Le(200), Described("Rows at most.")], 200),
-    "offset": (Annotated[int, Ge(0), Described("Rows to leave out first.")], 0),
+    "limit": (Annotated[int, Ge(1), Le(200), Described("Maximum number of rows.")], 200),
+    "offset": (Annotated[int, Ge(0), Described("Rows to skip.")], 0),
 }
 
 ADAPTATIONS: Mapping[str, Adaptation] = {
@@ -119,7 +119,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                 Annotated[
                     str,
                     Described(
-                        "Length of a bar, such as 1m, 4h, 1d. Default 1h, or what fits a long "
+                        "Length of a candle, such as 1m, 4h, 1d. Default 1h, or what fits a long "
                         "range in 500 rows.",
                         parse=timeframe,
                         numbers_too=True,
@@ -133,7 +133,9 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                     int,
                     Ge(1),
                     Le(500),
-                    Described("Rows at most. Default the newest 100, or 500 of a range."),
+                    Described(
+                        "Maximum number of rows. Default 100, the newest, or 500 of a range."
+                    ),
                 ]
                 | None,
                 None,
@@ -141,7 +143,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
             "fill": (
                 Annotated[
                     Literal["zero", "previous"],
-                    Described("Make up bars where nobody traded."),
+                    Described("Fill candles where nobody traded."),
                 ]
                 | None,
                 None,
@@ -151,7 +153,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                     Sequence[Literal["time", "open", "high", "low", "close", "volume", "trades"]],
                     MinLen(1),
                     MaxLen(7),
-                    Described("What a row has, in this order."),
+                    Described("Columns of each row, in this order."),
                 ]
                 | None,
                 None,

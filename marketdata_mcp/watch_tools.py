@@ -261,7 +261,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
                     Annotated[
                         str,
                         Described(
-                            f"Of candles: bar length, else {_TIMEFRAME}.",
+                            f"Of candles: length of a candle, else {_TIMEFRAME}.",
                             parse=timeframe,
                             numbers_too=True,
                         ),
@@ -286,7 +286,10 @@ WATCH_TOOLS: Mapping[str, Tool] = {
                     | None,
                     None,
                 ),
-                "limit": (Annotated[int, Ge(1), Le(200), Described("Trades, or bars a pair.")], 50),
+                "limit": (
+                    Annotated[int, Ge(1), Le(200), Described("Trades, or candles a pair.")],
+                    50,
+                ),
             },
             {
                 **_NAMED,

@@ -65,7 +65,7 @@ _FOREVER = 1 << 62
 class AsyncHistory:
     """The stored candles of an `AsyncClient`, as its ``history``; needs the extra ``history``.
 
-    Closed bars are stored by `AsyncClient.candles` and by `download`, in MARKETDATA_STORE.
+    `AsyncClient.candles` and `download` store closed candles in MARKETDATA_STORE.
     """
 
     def __init__(self, session: Session) -> None:
@@ -87,11 +87,11 @@ class AsyncHistory:
         progress: ProgressCallback | None = None,
         scheduler: Scheduler | None = None,
     ) -> Records[Downloaded]:
-        """Store all closed bars of some pairs on some exchanges that are not stored yet.
+        """Download the closed candles of pairs that are not stored yet.
 
-        Those that open from `start` on and before `end` (now, where it is left out). A series
-        that fails is reported and does not keep the others from going on; run again, the
-        download goes on where it was. A notebook shows how far it is, unless `progress` is told.
+        The range goes from `start` to before `end` (by default now). If one series fails, its
+        `error` says why and the others continue. Run the same download again to resume it. A
+        notebook shows a progress bar unless `progress` is given.
         """
         from marketdata.models.lists import Records
         from marketdata.models.stored import Downloaded
@@ -128,7 +128,7 @@ class AsyncHistory:
         exchange: SameAsExchanges | None = None,
         refresh: Refresh = False,
     ) -> Records[Plan]:
-        """Tell what `download` would have to do: how many requests, and how long they take."""
+        """Estimate what `download` would do: how many requests, and how long they take."""
         from marketdata.models.lists import Records
         from marketdata.models.stored import Plan
 
@@ -153,10 +153,10 @@ class AsyncHistory:
         exchange: SameAsExchanges | None = None,
         detail: ListDetail = "series",
     ) -> Records[Series]:
-        """List the stored series: range, bars, completeness and size.
+        """List the stored series: range, candles, completeness and size.
 
-        With ``detail="day"`` each also tells of every day whether it is complete, which gaps it
-        has and why, what was not requested, and whether it is over. That reads all candles.
+        ``detail="day"`` adds the state of every day: whether it is complete or over, its gaps with
+        their causes, and what was not requested yet. This reads all candles.
         """
         from marketdata._candles import inventory
         from marketdata.models.lists import Records
@@ -182,7 +182,7 @@ class AsyncHistory:
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
     ) -> Records[Damage]:
-        """Read all that is stored and report what is damaged; nothing, where all is well."""
+        """Check all stored candles and report damage; an empty list if there is none."""
         from marketdata._candles import inventory
         from marketdata.models.lists import Records
         from marketdata.models.stored import Damage
@@ -203,10 +203,10 @@ class AsyncHistory:
         exchanges: OnlyExchanges | None = None,
         exchange: SameAsExchanges | None = None,
     ) -> Records[Damage]:
-        """Take what is damaged out of the store, and report it.
+        """Remove damaged parts from the store, and report them.
 
-        What sound files hold is kept, also where the table's own log is lost. What was taken out
-        is fetched again when it is next asked for.
+        Intact files are kept, even if the log of the table is lost. Removed candles are requested
+        again when they are next needed.
         """
         from marketdata._candles import inventory
         from marketdata.models.lists import Records
@@ -229,10 +229,10 @@ class AsyncHistory:
         format: ExportFormat | None = None,  # noqa: A002 - the word of the shell's option
         exchange: ExchangeId | None = None,
     ) -> Path:
-        """Write stored bars to a file, all of them or those of a range; fetch nothing.
+        """Write stored candles to a file, all of them or a range, without a request.
 
-        The format is that of the file's name where none is given. A series that is not stored is
-        DATA_UNAVAILABLE.
+        By default the ending of the file's name gives the format. Raises `DataUnavailableError` if
+        the series is not stored.
         """
         from marketdata._candles import export
         from marketdata._candles.calendar import known
@@ -246,8 +246,8 @@ class AsyncHistory:
         table = store.table(names[0]) if names else None
         if table is None or not await asyncio.to_thread(lambda: table.refresh() and table.files()):
             raise DataUnavailableError(
-                f"No {timeframe} bars of {pair} on {exchanges[0]} are stored. `history list` "
-                "shows what is, `history download` fetches them.",
+                f"No {timeframe} candles of {pair} on {exchanges[0]} are stored. `history list` "
+                "lists what is stored, `history download` downloads more.",
                 details={"exchange": exchanges[0], "pair": pair, "timeframe": timeframe},
             )
         upto = _FOREVER if until is None else until
@@ -271,7 +271,7 @@ class AsyncHistory:
         exchange: SameAsExchanges | None = None,
         dry_run: DryRun = False,
     ) -> Records[Series]:
-        """Delete stored series, and tell which; of all timeframes where none is given."""
+        """Delete stored series and return them; all timeframes of the pairs by default."""
         from marketdata._candles import inventory
         from marketdata.models.lists import Records
         from marketdata.models.stored import Series
@@ -288,7 +288,7 @@ class AsyncHistory:
     # ------------------------------------------------------------------ choosing
 
     async def store(self, *, writing: bool = False) -> Store:
-        """Open the store; raises where there is none, or none that can be written to."""
+        """Open the store; raises if there is none, or if ``writing`` and it is read-only."""
         store = await self._session.store()
         if isinstance(store, MarketDataError):
             raise store
@@ -466,13 +466,12 @@ class Job:
         Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
         stored, `DataUnavailableError` where it has none at all.
         """
-        from marketdata._candles.calendar import is_timeframe
         from marketdata._candles.store import SeriesName
 
         async def work(venue: Venue) -> SeriesName:
             venue.check("candles", native=True)
             pair = await venue.listed.symbol(self.pair, halted=True)
-            offered = [name for name in venue.timeframes if is_timeframe(name)]
+            offered = [name for name in venue.timeframes if arguments.is_timeframe(name)]
             if self.timeframe not in offered:
                 raise TimeframeNotSupportedError(
                     f"{venue.id} has no '{self.timeframe}' candles of its own; it has "

@@ -99,19 +99,19 @@ T = TypeVar("T")
 
 
 class AsyncClient(Numbers[Number]):
-    """Market data of spot exchanges for code that awaits.
+    """Market data of spot exchanges for asynchronous code.
 
-    ``exchange``, or ``exchanges``, names the exchange for calls that name none, or several in order
-    of preference; the other arguments override the MARKETDATA_* variable of the same name
-    (`Settings`).
+    ``exchange`` or ``exchanges`` sets the default exchange for calls that name none: one id, or
+    several in order of preference. The other arguments override the MARKETDATA_* variable of the
+    same name (`Settings`).
 
-    ``numbers="decimal"`` gives Decimals in place of floats, digit by digit what the exchange sent,
-    and text in JSON. Trading rules and public fees are the exception: they are kept on disk as
-    floats, so that theirs are right to 15 digits. The candle store holds floats as well: `candles`
-    then neither reads nor fills it and asks the exchange each time; `history` is as ever.
+    ``numbers="decimal"`` returns Decimals instead of floats, with exactly the digits that the
+    exchange sent, and strings in JSON. Trading rules and public fees are cached on disk as floats,
+    so their Decimals are exact to 15 digits only. The candle store also holds floats: `candles`
+    then does not use it and requests every candle from the exchange. `history` does not change.
 
-    Connections belong to the running event loop; `close`, or the end of ``async with`` or of
-    ``asyncio.run``, ends them. Every operation raises errors under `MarketDataError` only.
+    Connections belong to the running event loop. They close on `close`, and at the end of
+    ``async with`` or ``asyncio.run``. Operations raise subclasses of `MarketDataError` only.
     """
 
     @overload
@@ -183,14 +183,14 @@ class AsyncClient(Numbers[Number]):
 
     @property
     def settings(self) -> Settings:
-        """Give the settings that the client was made with."""
+        """The settings of this client."""
         return self._session.settings
 
     def preferring(self, *exchanges: str, among: Collection[str] | None = None) -> Self:
-        """Give this client with other exchanges for calls that name none.
+        """Return a client like this one with other default exchanges.
 
-        `pairs` that searches all exchanges looks only at those ``among``; None: at all. Both
-        clients share their connections; closing one closes the other.
+        A search of `pairs` over all exchanges covers only those in ``among``; None covers all. Both
+        clients share their connections: closing one closes the other.
         """
         twin = copy.copy(self)
         twin._session = self._session.preferring(exchanges, among)
@@ -200,9 +200,10 @@ class AsyncClient(Numbers[Number]):
 
     @checked
     async def exchanges(self) -> Records[Exchange]:
-        """List the spot exchanges with what each can do.
+        """List the spot exchanges and what each supports.
 
-        Made from the installed ccxt, without a request. The simulated exchange lists its own.
+        The list is read from the installed ccxt, without a request, and sorted by id. The
+        simulator lists only the exchanges that it simulates.
         """
         from marketdata.models import Exchange
         from marketdata.models.lists import Records
@@ -222,12 +223,11 @@ class AsyncClient(Numbers[Number]):
     ) -> Records[Pair[Number]]:
         """List an exchange's active spot pairs with their trading rules, by name.
 
-        With `active=False` those that it lists but has halted, instead.
-        The exchange's list is fetched once a day and kept on disk for a week. With `search` and no
-        exchange, the lists of all exchanges that are on the disk are searched, without a request;
-        each pair says its exchange and when that list was fetched. Where there is none yet, the
-        default exchange's is fetched. `refresh` fetches the list first, or with `search` alone that
-        of every spot exchange; those that fail keep the one they had.
+        `active=False` lists halted pairs instead. The list of pairs is requested once a day and
+        kept on disk for a week. `search` without an exchange searches every list on disk, without
+        a request. Each pair names its exchange and when that list was received. If no list is on
+        disk, that of the default exchange is requested. `refresh` requests the list first, or with
+        `search` alone the lists of all spot exchanges; where that fails, the old list stays.
         """
         from marketdata.models import Pair
         from marketdata.models.lists import Records
@@ -256,9 +256,9 @@ class AsyncClient(Numbers[Number]):
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[Pair[Number]]]:
-        """Give part of what `pairs` finds on all exchanges, and how many there are in all.
+        """Search all exchanges as `pairs` does, and return the total and one page of pairs.
 
-        At most ``limit`` pairs from ``offset`` on; the rest costs nearly nothing.
+        The page has at most ``limit`` pairs, from ``offset`` on.
         """
 
         return cast(
@@ -274,9 +274,9 @@ class AsyncClient(Numbers[Number]):
     ) -> Ticker[Number]:
         """Get a pair's last price, best bid and ask, and its high, low, volume and change.
 
-        Over the last 24 hours, or over `window`. A window that the exchange does not offer is
-        worked out from its candles; `source` says which. Bid and ask that its ticker of the last
-        24 hours lacks are those of its order book; `derived_fields` names them.
+        They cover the last 24 hours, or `window`. If the exchange does not offer the window, it is
+        computed from candles; `source` says which. If the 24-hour ticker has no bid and ask, they
+        come from the order book; `derived_fields` names them.
         """
 
         async def work(venue: Venue) -> Ticker:
@@ -303,12 +303,12 @@ class AsyncClient(Numbers[Number]):
     ) -> Records[Ticker[Number]]:
         """Get the 24-hour tickers of several pairs, in one request where possible.
 
-        Of all that there are, by name, where `pairs` is left out; else in the order asked for.
-        `sort` ranks them by a field, the highest first. A pair whose field is not known comes last;
-        one whose volume is not known is left out where `min_quote_volume` is given. Named pairs
-        that have nothing, such as one that was never traded, are in `errors` of the list. An
-        exchange without a call for several is asked for each pair. What tickers of several pairs
-        lack stays out: only `ticker` takes bid and ask from the order book then.
+        They are in the requested order; without `pairs`, all pairs by name. `sort` ranks them by a
+        field, highest first. Pairs without that field come last. `min_quote_volume` drops pairs
+        whose volume is unknown. A requested pair without a ticker, such as one that never traded,
+        is in `errors` of the list. An exchange that cannot answer for several pairs at once gets
+        one request for each. Missing bids and asks are not taken from order books, as `ticker`
+        does.
         """
         from marketdata._candles.ranking import Ranking
         from marketdata.models import Ticker
@@ -329,10 +329,10 @@ class AsyncClient(Numbers[Number]):
     ) -> AveragePrice[Number]:
         """Get the average price of a pair over the last minutes or hours, weighted by volume.
 
-        The exchange's own where it has one for this window (Binance, for 5m). Else of the trades
-        in the window, where one answer holds them all, or of candles: their typical price (mean of
-        high, low and close) weighted by volume. `source` says which. Raises `DataUnavailableError`
-        where nothing was traded in the window.
+        It is the exchange's own average if it has one for this window (Binance, 5m). Otherwise it
+        is computed from the trades in the window if one response holds them all, or else from
+        candles: the mean of high, low and close, weighted by volume. `source` says which. Raises
+        `DataUnavailableError` if nothing was traded in the window.
         """
 
         async def work(venue: Venue) -> AveragePrice:
@@ -360,8 +360,8 @@ class AsyncClient(Numbers[Number]):
     ) -> Records[Quote[Number]]:
         """Get the best bids and asks of several pairs, in one request where possible.
 
-        In the order asked for; all there are, by name, where `pairs` is left out. Named pairs for
-        which nobody bids or asks are in `errors` of the list.
+        They are in the requested order; without `pairs`, all pairs by name. A requested pair with
+        an empty order book is in `errors` of the list.
         """
 
         from marketdata.models import Quote
@@ -404,11 +404,11 @@ class AsyncClient(Numbers[Number]):
         store: UseStore = True,
         exchange: ExchangeId | None = None,
     ) -> Candles[Number]:
-        """Get a pair's bars (open, high, low, close, volume), oldest first.
+        """Get a pair's candles (open, high, low, close, volume), oldest first.
 
-        The newest 100, or `limit`; or all that open from `start` on and before `end` (now, where
-        it is left out). Of such a range, closed bars are kept on disk and never fetched twice.
-        The result says whether its last bar is still forming, and which bars are missing and why.
+        Returns the newest 100 or `limit` candles, or all that open from `start` on and before `end`
+        (by default now). Closed candles of a range are stored on disk and requested only once.
+        `forming` says whether the last candle is still open, `missing` lists gaps with their cause.
         """
         from marketdata._candles.questions import Question, candles, delisted, stored
         from marketdata._candles.series import Keep
@@ -466,8 +466,8 @@ class AsyncClient(Numbers[Number]):
     ) -> Records[Trade[Number]]:
         """Get a pair's trades, oldest first: the newest, or from a time or a trade id on.
 
-        At most `limit`, and at most what the exchange gives in one answer. `aggregate` merges
-        the fills of one order at one price.
+        Returns at most `limit` trades, and no more than the exchange sends in one response.
+        `aggregate` merges the fills of one order at the same price.
         """
         from marketdata.models import Trade
         from marketdata.models.lists import Records
@@ -491,9 +491,9 @@ class AsyncClient(Numbers[Number]):
 
     @checked
     async def status(self, *, exchange: ExchangeId | None = None) -> Status:
-        """Tell whether an exchange answers, how fast, and how its clock differs from ours.
+        """Check whether an exchange responds, how fast, and how far its clock differs from ours.
 
-        An exchange that does not answer is an answer too: `reachable` is false then.
+        If it does not respond, no error is raised: `reachable` is false.
         """
 
         async def work(venue: Venue) -> Status:
@@ -506,8 +506,8 @@ class AsyncClient(Numbers[Number]):
     async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees[Number]:
         """Get the maker and taker fees of a pair: the account's own, or the public ones.
 
-        The account's where keys of the exchange are configured (MARKETDATA_<EXCHANGE>_API_KEY and
-        so on) and the exchange tells, by a signed request that only reads; `source` says which.
+        The account's fees need API keys of the exchange (MARKETDATA_<EXCHANGE>_API_KEY and so on)
+        and are read with a signed, read-only request. `source` says which fees these are.
         """
 
         async def work(venue: Venue) -> Fees:
@@ -527,12 +527,12 @@ class AsyncClient(Numbers[Number]):
         exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> Comparison[Number]:
-        """Compare a pair on several exchanges: prices, spreads, volumes, and who is best.
+        """Compare a pair on several exchanges: prices, spreads, volumes, and the best of each.
 
-        All are asked at once; whoever fails, or does not answer in the time of a call, is a row
-        with the code of its error. Other quote currencies than the pair's own are taken only where
-        `quotes` names them, and then at par: a USDC counts as a USDT. Only the US dollar and its
-        stablecoins are taken so. Pairs that an exchange trades in one book count once.
+        All exchanges are requested at the same time. One that fails or times out is a row with its
+        error code. `quotes` adds other quote currencies, at par: 1 USDC counts as 1 USDT. Only the
+        US dollar and its stablecoins can be combined. Pairs that share one order book on an
+        exchange count once.
         """
         from marketdata._aggregation.comparing import compare
 
@@ -551,12 +551,12 @@ class AsyncClient(Numbers[Number]):
         exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> ConsolidatedOrderBook[Number]:
-        """Get one order book of several exchanges, whose levels know who quotes them.
+        """Get one order book merged from several exchanges, with the sources of each level.
 
-        At most `depth` prices a side, best first; it may be crossed. All are asked at once; whoever
-        has no book in the time of a call is a source with the code of its error. Other quote
-        currencies than the pair's own are taken only where `quotes` names them, and then at par.
-        Raises an error only where no exchange has a book.
+        It has at most `depth` prices a side, best first, and may be crossed. All exchanges are
+        requested at the same time. One that fails or times out is a source with its error code.
+        `quotes` adds other quote currencies, at par. Raises an error only if no exchange has an
+        order book.
         """
         from marketdata._aggregation.consolidating import consolidate
 
@@ -579,25 +579,25 @@ class AsyncClient(Numbers[Number]):
         exchange: SameAsExchanges | None = None,
         quotes: QuoteCodes | None = None,
     ) -> ExecutionCost[Number]:
-        """Work out what buying or selling at once would cost, split over exchanges at best.
+        """Estimate the cost of a market order, with the cheapest split over exchanges.
 
-        Levels are taken in the order of their prices with public taker fees, which is the cheapest
-        split: a unit costs price x (1 + fee), or brings price x (1 - fee). Either `amount` or
-        `quote_amount` is given; what exceeds the `depth` levels of each book is `unfilled`. A fee
-        that is not known counts for nothing in that order, and `total` is not known then. Nothing
-        is ordered; steps, minima and transfers between exchanges are not looked at. Raises an error
-        only where no exchange has a book.
+        Give either `amount` or `quote_amount`. Levels are filled by price including public taker
+        fees: one unit costs price x (1 + fee), or brings price x (1 - fee). What exceeds the
+        `depth` levels of each order book is `unfilled`. An unknown fee counts as zero in that
+        ranking, and `total` is then unknown. No order is sent. Lot steps, minimum sizes and
+        transfers between exchanges are ignored. Raises an error only if no exchange has an order
+        book.
         """
         from marketdata._aggregation.costing import Order, execution_cost
 
         if amount is None and quote_amount is None:
             raise MissingParameterError(
-                "An order needs 'amount' or 'quote_amount'.",
+                "Give 'amount' or 'quote_amount'.",
                 details={"operation": "execution_cost", "parameter": "amount"},
             )
         if amount is not None and quote_amount is not None:
             raise InvalidParameterError(
-                "An order has 'amount' or 'quote_amount', not both.",
+                "Give either 'amount' or 'quote_amount', not both.",
                 details={"operation": "execution_cost", "parameter": "quote_amount"},
             )
         order = Order(side, amount, quote_amount)
@@ -609,7 +609,7 @@ class AsyncClient(Numbers[Number]):
 
     @property
     def history(self) -> AsyncHistory:
-        """The stored candles: download, list, verify, repair, export and remove."""
+        """The stored candles: download, list, verify, repair, export and remove them."""
         from marketdata._client.archive import AsyncHistory
 
         return AsyncHistory(self._session.in_floats())
@@ -626,7 +626,7 @@ class AsyncClient(Numbers[Number]):
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Ticker[Number]]:
-        """Watch the 24-hour tickers of pairs: their last prices, best bids and asks, volumes."""
+        """Watch the 24-hour tickers of pairs: last price, best bid and ask, volume."""
         return self._session.watch("ticker", pair, exchange, delivery=delivery, buffer=buffer)
 
     @checked
@@ -653,7 +653,7 @@ class AsyncClient(Numbers[Number]):
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[OrderBook[Number]]:
-        """Watch the order books of pairs: every change is applied, lost ones are mended."""
+        """Watch the order books of pairs: every change is applied, and gaps are repaired."""
         return self._session.watch(
             "orderbook", pair, exchange, delivery=delivery, buffer=buffer, depth=depth
         )
@@ -670,11 +670,11 @@ class AsyncClient(Numbers[Number]):
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[ConsolidatedOrderBook[Number]]:
-        """Watch one order book of several exchanges, whose levels know who quotes them.
+        """Watch one order book merged from several exchanges, with the sources of each level.
 
-        A source that goes stale is left out, and marked, until it is fresh again; what cannot be
-        mended stays as a source with its code. The first record comes when each source has its book
-        or has failed. Otherwise as `consolidated_orderbook` and `watch_orderbook`.
+        A stale source is marked and left out until it is current again. A source that failed for
+        good stays in the list with its error code. The first record comes once every source has an
+        order book or has failed. See also `consolidated_orderbook` and `watch_orderbook`.
         """
         from marketdata._aggregation.asking import ask_each, pairs_of
         from marketdata._aggregation.watching import ConsolidatedWatch, Found
@@ -717,7 +717,7 @@ class AsyncClient(Numbers[Number]):
         delivery: Delivery = "every",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Trade[Number]]:
-        """Watch the trades of pairs, one after the other."""
+        """Watch the trades of pairs, one record for each trade."""
         return self._session.watch("trades", pair, exchange, delivery=delivery, buffer=buffer)
 
     @checked
@@ -731,7 +731,7 @@ class AsyncClient(Numbers[Number]):
         delivery: Delivery = "latest",
         buffer: Buffer = 10_000,
     ) -> AsyncWatch[Candles[Number]]:
-        """Watch the bars of pairs: the one that forms, and those that it leaves behind."""
+        """Watch the candles of pairs: the open one as it changes, and each one that closes."""
         return self._session.watch(
             "candles", pair, exchange, delivery=delivery, buffer=buffer, timeframe=timeframe
         )
@@ -750,11 +750,11 @@ class AsyncClient(Numbers[Number]):
         seconds: Seconds | None = None,
         progress: RecordingProgress | None = None,
     ) -> Recorded:
-        """Write what exchanges stream about pairs to a file, as they send it, to be played again.
+        """Record the streams of pairs to a file, exactly as exchanges send them.
 
-        Compressed and appended to; a second's worth is lost at most when the process is killed.
-        Runs until `seconds` are over or it is cancelled; answers and frames stand in the file with
-        the time they were received. Nothing is signed meanwhile. `replay` plays it.
+        The file is compressed and appended to. If the process is killed, at most the last second is
+        lost. Recording runs for `seconds` or until it is cancelled. Each response and frame is
+        stored with the time it was received. No request is signed. `replay` plays the file.
         """
         from marketdata._client.recorder import record
 
@@ -774,11 +774,11 @@ class AsyncClient(Numbers[Number]):
     def replay(
         self, path: PlayedPath, speed: Speed = 1.0, *, wait_for: WaitFor = 1
     ) -> AsyncClient[Number]:
-        """Give a client that is served from a recording, by the simulated exchange.
+        """Return a client whose data come from a recording.
 
-        Its streams begin when so many subjects are subscribed to, and end with the recording.
-        Nothing is dropped because somebody reads slowly: the recording waits. Records say
-        `simulated`. Raises `InvalidParameterError` where the file is not a recording.
+        Streams start once there are `wait_for` subscriptions, and end with the recording. A slow
+        reader loses nothing: the recording waits. Every record says `simulated`. Raises
+        `InvalidParameterError` if the file is not a recording.
         """
         from marketdata._client.recorder import replayed
 
@@ -786,14 +786,14 @@ class AsyncClient(Numbers[Number]):
         return cast("AsyncClient[Number]", AsyncClient(settings=settings))
 
     def streams(self) -> Records[Stream]:
-        """Tell how each live subject of the running loop is doing."""
+        """Return the state of each live subscription on the running event loop."""
         from marketdata.models import Stream
         from marketdata.models.lists import Records
 
         return Records(self._session.streams(), of=Stream)
 
     def upstream(self) -> Records[Upstream]:
-        """Tell how the running loop's calls to each exchange are doing."""
+        """Return the state of the calls to each exchange on the running event loop."""
         from marketdata.models import Upstream
         from marketdata.models.lists import Records
 
@@ -804,7 +804,7 @@ class AsyncClient(Numbers[Number]):
     # ------------------------------------------------------------------ lifetime
 
     async def close(self) -> None:
-        """End all connections that were made on the running loop; the client can go on."""
+        """Close all connections of the running event loop; the client can still be used."""
         await self._session.close()
 
     async def __aenter__(self) -> Self:

@@ -92,8 +92,8 @@ def _replaying(
 class Client(Numbers[Number]):
     """Market data of spot exchanges for code that does not await; also works in notebooks.
 
-    Takes the arguments of `AsyncClient` and has its operations. May be shared by threads, and
-    used after a fork. Needs no closing; `close` frees its connections early.
+    It takes the arguments of `AsyncClient` and has the same operations. Threads can share a client,
+    and it works after a fork. `close` is optional: it frees connections early.
     """
 
     @overload
@@ -168,12 +168,12 @@ class Client(Numbers[Number]):
 
     @property
     def settings(self) -> Settings:
-        """What this client goes by."""
+        """The settings of this client."""
         return self._client.settings
 
     @property
     def history(self) -> History:
-        """The stored candles: download, list, verify, repair, export and remove."""
+        """The stored candles: download, list, verify, repair, export and remove them."""
         return History(self._client.history)
 
     exchanges = _blocking(AsyncClient.exchanges)
@@ -213,7 +213,7 @@ class Client(Numbers[Number]):
         """Draw the newest candles in a notebook, and keep the chart up to date.
 
         It follows the exchange's stream until `stop()` of the chart, or until the kernel ends.
-        Raises `MissingExtraError` where anywidget is not installed.
+        Raises `MissingExtraError` if anywidget is not installed.
         """
         from marketdata._client.live_chart import live_chart
 
@@ -229,7 +229,7 @@ class Client(Numbers[Number]):
             raise
 
     def streams(self) -> Records[Stream]:
-        """Tell how each live subject is doing."""
+        """Return the state of each live subscription."""
 
         async def told() -> Records[Stream]:
             return self._client.streams()
@@ -237,7 +237,7 @@ class Client(Numbers[Number]):
         return portal().call(told())
 
     def upstream(self) -> Records[Upstream]:
-        """Tell how the calls to each exchange are doing."""
+        """Return the state of the calls to each exchange."""
 
         async def told() -> Records[Upstream]:
             return self._client.upstream()

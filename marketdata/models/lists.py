@@ -1,4 +1,4 @@
-"""Lists of records that say which of the records asked for are not in them, and why."""
+"""Lists of records that also name the requested records that are missing, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Missing(Record):
-    """A pair that was asked for by name and has nothing to give, and why."""
+    """A requested pair without data, and why."""
 
     exchange: str
     pair: str
@@ -31,11 +31,11 @@ class Missing(Record):
 
 
 class Records(Shown, list[T]):
-    """A list of records, as any list, with those that could not be had beside it.
+    """A list of records, and in ``errors`` the requested pairs without data.
 
-    Notebooks show it as a table, and it can be handed on as one; see `to_pandas` and the others.
-    ``errors`` is empty where nothing is missing, and where no pairs were named. ``of`` is the class
-    of the records, also where there are none; None where nobody said.
+    Notebooks show it as a table; `to_pandas` and the others convert it. ``errors`` is empty if
+    nothing is missing, or if no pairs were requested by name. ``of`` is the class of the records,
+    also for an empty list; None if unknown.
     """
 
     errors: tuple[Missing, ...]

@@ -1,4 +1,4 @@
-"""The records that operations answer with: frozen, typed, camelCase in JSON.
+"""The records that operations return: frozen, typed, camelCase in JSON.
 
 A value that the exchange did not give is None here and absent in JSON. Times are aware UTC
 datetimes here and ISO-8601 with ``Z`` in JSON. Prices and sizes are floats that round-trip up to
@@ -81,8 +81,8 @@ StreamKind: TypeAlias = Literal["ticker", "quote", "orderbook", "trades", "candl
 Level: TypeAlias = tuple[Number, Number]
 """Price and size."""
 Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
-"""Why bars are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
-exchange does not give bars from then; what it gave could not be had or failed the checks."""
+"""Why candles are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
+exchange does not serve candles of that time; they could not be requested or failed the checks."""
 
 
 class Record(Shown, BaseModel):
@@ -104,11 +104,11 @@ class Record(Shown, BaseModel):
             return cls
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the record as JSON values: camelCase keys, nothing null, times as text."""
+        """Return the record as JSON values: camelCase keys, nothing null, times as text."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def to_json(self) -> str:
-        """Give the record as one line of JSON, numbers without exponents; see `to_dict`."""
+        """Return the record as one line of JSON, numbers without exponents; see `to_dict`."""
         return plain_json(self.model_dump_json(by_alias=True, exclude_none=True))
 
     def __repr__(self) -> str:
@@ -118,7 +118,7 @@ class Record(Shown, BaseModel):
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """Give the JSON Schema that `to_dict` satisfies."""
+        """Return the JSON Schema that `to_dict` satisfies."""
         schema: dict[str, Any] = absent_not_null(cls.model_json_schema(mode="serialization"))
         return schema
 
@@ -165,17 +165,16 @@ class _Streamed(_Sourced):
     """An answer that may also come from a stream."""
 
     fresh_for: float | None = None
-    """Seconds after `received_at` within which the stream was to bring the next; None: it is not
-    from a stream, or news come as they happen."""
+    """Seconds after `received_at` within which the stream should send the next update; None if it
+    is not from a stream, or if updates come only when something changes."""
     stale: Literal[True] | None = None
-    """Whether the stream was interrupted when this was handed out; it is mended meanwhile."""
+    """True if the stream was interrupted when this was returned; it reconnects meanwhile."""
 
     @property
     def age(self) -> float:
         """Seconds since it was received.
 
-        A record that a stream of this process has handed out is measured by a clock that nobody
-        sets; others, by the time of day.
+        Records from a stream of this process use the monotonic clock, others the time of day.
         """
         held = self.__dict__.get(_RECEIVED)
         if held is not None:
@@ -190,7 +189,7 @@ class _Streamed(_Sourced):
 
     @property
     def is_stale(self) -> bool:
-        """Whether it comes from a stream that is silent for longer than it should be."""
+        """Whether its stream was interrupted, or has been silent for too long."""
         return self.stale is True or (self.fresh_for is not None and self.age > self.fresh_for)
 
 
@@ -201,12 +200,12 @@ def stamped(record: R, at: float) -> R:
 
 
 class _Derivable(Record):
-    """An answer that may be completed from, or made of, other calls than the one for it."""
+    """A record that may be computed in part, or as a whole, from other calls."""
 
     derived: Literal[True] | None = None
-    """Whether any of it was."""
+    """True if any of it was."""
     derived_fields: tuple[str, ...] | None = None
-    """What of it, by the names in JSON; None unless ``derived``."""
+    """Which fields, by their JSON names; None unless ``derived``."""
 
     def as_derived(self, names: Iterable[str] | None = None) -> Self:
         """Give a copy that says of fields that they are derived; of all that are there, for None.
@@ -231,42 +230,42 @@ _ORIGIN = {
 
 
 class Exchange(Record):
-    """A spot exchange and what it can do."""
+    """A spot exchange and what it supports."""
 
     id: str
     name: str
     operations: tuple[str, ...]
-    """Operations that it serves."""
+    """Operations that it supports."""
     derived: tuple[str, ...] = ()
-    """Those of them that are made of answers to other calls, as it has none for them."""
+    """Those that are computed from other calls, because the exchange has no call for them."""
     needs_key: tuple[str, ...] = ()
-    """Those of them for which it wants the key of an account."""
+    """Those that need the API key of an account."""
     unavailable: dict[str, str] | None = None
-    """Why it does not serve the others."""
+    """Why the other operations are not available."""
     timeframes: tuple[str, ...]
-    """Lengths of its own bars; none where ``derived`` has candles."""
+    """Its own timeframes; none if ``derived`` has candles."""
     derived_timeframes: tuple[str, ...] = ()
-    """Other common lengths, whose bars are made of shorter ones or of trades."""
+    """Other common timeframes, resampled from shorter candles or from trades."""
     depths: tuple[int, ...] | None = None
-    """The only depths that its order-book call takes; None: any. `orderbook` takes any depth."""
+    """The only depths that its order-book call takes; None for any. `orderbook` takes any depth."""
     max_depth: int | None = None
-    """The most levels a side; None where it is not known, or in ``depths``."""
+    """Maximum number of levels a side; None if unknown, or if ``depths`` lists them."""
     candles_per_request: int | None = None
-    """None where it is not known, or there are none."""
+    """Maximum number of candles in one response; None if unknown, or if it has no candles."""
     history: bool
-    """Whether candles can be asked for from a time on."""
+    """Whether candles can be requested from a start time on."""
     history_bars: int | None = None
-    """How many of the newest bars it gives, and no older ones; None: as many as it keeps."""
+    """It serves only this many of the newest candles; None: all that it keeps."""
     trades_from: tuple[Literal["time", "id"], ...] = ()
-    """What older trades can be asked for by; empty: it gives the newest only."""
+    """How older trades can be requested; empty if it serves only the newest."""
     streams: tuple[str, ...]
-    """Kinds of live data that ccxt has a connector for, and that want no key."""
+    """Kinds of live data that ccxt supports and that need no key."""
     stream_timeframes: tuple[str, ...] = ()
-    """Lengths of the candles that it streams."""
+    """Timeframes of the candles that it streams."""
     rate_limit: float | None = None
-    """Milliseconds between requests that its limiter keeps, for a request of weight 1."""
+    """Milliseconds between two requests of weight 1 that the rate limiter keeps."""
     countries: tuple[str, ...] = ()
-    """Where it is based, as ISO 3166 codes; ccxt does not know whom it refuses."""
+    """Where it is based, as ISO 3166 codes. It may refuse users from other places."""
 
 
 class Pair(Record, Numbers[Number]):
@@ -285,10 +284,10 @@ class Pair(Record, Numbers[Number]):
     """Public maker fee as a fraction: 0.001 is 0.1%."""
     taker: Number | None = None
     received_at: datetime
-    """When the exchange's list was fetched; lists are kept on disk for a day."""
+    """When the exchange's list was received; lists on disk are used for a day."""
     simulated: Literal[True] | None = None
     halted: Literal[True] | None = None
-    """Whether the exchange lists it but does not let anybody trade it now."""
+    """True if the exchange lists the pair but has halted trading."""
 
 
 class FeeTier(Record, Numbers[Number]):
@@ -302,30 +301,30 @@ class FeeTier(Record, Numbers[Number]):
 
 
 class Fees(_Sourced, Numbers[Number]):
-    """What an exchange takes of a trade, as fractions: 0.001 is 0.1%."""
+    """Trading fees of a pair, as fractions: 0.001 is 0.1%."""
 
     pair: str
     source: Literal["public", "account"]
     """``public``: the schedule for everybody; ``account``: what applies to the account whose keys
     are configured, from a signed request."""
     maker: Number | None = None
-    """None where it is not published, as in ``taker``."""
+    """None if not published, as for ``taker``."""
     taker: Number | None = None
     tiers: tuple[FeeTier[Number], ...] | None = None
-    """The public schedule by volume, the lowest first; None where ccxt does not know it, or knows
-    one that does not begin with these fees."""
+    """The public schedule by volume, lowest first; None if ccxt does not know it, or if its
+    schedule does not start with these fees."""
 
 
 class Ticker(_Derivable, _Streamed, Numbers[Number]):
-    """Price and volume over a window: the last 24 hours unless another was asked for."""
+    """Price and volume over a window: by default the last 24 hours."""
 
     pair: str
     window: str
     """``24h``, another rolling length, or ``day`` for the trading day from 00:00 UTC."""
     source: Literal["ticker", "candles"]
-    """``ticker``: the exchange's own; ``candles``: worked out here from its candles."""
+    """``ticker``: sent by the exchange; ``candles``: computed from its candles."""
     open_time: datetime | None = None
-    """Where the window starts."""
+    """When the window starts."""
     last: Number | None = None
     bid: Number | None = None
     ask: Number | None = None
@@ -351,19 +350,19 @@ class Ticker(_Derivable, _Streamed, Numbers[Number]):
 
 
 class AveragePrice(_Sourced, Numbers[Number]):
-    """The average price of a pair over the time just past, weighted by volume."""
+    """The average price of a pair over a recent window, weighted by volume."""
 
     pair: str
     window: str
-    """How long the time is: ``5m``, ``1h``."""
+    """Length of the window: ``5m``, ``1h``."""
     price: Number
     source: Literal["exchange", "trades", "candles"]
     """``exchange``: its own average; ``trades``: of all trades in the window; ``candles``: of the
     typical prices (mean of high, low and close) of candles, weighted by volume."""
     volume: Number | None = None
-    """What was traded in the window, in base currency; None where the exchange does not say."""
+    """Volume in the window, in base currency; None if the exchange does not report it."""
     trades: int | None = None
-    """Number of trades in the window; None where it is not known."""
+    """Number of trades in the window; None if unknown."""
 
 
 class Quote(_Derivable, _Streamed, Numbers[Number]):
@@ -371,7 +370,7 @@ class Quote(_Derivable, _Streamed, Numbers[Number]):
 
     pair: str
     source: Literal["quote", "ticker", "orderbook"]
-    """The call of the exchange that it was read from."""
+    """The call of the exchange that it comes from."""
     bid: Number | None = None
     bid_volume: Number | None = None
     ask: Number | None = None
@@ -379,25 +378,25 @@ class Quote(_Derivable, _Streamed, Numbers[Number]):
 
     @property
     def spread(self) -> Number | None:
-        """Ask minus bid; None where a side is missing."""
+        """Ask minus bid; None if a side is missing."""
         return None if self.bid is None or self.ask is None else difference(self.ask, self.bid)
 
     @property
     def mid(self) -> Number | None:
-        """Mean of bid and ask; None where a side is missing."""
+        """Mean of bid and ask; None if a side is missing."""
         return None if self.bid is None or self.ask is None else mean(self.ask, self.bid)
 
 
 class Fill(Record, Numbers[Number]):
-    """What taking an amount from a book would have given."""
+    """The result of taking an amount from an order book."""
 
     side: Side
     amount: Number
-    """Filled, in base currency; less than asked where the book is too thin."""
+    """Filled amount in base currency; less than requested if the book is too thin."""
     cost: Number
     """In quote currency, without fees."""
     average_price: Number | None = None
-    """None where nothing could be filled."""
+    """None if nothing could be filled."""
     worst_price: Number | None = None
     unfilled: Number
     """In base currency."""
@@ -408,14 +407,14 @@ class OrderBook(_Streamed, Numbers[Number]):
 
     pair: str
     sequence: int | None = None
-    """The exchange's number of the book's state, for lining it up with its stream of changes."""
+    """The exchange's sequence number of this state, to match it with its stream of changes."""
     bids: Annotated[tuple[tuple[Number, Number], ...], LevelsOfEitherForm()]
     """Price descending."""
     asks: Annotated[tuple[tuple[Number, Number], ...], LevelsOfEitherForm()]
     """Price ascending."""
     max_depth: int | None = None
-    """The most levels a side that the exchange streams; None: no fewer than were requested, not
-    known, or not from a stream."""
+    """Maximum number of levels a side that the exchange streams; None if the requested depth is
+    available, if unknown, or if not from a stream."""
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
@@ -442,20 +441,20 @@ class OrderBook(_Streamed, Numbers[Number]):
 
     @property
     def spread(self) -> Number | None:
-        """Best ask minus best bid; None where a side is empty."""
+        """Best ask minus best bid; None if a side is empty."""
         both = self.bids and self.asks
         return difference(self.asks[0][0], self.bids[0][0]) if both else None
 
     @property
     def mid(self) -> Number | None:
-        """Mean of best bid and best ask; None where a side is empty."""
+        """Mean of best bid and best ask; None if a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
     def depth(self, price: float | Decimal) -> Number:
-        """Give the size in base currency offered from the best level up to a price, inclusive.
+        """Return the total size in base currency from the best level to a price, inclusive.
 
-        A price at or below the best bid counts bids, one at or above the best ask counts asks,
-        one in between finds nothing: 0.0.
+        A price at or below the best bid sums bids, one at or above the best ask sums asks. A price
+        in between gives 0.0.
         """
         limit: Any = price
         if any(isinstance(number, Decimal) for number in self._form):
@@ -467,9 +466,9 @@ class OrderBook(_Streamed, Numbers[Number]):
         return self._as_given(total(found))
 
     def imbalance(self, levels: int | None = None) -> Number | None:
-        """Give (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
+        """Return (bids - asks) / (bids + asks) of the sizes in the best levels, from -1 to 1.
 
-        ``levels=None`` takes all. None where there is no size on either side.
+        ``levels=None`` takes all. Returns None if both sides are empty.
         """
         bids = total(size for _, size in self.bids[:levels])
         asks = total(size for _, size in self.asks[:levels])
@@ -479,7 +478,7 @@ class OrderBook(_Streamed, Numbers[Number]):
         return self._as_given(quotient(EXACT.subtract(bids, asks), both))
 
     def fill(self, side: Side, amount: float | Decimal) -> Fill[Number]:
-        """Work out what buying from the asks, or selling to the bids, would give.
+        """Compute the result of buying from the asks, or selling to the bids.
 
         ``amount`` is in base currency; fees are not counted. Raises `InvalidParameterError` for
         an amount that is not positive or a side other than ``buy`` and ``sell``.
@@ -513,9 +512,9 @@ class OrderBook(_Streamed, Numbers[Number]):
         )
 
     def chart(self) -> Chart:
-        """Draw the depth of both sides interactively: the sum of sizes up to each price.
+        """Draw an interactive depth chart: the total size up to each price, on both sides.
 
-        Raises `DataUnavailableError` where the package was installed without the chart page.
+        Raises `DataUnavailableError` if the package was installed without the chart page.
         """
         from marketdata.models.charts import of_record
 
@@ -546,131 +545,130 @@ class Trade(_Streamed, Numbers[Number]):
     cost: Number | None = None
     """In quote currency."""
     side: Side | None = None
-    """What the taker did."""
+    """Whether the taker bought or sold."""
     first_id: str | None = None
     """Of an aggregated trade, the first and last trade in it."""
     last_id: str | None = None
 
 
 class Status(_Derivable, _Sourced):
-    """Whether an exchange answers, how fast, and how far its clock is from ours."""
+    """Whether an exchange responds, how fast, and how far its clock differs from ours."""
 
     reachable: bool
     maintenance: bool | None = None
-    """None where the exchange does not say."""
+    """None if the exchange does not say."""
     latency_ms: float | None = None
-    """Of the request made for this answer; None where it got none."""
+    """Time until the response, in milliseconds; None without a response."""
     server_time: datetime | None = None
     clock_offset_ms: float | None = None
-    """Exchange minus ours, as if its answer had been made half-way; see ``clock_error_ms``."""
+    """The exchange's clock minus ours, assuming equal times both ways; see ``clock_error_ms``."""
     clock_error_ms: float | None = None
-    """How far ``clock_offset_ms`` may be off, either way: half of the latency, and a second where
-    the exchange tells whole seconds; None where there is no offset."""
+    """Maximum error of ``clock_offset_ms``: half of the latency, plus a second if the exchange
+    sends whole seconds; None without an offset."""
     code: str | None = None
-    """The error code that a call would meet, where it is not reachable."""
+    """The error code of a call, if it is not reachable."""
     reason: str | None = None
-    """Why it is not, as ``details["reason"]`` of that error has it."""
+    """Why it is not reachable: ``details["reason"]`` of that error."""
 
 
 class Stream(Record):
-    """One live subscription, and how it is doing."""
+    """The state of one live subscription."""
 
     exchange: str
     kind: StreamKind
     pair: str
     timeframe: str | None = None
     state: Literal["connecting", "live", "stale", "resyncing", "reconnecting", "ended", "failed"]
-    """``stale``: silent for too long; ``resyncing``: a book waits for its whole state."""
+    """``stale``: silent for too long; ``resyncing``: an order book waits for a new snapshot."""
     watchers: int
     messages: int
-    """Frames about this subject."""
+    """Frames received for this subscription."""
     updates: int
-    """What they changed: states of a book or price, trades, bars."""
+    """Updates in those frames: states of a book or price, trades, candles."""
     dropped: int
-    """Of what its watchers were to get each, what they were too slow for."""
+    """Updates dropped because watchers read too slowly."""
     gaps: int
-    """Losses that were found: a missing number, a wrong checksum, a crossed book."""
+    """Detected losses: a missing sequence number, a wrong checksum, a crossed book."""
     unfilled: int = 0
-    """Gaps that could not be filled: trades or candles of that time may be missing. A stream of
-    trades without numbers has one after each interruption."""
+    """Gaps that could not be filled: trades or candles of that time may be missing. Trades without
+    sequence numbers have one after each interruption."""
     resyncs: int
-    """Whole states that were fetched to mend them."""
+    """Snapshots requested to repair gaps."""
     reconnects: int
     unreadable: int
-    """Frames on its socket of which nothing could be made."""
+    """Frames on its socket that could not be parsed."""
     last_message: datetime | None = None
     lag_ms: float | None = None
-    """From the exchange's time to ours, of the newest frame; None where it has no time."""
+    """Delay of the newest frame, exchange to here; None if it has no time."""
     memory: int
-    """Bytes that its state and what its watchers have not taken yet amount to, about."""
+    """Approximate bytes of its state and of updates that watchers have not read yet."""
     error: str | None = None
-    """The code of the error that ended it, or of the last that it was mended from."""
+    """Code of the error that ended it, or of the last one it recovered from."""
     simulated: Literal[True] | None = None
 
 
 class Upstream(Record):
-    """How a client's calls to one exchange are doing."""
+    """The state of a client's calls to one exchange."""
 
     exchange: str
     breaker: Literal["closed", "open", "half-open"]
-    """``open``: it kept failing and is not asked; ``half-open``: one call goes out and decides."""
+    """``open``: it kept failing and gets no requests; ``half-open``: the next call decides."""
     retry_after: float | None = None
-    """Seconds until it is asked again; None unless ``open``."""
+    """Seconds until the next request is allowed; None unless ``open``."""
     under_way: int
-    """Calls that it has not answered yet; those that share one count once, as in ``waiting``."""
+    """Calls in flight; calls that share a request count once, as in ``waiting``."""
     waiting: int
-    """Calls that wait until fewer are under way."""
+    """Calls that wait for the limit of concurrent requests."""
     requests: int
-    """Requests that calls have made, retries included."""
+    """Requests sent, retries included."""
     shared: int
-    """Calls that got the answer to another's requests."""
+    """Calls that shared the response to another call's request."""
     failures: int
-    """Attempts that it did not answer in time or at all, or with 5xx, 418 or 429, or with what is
-    no answer."""
+    """Requests that failed: no response in time, an unusable one, or HTTP 5xx, 418 or 429."""
     unreadable: int = 0
-    """Rows of its answers, such as trades without a price, that were left out."""
+    """Unusable rows that were dropped from responses, such as trades without a price."""
     budget_used: float | None = None
-    """Share of what it allows in a window of time that all who share the budget had used at the
-    last look, from 0 to 1; None where it has no window, or is simulated."""
+    """Used share of the exchange's rate limit, over all that share it, from 0 to 1; None if the
+    limit has no time window, or for the simulator."""
 
 
 class Recorded(Record):
-    """What a recording has got so far, or in the end."""
+    """What a recording holds so far, or at its end."""
 
     path: str
     frames: int
-    """Frames and answers in it, of this run."""
+    """Frames and responses recorded in this run."""
     size: int
     """Bytes of the file, compressed."""
     seconds: float
     streams: tuple[Stream, ...]
-    """How each subject did."""
+    """The state of each subscription."""
 
 
 class Interval(Record):
-    """A time range, start inside and end outside, and the bars that belong in it."""
+    """A time range, start inclusive and end exclusive, and the candles that belong in it."""
 
     start: datetime
     end: datetime
     bars: int
     cause: Cause | None = None
-    """Why there are none; None where nobody looked into it, as in the newest bars."""
+    """Why candles are missing; None if not determined, as among the newest candles."""
 
 
 Quality: TypeAlias = Literal["off_calendar", "revised"]
-"""``off_calendar``: it opens where none was expected; ``revised``: the exchange has changed it
-since it was stored."""
+"""``off_calendar``: it opens at an unexpected time; ``revised``: the exchange has changed it since
+it was stored."""
 
 
 class Flag(Record):
-    """A candle that is not as usual, and how."""
+    """An unusual candle, and how it is unusual."""
 
     open_time: datetime
     quality: Quality
 
 
 class Candle(Record, Numbers[Number]):
-    """One bar, as `Candles` hands it out."""
+    """One candle of `Candles`."""
 
     open_time: datetime
     open: Number
@@ -680,19 +678,19 @@ class Candle(Record, Numbers[Number]):
     volume: Number | None = None
     """In base currency."""
     trades: int | None = None
-    """Number of trades; None where the exchange does not count."""
+    """Number of trades; None if the exchange does not report it."""
     forming: bool = False
-    """Whether the bar was not over yet by the exchange's clock."""
+    """Whether the candle is still open by the exchange's clock."""
     filled: bool = False
-    """Whether it was made up because ``fill`` asked for it: the exchange has no such bar."""
+    """Whether ``fill`` made it: the exchange has no such candle."""
     quality: Literal["off_calendar", "revised", "filled"] | None = None
-    """How it is not as usual; None for nearly all."""
+    """How it is unusual; None for nearly all."""
 
 
 class Candles(_Derivable, _Streamed, Numbers[Number]):
-    """Bars of one pair and timeframe, oldest first, kept as columns.
+    """Candles of one pair and timeframe, oldest first, stored as columns.
 
-    Indexing, iterating and ``len`` work on bars; slicing gives `Candles`. ``time``, ``open``,
+    Indexing, iterating and ``len`` work on candles; slicing gives `Candles`. ``time``, ``open``,
     ``high``, ``low``, ``close``, ``volume`` and ``trades`` are the arrays of ``columns``. JSON rows
     are ``[openTimeMs, open, high, low, close, volume, trades]``.
     """
@@ -700,62 +698,62 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     pair: str
     timeframe: str
     source: Literal["candles", "trades"]
-    """What the bars were made from."""
+    """What the candles were computed from."""
     forming: bool
-    """Whether the last bar is still forming, by the exchange's clock when it answered."""
+    """Whether the last candle is still open, by the exchange's clock when it responded."""
     missing: tuple[Interval, ...]
-    """Ranges without bars: inside the range asked for, or between the bars given."""
+    """Gaps: ranges without candles in the requested range, or between these candles."""
     filled: tuple[Interval, ...] | None = None
-    """Ranges whose bars were made up; None unless ``fill`` was asked for."""
+    """Gaps that were filled; None without ``fill``."""
     quality: tuple[Flag, ...] | None = None
-    """Candles that are not as usual: off the calendar of the series, or revised; None without."""
+    """Unusual candles: off the calendar of the series, or revised; None if there are none."""
     clock_offset_ms: int | None = None
-    """The exchange's time minus ours, where both disagree on whether the last candle is over: it is
-    open then. None elsewhere."""
+    """The exchange's time minus ours, if the two clocks disagree on whether the last candle is
+    over; it then counts as open. None otherwise."""
     delisted: Literal[True] | None = None
-    """True where the pair has left the exchange's list: these are the candles that are stored."""
+    """True if the exchange no longer lists the pair: these candles are from the store."""
     renamed_from: str | None = None
-    """The pair's name before a token was renamed, where candles of that time are among these."""
+    """The pair's former name, if a token was renamed and these include older candles."""
     renamed_at: datetime | None = None
-    """When the first of these under the present name opens; None where all are older."""
+    """When the first candle under the present name opens; None if all are older."""
     resampled_from: str | None = None
-    """The shorter bars that these were made of; None where they are the exchange's own, or made
-    of trades (``source`` tells)."""
+    """Timeframe of the shorter candles that these are resampled from; None for the exchange's own
+    candles, or if ``source`` is ``trades``."""
     columns: Columns[Number] = Field(alias="candles")
 
     @property
     def time(self) -> array[int]:
-        """When each bar opens, in Unix milliseconds."""
+        """When each candle opens, in Unix milliseconds."""
         return self.columns.time
 
     @property
     def open(self) -> Sequence[Number]:
-        """The first price of each bar."""
+        """The first price of each candle."""
         return self.columns.open
 
     @property
     def high(self) -> Sequence[Number]:
-        """The highest price of each bar."""
+        """The highest price of each candle."""
         return self.columns.high
 
     @property
     def low(self) -> Sequence[Number]:
-        """The lowest price of each bar."""
+        """The lowest price of each candle."""
         return self.columns.low
 
     @property
     def close(self) -> Sequence[Number]:
-        """The last price of each bar."""
+        """The last price of each candle."""
         return self.columns.close
 
     @property
     def volume(self) -> Sequence[Number]:
-        """What was traded in each bar, in base currency; NaN where it is unknown."""
+        """Volume of each candle in base currency; NaN if unknown."""
         return self.columns.volume
 
     @property
     def trades(self) -> array[int]:
-        """How many trades each bar has; -1 where that is unknown."""
+        """Number of trades of each candle; -1 if unknown."""
         return self.columns.trades
 
     def __len__(self) -> int:
@@ -769,11 +767,10 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     @overload
     def __getitem__(self, index: slice) -> Candles[Number]: ...
     def __getitem__(self, index: int | slice) -> Candle[Number] | Candles[Number]:
-        """Give one bar, or the bars of a slice.
+        """Return one candle, or the candles of a slice.
 
-        The ends of a slice are positions, or times as `marketdata.candles` takes them: the bars
-        that open from the first on and before the second. Only gaps between its bars are
-        ``missing`` in a slice.
+        The ends of a slice are positions, or times in any form that `marketdata.candles` takes:
+        start inclusive, end exclusive. ``missing`` of a slice has only gaps between its candles.
         """
         if isinstance(index, slice):
             return self._part(index)
@@ -818,39 +815,39 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
         )
 
     def head(self, count: int = 5) -> Candles[Number]:
-        """Give the first bars; of a negative count, all but so many of the last."""
+        """Return the first candles; a negative count leaves out that many of the last."""
         return self[:count]
 
     def tail(self, count: int = 5) -> Candles[Number]:
-        """Give the last bars; of a negative count, all but so many of the first."""
+        """Return the last candles; a negative count leaves out that many of the first."""
         return self[max(len(self) - count, 0) :] if count >= 0 else self[-count:]
 
     def resample(self, timeframe: str) -> Candles[Number]:
-        """Make longer bars of these, as the library does where an exchange lacks a timeframe.
+        """Resample to longer candles, as the library does if an exchange lacks a timeframe.
 
-        ``timeframe`` is a multiple of that of the bars. The first and the last are made only where
-        the bars cover all of them; the last is there, and forming, where the last of these is.
-        What is missing has the worst cause of its parts. Raises `TimeframeNotSupportedError` for
-        what is no multiple.
+        ``timeframe`` is a multiple of the timeframe of these candles. The first and the last new
+        candle are left out unless these candles cover them; the last one is kept, and open, if the
+        last of these is open. A gap has the worst cause of its parts. Raises
+        `TimeframeNotSupportedError` if it is not a multiple.
         """
         from marketdata._candles.parts import resampled
 
         return resampled(self, timeframe)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Give a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
+        """Return a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
         from marketdata.models.frames import to_pandas
 
         return to_pandas(self.columns, self.filled, self.quality)
 
     def to_polars(self) -> polars.DataFrame:
-        """Give a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
+        """Return a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
         from marketdata.models.frames import to_polars
 
         return to_polars(self.columns, self.filled, self.quality)
 
     def to_arrow(self) -> pyarrow.Table:
-        """Give an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
+        """Return an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
         from marketdata.models.frames import to_arrow
 
         return to_arrow(self.columns, self.filled, self.quality)
@@ -890,7 +887,7 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     ) -> Any:
         """Draw candlesticks and volume as a picture; gaps are grey, the open candle is hollow.
 
-        More candles than a picture has room for are drawn several as one.
+        If there are more candles than fit the picture, several are drawn as one.
 
         Parameters:
             ax: Axes to draw the prices in, without volume; None makes a figure.
@@ -921,12 +918,12 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     def chart(self, *others: Candles) -> Chart:
         """Draw an interactive chart for a notebook, a file or a browser.
 
-        It has candles with volume, gaps in grey with their cause, the open candle hollow. With
-        `others`, of the same timeframe, it has the closing prices of all as lines that are 100 at
-        the first time that all have. More than 20,000 candles are drawn several as one.
+        It shows candles with volume, gaps in grey with their cause, and the open candle hollow.
+        With `others` of the same timeframe, it shows closing prices as lines, rebased to 100 at the
+        first time that all share. Above 20,000 candles, several are drawn as one.
 
-        Raises `InvalidParameterError` for different timeframes, and `DataUnavailableError` where
-        the package was installed without the chart page.
+        Raises `InvalidParameterError` for different timeframes, and `DataUnavailableError` if the
+        package was installed without the chart page.
         """
         from marketdata.models.charts import of_candles
 

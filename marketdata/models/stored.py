@@ -1,4 +1,4 @@
-"""What there is to say about stored candles."""
+"""Records about stored candles."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Problem: TypeAlias = Literal[
     "overlap",
     "file_left_over",
 ]
-"""``log_unreadable``: the table's own log; ``file_missing`` and ``file_unreadable``: a data file,
-also one whose checksums differ; ``rows_wrong``: other rows than the log says, out of order or with
-an unexplained gap; ``bars_wrong``: prices that cannot be; ``overlap``: two files tell of one
-time; ``file_left_over``: nobody has needed it for an hour, which harms nothing but the disk."""
+"""``log_unreadable``: the log of the table; ``file_missing`` and ``file_unreadable``: a data file,
+also one with a wrong checksum; ``rows_wrong``: rows differ from the log, are out of order or have
+an unexplained gap; ``bars_wrong``: impossible prices; ``overlap``: two files cover the same time;
+``file_left_over``: unused for an hour, which only wastes disk space."""
 
 
 class _OfSeries(Record):
-    """Which stored series."""
+    """The name of a stored series."""
 
     exchange: str
     pair: str
@@ -32,8 +32,8 @@ class _OfSeries(Record):
 
 
 DayState: TypeAlias = Literal["complete", "gaps", "not_over", "not_fetched"]
-"""``complete``: every place has a candle; ``gaps``: some have none, for causes that are known;
-``not_over``: the day goes on; ``not_fetched``: some of it was never requested."""
+"""``complete``: no candle is missing; ``gaps``: some are missing, for known causes; ``not_over``:
+the day is not over; ``not_fetched``: part of it was never requested."""
 
 
 class Day(Record):
@@ -48,55 +48,55 @@ class Day(Record):
 
 
 class Series(_OfSeries):
-    """A stored series: what is known of it, and what it takes on the disk."""
+    """A stored series: its range, gaps and size on disk."""
 
     start: datetime
-    """Opening of the first bar or hole that is known."""
+    """When the first known candle or gap opens."""
     end: datetime
-    """End of the last one."""
+    """When the last one ends."""
     bars: int
     missing: int
-    """Bars between start and end that the exchange does not have."""
+    """Number of candles between start and end that the exchange does not have."""
     not_fetched: int
-    """Bars between start and end of which nothing is known yet; 0 in a complete series."""
+    """Number of candles between start and end not requested yet; 0 in a complete series."""
     size: int
     """Bytes of the data files in use."""
     files: int
     location: str
-    """The Delta table, for other programs to read."""
+    """Path of the Delta table, which other programs can read."""
     days: tuple[Day, ...] | None = None
-    """Each day from the first to the last; None unless the details of days were asked for."""
+    """Each day from the first to the last; None unless ``detail`` is ``day``."""
 
 
 class Downloaded(_OfSeries):
-    """What became of the download of one series."""
+    """The result of downloading one series."""
 
     start: datetime
     end: datetime | None = None
-    """None where it was to go up to now."""
+    """None for a download up to now."""
     bars: int
-    """Stored in the range by now."""
+    """Number of candles now stored in the range."""
     fetched: int
-    """New among them, holes included."""
+    """How many of them are new, gaps included."""
     holes: tuple[Interval, ...] = ()
     seconds: float
     error: dict[str, Any] | None = None
-    """Code and message, where it failed; what had come by then is stored."""
+    """Code and message if it failed; candles received before that are stored."""
 
 
 class Plan(_OfSeries):
-    """What a download would have to do."""
+    """What a download would do."""
 
     start: datetime
     end: datetime
     stored: int
-    """Bars of the range that are known already, holes included."""
+    """Number of candles of the range that are already known, gaps included."""
     wanted: int
-    """Bars still to be fetched."""
+    """Number of candles still to request."""
     requests: int
-    """How many answers those take at least."""
+    """Minimum number of requests."""
     seconds: float
-    """How long that takes at least, within the exchange's limits."""
+    """Minimum duration within the exchange's rate limit."""
 
 
 class Damage(_OfSeries):
@@ -104,18 +104,18 @@ class Damage(_OfSeries):
 
     problem: Problem
     path: str | None = None
-    """The data file, below the table; None where it is not one file."""
+    """The data file, relative to the table; None if the problem is not in one file."""
     start: datetime | None = None
     end: datetime | None = None
-    """What the file is about."""
+    """The range that the file covers."""
     repaired: bool | None = None
-    """None unless a repair was asked for."""
+    """Whether `repair` mended it; None from `verify`."""
 
 
 class Progress(_OfSeries):
-    """How far a download has got."""
+    """The progress of a download."""
 
     done: int
-    """Bars known, holes included."""
+    """Number of known candles, gaps included."""
     total: int
     finished: bool = False

@@ -82,14 +82,19 @@ def test_the_page_of_a_group_names_its_commands(pages, command):
 def test_pages_of_stored_candles(pages):
     words = " ".join(pages["history download"].split())
     assert "Usage: marketdata history download [OPTIONS] PAIR... " in words
-    assert "--start TIME From this time on, inclusive: ISO-8601, Unix ms, or an age " in words
+    assert "--start TIME Start of the range, inclusive: ISO-8601, Unix ms, or an age " in words
     assert "-7d. [required] --end TIME" in words
-    assert "-e, --exchange, --exchanges EXCHANGE,... Exchanges; the first default " in words
-    assert "--dry-run Change nothing; say what would be done. " in words
+    assert (
+        "-e, --exchange, --exchanges EXCHANGE,... Exchange ids; by default the first default "
+        in words
+    )
+    assert "--dry-run Change nothing; only report what would be done. " in words
     assert "-q, --quiet " in words
     words = " ".join(pages["history export"].split())
     assert "[OPTIONS] FILE PAIR " in words
-    assert "-f, --format parquet|csv|feather Format; the file's ending otherwise. " in words
+    assert (
+        "-f, --format parquet|csv|feather File format; by default from the ending of the " in words
+    )
     assert words.count("--format") == 1
     assert "[OPTIONS] [PAIR...] " in " ".join(pages["history list"].split())
     assert "-y, --yes" in pages["history remove"]
@@ -99,12 +104,15 @@ def test_pages_of_candles_and_tickers(pages):
     assert "marketdata candles [OPTIONS] PAIR\n" in pages["candles"]
     assert "marketdata tickers [OPTIONS] [PAIR...]\n" in pages["tickers"]
     words = " ".join(pages["orderbook"].split())
-    assert "-d, --depth N Levels a side, at most. [default: 20, from 1 to 5,000] " in words
-    assert "-t, --timeframe TIMEFRAME Length of a bar" in " ".join(pages["candles"].split())
+    assert (
+        "-d, --depth N Maximum number of price levels a side. [default: 20, from 1 to 5,000] "
+        in words
+    )
+    assert "-t, --timeframe TIMEFRAME Length of a candle" in " ".join(pages["candles"].split())
     words = " ".join(pages["candles"].split())
     assert "--fill none|zero|previous " in words
     assert (
-        "--store / --no-store Keep closed bars of a range, and read those that are kept. " in words
+        "--store / --no-store Read closed candles from the store, and add new ones to it. " in words
     )
     assert "[default: --store]" in words
     for line in ("Arguments:", "Options:", "Options of every command:", "Examples:"):

@@ -117,6 +117,9 @@ check: lint types layers ## Lint, types and the layers contract.
 docs: $(READY) ## Make docs/exchanges.md of the installed ccxt.
 	$(BIN)/python docs/make_exchanges.py
 
+screenshots: chart $(BROWSER)/.ready ## Make the pictures of the displays, in docs/images, from the simulated exchange.
+	$(BIN)/python site/screenshots.py
+
 docs-site: $(READY) ## Build the documentation site, with its reference and notebook, into build/site.
 	$(BIN)/python site/build.py
 

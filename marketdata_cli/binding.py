@@ -165,7 +165,7 @@ class Parameter:
         """Give what was typed as the library takes it: options take several with commas."""
         if not self.many or self.is_argument:
             return said
-        return [name for one in said for name in one.split(",") if name.strip()]
+        return ",".join(said)
 
 
 def parameters(operation: Operation) -> list[Parameter]:

@@ -205,11 +205,10 @@ def candles(
     limit: int,
     columns: Sequence[str] | None,
     *,
-    behind: int | None = None,
     named: Content | None = None,
     note: str = "",
 ) -> Answer:
-    """Give the first `limit` bars; `next` starts at the first that is left out, or at `behind`.
+    """Give the first `limit` bars; `next` starts at the first that is left out.
 
     A row has the `columns` named, all but the number of trades where none are: it is the one that
     few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
@@ -221,7 +220,7 @@ def candles(
     def build(count: int) -> Content:
         content = answered[:count].to_dict()
         rows = [[row[one] for one in places] for row in content.pop("candles")]
-        left_out = answered.columns.time[count] if count < len(answered) else behind
+        left_out = answered.columns.time[count] if count < len(answered) else None
         notes = [note.format(rows=count)] if note else []
         for name in ("missing", "filled"):
             stretches = [

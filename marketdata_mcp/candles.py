@@ -72,17 +72,15 @@ async def _range(
         note = f"{total} candles of {_TIMEFRAME} are too many; these are of {timeframe}."
         total = candle_count(since, upto, timeframe)
     times = {"start": Milliseconds(start), "end": asked["end"] and Milliseconds(end)}
-    found = await client.candles(**{**asked, **times, "timeframe": timeframe, "limit": rows})
-    behind = shifted(found.columns.time[-1], timeframe, 1) if len(found) == rows else end
-    if behind >= min(end, instant(found.timestamp)):
-        return answers.candles(found, rows, columns, named=named, note=note)
-    if total > _ROWS:
+    # One more says whether there is a next page, and where it starts.
+    found = await client.candles(**{**asked, **times, "timeframe": timeframe, "limit": rows + 1})
+    if len(found) > rows and total > _ROWS:
         fits = await _fitting(client, found.exchange, since, upto)
         note = (
             f"{total} candles of {timeframe}; first {{rows}} given. "
             f"timeframe={fits} fits all in {_ROWS}."
         )
-    return answers.candles(found, rows, columns, behind=behind, named=named, note=note)
+    return answers.candles(found, rows, columns, named=named, note=note)
 
 
 async def _fitting(client: AsyncClient, exchange: str, start: int, end: int) -> str:

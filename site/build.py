@@ -100,7 +100,7 @@ class _Links(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag in ("a", "link", "script", "img"):
+        if tag in ("a", "link", "script", "img", "iframe"):
             self.targets += [one for one in (found.get("href"), found.get("src")) if one]
         for name in ("id", "name"):
             if value := found.get(name):

@@ -100,7 +100,8 @@ def _cut(body: bytes) -> bytes:
     def cut(part: Any) -> Any:
         match part:
             case [{}, *_]:
-                return [one for one in part if about(one)]
+                # A list of trades names no pair: it is of the one asked for.
+                return [one for one in part if about(one)] or part
             case dict() if len(part) > 50:
                 return {name: one for name, one in part.items() if about([name, one])}
             case {"bids": list(bids), "asks": list(asks)}:

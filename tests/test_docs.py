@@ -1,16 +1,24 @@
 """Every block of the README and of docs/ runs, or says why it does not."""
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import time_machine
+from mcp import Client
 
+import marketdata as md
 from marketdata.operations import OPERATIONS
+from marketdata_cli.app import run
+from marketdata_mcp import app
 from marketdata_mcp.service.access.tiers import Policy
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +98,39 @@ def test_python_runs(page: Path, tmp_path: Path) -> None:
 )
 def test_commands_run(block: Block, tmp_path: Path) -> None:
     assert _run(["bash", "-euc", block.text], tmp_path)
+
+
+NOW = datetime(2026, 3, 20, 14, 32, 11, tzinfo=UTC)
+"""When the answers in the README were given: `make screenshots` has the same time."""
+
+
+def test_the_readme_shows_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MARKETDATA_SIM", "1")
+    monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path))
+    found = blocks(ROOT / "README.md")
+    python = next(one.text for one in found if one.kind == "python")
+    trades = re.search(r"^marketdata (trades .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert trades is not None
+    printed = [one.text for one in found if one.kind == "text"]
+    with time_machine.travel(NOW, tick=False):
+        exec(python, {})
+        assert capfd.readouterr().out == printed[0]
+        assert run(trades[1].split()) == 0
+        assert capfd.readouterr().out == printed[1]
+        answer = asyncio.run(_asked("get_candles", pair="BTC/USDT", timeframe="1h", limit=2))
+    shown = json.loads(next(one.text for one in found if one.kind == "json"))
+    assert answer | shown == answer
+
+
+async def _asked(tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool as an agent does."""
+    async with md.AsyncClient() as client, Client(app.Service(client).server()) as agent:
+        result = await agent.call_tool(tool, arguments)
+    return dict(result.structured_content or {})
 
 
 def test_files_are_what_they_should_be(tmp_path: Path) -> None:

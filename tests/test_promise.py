@@ -33,6 +33,7 @@ def test_tools_take_all_that_they_took() -> None:
 
 
 NOW = current()
+PROBLEM = NOW["python"]["Damage"]["fields"]["problem"]
 
 
 def _changed(path: str, value: Any = None) -> dict[str, Any]:
@@ -68,6 +69,8 @@ def _changed(path: str, value: Any = None) -> dict[str, Any]:
         ("python/ticker/colour", {"required": True, "positional": False}),
         ("python/Ticker/fields/bid", None),
         ("python/Ticker/fields/bid", "int"),
+        ("python/Damage/fields/problem", "typing.Literal['overlap']"),
+        ("python/Damage/fields/problem", "str"),
         ("python/Client/methods/ticker", None),
         ("python/QuotaExceededError/code", "OTHER"),
         ("python/QuotaExceededError/bases", ["QuotaExceededError"]),
@@ -87,6 +90,7 @@ def test_what_breaks_somebody_is_found(path: str, value: Any) -> None:
         ("python/weather", {}),
         ("python/ticker/colour", {"required": False, "positional": False}),
         ("python/Ticker/fields/colour", "str"),
+        ("python/Damage/fields/problem", f"{PROBLEM[:-1]}, 'moved']"),
     ],
 )
 def test_what_is_only_added_breaks_nobody(path: str, value: Any) -> None:

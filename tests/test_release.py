@@ -1,5 +1,6 @@
 """A release says the same of itself everywhere."""
 
+import importlib.util
 import re
 import tomllib
 from datetime import date
@@ -46,6 +47,20 @@ def test_addresses_stand_in_one_place() -> None:
         hosts = ("pypi.org/project/ccxt-marketdata", "readthedocs.io", "github.io")
         ours = {url for url in found if any(host in url for host in hosts)}
         assert ours <= known, name
+
+
+def test_the_package_index_gets_links_and_pictures_that_work_there() -> None:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "release" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    text = "See [a page](docs/a.md).\n\n![A chart](docs/images/a.png)\n"
+    assert readme.description(text, None, "1.0").strip() == "See a page."
+    assert readme.description(text, "https://example.org/code/", "1.0") == (
+        "See [a page](https://example.org/code/blob/v1.0/docs/a.md).\n\n"
+        "![A chart](https://example.org/code/raw/v1.0/docs/images/a.png)\n"
+    )
 
 
 def test_the_workflow_publishes_what_was_checked_and_attested() -> None:

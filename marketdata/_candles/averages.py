@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from marketdata import arguments
-from marketdata._candles.calendar import is_timeframe, known, nominal_length
+from marketdata._candles.calendar import expected, known, nominal_length
 from marketdata._candles.paging import Pages
 from marketdata._candles.spans import between
+from marketdata.arguments import is_timeframe
 from marketdata.errors import DataUnavailableError
 from marketdata.models import AveragePrice, Trade
 from marketdata.models.decimals import (
@@ -70,8 +71,9 @@ def _timeframe(venue: Venue, window: str) -> str | None:
     covered = _milliseconds(window)
     offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mh"]
     for name in sorted(offered, key=nominal_length):
-        length = nominal_length(name)
-        if length <= covered and covered // length + 2 <= venue.candles_per_request:
+        # As many as end within the window, and one at either edge.
+        whole = expected(name).count(1, covered + 1)
+        if whole and whole + 2 <= venue.candles_per_request:
             return name
     return None
 

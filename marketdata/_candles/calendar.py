@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import calendar as _months
 import functools
-import re
 import sys
 from array import array
 from bisect import bisect_right
@@ -20,6 +19,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 from marketdata._exchanges.openings import OPENINGS, Opening
+from marketdata.arguments import is_timeframe
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -29,7 +29,6 @@ _MONDAY = 4 * DAY
 _JANUARY_1970 = 1970 * 12
 _UNITS = {"s": 1_000, "m": 60_000, "h": HOUR, "d": DAY, "w": _WEEK}
 _MONTHS = {"M": 1, "y": 12}
-_NAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 _LONGEST = 10 * 366 * DAY
 _BEGINNING = -(1 << 62)
 _FEWEST = 3
@@ -292,11 +291,6 @@ def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 # ---------------------------------------------------------------------------- timeframes
-
-
-def is_timeframe(name: str) -> bool:
-    """Tell whether a name is a timeframe of ours."""
-    return _NAME.fullmatch(name) is not None
 
 
 @functools.cache

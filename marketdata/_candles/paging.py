@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata._candles.assembly import Clock, Page, page
-from marketdata._candles.calendar import Calendar, expected, is_timeframe, nominal_length
+from marketdata._candles.calendar import Calendar, expected, nominal_length
 from marketdata._candles.spans import FOREVER, between
+from marketdata.arguments import is_timeframe
 from marketdata.errors import UpstreamError
 from marketdata.models.columns import Columns, Row
 

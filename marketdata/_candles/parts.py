@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from marketdata import arguments
-from marketdata._candles.calendar import can_make, expected, is_timeframe, known, learned
+from marketdata._candles.calendar import can_make, expected, known, learned
 from marketdata._candles.resampling import resample
 from marketdata._candles.spans import Gap, intervals
 from marketdata.errors import TimeframeNotSupportedError
@@ -37,7 +37,7 @@ def between(record: Candles[Number], start: Moment | None, end: Moment | None) -
 def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
     """Make longer candles of a record's; see `Candles.resample`."""
     own = learned(record.timeframe, record.time, known(record.exchange, record.timeframe))
-    wanted = expected(timeframe) if is_timeframe(timeframe) else None
+    wanted = expected(timeframe) if arguments.is_timeframe(timeframe) else None
     if wanted is None or not can_make(own, wanted):
         raise TimeframeNotSupportedError(
             f"'{timeframe[:20]}' candles cannot be made of {record.timeframe} ones: a multiple of "

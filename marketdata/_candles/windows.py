@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from marketdata import arguments
-from marketdata._candles.calendar import DAY, expected, is_timeframe, known, nominal_length
+from marketdata._candles.calendar import DAY, expected, known, nominal_length
 from marketdata._candles.paging import Pages
 from marketdata._candles.spans import between, moment
 from marketdata._exchanges.one_by_one import one_by_one
 from marketdata._requests.deadline import seconds_left, within
+from marketdata.arguments import is_timeframe
 from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import Quote, Ticker
 from marketdata.models.columns import Columns

@@ -466,13 +466,12 @@ class Job:
         Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
         stored, `DataUnavailableError` where it has none at all.
         """
-        from marketdata._candles.calendar import is_timeframe
         from marketdata._candles.store import SeriesName
 
         async def work(venue: Venue) -> SeriesName:
             venue.check("candles", native=True)
             pair = await venue.listed.symbol(self.pair, halted=True)
-            offered = [name for name in venue.timeframes if is_timeframe(name)]
+            offered = [name for name in venue.timeframes if arguments.is_timeframe(name)]
             if self.timeframe not in offered:
                 raise TimeframeNotSupportedError(
                     f"{venue.id} has no '{self.timeframe}' candles of its own; it has "

@@ -175,9 +175,9 @@ _OKX = Quirk(
     book_wire="linked",
 )
 
-# Depths, max_depth and trades_per_request are what the exchange's own reference says; for btse,
-# coinone, deepcoin, foxbit, gemini, lbank and nado what ccxt cuts trades to. Without either, what
-# was asked for is sent, and after one refusal what is ccxt's default.
+# Depths, max_depth and trades_per_request are what the exchange's own reference says (the page is
+# named where it was looked up) or what ccxt says beside the request. Without either, what was asked
+# for is sent, and after one refusal what is ccxt's default.
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
         # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint
@@ -265,7 +265,8 @@ QUIRKS: dict[str, Quirk] = {
         book_stream_params={"channels": ["level2_batch"]},
         numbered_trades=True,
     ),
-    # Bulk tickers are of one pair or of all.
+    # Bulk tickers are of one pair or of all. Sizes: "public/get-trades" (at most 150) and
+    # "public/get-book" (up to 50).
     "cryptocom": Quirk(
         trades_per_request=150, trades_since=True, max_depth=50, tickers_of_all=True
     ),
@@ -354,7 +355,9 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
-    # ccxt gives its bars of spot pairs no start.
+    # ccxt gives its bars of spot pairs no start. "orderbook": 30 levels where one pair is asked
+    # for. 1 to 100 trades are documented for v1.2.0; v2 names no maximum, and gives a single trade
+    # where no number is asked for.
     "bithumb": Quirk(
         trades_per_request=100,
         max_depth=30,
@@ -378,13 +381,16 @@ QUIRKS: dict[str, Quirk] = {
     "bittrade": Quirk(newest_bars_only=True),
     "blockchaincom": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "cryptomus": Quirk(best_in_tickers=False),
+    # 400 is the depth that ccxt asks for, 500 the most trades that it does.
     "deepcoin": Quirk(
         trades_per_request=500, asked_by_code=True, max_depth=400, newest_bars_only=True
     ),
     "gemini": Quirk(trades_per_request=500, trades_since=True, newest_bars_only=True),
-    # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them.
+    # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them. "Query
+    # Order Book" of the spot API gives 30 levels; deeper books are those of contracts.
     "phemex": Quirk(max_depth=30, newest_bars_only=True, misnamed_timeframes=("1M", "3M")),
-    # Its trades are those after an id; there is no call for the newest.
+    # Its trades are those after an id; there is no call for the newest. Sizes: "Depth Result" and
+    # "History", each 1 to 100.
     "p2b": Quirk(
         max_depth=100,
         trades_per_request=100,
@@ -393,6 +399,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_id=">lastId",
     ),
     # Without a start ccxt asks for bars from before 1970 on; for years it refuses every limit.
+    # "Trades": at most 50.
     "btcturk": Quirk(trades_per_request=50, bars_from_start=True, misnamed_timeframes=("1y",)),
     "pacifica": Quirk(bars_from_start=True, best_in_tickers=False, best_in_ticker_stream=False),
     # ccxt asks for months of 43,200 minutes, which are 30 days.
@@ -408,6 +415,7 @@ QUIRKS: dict[str, Quirk] = {
         max_depth=10_000, not_offered={"fetchTickers": "ccxt makes a request for each"}
     ),
     "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
+    # ccxt says that there are only these depths, and asks for at most 200 trades.
     "coinone": Quirk(trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16)),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
@@ -419,12 +427,17 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"fetchTickers": "they are of one base currency at a time"},
     ),
     "foxbit": Quirk(trades_per_request=200, max_depth=100),
+    # Both are the maximum that ccxt names.
     "hashkey": Quirk(trades_per_request=100, max_depth=200),
     # A pair's fee is in its field trade_fee_percent.
     "indodax": Quirk(pair_fee_scale="0.01"),
     "hollaex": Quirk(best_in_tickers=False),
-    "hyperliquid": Quirk(not_offered={"fetchTrades": "ccxt's call gives those of one account"}),
+    # "L2 book snapshot": at most 20 levels a side.
+    "hyperliquid": Quirk(
+        max_depth=20, not_offered={"fetchTrades": "ccxt's call gives those of one account"}
+    ),
     "latoken": Quirk(max_depth=1_000, trades_per_request=100),
+    # "Depth information": 1 to 200; "trades.do": 1 to 600.
     "lbank": Quirk(
         max_depth=200,
         trades_per_request=600,
@@ -443,16 +456,19 @@ QUIRKS: dict[str, Quirk] = {
     # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
     "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
     "onetrading": Quirk(best_in_ticker_stream=False),
+    # ccxt names these beside the request.
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
     # ccxt has 0.0075 and says beside it that this is 0.1%.
     "tokocrypto": Quirk(max_depth=5_000, aggregated_ids=True, fees_unknown=True),
+    # "Recent Trades History": up to 500; "List Orderbooks": count, 1 to 30.
     "upbit": Quirk(
         max_depth=30,
         trades_per_request=500,
         best_in_tickers=False,
         best_in_ticker_stream=False,
     ),
+    # "Orderbook": 0 to 100.
     "whitebit": Quirk(max_depth=100),
     "bequant": Quirk(trades_since=True),
     "fmfwio": Quirk(trades_since=True),
@@ -461,7 +477,9 @@ QUIRKS: dict[str, Quirk] = {
     "bullish": Quirk(trades_since=True),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
+    # Its reference names no maximum; 500 is what other clients find it to give at most.
     "bitflyer": Quirk(trades_per_request=500),
+    # "Get orderbook": at most 150; "Get recent trades": at most 500.
     "digifinex": Quirk(max_depth=150, trades_per_request=500),
     "woo": Quirk(
         not_offered={

@@ -1,8 +1,9 @@
 """What exchanges stream of what they are asked for, as ccxt subscribes to it: depths and lengths.
 
 Depths are from ccxt's checks of the ``limit`` of `watch_order_book` where it has some, else from
-the exchange's documentation, which is named. They are the values that select a stream: where ccxt
-subscribes to the same stream whatever is asked for, none is passed, since it would cut the book.
+the page of the exchange's documentation that is named. They are the values that select a stream:
+where ccxt subscribes to the same stream whatever is asked for, none is passed, since it would cut
+the book.
 """
 
 from __future__ import annotations
@@ -63,46 +64,44 @@ _OFFERS: Mapping[str, StreamOffer] = {
         more=True,
         timeframes=("1m", "3m", "5m", "15m", "30m", "1h", "4h", "6h", "12h", "1d", "1w"),
     ),
-    "bithumb": StreamOffer(levels=30),
     "bitopro": StreamOffer(depths=(5, 10, 20, 50, 100, 500, 1_000)),
     "bitstamp": StreamOffer(change_number="microtimestamp"),
     "bittrade": StreamOffer(levels=150),
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
-    # https://exchange-docs.crypto.com/exchange/v1/rest-ws/index.html#book-instrument_name-depth
+    # "book.{instrument_name}.{depth}": the depths that it shows.
     "cryptocom": StreamOffer(depths=(10, 50)),
-    # https://www.deepcoin.com/docs/publicWS/25LevelIncrementalMarketData
+    # "25-Level Incremental Market Data".
     "deepcoin": StreamOffer(levels=25),
-    # https://docs.derive.xyz/api-reference/channels/orderbook
+    # "orderbook.{instrument_name}.{group}.{depth}".
     "derive": StreamOffer(depths=(1, 10, 20, 100)),
     "gate": StreamOffer(depths=(50, 400)),
     # The depth is that of the requested book that changes are applied to.
     "gateeu": StreamOffer(depths=(50, 100)),
     "htx": StreamOffer(depths=(5, 20, 150, 400)),
-    # https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket/subscriptions
+    # "L2 book snapshot": at most 20 levels a side.
     "hyperliquid": StreamOffer(levels=20),
     "independentreserve": StreamOffer(levels=100),
     "kraken": StreamOffer(depths=(10, 25, 100, 500, 1_000)),
     # The stream without a depth is of changes to a requested book of 100 levels.
     "kucoin": StreamOffer(depths=(5, 50), more=True, levels=100),
-    # https://www.lbank.com/en-US/docs/index.html#market-depth
+    # "Market Depth": depth, 10/50/100.
     "lbank": StreamOffer(depths=(10, 50, 100)),
     "myokx": _OKX,
     "ndax": StreamOffer(any_depth=True),
     "okx": _OKX,
     "okxus": _OKX,
     "onetrading": StreamOffer(any_depth=True),
-    # https://github.com/P2B-team/P2B-WSS-Public/blob/main/wss_documentation.md#depth-of-market
-    "p2b": StreamOffer(depths=(1, 5, 10, 20, 30, 50, 100), timeframes=("15m", "30m", "1h", "1d")),
-    # https://github.com/phemex/phemex-api-docs/blob/master/Public-Spot-API-en.md
+    # "Subscription to depth update for market": a limit of 1 to 100; klines of 900, 1800, 3600 and
+    # 86400 seconds.
+    "p2b": StreamOffer(depths=tuple(range(1, 101)), timeframes=("15m", "30m", "1h", "1d")),
+    # "Subscribe OrderBook" of the spot API: depth=30.
     "phemex": StreamOffer(levels=30),
-    # https://api-docs.poloniex.com/spot/websocket/market-data#book-level-2
-    "poloniex": StreamOffer(levels=20),
-    # https://global-docs.upbit.com/reference/websocket-orderbook
+    # "Orderbook" of the WebSocket reference: 30 pairs of levels unless fewer are asked for.
     "upbit": StreamOffer(levels=30, timeframes=("1s",)),
     "weex": StreamOffer(levels=200),
-    # https://docs.whitebit.com/public/websocket/#market-depth
+    # "Market depth": the values that are available.
     "whitebit": StreamOffer(
         depths=(1, 5, 10, 20, 30, 50, 100),
         timeframes=("1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d", "1w"),

@@ -116,6 +116,9 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
         value = values[name]
         if value is not None and not value >= 0:
             values[name] = None
+    fall = values["percentage"]
+    if fall is not None and not fall > -100:
+        values["percentage"] = None
     for side in ("bid", "ask"):
         if values[side] is None:
             values[f"{side}_volume"] = None

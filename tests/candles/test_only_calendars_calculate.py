@@ -28,6 +28,7 @@ ALLOWED = {
     ("marketdata/_candles/trades.py", "60000"): "how far back a trade is looked for",
     ("marketdata/_candles/trades.py", "3600000"): "how far back a trade is looked for",
     ("marketdata_mcp/tools.py", "window_length"): "how far back a ticker's window reaches",
+    ("marketdata/_candles/averages.py", "window_length"): "a window of an average is no candle",
     ("marketdata/_candles/windows.py", "window_length"): "a ticker's window is no candle",
     ("marketdata/_exchanges/quirks.py", "3600000"): "how long a time one answer with trades covers",
     ("marketdata/_streams/feed.py", "3600000"): "what is an age, and what another clock",
@@ -35,6 +36,7 @@ ALLOWED = {
     ("marketdata_cli/views/chart.py", "60000"): "which digits of a time the axis shows",
     ("marketdata_cli/views/chart.py", "86400000"): "which digits of a time the axis shows",
     ("marketdata_mcp/app.py", "3600000"): "for how long a list of tools may be kept",
+    ("marketdata_mcp/charts/picture.py", "60000"): "bytes of a picture",
 }
 """What is found elsewhere all the same: where, what, and what it is."""
 

@@ -176,15 +176,18 @@ def execution(**more):
             side="buy",
             amount=5.0,
             cost=404675.0,
-            average_price=80935.0,
-            worst_price=80940.5,
-            mid=80934.15,
             slippage_bps=0.105,
             fees=1618.7,
             total=406293.7,
-            splits=(split,),
             sources=(source("kraken"), source("okx", **AWAY)),
-            **{"unfilled": 0.0, **more},
+            **{
+                "average_price": 80935.0,
+                "worst_price": 80940.5,
+                "mid": 80934.15,
+                "splits": (split,),
+                "unfilled": 0.0,
+                **more,
+            },
         )
     )
 
@@ -351,6 +354,10 @@ def test_what_an_order_costs(draw):
     assert "406,293.70 USDT" in text
     assert "Not filled: 2.5 BTC" in text
     assert "kraken         5  100.0%" in text
+    whole = {"worst_price": 80940.0, "average_price": 80935.172}
+    splits = (execution().splits[0].model_copy(update=whole),)
+    text = draw(execution(mid=80934.17, splits=splits, **whole), "ExecutionCost", 100)
+    assert [text.count(one) for one in ("80,940.00", "80,935.17", "80,934.17")] == [2, 2, 1]
     bare = {"splits": (), "fees": None, "total": None, "average_price": None, "amount": 0.0}
     assert "fees" not in draw(execution().model_copy(update=bare), "ExecutionCost")
 

@@ -96,6 +96,8 @@ def markets(exchange: str) -> list[Market]:
                 "spot": True,
                 "active": True,
                 "precision": {"amount": 1e-8, "price": 0.01},
+                "priceScale": 8,
+                "valueScale": 8,
                 "info": {"type": "1"},
             }
         )

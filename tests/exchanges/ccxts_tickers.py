@@ -7,7 +7,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
@@ -33,8 +33,11 @@ def parser(exchange: str) -> str | None:
     return None
 
 
-def fields(exchange: str) -> dict[str, list[str]]:
-    """Name the raw fields of which ccxt makes each field that depends on a span of time."""
+def fields(exchange: str, wanted: Collection[str] = FIELDS) -> dict[str, list[str]]:
+    """Name the raw fields of which ccxt makes each field; of those that depend on a span of time.
+
+    Others are ``wanted`` where they are named.
+    """
     source = parser(exchange)
     if source is None:
         return {}
@@ -56,7 +59,7 @@ def fields(exchange: str) -> dict[str, list[str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value in FIELDS:
+                if isinstance(key, ast.Constant) and key.value in wanted:
                     names = {one for one in texts(value, frozenset()) if re.search("[a-zA-Z]", one)}
                     if names:
                         found.setdefault(key.value, []).extend(sorted(names))

@@ -18,6 +18,7 @@ from marketdata._exchanges.ticker_layouts import LAYOUTS
 from marketdata.models.decimals import exact_json
 
 from . import ccxts_tickers
+from .invariants import check_ticker
 
 ACCEPTED = Path(__file__).with_name("ticker_fields.json")
 RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,28 +66,6 @@ def read(exchange: str, sent: Any, *, exact: bool = False) -> md.Ticker:
     )
 
 
-def check(ticker: md.Ticker) -> None:
-    """Raise AssertionError where the fields do not agree."""
-    last, low, high = ticker.last, ticker.low, ticker.high
-    assert ticker.close == last
-    for name in ("last", "bid", "ask", "open", "high", "low", "vwap", "previous_close"):
-        value = getattr(ticker, name)
-        assert value is None or value > 0, name
-    if last is not None:
-        assert low is None or low <= last
-        assert high is None or last <= high
-    if ticker.vwap is not None:
-        assert low is None or low <= ticker.vwap
-        assert high is None or ticker.vwap <= high
-    if ticker.open is not None and last is not None:
-        opened, closed = Decimal(str(ticker.open)), Decimal(str(last))
-        assert abs(Decimal(str(ticker.change)) - (closed - opened)) <= closed * Decimal("1e-8")
-        in_percent = (closed - opened) / opened * 100
-        assert abs(Decimal(str(ticker.percentage)) - in_percent) <= Decimal("0.010001")
-    assert ticker.timestamp.year >= 2009
-    assert ticker.open_time is None or ticker.open_time.year >= 2009
-
-
 # ---------------------------------------------------------------------------- all exchanges
 
 
@@ -121,7 +100,7 @@ def test_the_answers_that_ccxt_shows_agree_with_themselves(exchange: str, exact:
             ticker = read(exchange, sent, exact=exact)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue  # an example of something else, or without a price
-        check(ticker)
+        check_ticker(ticker)
         checked += 1
     assert checked
 
@@ -370,5 +349,5 @@ def test_what_contradicts_the_rest_is_left_out_or_widened(
         "timestamp": "2024-01-01T00:00:00Z",
     }
     ticker = read("hitbtc", sent | changed)
-    check(ticker)
+    check_ticker(ticker)
     assert {name: getattr(ticker, name) for name in wanted} == wanted

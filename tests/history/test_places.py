@@ -265,7 +265,7 @@ def test_any_name_is_one_folder_in_the_store_and_back(
     assert (parts[0] == "simulated") is (simulated is not None)
 
 
-@pytest.mark.parametrize("exchange", ["../../etc", "binance/../..", "", "/", ".."])
+@pytest.mark.parametrize("exchange", ["../../etc", "binance/../..", "/", ".."])
 def test_an_exchange_that_is_none_leads_nowhere(
     sim: SimulatedExchange, connect: Connect, tmp_path: Path, exchange: str
 ) -> None:
@@ -278,7 +278,7 @@ def test_an_exchange_that_is_none_leads_nowhere(
     )
     assert done.error is not None
     assert done.error["code"] == "EXCHANGE_NOT_SUPPORTED"
-    assert client.history.remove(["BTC/USDT"], exchanges=[exchange]) == ()
+    assert client.history.remove(["BTC/USDT"], exchanges=[exchange]) == []
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -270,8 +270,8 @@ def test_a_limit_is_the_rows_of_a_page(call: Call, simulator: SimulatedExchange)
     assert len(answer["candles"]) == 20
     assert answer["next"] == {"start": start + 20 * HOUR}
     assert "note" not in answer
-    # One more than is given tells that the last one is closed.
-    assert int(simulator.requests[0].query["limit"]) == 21
+    # One more than is given tells where the next page starts, another that this one is closed.
+    assert int(simulator.requests[0].query["limit"]) == 22
 
 
 # ------------------------------------------------------------------------------- nothing there

@@ -193,7 +193,7 @@ def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         ("market://krakn/BTC-USDT/ticker", "EXCHANGE_NOT_SUPPORTED"),
         ("market://kraken/BTC-USDT/candles/30s", "TIMEFRAME_NOT_SUPPORTED"),
         ("market://binance/BTC-USDT/candles", "INVALID_PARAMETER"),
-        ("market://binance/BTC-USDT/candles/hourly", "INVALID_PARAMETER"),
+        ("market://binance/BTC-USDT/candles/fortnightly", "INVALID_PARAMETER"),
         ("market://binance/BTC-USDT/depth", "INVALID_PARAMETER"),
         ("market://binance/BTC/USDT/ticker", "INVALID_PARAMETER"),
         ("market://binance/BTC-USDT/ticker?x=1", "INVALID_PARAMETER"),

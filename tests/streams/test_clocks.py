@@ -34,7 +34,7 @@ TIMES_OF_DAY = {
     "_exchanges/sockets.py": "when a frame was received, for its record and a recording",
     "_candles/paging.py": "up to which bars there are",
     "_candles/series.py": "up to which bars there are",
-    "_candles/table.py": "when rows were written",
+    "_candles/delta.py": "when rows were written, and how old files are",
     "_candles/trades.py": "up to which trades there are",
     "_requests/avoided.py": "until when processes that share files ask an exchange last",
     "_streams/bars.py": "when a request gave the bars",
@@ -78,7 +78,7 @@ def test_only_these_files_ask_for_the_time_of_day() -> None:
 def test_no_duration_is_a_difference_of_times_of_day() -> None:
     """Only where the clock is shared with others, or files, is one taken from another."""
     shared = {"_exchanges/markets.py", "_exchanges/markets_cache.py", "models/records.py"}
-    shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_candles/table.py"}
+    shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_candles/delta.py"}
     shared |= {"_requests/avoided.py", "models/_display/brief.py"}
     found = []
     for path in ROOT.rglob("*.py"):

@@ -208,7 +208,8 @@ def _class(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str
     if old.get("code") != new.get("code"):
         yield f"{where} has another code"
     for name, kind in old.get("fields", {}).items():
-        if _named(new.get("fields", {}).get(name)) != _named(kind):
+        now = new.get("fields", {}).get(name)
+        if _named(now) != _named(kind) and not _words(kind) <= _words(now):
             yield f"{where}.{name} is gone or of another type"
     for name, method in old["methods"].items():
         if name not in new.get("methods", {}):
@@ -220,6 +221,13 @@ def _class(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str
 def _named(kind: str | None) -> str | None:
     """Give a type without the modules that our classes stand in: those may move."""
     return kind and re.sub(r"\bmarketdata\.(?:\w+\.)*", "", kind)
+
+
+def _words(kind: str | None) -> set[str]:
+    """Give the words of a field that has one of several; a field of another type has none."""
+    if kind is None or not re.fullmatch(r"typing\.Literal\[('\w+'(, )?)+\]", kind):
+        return {kind or ""}
+    return set(re.findall(r"'(\w+)'", kind))
 
 
 def _function(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from marketdata.models._display.numbers import (
     span,
     worked_out,
 )
+from marketdata.models._display.several import cost_places
 from marketdata.models.decimals import as_number
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _source(record: BookSource) -> list[str]:
 
 def _execution(record: ExecutionCost) -> list[str]:
     base, _, quote = record.pair.partition("/")
-    step = places([record.worst_price])
+    step = cost_places(record)
     what = f"{record.side} {digits(record.amount)} {base} at {rounded(record.average_price, step)}"
     cost = f"for {rounded(record.cost, 2)} {quote}"
     return [record.pair, what, cost, f"on {counted(len(record.splits), 'exchange')}"]

@@ -125,7 +125,7 @@ def _freshness(source: BookSource) -> Line:
 def execution(record: ExecutionCost, _now: datetime) -> Page:
     """Show what an order would cost as a card, and its split below."""
     base, _, quote = record.pair.partition("/")
-    step = places([row.worst_price for row in record.splits])
+    step = cost_places(record)
     left = [
         ("average", rounded(record.average_price, step), STRONG),
         ("worst", fixed(record.worst_price, step), PLAIN),
@@ -152,11 +152,19 @@ def execution(record: ExecutionCost, _now: datetime) -> Page:
     return [*page, *_splits(record), *failures(record.sources)]
 
 
+def cost_places(record: ExecutionCost) -> int:
+    """Count the decimal places of the prices; a mid of two of them may have one more, a 5."""
+    mid = places([record.mid])
+    if mid and fixed(record.mid, mid)[-1] == "5":
+        mid -= 1
+    return max(mid, places([record.worst_price, *(row.worst_price for row in record.splits)]))
+
+
 def _splits(record: ExecutionCost) -> list[Table]:
     rows = record.splits
     if not rows:
         return []
-    step = places([row.worst_price for row in rows])
+    step = cost_places(record)
     pairs = [row.pair for row in rows]
     columns = [
         Column("exchange", [row.exchange for row in rows], FIRST, right=False, styles=STRONG),

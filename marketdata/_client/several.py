@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, ca
 from marketdata._requests.tasks import all_of
 from marketdata.arguments import ExchangeId, Moment, PairNames, parse_arguments
 from marketdata.errors import MarketDataError
-from marketdata.number_form import Number
+from marketdata.number_form import Number, Numbers
 
 if TYPE_CHECKING:
-    from marketdata._client.asynchronous import AsyncClient
-    from marketdata._client.blocking import Client
     from marketdata.models import Candles
     from marketdata.models.lists import Records
 
@@ -67,7 +65,7 @@ class AwaitedCandles(Protocol):
     def __get__(self, client: None, owner: Any, /) -> Callable[..., Any]: ...
     @overload
     def __get__(
-        self, client: AsyncClient[Number], owner: Any = None, /
+        self, client: Numbers[Number], owner: Any = None, /
     ) -> CandlesOf[
         Coroutine[Any, Any, Candles[Number]], Coroutine[Any, Any, Records[Candles[Number]]]
     ]: ...
@@ -80,7 +78,7 @@ class BlockingCandles(Protocol):
     def __get__(self, client: None, owner: Any, /) -> Callable[..., Any]: ...
     @overload
     def __get__(
-        self, client: Client[Number], owner: Any = None, /
+        self, client: Numbers[Number], owner: Any = None, /
     ) -> CandlesOf[Candles[Number], Records[Candles[Number]]]: ...
 
 
@@ -105,7 +103,7 @@ def several(method: Callable[..., Coroutine[Any, Any, Candles[Number]]]) -> Awai
     """
 
     @functools.wraps(method)
-    async def call(client: AsyncClient[Number], *args: Any, **kwargs: Any) -> Any:
+    async def call(client: Any, *args: Any, **kwargs: Any) -> Any:
         pairs = args[0] if args else kwargs.get("pair")
         if isinstance(pairs, str | bytes | Mapping) or not isinstance(pairs, Iterable):
             return await method(client, *args, **kwargs)

@@ -18,7 +18,7 @@ OLDEST_SUITES := tests/test_cassettes.py tests/history/test_damage.py \
 	$(patsubst %,tests/library/test_%.py,frames requests surface tickers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test agents dst fuzz model hostile lint types layers conformance mcp-conformance clients tokens check \
+.PHONY: help demo test agents dst fuzz model hostile lint types layers conformance captures mcp-conformance clients tokens check \
 	docs docs-site docs-serve record bench oldest package interpreters plugins mcpb release-check audit clean chart browser
 
 help: ## Show the targets.
@@ -79,6 +79,9 @@ dst: $(READY) ## Try what must never be wrong in SEEDS virtual worlds, 1,000 unl
 
 conformance: $(READY) ## Run the recorded answers in RECORDED through the public operations; ACCEPT=1: keep the totals.
 	$(BIN)/python -m pytest tests/conformance --recorded $(RECORDED) $(if $(ACCEPT),--accept)
+
+captures: $(READY) ## Play the recorded streams in RECORDED as fast as they came, which takes minutes.
+	CAPTURES_AT_SPEED_1=1 $(BIN)/python -m pytest -n auto tests/streams/test_captured_streams.py --recorded $(RECORDED)
 
 # Nothing of Node is taken from the machine: the package has node and npm.
 $(NODE)/python/.ready: | $(READY)

@@ -12,6 +12,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_ticker": {"pair": "BTC/USDT"},
     "get_tickers": {"pairs": ["BTC/USDT", "ETH/USDT"]},
     "get_quote": {"pair": "BTC/USDT"},
+    "get_average_price": {"pair": "BTC/USDT"},
     "get_orderbook": {"pair": "BTC/USDT", "depth": 5},
     "get_candles": {"pair": "BTC/USDT", "timeframe": "1h", "limit": 3},
     "get_trades": {"pair": "BTC/USDT", "limit": 3},

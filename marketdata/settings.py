@@ -1,4 +1,4 @@
-"""What an operator sets through the environment: every MARKETDATA_* variable, in one place."""
+"""The settings of the library, read from the MARKETDATA_* variables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEFAULT_EXCHANGES = ("binance", "kraken", "okx", "coinbaseexchange")
 
 
 class Credentials(BaseModel):
-    """Keys of one exchange for signed requests; they show as asterisks wherever printed."""
+    """API keys of one exchange for signed requests; printed as asterisks."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,69 +42,69 @@ class Credentials(BaseModel):
 
 
 class Settings(BaseModel):
-    """How the library behaves; `from_environment` reads it from the MARKETDATA_* variables."""
+    """Settings of the library; `from_environment` reads them from the MARKETDATA_* variables."""
 
     # What pydantic says of a wrong value has no part of it: it may be a URL with a password.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     exchange: tuple[str, ...] = Field(DEFAULT_EXCHANGES, min_length=1)
-    """Exchanges in order of preference, for calls that name none (MARKETDATA_EXCHANGE)."""
+    """Default exchanges, in order of preference (MARKETDATA_EXCHANGE)."""
 
     home: Path | None = None
-    """Where files live (MARKETDATA_HOME); None: the user's cache folder for this package."""
+    """Folder for files (MARKETDATA_HOME); None: the user's cache folder for this package."""
 
     store: str | None = None
-    """Where closed candles are kept, a folder or a URL that Delta Lake takes such as
-    ``s3://bucket/candles`` (MARKETDATA_STORE); ``none`` keeps none, None: `candle_store`."""
+    """Where closed candles are stored: a folder, or a URL that Delta Lake takes such as
+    ``s3://bucket/candles`` (MARKETDATA_STORE). ``none`` stores nothing; None: `candle_store`."""
 
     redis: SecretStr | None = None
-    """A Redis or Valkey through which machines share what they ask of each exchange, and its list
-    of pairs: ``redis://host:6379/0``, ``rediss://`` or ``unix://`` (MARKETDATA_REDIS); None: the
-    processes of this machine share files in `folder`."""
+    """URL of a Redis or Valkey in which machines share rate limits and lists of pairs:
+    ``redis://host:6379/0``, ``rediss://`` or ``unix://`` (MARKETDATA_REDIS). None: the processes of
+    this machine share files in `folder`."""
 
     endpoints: dict[str, str] = Field(default_factory=dict)
-    """Exchange id to base URL; all hosts of that exchange become it (MARKETDATA_ENDPOINTS). A user
-    and password in it are kept apart, for `login`."""
+    """Exchange id to base URL, which replaces all hosts of that exchange (MARKETDATA_ENDPOINTS). A
+    user and password in it are stored separately, for `login`."""
 
     _logins: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     sim: bool = False
-    """Everything from the simulated exchange (MARKETDATA_SIM)."""
+    """Whether all data come from the simulator (MARKETDATA_SIM)."""
 
     sim_seed: int = 1
-    """What the simulated prices are made from (MARKETDATA_SIM_SEED)."""
+    """Seed of the simulated prices (MARKETDATA_SIM_SEED)."""
 
     sim_tape: tuple[Path, ...] = ()
-    """Recordings that the simulated exchange plays instead (MARKETDATA_SIM_TAPE, by commas)."""
+    """Recordings that the simulator plays instead (MARKETDATA_SIM_TAPE, separated by commas)."""
 
     sim_speed: float = Field(1.0, gt=0)
-    """How many times as fast as it was recorded a recording of streams is played
-    (MARKETDATA_SIM_SPEED); ``inf``: as fast as it is read."""
+    """Speed of a recording of streams: 1 is that of the recording, ``inf`` as fast as it is read
+    (MARKETDATA_SIM_SPEED)."""
 
     sim_wait_for: int = Field(1, ge=1)
-    """How many subscriptions a recording of streams waits for (MARKETDATA_SIM_WAIT_FOR)."""
+    """Number of subscriptions that a recording of streams waits for (MARKETDATA_SIM_WAIT_FOR)."""
 
     sim_now: datetime | None = None
-    """Where the simulated clock starts (MARKETDATA_SIM_NOW); None: now, or a tape's end."""
+    """Start of the simulated clock (MARKETDATA_SIM_NOW); None: now, or the end of a recording."""
 
     timeout: float = Field(30.0, gt=0, le=3600)
-    """Seconds for a whole call, retries included (MARKETDATA_TIMEOUT); for a range of candles,
-    seconds for each page."""
+    """Seconds for a whole call, retries included (MARKETDATA_TIMEOUT). A range of candles has this
+    time for each page."""
 
     retries: int = Field(2, ge=0, le=20)
-    """Retries of transient failures within the call's time (MARKETDATA_RETRIES)."""
+    """Maximum retries of transient failures, within ``timeout`` (MARKETDATA_RETRIES)."""
 
     max_calls: int | None = Field(None, ge=1)
-    """Calls that a client has under way to one exchange at most (MARKETDATA_MAX_CALLS); others
-    wait for a place, within their own time. None: as many as are made."""
+    """Limit of concurrent calls to one exchange (MARKETDATA_MAX_CALLS). Further calls wait, within
+    their ``timeout``. None: no limit."""
 
     trip_after: int | None = Field(None, ge=1)
-    """Failures in a row after which an exchange is left alone for a while, and calls to it fail at
-    once (MARKETDATA_TRIP_AFTER); None: it is asked all the same."""
+    """Consecutive failures after which an exchange gets no requests for a while, and calls to it
+    fail at once (MARKETDATA_TRIP_AFTER). None: never."""
 
     numbers: Literal["float", "decimal"] = "float"
-    """What prices, sizes and fees are (MARKETDATA_NUMBERS): floats, which keep 15 significant
-    digits, or Decimals made of the exchange's text, which are text in JSON."""
+    """Type of prices, sizes and fees (MARKETDATA_NUMBERS): floats with 15 significant digits, or
+    Decimals with the exchange's own digits, which are strings in JSON."""
 
     @field_validator("exchange", mode="before")
     @classmethod

@@ -42,7 +42,7 @@ class Command(typer.core.TyperCommand):
         if everywhere:
             names = ", ".join(names for names, _ in everywhere)
             with formatter.section(styled("Options of every command", bold=True)):
-                formatter.write_text(f"{names}; `marketdata --help` tells of them.")
+                formatter.write_text(f"{names}; see `marketdata --help`.")
 
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
         """Write the examples."""

@@ -84,7 +84,7 @@ RAW = keyword(
         bool,
         typer.Option(
             "--raw",
-            help="Write texts to CSV as they are, also those that a spreadsheet would calculate.",
+            help="Do not escape CSV texts that a spreadsheet would run as formulas.",
         ),
     ],
     False,
@@ -93,7 +93,7 @@ SIM = keyword(
     "sim",
     Annotated[
         bool,
-        typer.Option("--sim", help="Ask the simulated exchange: no internet, made-up prices."),
+        typer.Option("--sim", help="Use simulated exchanges: no internet, made-up prices."),
     ],
     False,
 )
@@ -104,7 +104,7 @@ TAPE = keyword(
         typer.Option(
             "--tape",
             metavar="FILE",
-            help="Ask a simulated exchange that replays this recording. May be repeated.",
+            help="Use simulated exchanges that replay this recording. May be repeated.",
             show_default=False,
         ),
     ],
@@ -112,7 +112,7 @@ TAPE = keyword(
 )
 DEBUG = keyword(
     "debug",
-    Annotated[bool, typer.Option("--debug", help="Show the traceback of an error as well.")],
+    Annotated[bool, typer.Option("--debug", help="Also show the traceback of an error.")],
     False,
 )
 
@@ -129,7 +129,7 @@ QUIET = keyword(
     False,
 )
 YES = keyword(
-    "yes", Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")], False
+    "yes", Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")], False
 )
 
 COLUMNS = keyword(
@@ -152,7 +152,7 @@ SORT = keyword(
         typer.Option(
             "--sort",
             metavar="FIELD",
-            help="Sort by a field; -FIELD: the highest first.",
+            help="Sort by this field; -FIELD sorts highest first.",
             show_default=False,
         ),
     ],

@@ -227,8 +227,6 @@ def _pages() -> Iterator[tuple[str, str, str]]:
 def main() -> None:
     """Make all pictures, in place of those that are there."""
     pages = list(_pages())
-    for old in IMAGES.glob("*.png"):
-        old.unlink()
     IMAGES.mkdir(exist_ok=True)
     with launched() as browser, tempfile.TemporaryDirectory() as folder:
         for name, theme, text in pages:
@@ -250,6 +248,8 @@ def main() -> None:
             found.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE).save(
                 IMAGES / f"{name}.png", optimize=True
             )
+    for old in {file.stem for file in IMAGES.glob("*.png")} - {name for name, *_ in pages}:
+        (IMAGES / f"{old}.png").unlink()
     size = sum(file.stat().st_size for file in IMAGES.glob("*.png"))
     print(json.dumps({"pictures": len(pages), "bytes": size}))
     if size > _AT_MOST:

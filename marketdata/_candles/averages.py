@@ -38,8 +38,8 @@ def check(venue: Venue, window: str) -> None:
     """Raise `DataUnavailableError` where an average cannot be had; asks nothing."""
     if not (venue.averages_over(window) or _has_trades(venue) or _timeframe(venue, window)):
         raise DataUnavailableError(
-            f"{venue.id} has no average price over '{window}', nor trades or candles to make one "
-            "from.",
+            f"{venue.id} has no average price over '{window}', and no trades or candles to "
+            "compute it from.",
             details={"exchange": venue.id, "window": window},
         )
 
@@ -55,8 +55,8 @@ async def average_price(venue: Venue, pair: str, window: str) -> AveragePrice:
     timeframe = _timeframe(venue, window)
     if timeframe is None:
         raise DataUnavailableError(
-            f"{venue.id} gives fewer trades in one answer than were made in {pair} within "
-            f"'{window}', and no candles. Use a shorter window.",
+            f"{venue.id} does not return all trades of {pair} within '{window}' in one "
+            "response, and has no candles. Use a shorter window.",
             details={"exchange": venue.id, "pair": pair, "window": window},
         )
     return await _of_candles(venue, pair, window, timeframe)
@@ -124,7 +124,7 @@ async def _of_candles(venue: Venue, pair: str, window: str, timeframe: str) -> A
     form = columns.close[-1]
     if not are_finite(columns.volume):
         raise DataUnavailableError(
-            f"{venue.id} does not tell the volume of candles of {pair}: there is no average.",
+            f"{venue.id} reports no volume for candles of {pair}, so there is no average.",
             details={"exchange": venue.id, "pair": pair},
         )
     typical = [

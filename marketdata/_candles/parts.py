@@ -40,8 +40,8 @@ def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
     wanted = expected(timeframe) if arguments.is_timeframe(timeframe) else None
     if wanted is None or not can_make(own, wanted):
         raise TimeframeNotSupportedError(
-            f"'{timeframe[:20]}' candles cannot be made of {record.timeframe} ones: a multiple of "
-            "that can, such as 4h of 1h.",
+            f"'{timeframe[:20]}' candles cannot be resampled from {record.timeframe} ones: use a "
+            "multiple, such as 4h from 1h.",
             details={"timeframe": timeframe[:20], "of": record.timeframe},
         )
     gaps = [

@@ -314,7 +314,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
     if asked.strict and missing:
         raise DataUnavailableError(
             f"{sum(gap.bars for gap in missing):,} candles of {origin.pair} are missing on "
-            f"{origin.exchange}, the first at {_text(gaps[0].start)}. Ask without strict to get "
+            f"{origin.exchange}, the first at {_text(gaps[0].start)}. Call without strict to get "
             "the others, or with fill.",
             details={
                 "exchange": origin.exchange,

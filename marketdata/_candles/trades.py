@@ -21,7 +21,7 @@ def check(venue: Venue, *, start: int | None, from_id: int | None) -> None:
     """
     if start is not None and from_id is not None:
         raise InvalidParameterError(
-            "Trades are asked for from a time (start) or from an id (from_id), not both.",
+            "Give either start (a time) or from_id (a trade id), not both.",
             details={"parameter": "from_id"},
         )
     quirk, reason = venue.quirk, None

@@ -132,7 +132,7 @@ def _finest(venue: Venue, window: str) -> tuple[str, int]:
         if expected(name).count(0, covered) + 1 <= venue.candles_per_request:
             return name, covered
     raise DataUnavailableError(
-        f"{venue.id} has no ticker over '{window}', nor candles to make one from.",
+        f"{venue.id} has no ticker over '{window}', and no candles to compute it from.",
         details={"exchange": venue.id, "window": window},
     )
 

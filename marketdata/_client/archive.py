@@ -557,7 +557,7 @@ def _format(path: Path) -> Any:
     )
     if kind is None:
         raise InvalidParameterError(
-            "The format is parquet, csv or feather: give it, or end the file's name in it.",
+            "Give the format as parquet, csv or feather, or use it as the file's ending.",
             details={"parameter": "format"},
         )
     return kind

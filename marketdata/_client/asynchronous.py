@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
+from marketdata._client.several import several
 from marketdata.arguments import (
     Active,
     Aggregate,
@@ -389,6 +390,7 @@ class AsyncClient(Numbers[Number]):
 
         return cast("OrderBook[Number]", await self._session.ask(exchange, work))
 
+    @several
     @checked
     async def candles(
         self,

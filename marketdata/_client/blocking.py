@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from marketdata._charts.chart import LiveChart
+    from marketdata._client.several import BlockingCandles
     from marketdata._streams.watch import AsyncWatch, Watch
     from marketdata.models import Record, Stream, Upstream
     from marketdata.models.lists import Records
@@ -184,7 +185,7 @@ class Client(Numbers[Number]):
     quote = _blocking(AsyncClient.quote)
     quotes = _blocking(AsyncClient.quotes)
     orderbook = _blocking(AsyncClient.orderbook)
-    candles = _blocking(AsyncClient.candles)
+    candles = cast("BlockingCandles", _blocking(AsyncClient.candles))
     trades = _blocking(AsyncClient.trades)
     status = _blocking(AsyncClient.status)
     fees = _blocking(AsyncClient.fees)

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from marketdata import models
 from marketdata._charts.chart import LiveChart
@@ -14,6 +14,10 @@ from marketdata._client.blocking import Client, default_client
 from marketdata._streams.watch import Watch
 from marketdata.errors import MarketDataError, as_of_here
 from marketdata.models import aggregates, lists
+
+if TYPE_CHECKING:
+    from marketdata._client.several import CandlesOf
+    from marketdata.models import Candles
 
 __all__ = [
     "average_price",
@@ -111,7 +115,7 @@ average_price = _function(Client.average_price)
 quote = _function(Client.quote)
 quotes = _function(Client.quotes)
 orderbook = _function(Client.orderbook)
-candles = _function(Client.candles)
+candles = cast("CandlesOf[Candles, lists.Records[Candles]]", _function(Client.candles))
 live_chart = _function(Client.live_chart)
 trades = _function(Client.trades)
 status = _function(Client.status)

@@ -163,7 +163,7 @@ def replayed(settings: Settings, path: Path, speed: float, wait_for: int) -> Set
     """Give the settings of a client that is served from a recording."""
     if not is_recording(path):
         raise InvalidParameterError(
-            f"{path} is not a recording that can be read; `record` makes one.",
+            f"{path} is not a readable recording. `record` creates one.",
             details={"parameter": "path"},
         )
     try:

@@ -326,7 +326,7 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
     url = settings.candle_store()
     if url is None:
         return InvalidParameterError(
-            "MARKETDATA_STORE is 'none': no candles are kept. Name a folder or a URL.",
+            "MARKETDATA_STORE is 'none', so no candles are stored. Set it to a folder or a URL.",
             details={"parameter": "MARKETDATA_STORE"},
         )
     try:

@@ -51,7 +51,7 @@ READS = frozenset(
 def closed(name: str) -> DataUnavailableError:
     """Make the error of a call whose client was closed under it."""
     return DataUnavailableError(
-        "The client was closed while the call was under way.",
+        "The client was closed while the call was in flight.",
         retryable=True,
         details={"exchange": name},
     )

@@ -171,7 +171,7 @@ def quote_of_ticker(ticker: Ticker) -> Quote:
     """
     if ticker.bid is None and ticker.ask is None:
         raise DataUnavailableError(
-            f"{ticker.exchange} tells no best prices of {ticker.pair}.",
+            f"{ticker.exchange} has no best bid and ask of {ticker.pair}.",
             details={"exchange": ticker.exchange, "pair": ticker.pair},
         )
     best = ticker.bid, ticker.bid_volume, ticker.ask, ticker.ask_volume

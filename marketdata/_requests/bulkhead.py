@@ -115,8 +115,8 @@ class Bulkhead:
     def _full(self, ahead: int) -> ExchangeUnavailableError:
         wait = max(_TO_REPORT, self._expected(ahead))
         return ExchangeUnavailableError(
-            f"{self._exchange} is busy with {self.under_way} calls (MARKETDATA_MAX_CALLS allows no "
-            f"more); a place may be free in {math.ceil(wait)} s.",
+            f"{self._exchange} has {self.under_way} concurrent calls, the limit of "
+            f"MARKETDATA_MAX_CALLS. Try again in {math.ceil(wait)} s.",
             retry_after=math.ceil(wait * 1000) / 1000,
             details={"exchange": self._exchange, "reason": "busy"},
         )

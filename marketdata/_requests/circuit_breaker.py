@@ -62,8 +62,8 @@ class Breaker:
         wait = self.wait
         if wait > 0:
             raise ExchangeUnavailableError(
-                f"{self._exchange} has failed {self._in_a_row} times in a row and is not asked for "
-                f"another {math.ceil(wait)} s.",
+                f"{self._exchange} has failed {self._in_a_row} times in a row. It gets no requests "
+                f"for another {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
                 details={"exchange": self._exchange, "reason": "failing"},
             )

@@ -34,7 +34,7 @@ _BATCH = 1_000
 class AsyncWatch(Generic[R]):
     """Live records, as an asynchronous iterator and context manager.
 
-    Watching begins with the first record asked for, or with ``async with``. It ends with `close`,
+    Watching starts with the first record requested, or with ``async with``. It ends with `close`,
     with the block, or when nobody holds it any more, as after a ``break``; the last to watch a
     subject ends its subscription. Records come in the order in which they arrived; each says of
     which pair and exchange it is.
@@ -59,7 +59,7 @@ class AsyncWatch(Generic[R]):
 
     @property
     def dropped(self) -> int:
-        """Records that the caller was too slow for, of those that it was to get each."""
+        """Number of records dropped because the caller read too slowly."""
         return self._inbox.dropped
 
     @property
@@ -69,12 +69,12 @@ class AsyncWatch(Generic[R]):
 
     @property
     def waiting(self) -> int:
-        """Records that are there to be taken."""
+        """Number of records ready to be read."""
         return len(self._inbox)
 
     @property
     def streams(self) -> Records[Stream]:
-        """How each subject is doing, or did until its end; empty before it begins."""
+        """The state of each subscription; empty before watching starts."""
         from marketdata.models import Stream
         from marketdata.models.lists import Records
 
@@ -82,7 +82,7 @@ class AsyncWatch(Generic[R]):
         return Records([*self._inbox.ended, *told], of=Stream)
 
     async def open(self) -> None:
-        """Begin to watch; does nothing the second time.
+        """Start to watch; a second call does nothing.
 
         Raises `PairNotSupportedError` and the other errors of a call.
         """
@@ -114,8 +114,8 @@ class AsyncWatch(Generic[R]):
         """Raise `DataUnavailableError` in a process that was forked from the one that watches."""
         if self.is_carried_over:
             raise DataUnavailableError(
-                "This stream belongs to the process that began it, and a fork has no part in it. "
-                "Begin another one here."
+                "This stream belongs to the process that started it, not to a fork. Start a new "
+                "one here."
             )
 
     async def __anext__(self) -> R:
@@ -140,9 +140,9 @@ class AsyncWatch(Generic[R]):
         return found
 
     async def display(self) -> None:
-        """Show the newest records in the notebook's cell, until it is interrupted or they end.
+        """Show the newest records in a notebook cell until interrupted or the stream ends.
 
-        Raises `DataUnavailableError` where there is no notebook, and the errors of the stream.
+        Raises `DataUnavailableError` outside a notebook, and the errors of the stream.
         """
         from marketdata.models._display.notebook import Live
 
@@ -154,7 +154,7 @@ class AsyncWatch(Generic[R]):
                 await asyncio.sleep(_FRAME)
 
     async def close(self) -> None:
-        """Watch no more; in a forked process, leave it to the one that watches."""
+        """Stop watching; in a forked process, do nothing."""
         if self.is_carried_over:
             return
         self._is_open = True
@@ -180,9 +180,9 @@ def _leave_soon(inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
 
 
 class Watch(Generic[R]):
-    """Live records for code that does not await: an iterator and context manager.
+    """Live records for blocking code, as an iterator and context manager.
 
-    Behaves as `AsyncWatch` does; waits in `next` until there is a record. One thread at a time.
+    Like `AsyncWatch`; `next` waits for a record. Use it from one thread at a time.
     """
 
     def __init__(self, watch: AsyncWatch[R]) -> None:
@@ -192,21 +192,21 @@ class Watch(Generic[R]):
 
     @property
     def dropped(self) -> int:
-        """Records that the caller was too slow for, of those that it was to get each."""
+        """Number of records dropped because the caller read too slowly."""
         return self._watch.dropped
 
     @property
     def waiting(self) -> int:
-        """Records that are there to be taken."""
+        """Number of records ready to be read."""
         return len(self._taken) + self._watch.waiting
 
     @property
     def streams(self) -> Records[Stream]:
-        """How each subject is doing, or did until its end; empty before it begins."""
+        """The state of each subscription; empty before watching starts."""
         return portal().call(_streams(self._watch))
 
     def open(self) -> None:
-        """Begin to watch; does nothing the second time."""
+        """Start to watch; a second call does nothing."""
         try:
             portal().call(self._watch.open())
         except MarketDataError as error:
@@ -229,9 +229,9 @@ class Watch(Generic[R]):
         return self._taken.popleft()
 
     def display(self) -> None:
-        """Show the newest records in the notebook's cell, until it is interrupted or they end.
+        """Show the newest records in a notebook cell until interrupted or the stream ends.
 
-        Raises `DataUnavailableError` where there is no notebook, and the errors of the stream.
+        Raises `DataUnavailableError` outside a notebook, and the errors of the stream.
         """
         from marketdata.models._display.notebook import Live
 
@@ -244,7 +244,7 @@ class Watch(Generic[R]):
                 time.sleep(_FRAME)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._taken.clear()
         if not self._watch.is_carried_over:
             portal().call(self._watch.close())

@@ -1,4 +1,4 @@
-"""The records of several exchanges asked at once: frozen, camelCase in JSON as all records.
+"""Records that combine several exchanges: frozen, camelCase in JSON as all records.
 
 An exchange that could not answer is a row with the code of its error and not an error of the call.
 USD, USDT and USDC are different currencies; a call that was told to take them together
@@ -33,78 +33,78 @@ ConsolidatedLevel: TypeAlias = tuple[Number, Number, tuple[tuple[str, Number], .
 
 
 class Best(Record, Numbers[Number]):
-    """The best price of one side over several exchanges, and who has it."""
+    """The best price of one side over several exchanges, and where it is."""
 
     exchange: str
     pair: str
     price: Number
     size: Number | None = None
-    """In base currency; None where the exchange does not say."""
+    """In base currency; None if the exchange does not say."""
 
 
 class ComparisonRow(Record, Numbers[Number]):
-    """What one exchange says of a pair, or why it does not."""
+    """A pair on one exchange, or the error instead."""
 
     exchange: str
     pair: str
-    """As the exchange lists it; as it was asked for where there is an error."""
+    """As the exchange lists it; as requested if there is an error."""
     last: Number | None = None
     bid: Number | None = None
     bid_volume: Number | None = None
     ask: Number | None = None
     ask_volume: Number | None = None
     spread: Number | None = None
-    """Ask minus bid; None where one is missing, as in ``spread_bps``."""
+    """Ask minus bid; None if one is missing, as for ``spread_bps``."""
     spread_bps: Number | None = None
-    """The same in basis points of the middle of both."""
+    """Spread in basis points of the mid price."""
     base_volume: Number | None = None
     """Of the last 24 hours."""
     fee: Number | None = None
-    """The public taker fee as a fraction; None where the exchange publishes none."""
+    """The public taker fee as a fraction; None if the exchange publishes none."""
     timestamp: datetime | None = None
-    """The exchange's time, or ours where it sent none; None where there is an error."""
+    """The exchange's time, or ours if it sent none; None if there is an error."""
     age: float | None = None
-    """Seconds between its answer and the comparison, which waits for the slowest."""
+    """Seconds from its response to the comparison, which waits for the slowest exchange."""
     latency_ms: float | None = None
-    """From the question to the answer, with waits for the request budget and retries."""
+    """Duration of the call, with retries and waits for the rate limit."""
     derived: Literal[True] | None = None
-    """Whether the exchange's ticker lacks any of it, so that it was made of other calls."""
+    """True if some fields come from other calls, because the ticker lacks them."""
     derived_fields: tuple[str, ...] | None = None
-    """What of it, by the names in JSON; None unless ``derived``."""
+    """Which fields, by their JSON names; None unless ``derived``."""
     code: str | None = None
-    """The code of the error that came instead; None where there is none."""
+    """The code of the error; None if there is none."""
     message: str | None = None
-    """What the error says, such as that there was no answer in time."""
+    """The message of the error."""
 
 
 class Comparison(Record, Numbers[Number]):
-    """A pair on several exchanges, a row each, in the order in which they were asked for."""
+    """A pair on several exchanges: one row for each, in the requested order."""
 
     pair: str
     timestamp: datetime
-    """The oldest of the exchanges' times; ours where none answered."""
+    """The oldest of the exchanges' times; ours if none responded."""
     received_at: datetime
-    """When the last answer was there, or its time was over."""
+    """When the last exchange responded or timed out."""
     simulated: Literal[True] | None = None
     best_bid: Best[Number] | None = None
-    """The highest bid, of the first row that has it; None where nobody bids."""
+    """The highest bid, of the first row that has it; None if there are no bids."""
     best_ask: Best[Number] | None = None
     spread: Number | None = None
-    """Best ask minus best bid, below zero where the market is crossed."""
+    """Best ask minus best bid; negative if the market is crossed."""
     spread_bps: Number | None = None
     crossed: bool | None = None
-    """Whether somebody bids more than somebody asks; None where there is no bid or no ask."""
+    """Whether the best bid is above the best ask; None without a bid or without an ask."""
     crossed_after_fees: bool | None = None
-    """Whether that is so after both takers' fees: the highest bid x (1 - fee) is above the lowest
-    ask x (1 + fee). None where no exchange with a known fee has a bid, or none has an ask."""
+    """Whether it is crossed after taker fees: the highest bid x (1 - fee) is above the lowest ask x
+    (1 + fee). None if no exchange with a known fee has a bid, or none has an ask."""
     without_fees: tuple[str, ...] | None = None
-    """Exchanges with prices whose fee is not known, which `crossed_after_fees` leaves out."""
+    """Exchanges with prices but an unknown fee; `crossed_after_fees` leaves them out."""
     rows: tuple[ComparisonRow[Number], ...]
 
     def chart(self) -> Chart:
-        """Draw each exchange's bid and ask on one scale of prices, interactively.
+        """Draw an interactive chart of the bid and ask of each exchange.
 
-        Raises `DataUnavailableError` where the package was installed without the chart page.
+        Raises `DataUnavailableError` if the package was installed without the chart page.
         """
         from marketdata.models.charts import of_record
 
@@ -112,57 +112,56 @@ class Comparison(Record, Numbers[Number]):
 
 
 class BookSource(Record, Numbers[Number]):
-    """One book that a consolidated one is made of, or why it is missing."""
+    """One order book of a consolidated one, or why it is missing."""
 
     name: str
-    """What levels call it: the exchange, with the pair behind it where pairs are mixed."""
+    """Its name in the levels: the exchange, followed by the pair if pairs are mixed."""
     exchange: str
     pair: str
-    """As the exchange lists it; as it was asked for where there is an error."""
+    """As the exchange lists it; as requested if there is an error."""
     timestamp: datetime | None = None
-    """The exchange's time, or ours where it sent none; None where there is no book."""
+    """The exchange's time, or ours if it sent none; None without an order book."""
     age: float | None = None
-    """Seconds since it was last heard of, when the books were put together."""
+    """Seconds from its last update to the merge of the order books."""
     latency_ms: float | None = None
-    """From the question to the answer; None of streams."""
+    """Duration of the call; None for streams."""
     sequence: int | None = None
-    """The exchange's number of the book's state."""
+    """The exchange's sequence number of this state."""
     fee: Number | None = None
-    """The public taker fee as a fraction; None where the exchange publishes none."""
+    """The public taker fee as a fraction; None if the exchange publishes none."""
     stale: Literal[True] | None = None
-    """Whether its stream is interrupted: its levels are left out until it is mended."""
+    """True if its stream is stale: its levels are left out until it is current again."""
     code: str | None = None
-    """The code of the error that came instead of a book; None where there is none."""
+    """The code of the error; None if there is none."""
     message: str | None = None
-    """What the error says."""
+    """The message of the error."""
 
     @property
     def is_missing(self) -> bool:
-        """Whether none of the levels are its own."""
+        """Whether it contributes no levels."""
         return self.stale is True or self.code is not None or self.timestamp is None
 
 
 class ConsolidatedOrderBook(Record, Numbers[Number]):
-    """One book of several exchanges' books, whose levels know who quotes them, best first.
+    """One order book merged from several exchanges, best level first, with sources of each level.
 
-    It may be crossed, which no single book is: nothing is matched.
+    It may be crossed, because no orders are matched between exchanges.
     """
 
     pair: str
     timestamp: datetime
     """The oldest of the sources' times."""
     received_at: datetime
-    """When the books were put together."""
+    """When the order books were merged."""
     simulated: Literal[True] | None = None
     crossed: bool
-    """Whether the best bid is above the best ask; False where a side is empty."""
+    """Whether the best bid is above the best ask; False if a side is empty."""
     bids: tuple[tuple[Number, Number, tuple[tuple[str, Number], ...]], ...]
-    """Price descending. Behind the last level of a source that gives fewer, its sizes are
-    missing."""
+    """Price descending. Below the last level that a source returned, its sizes are missing."""
     asks: tuple[tuple[Number, Number, tuple[tuple[str, Number], ...]], ...]
-    """Price ascending; otherwise as bids."""
+    """Price ascending; otherwise as ``bids``."""
     sources: tuple[BookSource[Number], ...]
-    """In the order in which they were asked for, with those that are missing."""
+    """All sources in the requested order, missing ones included."""
 
     @property
     def best_bid(self) -> tuple[Number, Number, tuple[tuple[str, Number], ...]] | None:
@@ -176,19 +175,19 @@ class ConsolidatedOrderBook(Record, Numbers[Number]):
 
     @property
     def spread(self) -> Number | None:
-        """Best ask minus best bid, below zero where crossed; None where a side is empty."""
+        """Best ask minus best bid, negative if crossed; None if a side is empty."""
         both = self.bids and self.asks
         return difference(self.asks[0][0], self.bids[0][0]) if both else None
 
     @property
     def mid(self) -> Number | None:
-        """Mean of best bid and best ask; None where a side is empty."""
+        """Mean of best bid and best ask; None if a side is empty."""
         return mean(self.asks[0][0], self.bids[0][0]) if self.bids and self.asks else None
 
     def chart(self) -> Chart:
-        """Draw the depth of both sides interactively, with each exchange's part in its colour.
+        """Draw an interactive depth chart of both sides, with a colour for each exchange.
 
-        Raises `DataUnavailableError` where the package was installed without the chart page.
+        Raises `DataUnavailableError` if the package was installed without the chart page.
         """
         from marketdata.models.charts import of_record
 
@@ -207,45 +206,45 @@ class ExecutionSplit(Record, Numbers[Number]):
     average_price: Number
     worst_price: Number
     fee: Number | None = None
-    """The public taker fee as a fraction; None where the exchange publishes none."""
+    """The public taker fee as a fraction; None if the exchange publishes none."""
     fees: Number | None = None
-    """In quote currency: cost x fee; None where the fee is not known."""
+    """In quote currency: cost x fee; None if the fee is unknown."""
 
 
 class ExecutionCost(Record, Numbers[Number]):
-    """What buying or selling at once would cost, spread over exchanges so that it costs least."""
+    """The cost of a market order, with the cheapest split over exchanges."""
 
     pair: str
     side: Side
     timestamp: datetime
     """The oldest of the books' times."""
     received_at: datetime
-    """When the books were there."""
+    """When the order books were received."""
     simulated: Literal[True] | None = None
     amount: Number
     """Filled, in base currency."""
     cost: Number
     """In quote currency, without fees."""
     average_price: Number | None = None
-    """Cost / amount; None where nothing could be filled, as in ``worst_price``."""
+    """Cost / amount; None if nothing could be filled, as for ``worst_price``."""
     worst_price: Number | None = None
-    """The highest price paid, or the lowest got."""
+    """The highest price paid, or the lowest received."""
     mid: Number | None = None
-    """The middle of the best bid and the best ask of all books; None where there is no such."""
+    """Mean of the best bid and best ask of all order books; None if a side is empty."""
     slippage_bps: Number | None = None
     """How much worse than mid the average price is, in basis points of mid, without fees: buying
     (average - mid) / mid x 10,000, selling (mid - average) / mid x 10,000."""
     fees: Number | None = None
-    """In quote currency; None where one of the exchanges in ``splits`` publishes none."""
+    """In quote currency; None if an exchange in ``splits`` publishes no fee."""
     total: Number | None = None
-    """Paid with fees, cost + fees, or got after them, cost - fees; None where fees is."""
+    """Paid with fees (cost + fees), or received after fees (cost - fees); None without fees."""
     unfilled: Number | None = None
-    """In base currency, of an ``amount``: more than the levels looked at have."""
+    """In base currency, of an ``amount``: what exceeds the requested levels."""
     unfilled_quote: Number | None = None
     """In quote currency, of a ``quote_amount``."""
     without_fees: tuple[str, ...] | None = None
     """Exchanges in ``splits`` that publish no fee."""
     splits: tuple[ExecutionSplit[Number], ...]
-    """In the order of ``sources``; only those that fill something."""
+    """Exchanges that fill a part, in the order of ``sources``."""
     sources: tuple[BookSource[Number], ...]
-    """The books that were looked at, and those that are missing."""
+    """The order books used, and those that are missing."""

@@ -17,7 +17,9 @@ EXAMPLES = ("doctor", "doctor -e kraken", "doctor --offline -f json")
 
 
 OFFLINE = keyword(
-    "offline", Annotated[bool, typer.Option("--offline", help="Ask no exchange.")], False
+    "offline",
+    Annotated[bool, typer.Option("--offline", help="Send no request to an exchange.")],
+    False,
 )
 
 

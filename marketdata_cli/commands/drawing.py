@@ -25,7 +25,7 @@ DRAWN = frozenset(("Candles", "OrderBook", "Comparison", "ConsolidatedOrderBook"
 OPTIONS = (
     keyword(
         "open",
-        Annotated[bool, typer.Option("--open", help="Show a chart of it in the browser.")],
+        Annotated[bool, typer.Option("--open", help="Open a chart in the browser.")],
         False,
     ),
     keyword(
@@ -35,7 +35,7 @@ OPTIONS = (
             typer.Option(
                 "--save",
                 metavar="FILE",
-                help="Write a chart of it: FILE.html, and of candles FILE.png.",
+                help="Save a chart: FILE.html, or FILE.png for candles.",
                 show_default=False,
             ),
         ],

@@ -45,7 +45,7 @@ LASTING = keyword(
         typer.Option(
             "--for",
             metavar="TIME",
-            help="End after so long: 10s, 5m, 2h. [default: at Ctrl-C]",
+            help="Stop after this time: 10s, 5m, 2h. [default: at Ctrl-C]",
             show_default=False,
             autocompletion=among(("10s", "5m", "2h")),
         ),
@@ -56,7 +56,9 @@ COUNT = keyword(
     "count",
     Annotated[
         int | None,
-        typer.Option("--count", metavar="N", help="End after so many records.", show_default=False),
+        typer.Option(
+            "--count", metavar="N", help="Stop after this number of records.", show_default=False
+        ),
     ],
     None,
 )

@@ -118,6 +118,8 @@ def test_downloads_say_which_holes_there_are(draw):
     whole = download(bars=1, fetched=0)
     assert summary([whole]) == "1 series, 1 bar, 0 of them new"
     assert "missing" not in draw([whole], "Downloaded", 140, many=True)
+    since = download(start=START.replace(hour=1, minute=2, second=3, microsecond=456_000))
+    assert " 2023-01-01 01:02:03  " in draw([since], "Downloaded", 140, many=True)
 
 
 def test_plans_add_up_what_one_exchange_is_asked(draw):

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from marketdata._exchanges.recording import Event, Writer
@@ -22,8 +23,11 @@ _SENT = re.compile(r"(wss?://\S+) <- ([\d.]+): (.*)", re.DOTALL)
 _GOT = re.compile(r"([\d.]+): (.*)", re.DOTALL)
 
 
-def binance_recording(source_dir: Path, target: Path) -> Path:
-    """Write `ws/binance-spot-btcusdt-20240808.gz` of the folder of recorded data to ``target``."""
+def binance_recording(source_dir: Path, target: Path, seconds: float = inf) -> Path:
+    """Write `ws/binance-spot-btcusdt-20240808.gz` of the folder of recorded data to ``target``.
+
+    Of its first ``seconds``, or all.
+    """
     url = "wss://stream.binance.com:9443/stream"
     rest = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"
     lines = list(_lines(source_dir / "ws" / "binance-spot-btcusdt-20240808.gz"))
@@ -41,6 +45,8 @@ def binance_recording(source_dir: Path, target: Path) -> Path:
         for line in lines:
             time, _, text = line.partition(" ")
             at = int(time)
+            if at - first > seconds * 1e9:
+                break
             if text.startswith('{"lastUpdateId"'):
                 writer.write(Event(at, 0, "rest", text, "binance", rest, 200))
             else:

@@ -1,4 +1,4 @@
-"""Half a minute of five exchanges, as others have recorded it: each trade once, each book right.
+"""Half a minute of six exchanges, as others have recorded it: each trade once, each book right.
 
 What has to come out is worked out here from the frames, without the library.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sim.captures import cryptofeed_recording
+from sim.captures import binance_recording, cryptofeed_recording
 
 import marketdata as md
 from marketdata._exchanges.recording import Event, Writer, read
@@ -81,6 +82,18 @@ class Truth:
             [(p, bids[p]) for p in sorted(bids, reverse=True)][:depth],
             [(p, asks[p]) for p in sorted(asks)][:depth],
         )
+
+
+def binance(event: Event, truth: Truth) -> None:
+    body = json.loads(event.text)
+    if event.kind == "rest":
+        truth.begin_at("BTC/USDT", body["lastUpdateId"], body["bids"], body["asks"])
+        return
+    data = body["data"]
+    if data.get("e") == "depthUpdate":
+        truth.change_at("BTC/USDT", data["u"], data["b"], data["a"])
+    elif data.get("e") == "trade":
+        truth.trade("BTC/USDT", data["t"], data["p"], data["q"])
 
 
 def coinbase(event: Event, truth: Truth) -> None:
@@ -243,11 +256,17 @@ class Capture:
     books: bool = True
     """Whether ccxt subscribes to the book channel that was recorded."""
 
+    def recording(self, recorded: Path, target: Path) -> Path:
+        if self.name == "BINANCE":
+            return binance_recording(recorded, target, seconds=30)
+        return cryptofeed_recording(recorded, self.name, target)
+
     def __str__(self) -> str:
         return self.name
 
 
 CAPTURES = (
+    Capture("BINANCE", binance),
     Capture("COINBASE", coinbase),
     Capture("OKX", okx),
     Capture("BITSTAMP", bitstamp, bitstamp_today),
@@ -268,12 +287,12 @@ def recorded(request: pytest.FixtureRequest) -> Path:
     return Path(folder)
 
 
-@pytest.mark.parametrize("speed", [20.0, inf])
+@pytest.mark.parametrize("speed", [1.0] if "CAPTURES_AT_SPEED_1" in os.environ else [20.0, inf])
 @pytest.mark.parametrize("capture", CAPTURES, ids=str)
 def test_a_capture_gives_each_trade_once_and_its_last_books(
     recorded: Path, tmp_path: Path, capture: Capture, speed: float
 ) -> None:
-    raw = cryptofeed_recording(recorded, capture.name, tmp_path / "raw")
+    raw = capture.recording(recorded, tmp_path / "raw")
     source, truth = tmp_path / "today", Truth()
     with Writer(source) as writer:
         for event in read(raw):

@@ -225,7 +225,9 @@ def _range(
 
 def _times(times: Sequence[datetime | None], otherwise: str) -> list[str]:
     known = [time for time in times if time is not None]
-    written = dict(zip(known, moments(known), strict=True))
+    # No candle opens within a second; a start such as a day ago does.
+    whole = moments([time.replace(microsecond=0) for time in known])
+    written = dict(zip(known, whole, strict=True))
     return [otherwise if time is None else written[time] for time in times]
 
 

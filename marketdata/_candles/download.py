@@ -142,7 +142,7 @@ class Download:
             # Up to now: where the exchange's clock is behind, there are candles behind its time.
             if plan:
                 plan[-1] = Span(plan[-1].start, span.end)
-            elif following >= asked.end:
+            elif following >= asked.end and not self._pages.venue.quirk.newest_bars_only:
                 plan = [Span(following, span.end)]
         loop = asyncio.get_running_loop()
         pages: list[asyncio.Future[Page]] = [loop.create_future() for _ in plan]

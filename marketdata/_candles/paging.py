@@ -51,6 +51,8 @@ class Pages:
         """The same without regard to the candles in it."""
         self._listed = 0
         """No candle opens before this, as far as is known."""
+        self._served: list[int] = []
+        """The open times of all candles that are served, where those are the newest alone."""
 
     @property
     def is_doubtful(self) -> bool:
@@ -168,6 +170,10 @@ class Pages:
         told = clock_of(self.reply)
         self.clock = told.after(max(found.time)) if len(found) else told
         self._told = told
+        if self.venue.quirk.newest_bars_only and len(found):
+            first = min(found.time)
+            if since is None or self.calendar.ceil(since) < first:
+                self._served = sorted(found.time)
         return found
 
     def _latest(self) -> int:
@@ -224,7 +230,8 @@ class Pages:
         if moment <= max(self._listed, FIRST_MARKET):
             return None
         if self.venue.quirk.newest_bars_only:
-            earlier = [time for time in await self._probe(self.calendar) or () if time < moment]
+            served = self._served or await self._probe(self.calendar) or ()
+            earlier = [time for time in served if time < moment]
             if not earlier:
                 self._listed = moment
                 return None

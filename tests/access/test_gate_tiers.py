@@ -66,6 +66,8 @@ def test_a_call_that_names_no_exchange_gets_one_of_the_tier(serve: Serve) -> Non
                 assert content["exchange"] == answers, tool
         refused = await server.call("get_ticker", "both", pair="BTC/USDT", exchange="binance")
         assert refused.error["details"] == {
+            "tool": "get_ticker",
+            "parameter": "exchange",
             "exchange": "binance",
             "allowedExchanges": ["okx", "kraken"],
         }
@@ -89,10 +91,13 @@ def test_no_tool_and_no_resource_gets_past_the_tiers_exchanges(serve: Serve) -> 
         assert len(tools) >= 9
         for n, tool in enumerate(tools):
             arguments = asked.get(tool["name"], {"pair": "BTC/USDT"})
-            for exchange in ("binance", " Binance\t", "BINANCE", "nowhere", "okx,binance"):
+            for exchange in ("binance", " Binance\t", "BINANCE", "nowhere"):
                 reply = await server.call(tool["name"], **arguments, exchange=exchange)
                 assert reply.code == "EXCHANGE_NOT_SUPPORTED", (tool["name"], exchange)
-            assert await server.used() == (5 * n + 5, 5 * n + 5)
+            reply = await server.call(tool["name"], **arguments, exchange="okx,binance")
+            assert reply.code == "INVALID_PARAMETER", tool["name"]
+            # A call with a wrong argument is not charged.
+            assert await server.used() == (4 * n + 4, 4 * n + 4)
         kinds = ("ticker", "quote", "orderbook", "trades")
         for exchange in ("binance", "BINANCE", "%62inance", "%20binance%20"):
             for kind in (*kinds, "candles/1h"):

@@ -270,15 +270,15 @@ class _Session:
     def _look_after(self) -> None:
         history = self._client.history
         try:
-            damage = _damage(history.verify())
+            found = damage(history.verify())
             stored = history.list()
             for one in stored:
                 self._export(one.timeframe)
-            repaired = _damage(history.repair())
+            repaired = damage(history.repair())
         except Exception as error:
             raise RuleError("7: no error", type(error).__name__, error) from error
-        if damage or repaired:
-            raise RuleError("7: what is stored can be verified", damage, repaired)
+        if found or repaired:
+            raise RuleError("7: what is stored can be verified", found, repaired)
 
     def _export(self, timeframe: str) -> None:
         path = self._home / "exported.csv"
@@ -301,7 +301,7 @@ class _Session:
                 raise RuleError("6: the version that counts, in the store", one, "right is", wanted)
 
 
-def _damage(found: Iterable[md.Damage]) -> list[md.Damage]:
+def damage(found: Iterable[md.Damage]) -> list[md.Damage]:
     """Leave out files that were replaced less than an hour ago.
 
     Delta Lake judges their age by the clock of the machine, on which these worlds are years ago.

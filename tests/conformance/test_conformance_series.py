@@ -139,7 +139,8 @@ def test_newest_bars_of_pages(
     assert _rows(bars) == pages.sent(limit)
     # Another pair tells why candles are missing. Behind the first page so many are requested that
     # the first of all is among them: the pair's own, daily and monthly candles show no earlier one.
-    looked = 1 + (3 if limit > page else 0)
+    # The recording's clock is not ours, so two more find out whether there are later candles.
+    looked = 3 + (3 if limit > page else 0)
     assert len(asked.urls) == -(-limit // page) + looked
 
 

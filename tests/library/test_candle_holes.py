@@ -185,5 +185,6 @@ def test_slices_and_joins_keep_what_is_known(taped) -> None:
     client = taped("kraken", 30, (10, 12))
     candles = client.candles("BTC/USDT", "1m", start=START)
 
-    assert candles[:5].missing == candles.missing
+    assert candles[:5].missing == ()
+    assert candles[8:12].missing == candles.missing
     assert opened(candles[8:12]) == [8, 9, 12, 13]

@@ -886,16 +886,21 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
                 details={"operation": method.__name__},
             )
         given.update(kwargs)
-        answer = method(caller, **parse_arguments(method, given))  # type: ignore[arg-type]
-        return cast("R", _located(method, answer)) if awaits else answer
+        parsed = parse_arguments(method, given)
+
+        def call() -> R:
+            return method(caller, **parsed)  # type: ignore[arg-type]
+
+        return cast("R", _located(method, call)) if awaits else call()
 
     wrapper.__doc__ = _documented(method, parameters)
     return wrapper
 
 
-async def _located(method: Callable[..., Any], answer: Any) -> Any:
+async def _located(method: Callable[..., Any], call: Callable[[], Any]) -> Any:
+    # Called here: a coroutine that is never awaited would say so where a program ends.
     try:
-        return await answer
+        return await call()
     except InvalidRequestError as error:
         locate(error, arguments_of(method).model_fields)
         raise

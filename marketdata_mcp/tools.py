@@ -203,6 +203,13 @@ class Tool(ABC):
             content=[TextContent(type="text", text=text)], structured_content=content
         )
 
+    def _with_said(self, schema: Content) -> Content:
+        """Add what an answer says of the arguments: what a bound cut, how times were read."""
+        properties = schema["properties"]
+        for name in ("note", *({"start", "end"} & self.arguments.model_fields.keys())):
+            properties.setdefault(name, {"type": "string"})
+        return schema
+
     @cached_property
     def definition(self) -> Definition:
         """What tools/list says."""
@@ -211,7 +218,7 @@ class Tool(ABC):
             title=self.name.replace("_", " ").capitalize(),
             description=PURPOSES[self.name],
             input_schema=advertised(self._schema, self._said),
-            output_schema=self.output_schema(),
+            output_schema=self._with_said(self.output_schema()),
             annotations=ToolAnnotations(
                 read_only_hint=True,
                 destructive_hint=False,

@@ -370,7 +370,9 @@ def _limited(
     if len(columns):
         first = calendar.floor(columns.time[0])
     else:
-        first = calendar.ceil(asked.end or found.clock.exchange)
+        # A place whose time is not over lacks nothing.
+        first = calendar.floor(found.clock.exchange)
+        first = first if asked.end is None else min(first, calendar.ceil(asked.end))
         gaps = []
     lacking = min(wanted - len(columns), calendar.count(EARLIEST, first))
     begins = Gap(calendar.shift(first, -lacking), first, before)

@@ -110,7 +110,6 @@ def watched(listed: dict[str, Any]) -> list[str]:
     return [uri for uri in uris if uri != CHART]
 
 
-
 def test_a_session_is_its_accounts(server: Server, desk: Desk, name: str) -> None:
     alice, bob = desk.newcomer(name), desk.newcomer(f"{name}b")
     other = desk.key(name)[0]

@@ -256,7 +256,8 @@ def test_export_that_cannot_be(here, tmp_path, asked):
     here(*DOWNLOAD, "-q")
     code, out, err = here("history", "export", str(tmp_path / "x.csv"), "ETH/USDT")
     assert (code, out) == (1, "")
-    assert err.startswith("error: DATA_UNAVAILABLE: No 1m candles of ETH/USDT on binance are stored.")
+    said = "No 1m candles of ETH/USDT on binance are stored."
+    assert err.startswith(f"error: DATA_UNAVAILABLE: {said}")
     file = tmp_path / "nowhere" / "x.csv"
     code, out, err = here("history", "export", str(file), "BTC/USDT", "-t", "5m")
     assert (code, out) == (2, "")

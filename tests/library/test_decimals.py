@@ -187,7 +187,7 @@ def test_the_context_of_the_program_changes_nothing(
         found = [answers(client, exchange) for exchange in ("binance", "kraken")]
         text = repr([found, client.ticker(PAIR, window="4h", exchange="okx")])
         times = [one.timestamp for one in client.trades(PAIR, exchange="kraken")]
-        return re.sub(r"(timestamp|received_at)=datetime[^)]*\)", "", text) + repr(times)
+        return re.sub(r"[\d.]+ s ago|\d+ ms ago", "", text) + repr(times)
 
     with localcontext() as context:
         before = shown()

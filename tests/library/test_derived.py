@@ -312,7 +312,8 @@ def test_a_window_without_candles_to_make_it_of(speaking: Open) -> None:
         ("luno", "BTC/ZAR", wire.luno()),
     ):
         client, server = speaking(name, routes)
-        with pytest.raises(md.DataUnavailableError, match="no ticker over '4h', nor candles"):
+        said = "no ticker over '4h', and no candles to compute it from"
+        with pytest.raises(md.DataUnavailableError, match=said):
             client.ticker(pair, window="4h")
         assert server.asked == []
 

@@ -133,8 +133,9 @@ def test_an_empty_list_is_no_candles_and_no_trades(
     gateway.answer("*", body)
     candles = known.candles("BTC/USDT", "1h", limit=5, exchange=exchange)
 
-    # The fifth would be the forming one, which nobody can miss yet.
-    assert (len(candles), sum(hole.bars for hole in candles.missing)) == (0, 4)
+    # The five before the open one, which nobody can miss yet.
+    assert (len(candles), sum(hole.bars for hole in candles.missing)) == (0, 5)
+    assert candles.missing[-1].end <= candles.timestamp
     assert known.trades("BTC/USDT", exchange=exchange) == []
 
 

@@ -140,7 +140,7 @@ def test_bars_beyond_the_rows_are_not_shown_nor_are_their_holes() -> None:
     client = FedClient(candles=_candles(6, holes=6))
     asked = {"pair": "BTC/USDT", "start": "2025-05-31", "end": "2025-06-02", "limit": 5}
     answer = content(ask(client, "get_candles", asked))
-    assert client.asked[0]["limit"] == 5
+    assert client.asked[0]["limit"] == 6  # one more tells where the next page begins
     assert len(answer["candles"]) == len(answer["missing"]) == 5
     assert answer["forming"] is False
     assert answer["next"] == {"start": answer["candles"][4][0] + 2 * 3_600_000}

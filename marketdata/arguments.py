@@ -913,6 +913,9 @@ _ABOUT = {
 }
 
 
+_MOST_NAMES = 100
+
+
 def locate(
     error: MarketDataError, known: Collection[str], given: Collection[str] = (), **door: str
 ) -> None:
@@ -924,7 +927,9 @@ def locate(
     if name is not None:
         error.details.setdefault("parameter", name)
     name = error.details.get("parameter")
-    said = [one for one in given if one not in known and meant(one, known) == name]
+    # More names than this are refused for their number, and looked into by nobody.
+    others = [one for one in given if one not in known] if len(given) <= _MOST_NAMES else []
+    said = [one for one in others if meant(one, known) == name]
     if name in known and name not in given and len(said) == 1:
         error.details["parameter"] = said[0][:60]
     if door and (error.details.pop("operation", None) or "parameter" in error.details):

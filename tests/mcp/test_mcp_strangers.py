@@ -100,7 +100,7 @@ def test_a_malformed_call_without_a_key_is_still_told_so(
     async def work() -> None:
         async with guarded(home, simulator) as server:
             for version in VERSIONS:
-                wrong = {"name": "get_ticker", "arguments": {"pear": 1}}
+                wrong = {"name": "get_ticker", "arguments": {}}
                 said = await exchange(server.port, ask("tools/call", version, **wrong))
                 assert (said.status, error(said)["code"]) == (200, "MISSING_PARAMETER")
 

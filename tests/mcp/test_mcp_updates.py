@@ -33,6 +33,9 @@ from marketdata_mcp import app
 
 # ------------------------------------------------------------------------------- listening
 
+CHART = "ui://marketdata/chart.html"
+"""The page that shows candles and books in hosts with MCP Apps: always listed."""
+
 
 async def _event(sim: SimulatedExchange, listening: Subscription) -> Any:
     """Let time pass until there is an event."""
@@ -58,9 +61,9 @@ def test_who_listens_hears_of_updates_until_it_leaves(home: Path, door: str) -> 
                 assert len((await read_resource(client, uris[1]))["bids"]) == 20
                 assert not sim.requests
                 listed = {one.uri for one in (await client.list_resources()).resources}
-                assert listed == {uris[0], "market://binance/ETH-USDT/orderbook"}
+                assert listed == {CHART, uris[0], "market://binance/ETH-USDT/orderbook"}
             await until(lambda: not subscriptions(sim))
-            assert (await client.list_resources()).resources == []
+            assert [one.uri for one in (await client.list_resources()).resources] == [CHART]
 
     finish(work())
 

@@ -23,6 +23,7 @@ OPERATIONS = {
     "pairs": "pairs(base='BTC')",
     "ticker": "ticker('BTC/USDT')",
     "tickers": "tickers(['BTC/USDT', 'ETH/USDT'])",
+    "average_price": "average_price('BTC/USDT')",
     "quote": "quote('BTC/USDT')",
     "quotes": "quotes(['BTC/USDT', 'ETH/USDT'])",
     "orderbook": "orderbook('BTC/USDT', depth=5)",

@@ -265,7 +265,7 @@ def test_w14_arguments_are_checked(sim: SimulatedExchange) -> None:
         with pytest.raises(md.InvalidParameterError):
             client.watch_orderbook(PAIR, depth)  # type: ignore[arg-type]
     with pytest.raises(md.InvalidParameterError):
-        client.watch_candles(PAIR, "1 minute")
+        client.watch_candles(PAIR, "fortnightly")
     assert sim.sockets == []
 
 

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from marketdata import models
 from marketdata._charts.chart import LiveChart
@@ -115,7 +115,7 @@ average_price = _function(Client.average_price)
 quote = _function(Client.quote)
 quotes = _function(Client.quotes)
 orderbook = _function(Client.orderbook)
-candles = cast("CandlesOf[Candles, lists.Records[Candles]]", _function(Client.candles))
+candles: CandlesOf[Candles, lists.Records[Candles]] = _function(Client.candles)  # type: ignore[assignment]
 live_chart = _function(Client.live_chart)
 trades = _function(Client.trades)
 status = _function(Client.status)

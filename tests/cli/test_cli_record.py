@@ -127,7 +127,7 @@ def test_its_page_lists_the_streams(draw):
     [
         ("BTC/USDT", "MISSING_PARAMETER", "--output"),
         ("-o x.rec", "MISSING_PARAMETER", "PAIR"),
-        ("BTC/USDT -o x.rec --what trade", "INVALID_PARAMETER", "'trades'"),
+        ("BTC/USDT -o x.rec --what weather", "INVALID_PARAMETER", "'weather'"),
         ("BTC/USDT -o x.rec --for ever", "INVALID_PARAMETER", "for example 10s"),
         ("BTC/USDT -o x.rec --depth 0", "INVALID_PARAMETER", "depth"),
         ("BTC/USDT -o x.rec -f xml", "INVALID_PARAMETER", "jsonl"),

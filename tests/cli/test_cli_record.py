@@ -224,7 +224,7 @@ def test_a_book_is_played_through_the_same_views(here, recording):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--replay nothing.rec", "nothing.rec is not a recording"),
+        ("--replay nothing.rec", "nothing.rec is not a readable recording"),
         ("--speed 2", "give --replay as well"),
         ("--replay nothing.rec --speed 0", "above 0"),
         ("--replay nothing.rec --speed fast", "'fast'"),

@@ -1,4 +1,4 @@
-"""What arguments may be at most, where whoever asks may be anybody."""
+"""Bounds of the size of arguments, for callers that nobody knows."""
 
 from __future__ import annotations
 

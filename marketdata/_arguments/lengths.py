@@ -9,30 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from marketdata._arguments.saying import Pattern, Read, refused
-from marketdata._arguments.times import MONTHS, UNITS, unit_of
+from marketdata._arguments.times import COUNTS, MONTHS, UNITS, unit_of
 from marketdata.errors import InvalidParameterError
 
 __all__ = ["TIMEFRAME", "is_timeframe", "nearest", "timeframe", "window", "window_length"]
 
 TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
-_WORDS = {
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "eight": 8,
-    "ten": 10,
-    "twelve": 12,
-    "fifteen": 15,
-    "twenty": 20,
-    "thirty": 30,
-    "sixty": 60,
-    "a": 1,
-    "an": 1,
-}
-_COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
+_COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(COUNTS, key=len, reverse=True))})"
 _FORMS = [
     Pattern(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (
@@ -135,7 +118,7 @@ def _several(text: str) -> tuple[int, str] | None:
         if found is None:
             continue
         said = found.groupdict().get("count") or "1"
-        count = int(said) if said.isdigit() else _WORDS.get(said.lower())
+        count = int(said) if said.isdigit() else COUNTS.get(said.lower())
         unit = _OTHER_UNITS.get(found["unit"]) or unit_of(found["unit"])
         if count and unit is not None:
             return count, unit

@@ -13,7 +13,7 @@ from typing import Any, cast
 from marketdata._arguments.saying import Pattern, refused, was
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["MONTHS", "UNITS", "Milliseconds", "instant", "said_back", "unit_of"]
+__all__ = ["COUNTS", "MONTHS", "UNITS", "Milliseconds", "instant", "said_back", "unit_of"]
 
 UNITS = {
     "s": timedelta(seconds=1),
@@ -33,7 +33,7 @@ _NAMES = {
     "y": ("y", "yr", "yrs", "year", "years", "yearly", "annual", "annually"),
 }
 _UNIT_OF = {name: unit for unit, names in _NAMES.items() for name in names}
-_COUNTS = {
+COUNTS = {
     "a": 1,
     "an": 1,
     "one": 1,
@@ -199,7 +199,7 @@ def _read(text: str, value: str, now: datetime) -> datetime:
 
 def _age(found: re.Match[str], now: datetime, value: str) -> datetime | None:
     word = found["count"].lower()
-    count = int(word) if word.isdigit() else _COUNTS.get(word)
+    count = int(word) if word.isdigit() else COUNTS.get(word)
     unit = unit_of(found["unit"])
     if count is None or unit is None:
         return None

@@ -33,7 +33,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("get_ticker", {"pair": "NO/SUCH"}, "PAIR_NOT_SUPPORTED"),
-    ("get_orderbook", {"pair": "BTC/USDT", "depth": 5000}, "INVALID_PARAMETER"),
+    ("get_orderbook", {"pair": "BTC/USDT", "depth": 0}, "INVALID_PARAMETER"),
     ("get_quote", {}, "MISSING_PARAMETER"),
 ]
 """Calls that go wrong, and the code of their error."""

@@ -110,8 +110,6 @@ clients: $(READY) $(CLIENTS)/.ready $(NODE)/.ready ## Try agents' libraries and 
 	$(CLIENTS)/bin/python tests/clients $(BIN)/marketdata-mcp openai-agents pydantic-ai google-genai google-adk \
 		llama-index typescript
 	$(CLIENTS)/langchain/bin/python tests/clients $(BIN)/marketdata-mcp langchain-mcp-adapters
-
-quality: $(READY) $(CLIENTS)/.ready ## Print what mcp-quality says of the server, and fail on findings that were not looked at.
 	$(CLIENTS)/bin/python tests/clients/quality.py $(BIN)/marketdata-mcp
 
 tokens: $(READY) ## Print what agents read: the tokens of each tool and of ten questions, beside what 0.1.0 cost.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
+from urllib.parse import quote
 
 from mcp_types import Icon
 
@@ -22,7 +22,7 @@ _DRAWING = (
 )
 """Three candles."""
 ICON = Icon(
-    src=f"data:image/svg+xml;base64,{base64.b64encode(_DRAWING.encode()).decode()}",
+    src=f"data:image/svg+xml,{quote(_DRAWING)}",
     mime_type="image/svg+xml",
     sizes=["any"],
 )

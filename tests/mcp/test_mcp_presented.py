@@ -7,7 +7,8 @@ import string
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from mcp import Client, MCPError
@@ -39,7 +40,8 @@ def test_a_host_can_show_what_it_is(era: str) -> None:
     info = finish(work())
     assert (info.name, info.title) == ("marketdata", "Market data")
     assert 20 < len(info.description) <= 100
-    assert info.icons[0].src.startswith("data:image/svg+xml;base64,")
+    drawing = unquote(info.icons[0].src.removeprefix("data:image/svg+xml,"))
+    assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
     assert info.website_url is None  # there is no address to name
 
 

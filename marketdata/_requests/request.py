@@ -19,8 +19,9 @@ class Deadline:
     def __init__(self, seconds: float = math.inf, timeout: asyncio.Timeout | None = None) -> None:
         self.held = 0
         """How much is under way for which the time stands still."""
-        self.waiting: dict[Any, Deadline | None] = {}
-        """Those of the calls that wait; None for one without a limit."""
+        self.waiting: dict[int, Deadline | None] = {}
+        """Those of the calls that wait, by the id of what they wait for; None for one without a
+        limit. Connections keep this for long after: they are not to keep the answers as well."""
         self._seconds = seconds
         self._timeout = timeout
 

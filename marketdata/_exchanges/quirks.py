@@ -150,6 +150,11 @@ class Quirk:
     numbered_trades: bool = False
     """Whether the ids of a pair's trades are numbers without a gap."""
 
+    @property
+    def is_searchable(self) -> bool:
+        """Whether the first trade from a time on can be found by the ids of trades."""
+        return self.numbered_trades and (self.trades_from_id or "").startswith("<")
+
 
 _BYBIT = Quirk(
     bursts=True,

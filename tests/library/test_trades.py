@@ -99,12 +99,18 @@ def test_a_start_after_the_last_trade_gives_none(client: md.Client, exchange: st
     assert client.trades("BTC/USDT", start=ms(NOW) + 1, exchange=exchange) == []
 
 
-def test_coinbase_says_that_it_has_no_trades_by_time(client: md.Client) -> None:
-    with pytest.raises(md.DataUnavailableError) as caught:
-        client.trades("BTC/USDT", start=ms(NOW) - 90 * 86_400_000, exchange="coinbaseexchange")
+@pytest.mark.parametrize("days", [0.2, 3, 90, 1_000])
+@pytest.mark.parametrize("pair", ["BTC/USDT", "PEPE/USDT"])
+def test_ids_without_a_gap_lead_to_a_time(
+    client: md.Client, sim: SimulatedExchange, pair: str, days: float
+) -> None:
+    start = ms(NOW) - int(days * 86_400_000) + 1
+    before = len(sim.requests)
+    found = client.trades(pair, limit=40, start=start, exchange="coinbaseexchange")
 
-    assert caught.value.retryable is False
-    assert "newest trades, or those from an id on" in str(caught.value)
+    first = trades("coinbaseexchange", pair, start=start, count=40)
+    assert rows(found) == truth("coinbaseexchange", first, pair)
+    assert len(sim.requests) - before <= 12
 
 
 @pytest.mark.parametrize("limit", [1, 40])

@@ -125,10 +125,13 @@ def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
     assert rows(found) == truth("coinbaseexchange", first)
 
 
-def test_from_the_time_of_the_oldest_that_is_left_others_may_be_missing(client: md.Client) -> None:
+def test_from_the_time_of_the_oldest_of_the_newest_none_is_missing(client: md.Client) -> None:
     oldest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")[0]
-    with pytest.raises(md.DataUnavailableError):
-        client.trades("BTC/USDT", start=oldest.timestamp, exchange="coinbaseexchange")
+    start = oldest.timestamp
+    found = client.trades("BTC/USDT", limit=40, start=start, exchange="coinbaseexchange")
+
+    first = trades("coinbaseexchange", "BTC/USDT", start=ms(start), count=40)
+    assert rows(found) == truth("coinbaseexchange", first)
 
 
 @pytest.mark.parametrize("exchange", FROM_ID)

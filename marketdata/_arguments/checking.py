@@ -247,12 +247,12 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
         # Most calls are made again with the same few texts, and reading those takes a quarter of
         # the time of a short call.
         given = (*values, *kwargs.values())
-        is_plain = all(type(one) is str for one in given)
+        is_plain = _TEXTS.issuperset(map(type, given))
         call = (given, *kwargs)
         parsed = remembered.get(call) if is_plain else None
         if parsed is None:
             parsed = parse(tuple(values), kwargs)
-            if is_plain and all(type(one) in _LASTING for one in parsed.values()):
+            if is_plain and _LASTING.issuperset(map(type, parsed.values())):
                 if len(remembered) >= _REMEMBERED:
                     remembered.clear()
                 remembered[call] = parsed
@@ -266,7 +266,8 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
 
 _REMEMBERED = 1_000
 """Calls of one operation whose arguments are remembered."""
-_LASTING = (str, Written, int, float, bool, type(None))
+_TEXTS = frozenset({str})
+_LASTING = frozenset({str, Written, int, float, bool, type(None)})
 """What an argument is read as that nobody changes, and that means the same at any time."""
 
 

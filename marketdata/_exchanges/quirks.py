@@ -356,8 +356,9 @@ QUIRKS: dict[str, Quirk] = {
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
     # ccxt gives its bars of spot pairs no start. "orderbook": 30 levels where one pair is asked
-    # for. 1 to 100 trades are documented for v1.2.0; v2 names no maximum, and gives a single trade
-    # where no number is asked for.
+    # for. 1 to 100 trades are documented for v1.2.0. The page of the newer call, v1/trades/ticks,
+    # names no maximum; it gives a single trade where no number is asked for, so that a refusal
+    # would cost all others.
     "bithumb": Quirk(
         trades_per_request=100,
         max_depth=30,
@@ -477,7 +478,7 @@ QUIRKS: dict[str, Quirk] = {
     "bullish": Quirk(trades_since=True),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
-    # Its reference names no maximum; 500 is what other clients find it to give at most.
+    # Its reference names no maximum; note.com/b_ap/n/n633befa8196f says that it gives at most 500.
     "bitflyer": Quirk(trades_per_request=500),
     # "Get orderbook": at most 150; "Get recent trades": at most 500.
     "digifinex": Quirk(max_depth=150, trades_per_request=500),

@@ -55,15 +55,21 @@ from marketdata._arguments.texts import (
     truth,
     whole,
 )
-from marketdata._arguments.times import Milliseconds, instant, said_back
-from marketdata._arguments.words import choice
+from marketdata._arguments.times import (
+    Milliseconds,
+    instant,
+    range_end,
+    range_start,
+    said_back,
+)
+from marketdata._arguments.words import choice, several_choices
 from marketdata.errors import (
     InvalidParameterError,
     InvalidRequestError,
     MarketDataError,
     MissingParameterError,
 )
-from marketdata.exchange_names import exchange_id
+from marketdata.exchange_names import WELL_KNOWN, exchange_id
 
 if TYPE_CHECKING:
     from pydantic import (
@@ -188,6 +194,14 @@ def one_exchange(text: str) -> str:
     if len(names) > 1 and all(names) and len(text) < 200:
         several = [exchange_id(one) for one in names]
         raise refused("exchange takes one exchange: make one call for each", text, *several)
+    return exchange_id(text)
+
+
+def each_exchange(text: str) -> str:
+    """Bring an element of a list of exchanges to ccxt's id; raises where it is several by blanks."""
+    names = [exchange_id(one) for one in re.split(r"[\s/]+", text.strip()[:200])]
+    if len(names) > 1 and all(one in WELL_KNOWN for one in names):
+        raise refused("exchanges is a list", text, ",".join(names))
     return exchange_id(text)
 
 
@@ -349,7 +363,7 @@ def _reader(source: Any) -> Callable[[Any, str], Any] | None:
 
 def _each_choice(choices: Sequence[str], value: Any, name: str) -> Any:
     found = listed(value)
-    return [choice(one, choices, name) for one in found] if isinstance(found, list) else found
+    return several_choices(found, choices, name) if isinstance(found, list) else found
 
 
 _READERS: Mapping[Any, Callable[[Any], Any]] = {
@@ -515,7 +529,7 @@ QuoteAmount = Annotated[
     EveryDigit(),
 ]
 EachExchange = Annotated[
-    str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    str | Sequence[Annotated[str, Described("Exchange id.", parse=each_exchange)]],
     OneOrSeveral(),
     MinLen(1),
     Described("Exchange ids; by default all default exchanges."),
@@ -633,13 +647,13 @@ Start = Annotated[
     Described(
         "Start of the range, inclusive: ISO-8601, Unix ms, or an age such as -7d.",
         examples=("2024-01-01", "-7d"),
-        parse=instant,
+        parse=range_start,
         json_types=_MOMENT,
     ),
 ]
 End = Annotated[
     Moment,
-    Described("End of the range, exclusive; same forms.", parse=instant, json_types=_MOMENT),
+    Described("End of the range, exclusive; same forms.", parse=range_end, json_types=_MOMENT),
 ]
 TradeId = Annotated[int, Ge(0), Described("First trade id, inclusive.")]
 Aggregate = Annotated[
@@ -784,6 +798,7 @@ def check_names(
     for.
     """
     fields = model.model_fields
+    given = {name: _alone(model, name, one) for name, one in given.items()}
     said = {name: one for name, one in given.items() if not _says_nothing(model, name, one)}
     said.update({name: whole(said[name]) for name in said.keys() & _whole_numbers(model)})
     missing = [name for name, one in fields.items() if one.is_required() and name not in said]
@@ -799,6 +814,23 @@ def check_names(
         first = sorted(near[wrong[0]], key=lambda name: name not in missing)
         raise unknown(what, wrong[0], fields, first)
     return said
+
+
+def _alone(model: type[BaseModel], name: str, value: Any) -> Any:
+    """Give the one element of a list where an argument takes no list; else the value."""
+    if isinstance(value, list | tuple) and len(value) == 1 and name not in _lists(model):
+        [one] = value
+        return value if isinstance(one, list | tuple | dict) else one
+    return value
+
+
+@functools.cache
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, one in model.model_fields.items()
+        if any(_is_sequence(kind) for each in _kinds(one.annotation) for kind in _kinds_of(each))
+    )
 
 
 @functools.cache

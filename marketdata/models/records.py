@@ -537,8 +537,6 @@ class OrderBook(_Streamed, Numbers[Number]):
         return self.best_bid or self.best_ask or ()
 
 
-
-
 class Trade(_Streamed, Numbers[Number]):
     """One trade, or with ``aggregate`` the fills of one order at one price."""
 

@@ -198,7 +198,7 @@ def one_exchange(text: str) -> str:
 
 
 def each_exchange(text: str) -> str:
-    """Bring an element of a list of exchanges to ccxt's id; raises where it is several by blanks."""
+    """Bring an element of a list of exchanges to ccxt's id; raises where it names several."""
     names = [exchange_id(one) for one in re.split(r"[\s/]+", text.strip()[:200])]
     if len(names) > 1 and all(one in WELL_KNOWN for one in names):
         raise refused("exchanges is a list", text, ",".join(names))

@@ -16,7 +16,7 @@ from marketdata._arguments.docstrings import documented, notes
 from marketdata._arguments.names import likely, meant, unknown
 from marketdata._arguments.pairs import Written
 from marketdata._arguments.saying import was
-from marketdata._arguments.texts import is_left_out, whole
+from marketdata._arguments.texts import is_left_out, single, whole
 from marketdata.errors import (
     InvalidParameterError,
     InvalidRequestError,
@@ -158,11 +158,9 @@ def check_names(
 
 
 def _alone(model: type[BaseModel], name: str, value: Any) -> Any:
-    """Give the one element of a list where an argument takes no list; else the value."""
-    if isinstance(value, list | tuple) and len(value) == 1 and name not in _lists(model):
-        [one] = value
-        return value if isinstance(one, list | tuple | dict) else one
-    return value
+    """Give the one text of a list where an argument takes no list; else the value."""
+    is_list = isinstance(value, list | tuple) and name not in _lists(model)
+    return single(value) if is_list else value
 
 
 @functools.cache

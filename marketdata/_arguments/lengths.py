@@ -177,8 +177,6 @@ def window(text: str) -> str:
     cleaned = str(text).strip().strip("\"'").strip()
     if cleaned.lower() in ("day", "today", "utc day"):
         return "day"
-    if cleaned.lower() in ("week", "weekly", "this week"):
-        raise refused("a window of a week is its last 7 days", text, "7d")
     if cleaned.lower() == "daily":
         raise refused(
             "daily is the last 24 hours to some and the UTC day to others", text, "24h", "day"

@@ -150,7 +150,7 @@ def clock(lower: str, midnight: datetime) -> datetime | None:
     if lower in days:
         return midnight - timedelta(days=days[lower])
     if found := _BEGINNING.fullmatch(lower):
-        return _begun(midnight, unit_of(found["unit"]) or "")
+        return _begun(midnight, "d" if found["unit"] == "today" else unit_of(found["unit"]) or "")
     if (found := _CLOCK.fullmatch(lower)) is None:
         return None
     hour = int(found["hour"] or int(found["twelve"]) % 12 + 12 * (found["half"].lower() == "p"))

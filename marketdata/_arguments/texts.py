@@ -50,7 +50,7 @@ def is_left_out(value: object) -> bool:
     if isinstance(value, str):
         return len(value) < 20 and value.strip().lower() in _NOTHING
     return isinstance(value, list | tuple | set | frozenset) and all(
-        one is None or (isinstance(one, str) and is_left_out(one)) for one in value
+        isinstance(one, str) and is_left_out(one) for one in value
     )
 
 
@@ -77,8 +77,8 @@ def whole(value: Any) -> Any:
             return int(re.sub(r"[,_ ']", "", text))
         if found := _COUNTED.fullmatch(text):
             return int(found[1])
-        if re.fullmatch(r"\d(?:\.\d+)?e\+?\d|\d+k", text, re.ASCII | re.IGNORECASE):
-            return whole(float(text.lower().replace("k", "e3")))
+        if re.fullmatch(r"\d{1,6}k", text, re.ASCII | re.IGNORECASE):
+            return int(text[:-1]) * 1_000
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -163,7 +163,7 @@ def _several(value: Any) -> Any:
         return value
     answer: list[Any] = []
     for one in value:
-        if one is None or (isinstance(one, str) and is_left_out(one)):
+        if isinstance(one, str) and is_left_out(one):
             continue
         apart = _divided(one) if isinstance(one, str) and re.search(r"[,;\[\n]", one) else one
         answer += apart if isinstance(apart, list) else [one]

@@ -74,6 +74,8 @@ class WiredBookFeed(BookFeed):
         """What came, and when, while a whole book was on its way."""
         self._fetching: asyncio.Task[None] | None = None
         self._subscribed_depth = 0
+        self._sent_depth = 0
+        """Levels a side that the exchange counts; a recording may have more than subscribed."""
         self._mends = _Pace()
         self._joined = asyncio.Event()
 
@@ -154,6 +156,7 @@ class WiredBookFeed(BookFeed):
             self._wait(update, at)
         if update.whole:
             self._sides.replace(update.bids, update.asks)
+            self._sent_depth = max(self._subscribed_depth, len(update.bids), len(update.asks))
             self._last = update.last
             self._is_whole, self._is_wrong = True, False
             self._settle(update, at)
@@ -208,7 +211,7 @@ class WiredBookFeed(BookFeed):
         """Prove a new state, and tell of it; tell whether it is one."""
         sides = self._sides
         if self._subscribed_depth:
-            sides.cut(self._subscribed_depth)
+            sides.cut(self._sent_depth)
         elif self.messages % _TIDIES_EVERY == 0:
             sides.forget(_LEVELS_KEPT)
         if sides.crossed or (self._wire.is_checked and self._wire.differs(update, sides)):

@@ -71,11 +71,12 @@ class Capabilities:
         self._has = has
         self._quirk = special
         self._keyed = keyed
+        self._offered = frozenset(call for call in has if self.why_not(call) is None)
         self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
 
     def offers(self, call: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return self.why_not(call) is None
+        return call in self._offered
 
     def why_not(self, call: str) -> str | None:
         """Tell why a call of ccxt's is not offered; None where it is."""

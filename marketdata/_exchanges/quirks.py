@@ -29,6 +29,11 @@ class CandleLayout:
         """The positions of open, high, low, close and volume."""
         return self.open, self.high, self.low, self.close, self.volume
 
+    @property
+    def last(self) -> int:
+        """The last position that is read."""
+        return max(self.time, *self.prices_and_volume, self.trades or 0)
+
 
 @dataclass(frozen=True)
 class Quirk:

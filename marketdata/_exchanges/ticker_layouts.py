@@ -7,6 +7,7 @@ fields cover another span, and which cover the right one.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class TickerLayout:
     trades_at: int | None = None
     """The position of that number where the raw field is a list."""
 
-    @property
+    @functools.cached_property
     def changes_prices(self) -> bool:
         """Whether any price or change is to be read in another way than ccxt's."""
         declared = (self.open, self.change, self.percentage, self.fraction, self.low)

@@ -187,9 +187,8 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
 
 def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
     """Choose the timeframes that are offered of those that ccxt has for an exchange."""
-    return [
-        name for name in names if name not in special.misnamed_timeframes and is_timeframe(name)
-    ]
+    left_out = {*special.misnamed_timeframes, *special.moved_timeframes}
+    return [name for name in names if name not in left_out and is_timeframe(name)]
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:

@@ -57,6 +57,13 @@ class Quirk:
     """Whether bars can only be asked for from a time on, not as the newest."""
     bars_until: bool = False
     """Whether bars can only be asked for up to a time."""
+    bars_from: str | None = None
+    """The parameter that takes the time from which bars are asked for, where ccxt would round it up
+    to a multiple of their length since 1970: weeks open on Mondays, months on their first day."""
+    bars_per_request: dict[str, int] = field(default_factory=dict)
+    """How many bars one page holds, by timeframe, where ccxt asks for fewer than it says."""
+    moved_timeframes: tuple[str, ...] = ()
+    """Timeframes of whose bars ccxt moves the times, and which are therefore not offered."""
     options: dict[str, Any] = field(default_factory=dict)
     """ccxt options that keep it from requests which a spot answer does not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
@@ -153,6 +160,7 @@ class Quirk:
 
 _BYBIT = Quirk(
     bursts=True,
+    bars_from="start",
     max_depth=200,
     candle_layout=CandleLayout(),
     quiet_bars=True,
@@ -232,6 +240,7 @@ QUIRKS: dict[str, Quirk] = {
     ),
     # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
     "bitget": Quirk(
+        bars_per_request=dict.fromkeys(("3d", "1w", "1M"), 100),
         trades_since=True,
         bursts=True,
         max_depth=150,
@@ -283,8 +292,12 @@ QUIRKS: dict[str, Quirk] = {
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
-    # ccxt's table for spot lacks 8h, and the request then says "None".
+    # ccxt's table for spot lacks 8h, and the request then says "None". It asks for a range of 500
+    # bars at most.
     "mexc": Quirk(
+        bars_per_request=dict.fromkeys(
+            ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1M"), 500
+        ),
         average_price=("5m", "spotPublicGetAvgPrice"),
         trades_since=True,
         trades_until=True,
@@ -296,7 +309,7 @@ QUIRKS: dict[str, Quirk] = {
     "weex": Quirk(
         fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
     ),
-    "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
+    "xt": Quirk(max_depth=500, bars_from="startTime", unneeded=("fapi.xt.com", "dapi.xt.com")),
     "aster": Quirk(
         trades_since=True,
         aggregated_ids=True,
@@ -455,7 +468,8 @@ QUIRKS: dict[str, Quirk] = {
     "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
     # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
     "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
-    "onetrading": Quirk(best_in_ticker_stream=False),
+    # ccxt rounds the times of bars down to multiples of their length since 1970.
+    "onetrading": Quirk(best_in_ticker_stream=False, moved_timeframes=("1w", "1M")),
     # ccxt names these beside the request.
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
@@ -474,7 +488,10 @@ QUIRKS: dict[str, Quirk] = {
     "fmfwio": Quirk(trades_since=True),
     "hitbtc": Quirk(trades_since=True),
     "derive": Quirk(trades_since=True),
-    "bullish": Quirk(trades_since=True),
+    "bullish": Quirk(
+        bars_per_request=dict.fromkeys(("1m", "5m", "30m", "1h", "6h", "12h", "1d"), 100),
+        trades_since=True,
+    ),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
     # Its reference names no maximum; 500 is what other clients find it to give at most.

@@ -281,7 +281,7 @@ class Upstream:
     async def bars_from(self, pair: str, timeframe: str, start: int | None) -> Columns:
         """Get a page of bars from a time on, or of the newest, over REST."""
         columns, _ = await self.request(
-            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request)
+            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request(timeframe))
         )
         return columns
 

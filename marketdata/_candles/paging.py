@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FIRST_MARKET = 1_262_304_000_000
 """2010-01-01, before there was a market: nothing earlier is requested."""
+_OPENED = 5
+"""Candles that may open while others are requested."""
 
 
 class Pages:
@@ -54,6 +56,18 @@ class Pages:
         """No candle opens before this, as far as is known."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
+
+    @property
+    def first(self) -> int:
+        """A time before which nothing is requested: no candle is given that opens earlier."""
+        return self._first(self.calendar)
+
+    def _first(self, calendar: Calendar) -> int:
+        kept = self.venue.quirk.bars_kept
+        if kept is None:
+            return FIRST_MARKET
+        # Before they are asked for, or are all here, a few more may open.
+        return max(FIRST_MARKET, calendar.shift(self.venue.now(), _OPENED - kept))
 
     @property
     def is_doubtful(self) -> bool:
@@ -91,7 +105,7 @@ class Pages:
         """
         parts: list[Columns] = []
         disputed: set[int] = set()
-        cursor, end = max(start, FIRST_MARKET), FOREVER if end is None else end
+        cursor, end = max(start, self.first), FOREVER if end is None else end
         now = max(our_now(), self.clock.exchange if self.clock else 0)
         # Nothing is requested from times to come, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
@@ -261,7 +275,7 @@ class Pages:
 
         No candle opens from that time up to the moment, and at least one does before it.
         """
-        if moment <= max(self._listed, FIRST_MARKET):
+        if moment <= max(self._listed, self.first):
             return None
         if self.venue.quirk.newest_bars_only:
             served = self._served or await self._probe(self.calendar) or ()
@@ -301,7 +315,7 @@ class Pages:
         """Give the open times of one page, the newest by default; None where it does not say."""
         until = None
         if since is not None:
-            since = _whole_second(max(since, FIRST_MARKET))
+            since = _whole_second(max(since, self._first(calendar)))
             until = calendar.shift(since, self._size(calendar)) - 1
         try:
             found, _ = await self.venue.candles(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
 from marketdata._candles.filling import How, fill
-from marketdata._candles.paging import FIRST_MARKET, our_now
+from marketdata._candles.paging import FIRST_MARKET, Pages, our_now
 from marketdata._candles.renamed import RenamedSeries
 from marketdata._candles.series import (
     ElsewhereError,
@@ -104,8 +104,13 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
     fitting = sources_of(venue, asked.timeframe)
     for name in fitting:
         finer = await native(venue, pair, name, keep, plays)
+        kept = venue.quirk.bars_kept is not None
         longer = ResampledSeries(
-            finer, expected(asked.timeframe), frozenset(unknown), strict=name != fitting[-1]
+            finer,
+            expected(asked.timeframe),
+            frozenset(unknown),
+            strict=name != fitting[-1],
+            served_from=Pages(venue, pair, finer.calendar).first if kept else 0,
         )
         origin = _Origin(venue.id, pair, resampled_from=name)
         with contextlib.suppress(ElsewhereError):

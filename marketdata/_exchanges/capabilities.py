@@ -71,11 +71,12 @@ class Capabilities:
         self._has = has
         self._quirk = special
         self._keyed = keyed
+        self._offered = frozenset(call for call in has if self.why_not(call) is None)
         self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
 
     def offers(self, call: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return self.why_not(call) is None
+        return call in self._offered
 
     def why_not(self, call: str) -> str | None:
         """Tell why a call of ccxt's is not offered; None where it is."""
@@ -192,7 +193,8 @@ def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:
-    if special.trades_from_time or special.trades_since or special.trades_before_time is not None:
+    by_time = special.trades_from_time or special.trades_before_time is not None
+    if by_time or special.trades_since or special.is_searchable:
         yield "time"
     if special.trades_from_id is not None:
         yield "id"

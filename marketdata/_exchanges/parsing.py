@@ -52,21 +52,20 @@ _TICKER_FIELDS = {
     "percentage": "percentage",
 }
 
+_BLANK_TICKER = dict.fromkeys(Ticker.model_fields)
 
 _FAR_FUTURE = 253_402_300_800_000
 """The end of the year 9999, in Unix milliseconds: no datetime is later."""
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value) if isinstance(value, int) else value
 
 
 def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
-    values = {ours: raw.get(theirs) for ours, theirs in names.items()}
-    # One sum tells whether all are finite, which they nearly always are.
-    if are_finite(filter(None, values.values())):
-        return values
-    return {name: _number(value) for name, value in values.items()}
+    return {ours: _number(raw.get(theirs)) for ours, theirs in names.items()}
 
 
 def _check(value: float) -> float:
@@ -106,8 +105,9 @@ def ticker(
     if not tickers.has_price(raw):
         raise ValueError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    return Ticker.model_validate(
+    return Ticker.trusted(
         {
+            **_BLANK_TICKER,
             "exchange": exchange,
             "pair": pair,
             "timestamp": moment(raw["timestamp"], received_at),

@@ -8,32 +8,74 @@ import math
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from marketdata._requests.reply import Reply
 
 
-class Deadline:
-    """When work is to be over: that of one call, or the latest of all that wait for the work."""
+class TimeLimit:
+    """The time that one call has: the task that makes it is cancelled when it is over.
 
-    def __init__(self, seconds: float = math.inf, timeout: asyncio.Timeout | None = None) -> None:
+    Like `asyncio.timeout`, but without two coroutines and a context manager around each call.
+    """
+
+    __slots__ = (
+        *("_cancelling", "_is_over", "_loop", "_task", "_timer"),
+        *("expired", "held", "seconds"),
+    )
+
+    def __init__(self, seconds: float) -> None:
+        """Begin; it is made in the task that makes the call, and ended by `stop`."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - only coroutines are given time
+        self.expired = False
+        """Whether the time is over."""
         self.held = 0
         """How much is under way for which the time stands still."""
-        self.waiting: dict[Any, Deadline | None] = {}
-        """Those of the calls that wait; None for one without a limit."""
-        self._seconds = seconds
-        self._timeout = timeout
+        self.seconds = seconds
+        """How long the work may take, from its beginning or from when it last got on."""
+        self._is_over = False
+        self._loop = asyncio.get_running_loop()
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, self._end)
 
     @property
-    def of_one(self) -> bool:
-        """Whether it is that of one call."""
-        return self._timeout is not None
+    def ends(self) -> float | None:
+        """When the time is over, by the loop's clock; None where it stands still."""
+        return None if self._timer is None else self._timer.when()
+
+    def start(self) -> None:
+        """Let the time begin anew, or stand still where it is held."""
+        if self._is_over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if self.held else self._loop.call_later(self.seconds, self._end)
+
+    def _end(self) -> None:
+        self.expired = self._is_over = True
+        self._task.cancel()
+
+    def stop(self) -> bool:
+        """End it; tell whether it has cancelled the task, and nobody else has."""
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        return self.expired and self._task.uncancel() <= self._cancelling
+
+
+class SharedTimeLimit:
+    """The time that work has for which several calls wait: that of the one that has most."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, Deadline | None] = {}
+        """The time of each call that waits, by the id of what it waits for; None for one without a
+        limit. Connections keep this for long after: they are not to keep the answers as well."""
 
     @property
     def ends(self) -> float | None:
         """When the time is over, by the loop's clock; None where it stands still or has no end."""
-        if self._timeout is not None:
-            return self._timeout.when()
         latest = 0.0
         for one in self.waiting.values():
             ends = None if one is None else one.ends
@@ -44,26 +86,24 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is over: for those that wait, of all of them."""
-        if self._timeout is not None:
-            return self._timeout.expired()
+        """Whether the time of all that wait is over."""
         return all(one is not None and one.expired for one in self.waiting.values())
 
     @property
     def seconds(self) -> float:
         """How long the work may take, from its beginning or from when it last got on."""
         limits = [one.seconds for one in self.waiting.values() if one is not None]
-        return min(limits, default=self._seconds)
+        return min(limits, default=math.inf)
 
     def start(self) -> None:
-        """Let the time begin anew, or stand still where it is held."""
+        """Let the time of each begin anew, or stand still where it is held."""
         for one in self.waiting.values():
             if one is not None:
                 one.start()
-        if self._timeout is not None:
-            ends = None if self.held else asyncio.get_running_loop().time() + self._seconds
-            with contextlib.suppress(RuntimeError):  # it is over already
-                self._timeout.reschedule(ends)
+
+
+Deadline: TypeAlias = TimeLimit | SharedTimeLimit
+"""When work is to be over."""
 
 
 class Request(NamedTuple):
@@ -82,6 +122,14 @@ class Request(NamedTuple):
     """Whether a list of markets is fetched."""
     in_floats: bool = False
     """Whether numbers are read as floats, also where Decimals are wanted."""
+
+    def within(self, deadline: Deadline) -> Request:
+        """Give the same, to be over at another time."""
+        return Request(deadline, *self[1:])
+
+    def noting(self, reply: Reply) -> Request:
+        """Give the same, with another place for what its requests are answered."""
+        return Request(self.deadline, self.patient, reply, *self[3:])
 
 
 _NOTHING = Request()

@@ -30,6 +30,8 @@ class BookFeed(Feed[OrderBook]):
         self._made: dict[int, OrderBook] = {}
         """Records of the newest state, by depth: most watchers want the same."""
         self._made_at = -1
+        self._most: dict[int, int | None] = {}
+        """How many levels there can be at most, by depth."""
         self._time: float | None = None
         self.offer = stream_offer(upstream.id)
         self.depth = 1
@@ -56,6 +58,8 @@ class BookFeed(Feed[OrderBook]):
         raise NotImplementedError
 
     def _fields(self, depth: int) -> dict[str, Any]:
+        if depth not in self._most:
+            self._most[depth] = self.offer.levels_for(depth)
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
         time = self._time
         return {
@@ -66,7 +70,7 @@ class BookFeed(Feed[OrderBook]):
             "fresh_for": self.fresh_for,
             "stale": None if self.state == "live" else True,
             "pair": self.subject.pair,
-            "max_depth": self.offer.levels_for(depth),
+            "max_depth": self._most[depth],
         }
 
     async def confirm(self) -> bool:

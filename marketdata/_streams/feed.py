@@ -94,6 +94,8 @@ class Feed(ABC, Generic[R]):
         """Those who get each."""
         self.version = 0
         """Counts the states."""
+        self._was_there = False
+        """Whether it was live once, perhaps without a word: nobody may have traded."""
         self.messages = self.updates = self.dropped = 0
         self.gaps = self.unfilled = self.resyncs = self.reconnects = 0
         self.heard: float | None = None
@@ -261,6 +263,7 @@ class Feed(ABC, Generic[R]):
 
     def _is_live(self) -> None:
         self.state = "live"
+        self._was_there = True
         self._failures = 0
         self._since = self._silent_since = time.monotonic()
 
@@ -268,7 +271,7 @@ class Feed(ABC, Generic[R]):
         """Note that what it has waited for among others begins now."""
         self.waits_its_turn = False
         self._asked_at = time.monotonic()
-        if not self.version:
+        if not self._was_there:
             self._since = self._asked_at
 
     def wait_for_whole(self) -> None:
@@ -318,7 +321,7 @@ class Feed(ABC, Generic[R]):
                     self._looking = asyncio.create_task(self._begin_elsewhere())
                 if self._looking is not None:
                     return
-            limit = self.upstream.timeout * (self._impatience if self.version else 1.0)
+            limit = self.upstream.timeout * (self._impatience if self._was_there else 1.0)
             if waited > limit:
                 self._asked_at = time.monotonic()
                 self._silent()
@@ -485,19 +488,19 @@ class Feed(ABC, Generic[R]):
     def _may_pass(self, error: MarketDataError) -> bool:
         """Tell whether it makes sense to go on."""
         waited = self._waited_since(self._since)
-        if not self.version and not self.upstream.retries and "attempts" in error.details:
+        if not self._was_there and not self.upstream.retries and "attempts" in error.details:
             return False  # the request for its first state has failed
         if isinstance(error, DataUnavailableError) and error.retryable:
             return self._failures < 5  # what ccxt cannot make sense of, again and again
         # The name of a host that was there before is found again when this machine is online again.
-        was_there = bool(self.version) and error.details.get("reason") == "name_not_resolved"
-        if not (error.retryable or was_there):
+        is_offline = error.details.get("reason") == "name_not_resolved"
+        if not error.retryable and not (is_offline and self._was_there):
             return False
-        return waited < (_GIVES_UP_AFTER if self.version else self.upstream.timeout)
+        return waited < (_GIVES_UP_AFTER if self._was_there else self.upstream.timeout)
 
     async def _prepare_anew(self, error: Exception, ours: MarketDataError) -> None:
         was_live = self.state in ("live", "stale")
-        self.state = "reconnecting" if self.version else "connecting"
+        self.state = "reconnecting" if self._was_there else "connecting"
         self._failures += 1
         self.reconnects += 1
         logger.debug("%s %s: subscribing anew after %s", self.upstream.id, self.subject, ours.code)

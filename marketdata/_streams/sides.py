@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, TypeAlias
 
@@ -15,6 +15,10 @@ Change: TypeAlias = tuple[str | float, str | float]
 """Price and size, as text or as numbers, in any sequence of two; size 0 removes the level."""
 
 
+_MANY = 2_000
+"""Deferred changes after which they are applied, which takes about a millisecond."""
+
+
 class Side:
     """The levels of one side.
 
@@ -23,7 +27,7 @@ class Side:
     part is copied at once.
     """
 
-    __slots__ = ("_ascending", "_levels", "_number", "limit", "prices")
+    __slots__ = ("_ascending", "_levels", "_number", "later", "limit", "prices")
 
     def __init__(self, *, ascending: bool, number: Callable[[Any], float] = float) -> None:
         self._ascending = ascending
@@ -35,6 +39,8 @@ class Side:
         self._levels: list[Level] = []
         self.limit: float | None = None
         """The worst price up to which all levels are known; None: all there are."""
+        self.later: dict[str | float, str | float] = {}
+        """Changes that are not applied yet: the last size of each price, as sent."""
 
     def replace(self, changes: Iterable[Change]) -> None:
         """Take these levels and no others."""
@@ -44,6 +50,7 @@ class Side:
         self.prices = [price for price, _ in self._levels]
         self.prices.append(inf)
         self.limit = None
+        self.later.clear()
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Set the sizes of levels, in turn."""
@@ -60,6 +67,12 @@ class Side:
             elif size and (limit is None or (price <= limit if ascending else price >= limit)):
                 prices.insert(at, price)
                 levels.insert(at, (price, size))
+
+    def settle(self) -> None:
+        """Apply the changes that wait in `later`."""
+        if self.later:
+            changes, self.later = self.later, {}
+            self.apply(changes.items())
 
     def forget(self, most: int) -> None:
         """Know only half as many levels as these, where there are more than these."""
@@ -110,8 +123,29 @@ class Sides:
 
     def apply(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
         """Apply what has changed."""
+        self.settle()
         self.bids.apply(bids)
         self.asks.apply(asks)
+
+    def defer(self, bids: Sequence[Change], asks: Sequence[Change]) -> bool:
+        """Keep changes for `settle`; tell whether there are many.
+
+        Most levels change again before anybody looks, and only their last sizes are then applied.
+        """
+        later_bids, later_asks = self.bids.later, self.asks.later
+        later_bids.update(bids)
+        later_asks.update(asks)
+        return len(later_bids) + len(later_asks) > _MANY
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are deferred changes."""
+        return bool(self.bids.later or self.asks.later)
+
+    def settle(self) -> None:
+        """Apply the changes that were deferred."""
+        self.bids.settle()
+        self.asks.settle()
 
     def limit(self, bids: bool, asks: bool) -> None:
         """Note of which sides no more is known than the levels that are there."""

@@ -30,6 +30,18 @@ _FRAME = 0.1
 _BATCH = 1_000
 """Records that cross to a blocking caller at once, at most."""
 
+_forks = 0
+"""How often this process was forked from one that had this module: its id would cost a call."""
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
 
 class AsyncWatch(Generic[R]):
     """Live records, as an asynchronous iterator and context manager.
@@ -55,7 +67,7 @@ class AsyncWatch(Generic[R]):
         self._inbox = Inbox(every=every, buffer=buffer, depth=depth)
         self._opening: asyncio.Lock | None = None
         self._is_open = False
-        self._process = os.getpid()
+        self._forks = _forks
 
     @property
     def dropped(self) -> int:
@@ -93,7 +105,7 @@ class AsyncWatch(Generic[R]):
     async def _begin(self) -> None:
         if self._is_open:
             return
-        self._process = os.getpid()
+        self._forks = _forks
         found = await self._find()
         if self._inbox.is_left:
             return
@@ -108,7 +120,7 @@ class AsyncWatch(Generic[R]):
     @property
     def is_carried_over(self) -> bool:
         """Whether this process was forked from the one that watches."""
-        return self._is_open and os.getpid() != self._process
+        return self._is_open and self._forks != _forks
 
     def check_process(self) -> None:
         """Raise `DataUnavailableError` in a process that was forked from the one that watches."""

@@ -58,11 +58,11 @@ class WiredBookFeed(BookFeed):
     """
 
     def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        self._sides = Sides(upstream.number)
         super().__init__(upstream, subject, ended)
         market = upstream.api.market(subject.pair)
         self._wire = WIRES[str(upstream.quirk.book_wire)](market, upstream.number)
         self._about = self._wire.name(market)
-        self._sides = Sides(upstream.number)
         self._last: int | None = None
         """The number of the state."""
         self._is_whole = False
@@ -74,6 +74,8 @@ class WiredBookFeed(BookFeed):
         """What came, and when, while a whole book was on its way."""
         self._fetching: asyncio.Task[None] | None = None
         self._subscribed_depth = 0
+        self._sent_depth = 0
+        """Levels a side that the exchange counts; a recording may have more than subscribed."""
         self._mends = _Pace()
         self._joined = asyncio.Event()
 
@@ -115,6 +117,11 @@ class WiredBookFeed(BookFeed):
         elif self._is_whole and self._is_short:
             self._get_more()
 
+    def look(self) -> None:
+        if self._sides.is_behind:
+            self._prove_deferred()
+        super().look()
+
     async def complete(self) -> None:
         if self._fetching is not None:
             await asyncio.wait({self._fetching}, timeout=self.upstream.timeout)
@@ -149,13 +156,42 @@ class WiredBookFeed(BookFeed):
             self._wait(update, at)
         if update.whole:
             self._sides.replace(update.bids, update.asks)
+            self._sent_depth = max(self._subscribed_depth, len(update.bids), len(update.asks))
             self._last = update.last
             self._is_whole, self._is_wrong = True, False
             self._settle(update, at)
         elif self._is_whole and self._follows(update, at):
+            if self._wire.by_request and not self._each and not self._resting:
+                self._defer(update, at)
+                return
             self._sides.apply(update.bids, update.asks)
             self._last = update.last
             self._settle(update, at)
+
+    def _defer(self, update: Update, at: float) -> None:
+        """Keep the next update until somebody looks: its number alone proves that it is next."""
+        are_many = self._sides.defer(update.bids, update.asks)
+        self._last, self._time = update.last, update.time
+        if not are_many or self._prove_deferred():
+            self.news(at, update.time)
+
+    def _prove_deferred(self) -> bool:
+        """Apply what was deferred; where the book is wrong then, have it mended."""
+        sides = self._sides
+        try:
+            sides.settle()
+        except (ArithmeticError, TypeError, ValueError):
+            self._is_wrong = True  # a price or a size is none
+        else:
+            self._is_wrong = sides.crossed
+        if self._is_wrong:
+            self._mend(None, self.heard or 0.0)
+            return False
+        sides.forget(_LEVELS_KEPT)
+        if self._is_short:
+            self._get_more()
+        self._proved = self.version
+        return True
 
     def _follows(self, update: Update, at: float) -> bool:
         """Tell whether an update is the next; where it is a later one, have the book mended."""
@@ -175,7 +211,7 @@ class WiredBookFeed(BookFeed):
         """Prove a new state, and tell of it; tell whether it is one."""
         sides = self._sides
         if self._subscribed_depth:
-            sides.cut(self._subscribed_depth)
+            sides.cut(self._sent_depth)
         elif self.messages % _TIDIES_EVERY == 0:
             sides.forget(_LEVELS_KEPT)
         if sides.crossed or (self._wire.is_checked and self._wire.differs(update, sides)):
@@ -321,6 +357,8 @@ class WiredBookFeed(BookFeed):
     # ------------------------------------------------------------------ records
 
     def record(self, watch: Inbox, /) -> OrderBook | None:
+        if self._sides.is_behind:
+            self._prove_deferred()
         if not self._is_wrong:
             return super().record(watch)
         # Only what was made before it went wrong is right; others wait for the next.
@@ -328,6 +366,7 @@ class WiredBookFeed(BookFeed):
         return None if last is None else last.model_copy(update={"stale": True})
 
     def _record(self, depth: int) -> OrderBook:
+        self._sides.settle()
         fields = self._fields(depth)
         fields["sequence"] = self._last
         fields["bids"] = self._sides.bids.best(depth)

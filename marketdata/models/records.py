@@ -10,6 +10,7 @@ from the simulated exchange and None otherwise.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -103,6 +104,20 @@ class Record(Shown, BaseModel):
         def __class_getitem__(cls, _form):
             return cls
 
+    @classmethod
+    def trusted(cls, fields: dict[str, Any]) -> Self:
+        """Make a record of fields that are right already, all of them; nothing is checked.
+
+        Checking a book of a thousand levels takes longer than applying fifty changes to it, and
+        checking a ticker a fifth of the time of the call.
+        """
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", _field_names(cls))
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values: camelCase keys, nothing null, times as text."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -121,6 +136,11 @@ class Record(Shown, BaseModel):
         """Return the JSON Schema that `to_dict` satisfies."""
         schema: dict[str, Any] = absent_not_null(cls.model_json_schema(mode="serialization"))
         return schema
+
+
+@functools.cache
+def _field_names(record: type[Record]) -> set[str]:
+    return set(record.model_fields)
 
 
 def absent_not_null(schema: Any) -> Any:
@@ -416,19 +436,6 @@ class OrderBook(_Streamed, Numbers[Number]):
     """Maximum number of levels a side that the exchange streams; None if the requested depth is
     available, if unknown, or if not from a stream."""
 
-    @classmethod
-    def trusted(cls, fields: dict[str, Any]) -> Self:
-        """Make a book of fields that are right already, all of them; nothing is checked.
-
-        Checking a book of a thousand levels takes longer than applying fifty changes to it.
-        """
-        made = cls.__new__(cls)
-        object.__setattr__(made, "__dict__", fields)
-        object.__setattr__(made, "__pydantic_fields_set__", _FIELDS_OF_A_BOOK)
-        object.__setattr__(made, "__pydantic_extra__", None)
-        object.__setattr__(made, "__pydantic_private__", None)
-        return made
-
     @property
     def best_bid(self) -> tuple[Number, Number] | None:
         """Highest bid; None on an empty side."""
@@ -528,9 +535,6 @@ class OrderBook(_Streamed, Numbers[Number]):
     def _form(self) -> tuple[Number, Number] | tuple[()]:
         """A level, whose numbers tell in which form all of them are."""
         return self.best_bid or self.best_ask or ()
-
-
-_FIELDS_OF_A_BOOK = set(OrderBook.model_fields)
 
 
 class Trade(_Streamed, Numbers[Number]):

@@ -16,7 +16,7 @@ from marketdata._candles.assembly import Clock, Page, page
 from marketdata._candles.calendar import Calendar, expected, nominal_length
 from marketdata._candles.spans import FOREVER, between
 from marketdata.arguments import is_timeframe
-from marketdata.errors import UpstreamError
+from marketdata.errors import InvalidParameterError, UpstreamError
 from marketdata.models.columns import Columns, Row
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Pages:
         """The same without regard to the candles in it."""
         self._listed = 0
         """No candle opens before this, as far as is known."""
+        self._refused: set[str] = set()
+        """Timeframes of which a start was refused because it was too early."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
 
@@ -64,10 +66,33 @@ class Pages:
 
     def _first(self, calendar: Calendar) -> int:
         kept = self.venue.quirk.bars_kept
-        if kept is None:
+        if kept is None or calendar.timeframe not in self._refused:
             return FIRST_MARKET
         # Before they are asked for, or are all here, a few more may open.
         return max(FIRST_MARKET, calendar.shift(self.venue.now(), _OPENED - kept))
+
+    async def _ask(
+        self, calendar: Calendar, since: int | None, count: int, until: int | None, *, finite: bool
+    ) -> tuple[Columns, Reply]:
+        """Request candles; from the first that are given where the exchange refuses earlier ones.
+
+        Raises what `Venue.candles` does.
+        """
+        timeframe = calendar.timeframe
+        try:
+            return await self.venue.candles(
+                self.pair, timeframe, since, count, until=until, finite=finite
+            )
+        except InvalidParameterError:
+            if self.venue.quirk.bars_kept is None or since is None or timeframe in self._refused:
+                raise
+            self._refused.add(timeframe)
+            first = _whole_second(self._first(calendar))
+            if since >= first:
+                raise
+            return await self.venue.candles(
+                self.pair, timeframe, first, count, until=until, finite=finite
+            )
 
     @property
     def is_doubtful(self) -> bool:
@@ -209,9 +234,7 @@ class Pages:
         if since is not None:
             since = _whole_second(since)
             until = self.calendar.shift(since, count) - 1
-        found, self.reply = await self.venue.candles(
-            self.pair, self.timeframe, since, count, until=until, finite=False
-        )
+        found, self.reply = await self._ask(self.calendar, since, count, until, finite=False)
         told = clock_of(self.reply)
         self.clock = told.after(max(found.time)) if len(found) else told
         self._told = told
@@ -318,9 +341,7 @@ class Pages:
             since = _whole_second(max(since, self._first(calendar)))
             until = calendar.shift(since, self._size(calendar)) - 1
         try:
-            found, _ = await self.venue.candles(
-                self.pair, calendar.timeframe, since, self._size(calendar), until=until
-            )
+            found, _ = await self._ask(calendar, since, self._size(calendar), until, finite=True)
         except UpstreamError:
             return None
         return sorted(found.time)

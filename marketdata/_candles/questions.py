@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from marketdata._candles.calendar import Calendar, expected, known, learned, sources
 from marketdata._candles.filling import How, fill
-from marketdata._candles.paging import FIRST_MARKET, Pages, our_now
+from marketdata._candles.paging import FIRST_MARKET, our_now
 from marketdata._candles.renamed import RenamedSeries
 from marketdata._candles.series import (
     ElsewhereError,
@@ -98,19 +98,14 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         series = await native(venue, pair, asked.timeframe, keep, plays)
         return await _answer(series, _Origin(venue.id, pair), asked)
     unknown: set[Cause] = {"not_fetched"}
-    if venue.quirk.newest_bars_only:
+    if venue.quirk.newest_bars_only or venue.quirk.bars_kept is not None:
         # What is before its oldest candles was traded, and is not served.
         unknown.add("not_served")
     fitting = sources_of(venue, asked.timeframe)
     for name in fitting:
         finer = await native(venue, pair, name, keep, plays)
-        kept = venue.quirk.bars_kept is not None
         longer = ResampledSeries(
-            finer,
-            expected(asked.timeframe),
-            frozenset(unknown),
-            strict=name != fitting[-1],
-            served_from=Pages(venue, pair, finer.calendar).first if kept else 0,
+            finer, expected(asked.timeframe), frozenset(unknown), strict=name != fitting[-1]
         )
         origin = _Origin(venue.id, pair, resampled_from=name)
         with contextlib.suppress(ElsewhereError):

@@ -443,25 +443,17 @@ class ResampledSeries:
     """A series that is made of a shorter one."""
 
     def __init__(
-        self,
-        finer: Source,
-        calendar: Calendar,
-        unknown: frozenset[Cause],
-        *,
-        strict: bool,
-        served_from: int = 0,
+        self, finer: Source, calendar: Calendar, unknown: frozenset[Cause], *, strict: bool
     ) -> None:
         """``unknown`` are the causes of gaps that leave a longer candle incomplete.
 
         If ``strict``, `ElsewhereError` is raised where the shorter candles do not open where they
-        were expected, so that the longer ones could not be made of them. Longer candles that open
-        before ``served_from`` may have had parts that the exchange no longer gives.
+        were expected, so that the longer ones could not be made of them.
         """
         self.calendar = calendar
         self.finer = finer
         self._unknown = unknown
         self._strict = strict
-        self._whole_from = calendar.ceil(served_from)
         start = calendar.floor(0)
         self._parts = max(1, finer.calendar.count(start, calendar.next(start)))
         self.room = max(1, finer.room // self._parts)
@@ -514,12 +506,9 @@ class ResampledSeries:
         upto = upto if end is None else min(end, upto)
         gaps = found.gaps(fine, start, upto)
         # A place that is not over yet is no gap, and has no cause.
-        whole = min(max(start, self._whole_from), upto)
         columns, missing = resample(
-            found.columns, calendar, gaps, start=whole, until=upto, unknown=self._unknown
+            found.columns, calendar, gaps, start=start, until=upto, unknown=self._unknown
         )
-        if start < whole:
-            missing = merged([Gap(start, whole, "not_served"), *missing])
         last = columns.time[-1] if len(columns) else 0
         behind = found.newest >= calendar.end(last)
         is_open = bool(last) and not behind and not clock.has_reached(calendar.end(last))

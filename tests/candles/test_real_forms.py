@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from marketdata._exchanges.quirks import QUIRKS
+
 from .setting import Setting, ms, opens
 from .wire import Answer, Wire
-from .world import DAY, HOUR, MINUTE, OTHERS, PAIR, Candle, Exchange, World
+from .world import DAY, HOUR, MINUTE, OTHERS, PAIR, Candle, Exchange, World, length
 
 MORNING = ms("2024-06-03")
 """A Monday."""
+KEPT = 1_200
+"""How many candles the exchange keeps that refuses to give earlier ones."""
 Connect = Callable[[World], Setting]
 
 
@@ -80,7 +85,8 @@ def _gate(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int
     found = exchange.candles(_pair(asked["currency_pair"]), asked["interval"])
     if "from" in asked:
         start, end = (int(asked[name]) * 1000 for name in ("from", "to"))
-        if start >= end and start > exchange.now:
+        oldest = exchange.now - KEPT * length(asked["interval"])
+        if start < oldest or (start >= end and start > exchange.now):
             return 400, {"label": "INVALID_PARAM_VALUE", "message": "Invalid from or to"}
         found = [one for one in found if start <= one.time <= end]
     else:
@@ -199,3 +205,25 @@ def test_a_start_in_the_open_candle_asks_for_nothing_that_is_still_to_come(
 
     answer = setting.each("2d", start=now)
     assert (opens(answer), answer.missing, answer.forming) == ([], (), False)
+
+
+def test_what_an_exchange_refuses_because_it_is_too_old_is_not_served(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUIRKS, "gate", replace(QUIRKS["gate"], bars_kept=KEPT))
+    now = MORNING + 1_900 * MINUTE + MINUTE // 2
+    setting = connect(World(MORNING, MINUTE, 2_000, now, "gate"))
+    start = now - (KEPT + 500) * MINUTE
+
+    for question in ({"start": start}, {"start": start, "limit": 7}, {"limit": KEPT + 500}):
+        answer = setting.each("1m", **question)
+        [gap] = answer.missing
+        assert (gap.cause, len(answer) > 6) == ("not_served", True)
+        first = answer.columns.time[0]
+        assert KEPT - 10 <= (now - first) // MINUTE < KEPT
+        assert opens(answer) == setting.there("1m", first)[: len(answer)]
+    # Of the first longer candle, parts may lack.
+    resampled = setting.each("7m", start=start)
+    assert resampled.columns.time[0] >= first
+    [done] = setting.client.history.download([PAIR], "1m", start=start)
+    assert (done.error, list(setting.client.history.verify())) == (None, [])

@@ -112,10 +112,10 @@ class Record(Shown, BaseModel):
         checking a ticker a fifth of the time of the call.
         """
         made = cls.__new__(cls)
-        object.__setattr__(made, "__dict__", fields)
-        object.__setattr__(made, "__pydantic_fields_set__", _field_names(cls))
-        object.__setattr__(made, "__pydantic_extra__", None)
-        object.__setattr__(made, "__pydantic_private__", None)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", _field_names(cls))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
         return made
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +136,9 @@ class Record(Shown, BaseModel):
         """Return the JSON Schema that `to_dict` satisfies."""
         schema: dict[str, Any] = absent_not_null(cls.model_json_schema(mode="serialization"))
         return schema
+
+
+_set = object.__setattr__
 
 
 @functools.cache
@@ -535,8 +538,6 @@ class OrderBook(_Streamed, Numbers[Number]):
     def _form(self) -> tuple[Number, Number] | tuple[()]:
         """A level, whose numbers tell in which form all of them are."""
         return self.best_bid or self.best_ask or ()
-
-
 
 
 class Trade(_Streamed, Numbers[Number]):

@@ -51,10 +51,16 @@ from marketdata._arguments.pairs import (
 )
 from marketdata._arguments.saying import refused, was
 from marketdata._arguments.texts import listed, whole
-from marketdata._arguments.times import Milliseconds, instant, said_back
+from marketdata._arguments.times import (
+    Milliseconds,
+    instant,
+    range_end,
+    range_start,
+    said_back,
+)
 from marketdata._arguments.words import choice
 from marketdata.errors import InvalidParameterError
-from marketdata.exchange_names import exchange_id
+from marketdata.exchange_names import WELL_KNOWN, exchange_id
 
 __all__ = [
     "MAX_DEPTH",
@@ -163,6 +169,14 @@ def one_exchange(text: str) -> str:
     if len(names) > 1 and all(names) and len(text) < 200:
         several = [exchange_id(one) for one in names]
         raise refused("exchange takes one exchange: make one call for each", text, *several)
+    return exchange_id(text)
+
+
+def each_exchange(text: str) -> str:
+    """Bring one name of a list of exchanges to ccxt's id; raises for several in one text."""
+    names = [exchange_id(one) for one in re.split(r"[\s/]+", text.strip()[:200])]
+    if len(names) > 1 and all(one in WELL_KNOWN for one in names):
+        raise refused("exchanges is a list", text, ",".join(names))
     return exchange_id(text)
 
 
@@ -298,7 +312,7 @@ QuoteAmount = Annotated[
     EveryDigit(),
 ]
 EachExchange = Annotated[
-    str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
+    str | Sequence[Annotated[str, Described("Exchange id.", parse=each_exchange)]],
     OneOrSeveral(),
     MinLen(1),
     Described("Exchange ids; by default all default exchanges."),
@@ -416,13 +430,13 @@ Start = Annotated[
     Described(
         "Start of the range, inclusive: ISO-8601, Unix ms, or an age such as -7d.",
         examples=("2024-01-01", "-7d"),
-        parse=instant,
+        parse=range_start,
         json_types=_MOMENT,
     ),
 ]
 End = Annotated[
     Moment,
-    Described("End of the range, exclusive; same forms.", parse=instant, json_types=_MOMENT),
+    Described("End of the range, exclusive; same forms.", parse=range_end, json_types=_MOMENT),
 ]
 TradeId = Annotated[int, Ge(0), Described("First trade id, inclusive.")]
 Aggregate = Annotated[

@@ -16,7 +16,7 @@ from marketdata._arguments.docstrings import documented, notes
 from marketdata._arguments.names import likely, meant, unknown
 from marketdata._arguments.pairs import Written
 from marketdata._arguments.saying import was
-from marketdata._arguments.texts import is_left_out, whole
+from marketdata._arguments.texts import is_left_out, single, whole
 from marketdata.errors import (
     InvalidParameterError,
     InvalidRequestError,
@@ -139,6 +139,7 @@ def check_names(
     for.
     """
     fields = model.model_fields
+    given = {name: _alone(model, name, one) for name, one in given.items()}
     said = {name: one for name, one in given.items() if not _says_nothing(model, name, one)}
     said.update({name: whole(said[name]) for name in said.keys() & _whole_numbers(model)})
     missing = [name for name, one in fields.items() if one.is_required() and name not in said]
@@ -154,6 +155,21 @@ def check_names(
         first = sorted(near[wrong[0]], key=lambda name: name not in missing)
         raise unknown(what, wrong[0], fields, first)
     return said
+
+
+def _alone(model: type[BaseModel], name: str, value: Any) -> Any:
+    """Give the one text of a list where an argument takes no list; else the value."""
+    is_list = isinstance(value, list | tuple) and name not in _lists(model)
+    return single(value) if is_list else value
+
+
+@functools.cache
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, one in model.model_fields.items()
+        if any(is_sequence(kind) for each in kinds(one.annotation) for kind in kinds_of(each))
+    )
 
 
 @functools.cache

@@ -71,11 +71,14 @@ _NAMES = {
     "yen": "JPY",
     "zcash": "ZEC",
 }
+_SIGNS = {"\u20ac": "EUR", "\u00a3": "GBP", "\u20bf": "BTC"}
 
 
 def code_of(name: str) -> str | None:
     """Give the code of a coin or currency that goes by this name, in any case; None for others."""
-    return _NAMES.get(" ".join(name.lower().replace("-", " ").replace("_", " ").split()))
+    return _SIGNS.get(name) or _NAMES.get(
+        " ".join(name.lower().replace("-", " ").replace("_", " ").split())
+    )
 
 
 def divided(joined: str) -> tuple[str, str] | None:

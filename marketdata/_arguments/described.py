@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from marketdata._arguments.saying import Read
 from marketdata._arguments.texts import fraction, listed, number, single, truth
-from marketdata._arguments.words import choice
+from marketdata._arguments.words import choice, several_choices
 from marketdata.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _reader(source: Any) -> Callable[[Any, str], Any] | None:
 
 def _each_choice(choices: Sequence[str], value: Any, name: str) -> Any:
     found = listed(value)
-    return [choice(one, choices, name) for one in found] if isinstance(found, list) else found
+    return several_choices(found, choices, name) if isinstance(found, list) else found
 
 
 _READERS: Mapping[Any, Callable[[Any], Any]] = {

@@ -263,27 +263,22 @@ class Calendar:
 
 def _are_even(times: array[int], step: int) -> bool:
     """Tell whether open times follow each other at one distance."""
-    # Some at a time are compared as one large number: one by one takes six times as long.
-    whole = len(times) - len(times) % _CHUNK
-    ones, ramp, ahead = _row_of(_CHUNK, step) if whole else (0, 0, 0)
-    expected = times[0] * ones + ramp
-    for at in range(0, whole, _CHUNK):
-        if int.from_bytes(times[at : at + _CHUNK], sys.byteorder) != expected:
+    expected = times[0]
+    for part in _chunks(times):
+        # Compared as one large number: one by one takes six times as long.
+        ones, ramp = _row_of(len(part), step)
+        if int.from_bytes(as_array(part), sys.byteorder) != expected * ones + ramp:
             return False
-        expected += ahead
-    rest = times[whole:]
-    return rest == array("q", range(times[0] + whole * step, times[0] + len(times) * step, step))
+        expected += len(part) * step
+    return True
 
 
 @functools.lru_cache(16)
-def _row_of(count: int, step: int) -> tuple[int, int, int]:
-    """Give large numbers of so many parts: ones, multiples of a step from 0 on, and what leads on.
-
-    The last one, added to such multiples, gives the next so many.
-    """
+def _row_of(count: int, step: int) -> tuple[int, int]:
+    """Give large numbers of so many parts: ones, and multiples of a step from 0 on."""
     ones = int.from_bytes(array("q", [1]) * count, sys.byteorder)
     ramp = int.from_bytes(array("q", range(0, count * step, step)), sys.byteorder)
-    return ones, ramp, ones * (count * step)
+    return ones, ramp
 
 
 def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:

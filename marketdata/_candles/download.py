@@ -30,7 +30,7 @@ CONCURRENT = 16
 """Requests in flight; the exchange's limits decide how fast they may follow another."""
 _AHEAD = 64
 """Pages that may wait for an earlier one."""
-_GATHER = 0.1
+_GATHER = 0.3
 """Seconds between two commits: a commit costs as much as several pages."""
 _LATE = DAY
 """Milliseconds for which the absence of the newest candles proves nothing: they may come late."""
@@ -327,7 +327,7 @@ class Download:
 
     def _add(self, stretch: Stretch, unknown: list[Span]) -> None:
         left = without(Span(stretch.start, stretch.end), unknown)
-        self._ready += [stretch.cut(*span) for span in left]
+        self._ready[-1:] = joined([*self._ready[-1:], *(stretch.cut(*span) for span in left)])
         if self._progress is not None:
             self._progress(self._calendar.count(stretch.start, stretch.end))
 

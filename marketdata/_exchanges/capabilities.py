@@ -194,7 +194,8 @@ def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:
-    if special.trades_from_time or special.trades_since or special.trades_before_time is not None:
+    by_time = special.trades_from_time or special.trades_before_time is not None
+    if by_time or special.trades_since or special.is_searchable:
         yield "time"
     if special.trades_from_id is not None:
         yield "id"

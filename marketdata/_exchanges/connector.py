@@ -11,14 +11,14 @@ import importlib
 import importlib.util
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from marketdata._exchanges.bodies import parsed
+from marketdata._exchanges.bodies import FlatRows, flat_rows, parsed
 from marketdata._exchanges.exact import ExactNumbers, Theirs
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import CandleLayout, quirk
@@ -180,8 +180,14 @@ class Connector(Theirs):  # type: ignore[misc]
         return answer
 
     def on_json_response(self, body: str) -> Any:
-        """Parse an answer."""
-        return super().on_json_response(body) if self.is_exact else parsed(body)
+        """Parse an answer; of candles that are nothing but rows of numbers, make `FlatRows`."""
+        parse: Any = super().on_json_response if self.is_exact else parsed
+        layout = self.candle_layout
+        if layout is not None and layout.quoted and body.startswith("[["):
+            rows = flat_rows(body, parse)
+            if rows is not None and rows.width > layout.last:
+                return rows
+        return parse(body)
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
@@ -205,11 +211,6 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.transport.recorder is not None:
             name = type(self).__name__
             self.transport.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
-        layout = self.candle_layout
-        if layout is not None and layout.quoted and code == 200 and body.startswith("[["):
-            # What is no text any more the JSON parser reads as a number: that halves the time. It
-            # would not take NaN and Infinity, which cost one bar and not the page.
-            return body if "N" in body or "I" in body else body.replace('"', "")
         return body
 
     def parse_ohlcvs(
@@ -233,15 +234,19 @@ class Connector(Theirs):  # type: ignore[misc]
             raise TypeError("candles are a list")
         if not ohlcvs:
             return ohlcvs
-        fields = list(zip(*ohlcvs, strict=True))
+        column: Callable[[int], Sequence[Any]] = (
+            ohlcvs.column
+            if isinstance(ohlcvs, FlatRows)
+            else list(zip(*ohlcvs, strict=True)).__getitem__
+        )
         unit = 1000 if layout.seconds else 1
-        numbers = [fields[position] for position in layout.prices_and_volume]
+        numbers = [column(position) for position in layout.prices_and_volume]
         if self.is_exact:
-            numbers = [tuple(map(decimal_or_nan, column)) for column in numbers]
+            numbers = [tuple(map(decimal_or_nan, values)) for values in numbers]
         elif isinstance(numbers[0][0], str):
-            numbers = [tuple(map(float, column)) for column in numbers]
+            numbers = [tuple(map(float, values)) for values in numbers]
         opened, high, low, close, volume = numbers
-        times = fields[layout.time]
+        times = column(layout.time)
         whole = unit == 1 and isinstance(times[0], int)
         columns = Columns(
             times if whole else [int(time) * unit for time in times],
@@ -250,7 +255,7 @@ class Connector(Theirs):  # type: ignore[misc]
             low,
             close,
             volume,
-            None if layout.trades is None else map(int, fields[layout.trades]),
+            None if layout.trades is None else map(int, column(layout.trades)),
         )
         newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
         return columns[::-1] if newest_first else columns

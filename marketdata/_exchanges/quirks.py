@@ -29,6 +29,11 @@ class CandleLayout:
         """The positions of open, high, low, close and volume."""
         return self.open, self.high, self.low, self.close, self.volume
 
+    @property
+    def last(self) -> int:
+        """The last position that is read."""
+        return max(self.time, *self.prices_and_volume, self.trades or 0)
+
 
 @dataclass(frozen=True)
 class Quirk:
@@ -84,7 +89,7 @@ class Quirk:
     full_tickers: bool = True
     """Whether its bulk tickers hold what a single one holds."""
     best_in_tickers: bool = True
-    """Whether its tickers hold the best bid and ask."""
+    """Whether its bulk tickers hold the best bid and ask."""
     best_in_ticker_stream: bool = True
     """Whether those of its stream do."""
     quote_params: dict[str, Any] = field(default_factory=dict)
@@ -149,6 +154,11 @@ class Quirk:
     """Makes its ticker stream a full one, with best bid and ask."""
     numbered_trades: bool = False
     """Whether the ids of a pair's trades are numbers without a gap."""
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether the first trade from a time on can be found by the ids of trades."""
+        return self.numbered_trades and (self.trades_from_id or "").startswith("<")
 
 
 _BYBIT = Quirk(
@@ -244,8 +254,10 @@ QUIRKS: dict[str, Quirk] = {
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
     # The summary, of an account's fees, is asked for with a key. The first tier of its fees is 1.2%
-    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias.
+    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias. Its bulk tickers are
+    # its list of products, which has no best prices.
     "coinbase": Quirk(
+        best_in_tickers=False,
         trades_since=True,
         trades_until=True,
         highest_fee=0.012,
@@ -340,8 +352,13 @@ QUIRKS: dict[str, Quirk] = {
     # Its bars are the last so many up to a time.
     "nado": Quirk(max_depth=100, trades_per_request=500, bars_until=True, best_in_tickers=False),
     # Four hours are eight. Bars are asked for with both ends. Fees are in percent, as indodax's.
+    # ccxt reads none of the best prices in its tickers.
     "zebpay": Quirk(
-        pair_fee_scale="0.01", misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True
+        pair_fee_scale="0.01",
+        misnamed_timeframes=("4h",),
+        bars_from_start=True,
+        bars_until=True,
+        best_in_tickers=False,
     ),
     # Even its list of markets is for those that have an account; prices are for all who know the
     # pairs.
@@ -356,8 +373,9 @@ QUIRKS: dict[str, Quirk] = {
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
     # ccxt gives its bars of spot pairs no start. "orderbook": 30 levels where one pair is asked
-    # for. 1 to 100 trades are documented for v1.2.0; v2 names no maximum, and gives a single trade
-    # where no number is asked for.
+    # for. 1 to 100 trades are documented for v1.2.0. The page of the newer call, v1/trades/ticks,
+    # names no maximum; it gives a single trade where no number is asked for, so that a refusal
+    # would cost all others.
     "bithumb": Quirk(
         trades_per_request=100,
         max_depth=30,
@@ -385,7 +403,10 @@ QUIRKS: dict[str, Quirk] = {
     "deepcoin": Quirk(
         trades_per_request=500, asked_by_code=True, max_depth=400, newest_bars_only=True
     ),
-    "gemini": Quirk(trades_per_request=500, trades_since=True, newest_bars_only=True),
+    # Its bulk tickers are last prices.
+    "gemini": Quirk(
+        trades_per_request=500, trades_since=True, newest_bars_only=True, best_in_tickers=False
+    ),
     # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them. "Query
     # Order Book" of the spot API gives 30 levels; deeper books are those of contracts.
     "phemex": Quirk(max_depth=30, newest_bars_only=True, misnamed_timeframes=("1M", "3M")),
@@ -416,7 +437,10 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
     # ccxt says that there are only these depths, and asks for at most 200 trades.
-    "coinone": Quirk(trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16)),
+    # Its tickers have lists of best prices, of which ccxt reads none.
+    "coinone": Quirk(
+        trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16), best_in_tickers=False
+    ),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
     # ccxt asks for "30d" where it says a month.
@@ -434,7 +458,9 @@ QUIRKS: dict[str, Quirk] = {
     "hollaex": Quirk(best_in_tickers=False),
     # "L2 book snapshot": at most 20 levels a side.
     "hyperliquid": Quirk(
-        max_depth=20, not_offered={"fetchTrades": "ccxt's call gives those of one account"}
+        max_depth=20,
+        best_in_tickers=False,
+        not_offered={"fetchTrades": "ccxt's call gives those of one account"},
     ),
     "latoken": Quirk(max_depth=1_000, trades_per_request=100),
     # "Depth information": 1 to 200; "trades.do": 1 to 600.
@@ -477,7 +503,7 @@ QUIRKS: dict[str, Quirk] = {
     "bullish": Quirk(trades_since=True),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
-    # Its reference names no maximum; 500 is what other clients find it to give at most.
+    # Its reference names no maximum; note.com/b_ap/n/n633befa8196f says that it gives at most 500.
     "bitflyer": Quirk(trades_per_request=500),
     # "Get orderbook": at most 150; "Get recent trades": at most 500.
     "digifinex": Quirk(max_depth=150, trades_per_request=500),

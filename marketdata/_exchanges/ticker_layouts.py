@@ -61,7 +61,11 @@ _BINANCE = TickerLayout(open_time="openTime", trades="count")
 # only acc_*_24h are of 24 hours. signed_change_* are measured from yesterday's close.
 _UPBIT = {"open": ("opening_price",), "high": ("high_price",), "low": ("low_price",)}
 
+# A snapshot's dailyBar is that of today, and prevDailyBar that of yesterday.
+_ALPACA = ("open", "high", "low", "vwap", "base_volume", "quote_volume")
+
 LAYOUTS: Mapping[str, TickerLayout] = {
+    "alpaca": TickerLayout(other_span=dict.fromkeys(_ALPACA, ("dailyBar",))),
     "aster": _BINANCE,
     "backpack": TickerLayout(trades="trades"),
     "binance": _BINANCE,
@@ -94,6 +98,9 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     # c is the change of 24 hours as a fraction: the example of the reference has a last price of
     # 51174.5 within 47895.5 and 51790.0, and c of 0.03955106.
     "cryptocom": TickerLayout(fraction="c"),
+    # The example of the reference has percents such as 5.23 in percentChange24h, and answers have
+    # numbers such as 0.0146: nobody knows which.
+    "gemini": TickerLayout(other_span={"percentage": ("percentChange24h",)}),
     "htx": _HTX,
     "independentreserve": TickerLayout(average=True),
     # o is today's opening price; p, v, h, l and t have today's figure first and 24 hours' second.
@@ -115,7 +122,7 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     "tokocrypto": _BINANCE,
     "upbit": TickerLayout(other_span=_UPBIT),
     "weex": _BINANCE,
-    "zebpay": TickerLayout(average=True),
+    "zebpay": TickerLayout(average=True, change="priceChange", percentage="priceChangePercent"),
 }
 
 _PLAIN = TickerLayout()

@@ -158,7 +158,7 @@ def _read_what_is_declared(values: Values, info: Any, how: TickerLayout) -> None
         for name, raw in how.other_span.items():
             if any(one in info for one in raw):
                 values[name] = None
-                is_other |= name in ("open", "change")
+                is_other |= name in ("open", "change", "percentage")
     fraction = _raw(info, how.fraction)
     found = {
         "open": _raw(info, how.open),

@@ -45,7 +45,7 @@ class Sharing:
             self.shared += 1
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         question.makers[answer] = make
-        question.deadline.waiting[answer] = current().deadline
+        question.deadline.waiting[id(answer)] = current().deadline
         if question.task is None:
             question.task = begun(self._find(key, question, work))
         try:
@@ -55,7 +55,7 @@ class Sharing:
                 self._forget(key, question)
                 await end(question.task)
             question.makers.pop(answer, None)
-            question.deadline.waiting.pop(answer, None)
+            question.deadline.waiting.pop(id(answer), None)
             raise
 
     async def _find(self, key: str, question: Question, work: Work) -> None:

@@ -113,8 +113,9 @@ class SharedTimeLimit:
     """The time that work has for which several calls wait: that of the one that has most."""
 
     def __init__(self) -> None:
-        self.waiting: dict[Any, Deadline | None] = {}
-        """The time of each call that waits; None for one without a limit."""
+        self.waiting: dict[int, Deadline | None] = {}
+        """The time of each call that waits, by the id of what it waits for; None for one without a
+        limit. Connections keep this for long after: they are not to keep the answers as well."""
 
     @property
     def ends(self) -> float | None:

@@ -40,6 +40,15 @@ def check_ticker(ticker: md.Ticker) -> None:
     assert ticker.open_time is None or ticker.open_time.year >= 2009
 
 
+def check_quote(quote: md.Quote) -> None:
+    """Raise AssertionError where a best price, or its size, cannot be."""
+    assert quote.bid is not None or quote.ask is not None
+    for price, size in ((quote.bid, quote.bid_volume), (quote.ask, quote.ask_volume)):
+        assert price is None or price > 0
+        assert size is None or (price is not None and size > 0)
+    assert quote.timestamp.year >= 2009
+
+
 def check_fees(fees: md.models.Fees) -> None:
     """Raise AssertionError where a public fee is no fraction that an exchange can mean."""
     for fee in (fees.maker, fees.taker):

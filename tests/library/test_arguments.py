@@ -87,10 +87,8 @@ def test_a_time_that_was_read_can_be_read_again(form: Any) -> None:
     "form",
     [
         "never",
-        "7d",
         "-7",
         "--7d",
-        "-1.5d",
         "-9999999d",
         "-999999w",
         "-3000w",

@@ -40,7 +40,7 @@ from marketdata._arguments.lengths import (
     window,
     window_length,
 )
-from marketdata._arguments.names import likely, renamed
+from marketdata._arguments.names import likely, meant, renamed
 from marketdata._arguments.pairs import (
     MAX_WATCHED,
     Written,
@@ -137,6 +137,7 @@ __all__ = [
     "instant",
     "is_timeframe",
     "likely",
+    "meant",
     "listed",
     "locate",
     "nearest",

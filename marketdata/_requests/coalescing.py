@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from marketdata._requests.request import Deadline, begin, current
+from marketdata._requests.request import SharedTimeLimit, begin, current
 from marketdata._requests.tasks import begun, end
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Sharing:
             raise
 
     async def _find(self, key: str, question: Question, work: Work) -> None:
-        begin(current()._replace(deadline=question.deadline))
+        begin(current().within(question.deadline))
         try:
             await work(question)
         except Exception as error:  # noqa: BLE001 - those who wait raise it
@@ -85,10 +85,12 @@ class Sharing:
 class Question:
     """A question that is under way, and those who wait for its answer."""
 
+    __slots__ = ("deadline", "makers", "task")
+
     def __init__(self) -> None:
         self.makers: dict[asyncio.Future[Any], Callable[..., Any]] = {}
         """What those who wait make of the answer."""
-        self.deadline = Deadline()
+        self.deadline = SharedTimeLimit()
         """When the time of the last of them is over."""
         self.task: asyncio.Task[None] | None = None
 

@@ -172,7 +172,7 @@ class Connector(Theirs):  # type: ignore[misc]
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
             content = None if content == {} else content
         if reply is not None:
-            reply.hollow = _is_hollow(content)
+            reply.hollow, reply.empty = _is_hollow(content), content == []
         if not isinstance(content, dict | list | int | float):
             # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
             # make a ticker of Nones, or no trades.

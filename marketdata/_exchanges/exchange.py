@@ -571,7 +571,7 @@ class Venue:
             )
             if made.bids or made.asks:
                 return made
-            if reply.hollow:
+            if reply.hollow or (reply.empty and not self._quirk.book_is_list):
                 raise ValueError("not a book")
             return None
 

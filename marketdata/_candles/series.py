@@ -518,9 +518,11 @@ class ResampledSeries:
         upto = upto if end is None else min(end, upto)
         gaps = found.gaps(fine, start, upto)
         # A place that is not over yet is no gap, and has no cause.
-        unknown = self._unknown | ({"not_served"} if found.is_refused else frozenset())
+        unknown: set[Cause] = {*self._unknown}
+        if found.is_refused:
+            unknown.add("not_served")
         columns, missing = resample(
-            found.columns, calendar, gaps, start=start, until=upto, unknown=unknown
+            found.columns, calendar, gaps, start=start, until=upto, unknown=frozenset(unknown)
         )
         last = columns.time[-1] if len(columns) else 0
         behind = found.newest >= calendar.end(last)

@@ -259,22 +259,21 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        caller, *values = args
         # Most calls are made again with the same few texts, and reading those takes a quarter of
         # the time of a short call.
-        given = (*values, *kwargs.values())
+        given = (*args[1:], *kwargs.values())
         is_plain = _TEXTS.issuperset(map(type, given))
         call = (given, *kwargs)
         parsed = remembered.get(call) if is_plain else None
         if parsed is None:
-            parsed = parse(tuple(values), kwargs)
+            parsed = parse(args[1:], kwargs)
             if is_plain and _LASTING.issuperset(map(type, parsed.values())):
                 if len(remembered) >= _REMEMBERED:
                     remembered.clear()
                 remembered[call] = parsed
         if awaits:
-            return cast("R", _located(method, caller, parsed))
-        return method(caller, **parsed)  # type: ignore[arg-type]
+            return cast("R", _located(method, args[0], parsed))
+        return method(args[0], **parsed)  # type: ignore[arg-type]
 
     wrapper.__doc__ = documented(method, parameters)
     return wrapper

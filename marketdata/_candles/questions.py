@@ -330,6 +330,8 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         received_at=found.received_at,
         simulated=True if found.simulated else None,
         timeframe=asked.timeframe,
+        start=None if asked.start is None else moment(asked.start),
+        end=None if asked.end is None else moment(asked.end),
         source=origin.source,
         derived=True if is_derived else None,
         derived_fields=("candles",) if is_derived else None,

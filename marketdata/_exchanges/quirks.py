@@ -497,8 +497,9 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
     "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
-    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
-    "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
+    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them. The bids
+    # of its list of tickers are no bids.
+    "ndax": Quirk(misnamed_timeframes=("1M", "4M"), best_in_tickers=False),
     # ccxt rounds the times of bars down to multiples of their length since 1970.
     "onetrading": Quirk(best_in_ticker_stream=False, moved_timeframes=("1w", "1M")),
     # ccxt names these beside the request.

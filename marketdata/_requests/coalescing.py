@@ -85,6 +85,8 @@ class Sharing:
 class Question:
     """A question that is under way, and those who wait for its answer."""
 
+    __slots__ = ("deadline", "makers", "task")
+
     def __init__(self) -> None:
         self.makers: dict[asyncio.Future[Any], Callable[..., Any]] = {}
         """What those who wait make of the answer."""

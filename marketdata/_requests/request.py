@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import threading
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -16,18 +17,17 @@ from marketdata._requests.reply import Reply
 class TimeLimit:
     """The time that one call has: the task that makes it is cancelled when it is over.
 
-    Like `asyncio.timeout`, but without two coroutines and a context manager around each call.
+    Like `asyncio.timeout`, without a timer for each call.
     """
 
-    __slots__ = (
-        *("_cancelling", "_is_over", "_loop", "_task", "_timer"),
-        *("expired", "held", "seconds"),
-    )
+    __slots__ = ("_cancelling", "_clock", "_is_over", "_task", "ends", "expired", "held", "seconds")
 
     def __init__(self, seconds: float) -> None:
         """Begin; it is made in the task that makes the call, and ended by `stop`."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - only coroutines are given time
+        self.ends: float | None = None
+        """When the time is over, by the loop's clock; None where it stands still."""
         self.expired = False
         """Whether the time is over."""
         self.held = 0
@@ -35,34 +35,78 @@ class TimeLimit:
         self.seconds = seconds
         """How long the work may take, from its beginning or from when it last got on."""
         self._is_over = False
-        self._loop = asyncio.get_running_loop()
         self._task = task
         self._cancelling = task.cancelling()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, self._end)
-
-    @property
-    def ends(self) -> float | None:
-        """When the time is over, by the loop's clock; None where it stands still."""
-        return None if self._timer is None else self._timer.when()
+        self._clock = _clock()
+        self.start()
 
     def start(self) -> None:
         """Let the time begin anew, or stand still where it is held."""
-        if self._is_over:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if self.held else self._loop.call_later(self.seconds, self._end)
+        if not self._is_over:
+            self.ends = None if self.held else self._clock.loop.time() + self.seconds
+            self._clock.keep(self, self.ends)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Cancel the task: the time is over."""
         self.expired = self._is_over = True
         self._task.cancel()
 
     def stop(self) -> bool:
-        """End it; tell whether it has cancelled the task, and nobody else has."""
+        """Watch the time no more; tell whether it has cancelled the task, and nobody else has."""
         self._is_over = True
+        self._clock.limits.discard(self)
+        return self.expired and self._task.uncancel() <= self._cancelling
+
+
+class _Clock:
+    """Ends the calls of one loop whose time is over, with one timer for all.
+
+    Nearly every call ends long before its time. A timer for each would cost a short call a tenth of
+    its time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.limits: set[TimeLimit] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
+
+    def keep(self, limit: TimeLimit, ends: float | None) -> None:
+        """End a call at a time, or not while that is None."""
+        self.limits.add(limit)
+        if ends is not None and ends < self._looks_at:
+            self._look_at(ends)
+
+    def _look_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        return self.expired and self._task.uncancel() <= self._cancelling
+        self._looks_at = when
+        self._timer = None if when == math.inf else self.loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        for limit in [one for one in self.limits if one.ends is not None and one.ends <= now]:
+            self.limits.discard(limit)
+            limit.end()
+        self._look_at(
+            min((one.ends for one in self.limits if one.ends is not None), default=math.inf)
+        )
+
+
+class _Here(threading.local):
+    clock: _Clock | None = None
+
+
+_here = _Here()
+
+
+def _clock() -> _Clock:
+    """Give the clock of the running loop."""
+    loop = asyncio.get_running_loop()
+    clock = _here.clock
+    if clock is None or clock.loop is not loop:
+        clock = _here.clock = _Clock(loop)
+    return clock
 
 
 class SharedTimeLimit:
@@ -125,11 +169,11 @@ class Request(NamedTuple):
 
     def within(self, deadline: Deadline) -> Request:
         """Give the same, to be over at another time."""
-        return Request(deadline, *self[1:])
+        return tuple.__new__(Request, (deadline, *self[1:]))
 
     def noting(self, reply: Reply) -> Request:
         """Give the same, with another place for what its requests are answered."""
-        return Request(self.deadline, self.patient, reply, *self[3:])
+        return tuple.__new__(Request, (self.deadline, self.patient, reply, *self[3:]))
 
 
 _NOTHING = Request()

@@ -1,4 +1,4 @@
-"""What a caller iterates over: live records of one or several subjects."""
+"""The iterators over live records of one or several pairs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["AsyncWatch", "Watch"]
 R = TypeVar("R", bound="Record")
 
 _FRAME = 0.1
-"""Seconds between two pictures of live records."""
+"""Seconds between two updates of a live display."""
 _BATCH = 1_000
-"""Records that cross to a blocking caller at once, at most."""
+"""Largest number of records that a blocking caller gets at once."""
 
 _forks = 0
-"""How often this process was forked from one that had this module: its id would cost a call."""
+"""Number of forks since this module was imported: cheaper to read than the process id."""
 
 
 def _count_fork() -> None:
@@ -51,8 +51,8 @@ class AsyncWatch(Generic[R]):
     subject ends its subscription. Records come in the order in which they arrived; each says of
     which pair and exchange it is.
 
-    What cannot be mended is raised once, as an error under `MarketDataError`; other subjects go on
-    when more is asked for. A recording that is played ends it without one.
+    A failure that is final is raised once, as a `MarketDataError`; other subjects go on with the
+    next record. A replayed recording ends without an error.
     """
 
     def __init__(
@@ -137,9 +137,9 @@ class AsyncWatch(Generic[R]):
         return cast("R", self._inbox.take() or await self._inbox.next())
 
     async def batch(self, most: int = _BATCH) -> list[R]:
-        """Wait for a record, and take what else is there, up to so many.
+        """Wait for a record, and take up to ``most`` that are ready.
 
-        Empty at the end. Where only the newest state is wanted it is one for each subject.
+        Empty at the end. With delivery "latest" it is at most one per subject.
         """
         try:
             found = [await anext(self)]
@@ -181,7 +181,7 @@ class AsyncWatch(Generic[R]):
 
 
 def _leave_soon(inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
-    """Leave from wherever the watch was collected."""
+    """Leave the feeds, from whichever thread collected the watch."""
     if loop.is_closed() or not inbox.feeds:
         return
     leaving = inbox.leave()

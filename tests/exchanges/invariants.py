@@ -5,10 +5,20 @@ from __future__ import annotations
 from decimal import Decimal
 
 import marketdata as md
+from marketdata.models import Record
+
+
+def check_made(record: Record) -> None:
+    """A record that was made without a check is what a check makes of it, types and all."""
+    again = type(record).model_validate(vars(record))
+    assert again == record
+    assert list(vars(record)) == list(type(record).model_fields)
+    assert [*map(type, vars(again).values())] == [*map(type, vars(record).values())]
 
 
 def check_ticker(ticker: md.Ticker) -> None:
     """Raise AssertionError where the fields do not agree."""
+    check_made(ticker)
     last, low, high = ticker.last, ticker.low, ticker.high
     assert ticker.close == last
     for name in ("last", "bid", "ask", "open", "high", "low", "vwap", "previous_close"):

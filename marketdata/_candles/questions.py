@@ -248,7 +248,8 @@ def _earliest(calendar: Calendar, end: int, count: int) -> int:
 
 async def _up_to(series: Source, found: Known, end: int) -> Known:
     """Give the newest candles and what is known of the places behind them, before an end."""
-    last = series.calendar.next(found.newest)
+    # Where the newest are too old for one answer, what is before it is looked for afterwards.
+    last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
     causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
     upto = max([found.end, *(gap.end for gap in behind)])

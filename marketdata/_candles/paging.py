@@ -46,6 +46,8 @@ class Pages:
         """The last answer."""
         self.clock: Clock | None = None
         """The time of the last answer."""
+        self._given = 0
+        """The open time of the newest candle in all answers."""
         self._leaves_out = False
         """Whether an answer was short although there were more candles."""
         self._has_odd = False
@@ -236,7 +238,8 @@ class Pages:
             until = self.calendar.shift(since, count) - 1
         found, self.reply = await self._ask(self.calendar, since, count, until, finite=False)
         told = clock_of(self.reply)
-        self.clock = told.after(max(found.time)) if len(found) else told
+        self._given = max(self._given, max(found.time, default=0))
+        self.clock = told.after(self._given)
         self._told = told
         if self.venue.quirk.newest_bars_only and (since is None or len(found) >= self.size):
             # From a time on it gives only those behind that.

@@ -168,7 +168,10 @@ class Connector(Theirs):  # type: ignore[misc]
         or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
         ours = round(reply.received_at.timestamp() * 1000)
-        date = ours if reply.date is None else round(reply.date.timestamp() * 1000)
+        if reply.date is None:
+            self.ahead = max(self.ahead, newest - ours)
+            return
+        date = round(reply.date.timestamp() * 1000)
         # `Date` has whole seconds: it may be almost one later.
         ahead = max(date + _SECOND if date > ours else ours, newest) - ours
         # Time never goes back for as little as an answer takes.

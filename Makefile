@@ -47,7 +47,7 @@ demo: $(READY) ## Run the main job on the simulated exchange: no internet.
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) ## Run the whole test suite: no internet.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 fuzz: $(READY) ## Throw 12,000 cases of anything at the MCP server, and make worlds for candles; CASES=100000: more.
 	FUZZ_CASES=$(or $(CASES),12000) $(BIN)/python -m pytest tests/fuzz

@@ -140,25 +140,27 @@ class DataFiles:
         """Read files that lie side by side; columns stay in Arrow's memory."""
         import pyarrow as pa
 
+        times = array("q")
         parts: list[pyarrow.Table] = []
         gaps, revised = list[Gap](), set[int]()
         for file in files:
             with self.open(file) as parquet:
-                marked = QUALITY in parquet.schema_arrow.names
                 names = [*NAMES, *(("until", "cause") if file.gaps else ())]
+                if QUALITY in parquet.schema_arrow.names:
+                    names.append(QUALITY)
                 # One by one: what decoding takes besides is then that of one.
                 for group in _groups(parquet.metadata, start, end):
-                    part = parquet.read_row_group(group, columns=names + [QUALITY] * marked)
-                    if marked:
+                    part = parquet.read_row_group(group, columns=names)
+                    if QUALITY in names:
                         revised |= _revised(part)
                     if file.gaps:
                         part, found = _without_gaps(part)
                         gaps += found
-                    parts.append(part.select(NAMES))
+                    times.extend(milliseconds_of(part["time"]))
+                    parts.append(part.select(NAMES[1:]))
+        # An empty table takes pandas to make.
         rows = pa.concat_tables(parts or [schema().empty_table()])
-        columns = Columns.from_arrow(
-            milliseconds_of(rows["time"]), {name: rows[name] for name in NAMES[1:]}
-        )
+        columns = Columns.from_arrow(times, {name: rows[name] for name in NAMES[1:]})
         start_of, end_of = files[0].start, files[-1].end
         whole = Stretch(start_of, end_of, columns, merged(gaps), frozenset(revised))
         return whole.cut(start, end)
@@ -290,6 +292,12 @@ class DataFiles:
 
     def _size(self, path: str) -> int:
         return int(filesystem(self.url).get_file_info(path).size)
+
+    def release_memory(self) -> None:
+        """Give memory that was freed back to the system."""
+        import pyarrow as pa
+
+        pa.default_memory_pool().release_unused()
 
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files that no log names."""

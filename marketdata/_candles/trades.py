@@ -197,7 +197,7 @@ async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
     """Give where to look for the first trade from a time on: hours in which there were some."""
     for timeframe in ("1h", "1d"):
         opened = known(venue.id, timeframe).floor(start)
-        bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request)
+        bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request(timeframe))
         for time, volume in zip(bars.time, bars.volume, strict=True):
             if time >= opened and volume > 0:
                 return max(start, time)

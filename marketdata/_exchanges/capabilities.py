@@ -142,7 +142,9 @@ def exchange(
     timeframes = offered_timeframes(names, special)
     streams = tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None)
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
-    page = bars.get("limit")
+    size = bars.get("limit")
+    page = max((special.bars_per_request.get(name, size or 0) for name in timeframes), default=0)
+    kept = page if special.newest_bars_only else special.bars_kept
     return Exchange(
         id=described["id"],
         name=described["name"],
@@ -159,9 +161,9 @@ def exchange(
         ),
         depths=special.depths,
         max_depth=None if special.depths else special.max_depth,
-        candles_per_request=page if timeframes else None,
-        history=bool(timeframes) and not special.newest_bars_only,
-        history_bars=page if timeframes and special.newest_bars_only else None,
+        candles_per_request=page or None,
+        history=bool(timeframes) and kept is None,
+        history_bars=(kept or None) if timeframes else None,
         trades_from=tuple(_trades_from(special)) if "trades" in served else (),
         streams=streams,
         stream_timeframes=tuple(
@@ -188,9 +190,8 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
 
 def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
     """Choose the timeframes that are offered of those that ccxt has for an exchange."""
-    return [
-        name for name in names if name not in special.misnamed_timeframes and is_timeframe(name)
-    ]
+    left_out = {*special.misnamed_timeframes, *special.moved_timeframes}
+    return [name for name in names if name not in left_out and is_timeframe(name)]
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:

@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,10 @@ from marketdata.models.decimals import decimal, decimal_or_nan
 
 if TYPE_CHECKING:
     from marketdata._requests.rate_limit import Budget
+
+_MILLISECOND = timedelta(milliseconds=1)
+_CLOCKS_AGREE = timedelta(minutes=1) // _MILLISECOND
+"""Milliseconds by which two clocks may differ."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
@@ -81,6 +85,8 @@ class Connector(Theirs):  # type: ignore[misc]
     """Codes of currencies that ccxt would give, and those that it gives instead."""
     ccxts_codes: Mapping[str, str]
     """ccxt's own map from the exchange's codes of currencies."""
+    ahead: int = 0
+    """Milliseconds by which the exchange's clock is ahead of ours; 0 where it is behind."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         given = config or {}
@@ -146,6 +152,25 @@ class Connector(Theirs):  # type: ignore[misc]
             return self.markets
         return super().set_markets(markets, currencies)
 
+    def milliseconds(self) -> int:
+        """Give the time by our clock, or by the exchange's where that is ahead (`heed`)."""
+        return int(super().milliseconds()) + self.ahead
+
+    def seconds(self) -> int:
+        """Give the same in seconds."""
+        return self.milliseconds() // 1000
+
+    def heed(self, reply: Reply) -> None:
+        """Go by the exchange's clock where that is ahead of ours.
+
+        ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
+        or the range would end before it begins.
+        """
+        found = (reply.date or reply.received_at) - reply.received_at
+        ahead = max(timedelta(), found) // _MILLISECOND
+        # Time never goes back for as little as an answer takes.
+        self.ahead = max(ahead, self.ahead) if self.ahead - ahead <= _CLOCKS_AGREE else ahead
+
     async def throttle(self, cost: float | None = None) -> None:
         """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
         cost = 1.0 if cost is None else cost
@@ -181,13 +206,13 @@ class Connector(Theirs):  # type: ignore[misc]
 
     def on_json_response(self, body: str) -> Any:
         """Parse an answer; of candles that are nothing but rows of numbers, make `FlatRows`."""
-        parse: Any = super().on_json_response if self.is_exact else parsed
         layout = self.candle_layout
         if layout is not None and layout.quoted and body.startswith("[["):
-            rows = flat_rows(body, parse)
+            # No number of a candle needs more than ccxt's parser, which is the fastest, keeps.
+            rows = flat_rows(body, super().on_json_response)
             if rows is not None and rows.width > layout.last:
                 return rows
-        return parse(body)
+        return super().on_json_response(body) if self.is_exact else parsed(body)
 
     def on_rest_response(
         self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any

@@ -315,7 +315,7 @@ def trades(
                 "id": printable(one.get("id")),
                 "price": _check(one["price"]),
                 "amount": _check(one["amount"]),
-                "cost": _number(one.get("cost")),
+                "cost": _cost(one),
                 "side": one.get("side"),
                 **(_merged_ids(one.get("info")) if merged else {}),
             }
@@ -323,6 +323,22 @@ def trades(
         for one in raw
     ]
     return sorted(made, key=_trade_order)
+
+
+_CENT = 0.01
+"""Share by which the cost of a trade may be off because it is rounded."""
+
+
+def _cost(raw: Mapping[str, Any]) -> float | None:
+    """Give what a trade was worth: what is sent as that, unless it contradicts price and amount."""
+    cost = _number(raw.get("cost"))
+    if cost is None:
+        return None
+    price, amount = raw["price"], raw["amount"]
+    worth = float(price) * float(amount)
+    if abs(float(cost) - worth) <= _CENT * worth:
+        return cost
+    return as_given(EXACT.multiply(exact(price), exact(amount)), price)
 
 
 def _merged_ids(info: Any) -> dict[str, str | None]:

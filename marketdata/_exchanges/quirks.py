@@ -62,6 +62,13 @@ class Quirk:
     """Whether bars can only be asked for from a time on, not as the newest."""
     bars_until: bool = False
     """Whether bars can only be asked for up to a time."""
+    bars_from: str | None = None
+    """The parameter that takes the time from which bars are asked for, where ccxt would round it up
+    to a multiple of their length since 1970: weeks open on Mondays, months on their first day."""
+    bars_per_request: dict[str, int] = field(default_factory=dict)
+    """How many bars one page holds, by timeframe, where ccxt asks for fewer than it says."""
+    moved_timeframes: tuple[str, ...] = ()
+    """Timeframes of whose bars ccxt moves the times, and which are therefore not offered."""
     options: dict[str, Any] = field(default_factory=dict)
     """ccxt options that keep it from requests which a spot answer does not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
@@ -105,6 +112,8 @@ class Quirk:
     lacks then means that it did not work."""
     newest_bars_only: bool = False
     """Whether it gives one page of the newest bars, from whatever time on they are asked for."""
+    bars_kept: int | None = None
+    """How many of its newest bars it gives: a request for earlier ones it refuses."""
     misnamed_timeframes: tuple[str, ...] = ()
     """Timeframes of ccxt's whose requests ask for another length, or for none, and which are
     therefore not offered."""
@@ -163,6 +172,7 @@ class Quirk:
 
 _BYBIT = Quirk(
     bursts=True,
+    bars_from="start",
     max_depth=200,
     candle_layout=CandleLayout(),
     quiet_bars=True,
@@ -242,6 +252,7 @@ QUIRKS: dict[str, Quirk] = {
     ),
     # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
     "bitget": Quirk(
+        bars_per_request=dict.fromkeys(("3d", "1w", "1M"), 100),
         trades_since=True,
         bursts=True,
         max_depth=150,
@@ -282,21 +293,28 @@ QUIRKS: dict[str, Quirk] = {
     "cryptocom": Quirk(
         trades_per_request=150, trades_since=True, max_depth=50, tickers_of_all=True
     ),
-    # With a key, ccxt would ask for the kind of the account.
+    # With a key, ccxt would ask for the kind of the account. It refuses earlier candles with
+    # "Candlestick too long ago. Maximum 10000 points recently are allowed".
     "gate": Quirk(
+        bars_kept=10_000,
         bursts=True,
         max_depth=1_000,
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
     "gateeu": Quirk(
+        bars_kept=10_000,
         bursts=True,
         max_depth=100,
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
-    # ccxt's table for spot lacks 8h, and the request then says "None".
+    # ccxt's table for spot lacks 8h, and the request then says "None". It asks for a range of 500
+    # bars at most.
     "mexc": Quirk(
+        bars_per_request=dict.fromkeys(
+            ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1M"), 500
+        ),
         average_price=("5m", "spotPublicGetAvgPrice"),
         trades_since=True,
         trades_until=True,
@@ -308,7 +326,7 @@ QUIRKS: dict[str, Quirk] = {
     "weex": Quirk(
         fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
     ),
-    "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
+    "xt": Quirk(max_depth=500, bars_from="startTime", unneeded=("fapi.xt.com", "dapi.xt.com")),
     "aster": Quirk(
         trades_since=True,
         aggregated_ids=True,
@@ -479,9 +497,11 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
     "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
-    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
-    "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
-    "onetrading": Quirk(best_in_ticker_stream=False),
+    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them. The bids
+    # of its list of tickers are no bids.
+    "ndax": Quirk(misnamed_timeframes=("1M", "4M"), best_in_tickers=False),
+    # ccxt rounds the times of bars down to multiples of their length since 1970.
+    "onetrading": Quirk(best_in_ticker_stream=False, moved_timeframes=("1w", "1M")),
     # ccxt names these beside the request.
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
@@ -500,7 +520,10 @@ QUIRKS: dict[str, Quirk] = {
     "fmfwio": Quirk(trades_since=True),
     "hitbtc": Quirk(trades_since=True),
     "derive": Quirk(trades_since=True),
-    "bullish": Quirk(trades_since=True),
+    "bullish": Quirk(
+        bars_per_request=dict.fromkeys(("1m", "5m", "30m", "1h", "6h", "12h", "1d"), 100),
+        trades_since=True,
+    ),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
     # Its reference names no maximum; note.com/b_ap/n/n633befa8196f says that it gives at most 500.

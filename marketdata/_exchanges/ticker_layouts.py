@@ -108,9 +108,12 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     "kucoin": TickerLayout(average=True),
     "mexc": TickerLayout(open_time="openTime", trades="count"),
     # Session* are of the session, Rolling24Hr* of 24 hours; whether Rolling24HrPxChange is a price
-    # or a percentage is not documented, the percentage is.
+    # or a percentage is not documented, the percentage is. In its list of tickers highest_bid and
+    # base_volume hold each other's number: of BTC/CAD, 66.4 and 75774.9 beside a price of 75925.4.
     "ndax": TickerLayout(
         other_span={
+            "bid": ("highest_bid",),
+            "base_volume": ("base_volume",),
             "open": ("SessionOpen",),
             "high": ("SessionHigh",),
             "low": ("SessionLow",),

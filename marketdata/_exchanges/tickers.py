@@ -52,6 +52,8 @@ _SURELY = 0.0099
 """The same where floats are compared."""
 _NOISE = Decimal("1e-9")
 """Share of a price by which what ccxt has worked out may be off by rounding."""
+_SAME = 1e-9
+"""Share by which a volume that was worked out of the last price is off by its rounding."""
 _ROUNDED = 1e-6
 """Share by which an average may be off because the volumes that it is made of are rounded."""
 
@@ -227,8 +229,18 @@ def _bound(values: Values) -> None:
         # The last trade is one of those that low and high are of.
         low = None if low is None else min(low, last)
         high = None if high is None else max(high, last)
+    if vwap is not None and _is_volume_at_last(values) and (low is None or low != high):
+        vwap = None  # ccxt has made it of two volumes, of which one says nothing of prices
     if vwap is not None and high is not None and vwap > high:
         vwap = high if float(vwap) <= float(high) * (1 + _ROUNDED) else None
     if vwap is not None and low is not None and vwap < low:
         vwap = low if float(vwap) >= float(low) * (1 - _ROUNDED) else None
     values["low"], values["high"], values["vwap"] = low, high, vwap
+
+
+def _is_volume_at_last(values: Values) -> bool:
+    """Tell whether the volume in the quote currency is the other one times the last price."""
+    base, quote, last = values["base_volume"], values["quote_volume"], values["last"]
+    if base is None or quote is None or last is None:
+        return False
+    return abs(float(quote) - float(base) * float(last)) <= _SAME * float(quote)

@@ -281,7 +281,7 @@ class Upstream:
     async def candles_from(self, pair: str, timeframe: str, start: int | None) -> Columns:
         """Request a page of candles from ``start`` in Unix ms on, or the newest ones for None."""
         columns, _ = await self.request(
-            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request)
+            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request(timeframe))
         )
         return columns
 

@@ -723,6 +723,10 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     """The pair's former name, if a token was renamed and these include older candles."""
     renamed_at: datetime | None = None
     """When the first candle under the present name opens; None if all are older."""
+    start: datetime | None = None
+    """Start of the requested range, as it was understood; None if none was requested."""
+    end: datetime | None = None
+    """End of the requested range, exclusive; None if none was requested."""
     resampled_from: str | None = None
     """Timeframe of the shorter candles that these are resampled from; None for the exchange's own
     candles, or if ``source`` is ``trades``."""

@@ -70,7 +70,11 @@ def fields(exchange: str, wanted: Collection[str] = FIELDS) -> dict[str, list[st
 
 def examples(exchange: str) -> list[dict[str, Any]]:
     """Give the answers that the comments of the parser show, as far as they can be read."""
-    source = parser(exchange) or ""
+    return shown(parser(exchange) or "")
+
+
+def shown(source: str) -> list[dict[str, Any]]:
+    """Give the answers that the comments of a method show, as far as they can be read."""
     comments = [
         line.strip().lstrip("#") for line in source.splitlines() if line.strip().startswith("#")
     ]

@@ -145,6 +145,55 @@ def test_a_change_that_may_be_a_fraction_is_none() -> None:
     assert numbers(ticker, "last", *OF_A_DAY) == (0.2, None, None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "quote_volume", "vwap"),
+    [
+        (95, 105, 202, None),  # as Gemini, Coinbase and BTC Markets have it
+        (None, None, 202, None),
+        (101, 101, 202, 101),
+        (95, 105, 201, 100.5),
+    ],
+)
+def test_a_volume_at_the_last_price_makes_no_average_price(
+    low: float | None, high: float | None, quote_volume: float, vwap: float | None
+) -> None:
+    raw = connector("coinbase").safe_ticker(
+        {
+            "last": 101,
+            "low": low,
+            "high": high,
+            "baseVolume": 2,
+            "quoteVolume": quote_volume,
+            "timestamp": None,
+            "info": {},
+        }
+    )
+    ticker = parsing.ticker(
+        raw,
+        exchange="coinbase",
+        pair="BTC/USD",
+        window="24h",
+        received_at=RECEIVED,
+        simulated=False,
+    )
+    assert numbers(ticker, "quote_volume", "vwap") == (quote_volume, vwap)
+
+
+def test_ndax_has_a_volume_for_a_bid_in_its_list() -> None:
+    sent = {
+        "trading_pairs": "BTC_CAD",
+        "last_price": 90_000,
+        "lowest_ask": 90_010,
+        "highest_bid": 50.5,
+        "base_volume": 89_990,
+        "quote_volume": 4_545_000,
+        "highest_price_24h": 91_000,
+        "lowest_price_24h": 89_000,
+    }
+    ticker = read("ndax", sent)
+    assert numbers(ticker, "bid", "ask", "base_volume", "vwap") == (None, 90_010, None, None)
+
+
 def test_zebpay_sends_its_change_under_names_that_ccxt_does_not_read() -> None:
     sent = {"symbol": "BTC-USD", "last": "101", "priceChange": "1", "priceChangePercent": "0.99"}
     ticker = read("zebpay", sent)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
+import weakref
 from contextlib import nullcontext
 from typing import Any
 
@@ -101,6 +104,28 @@ def test_nobody_waits_for_what_is_answered() -> None:
         sharing = Sharing()
         assert await sharing.ask("question", work, lambda one: one) == 1
         assert not sharing.under_way("question")
+
+    asyncio.run(main())
+
+
+def test_what_the_work_leaves_behind_does_not_keep_the_answer() -> None:
+    class Large:
+        pass
+
+    async def main() -> None:
+        contexts, answers = [], []
+
+        async def work(question: Question) -> None:
+            contexts.append(contextvars.copy_context())  # as the timer of a connection does
+            question.answer(Large())
+
+        found = await Sharing().ask("question", work, lambda one: one)
+        answers.append(weakref.ref(found))
+        del found
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [answer() for answer in answers] == [None]
+        assert len(contexts) == 1
 
     asyncio.run(main())
 

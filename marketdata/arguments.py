@@ -40,7 +40,7 @@ from marketdata._arguments.lengths import (
     window,
     window_length,
 )
-from marketdata._arguments.names import likely, renamed
+from marketdata._arguments.names import likely, meant, renamed
 from marketdata._arguments.pairs import (
     MAX_WATCHED,
     Written,
@@ -139,6 +139,7 @@ __all__ = [
     "likely",
     "listed",
     "locate",
+    "meant",
     "nearest",
     "one_exchange",
     "one_of",

@@ -338,7 +338,8 @@ def _cost(raw: Mapping[str, Any]) -> float | None:
     worth = float(price) * float(amount)
     if abs(float(cost) - worth) <= _CENT * worth:
         return cost
-    return as_given(EXACT.multiply(exact(price), exact(amount)), price)
+    product: float = as_given(EXACT.multiply(exact(price), exact(amount)), price)
+    return product
 
 
 def _merged_ids(info: Any) -> dict[str, str | None]:

@@ -44,6 +44,18 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
     class SlowClientGuard(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One connection."""
 
+        # Apart from those of uvicorn, which are as many as objects of a class can share a layout
+        # for: with some more each connection would take a kilobyte more.
+        __slots__ = (
+            "_address",
+            "_heading",
+            "_idle_bytes",
+            "_in_header",
+            "_leaving",
+            "_looking",
+            "_stalling",
+        )
+
         parser: Any
 
         def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -12,6 +12,7 @@ from mcp_guarded import error, guarded, stalls
 from mcp_live import until
 from mcp_loopback import (
     HANDSHAKE,
+    HELLO,
     MODERN,
     PARSERS,
     TICKER,
@@ -90,6 +91,40 @@ def test_without_a_key_the_loop_never_stalls(
                         await exchange(server.port, request)
                     longest.append(max(taken))
                 assert min(longest) < 0.02
+
+    finish(work())
+
+
+def test_no_message_of_a_session_stalls_the_loop(home: Path, simulator: SimulatedExchange) -> None:
+    """What takes longest for its bytes; the SDK reads a session's messages several times over."""
+
+    async def work() -> None:
+        async with guarded(home, simulator) as server, connected(server.port) as peer:
+            await server.newcomer()
+            peer.writer.write(server.signed(get("/sse")))
+            await peer.reader.readuntil(b"data: ")
+            path = (await peer.reader.readline()).strip()
+
+            def posted(body: bytes) -> bytes:
+                return server.signed(post(body)).replace(b"/mcp", path, 1)
+
+            for begin in (
+                message("initialize", **HELLO),
+                message("notifications/initialized", number=None),
+            ):
+                assert (await exchange(server.port, posted(begin))).status == 202
+            for count, status in ((30_000, 202), (120_000, 413)):
+                pairs = b",".join([b'{"a":1}'] * count)
+                params = b'{"name":"get_tickers","arguments":{"pairs":[%b]}}' % pairs
+                body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%b}' % params
+                longest = []
+                for _ in range(3):
+                    async with stalls() as taken:
+                        assert (await exchange(server.port, posted(body))).status == status
+                        if status == 202:
+                            await peer.reader.readuntil(b"INVALID_PARAMETER")
+                    longest.append(max(taken))
+                assert min(longest) < 0.1
 
     finish(work())
 

@@ -5,9 +5,10 @@ import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from mcp_doors import finish
+from mcp_doors import finish, serving
 from mcp_guarded import error, guarded, stalls
 from mcp_live import until
 from mcp_loopback import (
@@ -217,6 +218,42 @@ def test_an_offer_to_speak_another_protocol_is_ignored(
                 Upgrade="h2c",
             )
             assert (await peer.asks(chunked)).status == 400  # {} is no message, and was read
+
+    finish(work())
+
+
+def test_who_wants_a_tunnel_is_refused_and_delays_nobody(home: Path) -> None:
+    """In a process of its own, which is killed where it answers nobody any more."""
+
+    async def work() -> None:
+        async with serving(home) as (url, process):
+            port = urlsplit(url).port or 0
+            try:
+                for method in (b"CONNECT", b"TRACE", b"PRI"):
+                    for more in (b"", b"Upgrade: h2c\r\n", b"Content-Length: 3\r\n"):
+                        async with asyncio.timeout(5), connected(port) as peer:
+                            head = b"%b localhost:80 HTTP/1.1\r\nHost: localhost\r\n%b\r\n123"
+                            peer.writer.write(head % (method, more))
+                            assert (await answer(peer.reader)).status == 400
+                async with asyncio.timeout(5), connected(port) as peer:
+                    assert (await peer.asks(get("/healthz"))).status == 200
+            except BaseException:
+                process.kill()
+                raise
+
+    finish(work())
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_the_host_of_a_whole_url_counts(
+    home: Path, simulator: SimulatedExchange, parser: str
+) -> None:
+    async def work() -> None:
+        async with loopback(home, simulator.endpoints, parser=parser) as server:
+            for host, statuses in (("evil.example", (404, 421)), ("localhost:1", (404, 200))):
+                request = ask("tools/call", **TICKER)
+                whole = request.replace(b" /mcp ", b" http://%b/mcp " % host.encode(), 1)
+                assert (await exchange(server.port, whole)).status in statuses
 
     finish(work())
 

@@ -25,6 +25,7 @@ FILES = {
     "zed": ".config/zed/settings.json",
     "cline": ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/"
     "cline_mcp_settings.json",
+    "cline-cli": ".cline/data/settings/cline_mcp_settings.json",
     "goose": ".config/goose/config.yaml",
 }
 PROJECT_FILES = {

@@ -104,7 +104,7 @@ def place(
                 typed="http",
                 says_stdio=True,
                 variable="${%s}",
-                then="Start claude anew; /mcp shows it. A project's file counts once you approve it.",
+                then="Start claude anew; /mcp shows it, and asks about a project's file.",
             )
         case ClientName.CURSOR:
             return Place(
@@ -142,7 +142,7 @@ def place(
                 root / ".gemini" / "settings.json",
                 url="httpUrl",
                 variable="$%s",
-                then="Start gemini anew; /mcp shows it. It starts servers in folders only that you trust.",
+                then="Start gemini anew, in a folder that it trusts; /mcp shows it.",
             )
         case ClientName.ZED:
             # On macOS, too, it is not below Library.

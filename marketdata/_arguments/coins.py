@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["QUOTES", "code_of", "divided"]
+from marketdata._arguments.saying import was
+from marketdata.errors import InvalidParameterError
+
+__all__ = ["QUOTES", "code_of", "divided", "part"]
 
 QUOTES = (
     *("USDT", "USDC", "FDUSD", "PYUSD", "USD1", "USDS", "DAI"),
@@ -88,3 +91,11 @@ def divided(joined: str) -> tuple[str, str] | None:
         if base and base != joined and len(base) >= 2:
             return base, quote
     return None
+
+
+def part(text: str) -> str:
+    """Check the name of a currency, or a part of a pair's name to search for."""
+    cleaned = text.strip()
+    if not 1 <= len(cleaned) <= 40 or not cleaned.isprintable():
+        raise InvalidParameterError(f"A name has 1 to 40 characters; {was(text)}.")
+    return cleaned

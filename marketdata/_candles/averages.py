@@ -73,7 +73,7 @@ def _timeframe(venue: Venue, window: str) -> str | None:
     for name in sorted(offered, key=nominal_length):
         # As many as end within the window, and one at either edge.
         whole = expected(name).count(1, covered + 1)
-        if whole and whole + 2 <= venue.candles_per_request:
+        if whole and whole + 2 <= venue.candles_per_request(name):
             return name
     return None
 

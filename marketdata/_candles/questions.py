@@ -95,15 +95,15 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
     plays = await venue.listed.plays()
     if asked.timeframe in venue.timeframes:
-        series = await _native(venue, pair, asked.timeframe, keep, plays)
+        series = await native(venue, pair, asked.timeframe, keep, plays)
         return await _answer(series, _Origin(venue.id, pair), asked)
     unknown: set[Cause] = {"not_fetched"}
-    if venue.quirk.newest_bars_only:
+    if venue.quirk.newest_bars_only or venue.quirk.bars_kept is not None:
         # What is before its oldest candles was traded, and is not served.
         unknown.add("not_served")
     fitting = sources_of(venue, asked.timeframe)
     for name in fitting:
-        finer = await _native(venue, pair, name, keep, plays)
+        finer = await native(venue, pair, name, keep, plays)
         longer = ResampledSeries(
             finer, expected(asked.timeframe), frozenset(unknown), strict=name != fitting[-1]
         )
@@ -113,7 +113,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
     raise AssertionError("the last source is taken wherever its candles open")
 
 
-async def _native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
+async def native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
     """Give a series that the exchange has, with the time before a rename of the pair."""
     series = NativeSeries(venue, pair, timeframe, keep, plays)
     former = await venue.listed.predecessor(pair)

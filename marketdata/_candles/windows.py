@@ -129,7 +129,7 @@ def _finest(venue: Venue, window: str) -> tuple[str, int]:
     covered = DAY if window == "day" else _milliseconds(window)
     offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mhd"]
     for name in sorted(offered, key=nominal_length):
-        if expected(name).count(0, covered) + 1 <= venue.candles_per_request:
+        if expected(name).count(0, covered) + 1 <= venue.candles_per_request(name):
             return name, covered
     raise DataUnavailableError(
         f"{venue.id} has no ticker over '{window}', and no candles to compute it from.",

@@ -19,6 +19,7 @@ from marketdata_mcp.service.bounds import Bounded
 from marketdata_mcp.service.guard import protocol
 from marketdata_mcp.service.hosts import bracketed
 from marketdata_mcp.service.listening import listen
+from marketdata_mcp.service.memory import keep_small
 from marketdata_mcp.service.web import PATH, Web
 
 __all__ = ["check", "listen", "serve", "url"]
@@ -83,7 +84,11 @@ async def serve(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stop)
-    await server.serve(sockets=[listener])
+    keeping = asyncio.create_task(keep_small(lambda: requests.under_way))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        keeping.cancel()
 
 
 def _take_descriptors() -> None:

@@ -104,7 +104,7 @@ def place(
                 typed="http",
                 says_stdio=True,
                 variable="${%s}",
-                then="Start claude anew; /mcp shows it, and asks about a project's file.",
+                then="Start claude anew; /mcp shows it. Approve a project's file once.",
             )
         case ClientName.CURSOR:
             return Place(
@@ -142,7 +142,7 @@ def place(
                 root / ".gemini" / "settings.json",
                 url="httpUrl",
                 variable="$%s",
-                then="Start gemini anew, in a folder that it trusts; /mcp shows it.",
+                then="Start gemini anew; /mcp shows it. It starts servers only in trusted folders.",
             )
         case ClientName.ZED:
             # On macOS, too, it is not below Library.

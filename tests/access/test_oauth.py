@@ -270,7 +270,7 @@ def test_an_issuer_in_trouble(
     assert outcome(issuer, good, verifier=known).account == "oauth:somebody"
     trouble(issuer)
     if trouble is slow:
-        monkeypatch.setattr(oauth, "_TIMEOUT", 0.25)
+        monkeypatch.setattr(oauth, "_TIMEOUT", 1.0)
     # Who does not know the keys lets nobody in, and says that this may change.
     error = outcome(issuer, good, verifier=fresh)
     assert type(error) is AwayError

@@ -59,6 +59,7 @@ def test_examples_are_command_lines_of_the_library(operation):
         operation.parse(given)
 
 
+@pytest.mark.cold
 def test_simulated_exchange_can_be_chosen_by_variable(command, environment):
     done = command("quote", "BTC/USDT", env={**environment, "MARKETDATA_SIM": "1"})
     assert json.loads(done.stdout)["simulated"] is True
@@ -163,6 +164,7 @@ def test_tape_replays_a_recording(tmp_path, here):
     assert json.loads(here(*line)[1])["simulated"] is True
 
 
+@pytest.mark.cold
 def test_version_is_the_library_s(command):
     import marketdata
 

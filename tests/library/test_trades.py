@@ -99,12 +99,18 @@ def test_a_start_after_the_last_trade_gives_none(client: md.Client, exchange: st
     assert client.trades("BTC/USDT", start=ms(NOW) + 1, exchange=exchange) == []
 
 
-def test_coinbase_says_that_it_has_no_trades_by_time(client: md.Client) -> None:
-    with pytest.raises(md.DataUnavailableError) as caught:
-        client.trades("BTC/USDT", start=ms(NOW) - 90 * 86_400_000, exchange="coinbaseexchange")
+@pytest.mark.parametrize("days", [0.2, 3, 90, 1_000])
+@pytest.mark.parametrize("pair", ["BTC/USDT", "PEPE/USDT"])
+def test_ids_without_a_gap_lead_to_a_time(
+    client: md.Client, sim: SimulatedExchange, pair: str, days: float
+) -> None:
+    start = ms(NOW) - int(days * 86_400_000) + 1
+    before = len(sim.requests)
+    found = client.trades(pair, limit=40, start=start, exchange="coinbaseexchange")
 
-    assert caught.value.retryable is False
-    assert "newest trades, or those from an id on" in str(caught.value)
+    first = trades("coinbaseexchange", pair, start=start, count=40)
+    assert rows(found) == truth("coinbaseexchange", first, pair)
+    assert len(sim.requests) - before <= 12
 
 
 @pytest.mark.parametrize("limit", [1, 40])
@@ -119,10 +125,13 @@ def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
     assert rows(found) == truth("coinbaseexchange", first)
 
 
-def test_from_the_time_of_the_oldest_that_is_left_others_may_be_missing(client: md.Client) -> None:
+def test_from_the_time_of_the_oldest_of_the_newest_none_is_missing(client: md.Client) -> None:
     oldest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")[0]
-    with pytest.raises(md.DataUnavailableError):
-        client.trades("BTC/USDT", start=oldest.timestamp, exchange="coinbaseexchange")
+    start = oldest.timestamp
+    found = client.trades("BTC/USDT", limit=40, start=start, exchange="coinbaseexchange")
+
+    first = trades("coinbaseexchange", "BTC/USDT", start=ms(start), count=40)
+    assert rows(found) == truth("coinbaseexchange", first)
 
 
 @pytest.mark.parametrize("exchange", FROM_ID)

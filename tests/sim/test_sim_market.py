@@ -235,3 +235,34 @@ def test_the_newest_and_the_oldest_bars(filled: bool) -> None:
     assert made.newest(grid, 9_999, NOW - DAY, NOW + 1, NOW, filled=filled) == whole
     assert made.oldest(grid, 9_999, NOW - DAY, NOW + 1, NOW, filled=filled) == whole
     assert made.newest(grid, 5, NOW, NOW, NOW, filled=filled) == []
+
+
+@given(st.integers(0, 2**31), st.integers(0, 10), st.integers(0, 1_000), st.integers(0, DAY))
+@settings(deadline=None, max_examples=60)
+def test_exchanges_agree_on_a_price(seed: int, index: int, back: int, at: int) -> None:
+    made = [market(name, index, seed) for name in MARKETS]
+    assert len({one.listing.pair for one in made}) == 1
+    for now in range(NOW - back * DAY - at, NOW - back * DAY - at + 3_000, 300):
+        books = [(one.book(now, 1), 10**one.price_scale) for one in made]
+        best = [(book.bids[0][0] / of, book.asks[0][0] / of) for book, of in books if book]
+        bid, ask = max(bid for bid, _ in best), min(ask for _, ask in best)
+        assert bid <= ask * (1 + 1e-12)
+        middles = [(low + high) / 2 for low, high in best]
+        tick = 1 / min(of for _, of in books)
+        assert max(middles) - min(middles) <= 0.0003 * bid + 2 * tick
+
+
+@pytest.mark.parametrize("index", [0, 1, 2, 4, 6, 8])
+def test_no_seed_crosses_the_exchanges(index: int) -> None:
+    for seed in range(21):
+        made = [market(name, index, seed) for name in MARKETS]
+        books = [(one.book(NOW, 1), 10**one.price_scale) for one in made]
+        best = [(book.bids[0][0] / of, book.asks[0][0] / of) for book, of in books if book]
+        assert max(bid for bid, _ in best) < min(ask for _, ask in best)
+
+
+def test_exchanges_differ_by_less_than_half_a_spread() -> None:
+    made = [market(name) for name in MARKETS]
+    books = [(one.book(NOW, 20), 10**one.price_scale) for one in made]
+    rows = {tuple(price / of for price, _ in book.bids) for book, of in books if book}
+    assert len(rows) == len(MARKETS)

@@ -113,8 +113,10 @@ def test_other_subjects_of_the_socket_lose_nothing(sim: SimulatedExchange, excha
                 await until(lambda: stream(client, pair=OTHER).state == "live")
                 await subscribed(sim, names.trades)
                 effect = TOLD[exchange][0]
-                sim.faults.add(f"{exchange}:stream/{names.book}:{effect},every=20,times=3")
-                await flowing(sim, lambda: stream(client).gaps == 3, step=0.5)
+                sim.faults.add(f"{exchange}:stream/{names.book}:{effect},every=20")
+                # A frame that is lost may have held nothing that a checksum covers.
+                await flowing(sim, lambda: stream(client).gaps >= 3, step=0.5)
+                sim.faults.clear()
                 await flowing(sim, lambda: stream(client).state == "live", step=0.5)
                 await sim.advance(1)
                 await as_rest(client, watch)

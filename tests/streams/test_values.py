@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from marketdata.sim import SimulatedExchange
 from .live import (
     EXCHANGES,
     NAMES,
+    NOW,
     PAIR,
     all_live,
     as_rest,
@@ -54,12 +56,27 @@ def test_a_book_is_what_rest_says(sim: SimulatedExchange, exchange: str, depth: 
     run(work())
 
 
+async def seconds_until_told(sim: SimulatedExchange, client: md.AsyncClient) -> float:
+    """Find a moment about half a minute from now at which the exchange sends its ticker.
+
+    Between two of its frames the day that it covers goes on. Some send it once a second, some in
+    the tenth of a second after a trade, some with the trade.
+    """
+    sim.clock.move(NOW + 60_000)
+    trades = await client.trades(PAIR, limit=200)
+    sim.clock.move(NOW)
+    after = [one.timestamp.timestamp() * 1000 - NOW for one in trades]
+    milliseconds = min(one for one in after if one > 30_000)
+    step = {"binance": 1_000, "okx": 100}.get(trades[0].exchange, 1)
+    return math.ceil(milliseconds / step) * step / 1000
+
+
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_a_ticker_is_what_rest_says(sim: SimulatedExchange, exchange: str) -> None:
     async def work() -> None:
         async with client_of(sim, exchange) as client, client.watch_ticker(PAIR) as watch:
             await until(lambda: held(sim))
-            await sim.advance(30)
+            await sim.advance(await seconds_until_told(sim, client))
             rest = await client.ticker(PAIR)
             found = await newest(watch, lambda one: not differences(one, rest, TICKER[exchange]))
             assert (found.exchange, found.pair, found.window) == (exchange, PAIR, "24h")

@@ -27,6 +27,8 @@ _STRIDE = 101
 _STRIDE_BACK = pow(_STRIDE, -1, _ROUND)
 _REACH = 6_000
 _TOUCH_SLOTS = 3
+_NARROWEST = 0.00005
+"""The spread as a part of the price, at least: more than simulated exchanges are apart."""
 _MASK = (1 << 64) - 1
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _UNIT = 1 / (1 << 53)
@@ -78,7 +80,7 @@ class Levels:
     def state(self, trade: Trade, slot: int, since: int) -> State:
         """Return the book after ``trade`` in ``slot``, ``since`` being the market's first slot."""
         price, key = trade.price, self._key
-        spread = 1 + int(price * 0.0002 * unit(key, 8, trade.id) ** 3)
+        spread = 1 + int(price * (_NARROWEST + 0.00015 * unit(key, 8, trade.id) ** 3))
         turn = slot // _TOUCH_SLOTS
         return State(
             (slot - since) * STEP + trade.id + 1,

@@ -88,6 +88,9 @@ _DOLLAR_PAIRS: tuple[_Row, ...] = (
     ("BTC/USD", 0.02, 11_520, _OPENING),
     ("ETH/USD", 0.3, 10_080, _OPENING),
 )
+_WITH_DOLLARS = ("kraken", "coinbaseexchange")
+_MADE_UP_DECIMALS = 8
+"""Decimals of price and amount together, of a pair of made-up assets."""
 _CLOSED = ("WAVES/USDT", 60.0, 800, _date(2018, 7, 1), _date(2024, 6, 17))
 
 # Decimals of (price, amount) by pair; "" is what an exchange does where nothing else is said.
@@ -155,12 +158,25 @@ def listings(exchange: str, count: int | None = None) -> list[Listing]:
 
     ``count`` shortens the list or pads it with pairs of made-up assets; None leaves it alone.
     """
-    pairs = _PAIRS + (_DOLLAR_PAIRS if exchange in ("kraken", "coinbaseexchange") else ())
+    pairs = _PAIRS + (_DOLLAR_PAIRS if exchange in _WITH_DOLLARS else ())
     found = [*(_listing(exchange, *row) for row in pairs), _listing(exchange, *_CLOSED)]
     if count is None:
         return found
     found += [_made_up(exchange, index) for index in range(count - len(found))]
     return found[:count]
+
+
+def coarsest(listing: Listing) -> tuple[int, int]:
+    """Return the fewest decimals of price and of amount that an exchange lists the pair with."""
+    if listing.base not in ASSETS:
+        return listing.price_scale, _MADE_UP_DECIMALS - listing.price_scale
+    pair = listing.pair
+    quoted = [
+        scales.get(pair, scales[""])
+        for name, scales in _DECIMALS.items()
+        if listing.quote != "USD" or name in _WITH_DOLLARS
+    ]
+    return min(price for price, _ in quoted), min(amount for _, amount in quoted)
 
 
 def asset(name: str) -> Asset:
@@ -194,6 +210,6 @@ def _made_up(exchange: str, index: int) -> Listing:
     dollars = asset(base).dollars
     quote = "USDC" if quoted else "USDT"
     price_scale = 2 if dollars > 100 else 4 if dollars > 1 else 6
-    amount_scale = 8 if exchange in ("kraken", "coinbaseexchange") else 8 - price_scale
+    amount_scale = 8 if exchange in _WITH_DOLLARS else _MADE_UP_DECIMALS - price_scale
     since = _date(2019 + index % 6, 1 + index % 12, 1)
     return Listing(base, quote, price_scale, amount_scale, 1200 / dollars, 300, since)

@@ -281,8 +281,9 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
     flush = _traced()
     gc.freeze()
     # With the usual thresholds a server that has a thousand requests open looks through all of them
-    # at every other call, which then costs two to three times as much as with eight.
-    gc.set_threshold(50_000, 20, 100)
+    # at every other call, which then costs two to three times as much as with eight. One look at
+    # fifty thousand objects would take 50 ms, in which nobody is answered.
+    gc.set_threshold(10_000, 50, 100)
     gc.enable()
 
     async def serve() -> None:

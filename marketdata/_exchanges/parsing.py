@@ -339,10 +339,11 @@ _CENT = 0.01
 
 def _cost(raw: Mapping[str, Any]) -> float | None:
     """Give what a trade was worth: what is sent as that, unless it contradicts price and amount."""
-    cost = _number(raw.get("cost"))
+    cost: float | None = _number(raw.get("cost"))
     if cost is None:
         return None
-    price, amount = raw["price"], raw["amount"]
+    price: float = raw["price"]
+    amount: float = raw["amount"]
     worth = float(price) * float(amount)
     if abs(float(cost) - worth) <= _CENT * worth:
         return cost

@@ -649,7 +649,7 @@ class Venue:
         columns, reply = await self.call(
             make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
         )
-        self._api.heed(reply)
+        self._api.heed(reply, max(columns.time, default=0))
         renew()
         return columns[:], reply
 

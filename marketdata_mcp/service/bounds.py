@@ -33,6 +33,8 @@ class Ceilings:
 
     body: int = 1 << 20
     """Bytes of a request; an argument has some dozens."""
+    event_body: int = 256 * 1024
+    """Bytes of a message of the HTTP+SSE transport, which is read several times over."""
     requests: int = 2048
     """Requests under way, streams included. No address and no account can have all of them."""
     sessions: int = 2000

@@ -8,6 +8,7 @@ the version that is installed, and the package has an upper bound on it.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from typing import Any
 
@@ -43,6 +44,18 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
 
     class SlowClientGuard(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One connection."""
+
+        # Apart from those of uvicorn, which are as many as objects of a class can share a layout
+        # for: with some more each connection would take a kilobyte more.
+        __slots__ = (
+            "_address",
+            "_heading",
+            "_idle_bytes",
+            "_in_header",
+            "_leaving",
+            "_looking",
+            "_stalling",
+        )
 
         parser: Any
 
@@ -106,7 +119,16 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             """Note that it has ended."""
             self._in_header = False
             if not self.parser.is_ending:
+                self._take_host_of_url()
                 super().on_headers_complete()
+
+        def _take_host_of_url(self) -> None:
+            """Take the host of a whole URL in the place of the field (RFC 9112, 3.2.2)."""
+            _, is_whole, rest = self.url.partition(b"://")
+            if is_whole and not self.url.startswith(b"/"):
+                # In place: the scope has the same list.
+                self.headers[:] = [pair for pair in self.headers if pair[0] != b"host"]
+                self.headers.append((b"host", re.split(rb"[/?#]", rest)[0]))
 
         def on_message_complete(self) -> None:
             """Note that the body has ended, unless the parser only thinks so."""
@@ -244,6 +266,9 @@ class _WithoutUpgrades:
                 self._parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as upgrade:
+                if self.get_method() == b"CONNECT":
+                    # It upgrades without the field, and so would for ever.
+                    raise httptools.HttpParserError("no tunnels here") from None
                 data = self._head() + data[upgrade.args[0] :]
                 fresh = httptools.HttpRequestParser(self._protocol)
                 fresh.set_dangerous_leniencies(lenient_data_after_close=True)

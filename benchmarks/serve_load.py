@@ -140,7 +140,8 @@ async def lines(options: argparse.Namespace) -> None:
         async with http_server([*BARE, "http"], home) as (host, port, pid):
             pin(pid, 1)
             bare = await loaded((host, port), [pid], 32, [call("nothing", None)], took)
-    print(f"\nLoad: {took:g} s each; bare SDK, 32 clients: {bare.rate:.0f} calls/s")
+    print(f"\nLoad: {took:g} s each; bare SDK, 32 clients: {bare.rate:.0f} calls/s "
+          f"at {bare.cost:.0f} us CPU a call")  # fmt: skip
     alone = None
     for kind in ["SQLite", *(["Redis"] if REDIS else [])]:
         with accounts(kind) as kept:

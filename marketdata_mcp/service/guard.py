@@ -23,6 +23,8 @@ _MAX_UNREAD = 32 * 1024 * 1024
 only then, and would lose it if the connection were closed before."""
 _MAX_PIPELINED = 100
 """Requests that a client may send before it has the answer to the first."""
+_PIECE = 16 * 1024
+"""Bytes that are parsed at a time; the shortest requests in them are several hundred."""
 _STILL_HERE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """An interim answer, which every client of HTTP/1.1 has to take at any time."""
 _LOOK_SECONDS = 0.1
@@ -87,9 +89,16 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 transport.abort()
 
         def data_received(self, data: bytes) -> None:
+            """Take data in pieces, so that what is too much is seen before all of it is parsed."""
+            for at in range(0, len(data), _PIECE):
+                self._take(data[at : at + _PIECE])
+                if self.transport.is_closing():
+                    return
+
+        def _take(self, data: bytes) -> None:
             """Look how far the header has come that this is a part of."""
             super().data_received(data)
-            if self.transport.is_closing():
+            if self.transport.is_closing() or len(getattr(self, "pipeline", ())) > _MAX_PIPELINED:
                 self._leave()
             elif self._in_header or not self._is_busy:
                 self._idle_bytes += len(data)
@@ -99,8 +108,6 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                     self._await_header()
             else:
                 self._cancel()
-                if len(getattr(self, "pipeline", ())) > _MAX_PIPELINED:
-                    self._leave()
 
         # Of httptools, which takes headers of any length. h11 has a bound of its own.
 

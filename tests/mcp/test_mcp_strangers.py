@@ -222,6 +222,22 @@ def test_an_offer_to_speak_another_protocol_is_ignored(
     finish(work())
 
 
+def test_requests_without_end_are_cut_off_before_all_are_parsed(
+    home: Path, simulator: SimulatedExchange
+) -> None:
+    async def work() -> None:
+        async with guarded(home, simulator) as server:
+            longest = []
+            for _ in range(4):
+                async with connected(server.port) as peer, stalls() as taken:
+                    peer.writer.write(b"GET /x HTTP/1.1\r\n\r\n" * 50_000)
+                    assert await peer.is_closed()
+                longest.append(max(taken))
+            assert min(longest) < 0.02
+
+    finish(work())
+
+
 def test_who_wants_a_tunnel_is_refused_and_delays_nobody(home: Path) -> None:
     """In a process of its own, which is killed where it answers nobody any more."""
 

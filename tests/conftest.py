@@ -20,6 +20,13 @@ def _as_deep_as_ever() -> None:
         sys.setrecursionlimit(_DEEPEST)
 
 
+@pytest.fixture(autouse=True)
+def _no_ticks_of_another_test() -> None:
+    """Displays of records made by hand do not depend on the pairs that other tests have loaded."""
+    if ticks := sys.modules.get("marketdata.models.ticks"):
+        ticks._KNOWN.clear()
+
+
 def pytest_collection_finish() -> None:
     """Leave what the collected tests are made of out of each look for garbage."""
     gc.collect()

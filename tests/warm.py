@@ -33,7 +33,7 @@ WANTED = (
     *("marketdata.sim", "marketdata._client.blocking", "marketdata._client.archive"),
     *("marketdata_cli.app", "marketdata_cli.answer", "marketdata_cli.process"),
     *("mcp.server", "mcp.server.stdio", "uvicorn", "starlette.applications"),
-    *("marketdata_mcp.app", "marketdata_mcp.command.serve", "marketdata_mcp.service.http"),
+    *("marketdata_mcp.app", "marketdata_mcp.service.command.serve", "marketdata_mcp.service.http"),
 )
 """What most commands import. Nothing that starts threads, which a fork would lose."""
 

@@ -40,6 +40,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     warm.allow("cold" not in item.keywords)
 
 
+@pytest.fixture(autouse=True)
+def _no_ticks_of_another_test() -> None:
+    """Displays of records made by hand do not depend on the pairs that other tests have loaded."""
+    if ticks := sys.modules.get("marketdata.models.ticks"):
+        ticks._KNOWN.clear()
+
+
 def pytest_collection_finish() -> None:
     """Leave what the collected tests are made of out of each look for garbage."""
     gc.collect()

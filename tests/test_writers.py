@@ -32,8 +32,8 @@ from marketdata._exchanges.markets_cache import Catalogue
 from marketdata._exchanges.recording import Event, Writer
 from marketdata._exchanges.recording import read as events_of
 from marketdata._requests.rate_ledger import APART, Account, Ledger, LedgerBusyError
-from marketdata_mcp.command import admin
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.command import admin
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
 

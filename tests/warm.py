@@ -1,6 +1,6 @@
 """Starts the project's own commands as processes that have imported what they need already.
 
-A process of `marketdata` or `marketdata-mcp` spends most of its second on imports. `install` lets
+A process of `marketdata` or `marketdata-mcp` spends most of its second on imports. `installed` lets
 one process import them once; each command is a fork of it: a process of its own, with its own
 streams, environment, folder, signals and exit code, and a child of whoever started it, as
 `subprocess.Popen` and asyncio want it. What depends on how an interpreter starts is started as
@@ -33,7 +33,7 @@ WANTED = (
     *("marketdata.sim", "marketdata._client.blocking", "marketdata._client.archive"),
     *("marketdata_cli.app", "marketdata_cli.answer", "marketdata_cli.process"),
     *("mcp.server", "mcp.server.stdio", "uvicorn", "starlette.applications"),
-    *("marketdata_mcp.app", "marketdata_mcp.command.serve", "marketdata_mcp.service.http"),
+    *("marketdata_mcp.app", "marketdata_mcp.service.command.serve", "marketdata_mcp.service.http"),
 )
 """What most commands import. Nothing that starts threads, which a fork would lose."""
 
@@ -45,6 +45,7 @@ _PROGRAMS = ("marketdata", "marketdata-mcp")
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "SSL_", "OPENSSL_", "MALLOC_", "TZ")
 _SPECIAL = ("pass_fds", "startupinfo", "creationflags", "shell", "gid", "gids", "uid")
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+_LIMITS = ("RLIMIT_NOFILE", "RLIMIT_FSIZE")
 _LENGTH = struct.Struct("!I")
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER: whose children's orphans become its own."""
@@ -104,9 +105,12 @@ def is_installed() -> bool:
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
     """Let `subprocess.Popen` start warm processes, unless that is not allowed."""
+    import resource
+
     warm: list[Warm] = []
     cold = subprocess.Popen._execute_child
     names = inspect.signature(cold)
+    at_start = _at_start(os.environ)
 
     def start(self: Any, *given: Any) -> None:
         how = names.bind(self, *given).arguments
@@ -119,7 +123,7 @@ def installed() -> Iterator[None]:
             or how["preexec_fn"] not in (None, take_terminal)
             or any(how[name] not in (None, 0, False, ()) for name in _SPECIAL)
             or (how["umask"], how["process_group"]) != (-1, -1)
-            or _at_start(environment) != _at_start(os.environ)
+            or _at_start(environment) != at_start
         ):
             cold(self, *given)
             return
@@ -130,6 +134,7 @@ def installed() -> Iterator[None]:
             "cwd": str(Path.cwd() if how["cwd"] is None else os.fsdecode(how["cwd"])),
             "session": bool(how["start_new_session"]),
             "terminal": how["preexec_fn"] is take_terminal,
+            "limits": [(name, resource.getrlimit(getattr(resource, name))) for name in _LIMITS],
         }
         pipes = [how[name] for name in _PIPES]
         streams = [how[name] for name in ("p2cread", "c2pwrite", "errwrite")]
@@ -228,12 +233,16 @@ def _serve(channel: socket.socket) -> Callable[[], None] | None:
 
 
 def _dress(request: dict[str, Any], streams: list[int]) -> None:
-    """Give a fork the streams, environment and folder of its own."""
+    """Give a fork the streams, environment, limits and folder of its own."""
+    import resource
+
     if request["session"]:
         os.setsid()
     for number, one in enumerate(streams):
         os.dup2(one, number)
         os.close(one)
+    for name, limits in request["limits"]:
+        resource.setrlimit(getattr(resource, name), tuple(limits))
     if request["terminal"]:
         take_terminal()
     os.environ.clear()

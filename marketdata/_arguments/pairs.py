@@ -163,7 +163,9 @@ def _venue(text: str) -> tuple[str | None, str]:
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a text has a base and a quote currency."""
+    """Tell whether a text beside an exchange's name has a base and a quote currency."""
+    if re.match(r"(?:coin|token|dollar)\b|(?:coin|token|dollar)_", text, re.IGNORECASE):
+        return False  # Binance Coin/USDT
     parts = re.split(r"[/_ -]", text)
     return len(parts) == 2 and all(parts) if len(parts) > 1 else divided(text.upper()) is not None
 

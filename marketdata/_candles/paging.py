@@ -46,6 +46,8 @@ class Pages:
         """The last answer."""
         self.clock: Clock | None = None
         """The time of the last answer."""
+        self._given = 0
+        """The open time of the newest candle in all answers."""
         self._leaves_out = False
         """Whether an answer was short although there were more candles."""
         self._has_odd = False
@@ -58,6 +60,11 @@ class Pages:
         """Timeframes of which a start was refused because it was too early."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the exchange refused to give candles from as early as they were asked for."""
+        return self.timeframe in self._refused
 
     @property
     def first(self) -> int:
@@ -159,10 +166,8 @@ class Pages:
                 self._leaves_out |= was_short and inside.time[0] <= first_place
                 self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside.time))
                 was_short = len(found) < ask
-                if first_place < inside.time[0] and self._may_lack_beginning(
-                    found, cursor, ask, more
-                ):
-                    head = await self._beginning(cursor, inside.time[0])
+                if first_place < inside.time[0]:
+                    head = await self._beginning(found, cursor, inside.time[0], ask, more)
                     parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
@@ -174,16 +179,16 @@ class Pages:
                         continue
                     # A full answer says nothing of what opens behind it in the last place.
                     over = cursor
-            if cursor < over and not len(fresh):
-                until = max(over, min(far or 0, clock.exchange + 1))
+            if cursor < (reached := min(end, self._reached() + 1)) and not len(fresh):
+                until = max(reached, min(far or 0, clock.exchange + 1))
                 cursor = await self._behind_nothing(cursor, ask, until)
-                if cursor < over:
+                if cursor < reached:
                     continue
             elif len(fresh) and not len(inside):
                 is_first = not parts
-                if more and self._may_lack_beginning(found, cursor, ask, more):
+                if more:
                     # Of all that there is it may have given the last one only.
-                    head = await self._beginning(cursor, fresh.time[0])
+                    head = await self._beginning(found, cursor, fresh.time[0], ask, more)
                     parts.append(head.columns)
                     disputed |= head.rejected
                 # Some exchanges answer with later candles: nothing is left before those.
@@ -198,21 +203,18 @@ class Pages:
         now = self.venue.now()
         return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
 
-    def _may_lack_beginning(self, found: Columns, start: int, asked: int, more: int) -> bool:
-        """Tell whether candles before the first of a page may not have found room in it.
+    async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
+        """Get candles before the first of a page that may not have found room in it.
 
-        Exchanges that give the newest first cut a page at its beginning: where the answer is short,
+        Exchanges that give the newest first cut a page at its beginning: where an answer is short,
         or where they count the candle at its end, which is one more than was asked for.
         """
-        if self.venue.quirk.newest_bars_only:
-            return False
-        end = self.calendar.shift(self.calendar.ceil(start), asked)
-        return len(found) < asked or (more > 0 and max(found.time) <= end)
-
-    async def _beginning(self, start: int, end: int) -> Page:
-        """Get the beginning of a page that an answer may have lacked."""
-        # Also this answer may lack its first candle.
-        early = self.calendar.previous(start) if self.size > 1 else start
+        last = self.calendar.shift(self.calendar.ceil(start), asked)
+        is_cut = more > 0 and self.size > 1 and max(found.time) <= last
+        if self.venue.quirk.newest_bars_only or not (len(found) < asked or is_cut):
+            return page(start, end, found[:0], self._now())
+        # Where the candle at its end counts, also the answer to this request lacks its first one.
+        early = start if len(found) < asked else self.calendar.previous(start)
         head = await self.between(early, end, more=0)
         return replace(head, columns=between(head.columns, start, end))
 
@@ -236,7 +238,8 @@ class Pages:
             until = self.calendar.shift(since, count) - 1
         found, self.reply = await self._ask(self.calendar, since, count, until, finite=False)
         told = clock_of(self.reply)
-        self.clock = told.after(max(found.time)) if len(found) else told
+        self._given = max(self._given, max(found.time, default=0))
+        self.clock = told.after(self._given)
         self._told = told
         if self.venue.quirk.newest_bars_only and (since is None or len(found) >= self.size):
             # From a time on it gives only those behind that.
@@ -250,6 +253,11 @@ class Pages:
         if self.reply is not None and self.reply.simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
+
+    def _reached(self) -> int:
+        """Give the time up to which candles may have opened at the last answer."""
+        is_simulated = self.reply is not None and self.reply.simulated
+        return self._now().exchange if is_simulated else self._now().reached
 
     def _now(self) -> Clock:
         if self.clock is None:

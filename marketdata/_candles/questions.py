@@ -98,7 +98,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         series = await native(venue, pair, asked.timeframe, keep, plays)
         return await _answer(series, _Origin(venue.id, pair), asked)
     unknown: set[Cause] = {"not_fetched"}
-    if venue.quirk.newest_bars_only or venue.quirk.bars_kept is not None:
+    if venue.quirk.newest_bars_only:
         # What is before its oldest candles was traded, and is not served.
         unknown.add("not_served")
     fitting = sources_of(venue, asked.timeframe)
@@ -248,7 +248,8 @@ def _earliest(calendar: Calendar, end: int, count: int) -> int:
 
 async def _up_to(series: Source, found: Known, end: int) -> Known:
     """Give the newest candles and what is known of the places behind them, before an end."""
-    last = series.calendar.next(found.newest)
+    # Where the newest are too old for one answer, what is before it is looked for afterwards.
+    last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
     causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
     upto = max([found.end, *(gap.end for gap in behind)])
@@ -262,7 +263,7 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
     upto = min(stop, calendar.shift(calendar.ceil(start), limit))
     found = await series.between(start, upto)
     while len(found.columns) < limit:
-        now = found.clock.exchange
+        now = found.clock.exchange if found.simulated else found.clock.reached
         if upto >= min(stop, now + 1):
             break
         at = upto

@@ -153,7 +153,10 @@ async def _newest_from(venue: Venue, pair: str, size: int, start: int) -> list[T
     )
 
 
-_MOST_LOOKS = 12
+_FIRST_ID = 1
+"""What the first trade of all has as its id at most."""
+_LOOKS_BY_TIME = 8
+_MOST_LOOKS = 40
 """Pages that a search by ids takes at most; four are usual."""
 
 
@@ -166,27 +169,38 @@ async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequenc
     name = (quirk.trades_from_id or "")[1:]
     before: Trade | None = None
     after, pace = newest[0], newest
+    moved, further, gone = 0, 1, -1
     for look in range(_MOST_LOOKS):
-        low, high = -1 if before is None else _number(before, 0), _number(after, 0)
+        low, high = gone if before is None else _number(before, 0), _number(after, 0)
         if high - low == 1:
+            if before is None and gone >= 0:
+                break
             return high
         guess = (low + high) // 2
-        if look % 3 < 2:
+        if look < _LOOKS_BY_TIME:
             # Times tell better than ids where it is, as long as they are not misleading.
             pace = pace if before is None else (before, after)
             span = pace[-1].timestamp - pace[0].timestamp
             count = _number(pace[-1], 0) - _number(pace[0], 0)
-            guess = high - round(count * ((after.timestamp - moment) / (span or _A_SECOND)))
+            back = round(count * ((after.timestamp - moment) / (span or _A_SECOND)))
+            # Where the same end has moved again, the other one is sought further away.
+            guess = high - back * further if moved > 0 else low + (high - back - low) * further
         behind = min(max(guess + size // 2, low + 2), high)
         params = {**quirk.trades_from_id_params, name: str(behind)}
         page = await venue.trades(pair, limit=size, params=params)
         if not page:
-            break
+            gone = behind - 1
+            continue
         place = bisect_left(page, moment, key=lambda trade: trade.timestamp)
         if place == 0 and len(page) < size:
-            return _number(page[0], 0)  # the first of all
+            first = _number(page[0], 0)
+            if first > _FIRST_ID:
+                break  # older ones are gone
+            return first
         before = page[place - 1] if place > 0 else before
         after = page[place] if place < len(page) else after
+        now = 1 if place == 0 else -1
+        moved, further = now, 2 * further if now == moved else 1
     raise DataUnavailableError(
         f"{venue.id} shows no trades from that far back; ask with from_id.",
         details={"exchange": venue.id},

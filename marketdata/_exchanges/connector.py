@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from marketdata._requests.rate_limit import Budget
 
 _MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1) // _MILLISECOND
 _CLOCKS_AGREE = timedelta(minutes=1) // _MILLISECOND
 """Milliseconds by which two clocks may differ."""
 
@@ -160,14 +161,19 @@ class Connector(Theirs):  # type: ignore[misc]
         """Give the same in seconds."""
         return self.milliseconds() // 1000
 
-    def heed(self, reply: Reply) -> None:
-        """Go by the exchange's clock where that is ahead of ours.
+    def heed(self, reply: Reply, newest: int) -> None:
+        """Go by the exchange's clock where that is ahead of ours: by `Date`, or its newest candle.
 
         ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
-        or the range would end before it begins.
+        or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
-        found = (reply.date or reply.received_at) - reply.received_at
-        ahead = max(timedelta(), found) // _MILLISECOND
+        ours = round(reply.received_at.timestamp() * 1000)
+        if reply.date is None:
+            self.ahead = max(self.ahead, newest - ours)
+            return
+        date = round(reply.date.timestamp() * 1000)
+        # `Date` has whole seconds: it may be almost one later.
+        ahead = max(date + _SECOND if date > ours else ours, newest) - ours
         # Time never goes back for as little as an answer takes.
         self.ahead = max(ahead, self.ahead) if self.ahead - ahead <= _CLOCKS_AGREE else ahead
 
@@ -197,7 +203,7 @@ class Connector(Theirs):  # type: ignore[misc]
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
             content = None if content == {} else content
         if reply is not None:
-            reply.hollow = _is_hollow(content)
+            reply.hollow, reply.empty = _is_hollow(content), content == []
         if not isinstance(content, dict | list | int | float):
             # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
             # make a ticker of Nones, or no trades.

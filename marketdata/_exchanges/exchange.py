@@ -573,7 +573,7 @@ class Venue:
             )
             if made.bids or made.asks:
                 return made
-            if reply.hollow:
+            if reply.hollow or (reply.empty and not self._quirk.book_is_list):
                 raise ValueError("not a book")
             return None
 
@@ -649,7 +649,7 @@ class Venue:
         columns, reply = await self.call(
             make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
         )
-        self._api.heed(reply)
+        self._api.heed(reply, max(columns.time, default=0))
         renew()
         return columns[:], reply
 

@@ -24,7 +24,7 @@ from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.log import logger
 from marketdata.arguments import code_of, divided, readings, written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
-from marketdata.models import Pair
+from marketdata.models import Pair, ticks
 
 __all__ = ["PairList", "records", "search", "spot_markets"]
 
@@ -289,6 +289,12 @@ class PairList:
                 kept = self._loaded.items()
                 self._loaded = {pair: raw for pair, raw in kept if raw.get("id") not in ids}
             self._loaded.update(new)
+            known = listing or self._last
+            mode = None if known is None else known.facts.precision_mode
+            for pair, raw in new.items():
+                ticks.note(
+                    self._exchange, pair, _step(raw, "price", mode), _step(raw, "amount", mode)
+                )
             self.renamed = renamed
             self._load_all(self.loaded, renamed)
 

@@ -64,8 +64,16 @@ def _number(value: float | None) -> float | None:
     return float(value) if isinstance(value, int) else value
 
 
+_FLOATS = frozenset({float, type(None)})
+
+
 def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
-    return {ours: _number(raw.get(theirs)) for ours, theirs in names.items()}
+    values = dict(zip(names, map(raw.get, names.values()), strict=True))
+    # Types and one sum tell whether all are finite floats, which they nearly always are.
+    found = values.values()
+    if _FLOATS.issuperset(map(type, found)) and math.isfinite(sum(filter(None, found))):
+        return values
+    return {name: _number(value) for name, value in values.items()}
 
 
 def _check(value: float) -> float:
@@ -331,10 +339,11 @@ _CENT = 0.01
 
 def _cost(raw: Mapping[str, Any]) -> float | None:
     """Give what a trade was worth: what is sent as that, unless it contradicts price and amount."""
-    cost = _number(raw.get("cost"))
+    cost: float | None = _number(raw.get("cost"))
     if cost is None:
         return None
-    price, amount = raw["price"], raw["amount"]
+    price: float = raw["price"]
+    amount: float = raw["amount"]
     worth = float(price) * float(amount)
     if abs(float(cost) - worth) <= _CENT * worth:
         return cost

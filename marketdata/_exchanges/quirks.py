@@ -117,6 +117,8 @@ class Quirk:
     misnamed_timeframes: tuple[str, ...] = ()
     """Timeframes of ccxt's whose requests ask for another length, or for none, and which are
     therefore not offered."""
+    book_is_list: bool = False
+    """Whether an answer with a book is a list of levels, or an empty one."""
     plain_levels: bool = False
     """Whether levels of a book are price and size although ccxt reads them its own way."""
     keyless_paths: tuple[str, ...] = ()
@@ -247,6 +249,7 @@ QUIRKS: dict[str, Quirk] = {
     # Takes 1, 25 or 100 levels and refuses others. From a time on, trades come oldest first.
     "bitfinex": Quirk(
         depths=(1, 25, 100),
+        book_is_list=True,
         trades_from_time=True,
         candle_layout=CandleLayout(open=1, close=2, high=3, low=4),
     ),

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from marketdata._exchanges.ticker_layouts import TickerLayout
@@ -46,6 +47,7 @@ _PRICES = (
     *("previous_close", "average", "vwap"),
 )
 _SIZES = ("bid_volume", "ask_volume", "base_volume", "quote_volume")
+_prices, _sizes = itemgetter(*_PRICES), itemgetter(*_SIZES)
 _PERCENT = Decimal("0.01")
 """How far a percentage that an exchange has rounded may be off."""
 _SURELY = 0.0099
@@ -113,14 +115,17 @@ def trade_count(info: Any, how: TickerLayout) -> int | None:
 
 def settled(values: Values, info: Any, how: TickerLayout) -> Values:
     """Give the numbers of a ticker by our names, without what cannot be or is of another span."""
-    for name in _PRICES:
-        value = values[name]
-        if value is not None and not value > 0:
-            values[name] = None
-    for name in _SIZES:
-        value = values[name]
-        if value is not None and not value >= 0:
-            values[name] = None
+    prices = _prices(values)
+    if 0 in prices or min(filter(None, prices), default=1) < 0:
+        for name in _PRICES:
+            value = values[name]
+            if value is not None and not value > 0:
+                values[name] = None
+    if min(filter(None, _sizes(values)), default=0) < 0:
+        for name in _SIZES:
+            value = values[name]
+            if value is not None and not value >= 0:
+                values[name] = None
     fall = values["percentage"]
     if fall is not None and not fall > -100:
         values["percentage"] = None

@@ -26,7 +26,7 @@ class TimeLimit:
         """Begin; it is made in the task that makes the call, and ended by `stop`."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - only coroutines are given time
-        self.ends: float | None = None
+        self.ends: float | None
         """When the time is over, by the loop's clock; None where it stands still."""
         self.expired = False
         """Whether the time is over."""
@@ -38,7 +38,8 @@ class TimeLimit:
         self._task = task
         self._cancelling = task.cancelling()
         self._clock = _clock()
-        self.start()
+        self.ends = ends = self._clock.loop.time() + seconds
+        self._clock.keep(self, ends)
 
     def start(self) -> None:
         """Let the time begin anew, or stand still where it is held."""

@@ -29,13 +29,13 @@ from marketdata.models._display.elements import (
 )
 from marketdata.models._display.lists import trade_columns
 from marketdata.models._display.numbers import (
-    aligned,
     duration,
     evened,
     fixed,
     moments,
+    of_tick,
     percent,
-    places,
+    price_places,
 )
 from marketdata.models._display.origin import freshness, heading
 from marketdata_cli.views import drawing
@@ -113,7 +113,9 @@ class Tickers(_States["Ticker"]):
         """Draw a row a subject."""
         rows = self.rows(streams)
         known = [one for _, one in rows]
-        prices = _aligned(known, 5, lambda one: (one.last, one.bid, one.ask, one.high, one.low))
+        prices = _of_tick(
+            streams, known, 5, lambda one: (one.last, one.bid, one.ask, one.high, one.low)
+        )
         changes = _each(known, lambda one: one.percentage)
         moves = [self._moves.get((one.exchange, one.pair), PLAIN) for one in streams]
         turns = [direction(change) for change in changes]
@@ -138,7 +140,7 @@ class Quotes(_States["Quote"]):
         """Draw a row a subject."""
         rows = self.rows(streams)
         known = [one for _, one in rows]
-        prices = _aligned(known, 2, lambda one: (one.bid, one.ask))
+        prices = _of_tick(streams, known, 2, lambda one: (one.bid, one.ask))
         bid_sizes = _each(known, lambda one: one.bid_volume)
         ask_sizes = _each(known, lambda one: one.ask_volume)
         columns = [
@@ -156,18 +158,24 @@ def _each(known: Sequence[T | None], read: Callable[[T], V | None]) -> list[V | 
     return [None if one is None else read(one) for one in known]
 
 
-def _aligned(
-    known: Sequence[T | None], count: int, read: Callable[[T], Sequence[float | None]]
+def _of_tick(
+    streams: Sequence[Stream],
+    known: Sequence[T | None],
+    count: int,
+    read: Callable[[T], Sequence[float | None]],
 ) -> list[list[str]]:
-    """Write numbers as columns, those of one row with as many decimal places."""
-    rows = [None if one is None else aligned(read(one)) for one in known]
+    """Write prices as columns, those of one row with the decimals of its pair's tick."""
+    rows = [
+        None if one is None else of_tick(stream, read(one))
+        for stream, one in zip(streams, known, strict=True)
+    ]
     return [[ABSENT if row is None else row[index] for row in rows] for index in range(count)]
 
 
 def _spread(record: Ticker | Quote | None) -> str:
     if record is None or record.bid is None or record.ask is None:
         return ABSENT
-    return fixed(record.ask - record.bid, places([record.bid, record.ask]))
+    return fixed(record.ask - record.bid, price_places([record], [record.bid, record.ask]))
 
 
 def _table(
@@ -271,7 +279,7 @@ class Charts(_States["Candles"]):
         rows = self.rows(streams)
         bars = [None if one is None or not len(one) else one[-1] for _, one in rows]
         times = iter(moments([bar.open_time for bar in bars if bar is not None]))
-        prices = _aligned(bars, 4, lambda bar: (bar.open, bar.high, bar.low, bar.close))
+        prices = _of_tick(streams, bars, 4, lambda bar: (bar.open, bar.high, bar.low, bar.close))
         turns = [direction(move) for move in _each(bars, lambda bar: bar.close - bar.open)]
         volumes = _each(bars, lambda bar: bar.volume)
         opened = [ABSENT if bar is None else next(times) for bar in bars]
@@ -302,7 +310,7 @@ def _chart(stream: Stream, record: Candles | None, place: Screen) -> list[Line]:
     columns = record.columns
     bar = record[-1]
     move = bar.close - bar.open
-    price = fixed(bar.close, places(columns.close[-100:]))
+    price = fixed(bar.close, price_places([record], columns.close[-100:]))
     title.append((f"  {price} {arrow(move)}", direction(move)))
     # Every other column of the terminal is a bar.
     shown = record[-max(10, (place.width - len(price) - 2) // 2) :]

@@ -13,7 +13,7 @@ import pytest
 from marketdata._exchanges.quirks import QUIRKS
 
 from .setting import Setting, ms, opens
-from .wire import Answer, Wire
+from .wire import Answer, Sent, Wire
 from .world import DAY, HOUR, MINUTE, OTHERS, PAIR, Candle, Exchange, World, length
 
 MORNING = ms("2024-06-03")
@@ -72,8 +72,10 @@ def _bitget(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[i
 
 def _kucoin(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
     start, end = (int(asked[name]) * 1000 for name in ("startAt", "endAt"))
-    found = exchange.candles(_pair(asked["symbol"]), asked["type"].removesuffix("in"))
-    found = [one for one in found if start <= one.time < end]
+    names = {"1min": "1m", "1hour": "1h", "1day": "1d", "1week": "1w", "1month": "1M"}
+    pair, timeframe = _pair(asked["symbol"]), names[asked["type"]]
+    found = [one for one in exchange.candles(pair, timeframe) if start <= one.time < end]
+    wire.sent.append(Sent(pair, timeframe, found, exchange.now))
     rows = [
         [str(one.time // 1000), one.open, one.close, one.high, one.low, one.volume, "1"]
         for one in found[:-1_501:-1]
@@ -195,6 +197,21 @@ def test_the_newest_candles_are_the_exchanges_where_our_clock_is_behind(
     assert opens(setting.each("1m", limit=5)) == setting.there("1m", now - 5 * MINUTE)
     start = now - 400 * MINUTE
     assert opens(setting.each("1m", start=start)) == setting.there("1m", start)
+
+
+def test_a_pair_that_was_halted_before_the_newest_page_takes_a_few_requests(
+    connect: Connect,
+) -> None:
+    now = MORNING + 900 * MINUTE + MINUTE // 2
+    setting = connect(World(MORNING, MINUTE, 1_000, now, "kucoin", ended=700))
+    end = now + 2 * MINUTE
+
+    for store in (False, True, True):
+        setting.wire.sent.clear()
+        answer = setting.ask("1m", end=end, limit=5, store=store)
+        assert opens(answer) == setting.there("1m", now - 300 * MINUTE)[-5:]
+        assert [one.cause for one in answer.missing] == ["no_trades"]
+        assert len(setting.wire.sent) < 20
 
 
 def test_a_start_in_the_open_candle_asks_for_nothing_that_is_still_to_come(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ import pytest
 
 import marketdata as md
 from marketdata import models
-from marketdata.models import Columns, Record, stored
+from marketdata.models import Columns, Record, stored, ticks
 from marketdata.models._display.html import html
 from marketdata.models._display.numbers import evened
 from marketdata.models._display.pages import page
@@ -229,6 +230,46 @@ def test_prices_of_a_card_have_the_places_of_the_tick() -> None:
     assert ("1.23" in text, "1.11" in text, "-0.50" in text) == (True, True, True)
     assert "1.2345" not in text
     assert "1.1111" not in text
+
+
+def test_a_column_has_the_decimals_of_the_pairs_tick() -> None:
+    told = {"exchange": "x", "pair": "A/B", "timestamp": NOW, "received_at": NOW}
+    trades = [trade(price=1.5, amount=2.0), trade(price=2.0, amount=3.0)]
+    answers = {
+        "ticker": md.Ticker(**told, window="24h", source="ticker", last=1.5, vwap=1.23456),
+        "quote": md.Quote(**told, source="quote", bid=1.5, ask=1.7, bid_volume=2.0),
+        "book": md.OrderBook(**told, bids=((1.5, 2.0),), asks=((1.7, 3.0),)),
+        "trades": md.Records(trades, of=md.Trade),
+        "average": md.AveragePrice(**told, price=1.23456789, window="5m", source="exchange"),
+    }
+    wanted = {
+        "ticker": {"1.5000", "1.2346"},
+        "quote": {"1.5000", "1.7000", "2.00 A", "1.60000"},
+        "book": {"1.5000", "1.7000", "2.00", "3.00"},
+        "trades": {"1.5000", "2.0000", "2.00", "3.00"},
+        "average": {"1.2346 B"},
+    }
+    digits = pickle.dumps(answers)
+    ticks.note("x", "A/B", 0.0001, 0.01)
+    assert pickle.dumps(answers) == digits
+    for name, numbers in wanted.items():
+        text = Page(answers[name]._repr_html_()).text
+        assert [one for one in numbers if one not in text] == [], (name, text)
+    # What an exchange has sent with more digits than its tick is not cut.
+    finer = md.Quote(**told, source="quote", bid=1.123456, ask=1.7)
+    assert "1.123456" in Page(finer._repr_html_()).text
+
+
+def test_ticks_come_with_the_rules_of_a_pair() -> None:
+    with (
+        SimulatedExchange(seed=3, now=NOW, frozen=True) as sim,
+        md.Client("kraken", endpoints=sim.endpoints) as client,
+    ):
+        client.ticker("SOL/USDT")
+        pair = client.pairs(search="SOL/USDT")[0]
+    assert (pair.price_tick, pair.amount_step) == (0.01, 1e-8)
+    assert ticks.known("kraken", "SOL/USDT") == (2, 8)
+    assert ticks.known("kraken", "DOGE/USDT") == (None, None)
 
 
 @pytest.fixture(scope="module")

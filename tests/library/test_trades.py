@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import marketdata as md
+from marketdata._candles import trades as search
 from marketdata._exchanges import parsing
+from marketdata._exchanges.quirks import Quirk
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.markets import bars as sim_bars
 
@@ -123,6 +129,35 @@ def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
 
     first = trades("coinbaseexchange", "BTC/USDT", start=ms(start), count=limit)
     assert rows(found) == truth("coinbaseexchange", first)
+
+
+@pytest.mark.parametrize("oldest", [0, 1, 700])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_search_by_ids_finds_what_looking_through_all_does(seed: int, oldest: int) -> None:
+    chance = random.Random(seed)
+    time, made = datetime(2024, 1, 1, tzinfo=UTC), []
+    for trade_id in range(oldest, oldest + 5_000):
+        # Hours without a trade, and many trades in one moment.
+        pause = chance.choice([0, 0, 0, 0.01, 1, 1, 60, 7_200 if trade_id % 500 < 20 else 0])
+        time += timedelta(seconds=pause)
+        made.append(SimpleNamespace(id=str(trade_id), timestamp=time))
+    looks = []
+
+    async def page(_: str, *, limit: int, params: dict[str, str]) -> list[Any]:
+        looks.append(behind := int(params["after"]) - oldest)
+        return made[max(0, behind - limit) : max(0, behind)]
+
+    quirk = Quirk(trades_from_id="<after", numbered_trades=True, trades_per_request=50)
+    venue: Any = SimpleNamespace(id="some", quirk=quirk, trades=page)
+    wanted = made[chance.randrange(4_900)].timestamp + timedelta(seconds=chance.choice([0, 0.005]))
+    right = next(one for one in made if one.timestamp >= wanted)
+    asked = search._first_from(venue, "BTC/USDT", wanted, made[-50:])  # type: ignore[arg-type]
+    if right is made[0] and oldest > 1:
+        with pytest.raises(md.DataUnavailableError, match="from_id"):
+            asyncio.run(asked)
+    else:
+        assert asyncio.run(asked) == int(right.id)
+    assert len(looks) <= 20
 
 
 def test_from_the_time_of_the_oldest_of_the_newest_none_is_missing(client: md.Client) -> None:

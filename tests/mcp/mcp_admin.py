@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from marketdata_mcp.command import admin
+from marketdata_mcp.service.command import admin
 
 FILES = {
     "claude-desktop": ".config/Claude/claude_desktop_config.json",

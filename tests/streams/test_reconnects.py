@@ -273,9 +273,9 @@ def test_a_stream_on_which_nobody_has_traded_outlives_an_outage(sim: SimulatedEx
             await all_live(client)
             sim.faults.add("binance:/ws/*:status=503")
             sim.hang_up()
-            # By the sixth time more than the time of a call has passed.
-            await until(lambda: stream(client).reconnects >= 6, what=client.streams)
-            assert stream(client).state == "reconnecting"
+            # By the fifth time more than the time of a call has passed.
+            await until(lambda: stream(client, "trades").reconnects >= 5, what=client.streams)
+            assert stream(client, "trades").state == "reconnecting"
             sim.faults.clear()
             await all_live(client)
             await flowing(sim, lambda: watch.waiting)

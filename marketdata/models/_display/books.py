@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from marketdata.models._display.elements import Ladder, Page, Rung
-from marketdata.models._display.numbers import fixed, places
+from marketdata.models._display.numbers import OfPair, amount_places, fixed, price_places
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Sides:
     """What a ladder is drawn of: both sides, best first, and what is said between them."""
 
+    of: Sequence[OfPair]
+    """The books that the levels are of."""
     pair: str
     bids: Sequence[Level]
     asks: Sequence[Level]
@@ -40,6 +42,7 @@ def orderbook(record: OrderBook, now: datetime, most: int | None = None) -> Page
     longest = max(len(record.asks), len(record.bids))
     shown = "" if most is None or longest <= most else f", best {most} of {longest}"
     sides = Sides(
+        [record],
         record.pair,
         record.bids[:most],
         record.asks[:most],
@@ -58,7 +61,8 @@ def ladder(sides: Sides) -> Ladder:
     """Make a ladder, with one number of decimal places a column."""
     base, _, quote = sides.pair.partition("/")
     levels = [*sides.asks, *sides.bids]
-    tick, step = (places([level[column] for level in levels]) for column in (0, 1))
+    tick = price_places(sides.of, [price for price, _ in levels])
+    step = amount_places(sides.of, [size for _, size in levels])
     totals = [list(accumulate(size for _, size in side)) for side in (sides.asks, sides.bids)]
     deepest = max((total for side in totals for total in side), default=1.0) or 1.0
 

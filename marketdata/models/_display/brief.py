@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from marketdata.models._display.cards import price_places
+from marketdata.models._display.cards import average_price, ticker_places
 from marketdata.models._display.numbers import (
+    OfPair,
+    amount_places,
     counted,
     digits,
     duration,
@@ -17,10 +19,10 @@ from marketdata.models._display.numbers import (
     moments,
     percent,
     places,
+    price_places,
     rounded,
     size,
     span,
-    worked_out,
 )
 from marketdata.models._display.several import cost_places
 from marketdata.models.decimals import as_number
@@ -106,8 +108,8 @@ def _since(moment: datetime) -> str:
     return f"{_time(max((datetime.now(UTC) - moment).total_seconds(), 0.0))} ago"
 
 
-def _both(bid: float | None, ask: float | None) -> str:
-    step = places([bid, ask])
+def _both(of: Sequence[OfPair], bid: float | None, ask: float | None) -> str:
+    step = price_places(of, [bid, ask])
     return f"{fixed(bid, step)} / {fixed(ask, step)}"
 
 
@@ -117,26 +119,28 @@ def _failed(code: str | None) -> list[str]:
 
 def _ticker(record: Ticker) -> list[str]:
     change = "" if record.percentage is None else percent(record.percentage)
-    last = fixed(record.last, price_places(record))
+    last = fixed(record.last, ticker_places(record))
     return [record.pair, record.exchange, last, change, _ago(record)]
 
 
 def _average(record: AveragePrice) -> list[str]:
-    return [record.pair, record.exchange, worked_out(record.price), f"over {record.window}"]
+    return [record.pair, record.exchange, average_price(record), f"over {record.window}"]
 
 
 def _quote(record: Quote) -> list[str]:
-    return [record.pair, record.exchange, _both(record.bid, record.ask), _ago(record)]
+    return [record.pair, record.exchange, _both([record], record.bid, record.ask), _ago(record)]
 
 
 def _orderbook(record: OrderBook) -> list[str]:
     best = [level[0] if level else None for level in (record.best_bid, record.best_ask)]
     depth = f"{len(record.bids)} bids, {len(record.asks)} asks"
-    return [record.pair, record.exchange, f"{_both(*best)},", f"{depth},", _ago(record)]
+    return [record.pair, record.exchange, f"{_both([record], *best)},", f"{depth},", _ago(record)]
 
 
 def _trade(record: Trade) -> list[str]:
-    what = f"{record.side or 'traded'} {digits(record.amount)} at {digits(record.price)}"
+    amount = fixed(record.amount, amount_places([record], [record.amount]))
+    price = fixed(record.price, price_places([record], [record.price]))
+    what = f"{record.side or 'traded'} {amount} at {price}"
     return [record.pair, record.exchange, what, f"{moments([record.timestamp])[0]} UTC"]
 
 
@@ -160,13 +164,13 @@ def _comparison(record: Comparison) -> list[str]:
     answered = sum(row.code is None for row in record.rows)
     said = [record.pair, f"{answered} of {counted(len(record.rows), 'exchange')}"]
     if record.best_bid is not None and record.best_ask is not None:
-        best = _both(record.best_bid.price, record.best_ask.price)
+        best = _both(record.rows, record.best_bid.price, record.best_ask.price)
         said.append(f"{best} on {record.best_bid.exchange} / {record.best_ask.exchange}")
     return [*said, *(["crossed"] if record.crossed else []), _since(record.received_at)]
 
 
 def _row(record: ComparisonRow) -> list[str]:
-    said = [] if record.code else [_both(record.bid, record.ask)]
+    said = [] if record.code else [_both([record], record.bid, record.ask)]
     return [record.pair, record.exchange, *said, *_failed(record.code)]
 
 
@@ -175,7 +179,13 @@ def _consolidated(record: ConsolidatedOrderBook) -> list[str]:
     there = sum(not one.is_missing for one in record.sources)
     sources = f"{there} of {counted(len(record.sources), 'source')}"
     crossed = ["crossed"] if record.crossed else []
-    return [record.pair, sources, _both(*best), *crossed, _since(record.received_at)]
+    return [
+        record.pair,
+        sources,
+        _both(record.sources, *best),
+        *crossed,
+        _since(record.received_at),
+    ]
 
 
 def _source(record: BookSource) -> list[str]:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 from marketdata.models._display.cards import direction
 from marketdata.models._display.elements import FAINT, WARNING, Chart, Column, Page, Table
 from marketdata.models._display.gaps import named
-from marketdata.models._display.numbers import aligned, clock, counted, digits, moments, span
+from marketdata.models._display.numbers import (
+    amount_places,
+    clock,
+    counted,
+    digits,
+    fixed,
+    moments,
+    price_places,
+    span,
+)
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
@@ -80,7 +89,10 @@ def newest(record: Candles, count: int) -> Table:
     moves = [bar.close - bar.open for bar in bars]
     marks = ["open" if bar.forming else "filled" if bar.filled else "" for bar in bars]
     columns = part.columns
-    prices = aligned([*columns.open, *columns.high, *columns.low, *columns.close])
+    values = [*columns.open, *columns.high, *columns.low, *columns.close]
+    step = price_places([record], values)
+    prices = [fixed(value, step) for value in values]
+    lots = amount_places([record], columns.volume)
     opens, highs, lows, closes = (
         prices[index * len(bars) : (index + 1) * len(bars)] for index in range(4)
     )
@@ -90,7 +102,7 @@ def newest(record: Candles, count: int) -> Table:
         Column("high", highs, 8),
         Column("low", lows, 8),
         Column("close", closes, 9, styles=[direction(move) for move in moves]),
-        Column("volume", aligned([bar.volume for bar in bars]), 6),
+        Column("volume", [fixed(bar.volume, lots) for bar in bars], 6),
         Column("trades", [digits(bar.trades) for bar in bars], 2),
         Column("", marks, 10, right=False, styles=WARNING),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from marketdata.models import ticks
 from marketdata.models._display.elements import (
     ABSENT,
     DOWN,
@@ -23,12 +24,14 @@ from marketdata.models._display.elements import (
     Track,
 )
 from marketdata.models._display.numbers import (
+    OfPair,
+    amount_places,
     clock,
     digits,
     fixed,
     fraction,
     percent,
-    places,
+    price_places,
     rounded,
     signed,
     worked_out,
@@ -59,7 +62,7 @@ def ticker(record: Ticker, now: datetime) -> Page:
     """Show a ticker as a card."""
     base, _, quote = record.pair.partition("/")
     change = record.percentage if record.percentage is not None else record.change
-    step = price_places(record)
+    step = ticker_places(record)
     price: Line = [(fixed(record.last, step), STRONG), (f" {quote}", FAINT)]
     if record.percentage is not None:
         said = f"   {arrow(change)} {percent(record.percentage)}"
@@ -67,8 +70,8 @@ def ticker(record: Ticker, now: datetime) -> Page:
     if record.change is not None:
         price.append((f"  {signed(record.change, step)}", direction(change)))
     left = [
-        ("bid", _level(record.bid, record.bid_volume, step), UP),
-        ("ask", _level(record.ask, record.ask_volume, step), DOWN),
+        ("bid", _level(record.bid, step, _size(record, record.bid_volume)), UP),
+        ("ask", _level(record.ask, step, _size(record, record.ask_volume)), DOWN),
         ("spread", _spread(record.bid, record.ask, step), PLAIN),
         ("average", rounded(record.average, step), PLAIN),
         ("vwap", rounded(record.vwap, step), PLAIN),
@@ -80,7 +83,7 @@ def ticker(record: Ticker, now: datetime) -> Page:
         ("previous close", fixed(record.previous_close, step), PLAIN),
         ("trades", digits(record.trades), PLAIN),
     ]
-    base_volume: list[Entry] = [(f"{base} volume", digits(record.base_volume), PLAIN)]
+    base_volume: list[Entry] = [(f"{base} volume", _size(record, record.base_volume), PLAIN)]
     quote_volume: list[Entry] = [(f"{quote} volume", rounded(record.quote_volume, step), PLAIN)]
     window = "trading day" if record.window == "day" else record.window
     source = "worked out from candles" if record.source == "candles" else "the exchange's ticker"
@@ -100,24 +103,24 @@ def ticker(record: Ticker, now: datetime) -> Page:
     ]
 
 
-def price_places(record: Ticker) -> int:
+def ticker_places(record: Ticker) -> int:
     """Count the decimal places that prices of a ticker have; averages have any number of them."""
     prices = (record.last, record.bid, record.ask, record.open, record.high, record.low)
-    return places(prices)
+    return price_places([record], prices)
 
 
 def quote(record: Quote, now: datetime) -> Page:
     """Show the best bid and ask as a card."""
     base, _, counter = record.pair.partition("/")
-    step = places([record.bid, record.ask])
+    step = price_places([record], [record.bid, record.ask])
     left = [
         ("bid", fixed(record.bid, step), UP),
-        ("size", f"{digits(record.bid_volume)} {base}", PLAIN),
+        ("size", f"{_size(record, record.bid_volume)} {base}", PLAIN),
         ("spread", _spread(record.bid, record.ask, step), PLAIN),
     ]
     right = [
         ("ask", fixed(record.ask, step), DOWN),
-        ("size", f"{digits(record.ask_volume)} {base}", PLAIN),
+        ("size", f"{_size(record, record.ask_volume)} {base}", PLAIN),
         ("mid", fixed(record.mid, step + 1), PLAIN),
     ]
     title = heading(record.pair, record.exchange, record.simulated)
@@ -150,8 +153,8 @@ def status(record: Status, now: datetime) -> Page:
 def average(record: AveragePrice, now: datetime) -> Page:
     """Show an average price as a card."""
     base, _, quote = record.pair.partition("/")
-    left = [("average", f"{worked_out(record.price)} {quote}", STRONG)]
-    volume = ABSENT if record.volume is None else f"{digits(record.volume)} {base}"
+    left = [("average", f"{average_price(record)} {quote}", STRONG)]
+    volume = ABSENT if record.volume is None else f"{_size(record, record.volume)} {base}"
     right = [("volume", volume, PLAIN), ("trades", digits(record.trades), PLAIN)]
     title = heading(record.pair, record.exchange, record.simulated)
     source = {"exchange": "its own", "trades": "of trades", "candles": "of candles"}[record.source]
@@ -159,6 +162,12 @@ def average(record: AveragePrice, now: datetime) -> Page:
         Card(title, [(record.window, PLAIN)], [Facts(left, right)]),
         freshness([record], now, source),
     ]
+
+
+def average_price(record: AveragePrice) -> str:
+    """Write an average with the decimals of the pair's tick, or with six digits."""
+    step = ticks.known(record.exchange, record.pair).price
+    return worked_out(record.price) if step is None else rounded(record.price, step)
 
 
 def fees(record: Fees, now: datetime) -> Page:
@@ -181,9 +190,13 @@ def fees(record: Fees, now: datetime) -> Page:
     ]
 
 
-def _level(price: float | None, size: float | None, step: int) -> str:
+def _level(price: float | None, step: int, size: str) -> str:
     text = fixed(price, step)
-    return text if price is None or size is None else f"{text} × {digits(size)}"
+    return text if price is None or size == ABSENT else f"{text} × {size}"
+
+
+def _size(record: OfPair, amount: float | None) -> str:
+    return fixed(amount, amount_places([record], [amount]))
 
 
 def _spread(bid: float | None, ask: float | None, step: int) -> str:

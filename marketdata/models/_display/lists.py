@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ from marketdata.models._display.elements import (
     Table,
 )
 from marketdata.models._display.numbers import (
-    aligned,
+    OfPair,
+    amount_places,
     clock,
     counted,
     digits,
@@ -30,14 +31,18 @@ from marketdata.models._display.numbers import (
     fixed,
     fraction,
     moments,
+    of_tick,
     percent,
-    places,
+    price_places,
     rounded,
 )
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
     from marketdata.models.records import Exchange, Pair, Quote, Ticker, Trade
+
+
+Count = Callable[[Iterable[OfPair], Sequence[float]], int]
 
 
 def exchanges(records: Sequence[Exchange], _now: datetime) -> Page:
@@ -105,7 +110,7 @@ def tickers(records: Sequence[Ticker], now: datetime) -> Page:
     if not records:
         return [[("No tickers.", FAINT)]]
     moves = [direction(one.percentage) for one in records]
-    prices = [aligned([one.last, one.bid, one.ask, one.high, one.low]) for one in records]
+    prices = [of_tick(one, [one.last, one.bid, one.ask, one.high, one.low]) for one in records]
     columns = [
         Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
         Column("last", [row[0] for row in prices], FIRST),
@@ -130,8 +135,8 @@ def quotes(records: Sequence[Quote], now: datetime) -> Page:
     """List the best bids and asks."""
     if not records:
         return [[("No quotes.", FAINT)]]
-    prices = [aligned([one.bid, one.ask]) for one in records]
-    spreads = [fixed(one.spread, places([one.bid, one.ask])) for one in records]
+    prices = [of_tick(one, [one.bid, one.ask]) for one in records]
+    spreads = [fixed(one.spread, price_places([one], [one.bid, one.ask])) for one in records]
     columns = [
         Column("pair", [one.pair for one in records], FIRST, right=False, styles=STRONG),
         Column("bid size", evened([one.bid_volume for one in records]), 5),
@@ -172,8 +177,13 @@ def trade_columns(records: Sequence[Trade]) -> list[Column]:
         *([Column("exchange", exchanges, 8, right=False)] if len(set(exchanges)) > 1 else []),
         *([Column("pair", pairs, FIRST, False, STRONG)] if len(set(pairs)) > 1 else []),
         Column("side", [one.side or ABSENT for one in records], 7, right=False, styles=sides),
-        Column("price", _by_pair(records, [one.price for one in records]), FIRST, styles=sides),
-        Column("amount", _by_pair(records, [one.amount for one in records]), FIRST),
+        Column(
+            "price",
+            _by_pair(records, [one.price for one in records], price_places),
+            FIRST,
+            styles=sides,
+        ),
+        Column("amount", _by_pair(records, [one.amount for one in records], amount_places), FIRST),
         Column("cost", _costs(records), 3),
         Column("id", [one.id or ABSENT for one in records], 6, styles=LABEL),
         Column("first id", [one.first_id or ABSENT for one in records], 2),
@@ -183,21 +193,25 @@ def trade_columns(records: Sequence[Trade]) -> list[Column]:
 
 def _costs(records: Sequence[Trade]) -> list[str]:
     """Write costs with the decimal places that prices of the pair have."""
-    counts = _places_by_pair(records, [one.price for one in records])
+    counts = _places_by_pair(records, [one.price for one in records], price_places)
     return [rounded(one.cost, counts[one.pair]) for one in records]
 
 
-def _by_pair(records: Sequence[Trade], values: Sequence[float]) -> list[str]:
+def _by_pair(records: Sequence[Trade], values: Sequence[float], count: Count) -> list[str]:
     """Write numbers, those of one pair with as many decimal places."""
-    counts = _places_by_pair(records, values)
+    counts = _places_by_pair(records, values, count)
     return [fixed(value, counts[one.pair]) for one, value in zip(records, values, strict=True)]
 
 
-def _places_by_pair(records: Sequence[Trade], values: Sequence[float]) -> dict[str, int]:
+def _places_by_pair(
+    records: Sequence[Trade], values: Sequence[float], count: Count
+) -> dict[str, int]:
     of_pair: dict[str, list[float]] = defaultdict(list)
+    whose: dict[str, dict[str, Trade]] = defaultdict(dict)
     for one, value in zip(records, values, strict=True):
         of_pair[one.pair].append(value)
-    return {pair: places(those) for pair, those in of_pair.items()}
+        whose[one.pair][one.exchange] = one
+    return {pair: count(whose[pair].values(), those) for pair, those in of_pair.items()}
 
 
 def _ends(names: Sequence[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Protocol
 
+from marketdata.models import ticks
 from marketdata.models._display.elements import ABSENT
 
 
@@ -34,6 +36,41 @@ def places(values: Sequence[float | None]) -> int:
     return max((-_exponent(value) for value in values if value is not None), default=0)
 
 
+class OfPair(Protocol):
+    """What is of a pair on an exchange."""
+
+    @property
+    def exchange(self) -> str:
+        """The id of the exchange."""
+        ...
+
+    @property
+    def pair(self) -> str:
+        """The pair."""
+        ...
+
+
+def price_places(records: Iterable[OfPair], prices: Sequence[float | None]) -> int:
+    """Count the decimal places of a column of prices: those of the finest tick.
+
+    A price that an exchange has sent with more digits keeps them, so it may be more.
+    """
+    known = [ticks.known(one.exchange, one.pair).price or 0 for one in records]
+    return max(places(prices), *known, 0)
+
+
+def amount_places(records: Iterable[OfPair], amounts: Sequence[float | None]) -> int:
+    """Count the decimal places of a column of amounts, as `price_places`."""
+    known = [ticks.known(one.exchange, one.pair).amount or 0 for one in records]
+    return max(places(amounts), *known, 0)
+
+
+def of_tick(record: OfPair, prices: Sequence[float | None]) -> list[str]:
+    """Write prices of a record with the decimals of the pair's tick."""
+    count = price_places([record], prices)
+    return [fixed(price, count) for price in prices]
+
+
 def _exponent(value: float) -> int:
     exponent = exact(value).as_tuple().exponent
     return min(exponent, 0) if isinstance(exponent, int) else 0
@@ -52,12 +89,6 @@ def rounded(value: float | None, count: int) -> str:
 def worked_out(value: float) -> str:
     """Write a price that was worked out, where no other price tells its tick: six digits."""
     return rounded(value, max(2, 5 - math.floor(math.log10(value)))) if value > 0 else digits(value)
-
-
-def aligned(values: Sequence[float | None]) -> list[str]:
-    """Write numbers of one kind with as many decimal places as the longest of them has."""
-    count = places(values)
-    return [fixed(value, count) for value in values]
 
 
 def evened(values: Sequence[float | None]) -> list[str]:

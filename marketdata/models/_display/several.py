@@ -24,7 +24,7 @@ from marketdata.models._display.elements import (
     Table,
 )
 from marketdata.models._display.numbers import (
-    aligned,
+    amount_places,
     counted,
     digits,
     duration,
@@ -32,6 +32,7 @@ from marketdata.models._display.numbers import (
     fixed,
     fraction,
     places,
+    price_places,
     rounded,
 )
 from marketdata.models._display.origin import heading
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 def comparison(record: Comparison, _now: datetime) -> Page:
     """Show a row an exchange, the best prices in bold, and what they come to together."""
     rows = [row for row in record.rows if row.code is None]
-    step = places([price for row in rows for price in (row.last, row.bid, row.ask)])
+    step = price_places(rows, [price for row in rows for price in (row.last, row.bid, row.ask)])
     spreads = [fixed(row.spread, step) for row in rows]
     pairs = [row.pair for row in rows]
     columns = [
@@ -95,6 +96,7 @@ def _marked(rows: Sequence[ComparisonRow], best: Best | None, style: str) -> lis
 def consolidated(record: ConsolidatedOrderBook, _now: datetime) -> Page:
     """Show the ladder of several books, with who quotes each level."""
     sides = books.Sides(
+        record.sources,
         record.pair,
         [level[:2] for level in record.bids],
         [level[:2] for level in record.asks],
@@ -157,7 +159,8 @@ def cost_places(record: ExecutionCost) -> int:
     mid = places([record.mid])
     if mid and fixed(record.mid, mid)[-1] == "5":
         mid -= 1
-    return max(mid, places([record.worst_price, *(row.worst_price for row in record.splits)]))
+    prices = [record.worst_price, *(row.worst_price for row in record.splits)]
+    return max(mid, price_places(record.splits, prices))
 
 
 def _splits(record: ExecutionCost) -> list[Table]:
@@ -165,11 +168,12 @@ def _splits(record: ExecutionCost) -> list[Table]:
     if not rows:
         return []
     step = cost_places(record)
+    lots = amount_places(rows, [row.amount for row in rows])
     pairs = [row.pair for row in rows]
     columns = [
         Column("exchange", [row.exchange for row in rows], FIRST, right=False, styles=STRONG),
         *([Column("pair", pairs, FIRST, right=False)] if len(set(pairs)) > 1 else []),
-        Column("amount", aligned([row.amount for row in rows]), FIRST),
+        Column("amount", [fixed(row.amount, lots) for row in rows], FIRST),
         Column("share", [f"{row.amount / record.amount:.1%}" for row in rows], 5),
         Column("average", [rounded(row.average_price, step) for row in rows], 8),
         Column("worst", [fixed(row.worst_price, step) for row in rows], 6),
@@ -216,8 +220,9 @@ def _together(record: Comparison) -> list[Line]:
     if record.best_bid is None or record.best_ask is None:
         return []
     both = [record.best_bid.price, record.best_ask.price]
-    bid, ask = aligned(both)
-    spread = f"spread {fixed(record.spread, places(both))} ({points(record.spread_bps)} bps)"
+    step = price_places(record.rows, both)
+    bid, ask = (fixed(price, step) for price in both)
+    spread = f"spread {fixed(record.spread, step)} ({points(record.spread_bps)} bps)"
     lines: list[Line] = [
         [("best bid ", PLAIN), (bid, UP), (_where(record, record.best_bid), PLAIN)],
         [("best ask ", PLAIN), (ask, DOWN), (_where(record, record.best_ask), PLAIN)],

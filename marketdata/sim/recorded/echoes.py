@@ -13,6 +13,8 @@ class Echoes:
     def __init__(self) -> None:
         self.numbers: list[str] = []
         """The number of each request."""
+        self.kinds: list[str] = []
+        """What each asks for besides."""
         self.later: set[int] = set()
         """Places of the requests that were sent when the first answer had come."""
         self._places: dict[str, list[int]] = {}
@@ -27,6 +29,7 @@ class Echoes:
         number, what = found
         place = len(self.numbers)
         self.numbers.append(number)
+        self.kinds.append(what)
         self._places.setdefault(what, []).append(place)
         self._open[connection, number] = place
         if self._answered:
@@ -58,8 +61,12 @@ class Echoes:
 
 
 def renumbered(text: str, old: str, new: str) -> str:
-    """Give a frame with another number."""
-    return re.sub(rf'("id"\s*:\s*"?){re.escape(old)}(?!\w)', rf"\g<1>{new}", text, count=1)
+    """Give a frame with another number, in quotes where the old one is or the new one has to be."""
+
+    def other(match: re.Match[str]) -> str:
+        return match[1] + (json.dumps(new) if match[2] or not new.isdecimal() else new)
+
+    return re.sub(rf'("id"\s*:\s*)("?){re.escape(old)}\2(?!\w)', other, text, count=1)
 
 
 def _numbered(text: str) -> tuple[str, str] | None:

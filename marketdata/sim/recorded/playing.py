@@ -151,6 +151,7 @@ class RawSession(Session):
         self._turns: Counter[str] = Counter()
         self._numbers: dict[int, str] = {}
         self._held: dict[int, Shot] = {}
+        self._unwanted: set[str] = set()
 
     @property
     def asked(self) -> int:
@@ -160,10 +161,12 @@ class RawSession(Session):
     @property
     def owes(self) -> bool:
         """Tell whether a client that has had an answer may still ask for what is due."""
-        return not self._held.keys().isdisjoint(self._echoes.later)
+        due = self._held.keys() & self._echoes.later
+        return any(self._echoes.kinds[place] not in self._unwanted for place in due)
 
     def forget(self) -> None:
-        """Take what nobody has asked for as not wanted."""
+        """Take what nobody has asked for as not wanted, now and later: pings, for one."""
+        self._unwanted.update(self._echoes.kinds[place] for place in self._held)
         self._held.clear()
 
     def receive(self, text: str, now: int) -> list[Frame]:

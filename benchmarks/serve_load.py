@@ -8,15 +8,18 @@ import asyncio
 import contextlib
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.processes import own_environment
 from benchmarks.serve import BARE, OURS, http_server, pin
 from benchmarks.serve_clients import Load, call, files, loaded, memory, p99
+from marketdata_mcp.service.access.redis_store import RedisStore
+from marketdata_mcp.service.access.registry import Registry
+from marketdata_mcp.service.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.access.tiers import Policy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -57,18 +60,22 @@ class Accounts:
         self.variables = {"MARKETDATA_HOME": home} | ({"MARKETDATA_REDIS": redis} if redis else {})
 
     def key(self, name: str, tier: str = "unbounded") -> str:
-        self._run("account", "add", name, "--tier", tier)
-        return self._run("key", "add", name)
+        """Make an account, and give a key of it."""
+        with ThreadPoolExecutor(1) as thread:  # for a loop of its own
+            return thread.submit(asyncio.run, self._made(name, tier)).result()
 
-    def _run(self, *line: str) -> str:
-        done = subprocess.run(
-            [OURS, "access", *line],
-            env=own_environment(**self.variables),
-            check=True,
-            capture_output=True,
-            text=True,
+    async def _made(self, name: str, tier: str) -> str:
+        home, redis = (
+            Path(self.variables["MARKETDATA_HOME"]),
+            self.variables.get("MARKETDATA_REDIS"),
         )
-        return done.stdout.strip()
+        store = RedisStore(redis) if redis else SqliteStore(home / "access.sqlite")
+        registry = Registry(Policy.read(home / "policy.toml"), store)
+        try:
+            await registry.add_account(name, tier)
+            return (await registry.add_key(name))[0]
+        finally:
+            await store.close()
 
     def server(
         self, *options: str, **more: str

@@ -6,6 +6,10 @@ on the path. So this stands outside of it. Imports nothing until something is wr
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
 __all__ = ["DISTRIBUTION", "check_library", "others"]
 
 DISTRIBUTION = "ccxt-marketdata"
@@ -15,8 +19,15 @@ def others() -> list[str]:
     """Name the other distributions installed here that bring a package ``marketdata``."""
     from importlib import metadata
 
-    bring = metadata.packages_distributions().get("marketdata", ())
-    return sorted({name for name in bring if name.lower() != DISTRIBUTION})
+    bring = {one.name for one in metadata.distributions() if _brings_ours(one)}
+    return sorted(name for name in bring if name.lower() != DISTRIBUTION)
+
+
+def _brings_ours(distribution: Distribution) -> bool:
+    """Tell by what is written of a distribution; to read the paths of all takes a second."""
+    declared = (distribution.read_text("top_level.txt") or "").split()
+    files = f"\n{distribution.read_text('RECORD') or ''}"
+    return "marketdata" in declared or "\nmarketdata/" in files or "\nmarketdata.py," in files
 
 
 def check_library() -> None:

@@ -31,7 +31,8 @@ _YEAR = (
     "import marketdata as md; "
     f"print(len(md.candles('BTC/USDT', '1m', start={START}, end={END}, exchange='binance')))"
 )
-_IMPORTS = "import marketdata, deltalake, pyarrow.parquet"
+_IMPORTS = "import marketdata, deltalake, pyarrow.parquet; marketdata.candles"
+"""The first name that the package is asked for is what imports it."""
 
 
 @dataclass

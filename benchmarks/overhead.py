@@ -9,6 +9,7 @@ from typing import Any
 import ccxt.async_support
 
 import marketdata
+from marketdata._exchanges.bodies import FlatRows
 
 ROUNDS = 15
 
@@ -25,7 +26,7 @@ async def _main() -> None:
         answers = await _answers(client)
         theirs = ccxt.async_support.binance({"enableRateLimit": False})
         theirs.set_markets(_markets(client))
-        theirs.fetch = _canned(answers)
+        theirs.fetch = _canned({path: _as_sent(answer) for path, answer in answers.items()})
         _venue(client)._api.fetch = _canned(answers)
         for name, bound, count, ours, plain in (
             (
@@ -87,6 +88,14 @@ def _canned(answers: dict[str, Any]) -> Callable[..., Awaitable[Any]]:
         return answers[_path(url)]
 
     return fetch
+
+
+def _as_sent(answer: Any) -> Any:
+    """Give an answer as ccxt would parse it."""
+    if not isinstance(answer, FlatRows):
+        return answer
+    starts = range(0, len(answer), answer.width)
+    return [answer[start : start + answer.width] for start in starts]
 
 
 def _path(url: str) -> str:

@@ -75,6 +75,11 @@ def ask(url: str) -> int:
 
 
 def own_environment(**variables: str) -> dict[str, str]:
-    """Give the environment without settings of this library, and with these variables."""
+    """Give the environment without settings of this library, and with these variables.
+
+    Python may keep what it has compiled, as it does of installed packages: otherwise each process
+    would compile this library anew, and nothing else.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MARKETDATA_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**kept, **variables}

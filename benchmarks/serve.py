@@ -1,6 +1,6 @@
 """The MCP server with access, quota and metrics on, beside a tool that does nothing on the bare
 SDK: calls a second, waiting, starting; how many requests a thousand callers make; then what
-`benchmarks.serve_load` measures.
+`benchmarks.serve_load` and `benchmarks.serve_hostile` measure.
 """
 
 import argparse
@@ -329,10 +329,11 @@ def main(arguments: Sequence[str]) -> int:
         "--skip",
         nargs="*",
         default=[],
-        choices=["http", "stdio", "start", "shared", "load", "soak"],
+        choices=["http", "stdio", "start", "shared", "load", "doors", "soak"],
     )
     parser.add_argument("--clients", type=int, default=1000, help="of a server under load")
     parser.add_argument("--load-seconds", type=float, default=30.0, help="of each load")
+    parser.add_argument("--door-seconds", type=float, default=3.0, help="of each worst message")
     parser.add_argument("--soak-seconds", type=float, default=300.0, help="among hostile clients")
     options = parser.parse_args(arguments)
     pin(0, 0)
@@ -363,10 +364,12 @@ def main(arguments: Sequence[str]) -> int:
                 await shared(home, key)
             if "load" not in options.skip:
                 await serve_load.lines(options)
+            if "doors" not in options.skip:
+                await serve_hostile.doors(options)
             if "soak" not in options.skip:
-                await serve_load.soak(options)
+                await serve_hostile.soak(options)
 
-        from benchmarks import serve_load
+        from benchmarks import serve_hostile, serve_load
 
         asyncio.run(run())
     return 0

@@ -1,4 +1,4 @@
-"""The MCP server with a thousand clients, with two replicas, and among hostile ones.
+"""The MCP server with a thousand clients, and with two replicas.
 
 One server process has one core, its clients the other. Counts go to SQLite or to a Redis.
 """
@@ -6,36 +6,25 @@ One server process has one core, its clients the other. Counts go to SQLite or t
 import argparse
 import asyncio
 import contextlib
-import json
-import os
-import re
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.processes import own_environment
-from benchmarks.serve import BARE, META, OURS, VERSIONS, cpu_seconds, http_server, message, pin
+from benchmarks.serve import BARE, OURS, http_server, pin
+from benchmarks.serve_clients import Load, call, files, loaded, memory, p99
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from redis_server import RedisServer
 from servers import NGINX, REDIS
 
-PATIENCE = 60.0
-_SIMULATOR = """
-import json, time
-from marketdata.sim import SimulatedExchange
-with SimulatedExchange() as simulator:
-    print(json.dumps(simulator.endpoints), flush=True)
-    time.sleep(1e9)
-"""
-_REFUSED = ("RATE_LIMIT_EXCEEDED",)
+BACK_SECONDS = 80.0
+"""Until a connection that nobody uses any more has ended, and its timers with it."""
 _PROXY = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
 events {{ worker_connections 4096; }}
@@ -55,167 +44,6 @@ http {{
     }}
 }}
 """
-
-
-@dataclass
-class Load:
-    """What many clients got in some seconds."""
-
-    clients: int
-    seconds: float = 0.0
-    answered: Counter[int] = field(default_factory=Counter)
-    """Calls by client."""
-    waits: list[float] = field(default_factory=list)
-    refused: int = 0
-    """Told when to come back."""
-    wrong: Counter[str] = field(default_factory=Counter)
-    """Everything else."""
-    probes: dict[str, list[float]] = field(default_factory=dict)
-    cpu: float = 0.0
-    """Seconds of the servers."""
-    memory: float = 0.0
-    """MiB at most."""
-
-    @property
-    def calls(self) -> int:
-        return self.answered.total()
-
-    @property
-    def rate(self) -> float:
-        return self.calls / self.seconds
-
-    @property
-    def cost(self) -> float:
-        """Microseconds of CPU for each call."""
-        return self.cpu / max(1, self.calls) * 1e6
-
-
-def p99(values: Sequence[float]) -> float:
-    return sorted(values)[int(len(values) * 0.99)] if values else float("nan")
-
-
-def memory(pid: int) -> float:
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1024
-
-
-def files(pid: int) -> int:
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-
-
-# ---------------------------------------------------------------------- clients
-
-
-def request(body: bytes, *, key: str | None, tool: str = "", method: str = "tools/call") -> bytes:
-    lines = [
-        "POST /mcp HTTP/1.1",
-        "Host: 127.0.0.1:1",
-        "Content-Type: application/json",
-        "Accept: application/json, text/event-stream",
-        f"MCP-Protocol-Version: {VERSIONS[0]}",
-        f"Mcp-Method: {method}",
-        f"Content-Length: {len(body)}",
-        *([f"Mcp-Name: {tool}"] if tool else []),
-        *([f"Authorization: Bearer {key}"] if key else []),
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def call(tool: str, key: str | None, arguments: dict | None = None) -> bytes:
-    return request(message(tool, VERSIONS[0], arguments=arguments), key=key, tool=tool)
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    status = int(head.split(b" ", 2)[1])
-    fields = [line.partition(":") for line in head.decode().split("\r\n")[1:]]
-    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
-    if "content-length" in headers:
-        return status, headers, await reader.readexactly(int(headers["content-length"]))
-    if headers.get("transfer-encoding") == "chunked":
-        return status, headers, await reader.readuntil(b"0\r\n\r\n")
-    return status, headers, b""
-
-
-async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, ends: float) -> None:
-    """Call again and again; wait as long as told where refused."""
-    reader, writer = None, None
-    while (began := time.perf_counter()) < ends:
-        try:
-            if writer is None:
-                reader, writer = await asyncio.open_connection(*where, limit=1 << 20)
-            writer.write(sent)
-            async with asyncio.timeout(PATIENCE):
-                status, headers, body = await answer(reader)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
-            load.wrong[type(error).__name__] += 1
-            if writer is not None:
-                writer.close()
-            writer = None
-            await asyncio.sleep(0.1)
-            continue
-        code = re.search(rb'"code":\s*"([A-Z_]+)"', body)
-        if status == 200 and b'"isError":true' not in body:
-            load.answered[number] += 1
-            load.waits.append(time.perf_counter() - began)
-        elif "retry-after" in headers or (code and code[1].decode() in _REFUSED):
-            load.refused += 1
-            await asyncio.sleep(float(headers.get("retry-after", 1)))
-        else:
-            load.wrong[f"{status} {code and code[1].decode()}"] += 1
-            await asyncio.sleep(0.1)
-        if headers.get("connection") == "close":
-            writer.close()
-            writer = None
-    if writer is not None:
-        writer.close()
-
-
-async def probe(load: Load, path: str, where: tuple[str, int], ends: float) -> None:
-    waits = load.probes.setdefault(path, [])
-    sent = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-    while time.perf_counter() < ends:
-        began = time.perf_counter()
-        try:
-            reader, writer = await asyncio.open_connection(*where)
-            writer.write(sent)
-            status, _, _ = await answer(reader)
-            writer.close()
-            if status != 200:
-                load.wrong[f"{path} {status}"] += 1
-        except (OSError, asyncio.IncompleteReadError) as error:
-            load.wrong[f"{path} {type(error).__name__}"] += 1
-        waits.append(time.perf_counter() - began)
-        await asyncio.sleep(0.1)
-
-
-async def watch(load: Load, pids: Sequence[int], ends: float) -> None:
-    while time.perf_counter() < ends:
-        load.memory = max(load.memory, *map(memory, pids))
-        await asyncio.sleep(0.25)
-
-
-async def loaded(
-    where: tuple[str, int],
-    pids: Sequence[int],
-    clients: int,
-    requests: Sequence[bytes],
-    took: float,
-) -> Load:
-    """Have so many clients call for some seconds, each with one of the requests."""
-    load = Load(clients)
-    before, began = sum(map(cpu_seconds, pids)), time.perf_counter()
-    ends = began + took
-    async with asyncio.TaskGroup() as group:
-        for number in range(clients):
-            sent = requests[number % len(requests)]
-            group.create_task(client(load, number, where, sent, ends))
-        for path in ("/healthz", "/readyz"):
-            group.create_task(probe(load, path, where, ends))
-        group.create_task(watch(load, pids, ends))
-    load.seconds = time.perf_counter() - began
-    load.cpu = sum(map(cpu_seconds, pids)) - before
-    return load
 
 
 # ---------------------------------------------------------------------- servers
@@ -266,8 +94,6 @@ def _written(file: Path, text: str) -> Path:
 @contextlib.asynccontextmanager
 async def proxy(ports: Sequence[int]) -> AsyncIterator[int]:
     with tempfile.TemporaryDirectory() as folder:
-        import socket
-
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         servers = " ".join(f"server 127.0.0.1:{one};" for one in ports)
@@ -297,14 +123,27 @@ def line(text: str, value: float, bound: float, form: str = ".2f", *, least: boo
     print(f"    {text:58} {value:10{form}}   ({sign} {bound:g}){verdict}", flush=True)
 
 
+async def came_back(pid: int, idle: tuple[float, int]) -> tuple[float, int]:
+    """Give memory and files once they are as before, or a little later than the longest timer."""
+    for _ in range(round(BACK_SECONDS)):
+        await asyncio.sleep(1)
+        after = memory(pid), files(pid)
+        if after[0] <= 1.1 * idle[0] and after[1] <= idle[1]:
+            break
+    return after
+
+
 async def lines(options: argparse.Namespace) -> None:
     """Print the lines of load, each with its bound."""
     took, many = options.load_seconds, options.clients
     with tempfile.TemporaryDirectory() as home:
         async with http_server([*BARE, "http"], home) as (host, port, pid):
             pin(pid, 1)
-            bare = await loaded((host, port), [pid], 32, [call("nothing", None)], took)
-    print(f"\nLoad: {took:g} s each; bare SDK, 32 clients: {bare.rate:.0f} calls/s")
+            bare = await loaded(
+                (host, port), [pid], 32, [call("nothing", None)], took, probed=False
+            )
+    print(f"\nLoad: {took:g} s each; bare SDK, 32 clients: {bare.rate:.0f} calls/s "
+          f"at {bare.cost:.0f} us CPU a call")  # fmt: skip
     alone = None
     for kind in ["SQLite", *(["Redis"] if REDIS else [])]:
         with accounts(kind) as kept:
@@ -312,11 +151,10 @@ async def lines(options: argparse.Namespace) -> None:
             async with kept.server() as (host, port, pid):
                 pin(pid, 1)
                 sent, where = [call("watch_list", key)], (host, port)
-                few = await loaded(where, [pid], 32, sent, took)
+                few = await loaded(where, [pid], 32, sent, took, probed=False)
                 idle = memory(pid), files(pid)
                 full = await loaded(where, [pid], many, sent, took)
-                await asyncio.sleep(2)
-                after = memory(pid), files(pid)
+                after = await came_back(pid, idle)
         alone = few
         print(f"  {kind}: 32 clients {few.rate:.0f}/s at {few.cost:.0f} us CPU a call, "
               f"{many:,} clients {full.rate:.0f}/s at {full.cost:.0f} us")  # fmt: skip
@@ -349,101 +187,7 @@ async def _replicas(took: float, alone: Load) -> None:
             async with proxy([first[1], second[1]]) as port:
                 pids = [first[2], second[2]]
                 sent = [call("watch_list", key) for key in keys]
-                both = await loaded(("127.0.0.1", port), pids, 32, sent, took)
+                both = await loaded(("127.0.0.1", port), pids, 32, sent, took, probed=False)
     print(f"  two replicas behind nginx with Redis, 32 clients: {both.rate:.0f}/s")
     line("CPU a call, of one replica's", both.cost / alone.cost, 1.25)
     line("errors", sum(both.wrong.values()), 0, ".0f")
-
-
-# ---------------------------------------------------------------------- hostile
-
-
-async def soak(options: argparse.Namespace) -> None:
-    """Mix those who ask with those who attack, and tell how the first fare."""
-    took = options.soak_seconds
-    print(f"\nSoak: {took:g} s, 16 clients who ask among hostile ones")
-    with accounts("SQLite") as kept, tempfile.TemporaryDirectory() as other:
-        keys = [kept.key(f"benchmark{number}") for number in range(16)]
-        poor = kept.key("poor", "pioneer")
-        simulator = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _SIMULATOR,
-            stdout=subprocess.PIPE, env=own_environment(MARKETDATA_HOME=other),
-        )  # fmt: skip
-        endpoints = (await simulator.stdout.readline()).decode()
-        try:
-            async with kept.server("--sse", MARKETDATA_ENDPOINTS=endpoints) as (host, port, pid):
-                pin(pid, 1)
-                where, asked = (host, port), {"pair": "BTC/USDT", "exchange": "binance"}
-                tools = {"get_ticker": asked, "get_orderbook": asked, "watch_list": None}
-                sent = [call(tool, key, given) for key in keys for tool, given in tools.items()]
-                await loaded(where, [pid], 16, sent, min(5, took))
-                idle = memory(pid), files(pid)
-                attacks = [
-                    asyncio.create_task(_attack(where, attack(poor), took))
-                    for attack in ATTACKS
-                    for _ in range(4)
-                ]
-                load = await loaded(where, [pid], 16, sent, took)
-                done = await asyncio.gather(*attacks)
-                await asyncio.sleep(32)  # what does not end has its time, and no more
-                after = memory(pid), files(pid)
-        finally:
-            simulator.kill()
-            await simulator.wait()
-    print(f"  {load.rate:.0f} answers/s, p50 {statistics.median(load.waits) * 1000:.0f} ms; "
-          f"{sum(done):,} attacks")  # fmt: skip
-    line("p99 of those who ask, ms", p99(load.waits) * 1000, 200, ".0f")
-    line("errors of those who ask", sum(load.wrong.values()), 0, ".0f")
-    for what, count in load.wrong.items():
-        print(f"      {what}: {count}")
-    for path, waits in load.probes.items():
-        line(f"{path} p99, ms", p99(waits) * 1000, 200, ".0f")
-    line("memory, MiB", load.memory, 300, ".0f")
-    line("memory after, of before", after[0] / idle[0], 1.1)
-    line("file descriptors more than before", after[1] - idle[1], 0, ".0f")
-
-
-_LONG = "x" * 800_000
-_LIST = json.dumps(
-    {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
-).encode()
-ATTACKS = (
-    # Without a key: large, wrong, half, smuggled, none at all.
-    lambda _: call("get_tickers", None, {"pairs": ["BTC/USDT"] * 50_000}),
-    lambda _: call("get_ticker", "md_nobody_0000", {"pair": "BTC/USDT"}),
-    lambda _: request(b"{" * 4_000, key=None),
-    lambda _: call("get_ticker", None)[:-40],
-    lambda _: (
-        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n"
-    ),
-    lambda _: b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
-    lambda _: os.urandom(5_000),
-    lambda _: b"",
-    # With the key of the lowest tier: what costs most before it is refused.
-    lambda key: call("get_tickers", key, {"pairs": ["BTC/USDT"] * 50_000}),
-    lambda key: call("get_ticker", key, {"pair": _LONG}),
-    lambda key: call("get_candles", key, {"pair": "BTC/USDT", "start": _LONG}),
-    lambda key: request(_LIST, key=key, method="tools/list"),
-    lambda key: (
-        b"GET /sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n" % key.encode()
-    ),
-)
-
-
-async def _attack(where: tuple[str, int], sent: bytes, took: float) -> int:
-    """Send something again and again, each time on a new connection; read little of the answer."""
-    ends, done = time.perf_counter() + took, 0
-    while time.perf_counter() < ends:
-        with contextlib.suppress(OSError, TimeoutError):
-            reader, writer = await asyncio.open_connection(*where)
-            try:
-                writer.write(sent)
-                async with asyncio.timeout(1):
-                    await writer.drain()
-                    await reader.read(100)
-            finally:
-                writer.close()
-        done += 1
-        await asyncio.sleep(0.05)
-    return done

@@ -9,6 +9,7 @@ The functions below block and also work in notebooks; `Client` is the same as an
 """
 
 from marketdata import _aliases as _aliases
+from marketdata import _wiring as _wiring
 
 __version__ = "0.1.0"
 __distribution__ = "ccxt-marketdata"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 __all__ = ["WELL_KNOWN", "exchange_id"]
 
@@ -15,6 +16,7 @@ _OTHER = {
     "huobiglobal": "htx",
     "huobipro": "htx",
     "lbank2": "lbank",
+    "mexc3": "mexc",
     "okex": "okx",
     "okex5": "okx",
     # What they are called elsewhere.
@@ -56,7 +58,9 @@ def exchange_id(text: str) -> str:
     names and other names are known, such as ``huobi`` and ``coinbase pro``, and endings of
     the largest exchanges' names, as in ``Binance.com`` and ``Kraken spot``.
     """
-    name = re.sub(r"[\s._()\"'-]", "", text.lower())
+    plain = unicodedata.normalize("NFKC", text).lower().strip()
+    plain = re.sub(r"^(?:https?://)?(?:www\.)?|^the\s+|(?<=\w)/$", "", plain)
+    name = re.sub(r"[\s._()\"'-]", "", plain)
     if name not in _OTHER and name not in WELL_KNOWN:
         short = _ENDINGS.sub("", name)
         name = short if _OTHER.get(short, short) in WELL_KNOWN else name

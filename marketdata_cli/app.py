@@ -51,8 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     # Also an error in the command line itself is shown in full when that is asked for.
     debug = "--debug" in arguments
     try:
-        command = typer.main.get_command(application())
-        job = command.main(list(arguments or ("--help",)), prog_name=NAME, standalone_mode=False)
+        job = _program().main(list(arguments or ("--help",)), prog_name=NAME, standalone_mode=False)
         return job() if callable(job) else int(job or 0)
     except MarketDataError as error:
         return _refuse(error, error, debug)
@@ -67,6 +66,12 @@ def run(arguments: Sequence[str]) -> int:
         said = f"{type(error).__name__}: {error}".rstrip(".")
         bug = InternalError(f"{said}. Something in this package is broken; --debug shows where.")
         return _refuse(bug, error, debug)
+
+
+@functools.cache
+def _program() -> Any:
+    """Make the commands of `application`, once for all command lines of a process."""
+    return typer.main.get_command(application())
 
 
 def _refuse(refusal: MarketDataError, error: BaseException, debug: bool) -> int:

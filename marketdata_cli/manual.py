@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from marketdata_cli.options import COMMON, DEBUG, SIM
+from marketdata_cli.synonyms import in_our_names
 
 PANELS = ("Data", "Several exchanges", "History", "Live", "Service")
 """Groups of commands on the first page, in their order."""
@@ -20,7 +21,14 @@ _EVERYWHERE = {get_args(one.annotation)[1].help for one in (*COMMON, DEBUG)}
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help page is the same under all versions of typer."""
+    """A command whose help page is the same under all versions of typer.
+
+    It takes options by their usual other names, too.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what was typed."""
+        return super().parse_args(ctx, in_our_names(args, self.params))
 
     def collect_usage_pieces(self, _ctx: Any) -> list[str]:
         """Give what follows the name in the usage line."""

@@ -17,6 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Ends the process: with 0 when the client leaves and on a signal, with 2 where the call was
     wrong, with 1 where the address cannot be listened on.
     """
-    from marketdata_mcp.command.serve import main as serve
+    from marketdata_mcp.service.command.serve import main as serve
 
     serve(arguments)

@@ -219,6 +219,8 @@ def candles(
 
     def build(count: int) -> Content:
         content = answered[:count].to_dict()
+        for name in ("start", "end"):  # said where the call has other words for them
+            content.pop(name, None)
         rows = [[row[one] for one in places] for row in content.pop("candles")]
         left_out = answered.columns.time[count] if count < len(answered) else None
         notes = [note.format(rows=count)] if note else []

@@ -46,7 +46,11 @@ async def ask(client: AsyncClient, asked: Content) -> Answer:
 
 
 def lookback(asked: Content) -> timedelta:
-    """Tell how far before the current candle the first one opens that a call asks for."""
+    """Tell how far before the current candle the first place is that a call asks for.
+
+    A limit counts places here: where candles are missing, its candles are older than that. How many
+    are missing is only known once the exchange has been asked, and a price is known before.
+    """
     timeframe = asked["timeframe"] or _TIMEFRAME
     current = shifted(instant(datetime.now(UTC)), timeframe, 0)
     if asked["start"] is not None:

@@ -15,10 +15,10 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, Resource, ResourceTemplate
 from marketdata.arguments import pair, timeframe
 from marketdata.errors import InvalidParameterError, InvalidRequestError, MarketDataError
 from marketdata.exchange_names import exchange_id
+from marketdata.live import LiveWatch, Row, Series, State, trade_row
 from marketdata.models import Candles, Columns, OrderBook, Record, StreamKind, Trade
 from marketdata_mcp import answers
 from marketdata_mcp.ask import Ask
-from marketdata_mcp.live.watch import LiveWatch, Row, Series, State, trade_row
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient

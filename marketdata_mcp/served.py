@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
+    from marketdata.live import LiveWatch
     from marketdata_mcp.admission import Admission
-    from marketdata_mcp.live.watch import LiveWatch
     from marketdata_mcp.live.watches import Watches
     from marketdata_mcp.observe import Observer
     from marketdata_mcp.updates import Updates

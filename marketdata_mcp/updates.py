@@ -28,9 +28,9 @@ from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 
 from marketdata import AsyncClient
 from marketdata.errors import MarketDataError, QuotaExceededError, RateLimitExceededError
+from marketdata.live import LiveWatch
 from marketdata_mcp.ask import Ask
 from marketdata_mcp.live.shares import Shares, has_share
-from marketdata_mcp.live.watch import LiveWatch
 from marketdata_mcp.live.watches import FULL_SECONDS, Limits
 from marketdata_mcp.resources import Address, refused
 

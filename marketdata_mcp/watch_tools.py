@@ -9,11 +9,11 @@ from annotated_types import Ge, Le, MaxLen
 
 from marketdata.arguments import Depth, Described, ExchangeId, PairName, PairNames, timeframe
 from marketdata.errors import InvalidParameterError, MissingParameterError
+from marketdata.live import News, State
 from marketdata.models import Candles, OrderBook, Quote, Record, StreamKind, Ticker
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.catalogue.schemas import outward
-from marketdata_mcp.live.watch import News, State
 from marketdata_mcp.live.watches import MAX_SUBJECTS, Held
 from marketdata_mcp.tools import ServerTool, Tool
 

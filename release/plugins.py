@@ -75,6 +75,7 @@ def made() -> dict[str, str]:
         f"{NAME}/gemini-extension.json": {**about, "mcpServers": {NAME: SERVER}},
         ".claude-plugin/marketplace.json": {
             "name": package["name"],
+            "description": DESCRIPTION,
             "owner": author,
             "plugins": [{"name": NAME, "source": f"./{NAME}", "description": DESCRIPTION}],
         },

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm
 from redis_server import RedisServer
+
+# jsonschema would compile 39 grammars for a format that no schema here has: 1.3 s in each worker.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 _DEEPEST = sys.getrecursionlimit()
 
@@ -18,6 +22,22 @@ def _as_deep_as_ever() -> None:
     """What a test before has done to the recursion limit is no other test's trouble."""
     if sys.getrecursionlimit() < _DEEPEST:
         sys.setrecursionlimit(_DEEPEST)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    """Start the project's own commands from one process that has imported them."""
+    if sys.platform == "linux":
+        with warm.installed():
+            yield
+    else:
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start every process of a test from nothing that is marked ``cold``."""
+    warm.allow("cold" not in item.keywords)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +76,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reporter.write_line(f"skipped: {each}")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in which more tests were repeated than it may."""
+    most = session.config.getoption("max_repeated")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if most is None or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    repeated = len(reporter.stats.get("rerun", ()))
+    if repeated > most:
+        reporter.write_line(f"{repeated} tests were repeated, {most} may be", red=True)
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("marketdata")
     group.addoption(
@@ -65,6 +99,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("MARKETDATA_RECORDED") or None,
         help="folder of recorded exchange answers for tests/conformance "
         "(or the variable MARKETDATA_RECORDED)",
+    )
+    group.addoption(
+        "--max-repeated",
+        metavar="N",
+        type=int,
+        help="fail when more than so many tests were repeated (--reruns)",
     )
     group.addoption(
         "--accept",

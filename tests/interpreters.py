@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -48,33 +49,51 @@ def found() -> dict[int, tuple[str, Path]]:
     return known
 
 
-def check(uv: str, minor: int, program: Path) -> bool:
-    """Run the suite on one interpreter; tell whether it passed."""
+def check(uv: str, minor: int, program: Path) -> tuple[bool, str]:
+    """Run the suite on one interpreter; tell whether it passed, and what was said."""
     environment = {**os.environ, "VIRTUAL_ENV": str(ROOT / f".venv-3.{minor}")}
     # Options meant for the whole suite name plugins that are not installed here.
     environment.pop("PYTEST_ADDOPTS", None)
     place = environment["VIRTUAL_ENV"]
     make = [uv, "venv", "--quiet", "--clear", "--python", str(program), place]
-    install = [uv, "pip", "install", "--quiet", str(ROOT), "pytest>=8.3"]
+    # The suite starts dozens of processes; each would compile what it imports.
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", str(ROOT), "pytest>=8.3"]
     suite = [f"{place}/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE)]
-    return all(
-        subprocess.run(command, env=environment, cwd=ROOT / "tests", check=False).returncode == 0
-        for command in (make, install, suite)
-    )
+    said = []
+    for command in (make, install, suite):
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=ROOT / "tests",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        said.append(done.stdout)
+        if done.returncode:
+            return False, "".join(said)
+    return True, "".join(said)
 
 
 def main() -> int:
     """Run the suite everywhere, and give the exit code."""
     known = found()
     failed = []
-    for minor in range(OLDEST, NEWEST + 1):
-        if minor not in known:
-            print(f"Python 3.{minor}: not found", flush=True)
-            continue
-        full, program = known[minor]
-        print(f"Python {full}: {program}", flush=True)
-        if not check(sys.argv[1], minor, program):
-            failed.append(full)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {
+            minor: pool.submit(check, sys.argv[1], minor, program)
+            for minor, (_, program) in known.items()
+        }
+        for minor in range(OLDEST, NEWEST + 1):
+            if minor not in known:
+                print(f"Python 3.{minor}: not found", flush=True)
+                continue
+            full, program = known[minor]
+            passed, said = runs[minor].result()
+            print(f"Python {full}: {program}\n{said}", end="", flush=True)
+            if not passed:
+                failed.append(full)
     if failed:
         print(f"failed on Python {', '.join(failed)}")
     return int(bool(failed) or not known)

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -31,8 +32,8 @@ from marketdata._exchanges.markets_cache import Catalogue
 from marketdata._exchanges.recording import Event, Writer
 from marketdata._exchanges.recording import read as events_of
 from marketdata._requests.rate_ledger import APART, Account, Ledger, LedgerBusyError
-from marketdata_mcp.command import admin
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
+from marketdata_mcp.service.command import admin
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
 
@@ -297,16 +298,46 @@ def vanished(folder: Path) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
 
 
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Fill the file system of a folder."""
+    # A byte at a time at the end, so that nothing is left.
+    with (folder.parent / _FILLER).open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 9, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+    yield
+    (folder.parent / _FILLER).unlink()
+
+
+_FILLER = "filler"
+_OWN = "file system full"
+"""The fault of a file system of 2 MB, which only root can mount; others have `full_disk`."""
+
+
+@contextlib.contextmanager
+def _mounted(folder: Path) -> Iterator[None]:
+    line = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(line, capture_output=True).returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 FAULTS: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
     "full": lambda _: full_disk(),
     "nearly full": lambda _: full_disk(1000),
     "read-only": read_only,
     "vanished": vanished,
+    _OWN: filled,
 }
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(monkeypatch: pytest.MonkeyPatch, fault: str) -> Iterator[Path]:
     monkeypatch.setattr(markets_cache, "_TRY_AGAIN", 0.0)
     for name in ("MARKETDATA_HOME", "HOME"):
         monkeypatch.setenv(name, "")
@@ -314,8 +345,9 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         folder = Path(made) / "folder"
-        folder.mkdir()
-        yield folder
+        with _mounted(Path(made)) if fault == _OWN else contextlib.nullcontext():
+            folder.mkdir()
+            yield folder
 
 
 def _refused(kept: Kept, number: int) -> str | None:

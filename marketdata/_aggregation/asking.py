@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -15,6 +16,8 @@ from marketdata.errors import (
     ExchangeUnavailableError,
     InvalidParameterError,
     MarketDataError,
+    PairNotSupportedError,
+    did_you_mean,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +65,8 @@ async def ask_each(
 
     In the order of exchanges, then of pairs. ``prepare`` comes first, before the list of an
     exchange's pairs is looked into. Raises `InvalidParameterError` where a pair without
-    a slash is not the same everywhere; what an exchange raises is in its answer.
+    a slash is not the same everywhere, `PairNotSupportedError` where no exchange has any of the
+    pairs; what else an exchange raises is in its answer.
     """
 
     async def one(exchange: str, pair: str) -> Answer[T]:
@@ -85,9 +89,16 @@ async def ask_each(
 
     names = list(dict.fromkeys(exchanges))
     answers = _once(await all_of(one(name, pair) for name in names for pair in pairs))
+    errors = [(one.exchange, one.error) for one in answers if one.error is not None]
+    if len(errors) == len(answers) and _is_about_the_pair(errors):
+        raise nobody_answered(errors)
     if "/" not in pairs[0]:
         _check_is_one_pair(pairs[0], answers)
     return answers
+
+
+def _is_about_the_pair(errors: Sequence[tuple[str, MarketDataError]]) -> bool:
+    return all(isinstance(error, PairNotSupportedError) for _, error in errors)
 
 
 def _once(answers: Sequence[Answer[T]]) -> list[Answer[T]]:
@@ -154,6 +165,8 @@ def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketData
         return first
     if all(isinstance(error, ExchangeUnavailableError) for _, error in errors):
         return none_reached(dict(errors))
+    if _is_about_the_pair(errors):
+        return _nobody_has(errors)
     retryable = any(error.retryable for _, error in errors)
     kind: type[MarketDataError] = ExchangeUnavailableError if retryable else DataUnavailableError
     if all(type(error) is type(first) for _, error in errors):
@@ -163,4 +176,22 @@ def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketData
         f"No exchange answered. {said}",
         retryable=retryable,
         details={"exchanges": {name: error.to_dict() for name, error in errors}},
+    )
+
+
+def _nobody_has(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:
+    """Make the error of a pair that no exchange has, with those that most of them propose."""
+    names = list(dict.fromkeys(name for name, _ in errors))
+    pair = str(errors[0][1].details.get("pair", ""))
+    lists = [list(error.details.get("closest", ())) for _, error in errors]
+    proposed = Counter(one for each in lists for one in each)
+    place = {one: min(each.index(one) for each in lists if one in each) for one in proposed}
+    closest = sorted(proposed, key=lambda one: (-proposed[one], place[one], one))[:10]
+    return PairNotSupportedError(
+        f"'{pair}' is no active spot pair of {', '.join(names)}.{did_you_mean(closest[:3])}",
+        details={
+            "pair": pair,
+            "closest": closest,
+            "exchanges": {name: error.to_dict() for name, error in errors},
+        },
     )

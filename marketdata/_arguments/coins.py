@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["QUOTES", "code_of", "divided"]
+from marketdata._arguments.saying import was
+from marketdata.errors import InvalidParameterError
+
+__all__ = ["QUOTES", "code_of", "divided", "part"]
 
 QUOTES = (
     *("USDT", "USDC", "FDUSD", "PYUSD", "USD1", "USDS", "DAI"),
@@ -68,11 +71,14 @@ _NAMES = {
     "yen": "JPY",
     "zcash": "ZEC",
 }
+_SIGNS = {"\u20ac": "EUR", "\u00a3": "GBP", "\u20bf": "BTC"}
 
 
 def code_of(name: str) -> str | None:
     """Give the code of a coin or currency that goes by this name, in any case; None for others."""
-    return _NAMES.get(" ".join(name.lower().replace("-", " ").replace("_", " ").split()))
+    return _SIGNS.get(name) or _NAMES.get(
+        " ".join(name.lower().replace("-", " ").replace("_", " ").split())
+    )
 
 
 def divided(joined: str) -> tuple[str, str] | None:
@@ -85,3 +91,11 @@ def divided(joined: str) -> tuple[str, str] | None:
         if base and base != joined and len(base) >= 2:
             return base, quote
     return None
+
+
+def part(text: str) -> str:
+    """Check the name of a currency, or a part of a pair's name to search for."""
+    cleaned = text.strip()
+    if not 1 <= len(cleaned) <= 40 or not cleaned.isprintable():
+        raise InvalidParameterError(f"A name has 1 to 40 characters; {was(text)}.")
+    return cleaned

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from marketdata._arguments.saying import Pattern, Read, refused
-from marketdata._arguments.times import COUNTS, MONTHS, UNITS, unit_of
+from marketdata._arguments.spoken import COUNTS, MONTHS, UNITS, unit_of
+from marketdata._arguments.texts import legible
 from marketdata.errors import InvalidParameterError
 
 __all__ = ["TIMEFRAME", "is_timeframe", "nearest", "timeframe", "window", "window_length"]
@@ -24,7 +25,7 @@ _FORMS = [
         r"(?P<unit>[a-z]+)",
     )
 ]
-_CANDLES = r"(?:candle(?:stick)?s?|klines?|bars?|ohlcv?)"
+_CANDLES = r"(?:candle(?:stick)?s?|klines?(?:_interval)?|bars?|ohlcv?)"
 _ISO = Pattern(r"P(?:(\d{1,4})([YMWD])|T(\d{1,5})([HMS]))", re.IGNORECASE | re.ASCII)
 _MINUTES_OFFERED = (5, 10, 15, 20, 30, 45, 60, 90, 120, 240)
 """Numbers before an M that are mostly meant as minutes: no exchange has so many months."""
@@ -56,7 +57,7 @@ def timeframe(value: str) -> str:
 def _read(value: Any, name: str, otherwise: str) -> str:
     if isinstance(value, timedelta):
         value = f"{round(value.total_seconds())}s"
-    text = str(value).strip().strip("\"'").strip()
+    text = legible(str(value)).strip().strip("\"'").strip()
     if len(text) > 40:
         raise refused(otherwise, value)
     if re.fullmatch(r"[1-9]\d{0,7}(?:\.0*)?", text, re.ASCII):

@@ -20,6 +20,7 @@ _SAME: Mapping[str, Collection[str]] = {
         *("productid", "product", "tradingpair", "currencypair", "pairname", "pairid", "tradepair"),
         *("marketsymbol", "marketid", "tradingsymbol", "symbolname", "coinpair", "cryptopair"),
         *("coin", "asset", "token", "crypto", "cryptocurrency", "coinid", "symbolid", "pairsymbol"),
+        "assetpair",
     ),
     "pairs": (
         *("symbols", "markets", "tickers", "instruments", "tradingpairs", "productids", "instids"),
@@ -91,9 +92,19 @@ _SAME: Mapping[str, Collection[str]] = {
     "from_id": ("fromtradeid", "tradeid", "startid", "sinceid", "startingid"),
     "offset": ("skip", "startindex", "startfrom"),
     "window": ("windowsize", "rollingwindow", "tickerwindow", "windowlength", "rolling"),
-    "sort": ("sortby", "orderby", "order", "rankby", "sortfield", "sortkey", "rank"),
+    "sort": (
+        "sortby",
+        "orderby",
+        "order",
+        "sortorder",
+        "sortdirection",
+        "rankby",
+        "sortfield",
+        "sortkey",
+        "rank",
+    ),
     "ascending": ("asc", "ascendingorder"),
-    "min_quote_volume": ("minvolume", "volumemin", "minquotevol", "minturnover", "minvolumeusd"),
+    "min_quote_volume": ("minquotevol", "minturnover", "minvolumeusd", "minvolumeusdt"),
     "columns": ("fields", "cols", "columnnames"),
     "fill": ("fillgaps", "fillmissing", "fillmethod", "fillna"),
     "cursor": ("nextcursor", "pagetoken"),
@@ -103,6 +114,8 @@ _SAME: Mapping[str, Collection[str]] = {
 _ONE_OR_SEVERAL = {"pair": "pairs", "pairs": "pair", "exchange": "exchanges"} | {
     "exchanges": "exchange"
 }
+_ORDERS = {"asc": True, "ascending": True, "desc": False, "descending": False}
+"""What a name such as ``order`` has where it does not say by which field."""
 _NEAR: Mapping[str, Collection[str]] = {
     "period": ("timeframe", "window", "start"),
     "span": ("timeframe", "window"),
@@ -133,6 +146,8 @@ _NEAR: Mapping[str, Collection[str]] = {
     "filter": ("search",),
     "price": ("quote_amount",),
     "end": ("limit",),
+    "minvolume": ("min_quote_volume",),
+    "volumemin": ("min_quote_volume",),
 }
 """Names that may mean an argument, and something else as well: they are named, and not taken."""
 
@@ -187,6 +202,8 @@ def renamed(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
         if name in known:
             continue
         ours = meant(name, known) or name
+        if ours == "sort" and isinstance(value, str) and value.strip().lower() in _ORDERS:
+            ours, value = "ascending", _ORDERS[value.strip().lower()]
         if ours in answer and answer[ours] != value:
             raise InvalidParameterError(
                 f"'{_shown(ours)}' and '{_shown(name)}' are the same argument: give one of them.",

@@ -47,6 +47,11 @@ _CODE = Pattern(rf"{_IN_A_CODE}(?:{_IN_A_CODE}| |(?<=\w)'(?=[\w ]))*")
 _STROKES = str.maketrans("／∕⁄＿－–—−", "///_----")
 _VENUE = Pattern(r"([A-Za-z][\w. ]{0,24}):(.+)")
 _AT = Pattern(r"(.+?)(?:\s*@\s*|\s+on\s+|\s*\()([A-Za-z][\w. ]{2,24})\)?", re.IGNORECASE)
+_BESIDE = [
+    Pattern(r"(?P<venue>[A-Za-z]{3,20})(?:[ _.]spot)?[ _.](?P<pair>.+)", re.IGNORECASE),
+    Pattern(r"(?P<pair>.+)[ _.](?P<venue>[A-Za-z]{3,20})", re.IGNORECASE),
+]
+"""A pair beside the name of a large exchange."""
 _CHANNEL = Pattern(r"(\w+)@(?:\w*trade|\w*ticker|depth\w*|kline_\w+)(?:@\w+)?", re.IGNORECASE)
 _NOT_VENUES = ("spot", "x", "pair", "symbol", "market", "ticker")
 _BITFINEX = Pattern(r"t[A-Z0-9]{6,12}|t[A-Z0-9]{2,8}:[A-Z0-9]{2,8}")
@@ -87,7 +92,8 @@ def pair(text: str) -> str:
 @functools.lru_cache(maxsize=1_000)
 def _pair(text: str) -> str:
     cleaned = text.strip().strip("\"'`").strip(" ,;").translate(_STROKES)
-    cleaned = re.sub(r"%2F", "/", cleaned, flags=re.IGNORECASE)
+    cleaned = re.sub(r"%2F|\\/", "/", cleaned, flags=re.IGNORECASE)
+    cleaned = re.sub(r"^\((.+)\)$|^(\S+) (?:pair|market)$", r"\1\2", cleaned, flags=re.IGNORECASE)
     if not 2 <= len(cleaned) <= 80 or not cleaned.isprintable():
         raise _no_pair(text)
     if found := _CHANNEL.fullmatch(cleaned):
@@ -149,7 +155,19 @@ def _venue(text: str) -> tuple[str | None, str]:
         return None if found[2].lower() == "spot" else exchange_id(found[2]), found[1]
     elif (found := _AT.fullmatch(text)) and _name(found[1].strip().upper()):
         return exchange_id(found[2]), found[1].strip()
+    for pattern in _BESIDE:
+        found = pattern.fullmatch(text)
+        if found and exchange_id(found["venue"]) in WELL_KNOWN and _is_whole(found["pair"]):
+            return exchange_id(found["venue"]), found["pair"]
     return None, text
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text beside an exchange's name has a base and a quote currency."""
+    if re.match(r"(?:coin|token|dollar)\b|(?:coin|token|dollar)_", text, re.IGNORECASE):
+        return False  # Binance Coin/USDT
+    parts = re.split(r"[/_ -]", text)
+    return len(parts) == 2 and all(parts) if len(parts) > 1 else divided(text.upper()) is not None
 
 
 def _spot_of(upper: str) -> list[str] | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marketdata._arguments.saying import Pattern, refused
 
-__all__ = ["fraction", "is_left_out", "listed", "number", "single", "truth", "whole"]
+__all__ = ["fraction", "is_left_out", "legible", "listed", "number", "single", "truth", "whole"]
 
-_NOTHING = frozenset(("", "null", "none", "undefined", "nil", "[]", "()", '""', "''"))
+_NOTHING = frozenset(
+    ("", "null", "none", "undefined", "nil", "[]", "()", '""', "''", '[""]', "['']", "[null]")
+)
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "t": True, "y": True} | {
     "false": False,
     "no": False,
@@ -20,18 +23,24 @@ _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "t": True, "y": Tru
     "n": False,
 }
 _WHOLE = Pattern(r"[+-]?\d{1,30}(?:\.0*)?", re.ASCII)
-_THOUSANDS = Pattern(r"\d{1,3}(?:[,_ ]\d{3})+", re.ASCII)
+_THOUSANDS = Pattern(r"\d{1,3}(?:[,_ ']\d{3})+", re.ASCII)
 _NUMBER = Pattern(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-_GROUPED = Pattern(r"\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d{1,3}(?: \d{3})+", re.ASCII)
+_GROUPED = Pattern(
+    r"\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d{1,3}(?:[ _']\d{3})+(?:\.\d+)?", re.ASCII
+)
 _COMMA = Pattern(r"\d{1,9},\d{1,9}", re.ASCII)
 _WITH_UNIT = Pattern(
-    r"[$\u20ac\u00a3]?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*[A-Za-z]{2,6})?"
+    r"(?P<sign>[$\u20ac\u00a3])?\s*(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+    r"\s*(?P<multiple>(?:k|m|b|thousand|million|billion)\b)?\s*(?P<unit>[A-Za-z]{2,6})?",
+    re.IGNORECASE | re.ASCII,
 )
-_BETWEEN = Pattern(r"[,;|\n]|\s+and\s+", re.IGNORECASE)
+_BETWEEN = Pattern(r"[,;|\n]|\s+(?:and|&|vs\.?|versus)\s+", re.IGNORECASE)
 _COUNTED = Pattern(
     r"(\d{1,9})\s*(?:levels?|rows?|candles?|bars?|trades?|entries|results?|pairs?)", re.IGNORECASE
 )
-_MULTIPLES = {"k": 1e3, "m": 1e6}
+_MONEY = frozenset(("USD", "USDT", "USDC", "EUR", "GBP", "DOLLAR", "EURO", "EUROS"))
+"""Currencies that an amount in base currency is hardly in."""
+_MULTIPLES = {"k": 1_000, "t": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _LONGEST = 100_000
 """Characters of a text that is looked into."""
 
@@ -40,19 +49,36 @@ def is_left_out(value: object) -> bool:
     """Tell whether a value says nothing, for an argument that may be left out."""
     if isinstance(value, str):
         return len(value) < 20 and value.strip().lower() in _NOTHING
-    return isinstance(value, list | tuple | set | frozenset) and not value
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(one, str) and is_left_out(one) for one in value
+    )
+
+
+def legible(text: str) -> str:
+    """Give a text with full-width letters and the digits of all scripts as plain ones.
+
+    Characters that nobody sees are left out.
+    """
+    if text.isascii():
+        return text
+    plain = (
+        one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf"
+    )
+    return "".join(str(unicodedata.decimal(one, one)) for one in plain)
 
 
 def whole(value: Any) -> Any:
     """Give a whole number that is written as text, or as a float, as one; else the value."""
     if isinstance(value, str):
-        text = value.strip().strip("\"'")
+        text = legible(value).strip().strip("\"'")
         if _WHOLE.fullmatch(text):
             return int(text.partition(".")[0])
         if _THOUSANDS.fullmatch(text):
-            return int(re.sub(r"[,_ ]", "", text))
+            return int(re.sub(r"[,_ ']", "", text))
         if found := _COUNTED.fullmatch(text):
             return int(found[1])
+        if re.fullmatch(r"\d{1,6}k", text, re.ASCII | re.IGNORECASE):
+            return int(text[:-1]) * 1_000
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -67,22 +93,36 @@ def number(value: Any, name: str) -> Any:
     """
     if not isinstance(value, str) or len(value) > 60:
         return value
-    text = value.strip().strip("\"'").strip()
+    text = legible(value).strip().strip("\"'").strip()
     if _NUMBER.fullmatch(text):
         return text
     if _GROUPED.fullmatch(text):
-        return re.sub(r"[, ]", "", text)
+        return re.sub(r"[, _']", "", text)
     if _COMMA.fullmatch(text):
         either = [text.replace(",", ".")]
         if _THOUSANDS.fullmatch(text):
             either.insert(0, text.replace(",", ""))
         raise refused(f"{name} has a comma: write decimals with a point", value, *either)
     if found := _WITH_UNIT.fullmatch(text):
-        digits = re.sub(r"[, ]", "", found[1])
-        if found[2]:
-            digits = f"{float(digits) * _MULTIPLES[found[2].lower()]:f}".rstrip("0").rstrip(".")
+        digits, multiple = found["digits"].replace(",", ""), found["multiple"] or ""
+        if multiple:
+            # m is a million to some, and a thousandth to others.
+            is_clear = not found["sign"] and not found["unit"] and multiple != "m"
+            digits = _multiplied(digits, multiple)
+            if is_clear and "," not in found["digits"]:
+                return digits
+        if name == "amount" and (found["sign"] or (found["unit"] or "").upper() in _MONEY):
+            error = refused("amount is in base currency; quote_amount is in quote currency", value)
+            error.details["rename"] = {"amount": "quote_amount"}
+            raise error
         raise refused(f"{name} is a number alone", value, digits)
     return value
+
+
+def _multiplied(digits: str, word: str) -> str:
+    from decimal import Decimal  # needed by few
+
+    return f"{(Decimal(digits) * _MULTIPLES[word[0].lower()]).normalize():f}"
 
 
 def fraction(value: Any, name: str) -> Any:
@@ -94,7 +134,7 @@ def fraction(value: Any, name: str) -> Any:
 def truth(value: Any) -> Any:
     """Give a yes or no that is written as text, or as 1 or 0, as one; else the value."""
     if isinstance(value, str):
-        return _TRUTHS.get(value.strip().strip("\"'").lower(), value)
+        return _TRUTHS.get(legible(value).strip().strip("\"'").lower(), value)
     if isinstance(value, int | float) and value in (0, 1):
         return bool(value)
     return value
@@ -107,18 +147,35 @@ def listed(value: Any) -> Any:
     have no order of their own, and come in that of the alphabet.
     """
     if isinstance(value, str):
-        return _divided(value)
+        return _several(_divided(value))
     if isinstance(value, set | frozenset):
-        return sorted(value)
+        return _several(sorted(value))
+    if isinstance(value, list | tuple):
+        return _several(value)
     if isinstance(value, bytes | bytearray | Sequence | Mapping) or not isinstance(value, Iterable):
         return value
-    return list(value)
+    return _several(list(value))
+
+
+def _several(value: Any) -> Any:
+    """Leave out what says nothing, and take apart the texts of a list that have several in one."""
+    if not isinstance(value, list | tuple):
+        return value
+    answer: list[Any] = []
+    for one in value:
+        if isinstance(one, str) and is_left_out(one):
+            continue
+        apart = _divided(one) if isinstance(one, str) and re.search(r"[,;\[\n]", one) else one
+        answer += apart if isinstance(apart, list) else [one]
+    return answer
 
 
 def _divided(text: str) -> Any:
     if len(text) > _LONGEST:
         return [text]
-    cleaned = text.strip()
+    cleaned = legible(text).strip()
+    if cleaned.startswith("```"):
+        cleaned = re.sub(r"^```\w*\s*|\s*```$", "", cleaned)
     if cleaned[:1] in ("[", '"', "{"):
         import json  # imported where it is needed: help pages are to come fast
 
@@ -145,8 +202,10 @@ def _divided(text: str) -> Any:
 
 def single(value: Any) -> Any:
     """Give the one text of a list that has only that one; else the value."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", '"', "'"):
-        value = _divided(value)
+    if isinstance(value, str):
+        value = legible(value)
+        if value.lstrip()[:1] in ("[", '"', "'"):
+            value = _divided(value)
     if isinstance(value, list | tuple | set | frozenset) and len(value) == 1:
         [one] = value
         return one if isinstance(one, str) else value

@@ -9,11 +9,17 @@ from typing import Any
 from marketdata._arguments.saying import refused
 from marketdata.errors import closest
 
-__all__ = ["choice"]
+__all__ = ["choice", "several_choices"]
 
 _SYNONYMS: dict[str, Sequence[str]] = {
-    "buy": ("b", "bid", "bids", "buying", "long", "purchase", "buyer"),
-    "sell": ("s", "ask", "asks", "offer", "selling", "short", "sale", "seller"),
+    "buy": (
+        *("b", "bid", "bids", "buying", "long", "purchase", "buyer", "buyside", "sidebuy"),
+        *("marketbuy", "buymarket"),
+    ),
+    "sell": (
+        *("s", "ask", "asks", "offer", "selling", "short", "sale", "seller", "sellside"),
+        *("sidesell", "marketsell", "sellmarket"),
+    ),
     "ticker": ("tickers", "24hr", "24hticker", "24hrticker", "stats", "ticker24h", "tickerdata"),
     "quote": (
         *("quotes", "bbo", "bookticker", "bestbidask", "bidask", "topofbook", "tob"),
@@ -21,11 +27,12 @@ _SYNONYMS: dict[str, Sequence[str]] = {
     ),
     "orderbook": (
         *("book", "books", "orderbooks", "depth", "l2", "level2", "l2book", "l2orderbook"),
-        *("marketdepth", "dom", "bidsasks", "bidsandasks", "depthbook"),
+        *("marketdepth", "dom", "bidsasks", "bidsandasks", "depthbook", "mbp10"),
     ),
     "trades": (
         *("trade", "tradehistory", "recenttrades", "fills", "executions", "tape", "aggtrade"),
         *("aggtrades", "markettrades", "timeandsales", "publictrades", "lasttrades"),
+        *("count", "tradecount", "numtrades", "numberoftrades", "n"),
     ),
     "candles": (
         *("candle", "candlestick", "candlesticks", "ohlc", "ohlcv", "ohlcvs", "kline", "klines"),
@@ -40,15 +47,25 @@ _SYNONYMS: dict[str, Sequence[str]] = {
     "feather": ("arrow", "ipc"),
     "percentage": (
         *("change", "changepercent", "percentchange", "pricechangepercent", "pct", "percent"),
-        *("gain", "gains", "gainers", "changepct", "pricechange24h", "pctchange"),
+        *("gain", "gains", "gainers", "changepct", "pricechange24h", "pctchange", "24hchange"),
+        *("change24h", "pricechangepercentage24h"),
     ),
     "last": ("price", "lastprice", "close", "currentprice"),
     "quoteVolume": ("turnover", "quotevol", "volumequote", "volumeusd", "volumeusdt", "notional"),
     "baseVolume": ("basevol", "volumebase"),
+    "time": ("timestamp", "date", "datetime", "t", "ts", "opentime", "timestampms", "starttime"),
+    "open": ("o", "openprice"),
+    "high": ("h", "highprice"),
+    "low": ("l", "lowprice"),
+    "close": ("c", "closeprice"),
+    "volume": ("v", "vol", "basevolume"),
     "series": ("summary",),
     "day": ("days", "daily"),
 }
 """Without what does not count, which `_plain` leaves out."""
+_PRICES = ("open", "high", "low", "close")
+_TOGETHER: dict[str, Sequence[str]] = {"ohlc": _PRICES, "ohlcv": (*_PRICES, "volume")}
+"""Words for several."""
 _UNCLEAR: dict[str, Sequence[str]] = {
     "price": ("ticker", "quote"),
     "prices": ("ticker", "quote"),
@@ -79,5 +96,15 @@ def choice(value: Any, choices: Sequence[str], name: str) -> Any:
     raise refused(f"{name} is one of {', '.join(choices)}", value, *near)
 
 
+def several_choices(values: Sequence[Any], choices: Sequence[str], name: str) -> list[Any]:
+    """Give those of some words that texts mean, once each; one text may mean several of them."""
+    found: list[Any] = []
+    for one in values:
+        together = _TOGETHER.get(_plain(one)) if isinstance(one, str) else None
+        is_known = together is not None and set(together) <= set(choices)
+        found += together if together and is_known else [choice(one, choices, name)]
+    return list(dict.fromkeys(found))
+
+
 def _plain(text: str) -> str:
-    return re.sub(r"[\s._\-'\"/]", "", text).lower()
+    return re.sub(r"[\s._\-'\"/%]", "", text).lower()

@@ -43,6 +43,14 @@ class Clock(NamedTuple):
         return (self.both if self.disagrees else self.exchange) >= end
 
     @property
+    def reached(self) -> int:
+        """The time up to which candles may have opened: by the later of clocks that disagree.
+
+        That the exchange's is wrong only a newer candle would tell.
+        """
+        return max(self) if self.disagrees else self.exchange
+
+    @property
     def latest(self) -> int:
         """The latest time at which a candle may have opened by now."""
         return max(self.exchange, self.ours) + _LAG

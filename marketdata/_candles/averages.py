@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from marketdata import arguments
-from marketdata._candles.calendar import expected, known, nominal_length
-from marketdata._candles.paging import Pages
-from marketdata._candles.spans import between
+from marketdata._candles.calendar import expected, nominal_length
+from marketdata._candles.windows import covering, milliseconds, nothing_traded
 from marketdata.arguments import is_timeframe
 from marketdata.errors import DataUnavailableError
 from marketdata.models import AveragePrice, Trade
@@ -68,12 +66,12 @@ def _has_trades(venue: Venue) -> bool:
 
 def _timeframe(venue: Venue, window: str) -> str | None:
     """Choose the shortest candles of which one page covers a window, and which fit into it."""
-    covered = _milliseconds(window)
+    covered = milliseconds(window)
     offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mh"]
     for name in sorted(offered, key=nominal_length):
         # As many as end within the window, and one at either edge.
         whole = expected(name).count(1, covered + 1)
-        if whole and whole + 2 <= venue.candles_per_request:
+        if whole and whole + 2 <= venue.candles_per_request(name):
             return name
     return None
 
@@ -89,7 +87,7 @@ async def _of_trades(venue: Venue, pair: str, window: str) -> AveragePrice | Non
         return None
     inside = [trade for trade in trades if trade.timestamp >= start]
     if not inside:
-        raise _nothing(venue, pair, window)
+        raise nothing_traded(venue, pair, window)
     first = inside[0]
     traded = total(trade.amount for trade in inside)
     return AveragePrice(
@@ -114,13 +112,9 @@ def _single(trades: Sequence[Trade]) -> int | None:
 
 
 async def _of_candles(venue: Venue, pair: str, window: str, timeframe: str) -> AveragePrice:
-    calendar = known(venue.id, timeframe)
-    covered = _milliseconds(window)
-    pages = Pages(venue, pair, calendar)
-    page = await pages.newest(calendar.count(0, covered) + 1)
-    columns = between(page.columns, calendar.floor(page.clock.exchange - covered), page.end)
-    if not len(columns) or pages.reply is None or not any(columns.volume):
-        raise _nothing(venue, pair, window)
+    _, columns, origin = await covering(venue, pair, window, timeframe, milliseconds(window))
+    if not any(columns.volume):
+        raise nothing_traded(venue, pair, window)
     form = columns.close[-1]
     if not are_finite(columns.volume):
         raise DataUnavailableError(
@@ -131,15 +125,8 @@ async def _of_candles(venue: Venue, pair: str, window: str, timeframe: str) -> A
         quotient(total(prices), exact(3))
         for prices in zip(columns.high, columns.low, columns.close, strict=True)
     ]
-    reply = pages.reply
     return AveragePrice(
-        exchange=venue.id,
-        pair=pair,
-        timestamp=reply.date or reply.received_at,
-        received_at=reply.received_at,
-        simulated=True if reply.simulated else None,
-        window=window,
-        source="candles",
+        **origin,
         price=_mean(typical, columns.volume, form),
         volume=as_given(total(columns.volume), form),
         trades=None if min(columns.trades) < 0 else sum(columns.trades),
@@ -153,14 +140,3 @@ def _mean(prices: Sequence[float | Decimal], weights: Sequence[float], form: flo
         for price, weight in zip(prices, weights, strict=True)
     )
     return rounded(quotient(total(products), total(weights)), _PLACES, form)
-
-
-def _nothing(venue: Venue, pair: str, window: str) -> DataUnavailableError:
-    return DataUnavailableError(
-        f"Nothing was traded in {pair} on {venue.id} within '{window}'.",
-        details={"exchange": venue.id, "pair": pair, "window": window},
-    )
-
-
-def _milliseconds(window: str) -> int:
-    return arguments.window_length(window) // timedelta(milliseconds=1)

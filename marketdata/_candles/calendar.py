@@ -263,27 +263,22 @@ class Calendar:
 
 def _are_even(times: array[int], step: int) -> bool:
     """Tell whether open times follow each other at one distance."""
-    # Some at a time are compared as one large number: one by one takes six times as long.
-    whole = len(times) - len(times) % _CHUNK
-    ones, ramp, ahead = _row_of(_CHUNK, step) if whole else (0, 0, 0)
-    expected = times[0] * ones + ramp
-    for at in range(0, whole, _CHUNK):
-        if int.from_bytes(times[at : at + _CHUNK], sys.byteorder) != expected:
+    expected = times[0]
+    for part in _chunks(times):
+        # Compared as one large number: one by one takes six times as long.
+        ones, ramp = _row_of(len(part), step)
+        if int.from_bytes(as_array(part), sys.byteorder) != expected * ones + ramp:
             return False
-        expected += ahead
-    rest = times[whole:]
-    return rest == array("q", range(times[0] + whole * step, times[0] + len(times) * step, step))
+        expected += len(part) * step
+    return True
 
 
 @functools.lru_cache(16)
-def _row_of(count: int, step: int) -> tuple[int, int, int]:
-    """Give large numbers of so many parts: ones, multiples of a step from 0 on, and what leads on.
-
-    The last one, added to such multiples, gives the next so many.
-    """
+def _row_of(count: int, step: int) -> tuple[int, int]:
+    """Give large numbers of so many parts: ones, and multiples of a step from 0 on."""
     ones = int.from_bytes(array("q", [1]) * count, sys.byteorder)
     ramp = int.from_bytes(array("q", range(0, count * step, step)), sys.byteorder)
-    return ones, ramp, ones * (count * step)
+    return ones, ramp
 
 
 def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -315,7 +310,7 @@ def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
     """
     if opening.zone is not None and nominal_length(timeframe) >= DAY:
         return Calendar(timeframe, list(_zoned(timeframe, opening)))
-    return Calendar(timeframe, [Era(_BEGINNING, _grid(timeframe, opening, opening.hours * HOUR))])
+    return Calendar(timeframe, [Era(_BEGINNING, _grid(timeframe, opening, _offset(opening)))])
 
 
 def known(exchange: str, timeframe: str) -> Calendar:
@@ -325,9 +320,12 @@ def known(exchange: str, timeframe: str) -> Calendar:
     return Calendar(timeframe, calendar.eras, sure=opening is not None)
 
 
+def _offset(opening: Opening) -> int:
+    """Give when the day of a date opens, from its midnight: from noon on, the evening before."""
+    return (opening.hours - 24 if opening.hours >= 12 else opening.hours) * HOUR
+
+
 def _grid(timeframe: str, opening: Opening, offset: int) -> Grid:
-    if offset >= DAY // 2:
-        offset -= DAY  # the day of that date has begun on the evening before
     if months := _months_in(timeframe):
         return Monthly(months, _JANUARY_1970 % months, offset)
     step = nominal_length(timeframe)
@@ -345,7 +343,7 @@ def _zoned(timeframe: str, opening: Opening) -> Iterator[Era]:
         return moment.astimezone(zone).utcoffset() or timedelta()
 
     def era(since: int, moment: datetime) -> Era:
-        offset = opening.hours * HOUR - ahead(moment) // timedelta(milliseconds=1)
+        offset = _offset(opening) - ahead(moment) // timedelta(milliseconds=1)
         return Era(since, _grid(timeframe, opening, offset))
 
     day = datetime(_ZONE_YEARS.start, 1, 1, tzinfo=UTC)
@@ -440,7 +438,8 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
     for number, (phase, run) in enumerate(runs):
         beside = kept[-1:] or runs[number + 1 : number + 2]
         follows = _is_days(timeframe) and any(
-            abs(phase - other) == HOUR or (not number and _is_next(timeframe, run, after, known))
+            _is_an_hour_off(timeframe, phase, other)
+            or (not number and _is_next(timeframe, run, after, known))
             for other, after in beside
         )
         if kept and kept[-1][0] == phase:
@@ -464,6 +463,12 @@ def _is_next(timeframe: str, run: list[int], after: list[int], known: Calendar) 
     return 2 * (after[0] - run[-1]) < 3 * nominal_length(timeframe) and not known.is_expected(
         after[0]
     )
+
+
+def _is_an_hour_off(timeframe: str, phase: int, other: int) -> bool:
+    """Tell whether the candles of two runs open an hour apart, also across midnight."""
+    length = nominal_length(timeframe)
+    return (phase - other) % length in (HOUR, length - HOUR)
 
 
 def _is_days(timeframe: str) -> bool:

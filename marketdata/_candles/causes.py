@@ -39,7 +39,7 @@ class Causes:
         found = [] if self._hours is None else await self._whole_hours(gaps, self._hours)
         known = [Span(*one[:2]) for one in found]
         left = [part for gap in gaps for part in without(gap, known)]
-        for group in _grouped(left, self._calendar, self._venue.candles_per_request):
+        for group in _grouped(left, self._calendar, self._venue):
             found += await self._judged(group, self._calendar) or []
         return merged(sorted(found, key=lambda gap: gap.start))
 
@@ -47,7 +47,7 @@ class Causes:
         whole = [Span(hours.ceil(gap.start), hours.floor(gap.end)) for gap in gaps]
         whole = [gap for gap in whole if gap.start < gap.end]
         judged: dict[int, Gap] = {}
-        for group in _grouped(whole, hours, self._venue.candles_per_request):
+        for group in _grouped(whole, hours, self._venue):
             judged |= {one.start: one for one in await self._judged(group, hours) or []}
 
         def is_sure(one: Gap) -> bool:
@@ -90,9 +90,9 @@ class Causes:
         ]
 
 
-def _grouped(gaps: Sequence[Span], calendar: Calendar, size: int) -> Iterator[list[Span]]:
+def _grouped(gaps: Sequence[Span], calendar: Calendar, venue: Venue) -> Iterator[list[Span]]:
     """Put gaps together that one page covers; divide those that are longer."""
-    room = max(1, size - 2)
+    room = max(1, venue.candles_per_request(calendar.timeframe) - 2)
     group: list[Span] = []
     for gap in gaps:
         start = gap.start

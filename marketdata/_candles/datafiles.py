@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 QUALITY = "quality"
 _GROUP = 20_000
 """Rows of a row group, the least that is read: two weeks of one-minute bars."""
-_AT_ONCE = 6
-"""Row groups that are decoded together: all of a year would take half as much memory again."""
 _NAME = re.compile(r"\d{8}T\d{6}-\d{8}T\d{6}-[0-9a-f]{12}\.parquet", re.ASCII)
 _UNCOUNTED = -1
 _FOREVER = 1 << 62
@@ -142,24 +140,27 @@ class DataFiles:
         """Read files that lie side by side; columns stay in Arrow's memory."""
         import pyarrow as pa
 
+        times = array("q")
         parts: list[pyarrow.Table] = []
         gaps, revised = list[Gap](), set[int]()
         for file in files:
             with self.open(file) as parquet:
-                marked = QUALITY in parquet.schema_arrow.names
                 names = [*NAMES, *(("until", "cause") if file.gaps else ())]
-                for groups in _batches(parquet.metadata, start, end):
-                    part = parquet.read_row_groups(groups, columns=names + [QUALITY] * marked)
-                    if marked:
+                if QUALITY in parquet.schema_arrow.names:
+                    names.append(QUALITY)
+                # One by one: what decoding takes besides is then that of one.
+                for group in _groups(parquet.metadata, start, end):
+                    part = parquet.read_row_group(group, columns=names)
+                    if QUALITY in names:
                         revised |= _revised(part)
                     if file.gaps:
                         part, found = _without_gaps(part)
                         gaps += found
-                    parts.append(part.select(NAMES))
+                    times.extend(milliseconds_of(part["time"]))
+                    parts.append(part.select(NAMES[1:]))
+        # An empty table takes pandas to make.
         rows = pa.concat_tables(parts or [schema().empty_table()])
-        columns = Columns.from_arrow(
-            milliseconds_of(rows["time"]), {name: rows[name] for name in NAMES[1:]}
-        )
+        columns = Columns.from_arrow(times, {name: rows[name] for name in NAMES[1:]})
         start_of, end_of = files[0].start, files[-1].end
         whole = Stretch(start_of, end_of, columns, merged(gaps), frozenset(revised))
         return whole.cut(start, end)
@@ -292,6 +293,12 @@ class DataFiles:
     def _size(self, path: str) -> int:
         return int(filesystem(self.url).get_file_info(path).size)
 
+    def release_memory(self) -> None:
+        """Give memory that was freed back to the system."""
+        import pyarrow as pa
+
+        pa.default_memory_pool().release_unused()
+
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files that no log names."""
         for path in paths:
@@ -421,13 +428,12 @@ def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
     return part.append_column(QUALITY, pa.nulls(len(part), pa.string()))
 
 
-def _batches(metadata: Any, start: int, end: int) -> list[list[int]]:
-    """Choose the row groups that may hold rows of a range; some are read at once, on all cores."""
+def _groups(metadata: Any, start: int, end: int) -> list[int]:
+    """Choose the row groups that may hold rows of a range."""
     begins = [_begin(metadata.row_group(group)) for group in range(metadata.num_row_groups)]
     # A gap reaches up to the next row.
     ends = [*begins[1:], _FOREVER]
-    groups = [group for group, begin in enumerate(begins) if begin < end and ends[group] > start]
-    return [groups[first : first + _AT_ONCE] for first in range(0, len(groups), _AT_ONCE)]
+    return [group for group, begin in enumerate(begins) if begin < end and ends[group] > start]
 
 
 def _begin(group: Any) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from marketdata._candles.assembly import Clock, Page, assemble, no_page
 from marketdata._candles.calendar import DAY, Calendar
 from marketdata._candles.causes import Causes
-from marketdata._candles.paging import FIRST_MARKET, Pages
+from marketdata._candles.paging import Pages
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, merged, without
 from marketdata._requests.tasks import all_of
 from marketdata._requests.tasks import end as end_tasks
@@ -30,7 +30,7 @@ CONCURRENT = 16
 """Requests in flight; the exchange's limits decide how fast they may follow another."""
 _AHEAD = 64
 """Pages that may wait for an earlier one."""
-_GATHER = 0.1
+_GATHER = 0.3
 """Seconds between two commits: a commit costs as much as several pages."""
 _LATE = DAY
 """Milliseconds for which the absence of the newest candles proves nothing: they may come late."""
@@ -111,7 +111,7 @@ class Download:
     async def _fetch(self, span: Span, *, overlap: bool, followed: bool) -> Tail:
         size, ruler = self._pages.size, self._calendar
         start = ruler.previous(span.start) if overlap and size > 1 else span.start
-        upto = ruler.shift(max(start, FIRST_MARKET), size)
+        upto = ruler.shift(max(start, self._pages.first), size)
         asked = Span(start, min(span.end, max(upto, span.start + 1)))
         page = await self._page(asked, far=span.end)
         if overlap:
@@ -327,7 +327,7 @@ class Download:
 
     def _add(self, stretch: Stretch, unknown: list[Span]) -> None:
         left = without(Span(stretch.start, stretch.end), unknown)
-        self._ready += [stretch.cut(*span) for span in left]
+        self._ready[-1:] = joined([*self._ready[-1:], *(stretch.cut(*span) for span in left)])
         if self._progress is not None:
             self._progress(self._calendar.count(stretch.start, stretch.end))
 

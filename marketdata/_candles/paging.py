@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from marketdata._candles.assembly import Clock, Page, page
 from marketdata._candles.calendar import Calendar, expected, nominal_length
 from marketdata._candles.spans import FOREVER, between
 from marketdata.arguments import is_timeframe
-from marketdata.errors import UpstreamError
+from marketdata.errors import InvalidParameterError, UpstreamError
 from marketdata.models.columns import Columns, Row
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FIRST_MARKET = 1_262_304_000_000
 """2010-01-01, before there was a market: nothing earlier is requested."""
+_OPENED = 5
+"""Candles that may open while others are requested."""
 
 
 class Pages:
@@ -38,11 +41,13 @@ class Pages:
         self.pair = pair
         self.calendar = calendar
         self.timeframe = calendar.timeframe
-        self.size = venue.candles_per_request
+        self.size = venue.candles_per_request(self.timeframe)
         self.reply: Reply | None = None
         """The last answer."""
         self.clock: Clock | None = None
         """The time of the last answer."""
+        self._given = 0
+        """The open time of the newest candle in all answers."""
         self._leaves_out = False
         """Whether an answer was short although there were more candles."""
         self._has_odd = False
@@ -51,8 +56,50 @@ class Pages:
         """The same without regard to the candles in it."""
         self._listed = 0
         """No candle opens before this, as far as is known."""
+        self._refused: set[str] = set()
+        """Timeframes of which a start was refused because it was too early."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the exchange refused to give candles from as early as they were asked for."""
+        return self.timeframe in self._refused
+
+    @property
+    def first(self) -> int:
+        """A time before which nothing is requested: no candle is given that opens earlier."""
+        return self._first(self.calendar)
+
+    def _first(self, calendar: Calendar) -> int:
+        kept = self.venue.quirk.bars_kept
+        if kept is None or calendar.timeframe not in self._refused:
+            return FIRST_MARKET
+        # Before they are asked for, or are all here, a few more may open.
+        return max(FIRST_MARKET, calendar.shift(self.venue.now(), _OPENED - kept))
+
+    async def _ask(
+        self, calendar: Calendar, since: int | None, count: int, until: int | None, *, finite: bool
+    ) -> tuple[Columns, Reply]:
+        """Request candles; from the first that are given where the exchange refuses earlier ones.
+
+        Raises what `Venue.candles` does.
+        """
+        timeframe = calendar.timeframe
+        try:
+            return await self.venue.candles(
+                self.pair, timeframe, since, count, until=until, finite=finite
+            )
+        except InvalidParameterError:
+            if self.venue.quirk.bars_kept is None or since is None or timeframe in self._refused:
+                raise
+            self._refused.add(timeframe)
+            first = _whole_second(self._first(calendar))
+            if since >= first:
+                raise
+            return await self.venue.candles(
+                self.pair, timeframe, first, count, until=until, finite=finite
+            )
 
     @property
     def is_doubtful(self) -> bool:
@@ -66,7 +113,12 @@ class Pages:
         since = None
         if self.venue.quirk.bars_from_start:
             since = self.calendar.shift(our_now(), 1 - count)
+        ahead = self.venue.ahead
         found = await self._request(since, min(count, self.size))
+        now = our_now()
+        if self.calendar.floor(now + ahead) < self.calendar.floor(now + self.venue.ahead):
+            # They may have been asked for up to our time, which is too early.
+            found = await self._request(since, min(count, self.size))
         columns = _in_order(found, 0, None, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
@@ -85,16 +137,20 @@ class Pages:
         """
         parts: list[Columns] = []
         disputed: set[int] = set()
-        cursor, end = max(start, FIRST_MARKET), FOREVER if end is None else end
+        cursor, end = max(start, self.first), FOREVER if end is None else end
         now = max(our_now(), self.clock.exchange if self.clock else 0)
         # Nothing is requested from times to come, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
         first: Clock | None = None
         was_short = False
         while True:
-            ask = max(1, min(self.size, self.calendar.count(cursor, stop) + more))
-            found = await self._request(cursor, ask)
+            # Some exchanges refuse a time to come: they are asked for the open candle instead.
+            since = self._not_later(cursor)
+            ask = max(1, min(self.size, self.calendar.count(since, stop) + more))
+            found = await self._request(since, ask)
             clock = self._now()
+            if since < self._not_later(cursor):
+                continue  # Our clock was behind the exchange's.
             first = first or clock
             # Up to here there may be candles; up to the exchange's own time a lack of them counts.
             stop, over = min(end, self._latest() + 1), min(end, clock.exchange + 1)
@@ -110,10 +166,9 @@ class Pages:
                 self._leaves_out |= was_short and inside.time[0] <= first_place
                 self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside.time))
                 was_short = len(found) < ask
-                if first_place < inside.time[0] and self._may_lack_beginning(found, ask):
-                    # A page of an exchange that gives the newest first may lack its beginning.
-                    head = await self.between(cursor, inside.time[0], more=0)
-                    parts.append(between(head.columns, cursor, inside.time[0]))
+                if first_place < inside.time[0]:
+                    head = await self._beginning(found, cursor, inside.time[0], ask, more)
+                    parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
                 cursor = fresh.time[-1] + 1
@@ -124,17 +179,17 @@ class Pages:
                         continue
                     # A full answer says nothing of what opens behind it in the last place.
                     over = cursor
-            if cursor < over and not len(fresh):
-                until = max(over, min(far or 0, clock.exchange + 1))
+            if cursor < (reached := min(end, self._reached() + 1)) and not len(fresh):
+                until = max(reached, min(far or 0, clock.exchange + 1))
                 cursor = await self._behind_nothing(cursor, ask, until)
-                if cursor < over:
+                if cursor < reached:
                     continue
             elif len(fresh) and not len(inside):
                 is_first = not parts
-                if more and self._may_lack_beginning(found, ask):
-                    # The same: of all that there is it may have given the last one only.
-                    head = await self.between(cursor, fresh.time[0], more=0)
-                    parts.append(between(head.columns, cursor, fresh.time[0]))
+                if more:
+                    # Of all that there is it may have given the last one only.
+                    head = await self._beginning(found, cursor, fresh.time[0], ask, more)
+                    parts.append(head.columns)
                     disputed |= head.rejected
                 # Some exchanges answer with later candles: nothing is left before those.
                 if is_first:
@@ -143,8 +198,25 @@ class Pages:
                     over = max(over, fresh.time[0])
             return self._page(start, max(cursor, over), parts, disputed, first)
 
-    def _may_lack_beginning(self, found: Columns, asked: int) -> bool:
-        return len(found) < asked and not self.venue.quirk.newest_bars_only
+    def _not_later(self, moment: int) -> int:
+        """Give a moment, or when the open candle opened where that is still to come."""
+        now = self.venue.now()
+        return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
+
+    async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
+        """Get candles before the first of a page that may not have found room in it.
+
+        Exchanges that give the newest first cut a page at its beginning: where an answer is short,
+        or where they count the candle at its end, which is one more than was asked for.
+        """
+        last = self.calendar.shift(self.calendar.ceil(start), asked)
+        is_cut = more > 0 and self.size > 1 and max(found.time) <= last
+        if self.venue.quirk.newest_bars_only or not (len(found) < asked or is_cut):
+            return page(start, end, found[:0], self._now())
+        # Where the candle at its end counts, also the answer to this request lacks its first one.
+        early = start if len(found) < asked else self.calendar.previous(start)
+        head = await self.between(early, end, more=0)
+        return replace(head, columns=between(head.columns, start, end))
 
     def _page(
         self,
@@ -164,16 +236,14 @@ class Pages:
         if since is not None:
             since = _whole_second(since)
             until = self.calendar.shift(since, count) - 1
-        found, self.reply = await self.venue.candles(
-            self.pair, self.timeframe, since, count, until=until, finite=False
-        )
+        found, self.reply = await self._ask(self.calendar, since, count, until, finite=False)
         told = clock_of(self.reply)
-        self.clock = told.after(max(found.time)) if len(found) else told
+        self._given = max(self._given, max(found.time, default=0))
+        self.clock = told.after(self._given)
         self._told = told
-        if self.venue.quirk.newest_bars_only and len(found):
-            first = min(found.time)
-            if since is None or self.calendar.ceil(since) < first:
-                self._served = sorted(found.time)
+        if self.venue.quirk.newest_bars_only and (since is None or len(found) >= self.size):
+            # From a time on it gives only those behind that.
+            self._served = sorted(found.time)
         return found
 
     def _latest(self) -> int:
@@ -183,6 +253,11 @@ class Pages:
         if self.reply is not None and self.reply.simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
+
+    def _reached(self) -> int:
+        """Give the time up to which candles may have opened at the last answer."""
+        is_simulated = self.reply is not None and self.reply.simulated
+        return self._now().exchange if is_simulated else self._now().reached
 
     def _now(self) -> Clock:
         if self.clock is None:
@@ -211,15 +286,19 @@ class Pages:
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
         """Give when the first longer candle opens that ends after a moment; None: not known."""
-        at = longer.floor(moment)
+        pages = Pages(self.venue, self.pair, longer)
+        # They may open elsewhere than is expected, at most one length earlier.
+        at = longer.previous(longer.floor(moment))
         while at < stop:
-            times = await self._probe(longer, at)
-            if times is None:
+            try:
+                page = await pages.between(at, min(stop, longer.shift(at, pages.size)), stop)
+            except UpstreamError:
                 return None
+            times = sorted([*page.columns.time, *page.rejected])
             later = next((time for time in times if longer.end(time) > moment), None)
             if later is not None:
                 return later
-            at = longer.shift(at, self.size)
+            at = max(page.end, longer.next(at))
         return at
 
     async def before(self, moment: int) -> int | None:
@@ -227,7 +306,7 @@ class Pages:
 
         No candle opens from that time up to the moment, and at least one does before it.
         """
-        if moment <= max(self._listed, FIRST_MARKET):
+        if moment <= max(self._listed, self.first):
             return None
         if self.venue.quirk.newest_bars_only:
             served = self._served or await self._probe(self.calendar) or ()
@@ -249,7 +328,7 @@ class Pages:
 
     async def _all_before(self, moment: int, calendar: Calendar) -> list[int]:
         """List the open times in the page before a moment, also where its answers are short."""
-        cursor, found = calendar.shift(moment - 1, 1 - self.size), list[int]()
+        cursor, found = calendar.shift(moment - 1, 1 - self._size(calendar)), list[int]()
         while cursor < moment:
             times = await self._probe(calendar, cursor) or []
             found += [time for time in times if cursor <= time < moment]
@@ -267,15 +346,16 @@ class Pages:
         """Give the open times of one page, the newest by default; None where it does not say."""
         until = None
         if since is not None:
-            since = _whole_second(max(since, FIRST_MARKET))
-            until = calendar.shift(since, self.size) - 1
+            since = _whole_second(max(since, self._first(calendar)))
+            until = calendar.shift(since, self._size(calendar)) - 1
         try:
-            found, _ = await self.venue.candles(
-                self.pair, calendar.timeframe, since, self.size, until=until
-            )
+            found, _ = await self._ask(calendar, since, self._size(calendar), until, finite=True)
         except UpstreamError:
             return None
         return sorted(found.time)
+
+    def _size(self, calendar: Calendar) -> int:
+        return self.venue.candles_per_request(calendar.timeframe)
 
     def _longer(self) -> list[Calendar]:
         """List calendars of longer candles that show where there are any: days, and the longest."""

@@ -95,7 +95,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
     plays = await venue.listed.plays()
     if asked.timeframe in venue.timeframes:
-        series = await _native(venue, pair, asked.timeframe, keep, plays)
+        series = await native(venue, pair, asked.timeframe, keep, plays)
         return await _answer(series, _Origin(venue.id, pair), asked)
     unknown: set[Cause] = {"not_fetched"}
     if venue.quirk.newest_bars_only:
@@ -103,7 +103,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         unknown.add("not_served")
     fitting = sources_of(venue, asked.timeframe)
     for name in fitting:
-        finer = await _native(venue, pair, name, keep, plays)
+        finer = await native(venue, pair, name, keep, plays)
         longer = ResampledSeries(
             finer, expected(asked.timeframe), frozenset(unknown), strict=name != fitting[-1]
         )
@@ -113,7 +113,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
     raise AssertionError("the last source is taken wherever its candles open")
 
 
-async def _native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
+async def native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
     """Give a series that the exchange has, with the time before a rename of the pair."""
     series = NativeSeries(venue, pair, timeframe, keep, plays)
     former = await venue.listed.predecessor(pair)
@@ -248,7 +248,8 @@ def _earliest(calendar: Calendar, end: int, count: int) -> int:
 
 async def _up_to(series: Source, found: Known, end: int) -> Known:
     """Give the newest candles and what is known of the places behind them, before an end."""
-    last = series.calendar.next(found.newest)
+    # Where the newest are too old for one answer, what is before it is looked for afterwards.
+    last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
     causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
     upto = max([found.end, *(gap.end for gap in behind)])
@@ -262,7 +263,7 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
     upto = min(stop, calendar.shift(calendar.ceil(start), limit))
     found = await series.between(start, upto)
     while len(found.columns) < limit:
-        now = found.clock.exchange
+        now = found.clock.exchange if found.simulated else found.clock.reached
         if upto >= min(stop, now + 1):
             break
         at = upto
@@ -330,6 +331,8 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         received_at=found.received_at,
         simulated=True if found.simulated else None,
         timeframe=asked.timeframe,
+        start=None if asked.start is None else moment(asked.start),
+        end=None if asked.end is None else moment(asked.end),
         source=origin.source,
         derived=True if is_derived else None,
         derived_fields=("candles",) if is_derived else None,

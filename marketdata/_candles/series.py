@@ -84,6 +84,8 @@ class Known:
     """Whether the last candle is open."""
     begins: bool = False
     """Whether no candle opens before the range."""
+    is_refused: bool = False
+    """Whether the exchange refused to give earlier candles than the first."""
     revised: frozenset[int] = frozenset()
     renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -120,6 +122,7 @@ class Known:
             newest=max(self.newest, later.newest),
             is_open=last.is_open,
             begins=self.begins,
+            is_refused=self.is_refused or later.is_refused,
             revised=self.revised | later.revised,
             renamed=later.renamed or self.renamed,
         )
@@ -210,6 +213,8 @@ class NativeSeries:
         """Whether what is requested now is taken from the store, where it is there."""
         self._fetched: list[Stretch] = []
         """What was fetched and not stored as it came."""
+        self._refused: list[Stretch] = []
+        """Ranges of which the exchange refused to give candles."""
         self._writes = keep.store is not None and keep.store.read_only is None
         self._stores = self._writes and keep.read and not keep.refresh
         """Whether what is fetched is stored as it comes."""
@@ -244,7 +249,7 @@ class NativeSeries:
         # Whole places, also where the range begins or ends inside of one.
         upto = FOREVER if end is None else self.calendar.ceil(end)
         span = Span(self.calendar.floor(start), upto)
-        self._fetched = []
+        self._fetched, self._refused = [], []
         tail: Tail | None = None
         covered = await self._covered()
         for part in without(span, covered):
@@ -294,6 +299,11 @@ class NativeSeries:
 
     async def _deliver(self, stretches: list[Stretch], reply: Reply) -> None:
         self._check(reply)
+        if self.pages.is_refused:
+            # Not stored: what is refused is not known to be nothing.
+            first = self.pages.first
+            self._refused += [one.cut(one.start, first) for one in stretches if one.start < first]
+            stretches = [one.cut(first, one.end) for one in stretches if one.end > first]
         if self.table is None or not self._stores:
             self._fetched += stretches
             return
@@ -342,6 +352,7 @@ class NativeSeries:
                 stored = await self._apart(self.table.read, *span)
                 # What could not be stored is what the exchange says now.
                 found = stored if self._writes else placed_over(found, stored)
+        found = sorted([*found, *self._refused], key=lambda one: one.start)
         found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
         found = [one.cut(*span) for one in found]
         clock = tail.clock if tail else _settled(span.end)
@@ -374,6 +385,7 @@ class NativeSeries:
     def _told(self, known: Known, *, is_open: bool) -> Known:
         reply = self.pages.reply
         known.is_open = is_open
+        known.is_refused = self.pages.is_refused
         known.simulated = self._plays is not None
         if reply is not None:
             known.simulated = reply.simulated
@@ -506,8 +518,11 @@ class ResampledSeries:
         upto = upto if end is None else min(end, upto)
         gaps = found.gaps(fine, start, upto)
         # A place that is not over yet is no gap, and has no cause.
+        unknown: set[Cause] = {*self._unknown}
+        if found.is_refused:
+            unknown.add("not_served")
         columns, missing = resample(
-            found.columns, calendar, gaps, start=start, until=upto, unknown=self._unknown
+            found.columns, calendar, gaps, start=start, until=upto, unknown=frozenset(unknown)
         )
         last = columns.time[-1] if len(columns) else 0
         behind = found.newest >= calendar.end(last)

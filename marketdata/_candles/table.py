@@ -339,6 +339,8 @@ class SeriesTable:
             if self._delta.now() >= self._sweep_at:
                 self.sweep()
             self._tidied = len(self.files())
+        # Pages of a download leave gaps in it, into which the answer's columns do not fit.
+        self.data.release_memory()
 
     @_translating
     def sweep(self, *, delete: bool = True) -> list[str]:

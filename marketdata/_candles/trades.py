@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from marketdata._candles.calendar import known
@@ -89,7 +91,7 @@ async def _from_time(
         return found
     if not quirk.trades_from_time:
         proved = await _proved_from(venue, pair, start) if quirk.trades_since else None
-        return await _newest_from(venue, pair, start) if proved is None else proved
+        return await _newest_from(venue, pair, size, start) if proved is None else proved
     if quirk.trades_after_nanoseconds is not None:
         since = {quirk.trades_after_nanoseconds: str(start * 1_000_000 - 1)}
         return await venue.trades(pair, limit=size, params=since)
@@ -108,6 +110,7 @@ async def _from_time(
     return found
 
 
+_A_SECOND = timedelta(seconds=1)
 _BEFORE = (1_000, 60_000, 3_600_000)
 """Milliseconds before the start from which trades are asked for, one span after the other."""
 
@@ -134,15 +137,72 @@ async def _proved_from(venue: Venue, pair: str, start: int) -> list[Trade] | Non
     return None
 
 
-async def _newest_from(venue: Venue, pair: str, start: int) -> list[Trade]:
-    """Give the trades from a time on where the newest that there are reach back to it."""
+async def _newest_from(venue: Venue, pair: str, size: int, start: int) -> list[Trade]:
+    """Give the trades from a time on where the newest reach back to it, or ids lead there."""
     quirk = venue.quirk
     moment = datetime.fromtimestamp(start / 1000, UTC)
     newest = await venue.trades(pair, limit=quirk.trades_per_request, params=quirk.recent_trades)
     if newest and newest[0].timestamp < moment:
         return [trade for trade in newest if trade.timestamp >= moment]
+    if newest and quirk.is_searchable:
+        first = await _first_from(venue, pair, moment, newest)
+        return await _from_id(venue, pair, size, first, native=False)
     raise DataUnavailableError(
         f"{venue.id} only gives its newest trades, or those from an id on, and they begin later.",
+        details={"exchange": venue.id},
+    )
+
+
+_FIRST_ID = 1
+"""What the first trade of all has as its id at most."""
+_LOOKS_BY_TIME = 8
+_MOST_LOOKS = 40
+"""Pages that a search by ids takes at most; four are usual."""
+
+
+async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequence[Trade]) -> int:
+    """Find the id of the first trade from a time on: that before it is of an earlier trade.
+
+    ``newest`` are trades from then on. Ids are numbers without a gap.
+    """
+    quirk, size = venue.quirk, venue.quirk.trades_per_request
+    name = (quirk.trades_from_id or "")[1:]
+    before: Trade | None = None
+    after, pace = newest[0], newest
+    moved, further, gone = 0, 1, -1
+    for look in range(_MOST_LOOKS):
+        low, high = gone if before is None else _number(before, 0), _number(after, 0)
+        if high - low == 1:
+            if before is None and gone >= 0:
+                break
+            return high
+        guess = (low + high) // 2
+        if look < _LOOKS_BY_TIME:
+            # Times tell better than ids where it is, as long as they are not misleading.
+            pace = pace if before is None else (before, after)
+            span = pace[-1].timestamp - pace[0].timestamp
+            count = _number(pace[-1], 0) - _number(pace[0], 0)
+            back = round(count * ((after.timestamp - moment) / (span or _A_SECOND)))
+            # Where the same end has moved again, the other one is sought further away.
+            guess = high - back * further if moved > 0 else low + (high - back - low) * further
+        behind = min(max(guess + size // 2, low + 2), high)
+        params = {**quirk.trades_from_id_params, name: str(behind)}
+        page = await venue.trades(pair, limit=size, params=params)
+        if not page:
+            gone = behind - 1
+            continue
+        place = bisect_left(page, moment, key=lambda trade: trade.timestamp)
+        if place == 0 and len(page) < size:
+            first = _number(page[0], 0)
+            if first > _FIRST_ID:
+                break  # older ones are gone
+            return first
+        before = page[place - 1] if place > 0 else before
+        after = page[place] if place < len(page) else after
+        now = 1 if place == 0 else -1
+        moved, further = now, 2 * further if now == moved else 1
+    raise DataUnavailableError(
+        f"{venue.id} shows no trades from that far back; ask with from_id.",
         details={"exchange": venue.id},
     )
 
@@ -151,7 +211,7 @@ async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
     """Give where to look for the first trade from a time on: hours in which there were some."""
     for timeframe in ("1h", "1d"):
         opened = known(venue.id, timeframe).floor(start)
-        bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request)
+        bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request(timeframe))
         for time, volume in zip(bars.time, bars.volume, strict=True):
             if time >= opened and volume > 0:
                 return max(start, time)

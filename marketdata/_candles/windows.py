@@ -94,42 +94,61 @@ async def _with_best_prices(venue: Venue, ticker: Ticker) -> Ticker:
 
 async def _from_candles(venue: Venue, pair: str, window: str) -> Ticker:
     timeframe, covered = _finest(venue, window)
+    opened, columns, origin = await covering(venue, pair, window, timeframe, covered)
+    return Ticker(**origin, open_time=moment(opened), **_summary(columns)).as_derived()
+
+
+async def covering(
+    venue: Venue, pair: str, window: str, timeframe: str, covered: int
+) -> tuple[int, Columns, dict[str, Any]]:
+    """Get the candles of the last so many milliseconds, which are a window, or of the day.
+
+    Gives when the window opens, its columns, and the fields that say what an answer is about and
+    where it is from. Raises `DataUnavailableError` where nothing was traded.
+    """
     calendar = known(venue.id, timeframe)
     pages = Pages(venue, pair, calendar)
     page = await pages.newest(calendar.count(0, covered) + 1)
     now = page.clock.exchange
-    start = expected("1d").floor(now) if window == "day" else now - covered
-    opened = calendar.floor(start)
+    opened = calendar.floor(expected("1d").floor(now) if window == "day" else now - covered)
     columns = between(page.columns, opened, page.end)
-    if not len(columns) or pages.reply is None:
-        raise DataUnavailableError(
-            f"Nothing was traded in {pair} on {venue.id} within '{window}'.",
-            details={"exchange": venue.id, "pair": pair, "window": window},
-        )
     reply = pages.reply
-    return Ticker(
-        exchange=venue.id,
-        pair=pair,
-        timestamp=reply.date or reply.received_at,
-        received_at=reply.received_at,
-        simulated=True if reply.simulated else None,
-        window=window,
-        source="candles",
-        open_time=moment(opened),
-        **_summary(columns),
-    ).as_derived()
+    if not len(columns) or reply is None:
+        raise nothing_traded(venue, pair, window)
+    return (
+        opened,
+        columns,
+        {
+            "exchange": venue.id,
+            "pair": pair,
+            "timestamp": reply.date or reply.received_at,
+            "received_at": reply.received_at,
+            "simulated": True if reply.simulated else None,
+            "window": window,
+            "source": "candles",
+        },
+    )
 
 
-def _milliseconds(window: str) -> int:
+def nothing_traded(venue: Venue, pair: str, window: str) -> DataUnavailableError:
+    """Make the error of a window without a trade."""
+    return DataUnavailableError(
+        f"Nothing was traded in {pair} on {venue.id} within '{window}'.",
+        details={"exchange": venue.id, "pair": pair, "window": window},
+    )
+
+
+def milliseconds(window: str) -> int:
+    """Give the length of a rolling window."""
     return round(arguments.window_length(window).total_seconds() * 1000)
 
 
 def _finest(venue: Venue, window: str) -> tuple[str, int]:
     """Choose the shortest candles that cover a window in one page, and give its milliseconds."""
-    covered = DAY if window == "day" else _milliseconds(window)
+    covered = DAY if window == "day" else milliseconds(window)
     offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mhd"]
     for name in sorted(offered, key=nominal_length):
-        if expected(name).count(0, covered) + 1 <= venue.candles_per_request:
+        if expected(name).count(0, covered) + 1 <= venue.candles_per_request(name):
             return name, covered
     raise DataUnavailableError(
         f"{venue.id} has no ticker over '{window}', and no candles to compute it from.",

@@ -414,14 +414,14 @@ class Job:
         """Store what is missing of a range."""
 
         async def work(venue: Venue) -> None:
-            from marketdata._candles.series import Keep, NativeSeries
+            from marketdata._candles.questions import native
+            from marketdata._candles.series import Keep
 
             keep = Keep(self.store, refresh=self.refresh, progress=report)
-            pair, plays = (
-                await venue.listed.symbol(self.pair, halted=True),
-                await venue.listed.plays(),
-            )
-            await NativeSeries(venue, pair, self.timeframe, keep, plays).between(start, end)
+            pair = await venue.listed.symbol(self.pair, halted=True)
+            plays = await venue.listed.plays()
+            series = await native(venue, pair, self.timeframe, keep, plays)
+            await series.between(start, end)
 
         await self.session.ask(self.exchange, work)
 
@@ -452,7 +452,7 @@ class Job:
         wanted = sum(calendar.count(*one) for one in left)
 
         async def work(venue: Venue) -> tuple[int, float]:
-            page = max(1, venue.candles_per_request - 1)
+            page = max(1, venue.candles_per_request(self.timeframe) - 1)
             requests = sum(-(-calendar.count(*one) // page) for one in left)
             return requests, venue.seconds_for(requests)
 

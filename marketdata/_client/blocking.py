@@ -43,18 +43,27 @@ T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 
 
-def _blocking(
-    method: Callable[Concatenate[AsyncClient[Number], P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Client[Number], P], T]:
-    def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> T:
+def _raised_here(named: Callable[..., Any], call: Callable[P, T]) -> Callable[P, T]:
+    """Name a call like a method, and have what it raises end in the line of its own caller."""
+
+    @functools.wraps(named)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return portal().call(method(self._client, *args, **kwargs))
+            return call(*args, **kwargs)
         except MarketDataError as error:
             as_of_here(error)
             raise
 
-    functools.update_wrapper(call, method)
-    return call
+    return wrapper
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncClient[Number], P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client[Number], P], T]:
+    def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().call(method(self._client, *args, **kwargs))
+
+    return _raised_here(method, call)
 
 
 def _watching(
@@ -63,31 +72,20 @@ def _watching(
     def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> Watch[R]:
         from marketdata._streams.watch import Watch
 
-        try:
-            return Watch(method(self._client, *args, **kwargs))
-        except MarketDataError as error:
-            as_of_here(error)
-            raise
+        return Watch(method(self._client, *args, **kwargs))
 
-    functools.update_wrapper(call, method)
-    return call
+    return _raised_here(method, call)
 
 
 def _replaying(
     method: Callable[Concatenate[AsyncClient[Number], P], AsyncClient[Number]],
 ) -> Callable[Concatenate[Client[Number], P], Client[Number]]:
     def call(self: Client[Number], /, *args: P.args, **kwargs: P.kwargs) -> Client[Number]:
-        try:
-            return cast(
-                "Client[Number]",
-                Client(settings=method(self._client, *args, **kwargs).settings),
-            )
-        except MarketDataError as error:
-            as_of_here(error)
-            raise
+        return cast(
+            "Client[Number]", Client(settings=method(self._client, *args, **kwargs).settings)
+        )
 
-    functools.update_wrapper(call, method)
-    return call
+    return _raised_here(method, call)
 
 
 class Client(Numbers[Number]):
@@ -266,14 +264,9 @@ def _blocking_history(
     method: Callable[Concatenate[AsyncHistory, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[History, P], T]:
     def call(self: History, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return portal().call(method(self._history, *args, **kwargs))
-        except MarketDataError as error:
-            as_of_here(error)
-            raise
+        return portal().call(method(self._history, *args, **kwargs))
 
-    functools.update_wrapper(call, method)
-    return call
+    return _raised_here(method, call)
 
 
 class History:

@@ -154,7 +154,10 @@ class Connections:
         """Do the work on one exchange."""
         self._check_open(name)
         try:
-            return await work(await self.venue(name))
+            made = self._venues.get(name)
+            if made is None or not made.done():
+                return await work(await self.venue(name))
+            return await work(made.result())
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marketdata.errors import MissingExtraError
 from marketdata.models import Candles, Columns
 from marketdata.models.charts import content
-from marketdata.models.frames import title
+from marketdata.models.plots import title
 
 if TYPE_CHECKING:
     from marketdata._charts.chart import LiveChart

@@ -107,10 +107,10 @@ class Session:
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.settings.timeout
         failures: dict[str, MarketDataError] = {}
-        for left, name in zip(range(len(names), 0, -1), names, strict=True):
+        for place, name in enumerate(names):
             # Each exchange gets its share of what is left, so that one that hangs cannot use up
             # the time in which the next would have answered.
-            share = (ends - loop.time()) / left
+            share = (ends - loop.time()) / (len(names) - place)
             try:
                 answer = await within(share, name, here.ask(name, work))
             except UpstreamError as error:

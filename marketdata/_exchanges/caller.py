@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -71,13 +71,13 @@ class Caller:
         self.unreadable = 0
         """Rows of answers of which nothing could be made, and that were left out."""
 
-    async def ask(
+    def ask(
         self,
         make: Callable[[Any, Reply], T],
         method: str,
         args: tuple[Any, ...],
         params: dict[str, Any],
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
 
         Who asks while the same is being asked makes something of that answer, too: nobody is to
@@ -89,7 +89,7 @@ class Caller:
             raise InternalError(f"{method} is not a call that is made here. Please report it.")
         # Patient calls may wait for their turn for longer than others could.
         key = f"{method}{args}{params}{is_patient()}"
-        return await self._questions.ask(key, partial(self._answer, method, args, params), make)
+        return self._questions.ask(key, partial(self._answer, method, args, params), make)
 
     async def close(self) -> None:
         """End the calls that are under way with an error."""
@@ -157,7 +157,7 @@ class Caller:
             place = await self._bulkhead.wait()
         now = datetime.now(UTC)
         reply = Reply(now, now)
-        begin(current()._replace(reply=reply))
+        begin(current().noting(reply))
         try:
             turn = self._breaker.begin()
             try:

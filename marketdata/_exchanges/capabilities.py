@@ -71,11 +71,12 @@ class Capabilities:
         self._has = has
         self._quirk = special
         self._keyed = keyed
+        self._offered = frozenset(call for call in has if self.why_not(call) is None)
         self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
 
     def offers(self, call: str) -> bool:
         """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return self.why_not(call) is None
+        return call in self._offered
 
     def why_not(self, call: str) -> str | None:
         """Tell why a call of ccxt's is not offered; None where it is."""
@@ -141,7 +142,9 @@ def exchange(
     timeframes = offered_timeframes(names, special)
     streams = tuple(kind for kind in _STREAMS if why_no_stream(unkeyed, special, kind) is None)
     bars = ((described.get("features") or {}).get("spot") or {}).get("fetchOHLCV") or {}
-    page = bars.get("limit")
+    size = bars.get("limit")
+    page = max((special.bars_per_request.get(name, size or 0) for name in timeframes), default=0)
+    kept = page if special.newest_bars_only else special.bars_kept
     return Exchange(
         id=described["id"],
         name=described["name"],
@@ -158,9 +161,9 @@ def exchange(
         ),
         depths=special.depths,
         max_depth=None if special.depths else special.max_depth,
-        candles_per_request=page if timeframes else None,
-        history=bool(timeframes) and not special.newest_bars_only,
-        history_bars=page if timeframes and special.newest_bars_only else None,
+        candles_per_request=page or None,
+        history=bool(timeframes) and kept is None,
+        history_bars=(kept or None) if timeframes else None,
         trades_from=tuple(_trades_from(special)) if "trades" in served else (),
         streams=streams,
         stream_timeframes=tuple(
@@ -187,13 +190,13 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
 
 def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
     """Choose the timeframes that are offered of those that ccxt has for an exchange."""
-    return [
-        name for name in names if name not in special.misnamed_timeframes and is_timeframe(name)
-    ]
+    left_out = {*special.misnamed_timeframes, *special.moved_timeframes}
+    return [name for name in names if name not in left_out and is_timeframe(name)]
 
 
 def _trades_from(special: Quirk) -> Iterator[str]:
-    if special.trades_from_time or special.trades_since or special.trades_before_time is not None:
+    by_time = special.trades_from_time or special.trades_before_time is not None
+    if by_time or special.trades_since or special.is_searchable:
         yield "time"
     if special.trades_from_id is not None:
         yield "id"

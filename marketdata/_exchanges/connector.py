@@ -11,14 +11,14 @@ import importlib
 import importlib.util
 import logging
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from marketdata._exchanges.bodies import parsed
+from marketdata._exchanges.bodies import FlatRows, flat_rows, parsed
 from marketdata._exchanges.exact import ExactNumbers, Theirs
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import CandleLayout, quirk
@@ -32,6 +32,11 @@ from marketdata.models.decimals import decimal, decimal_or_nan
 
 if TYPE_CHECKING:
     from marketdata._requests.rate_limit import Budget
+
+_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1) // _MILLISECOND
+_CLOCKS_AGREE = timedelta(minutes=1) // _MILLISECOND
+"""Milliseconds by which two clocks may differ."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
@@ -81,6 +86,8 @@ class Connector(Theirs):  # type: ignore[misc]
     """Codes of currencies that ccxt would give, and those that it gives instead."""
     ccxts_codes: Mapping[str, str]
     """ccxt's own map from the exchange's codes of currencies."""
+    ahead: int = 0
+    """Milliseconds by which the exchange's clock is ahead of ours; 0 where it is behind."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         given = config or {}
@@ -146,6 +153,30 @@ class Connector(Theirs):  # type: ignore[misc]
             return self.markets
         return super().set_markets(markets, currencies)
 
+    def milliseconds(self) -> int:
+        """Give the time by our clock, or by the exchange's where that is ahead (`heed`)."""
+        return int(super().milliseconds()) + self.ahead
+
+    def seconds(self) -> int:
+        """Give the same in seconds."""
+        return self.milliseconds() // 1000
+
+    def heed(self, reply: Reply, newest: int) -> None:
+        """Go by the exchange's clock where that is ahead of ours: by `Date`, or its newest candle.
+
+        ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
+        or the range would end before it begins. ``newest`` is in Unix milliseconds.
+        """
+        ours = round(reply.received_at.timestamp() * 1000)
+        if reply.date is None:
+            self.ahead = max(self.ahead, newest - ours)
+            return
+        date = round(reply.date.timestamp() * 1000)
+        # `Date` has whole seconds: it may be almost one later.
+        ahead = max(date + _SECOND if date > ours else ours, newest) - ours
+        # Time never goes back for as little as an answer takes.
+        self.ahead = max(ahead, self.ahead) if self.ahead - ahead <= _CLOCKS_AGREE else ahead
+
     async def throttle(self, cost: float | None = None) -> None:
         """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
         cost = 1.0 if cost is None else cost
@@ -172,7 +203,7 @@ class Connector(Theirs):  # type: ignore[misc]
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
             content = None if content == {} else content
         if reply is not None:
-            reply.hollow = _is_hollow(content)
+            reply.hollow, reply.empty = _is_hollow(content), content == []
         if not isinstance(content, dict | list | int | float):
             # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
             # make a ticker of Nones, or no trades.
@@ -180,7 +211,13 @@ class Connector(Theirs):  # type: ignore[misc]
         return answer
 
     def on_json_response(self, body: str) -> Any:
-        """Parse an answer."""
+        """Parse an answer; of candles that are nothing but rows of numbers, make `FlatRows`."""
+        layout = self.candle_layout
+        if layout is not None and layout.quoted and body.startswith("[["):
+            # No number of a candle needs more than ccxt's parser, which is the fastest, keeps.
+            rows = flat_rows(body, super().on_json_response)
+            if rows is not None and rows.width > layout.last:
+                return rows
         return super().on_json_response(body) if self.is_exact else parsed(body)
 
     def on_rest_response(
@@ -205,11 +242,6 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.transport.recorder is not None:
             name = type(self).__name__
             self.transport.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
-        layout = self.candle_layout
-        if layout is not None and layout.quoted and code == 200 and body.startswith("[["):
-            # What is no text any more the JSON parser reads as a number: that halves the time. It
-            # would not take NaN and Infinity, which cost one bar and not the page.
-            return body if "N" in body or "I" in body else body.replace('"', "")
         return body
 
     def parse_ohlcvs(
@@ -233,15 +265,19 @@ class Connector(Theirs):  # type: ignore[misc]
             raise TypeError("candles are a list")
         if not ohlcvs:
             return ohlcvs
-        fields = list(zip(*ohlcvs, strict=True))
+        column: Callable[[int], Sequence[Any]] = (
+            ohlcvs.column
+            if isinstance(ohlcvs, FlatRows)
+            else list(zip(*ohlcvs, strict=True)).__getitem__
+        )
         unit = 1000 if layout.seconds else 1
-        numbers = [fields[position] for position in layout.prices_and_volume]
+        numbers = [column(position) for position in layout.prices_and_volume]
         if self.is_exact:
-            numbers = [tuple(map(decimal_or_nan, column)) for column in numbers]
+            numbers = [tuple(map(decimal_or_nan, values)) for values in numbers]
         elif isinstance(numbers[0][0], str):
-            numbers = [tuple(map(float, column)) for column in numbers]
+            numbers = [tuple(map(float, values)) for values in numbers]
         opened, high, low, close, volume = numbers
-        times = fields[layout.time]
+        times = column(layout.time)
         whole = unit == 1 and isinstance(times[0], int)
         columns = Columns(
             times if whole else [int(time) * unit for time in times],
@@ -250,7 +286,7 @@ class Connector(Theirs):  # type: ignore[misc]
             low,
             close,
             volume,
-            None if layout.trades is None else map(int, fields[layout.trades]),
+            None if layout.trades is None else map(int, column(layout.trades)),
         )
         newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
         return columns[::-1] if newest_first else columns

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
 
 T = TypeVar("T")
+_MONTHS = 60
+"""How many bars of a month are asked for at a time."""
 Rows = TypeVar("Rows", bound=Sized)
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
 """Names the one of several bar lengths of which another can be made."""
@@ -571,7 +573,7 @@ class Venue:
             )
             if made.bids or made.asks:
                 return made
-            if reply.hollow:
+            if reply.hollow or (reply.empty and not self._quirk.book_is_list):
                 raise ValueError("not a book")
             return None
 
@@ -639,14 +641,26 @@ class Venue:
 
         if since is not None and self._quirk.newest_bars_only:
             # It is asked for the newest so many, and the wanted ones may be older.
-            limit = max(limit, self.candles_per_request)
+            limit = max(limit, self.candles_per_request(timeframe))
         # A candle that opens right behind the page would take the place of its first one.
         params = {"until": until} if until is not None and self._quirk.bars_until else {}
+        if since is not None and self._quirk.bars_from is not None:
+            params[self._quirk.bars_from] = since
         columns, reply = await self.call(
             make, "fetch_ohlcv", pair, timeframe, since, limit, params=params
         )
+        self._api.heed(reply, max(columns.time, default=0))
         renew()
         return columns[:], reply
+
+    @property
+    def ahead(self) -> int:
+        """Milliseconds by which its clock is known to be ahead of ours."""
+        return int(self._api.ahead)
+
+    def now(self) -> int:
+        """Give the time in Unix ms up to which it is asked for candles."""
+        return int(self._api.milliseconds())
 
     @property
     def has_candles(self) -> bool:
@@ -683,11 +697,13 @@ class Venue:
         names = (self._api.timeframes if self.has_candles else None) or ()
         return capabilities.offered_timeframes(names, self._quirk)
 
-    @property
-    def candles_per_request(self) -> int:
+    def candles_per_request(self, timeframe: str) -> int:
         """How many bars one page holds at most; a cautious guess where ccxt does not say."""
         spot = (self._api.features or {}).get("spot") or {}
-        return int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
+        size = self._quirk.bars_per_request.get(timeframe)
+        size = size or int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
+        # ccxt asks for ranges in months of 30 days, in which the last of more would not open.
+        return min(size, _MONTHS) if timeframe.endswith("M") else size
 
     def seconds_for(self, requests: int) -> float:
         """Tell how long so many pages of candles take at least, within the exchange's limits."""

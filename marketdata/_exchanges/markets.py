@@ -197,7 +197,13 @@ class PairList:
                 return PairNotSupportedError(
                     f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that "
                     f"base.{did_you_mean(quoted[:3])}",
-                    details={"exchange": self._exchange, "pair": pair, "closest": quoted[:10]},
+                    details={
+                        "exchange": self._exchange,
+                        "pair": pair,
+                        "closest": quoted[:10],
+                        # No list of pairs has volumes, and an error is worth no request for them.
+                        "closestBy": "pairs with the same quote",
+                    },
                 )
         near = self._near(pair)
         return PairNotSupportedError(

@@ -366,8 +366,7 @@ class Catalogue:
         for name, code in facts.aliases.items():
             called.setdefault(code, [code]).append(name)
         rows = []
-        # Of several with one name the last one stays: an active one.
-        for market in sorted(markets, key=lambda one: one.is_active):
+        for market in markets:
             raw = market.raw
             base, quote = str(raw["base"]), str(raw["quote"])
             others = [
@@ -389,6 +388,8 @@ class Catalogue:
                 rules = to_json({name: raw.get(name) for name in _RULES})
                 kept = market.text or to_json(raw)
                 rows.append((source, *names, market.is_active, rules, kept))
+        # Of several with one name the last one stays: an active one.
+        rows.sort(key=lambda row: row[-3])
         self._write(
             [
                 (_DROP_MARKETS, [[time.time() - KEPT]]),

@@ -52,19 +52,26 @@ _TICKER_FIELDS = {
     "percentage": "percentage",
 }
 
+_BLANK_TICKER = dict.fromkeys(Ticker.model_fields)
 
 _FAR_FUTURE = 253_402_300_800_000
 """The end of the year 9999, in Unix milliseconds: no datetime is later."""
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value) if isinstance(value, int) else value
+
+
+_FLOATS = frozenset({float, type(None)})
 
 
 def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
-    values = {ours: raw.get(theirs) for ours, theirs in names.items()}
-    # One sum tells whether all are finite, which they nearly always are.
-    if are_finite(filter(None, values.values())):
+    values = dict(zip(names, map(raw.get, names.values()), strict=True))
+    # Types and one sum tell whether all are finite floats, which they nearly always are.
+    found = values.values()
+    if _FLOATS.issuperset(map(type, found)) and math.isfinite(sum(filter(None, found))):
         return values
     return {name: _number(value) for name, value in values.items()}
 
@@ -106,8 +113,9 @@ def ticker(
     if not tickers.has_price(raw):
         raise ValueError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    return Ticker.model_validate(
+    return Ticker.trusted(
         {
+            **_BLANK_TICKER,
             "exchange": exchange,
             "pair": pair,
             "timestamp": moment(raw["timestamp"], received_at),
@@ -315,7 +323,7 @@ def trades(
                 "id": printable(one.get("id")),
                 "price": _check(one["price"]),
                 "amount": _check(one["amount"]),
-                "cost": _number(one.get("cost")),
+                "cost": _cost(one),
                 "side": one.get("side"),
                 **(_merged_ids(one.get("info")) if merged else {}),
             }
@@ -323,6 +331,24 @@ def trades(
         for one in raw
     ]
     return sorted(made, key=_trade_order)
+
+
+_CENT = 0.01
+"""Share by which the cost of a trade may be off because it is rounded."""
+
+
+def _cost(raw: Mapping[str, Any]) -> float | None:
+    """Give what a trade was worth: what is sent as that, unless it contradicts price and amount."""
+    cost: float | None = _number(raw.get("cost"))
+    if cost is None:
+        return None
+    price: float = raw["price"]
+    amount: float = raw["amount"]
+    worth = float(price) * float(amount)
+    if abs(float(cost) - worth) <= _CENT * worth:
+        return cost
+    product: float = as_given(EXACT.multiply(exact(price), exact(amount)), price)
+    return product
 
 
 def _merged_ids(info: Any) -> dict[str, str | None]:

@@ -29,6 +29,11 @@ class CandleLayout:
         """The positions of open, high, low, close and volume."""
         return self.open, self.high, self.low, self.close, self.volume
 
+    @property
+    def last(self) -> int:
+        """The last position that is read."""
+        return max(self.time, *self.prices_and_volume, self.trades or 0)
+
 
 @dataclass(frozen=True)
 class Quirk:
@@ -57,6 +62,13 @@ class Quirk:
     """Whether bars can only be asked for from a time on, not as the newest."""
     bars_until: bool = False
     """Whether bars can only be asked for up to a time."""
+    bars_from: str | None = None
+    """The parameter that takes the time from which bars are asked for, where ccxt would round it up
+    to a multiple of their length since 1970: weeks open on Mondays, months on their first day."""
+    bars_per_request: dict[str, int] = field(default_factory=dict)
+    """How many bars one page holds, by timeframe, where ccxt asks for fewer than it says."""
+    moved_timeframes: tuple[str, ...] = ()
+    """Timeframes of whose bars ccxt moves the times, and which are therefore not offered."""
     options: dict[str, Any] = field(default_factory=dict)
     """ccxt options that keep it from requests which a spot answer does not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
@@ -84,7 +96,7 @@ class Quirk:
     full_tickers: bool = True
     """Whether its bulk tickers hold what a single one holds."""
     best_in_tickers: bool = True
-    """Whether its tickers hold the best bid and ask."""
+    """Whether its bulk tickers hold the best bid and ask."""
     best_in_ticker_stream: bool = True
     """Whether those of its stream do."""
     quote_params: dict[str, Any] = field(default_factory=dict)
@@ -100,9 +112,13 @@ class Quirk:
     lacks then means that it did not work."""
     newest_bars_only: bool = False
     """Whether it gives one page of the newest bars, from whatever time on they are asked for."""
+    bars_kept: int | None = None
+    """How many of its newest bars it gives: a request for earlier ones it refuses."""
     misnamed_timeframes: tuple[str, ...] = ()
     """Timeframes of ccxt's whose requests ask for another length, or for none, and which are
     therefore not offered."""
+    book_is_list: bool = False
+    """Whether an answer with a book is a list of levels, or an empty one."""
     plain_levels: bool = False
     """Whether levels of a book are price and size although ccxt reads them its own way."""
     keyless_paths: tuple[str, ...] = ()
@@ -150,9 +166,15 @@ class Quirk:
     numbered_trades: bool = False
     """Whether the ids of a pair's trades are numbers without a gap."""
 
+    @property
+    def is_searchable(self) -> bool:
+        """Whether the first trade from a time on can be found by the ids of trades."""
+        return self.numbered_trades and (self.trades_from_id or "").startswith("<")
+
 
 _BYBIT = Quirk(
     bursts=True,
+    bars_from="start",
     max_depth=200,
     candle_layout=CandleLayout(),
     quiet_bars=True,
@@ -227,11 +249,13 @@ QUIRKS: dict[str, Quirk] = {
     # Takes 1, 25 or 100 levels and refuses others. From a time on, trades come oldest first.
     "bitfinex": Quirk(
         depths=(1, 25, 100),
+        book_is_list=True,
         trades_from_time=True,
         candle_layout=CandleLayout(open=1, close=2, high=3, low=4),
     ),
     # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
     "bitget": Quirk(
+        bars_per_request=dict.fromkeys(("3d", "1w", "1M"), 100),
         trades_since=True,
         bursts=True,
         max_depth=150,
@@ -244,8 +268,10 @@ QUIRKS: dict[str, Quirk] = {
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
     # The summary, of an account's fees, is asked for with a key. The first tier of its fees is 1.2%
-    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias.
+    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias. Its bulk tickers are
+    # its list of products, which has no best prices.
     "coinbase": Quirk(
+        best_in_tickers=False,
         trades_since=True,
         trades_until=True,
         highest_fee=0.012,
@@ -270,21 +296,28 @@ QUIRKS: dict[str, Quirk] = {
     "cryptocom": Quirk(
         trades_per_request=150, trades_since=True, max_depth=50, tickers_of_all=True
     ),
-    # With a key, ccxt would ask for the kind of the account.
+    # With a key, ccxt would ask for the kind of the account. It refuses earlier candles with
+    # "Candlestick too long ago. Maximum 10000 points recently are allowed".
     "gate": Quirk(
+        bars_kept=10_000,
         bursts=True,
         max_depth=1_000,
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
     "gateeu": Quirk(
+        bars_kept=10_000,
         bursts=True,
         max_depth=100,
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
-    # ccxt's table for spot lacks 8h, and the request then says "None".
+    # ccxt's table for spot lacks 8h, and the request then says "None". It asks for a range of 500
+    # bars at most.
     "mexc": Quirk(
+        bars_per_request=dict.fromkeys(
+            ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1M"), 500
+        ),
         average_price=("5m", "spotPublicGetAvgPrice"),
         trades_since=True,
         trades_until=True,
@@ -296,7 +329,7 @@ QUIRKS: dict[str, Quirk] = {
     "weex": Quirk(
         fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
     ),
-    "xt": Quirk(max_depth=500, unneeded=("fapi.xt.com", "dapi.xt.com")),
+    "xt": Quirk(max_depth=500, bars_from="startTime", unneeded=("fapi.xt.com", "dapi.xt.com")),
     "aster": Quirk(
         trades_since=True,
         aggregated_ids=True,
@@ -340,8 +373,13 @@ QUIRKS: dict[str, Quirk] = {
     # Its bars are the last so many up to a time.
     "nado": Quirk(max_depth=100, trades_per_request=500, bars_until=True, best_in_tickers=False),
     # Four hours are eight. Bars are asked for with both ends. Fees are in percent, as indodax's.
+    # ccxt reads none of the best prices in its tickers.
     "zebpay": Quirk(
-        pair_fee_scale="0.01", misnamed_timeframes=("4h",), bars_from_start=True, bars_until=True
+        pair_fee_scale="0.01",
+        misnamed_timeframes=("4h",),
+        bars_from_start=True,
+        bars_until=True,
+        best_in_tickers=False,
     ),
     # Even its list of markets is for those that have an account; prices are for all who know the
     # pairs.
@@ -356,8 +394,9 @@ QUIRKS: dict[str, Quirk] = {
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
     # ccxt gives its bars of spot pairs no start. "orderbook": 30 levels where one pair is asked
-    # for. 1 to 100 trades are documented for v1.2.0; v2 names no maximum, and gives a single trade
-    # where no number is asked for.
+    # for. 1 to 100 trades are documented for v1.2.0. The page of the newer call, v1/trades/ticks,
+    # names no maximum; it gives a single trade where no number is asked for, so that a refusal
+    # would cost all others.
     "bithumb": Quirk(
         trades_per_request=100,
         max_depth=30,
@@ -385,7 +424,10 @@ QUIRKS: dict[str, Quirk] = {
     "deepcoin": Quirk(
         trades_per_request=500, asked_by_code=True, max_depth=400, newest_bars_only=True
     ),
-    "gemini": Quirk(trades_per_request=500, trades_since=True, newest_bars_only=True),
+    # Its bulk tickers are last prices.
+    "gemini": Quirk(
+        trades_per_request=500, trades_since=True, newest_bars_only=True, best_in_tickers=False
+    ),
     # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them. "Query
     # Order Book" of the spot API gives 30 levels; deeper books are those of contracts.
     "phemex": Quirk(max_depth=30, newest_bars_only=True, misnamed_timeframes=("1M", "3M")),
@@ -416,7 +458,10 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
     # ccxt says that there are only these depths, and asks for at most 200 trades.
-    "coinone": Quirk(trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16)),
+    # Its tickers have lists of best prices, of which ccxt reads none.
+    "coinone": Quirk(
+        trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16), best_in_tickers=False
+    ),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
     # ccxt asks for "30d" where it says a month.
@@ -434,7 +479,9 @@ QUIRKS: dict[str, Quirk] = {
     "hollaex": Quirk(best_in_tickers=False),
     # "L2 book snapshot": at most 20 levels a side.
     "hyperliquid": Quirk(
-        max_depth=20, not_offered={"fetchTrades": "ccxt's call gives those of one account"}
+        max_depth=20,
+        best_in_tickers=False,
+        not_offered={"fetchTrades": "ccxt's call gives those of one account"},
     ),
     "latoken": Quirk(max_depth=1_000, trades_per_request=100),
     # "Depth information": 1 to 200; "trades.do": 1 to 600.
@@ -453,9 +500,11 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
     "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
-    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them.
-    "ndax": Quirk(misnamed_timeframes=("1M", "4M")),
-    "onetrading": Quirk(best_in_ticker_stream=False),
+    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them. The bids
+    # of its list of tickers are no bids.
+    "ndax": Quirk(misnamed_timeframes=("1M", "4M"), best_in_tickers=False),
+    # ccxt rounds the times of bars down to multiples of their length since 1970.
+    "onetrading": Quirk(best_in_ticker_stream=False, moved_timeframes=("1w", "1M")),
     # ccxt names these beside the request.
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
@@ -474,10 +523,13 @@ QUIRKS: dict[str, Quirk] = {
     "fmfwio": Quirk(trades_since=True),
     "hitbtc": Quirk(trades_since=True),
     "derive": Quirk(trades_since=True),
-    "bullish": Quirk(trades_since=True),
+    "bullish": Quirk(
+        bars_per_request=dict.fromkeys(("1m", "5m", "30m", "1h", "6h", "12h", "1d"), 100),
+        trades_since=True,
+    ),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
-    # Its reference names no maximum; 500 is what other clients find it to give at most.
+    # Its reference names no maximum; note.com/b_ap/n/n633befa8196f says that it gives at most 500.
     "bitflyer": Quirk(trades_per_request=500),
     # "Get orderbook": at most 150; "Get recent trades": at most 500.
     "digifinex": Quirk(max_depth=150, trades_per_request=500),

@@ -70,9 +70,9 @@ _OFFERS: Mapping[str, StreamOffer] = {
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
-    # "book.{instrument_name}.{depth}": the depths that it shows.
+    # exchange-docs.crypto.com, "book.{instrument_name}.{depth}": the depths that it shows.
     "cryptocom": StreamOffer(depths=(10, 50)),
-    # "25-Level Incremental Market Data".
+    # deepcoin.com/docs, "25-Level Incremental Market Data": the only stream of books.
     "deepcoin": StreamOffer(levels=25),
     # "orderbook.{instrument_name}.{group}.{depth}".
     "derive": StreamOffer(depths=(1, 10, 20, 100)),

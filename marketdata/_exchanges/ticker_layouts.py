@@ -7,6 +7,7 @@ fields cover another span, and which cover the right one.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class TickerLayout:
     trades_at: int | None = None
     """The position of that number where the raw field is a list."""
 
-    @property
+    @functools.cached_property
     def changes_prices(self) -> bool:
         """Whether any price or change is to be read in another way than ccxt's."""
         declared = (self.open, self.change, self.percentage, self.fraction, self.low)
@@ -60,7 +61,11 @@ _BINANCE = TickerLayout(open_time="openTime", trades="count")
 # only acc_*_24h are of 24 hours. signed_change_* are measured from yesterday's close.
 _UPBIT = {"open": ("opening_price",), "high": ("high_price",), "low": ("low_price",)}
 
+# A snapshot's dailyBar is that of today, and prevDailyBar that of yesterday.
+_ALPACA = ("open", "high", "low", "vwap", "base_volume", "quote_volume")
+
 LAYOUTS: Mapping[str, TickerLayout] = {
+    "alpaca": TickerLayout(other_span=dict.fromkeys(_ALPACA, ("dailyBar",))),
     "aster": _BINANCE,
     "backpack": TickerLayout(trades="trades"),
     "binance": _BINANCE,
@@ -93,6 +98,9 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     # c is the change of 24 hours as a fraction: the example of the reference has a last price of
     # 51174.5 within 47895.5 and 51790.0, and c of 0.03955106.
     "cryptocom": TickerLayout(fraction="c"),
+    # The example of the reference has percents such as 5.23 in percentChange24h, and answers have
+    # numbers such as 0.0146: nobody knows which.
+    "gemini": TickerLayout(other_span={"percentage": ("percentChange24h",)}),
     "htx": _HTX,
     "independentreserve": TickerLayout(average=True),
     # o is today's opening price; p, v, h, l and t have today's figure first and 24 hours' second.
@@ -100,9 +108,12 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     "kucoin": TickerLayout(average=True),
     "mexc": TickerLayout(open_time="openTime", trades="count"),
     # Session* are of the session, Rolling24Hr* of 24 hours; whether Rolling24HrPxChange is a price
-    # or a percentage is not documented, the percentage is.
+    # or a percentage is not documented, the percentage is. In its list of tickers highest_bid and
+    # base_volume hold each other's number: of BTC/CAD, 66.4 and 75774.9 beside a price of 75925.4.
     "ndax": TickerLayout(
         other_span={
+            "bid": ("highest_bid",),
+            "base_volume": ("base_volume",),
             "open": ("SessionOpen",),
             "high": ("SessionHigh",),
             "low": ("SessionLow",),
@@ -114,7 +125,7 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     "tokocrypto": _BINANCE,
     "upbit": TickerLayout(other_span=_UPBIT),
     "weex": _BINANCE,
-    "zebpay": TickerLayout(average=True),
+    "zebpay": TickerLayout(average=True, change="priceChange", percentage="priceChangePercent"),
 }
 
 _PLAIN = TickerLayout()

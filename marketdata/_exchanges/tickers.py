@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from marketdata._exchanges.ticker_layouts import TickerLayout
@@ -46,19 +47,25 @@ _PRICES = (
     *("previous_close", "average", "vwap"),
 )
 _SIZES = ("bid_volume", "ask_volume", "base_volume", "quote_volume")
+_prices, _sizes = itemgetter(*_PRICES), itemgetter(*_SIZES)
 _PERCENT = Decimal("0.01")
 """How far a percentage that an exchange has rounded may be off."""
 _SURELY = 0.0099
 """The same where floats are compared."""
 _NOISE = Decimal("1e-9")
 """Share of a price by which what ccxt has worked out may be off by rounding."""
+_SAME = 1e-9
+"""Share by which a volume that was worked out of the last price is off by its rounding."""
 _ROUNDED = 1e-6
 """Share by which an average may be off because the volumes that it is made of are rounded."""
 
 
 def has_price(raw: Mapping[str, Any]) -> bool:
     """Tell whether ccxt's ticker structure holds any price of now."""
-    return any(is_positive(raw.get(name)) for name in ("last", "close", "bid", "ask"))
+    for name in ("last", "close", "bid", "ask"):  # noqa: SIM110 - half the time
+        if is_positive(raw.get(name)):
+            return True
+    return False
 
 
 def is_positive(value: float | None) -> bool:
@@ -90,7 +97,7 @@ def untraded(exchange: str, pair: str) -> DataUnavailableError:
 
 def open_time(info: Any, how: TickerLayout) -> datetime | None:
     """Give the time at which the 24 hours begin; None where the exchange does not send it."""
-    opened = _raw(info, how.open_time)
+    opened = _figure(info, how.open_time)
     if opened is None or opened <= 0:
         return None
     return datetime.fromtimestamp(int(opened) / (1 if how.seconds else 1000), UTC)
@@ -102,20 +109,23 @@ def trade_count(info: Any, how: TickerLayout) -> int | None:
         row = info.get(str(how.trades))
         row = row if isinstance(row, list) else []
         info = {how.trades: next(iter(row[how.trades_at :]), None)}
-    count = _raw(info, how.trades)
+    count = _figure(info, how.trades)
     return None if count is None or count < 0 else int(count)
 
 
 def settled(values: Values, info: Any, how: TickerLayout) -> Values:
     """Give the numbers of a ticker by our names, without what cannot be or is of another span."""
-    for name in _PRICES:
-        value = values[name]
-        if value is not None and not value > 0:
-            values[name] = None
-    for name in _SIZES:
-        value = values[name]
-        if value is not None and not value >= 0:
-            values[name] = None
+    prices = _prices(values)
+    if 0 in prices or min(filter(None, prices), default=1) < 0:
+        for name in _PRICES:
+            value = values[name]
+            if value is not None and not value > 0:
+                values[name] = None
+    if min(filter(None, _sizes(values)), default=0) < 0:
+        for name in _SIZES:
+            value = values[name]
+            if value is not None and not value >= 0:
+                values[name] = None
     fall = values["percentage"]
     if fall is not None and not fall > -100:
         values["percentage"] = None
@@ -133,10 +143,14 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
     return values
 
 
+def _figure(info: Any, name: str | None) -> Decimal | int | None:
+    """Give a time or a count, which nearly always are whole numbers already."""
+    value = info.get(name) if name is not None and isinstance(info, dict) else None
+    return value if type(value) is int and value < _FAR else _raw(info, name)
+
+
 def _raw(info: Any, name: str | None) -> Decimal | None:
     value = info.get(name) if name is not None and isinstance(info, dict) else None
-    if type(value) is int and value < _FAR:
-        return Decimal(value)
     if value is None or isinstance(value, bool | dict | list):
         return None
     found = decimal_or_nan(value if isinstance(value, str) else str(value))
@@ -151,7 +165,7 @@ def _read_what_is_declared(values: Values, info: Any, how: TickerLayout) -> None
         for name, raw in how.other_span.items():
             if any(one in info for one in raw):
                 values[name] = None
-                is_other |= name in ("open", "change")
+                is_other |= name in ("open", "change", "percentage")
     fraction = _raw(info, how.fraction)
     found = {
         "open": _raw(info, how.open),
@@ -220,8 +234,18 @@ def _bound(values: Values) -> None:
         # The last trade is one of those that low and high are of.
         low = None if low is None else min(low, last)
         high = None if high is None else max(high, last)
+    if vwap is not None and _is_volume_at_last(values) and (low is None or low != high):
+        vwap = None  # ccxt has made it of two volumes, of which one says nothing of prices
     if vwap is not None and high is not None and vwap > high:
         vwap = high if float(vwap) <= float(high) * (1 + _ROUNDED) else None
     if vwap is not None and low is not None and vwap < low:
         vwap = low if float(vwap) >= float(low) * (1 - _ROUNDED) else None
     values["low"], values["high"], values["vwap"] = low, high, vwap
+
+
+def _is_volume_at_last(values: Values) -> bool:
+    """Tell whether the volume in the quote currency is the other one times the last price."""
+    base, quote, last = values["base_volume"], values["quote_volume"], values["last"]
+    if base is None or quote is None or last is None:
+        return False
+    return abs(float(quote) - float(base) * float(last)) <= _SAME * float(quote)

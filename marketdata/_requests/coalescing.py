@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from marketdata._requests.request import Deadline, begin, current
+from marketdata._requests.request import SharedTimeLimit, begin, current
 from marketdata._requests.tasks import begun, end
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Sharing:
             self.shared += 1
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         question.makers[answer] = make
-        question.deadline.waiting[answer] = current().deadline
+        question.deadline.waiting[id(answer)] = current().deadline
         if question.task is None:
             question.task = begun(self._find(key, question, work))
         try:
@@ -55,11 +55,11 @@ class Sharing:
                 self._forget(key, question)
                 await end(question.task)
             question.makers.pop(answer, None)
-            question.deadline.waiting.pop(answer, None)
+            question.deadline.waiting.pop(id(answer), None)
             raise
 
     async def _find(self, key: str, question: Question, work: Work) -> None:
-        begin(current()._replace(deadline=question.deadline))
+        begin(current().within(question.deadline))
         try:
             await work(question)
         except Exception as error:  # noqa: BLE001 - those who wait raise it
@@ -85,10 +85,12 @@ class Sharing:
 class Question:
     """A question that is under way, and those who wait for its answer."""
 
+    __slots__ = ("deadline", "makers", "task")
+
     def __init__(self) -> None:
         self.makers: dict[asyncio.Future[Any], Callable[..., Any]] = {}
         """What those who wait make of the answer."""
-        self.deadline = Deadline()
+        self.deadline = SharedTimeLimit()
         """When the time of the last of them is over."""
         self.task: asyncio.Task[None] | None = None
 

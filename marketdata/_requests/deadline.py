@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Iterator
 from typing import TypeVar
 
-from marketdata._requests.request import Deadline, begin, current, doing
+from marketdata._requests.request import TimeLimit, begin, current, doing
 from marketdata.errors import ExchangeUnavailableError
 
 T = TypeVar("T")
@@ -20,21 +20,26 @@ may come to wait for the same."""
 
 async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
     """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
-    timeout = asyncio.timeout(seconds)
     before = current()
-    begin(before._replace(deadline=Deadline(seconds, timeout)))
+    limit = TimeLimit(seconds)
+    begin(before.within(limit))
     try:
-        async with timeout:
-            return await work
-    except TimeoutError:
-        failure = ExchangeUnavailableError(
-            f"{name} did not answer within {seconds:.3g} s. Try later, or raise "
-            "MARKETDATA_TIMEOUT.",
-            details={"exchange": name, "reason": "timed_out"},
-        )
+        found = await work
+    except asyncio.CancelledError:
+        if not limit.stop():
+            raise
+    except BaseException:
+        limit.stop()
+        raise
+    else:
+        limit.stop()
+        return found
     finally:
         begin(before)
-    raise failure
+    raise ExchangeUnavailableError(
+        f"{name} did not answer within {seconds:.3g} s. Try later, or raise MARKETDATA_TIMEOUT.",
+        details={"exchange": name, "reason": "timed_out"},
+    )
 
 
 def seconds_left(otherwise: float) -> float:
@@ -60,17 +65,17 @@ def renew() -> None:
 @contextlib.contextmanager
 def unhurried() -> Iterator[None]:
     """Let the running call's time stand still for what no exchange does; it starts anew then."""
-    deadline = current().deadline
-    if deadline is None or not deadline.of_one:
+    limit = current().deadline
+    if not isinstance(limit, TimeLimit):
         yield
         return
-    deadline.held += 1
-    deadline.start()
+    limit.held += 1
+    limit.start()
     try:
         yield
     finally:
-        deadline.held -= 1
-        deadline.start()
+        limit.held -= 1
+        limit.start()
 
 
 @contextlib.contextmanager

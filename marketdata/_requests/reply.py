@@ -26,6 +26,8 @@ class Reply:
     """How many were made."""
     hollow: bool = False
     """Whether the last answer had no list for what was asked, not even an empty one."""
+    empty: bool = False
+    """Whether the last answer was nothing but an empty list."""
 
     def note(self, status: int, headers: dict[str, str]) -> None:
         """Take in one answer, the last one so far."""

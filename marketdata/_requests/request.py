@@ -5,35 +5,122 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import threading
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from marketdata._requests.reply import Reply
 
 
-class Deadline:
-    """When work is to be over: that of one call, or the latest of all that wait for the work."""
+class TimeLimit:
+    """The time that one call has: the task that makes it is cancelled when it is over.
 
-    def __init__(self, seconds: float = math.inf, timeout: asyncio.Timeout | None = None) -> None:
+    Like `asyncio.timeout`, without a timer for each call.
+    """
+
+    __slots__ = ("_cancelling", "_clock", "_is_over", "_task", "ends", "expired", "held", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        """Begin; it is made in the task that makes the call, and ended by `stop`."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - only coroutines are given time
+        self.ends: float | None
+        """When the time is over, by the loop's clock; None where it stands still."""
+        self.expired = False
+        """Whether the time is over."""
         self.held = 0
         """How much is under way for which the time stands still."""
-        self.waiting: dict[Any, Deadline | None] = {}
-        """Those of the calls that wait; None for one without a limit."""
-        self._seconds = seconds
-        self._timeout = timeout
+        self.seconds = seconds
+        """How long the work may take, from its beginning or from when it last got on."""
+        self._is_over = False
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._clock = _clock()
+        self.ends = ends = self._clock.loop.time() + seconds
+        self._clock.keep(self, ends)
 
-    @property
-    def of_one(self) -> bool:
-        """Whether it is that of one call."""
-        return self._timeout is not None
+    def start(self) -> None:
+        """Let the time begin anew, or stand still where it is held."""
+        if not self._is_over:
+            self.ends = None if self.held else self._clock.loop.time() + self.seconds
+            self._clock.keep(self, self.ends)
+
+    def end(self) -> None:
+        """Cancel the task: the time is over."""
+        self.expired = self._is_over = True
+        self._task.cancel()
+
+    def stop(self) -> bool:
+        """Watch the time no more; tell whether it has cancelled the task, and nobody else has."""
+        self._is_over = True
+        self._clock.limits.discard(self)
+        return self.expired and self._task.uncancel() <= self._cancelling
+
+
+class _Clock:
+    """Ends the calls of one loop whose time is over, with one timer for all.
+
+    Nearly every call ends long before its time. A timer for each would cost a short call a tenth of
+    its time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.limits: set[TimeLimit] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
+
+    def keep(self, limit: TimeLimit, ends: float | None) -> None:
+        """End a call at a time, or not while that is None."""
+        self.limits.add(limit)
+        if ends is not None and ends < self._looks_at:
+            self._look_at(ends)
+
+    def _look_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._looks_at = when
+        self._timer = None if when == math.inf else self.loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        for limit in [one for one in self.limits if one.ends is not None and one.ends <= now]:
+            self.limits.discard(limit)
+            limit.end()
+        self._look_at(
+            min((one.ends for one in self.limits if one.ends is not None), default=math.inf)
+        )
+
+
+class _Here(threading.local):
+    clock: _Clock | None = None
+
+
+_here = _Here()
+
+
+def _clock() -> _Clock:
+    """Give the clock of the running loop."""
+    loop = asyncio.get_running_loop()
+    clock = _here.clock
+    if clock is None or clock.loop is not loop:
+        clock = _here.clock = _Clock(loop)
+    return clock
+
+
+class SharedTimeLimit:
+    """The time that work has for which several calls wait: that of the one that has most."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, Deadline | None] = {}
+        """The time of each call that waits, by the id of what it waits for; None for one without a
+        limit. Connections keep this for long after: they are not to keep the answers as well."""
 
     @property
     def ends(self) -> float | None:
         """When the time is over, by the loop's clock; None where it stands still or has no end."""
-        if self._timeout is not None:
-            return self._timeout.when()
         latest = 0.0
         for one in self.waiting.values():
             ends = None if one is None else one.ends
@@ -44,26 +131,24 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is over: for those that wait, of all of them."""
-        if self._timeout is not None:
-            return self._timeout.expired()
+        """Whether the time of all that wait is over."""
         return all(one is not None and one.expired for one in self.waiting.values())
 
     @property
     def seconds(self) -> float:
         """How long the work may take, from its beginning or from when it last got on."""
         limits = [one.seconds for one in self.waiting.values() if one is not None]
-        return min(limits, default=self._seconds)
+        return min(limits, default=math.inf)
 
     def start(self) -> None:
-        """Let the time begin anew, or stand still where it is held."""
+        """Let the time of each begin anew, or stand still where it is held."""
         for one in self.waiting.values():
             if one is not None:
                 one.start()
-        if self._timeout is not None:
-            ends = None if self.held else asyncio.get_running_loop().time() + self._seconds
-            with contextlib.suppress(RuntimeError):  # it is over already
-                self._timeout.reschedule(ends)
+
+
+Deadline: TypeAlias = TimeLimit | SharedTimeLimit
+"""When work is to be over."""
 
 
 class Request(NamedTuple):
@@ -82,6 +167,14 @@ class Request(NamedTuple):
     """Whether a list of markets is fetched."""
     in_floats: bool = False
     """Whether numbers are read as floats, also where Decimals are wanted."""
+
+    def within(self, deadline: Deadline) -> Request:
+        """Give the same, to be over at another time."""
+        return tuple.__new__(Request, (deadline, *self[1:]))
+
+    def noting(self, reply: Reply) -> Request:
+        """Give the same, with another place for what its requests are answered."""
+        return tuple.__new__(Request, (self.deadline, self.patient, reply, *self[3:]))
 
 
 _NOTHING = Request()

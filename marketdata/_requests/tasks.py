@@ -20,9 +20,10 @@ def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     That saves a turn of the loop, a fifth of a call whose answer is at hand. Python has it from
     3.12 on.
     """
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-    return asyncio.create_task(work)
+    return asyncio.Task(work, loop=asyncio.get_running_loop(), **_EAGER)
+
+
+_EAGER: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 async def end(*tasks: asyncio.Future[Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""Live order books: what all have in common, and those that ccxt keeps."""
+"""Live order books: the common base, and books that ccxt keeps."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ if TYPE_CHECKING:
 __all__ = ["BookFeed", "KeptBookFeed"]
 
 _COMPARED = 20
-"""Levels a side by which a silent book is compared with a requested one."""
+"""Levels a side that are compared when a silent book is confirmed over REST."""
 _LEVELS_KEPT = 40_000
-"""Levels of both sides after which a book that ccxt keeps is fetched anew: it drops none."""
+"""Levels of both sides above which ccxt's book is requested anew: ccxt drops none."""
 
 
 class BookFeed(Feed[OrderBook]):
-    """What both kinds of book share: the depth that is wanted, and records of a state."""
+    """The base of both kinds of book: the wanted depth, and records of a state."""
 
     def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
         super().__init__(upstream, subject, ended)
         self._made: dict[int, OrderBook] = {}
-        """Records of the newest state, by depth: most watchers want the same."""
+        """Records of the newest state by depth; most watchers want the same one."""
         self._made_at = -1
+        self._most: dict[int, int | None] = {}
+        """The maximum number of levels by wanted depth."""
         self._time: float | None = None
         self.offer = stream_offer(upstream.id)
         self.depth = 1
-        """The deepest that a watcher wants."""
+        """The largest depth that a watcher wants."""
 
     def join(self, watch: Inbox) -> None:
         self.depth = max(watch.depth, *(one.depth for one in self.watches), 1)
@@ -56,6 +58,8 @@ class BookFeed(Feed[OrderBook]):
         raise NotImplementedError
 
     def _fields(self, depth: int) -> dict[str, Any]:
+        if depth not in self._most:
+            self._most[depth] = self.offer.levels_for(depth)
         received = datetime.fromtimestamp(self.heard or 0.0, UTC)
         time = self._time
         return {
@@ -66,7 +70,7 @@ class BookFeed(Feed[OrderBook]):
             "fresh_for": self.fresh_for,
             "stale": None if self.state == "live" else True,
             "pair": self.subject.pair,
-            "max_depth": self.offer.levels_for(depth),
+            "max_depth": self._most[depth],
         }
 
     async def confirm(self) -> bool:
@@ -76,7 +80,7 @@ class BookFeed(Feed[OrderBook]):
 
 
 def _agree(requested: Sequence[Level], streamed: Sequence[Level]) -> bool:
-    """Tell whether one side is the same in both, as deep as both have it."""
+    """Return whether one side is the same in both, down to the shorter one."""
     both = min(len(requested), len(streamed))
     return requested[:both] == streamed[:both] and bool(requested) == bool(streamed)
 
@@ -117,7 +121,7 @@ class KeptBookFeed(BookFeed):
         self.news(at, self._time)
 
     def refused(self, error: Exception) -> None:
-        """Hear of a gap that ccxt found, or of a refusal."""
+        """Note a gap that ccxt found, or a refusal."""
         if self._book is not None:
             self.gaps += 1
             self.resyncs += 1

@@ -1,4 +1,4 @@
-"""One live subject: its upstream subscription, its state, and who watches it."""
+"""One stream: its subscription at the exchange, its state and its watchers."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ if TYPE_CHECKING:
 __all__ = ["Ended", "Feed", "Subject"]
 
 Ended: TypeAlias = "Callable[[Feed[Any]], None]"
-"""Hears that a feed has ended."""
+"""Called when a feed has ended."""
 R = TypeVar("R", bound=Record)
 
 State = Literal["connecting", "live", "stale", "resyncing", "reconnecting", "ended", "failed"]
 
 _LONGEST_PAUSE = 30.0
-"""Seconds between two attempts to subscribe, at most."""
+"""Longest pause in seconds between two attempts to subscribe."""
 _LONGEST_PAUSE_UNREACHED = 1.0
-"""The same where no socket could be opened."""
+"""The same if no socket could be opened."""
 _GIVES_UP_AFTER = 300.0
-"""Seconds without a word after which a stream that was there once is given up."""
+"""Seconds without a frame after which a stream that was live is given up."""
 _LEAST_PATIENCE = 5.0
 _MOST_PATIENCE = 900.0
 _FORGIVES_AFTER = 50
-"""Frames after which half of the impatience is gone."""
+"""Frames after which the impatience is halved."""
 _LOOSE = 20.0
-"""How many times its usual pause a stream may be silent."""
+"""A stream may be silent for this many times its usual pause."""
 _QUIET_KINDS = ("trades", "candles")
-"""Kinds that say nothing for as long as nobody trades."""
+"""Kinds that send nothing while nobody trades."""
 _QUIET_PATIENCE = 60.0
 _FIRST_WORD = 0.4
-"""Seconds for the first word on a subscription; many say nothing before something happens."""
+"""Seconds to wait for the first frame: many streams send nothing before a change."""
 _LONGEST_PING = 15.0
-"""Seconds within which a live socket has answered a ping."""
+"""Seconds within which a live socket answers a ping."""
 _ANOTHER_CLOCK = 3_600_000.0
 
 
 class _AnewError(Exception):
-    """A subscription is to be made again."""
+    """The subscription has to be made again."""
 
 
 class Subject(NamedTuple):
@@ -74,10 +74,10 @@ class Subject(NamedTuple):
 
 
 class Feed(ABC, Generic[R]):
-    """One upstream subscription, shared by all who watch it.
+    """One subscription at the exchange, shared by all its watchers.
 
-    It begins with its first watcher and ends with its last. `take` gets what arrives; whatever
-    goes wrong upstream is mended in `_run`, which alone decides that it cannot be.
+    It starts with the first watcher and ends with the last. `take` gets what arrives. `_run`
+    recovers from every failure, and alone decides when to give up.
     """
 
     def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
@@ -89,37 +89,39 @@ class Feed(ABC, Generic[R]):
         self.state: State = "connecting"
         self.watches: set[Inbox] = set()
         self._resting: list[Inbox] = []
-        """Those who have taken the newest state, and wait for the next."""
+        """Watchers that have taken the newest state and wait for the next."""
         self._each: list[Inbox] = []
-        """Those who get each."""
+        """Watchers that get every record."""
         self.version = 0
-        """Counts the states."""
+        """The number of states so far."""
+        self._was_there = False
+        """Whether it was live once, perhaps without a word: nobody may have traded."""
         self.messages = self.updates = self.dropped = 0
         self.gaps = self.unfilled = self.resyncs = self.reconnects = 0
         self.heard: float | None = None
         """When the last frame was received, in Unix seconds; all other times are monotonic."""
         self.lag: float | None = None
         self._silent_since = 0.0
-        """When the last frame came, or it was last found live with nothing to say."""
+        """When the last frame came, or a check last found the stream live but quiet."""
         self._paused_since: float | None = None
-        """When the last frame came, unless the stream was interrupted since."""
+        """When the last frame came; None if the stream was interrupted since."""
         self._usual_pause = 0.0
         self._impatience = 1.0
-        """Doubles with each silence: a stream may have nothing to say."""
+        """A factor that doubles with each silence: the stream may just be quiet."""
         self.fresh_for: float | None = None
-        """Seconds within which the next state is to come; None: it comes when it happens."""
+        """Seconds within which the next state should come; None: only when something happens."""
         self._since = time.monotonic()
-        """Since when there is no stream, or since when there is one."""
+        """Since when the stream has been live, or has not been."""
         self._asked_at = time.monotonic()
-        """When it was last subscribed to, or a whole state asked for."""
+        """When it last subscribed, or requested a whole state."""
         self._begun_at = 0.0
-        """When it last began with a request."""
+        """When it last requested its first state."""
         self._reply = Reply()
-        """What is told of the requests of its last attempt to subscribe."""
+        """The requests of its last attempt to subscribe."""
         self._was_sent = False
-        """Whether that attempt got as far as to send the subscription."""
+        """Whether that attempt has sent the subscription."""
         self.waits_its_turn = False
-        """Whether others come first with a message or a request that it needs."""
+        """Whether it waits for others to send a message or a request first."""
         self._failures = 0
         self._looking: asyncio.Task[None] | None = None
         self._trouble: asyncio.Future[Exception | None] | None = None
@@ -127,28 +129,28 @@ class Feed(ABC, Generic[R]):
         self.error: MarketDataError | None = None
         self.look()
 
-    # ------------------------------------------------------------------ what a kind does
+    # ------------------------------------------------------------------ for subclasses
 
     @abstractmethod
     async def subscribe(self, api: Any) -> None:
-        """Have ccxt subscribe; ends whenever it likes, what arrives comes by `take`."""
+        """Have ccxt subscribe; data arrives at `take`, when this returns has no meaning."""
 
     @abstractmethod
     def take(self, result: Any, at: float) -> None:
-        """Take what ccxt made of a frame received at a Unix time."""
+        """Take ccxt's structure of a frame received at a Unix time in seconds."""
 
     @abstractmethod
     def record(self, watch: Inbox, /) -> R | None:
-        """Give the newest state as a watcher wants it; None where there is none yet."""
+        """Return the newest state in the form the watcher wants; None before the first one."""
 
     def hand_out(self, watch: Inbox) -> None:
-        """Give what is new to a watcher that gets each."""
+        """Put what is new into the inbox of a watcher that gets every record."""
         record = self.record(watch)
         if record is not None:
             watch.put(self, record)
 
     def marked(self, record: R | None) -> R | None:
-        """Give a record with what the stream knows of its freshness."""
+        """Return a copy of a record with the freshness that the stream knows."""
         if record is None:
             return None
         update: dict[str, Any] = {"fresh_for": self.fresh_for}
@@ -159,34 +161,34 @@ class Feed(ABC, Generic[R]):
         return self.received(record.model_copy(update=update))
 
     def received(self, record: R) -> R:
-        """Give a record that knows how old it is, whatever becomes of the time of day."""
+        """Return a record whose age is counted by the monotonic clock."""
         return stamped(record, self._silent_since)
 
     async def request(self) -> bool:
-        """Get the state over REST, where the stream has none to begin with; tell whether it did."""
+        """Request the first state over REST, if the stream sends none; return whether it came."""
         return False
 
     async def confirm(self) -> bool:
-        """Ask over REST whether the newest state still is the exchange's."""
+        """Return whether the newest state is still the same over REST."""
         return False
 
     async def complete(self) -> None:
-        """Wait for what is still being fetched, at the end of a recording."""
+        """Wait for requests in flight, at the end of a recording."""
 
     def lost_contact(self) -> None:
-        """Hear that the stream was live and is so no more."""
+        """Note that a live stream was interrupted."""
 
     def begin_anew(self) -> None:
-        """Forget what a lost socket makes useless."""
+        """Drop the state that a lost socket makes useless."""
 
     def size(self) -> int:
-        """Give the bytes that the state takes, about."""
+        """Return the approximate size of the state in bytes."""
         return 0
 
     # ------------------------------------------------------------------ watchers
 
     def join(self, watch: Inbox) -> None:
-        """Let somebody watch; the first one starts the subscription."""
+        """Add a watcher; the first one starts the subscription."""
         self.watches.add(watch)
         if watch.every:
             self._each.append(watch)
@@ -198,7 +200,7 @@ class Feed(ABC, Generic[R]):
             self._task = asyncio.create_task(self._run())
 
     async def leave(self, watch: Inbox) -> None:
-        """Let somebody watch no more; the last one ends the subscription."""
+        """Remove a watcher; the last one ends the subscription."""
         self.watches.discard(watch)
         for those in (self._each, self._resting):
             if watch in those:
@@ -207,24 +209,24 @@ class Feed(ABC, Generic[R]):
             await self.stop()
 
     async def stop(self) -> None:
-        """End the subscription: it is taken back, and nothing of it is left."""
+        """Unsubscribe and end all tasks."""
         self._ended(self)
         task, self._task = self._task, None
-        # What it has begun would go on to subscribe for some turns of the loop.
+        # Otherwise the tasks would still subscribe in the next turns of the loop.
         await end(task, self._looking)
         await self.upstream.unsubscribe(self)
 
     def rest(self, watch: Inbox) -> None:
-        """Hear that a watcher has taken the newest state."""
+        """Note that a watcher has taken the newest state."""
         self._resting.append(watch)
 
     def news(self, at: float, exchange_time: float | None, updates: int = 1) -> None:
-        """Tell the watchers of a new state; the exchange's time is in Unix milliseconds."""
+        """Tell the watchers about a new state; ``exchange_time`` is in Unix milliseconds."""
         self.version += 1
         self.updates += updates
         if exchange_time is not None:
             lag = at * 1000 - exchange_time
-            # A recording's clock, or a simulated one, is not ours.
+            # A recording or a simulation has another clock.
             self.lag = lag if abs(lag) < _ANOTHER_CLOCK else None
         if self.state != "live":
             self._is_live()
@@ -236,7 +238,7 @@ class Feed(ABC, Generic[R]):
             self.hand_out(watch)
 
     def note_frame(self, at: float) -> None:
-        """Count a frame, and learn how often they come."""
+        """Count a frame, and learn how often frames come."""
         self.messages += 1
         now = time.monotonic()
         if self._paused_since is not None:
@@ -244,7 +246,7 @@ class Feed(ABC, Generic[R]):
             usual = 0.99 * self._usual_pause
             if pause > usual and not self.upstream.slept_since(self._paused_since):
                 usual = pause
-            # Falls slowly and rises at once: the longest pause of late.
+            # The longest recent pause: it rises at once and falls slowly.
             self._usual_pause = usual
         if self.messages % _FORGIVES_AFTER == 0:
             self._impatience = max(1.0, self._impatience / 2)
@@ -256,23 +258,24 @@ class Feed(ABC, Generic[R]):
         return self._waited_since(self._silent_since)
 
     def _waited_since(self, moment: float) -> float:
-        """Give the seconds since a moment, without those before our own process last slept."""
+        """Return the seconds since a moment, or since our own process was last suspended."""
         return time.monotonic() - max(moment, self.upstream.stalled_at)
 
     def _is_live(self) -> None:
         self.state = "live"
+        self._was_there = True
         self._failures = 0
         self._since = self._silent_since = time.monotonic()
 
     def has_its_turn(self) -> None:
-        """Note that what it has waited for among others begins now."""
+        """Note that its turn has come."""
         self.waits_its_turn = False
         self._asked_at = time.monotonic()
-        if not self.version:
+        if not self._was_there:
             self._since = self._asked_at
 
     def wait_for_whole(self) -> None:
-        """Note that a whole state has to come before anything is of use."""
+        """Note that changes are useless until a whole state comes."""
         if self.state == "live":
             self._since = time.monotonic()
         self.state = "resyncing"
@@ -280,7 +283,7 @@ class Feed(ABC, Generic[R]):
         self._asked_at = time.monotonic()
 
     def tell_again(self) -> None:
-        """Hand the last state out again, marked anew, to those who wait for the next."""
+        """Send the last state again, with its new freshness, to watchers that wait."""
         if self.version:
             self.version += 1
             resting, self._resting = self._resting, []
@@ -291,18 +294,18 @@ class Feed(ABC, Generic[R]):
 
     @property
     def patience(self) -> float:
-        """Seconds of silence after which something must be wrong."""
+        """Seconds of silence after which the stream counts as stale."""
         quiet = self.subject.kind in _QUIET_KINDS
         least = _QUIET_PATIENCE if quiet else _LEAST_PATIENCE
         return min(_MOST_PATIENCE, max(least, _LOOSE * self._usual_pause) * self._impatience)
 
     @property
     def interrupted(self) -> bool:
-        """Whether the newest state may be an old one."""
+        """Whether the newest state may be out of date."""
         return self.state in ("stale", "resyncing", "reconnecting", "ended", "failed")
 
     def look(self) -> None:
-        """Look whether it is silent for too long, as the watchdog does again and again."""
+        """Check whether the stream has been silent for too long; the watchdog calls it."""
         if self.subject.kind != "trades":
             self.fresh_for = round(self.patience, 3)
         if self.waits_its_turn and self.upstream.is_open(self):
@@ -311,14 +314,14 @@ class Feed(ABC, Generic[R]):
             waited = self._waited_since(self._asked_at)
             if self.is_asking and waited > _FIRST_WORD and self.upstream.is_open(self):
                 if self.subject.kind in _QUIET_KINDS:
-                    self._is_live()  # it will say something when somebody trades
+                    self._is_live()  # the first frame comes with the first trade
                     return
                 if self._looking is None and self._begun_at < self._asked_at:
                     self._begun_at = time.monotonic()
                     self._looking = asyncio.create_task(self._begin_elsewhere())
                 if self._looking is not None:
                     return
-            limit = self.upstream.timeout * (self._impatience if self.version else 1.0)
+            limit = self.upstream.timeout * (self._impatience if self._was_there else 1.0)
             if waited > limit:
                 self._asked_at = time.monotonic()
                 self._silent()
@@ -327,7 +330,7 @@ class Feed(ABC, Generic[R]):
             self._looking = asyncio.create_task(self._look_elsewhere())
 
     async def _begin_elsewhere(self) -> None:
-        """Begin with a request where the stream says nothing before something happens."""
+        """Request the first state, as the stream sends nothing before a change."""
         try:
             if await self.request():
                 self.resyncs += 1 if self.reconnects else 0
@@ -337,7 +340,7 @@ class Feed(ABC, Generic[R]):
             self._looking = None
 
     async def _look_elsewhere(self) -> None:
-        """Find out by a request whether a stream is silent because nothing has happened."""
+        """Find out with a request whether the stream is silent because nothing has changed."""
         try:
             alive = await self.upstream.is_alive(self, max(self.patience, _LONGEST_PING))
             nothing_new = alive and await self.confirm()
@@ -346,12 +349,12 @@ class Feed(ABC, Generic[R]):
         finally:
             self._looking = None
         if self.state != "live" or self._silence <= self.patience:
-            return  # it has spoken meanwhile
+            return  # a frame has come meanwhile
         if nothing_new:
             self._impatience = min(64.0, self._impatience * 2)
             self._silent_since = time.monotonic()
             self.heard = self.heard and time.time()
-            self.tell_again()  # the same state, as of now
+            self.tell_again()  # the same state, confirmed now
         else:
             self._is_stale()
 
@@ -363,7 +366,7 @@ class Feed(ABC, Generic[R]):
     def _silent(self) -> None:
         patience, self._impatience = self.patience, min(64.0, self._impatience * 2)
         if self.upstream.drop_silent(self, min(patience, self.upstream.timeout)):
-            return  # which everybody on that socket hears of
+            return  # all streams on that socket reconnect
         self.trouble(
             ExchangeUnavailableError(
                 f"{self.upstream.id} sends nothing about {self.subject.pair}.",
@@ -376,7 +379,7 @@ class Feed(ABC, Generic[R]):
 
     @property
     def details(self) -> dict[str, Any]:
-        """What an error says of where it comes from."""
+        """Exchange, pair and kind of stream, for the details of an error."""
         return {
             "exchange": self.upstream.id,
             "pair": self.subject.pair,
@@ -384,33 +387,33 @@ class Feed(ABC, Generic[R]):
         }
 
     def joined(self, _line: Any, /) -> None:
-        """Hear which socket it will come from."""
+        """Note which socket the stream uses."""
         self.waits_its_turn = True
 
     def asked(self) -> None:
-        """Hear that its subscription was sent; exchanges want some time between two."""
+        """Note that its subscription was sent; exchanges limit how fast they may follow."""
         self._was_sent = True
         self.has_its_turn()
 
     @property
     def is_asking(self) -> bool:
-        """Whether the exchange has not answered its subscription yet."""
+        """Whether the exchange has not answered the subscription yet."""
         return self.state in ("connecting", "reconnecting")
 
     def refused(self, error: Exception) -> None:
-        """Hear that the exchange, or ccxt, turned the subscription down or gave it up."""
+        """Note that the exchange refused the subscription, or that ccxt gave it up."""
         self.trouble(error)
 
     def lost(self, *, ended: bool) -> None:
-        """Hear that the socket is gone."""
+        """Note that the socket was lost; ``ended``: because a recording is over."""
         self.trouble(None if ended else ConnectionError())
 
     def subscribe_anew(self) -> None:
-        """Take the subscription back and make it again: other parameters are wanted."""
+        """Unsubscribe and subscribe again, with other parameters."""
         self.trouble(_AnewError())
 
     def trouble(self, error: Exception | None) -> None:
-        """Have something mended, or the end of a recording noticed (None)."""
+        """Have `_run` recover from an error; None is the end of a recording."""
         if self._trouble is not None and not self._trouble.done():
             self._trouble.set_result(error)
 
@@ -434,11 +437,11 @@ class Feed(ABC, Generic[R]):
                 await self._prepare_anew(error, ours)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - a watcher must hear of it, whatever it is
+        except Exception as error:  # noqa: BLE001 - every error has to reach the watchers
             await self._finish(self._ours(error))
 
     async def _stay(self) -> Exception | None:
-        """Subscribe, and give what ended it; None is the end of a recording."""
+        """Subscribe, and return the error that ended the stream; None: a recording is over."""
         self._trouble = asyncio.get_running_loop().create_future()
         self._asked_at = time.monotonic()
         self._reply, self._was_sent = Reply(), False
@@ -476,28 +479,28 @@ class Feed(ABC, Generic[R]):
                 )
         else:
             reply = self._reply
-            if self._was_sent:  # then it is about what the exchange has sent
+            if self._was_sent:  # then the error is about the exchange's answer
                 reply.asked = reply.requests = max(reply.asked, 1)
             made = translate(error, self.upstream.id, reply, keeps_answers=False)
         made.details.update(self.details)
         return made
 
     def _may_pass(self, error: MarketDataError) -> bool:
-        """Tell whether it makes sense to go on."""
+        """Return whether to subscribe again."""
         waited = self._waited_since(self._since)
-        if not self.version and not self.upstream.retries and "attempts" in error.details:
+        if not self._was_there and not self.upstream.retries and "attempts" in error.details:
             return False  # the request for its first state has failed
         if isinstance(error, DataUnavailableError) and error.retryable:
-            return self._failures < 5  # what ccxt cannot make sense of, again and again
-        # The name of a host that was there before is found again when this machine is online again.
-        was_there = bool(self.version) and error.details.get("reason") == "name_not_resolved"
-        if not (error.retryable or was_there):
+            return self._failures < 5  # ccxt could not parse the answer, repeatedly
+        # A host name that was found before is found again once this machine is online.
+        is_offline = error.details.get("reason") == "name_not_resolved"
+        if not error.retryable and not (is_offline and self._was_there):
             return False
-        return waited < (_GIVES_UP_AFTER if self.version else self.upstream.timeout)
+        return waited < (_GIVES_UP_AFTER if self._was_there else self.upstream.timeout)
 
     async def _prepare_anew(self, error: Exception, ours: MarketDataError) -> None:
         was_live = self.state in ("live", "stale")
-        self.state = "reconnecting" if self.version else "connecting"
+        self.state = "reconnecting" if self._was_there else "connecting"
         self._failures += 1
         self.reconnects += 1
         logger.debug("%s %s: subscribing anew after %s", self.upstream.id, self.subject, ours.code)
@@ -508,7 +511,7 @@ class Feed(ABC, Generic[R]):
         await self.upstream.unsubscribe(self)
         self._paused_since = None
         self.begin_anew()
-        # Where no socket was opened, that is what all subjects of the exchange wait for together.
+        # If no socket could be opened, all streams of the exchange wait for one together.
         unreached = isinstance(error, OSError) and not self._was_sent
         longest = _LONGEST_PAUSE_UNREACHED if unreached else _LONGEST_PAUSE
         pause = min(longest, 0.05 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -524,10 +527,10 @@ class Feed(ABC, Generic[R]):
         for watch in watches:
             watch.finished(self, error)
 
-    # ------------------------------------------------------------------ telling
+    # ------------------------------------------------------------------ state and counts
 
     def stats(self) -> Stream:
-        """Tell how it is doing."""
+        """Return the state and the counts of the stream."""
         waiting = sum(len(watch) for watch in self._each)
         return Stream(
             exchange=self.upstream.id,

@@ -1,4 +1,4 @@
-"""All live subjects of one exchange on one event loop."""
+"""All streams of one exchange on one event loop."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._exchanges.exchange import closed
 from marketdata._streams import upstream
-from marketdata._streams.bars import CandlesFeed
 from marketdata._streams.books import KeptBookFeed
+from marketdata._streams.candles import CandlesFeed
 from marketdata._streams.feed import Feed, Subject
-from marketdata._streams.prices import QuoteFeed, TickerFeed
-from marketdata._streams.tape import TradesFeed
+from marketdata._streams.tickers import QuoteFeed, TickerFeed
+from marketdata._streams.trades import TradesFeed
 from marketdata._streams.upstream import Upstream
 from marketdata._streams.wired_books import WiredBookFeed
 from marketdata.models import Stream
@@ -23,7 +23,7 @@ __all__ = ["Hub"]
 
 
 class Hub:
-    """The feeds of one exchange: one for each subject, however many watch it."""
+    """The feeds of one exchange: one per subject, shared by all its watchers."""
 
     def __init__(
         self, venue: Venue, api: Any, *, timeout: float, retries: int, simulated: bool
@@ -34,7 +34,7 @@ class Hub:
         self._watchdog: asyncio.Task[None] | None = None
 
     def feed(self, subject: Subject) -> Feed[Any]:
-        """Give the feed of a subject, made where it is not there."""
+        """Return the feed of a subject, created if needed."""
         feed = self.feeds.get(subject)
         if feed is None:
             feed = self.feeds[subject] = self._kind(subject)(self.upstream, subject, self._forget)
@@ -57,12 +57,12 @@ class Hub:
         return KeptBookFeed
 
     def wait_for_readers(self) -> None:
-        """Receive no more than is read: what comes is a recording, which can wait."""
+        """Receive frames only as fast as they are read: a recording can wait."""
         self.upstream.room = self.upstream.api.room = self._room
 
     async def _room(self) -> None:
-        # Readers are many, and do not tell when they have read; what ccxt asks for, as a book that
-        # changes are applied to, belongs before the next frame.
+        # Polled, as many readers share it. A request that ccxt makes, as for the book that changes
+        # build on, has to be answered before the next frame.
         while self._is_full() or self.upstream.api.transport.in_flight:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -70,7 +70,7 @@ class Hub:
         return any(watch.half_full for feed in self.feeds.values() for watch in feed.watches)
 
     def _forget(self, feed: Feed[Any]) -> None:
-        """Let a feed go that has ended."""
+        """Drop a feed that has ended."""
         if self.feeds.get(feed.subject) is feed:
             del self.feeds[feed.subject]
         if not any(one.subject.pair == feed.subject.pair for one in self.feeds.values()):
@@ -80,11 +80,11 @@ class Hub:
             self._watchdog = None
 
     def stats(self) -> list[Stream]:
-        """Tell how each is doing."""
+        """Return the state of each stream."""
         return [feed.stats() for feed in self.feeds.values()]
 
     async def close(self) -> None:
-        """End all of them."""
+        """End all streams."""
         for feed in list(self.feeds.values()):
             for watch in list(feed.watches):
                 watch.finished(feed, closed(self.id))

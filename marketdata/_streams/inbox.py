@@ -1,4 +1,4 @@
-"""Where the news of a watcher's subjects wait for it, in a bounded space."""
+"""The buffer of one watcher: records that it has not read yet."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ __all__ = ["Inbox"]
 
 
 class Source(Protocol):
-    """What an inbox gets its records from."""
+    """A stream that puts records into inboxes."""
 
     dropped: int
-    """Records that watchers were too slow for."""
+    """Records dropped because watchers read too slowly."""
 
     def join(self, watch: Inbox) -> None:
-        """Let somebody watch."""
+        """Add a watcher."""
 
     async def leave(self, watch: Inbox) -> None:
-        """Let somebody watch no more."""
+        """Remove a watcher."""
 
     def record(self, watch: Inbox, /) -> Record | None:
-        """Give the newest state as a watcher wants it; None where there is none yet."""
+        """Return the newest state in the form the watcher wants; None before the first one."""
 
     def rest(self, watch: Inbox) -> None:
-        """Hear that a watcher has taken the newest state."""
+        """Note that a watcher has taken the newest state."""
 
     def stats(self) -> Stream:
-        """Tell how it is doing."""
+        """Return its state and counts."""
 
 
 class Inbox:
     """What one watcher has not taken yet.
 
-    Of subjects whose newest state is wanted it holds no more than that there is one: the record
-    is made when it is taken. Where each record is wanted it holds so many, and drops the oldest.
+    With delivery "latest" it only notes which subjects have a new state; the record is made when
+    it is taken. With delivery "every" it holds up to ``buffer`` records and drops the oldest.
     """
 
     def __init__(self, *, every: bool, buffer: int, depth: int) -> None:
@@ -51,11 +51,11 @@ class Inbox:
         self.dropped = 0
         self.feeds: list[Source] = []
         self.ended: list[Stream] = []
-        """How those did that are over."""
+        """The final state of streams that have ended."""
         self._changed: deque[Source | MarketDataError] = deque()
         self._records: deque[Record | MarketDataError] = deque()
         self._waiters: list[asyncio.Future[None]] = []
-        """Usually one; several tasks may share a watch, and each record goes to one of them."""
+        """Usually one. Several tasks may share a watch; each record goes to one of them."""
         self.is_left = False
 
     def __len__(self) -> int:
@@ -63,19 +63,19 @@ class Inbox:
 
     @property
     def half_full(self) -> bool:
-        """Whether half of the space is taken."""
+        """Whether more than half of the buffer is used."""
         return len(self._records) > self._buffer // 2
 
     # ------------------------------------------------------------------ for feeds
 
     def changed(self, feed: Source) -> None:
-        """Hear that a feed has a new state."""
+        """Note that a feed has a new state."""
         self._changed.append(feed)
         if self._waiters:
             self._wake()
 
     def put(self, feed: Source, record: Record) -> None:
-        """Get a record that is to be handed out."""
+        """Add a record for the watcher."""
         waiting = self._records
         if len(waiting) >= self._buffer:
             self.dropped += 1
@@ -88,7 +88,7 @@ class Inbox:
             self._wake()
 
     def finished(self, feed: Source, error: MarketDataError | None) -> None:
-        """Hear that a feed is over, and of the error that ended it, which waits its turn."""
+        """Note that a feed has ended; its error, if any, is raised after the waiting records."""
         if feed in self.feeds:
             self.feeds.remove(feed)
             self.ended.append(feed.stats())
@@ -105,15 +105,15 @@ class Inbox:
     # ------------------------------------------------------------------ for the watcher
 
     def join(self, feeds: Sequence[Source]) -> None:
-        """Begin to hear of feeds."""
+        """Join feeds."""
         self.feeds = list(feeds)
         for feed in feeds:
             feed.join(self)
 
     def take(self) -> Record | None:
-        """Take what is to be handed out next; None where nothing is there.
+        """Take the next record; None if there is none.
 
-        Raises the error that ended a feed when it is its turn.
+        Raises the error that ended a feed when its turn comes.
         """
         if self._records:
             first = self._records.popleft()
@@ -132,14 +132,14 @@ class Inbox:
 
     @property
     def has_record(self) -> bool:
-        """Whether a record, and not an error, is next."""
+        """Whether a record is next, not an error."""
         waiting = self._records or self._changed
         return bool(waiting) and not isinstance(waiting[0], MarketDataError)
 
     async def next(self) -> Record:
-        """Wait for what is to be handed out next.
+        """Wait for the next record.
 
-        Raises the error that ended a feed, once, and StopAsyncIteration when all have ended.
+        Raises the error that ended a feed, once, and StopAsyncIteration after all have ended.
         """
         while True:
             record = self.take()
@@ -152,7 +152,7 @@ class Inbox:
             await waiter
 
     async def leave(self) -> None:
-        """Hear no more."""
+        """Leave all feeds and drop what waits."""
         if self.is_left:
             return
         self.is_left = True

@@ -1,4 +1,4 @@
-"""What a live subject asks of its exchange: a socket's subscriptions, and answers to requests."""
+"""What a stream needs from its exchange: subscriptions on a socket, and REST requests."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ __all__ = ["Listener", "Upstream"]
 T = TypeVar("T")
 
 LOOKS_EVERY = 0.5
-"""Seconds between two looks of the watchdog."""
+"""Seconds between two checks of the watchdog."""
 _LATE = 0.1
-"""Seconds by which a look is late when our own process has slept."""
+"""Seconds by which a check is late if our own process was suspended or blocked."""
 _LONGEST_PAUSE = 30.0
-"""Seconds between two attempts to open a socket that the exchange refuses to open, at most."""
+"""Longest pause in seconds between two attempts to connect while the exchange refuses."""
 _LONGEST_PAUSE_UNREACHED = 2.0
-"""The same where it cannot be reached, which ends all at once."""
+"""The same while the exchange cannot be reached: that ends for all streams at once."""
 _LONGEST_ANSWER = 2.0
-"""Seconds that the answer to a ping may take."""
+"""Longest time in seconds to wait for the answer to a ping."""
 _LONGEST_FAREWELL = 1.0
-"""Seconds that taking a subscription back may take."""
+"""Longest time in seconds to wait for an unsubscription to be sent."""
 
 
 class Listener(Subscriber, Protocol):
-    """A subscriber that takes turns with others."""
+    """A subscriber that waits its turn to send a message or a request."""
 
     waits_its_turn: bool
-    """Whether others come first with a message or a request that it needs."""
+    """Whether it waits for others to send a message or a request first."""
 
     async def subscribe(self, api: Any) -> None:
-        """Have ccxt subscribe; ends whenever it likes."""
+        """Have ccxt subscribe; when it returns has no meaning."""
 
     def has_its_turn(self) -> None:
-        """Note that what it has waited for among others begins now."""
+        """Note that its turn has come."""
 
 
 class Upstream:
-    """One exchange, as its live subjects see it. Belongs to one event loop."""
+    """One exchange as its streams use it. Belongs to one event loop."""
 
     def __init__(
         self, venue: Venue, api: Any, *, timeout: float, retries: int, simulated: bool
@@ -64,43 +64,43 @@ class Upstream:
         self.number: Callable[[Any], Any] = decimal if venue.is_exact else float
         """Reads a price or a size."""
         self.timeout = timeout
-        """Seconds for the first state to come."""
+        """Longest time in seconds to wait for the first state."""
         self.retries = retries
-        """0: no request that fails is made again; streams are mended all the same."""
+        """0: failed requests are not repeated. Streams reconnect all the same."""
         self.simulated: Literal[True] | None = True if simulated else None
         self.room: Callable[[], Awaitable[None]] = _no_wait
-        """Waits until readers have taken some of what is there, where it can wait for them."""
+        """Waits until readers have made room, if the source can wait, as a recording can."""
         self.stalled_at = time.monotonic()
-        """When our own process last began to work again after it had slept."""
+        """When our own process last went on after it was suspended or blocked."""
         self._looked_at = time.monotonic()
         self._one_book_at_a_time = asyncio.Lock()
         self._failed_dials = 0
         self._not_before = 0.0
-        """When a socket may be opened again, by the monotonic clock."""
+        """When the next connection may be attempted, by the monotonic clock."""
         self._first: Subscriber | None = None
-        """Who tries to open a socket while the others wait for whether it can be done."""
+        """The subscriber that tries to connect while the others wait for the result."""
         self._tried = asyncio.Event()
         api.dialed = self._dialed
         self._closing: list[asyncio.Task[None]] = []
-        """Sockets that are being closed; nobody else holds these tasks."""
+        """Tasks that close sockets; nothing else holds a reference to them."""
 
     # ------------------------------------------------------------------ our own process
 
     def begins_to_look(self) -> None:
-        """Note that the watchdog looks from now on."""
+        """Note that the watchdog starts now."""
         self._looked_at = time.monotonic()
 
     def looked(self) -> None:
-        """Note that the watchdog looks now."""
+        """Note that the watchdog checks now."""
         now = time.monotonic()
         if now - self._looked_at > LOOKS_EVERY + _LATE:
             self.stalled_at = now
         self._looked_at = now
 
     def slept_since(self, moment: float) -> bool:
-        """Tell whether our own process has slept since a moment of the monotonic clock.
+        """Return whether our own process was suspended or blocked since a monotonic time.
 
-        What came meanwhile came late because of us, and silence since then is not the exchange's.
+        Then frames came late because of us, and the silence was not the exchange's.
         """
         late = time.monotonic() - self._looked_at > LOOKS_EVERY + _LATE
         return late or self.stalled_at > moment
@@ -121,9 +121,9 @@ class Upstream:
         self._not_before = time.monotonic() + max(pause, retry_after or 0.0)
 
     async def turn_to_dial(self, subscriber: Subscriber) -> None:
-        """Wait until a socket may be opened.
+        """Wait until a connection may be attempted.
 
-        While none can be, one subscriber tries and the others wait for what comes of it.
+        After a failure one subscriber tries, and the others wait for the result.
         """
         while True:
             while (left := self._not_before - time.monotonic()) > 0:  # noqa: ASYNC110
@@ -135,16 +135,16 @@ class Upstream:
             await self._tried.wait()
 
     def gives_up_its_turn(self, subscriber: Subscriber) -> None:
-        """Let others try to open a socket where this one tries no more."""
+        """Let another subscriber try to connect if this one was to try."""
         if self._first is subscriber:
             self._first = None
             self._tried.set()
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Take a subscription back, and close sockets that nobody needs any more."""
+        """Unsubscribe, and close sockets that have no subscriptions left."""
         for line in self.api.lines(subscriber):
             messages = line.leave(subscriber)
-            # A socket that is gone, or whose other end is, has no subscriptions.
+            # A lost socket has no subscriptions to take back.
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_LONGEST_FAREWELL):
                     for message in messages:
@@ -153,7 +153,7 @@ class Upstream:
                 await self.api.drop(line)
 
     async def resubscribe(self, subscriber: Subscriber, changes: dict[str, Any]) -> None:
-        """Take a subscription back and make it again, with changed parameters."""
+        """Unsubscribe and subscribe again, with changed parameters."""
         for line in self.api.lines(subscriber):
             for name, request in list(line.requests.items()):
                 if subscriber not in line.routes.get(name, ()):
@@ -173,7 +173,7 @@ class Upstream:
                     return
 
     def drop_silent(self, subscriber: Subscriber, seconds: float) -> bool:
-        """Close the sockets of a subscriber on which nothing at all came for so long."""
+        """Close the sockets of a subscriber that received nothing for so many seconds."""
         now = time.monotonic()
         silent = [line for line in self.api.lines(subscriber) if now - line.heard >= seconds]
         for line in silent:
@@ -183,16 +183,16 @@ class Upstream:
         return bool(silent)
 
     async def is_alive(self, subscriber: Subscriber, seconds: float) -> bool:
-        """Tell whether the other end of a socket was heard of within so many seconds.
+        """Return whether a socket received anything within so many seconds.
 
-        Where it was not it is asked: some are only pinged rarely, or by a message of their own.
+        If not, it is pinged: some exchanges are pinged rarely, or by their own message.
         """
         since = time.monotonic() - seconds
         lines = self.api.lines(subscriber)
         if any(max(line.heard, line.answered) > since for line in lines):
             return True
         since = time.monotonic()
-        with contextlib.suppress(Exception):  # of a socket that is gone
+        with contextlib.suppress(Exception):  # of a lost socket
             for line in lines:
                 await line.connection.ping()
         while time.monotonic() - since < _LONGEST_ANSWER:
@@ -202,15 +202,15 @@ class Upstream:
         return False
 
     def is_open(self, subscriber: Subscriber) -> bool:
-        """Tell whether the socket that a subscriber waits for is open."""
+        """Return whether a socket of a subscriber is open."""
         return any(line.isConnected for line in self.api.lines(subscriber))
 
     def unreadable(self, subscriber: Subscriber) -> int:
-        """Count the frames on a subscriber's socket of which nothing could be made."""
+        """Return the number of unreadable frames on a subscriber's sockets."""
         return sum(line.unreadable for line in self.api.lines(subscriber))
 
     def forget(self, pair: str) -> None:
-        """Drop what ccxt keeps of a pair."""
+        """Drop the data that ccxt keeps of a pair."""
         for kept in ("orderbooks", "trades", "ohlcvs", "tickers", "bidsasks"):
             (getattr(self.api, kept, None) or {}).pop(pair, None)
 
@@ -222,13 +222,13 @@ class Upstream:
     # ------------------------------------------------------------------ requests
 
     async def request(self, work: Awaitable[T]) -> T:
-        """Do something over REST, in the time that an exchange is given."""
+        """Await a REST request for at most `timeout` seconds."""
         return await within(self.timeout, self.id, work)
 
     async def request_again(self, make: Callable[[], Awaitable[T]]) -> T:
-        """Do something over REST, again and again while that may help and time is left.
+        """Repeat a REST request while its errors are retryable and time is left.
 
-        Once where retries are switched off.
+        It is made once if retries are off.
         """
         ends, pause = time.monotonic() + self.timeout, 0.25
         while True:
@@ -242,7 +242,7 @@ class Upstream:
             await asyncio.sleep(pause)
 
     async def whole_book(self, listener: Listener, pair: str, depth: int) -> OrderBook:
-        """Get a book over REST; one after the other, however many need theirs."""
+        """Request an order book; one request at a time per exchange."""
         listener.waits_its_turn = True
         try:
             async with self._one_book_at_a_time:
@@ -252,9 +252,9 @@ class Upstream:
             listener.waits_its_turn = False
 
     async def trades_between(self, pair: str, start: int, end: int, since: int) -> list[Trade]:
-        """Get the trades with numbers from ``start`` up to ``end`` over REST.
+        """Request the trades with numbers from ``start`` up to ``end``, exclusive.
 
-        ``since`` is the time in Unix ms of the trade before them, where the exchange is asked by
+        ``since`` is the time in Unix ms of the trade before them, for exchanges that page by
         time.
         """
         found: list[Trade] = []
@@ -278,10 +278,10 @@ class Upstream:
             since = int(fresh[-1].timestamp.timestamp() * 1000)
         return found
 
-    async def bars_from(self, pair: str, timeframe: str, start: int | None) -> Columns:
-        """Get a page of bars from a time on, or of the newest, over REST."""
+    async def candles_from(self, pair: str, timeframe: str, start: int | None) -> Columns:
+        """Request a page of candles from ``start`` in Unix ms on, or the newest ones for None."""
         columns, _ = await self.request(
-            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request)
+            self.venue.candles(pair, timeframe, start, self.venue.candles_per_request(timeframe))
         )
         return columns
 

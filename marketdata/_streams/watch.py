@@ -1,4 +1,4 @@
-"""What a caller iterates over: live records of one or several subjects."""
+"""The iterators over live records of one or several pairs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,21 @@ __all__ = ["AsyncWatch", "Watch"]
 R = TypeVar("R", bound="Record")
 
 _FRAME = 0.1
-"""Seconds between two pictures of live records."""
+"""Seconds between two updates of a live display."""
 _BATCH = 1_000
-"""Records that cross to a blocking caller at once, at most."""
+"""Largest number of records that a blocking caller gets at once."""
+
+_forks = 0
+"""Number of forks since this module was imported: cheaper to read than the process id."""
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 class AsyncWatch(Generic[R]):
@@ -39,8 +51,8 @@ class AsyncWatch(Generic[R]):
     subject ends its subscription. Records come in the order in which they arrived; each says of
     which pair and exchange it is.
 
-    What cannot be mended is raised once, as an error under `MarketDataError`; other subjects go on
-    when more is asked for. A recording that is played ends it without one.
+    A failure that is final is raised once, as a `MarketDataError`; other subjects go on with the
+    next record. A replayed recording ends without an error.
     """
 
     def __init__(
@@ -55,7 +67,7 @@ class AsyncWatch(Generic[R]):
         self._inbox = Inbox(every=every, buffer=buffer, depth=depth)
         self._opening: asyncio.Lock | None = None
         self._is_open = False
-        self._process = os.getpid()
+        self._forks = _forks
 
     @property
     def dropped(self) -> int:
@@ -93,7 +105,7 @@ class AsyncWatch(Generic[R]):
     async def _begin(self) -> None:
         if self._is_open:
             return
-        self._process = os.getpid()
+        self._forks = _forks
         found = await self._find()
         if self._inbox.is_left:
             return
@@ -108,7 +120,7 @@ class AsyncWatch(Generic[R]):
     @property
     def is_carried_over(self) -> bool:
         """Whether this process was forked from the one that watches."""
-        return self._is_open and os.getpid() != self._process
+        return self._is_open and self._forks != _forks
 
     def check_process(self) -> None:
         """Raise `DataUnavailableError` in a process that was forked from the one that watches."""
@@ -125,9 +137,9 @@ class AsyncWatch(Generic[R]):
         return cast("R", self._inbox.take() or await self._inbox.next())
 
     async def batch(self, most: int = _BATCH) -> list[R]:
-        """Wait for a record, and take what else is there, up to so many.
+        """Wait for a record, and take up to ``most`` that are ready.
 
-        Empty at the end. Where only the newest state is wanted it is one for each subject.
+        Empty at the end. With delivery "latest" it is at most one per subject.
         """
         try:
             found = [await anext(self)]
@@ -169,7 +181,7 @@ class AsyncWatch(Generic[R]):
 
 
 def _leave_soon(inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
-    """Leave from wherever the watch was collected."""
+    """Leave the feeds, from whichever thread collected the watch."""
     if loop.is_closed() or not inbox.feeds:
         return
     leaving = inbox.leave()

@@ -1,4 +1,4 @@
-"""Live order books that are read from the frames themselves."""
+"""Live order books that we keep ourselves, from the exchange's frames."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["WiredBookFeed"]
 
 _ROOM = 20_000
-"""Frames that wait for the whole book, at most."""
+"""Largest number of updates that wait for a whole book."""
 _LEVELS_KEPT = 10_000
-"""Levels of a side after which the far half is dropped."""
+"""Levels of a side above which the far half is dropped."""
 _TIDIES_EVERY = 64
-"""Frames after which it is looked how many levels there are."""
+"""Number of frames between two checks of the number of levels."""
 _WHOLE = 1_000
-"""Levels a side that are asked for, for changes to build upon."""
+"""Levels a side of the requested book that updates are applied to."""
 _SPARE = 50
-"""Levels that are known behind those that are wanted, before more are asked for."""
+"""If fewer levels are known beyond the wanted ones, a deeper book is requested."""
 
 
 class _Pace:
-    """Lets a book be mended at once now and then, and not all the time."""
+    """Limits how often a book is requested: a burst at once, then a steady rate."""
 
     _BURST, _A_SECOND = 20.0, 2.0
 
@@ -51,27 +51,27 @@ class _Pace:
 
 
 class WiredBookFeed(BookFeed):
-    """A book that is read from the frames themselves: every change applied, counted, proved.
+    """An order book kept from the frames: every update is applied, and checked by its number.
 
-    A number that is missing, a checksum that differs or a crossed book makes it wait for a new
-    whole book; watchers hear of it only by what `Stream` counts.
+    After a missing number, a wrong checksum or a crossed book it waits for a new whole book.
+    Watchers see that only in the counts of `Stream`.
     """
 
     def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
+        self._sides = Sides(upstream.number)
         super().__init__(upstream, subject, ended)
         market = upstream.api.market(subject.pair)
         self._wire = WIRES[str(upstream.quirk.book_wire)](market, upstream.number)
         self._about = self._wire.name(market)
-        self._sides = Sides(upstream.number)
         self._last: int | None = None
-        """The number of the state."""
+        """The sequence number of the state."""
         self._is_whole = False
         self._is_wrong = False
-        """Whether the sides hold what was found to be wrong."""
+        """Whether the levels were found to be wrong."""
         self._proved = 0
-        """The last version that was found to be right."""
+        """The last version that passed the checks."""
         self._waiting: deque[tuple[Update, float]] = deque(maxlen=_ROOM)
-        """What came, and when, while a whole book was on its way."""
+        """Updates that came while a whole book was requested, each with its time."""
         self._fetching: asyncio.Task[None] | None = None
         self._subscribed_depth = 0
         self._sent_depth = 0
@@ -91,7 +91,7 @@ class WiredBookFeed(BookFeed):
             if asked.done():
                 asked.result()
         finally:
-            # ccxt waits for a book of its own, which it will not get.
+            # ccxt waits for its own book, which never comes.
             await end(joined, asked)
 
     def joined(self, line: Any, /) -> None:
@@ -101,7 +101,7 @@ class WiredBookFeed(BookFeed):
         self._joined.set()
 
     def subscribed(self) -> None:
-        """Hear that the exchange has accepted the subscription: changes come from now on."""
+        """Note that the exchange has accepted the subscription: updates come from now on."""
         if self._wire.by_request and not self._is_whole:
             self._fetch_whole()
 
@@ -116,6 +116,11 @@ class WiredBookFeed(BookFeed):
             self._subscribe_anew()
         elif self._is_whole and self._is_short:
             self._get_more()
+
+    def look(self) -> None:
+        if self._sides.is_behind:
+            self._prove_deferred()
+        super().look()
 
     async def complete(self) -> None:
         if self._fetching is not None:
@@ -133,11 +138,11 @@ class WiredBookFeed(BookFeed):
         await super().stop()
 
     def take(self, result: Any, at: float) -> None:
-        # ccxt's own book, made of the first frame; this one is ours.
+        # ccxt's own book of the first frame; we keep ours.
         pass
 
     def size(self) -> int:
-        # A tuple of two floats, its place in two lists, its key.
+        # A tuple of two floats, two list entries, a key.
         levels = len(self._sides.bids) + len(self._sides.asks)
         return 176 * levels + 400 * len(self._waiting)
 
@@ -156,12 +161,40 @@ class WiredBookFeed(BookFeed):
             self._is_whole, self._is_wrong = True, False
             self._settle(update, at)
         elif self._is_whole and self._follows(update, at):
+            if self._wire.by_request and not self._each and not self._resting:
+                self._defer(update, at)
+                return
             self._sides.apply(update.bids, update.asks)
             self._last = update.last
             self._settle(update, at)
 
+    def _defer(self, update: Update, at: float) -> None:
+        """Keep an update until a watcher takes the book: its number proves that it is the next."""
+        are_many = self._sides.defer(update.bids, update.asks)
+        self._last, self._time = update.last, update.time
+        if not are_many or self._prove_deferred():
+            self.news(at, update.time)
+
+    def _prove_deferred(self) -> bool:
+        """Apply deferred updates and check the book; request a new one if it is wrong."""
+        sides = self._sides
+        try:
+            sides.settle()
+        except (ArithmeticError, TypeError, ValueError):
+            self._is_wrong = True  # a price or a size is not a number
+        else:
+            self._is_wrong = sides.crossed
+        if self._is_wrong:
+            self._mend(None, self.heard or 0.0)
+            return False
+        sides.forget(_LEVELS_KEPT)
+        if self._is_short:
+            self._get_more()
+        self._proved = self.version
+        return True
+
     def _follows(self, update: Update, at: float) -> bool:
-        """Tell whether an update is the next; where it is a later one, have the book mended."""
+        """Return whether an update is the next one; if some are missing, request a new book."""
         last = self._last
         if last is None or update.first is None or update.last is None:
             return True
@@ -169,13 +202,13 @@ class WiredBookFeed(BookFeed):
         if update.first == following:
             return True
         if self._wire.by_request and update.first < following <= update.last:
-            return True  # the first one after the whole book may begin before it
+            return True  # the first update after a whole book may begin before it
         if update.last > last:
             self._mend(update, at)
         return False
 
     def _settle(self, update: Update, at: float) -> bool:
-        """Prove a new state, and tell of it; tell whether it is one."""
+        """Check a new state and tell the watchers; return whether it is right."""
         sides = self._sides
         if self._subscribed_depth:
             sides.cut(self._sent_depth)
@@ -194,7 +227,7 @@ class WiredBookFeed(BookFeed):
 
     @property
     def _is_short(self) -> bool:
-        """Whether little is known behind the levels that are wanted, though there may be more."""
+        """Whether few levels are known beyond the wanted ones, though there may be more."""
         enough, bids, asks = self.depth + _SPARE, self._sides.bids, self._sides.asks
         return (bids.limit is not None and len(bids) < enough) or (
             asks.limit is not None and len(asks) < enough
@@ -206,10 +239,10 @@ class WiredBookFeed(BookFeed):
         else:
             self._subscribe_anew()
 
-    # ------------------------------------------------------------------ mending
+    # ------------------------------------------------------------------ recovery
 
     def _mend(self, update: Update | None, at: float) -> None:
-        """Count a loss, and have the whole book sent anew; ``update`` was not applied yet."""
+        """Count a gap and get a new whole book; ``update`` was not applied yet."""
         self.gaps += 1
         self._is_whole = False
         self.wait_for_whole()
@@ -225,7 +258,7 @@ class WiredBookFeed(BookFeed):
 
     @property
     def _is_fetching(self) -> bool:
-        # A frame may come between the end of a task and what is called then.
+        # A frame may come between the end of the task and its callback.
         return self._fetching is not None and not self._fetching.done()
 
     def _fetch_whole(self) -> None:
@@ -241,9 +274,9 @@ class WiredBookFeed(BookFeed):
             self.trouble(error)
 
     async def _fetch(self) -> None:
-        """Ask for the whole book until it is one that the changes lead on from.
+        """Request whole books until the waiting updates follow on one.
 
-        Where there is a book already, it goes on meanwhile: more of its levels are wanted.
+        If the book is whole already and only more levels are wanted, it goes on meanwhile.
         """
         is_there = False
         while not is_there:
@@ -259,21 +292,21 @@ class WiredBookFeed(BookFeed):
             known = (self._last or 0) if self._is_whole else 0
             oldest = _first(self._waiting[0]) - 1 if self._waiting else known
             if book.sequence < oldest:
-                await asyncio.sleep(0.05)  # changes that it does not have are gone
+                await asyncio.sleep(0.05)  # updates between it and the oldest waiting one are lost
                 continue
             self._sides.replace(book.bids, book.asks)
             self._sides.limit(len(book.bids) >= wanted, len(book.asks) >= wanted)
             self._last, self._is_wrong = book.sequence, False
-            # Exchanges give no time with it that would go with those of the changes.
+            # The book's own time, if any, does not compare with those of updates.
             first = self._waiting[0][0].time if self._waiting else None
             self._time = first or book.timestamp.timestamp() * 1000
             self.heard = max(self.heard or 0.0, book.received_at.timestamp())
             is_there = self._catch_up_silently() if self._is_whole else await self._catch_up()
 
     async def _catch_up(self) -> bool:
-        """Apply what came while the whole book was on its way; tell whether all of it was there.
+        """Apply the updates that waited for the book; return whether none was missing.
 
-        What comes meanwhile waits behind it.
+        Updates that come meanwhile wait behind them.
         """
         self.news(self.heard or time.time(), None)
         while self._waiting:
@@ -294,7 +327,7 @@ class WiredBookFeed(BookFeed):
         return True
 
     def _catch_up_silently(self) -> bool:
-        """Apply to a deeper book what the watchers know already of the one that was there."""
+        """Apply to a deeper book the updates that watchers have already seen."""
         for update, _ in self._waiting:
             if self._last is not None and update.last is not None and update.last > self._last:
                 self._sides.apply(update.bids, update.asks)
@@ -304,11 +337,11 @@ class WiredBookFeed(BookFeed):
         return True
 
     def _depth_to_fetch(self) -> int:
-        # The changes of the next minutes may lead behind what is asked for now.
+        # The price may move beyond the wanted levels in the next minutes.
         return _WHOLE if self.depth <= _WHOLE // 2 else 5 * _WHOLE
 
     def _subscribe_anew(self) -> None:
-        """Take the subscription back and make it again, for the whole book that comes with it."""
+        """Unsubscribe and subscribe again, to get the whole book that comes first."""
         self._is_whole = False
         if not self._is_fetching:
             self._fetching = asyncio.create_task(self._resubscribe())
@@ -324,13 +357,16 @@ class WiredBookFeed(BookFeed):
     # ------------------------------------------------------------------ records
 
     def record(self, watch: Inbox, /) -> OrderBook | None:
+        if self._sides.is_behind:
+            self._prove_deferred()
         if not self._is_wrong:
             return super().record(watch)
-        # Only what was made before it went wrong is right; others wait for the next.
+        # Only a record made before the fault is right; other watchers wait for the next.
         last = self._made.get(watch.depth) if self._made_at == self._proved else None
         return None if last is None else last.model_copy(update={"stale": True})
 
     def _record(self, depth: int) -> OrderBook:
+        self._sides.settle()
         fields = self._fields(depth)
         fields["sequence"] = self._last
         fields["bids"] = self._sides.bids.best(depth)

@@ -1,7 +1,7 @@
-"""How exchanges send books: which frames they are, what follows what, and what proves them.
+"""The formats of exchanges' order book channels: frames, sequence numbers and checksums.
 
-A `Wire` reads the frames of one exchange's book channel into `Update`. The table of quirks says
-which exchange has which; books of all others are kept by ccxt.
+A `Wire` parses the frames of one exchange's channel into `Update`. The table of quirks says which
+exchange uses which format; ccxt keeps the books of all others.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class Update(NamedTuple):
     """One frame of a book channel."""
 
     whole: bool
-    """Whether it is the whole book, and not what has changed."""
+    """Whether it is a whole book; else it holds changes."""
     bids: Sequence[Change]
     asks: Sequence[Change]
     time: float | None
     """Unix milliseconds; None where the exchange sends none."""
     first: int | None = None
-    """The number of the first change in it, or the state that it builds upon plus one."""
+    """The number of its first change, or one more than the state before it."""
     last: int | None = None
-    """The number of the state that it leads to."""
+    """The number of the state after it."""
     checksum: int | None = None
 
 
@@ -38,38 +38,38 @@ class Wire(ABC):
     """The book channel of one exchange, for one pair."""
 
     by_request: ClassVar[bool] = False
-    """Whether the whole book has to be asked for over REST; else it comes with a subscription."""
+    """Whether the whole book is requested over REST; else it comes with the subscription."""
     is_checked: ClassVar[bool] = False
-    """Whether updates have a checksum."""
+    """Whether updates carry a checksum."""
     depths: ClassVar[tuple[int, ...]] = ()
-    """The depths that can be subscribed to, ascending; empty: there is one only."""
+    """The depths that can be subscribed to, ascending; empty: there is only one."""
 
     def __init__(self, market: Mapping[str, Any], number: Callable[[Any], float] = float) -> None:
-        """Prepare for a pair, given ccxt's market structure and what reads a price or a size."""
+        """Prepare for a pair; ``number`` parses a price or a size."""
         self.market = market
         self.number = number
 
     @staticmethod
     def name(market: Mapping[str, Any]) -> str:
-        """Give the exchange's name of a pair, as its frames have it."""
+        """Return the exchange's id of a pair, as in its frames."""
         return str(market["id"])
 
     @staticmethod
     @abstractmethod
     def subject(frame: Any) -> str | None:
-        """Give the exchange's id of the pair whose book a frame is about; None: it is another."""
+        """Return the id of the pair whose book a frame is about; None for other frames."""
 
     @abstractmethod
     def read(self, frame: Any) -> Update:
-        """Read such a frame; raises KeyError, TypeError or ValueError for what it cannot be."""
+        """Parse a frame; raises KeyError, TypeError or ValueError if it is malformed."""
 
     def differs(self, _update: Update, _sides: Sides, /) -> bool:
-        """Tell whether the checksum of an update denies the book that it has led to."""
+        """Return whether the checksum of an update contradicts the book after it."""
         return False
 
 
 class NumberedDiffs(Wire):
-    """Binance: changes numbered without a hole; the book itself is asked for.
+    """Binance: changes numbered without gaps; the book itself is requested over REST.
 
     https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#how-to-manage-a-local-order-book-correctly
     """
@@ -89,7 +89,7 @@ class NumberedDiffs(Wire):
 
 
 class LinkedStates(Wire):
-    """OKX: each update names the state that it builds upon, and has a checksum of 25 levels.
+    """OKX: each update names the state before it and has a checksum of 25 levels.
 
     https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel
     """
@@ -150,7 +150,7 @@ class LinkedStates(Wire):
 
 
 class CheckedLevels(Wire):
-    """Kraken: as many levels as subscribed to, and a checksum of the best ten with each frame.
+    """Kraken: as many levels as subscribed to, and a checksum of the best ten in each frame.
 
     https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
     """
@@ -201,7 +201,7 @@ class CheckedLevels(Wire):
 
 
 class SidedChanges(Wire):
-    """Coinbase Exchange: changes without a number; only a crossed book gives a lost one away.
+    """Coinbase Exchange: changes without numbers; only a crossed book reveals a lost one.
 
     https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#level2-batch-channel
     """

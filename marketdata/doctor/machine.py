@@ -47,10 +47,11 @@ def packages(extras: set[str]) -> Iterator[Check]:
     from packaging.requirements import Requirement
 
     good = 0
+    known = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []
     for text in metadata.requires(DISTRIBUTION) or ():
         one = Requirement(text)
         needed = any(_applies(one, extra) for extra in ("", *extras))
-        if not needed and not any(_applies(one, extra) for extra in _extras()):
+        if not needed and not any(_applies(one, extra) for extra in known):
             continue  # of another system or version of Python
         try:
             here = metadata.version(one.name)
@@ -75,10 +76,6 @@ def packages(extras: set[str]) -> Iterator[Check]:
 
 def _applies(one: Requirement, extra: str) -> bool:
     return one.marker is None or one.marker.evaluate({"extra": extra})
-
-
-def _extras() -> list[str]:
-    return metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []
 
 
 def namesakes() -> Iterator[Check]:

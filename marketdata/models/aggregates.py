@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from marketdata import _above
 from marketdata.models.decimals import Number, difference, mean
 from marketdata.models.records import Record, Side
 from marketdata.number_form import Numbers
@@ -106,9 +107,7 @@ class Comparison(Record, Numbers[Number]):
 
         Raises `DataUnavailableError` if the package was installed without the chart page.
         """
-        from marketdata.models.charts import of_record
-
-        return of_record(self, "on several exchanges")
+        return _above.charts().of_record(self, "on several exchanges")
 
 
 class BookSource(Record, Numbers[Number]):
@@ -189,9 +188,7 @@ class ConsolidatedOrderBook(Record, Numbers[Number]):
 
         Raises `DataUnavailableError` if the package was installed without the chart page.
         """
-        from marketdata.models.charts import of_record
-
-        return of_record(self, "consolidated order book")
+        return _above.charts().of_record(self, "consolidated order book")
 
 
 class ExecutionSplit(Record, Numbers[Number]):

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._charts.making import chart
 from marketdata.errors import InvalidParameterError
-from marketdata.models.frames import title
-from marketdata.models.plots import gathered
+from marketdata.models.plots import gathered, title
 
 if TYPE_CHECKING:
     from marketdata._charts.chart import Chart

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from marketdata.errors import DataUnavailableError, MissingExtraError
 from marketdata.models.columns import NAMES, Columns
@@ -15,14 +16,27 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-    from marketdata.models.records import Candles, Flag, Interval
 
 _UNCOUNTED = -1
 
 
-Flagged: TypeAlias = "Sequence[Flag] | None"
+class _Flag(Protocol):
+    @property
+    def open_time(self) -> datetime: ...
+    @property
+    def quality(self) -> str: ...
+
+
+class _Range(Protocol):
+    @property
+    def start(self) -> datetime: ...
+    @property
+    def end(self) -> datetime: ...
+
+
+Flagged: TypeAlias = "Sequence[_Flag] | None"
 """Candles that are not as usual; None where there are none."""
-Filled: TypeAlias = "Sequence[Interval] | None"
+Filled: TypeAlias = "Sequence[_Range] | None"
 """Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
 
 
@@ -193,7 +207,7 @@ def qualities(columns: Columns[Any], filled: Filled, quality: Flagged) -> list[s
     return marks
 
 
-def made_up(columns: Columns[Any], filled: Sequence[Interval]) -> list[bool]:
+def made_up(columns: Columns[Any], filled: Sequence[_Range]) -> list[bool]:
     """Tell of each bar whether it was made up."""
     marks = [False] * len(columns)
     for gap in filled:
@@ -203,9 +217,3 @@ def made_up(columns: Columns[Any], filled: Sequence[Interval]) -> list[bool]:
         )
         marks[first:last] = [True] * (last - first)
     return marks
-
-
-def title(candles: Candles[Any]) -> str:
-    """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
-    simulated = " (simulated)" if candles.simulated else ""
-    return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"

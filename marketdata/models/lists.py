@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self, SupportsIndex, TypeVar, overload
 
+from marketdata import _above
 from marketdata.errors import InvalidParameterError, MarketDataError
 from marketdata.models.records import Record
 from marketdata.models.shown import Shown, written
@@ -97,12 +98,8 @@ class Records(Shown, list[T]):
         calculate gets an apostrophe before it, unless ``raw``. Raises `InvalidParameterError` for
         a field that the records do not have.
         """
-        from marketdata.models.tables import to_csv
-
         self.check_fields(columns or ())
-        return written(to_csv(self, columns, raw=raw), path)
+        return written(_above.tables().to_csv(self, columns, raw=raw), path)
 
     def __repr__(self) -> str:
-        from marketdata.models._display.brief import several
-
-        return several(self, type(self).__name__)
+        return _above.briefly().several(self, type(self).__name__)

@@ -6,29 +6,30 @@ import io
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marketdata.errors import InvalidParameterError, MissingExtraError
 from marketdata.models.columns import Columns
-from marketdata.models.frames import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from marketdata.models.records import Candles
+    from marketdata.models.records import Backend, Candles, Means
 
-__all__ = ["Backend", "Means", "gathered", "plot"]
-
-Backend: TypeAlias = Literal["matplotlib", "plotly"]
-Means: TypeAlias = "int | Sequence[int]"
-"""Numbers of candles that moving averages are taken over."""
+__all__ = ["gathered", "plot", "title"]
 
 _DRAWN = 1_000
 """Candles that a picture has room for."""
 _LARGEST = 20_000
 """Candles that a figure of plotly draws without getting slow."""
 _RISING, _FALLING, _GAP = "#26a69a", "#ef5350", "#9e9e9e"
+
+
+def title(candles: Candles[Any]) -> str:
+    """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
+    simulated = " (simulated)" if candles.simulated else ""
+    return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"
 
 
 def gathered(columns: Columns, count: int) -> Columns:

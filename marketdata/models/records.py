@@ -10,6 +10,7 @@ from the simulated exchange and None otherwise.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Type
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from marketdata import _above
 from marketdata.errors import InvalidParameterError
+from marketdata.models import frames
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import (
     EXACT,
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from marketdata._charts.chart import Chart
-    from marketdata.models.plots import Backend, Means
 
 __all__ = [
     "AveragePrice",
@@ -80,6 +82,9 @@ Side: TypeAlias = Literal["buy", "sell"]
 StreamKind: TypeAlias = Literal["ticker", "quote", "orderbook", "trades", "candles"]
 Level: TypeAlias = tuple[Number, Number]
 """Price and size."""
+Backend: TypeAlias = Literal["matplotlib", "plotly"]
+Means: TypeAlias = "int | Sequence[int]"
+"""Numbers of candles that moving averages are taken over."""
 Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
 """Why candles are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
 exchange does not serve candles of that time; they could not be requested or failed the checks."""
@@ -103,6 +108,20 @@ class Record(Shown, BaseModel):
         def __class_getitem__(cls, _form):
             return cls
 
+    @classmethod
+    def trusted(cls, fields: dict[str, Any]) -> Self:
+        """Make a record of fields that are right already, all of them; nothing is checked.
+
+        Checking a book of a thousand levels takes longer than applying fifty changes to it, and
+        checking a ticker a fifth of the time of the call.
+        """
+        made = cls.__new__(cls)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", _field_names(cls))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values: camelCase keys, nothing null, times as text."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -112,15 +131,21 @@ class Record(Shown, BaseModel):
         return plain_json(self.model_dump_json(by_alias=True, exclude_none=True))
 
     def __repr__(self) -> str:
-        from marketdata.models._display.brief import one
-
-        return one(self)
+        return _above.briefly().one(self)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema that `to_dict` satisfies."""
         schema: dict[str, Any] = absent_not_null(cls.model_json_schema(mode="serialization"))
         return schema
+
+
+_set = object.__setattr__
+
+
+@functools.cache
+def _field_names(record: type[Record]) -> set[str]:
+    return set(record.model_fields)
 
 
 def absent_not_null(schema: Any) -> Any:
@@ -416,19 +441,6 @@ class OrderBook(_Streamed, Numbers[Number]):
     """Maximum number of levels a side that the exchange streams; None if the requested depth is
     available, if unknown, or if not from a stream."""
 
-    @classmethod
-    def trusted(cls, fields: dict[str, Any]) -> Self:
-        """Make a book of fields that are right already, all of them; nothing is checked.
-
-        Checking a book of a thousand levels takes longer than applying fifty changes to it.
-        """
-        made = cls.__new__(cls)
-        object.__setattr__(made, "__dict__", fields)
-        object.__setattr__(made, "__pydantic_fields_set__", _FIELDS_OF_A_BOOK)
-        object.__setattr__(made, "__pydantic_extra__", None)
-        object.__setattr__(made, "__pydantic_private__", None)
-        return made
-
     @property
     def best_bid(self) -> tuple[Number, Number] | None:
         """Highest bid; None on an empty side."""
@@ -516,9 +528,7 @@ class OrderBook(_Streamed, Numbers[Number]):
 
         Raises `DataUnavailableError` if the package was installed without the chart page.
         """
-        from marketdata.models.charts import of_record
-
-        return of_record(self, f"order book on {self.exchange}")
+        return _above.charts().of_record(self, f"order book on {self.exchange}")
 
     def _as_given(self, value: Decimal) -> Number:
         made: Number = as_given(value, *self._form)
@@ -528,9 +538,6 @@ class OrderBook(_Streamed, Numbers[Number]):
     def _form(self) -> tuple[Number, Number] | tuple[()]:
         """A level, whose numbers tell in which form all of them are."""
         return self.best_bid or self.best_ask or ()
-
-
-_FIELDS_OF_A_BOOK = set(OrderBook.model_fields)
 
 
 class Trade(_Streamed, Numbers[Number]):
@@ -716,6 +723,10 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     """The pair's former name, if a token was renamed and these include older candles."""
     renamed_at: datetime | None = None
     """When the first candle under the present name opens; None if all are older."""
+    start: datetime | None = None
+    """Start of the requested range, as it was understood; None if none was requested."""
+    end: datetime | None = None
+    """End of the requested range, exclusive; None if none was requested."""
     resampled_from: str | None = None
     """Timeframe of the shorter candles that these are resampled from; None for the exchange's own
     candles, or if ``source`` is ``trades``."""
@@ -794,9 +805,7 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
 
     def _part(self, index: slice) -> Candles[Number]:
         if any(not isinstance(end, int | None) for end in (index.start, index.stop)):
-            from marketdata._candles.parts import between
-
-            index = between(self, index.start, index.stop)
+            index = _above.parts().between(self, index.start, index.stop)
         part = self.columns[index]
         if not len(part):
             nothing = {"forming": False, "missing": (), "filled": self.filled and ()}
@@ -830,27 +839,20 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
         last of these is open. A gap has the worst cause of its parts. Raises
         `TimeframeNotSupportedError` if it is not a multiple.
         """
-        from marketdata._candles.parts import resampled
-
-        return resampled(self, timeframe)
+        longer: Candles[Number] = _above.parts().resampled(self, timeframe)
+        return longer
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a DataFrame indexed by open time in UTC; needs the extra 'frames'."""
-        from marketdata.models.frames import to_pandas
-
-        return to_pandas(self.columns, self.filled, self.quality)
+        return frames.to_pandas(self.columns, self.filled, self.quality)
 
     def to_polars(self) -> polars.DataFrame:
         """Return a polars DataFrame with a UTC ``time`` column; needs the extra 'frames'."""
-        from marketdata.models.frames import to_polars
-
-        return to_polars(self.columns, self.filled, self.quality)
+        return frames.to_polars(self.columns, self.filled, self.quality)
 
     def to_arrow(self) -> pyarrow.Table:
         """Return an Arrow table with a UTC ``time`` column; needs the extra 'frames'."""
-        from marketdata.models.frames import to_arrow
-
-        return to_arrow(self.columns, self.filled, self.quality)
+        return frames.to_arrow(self.columns, self.filled, self.quality)
 
     @overload
     def plot(
@@ -902,9 +904,7 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
         Returns a `Figure` of matplotlib, or of plotly. Raises `MissingExtraError` where the
         library is not installed, `InvalidParameterError` for a style that it does not have.
         """
-        from marketdata.models.plots import plot
-
-        return plot(
+        return _above.plot(
             self,
             ax=ax,
             figsize=figsize,
@@ -925,6 +925,4 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
         Raises `InvalidParameterError` for different timeframes, and `DataUnavailableError` if the
         package was installed without the chart page.
         """
-        from marketdata.models.charts import of_candles
-
-        return of_candles(self, others)
+        return _above.charts().of_candles(self, others)

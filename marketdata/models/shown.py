@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketdata import _above
+
 if TYPE_CHECKING:
     import pandas
     import polars
@@ -22,21 +24,15 @@ class Shown:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Give a pandas DataFrame; needs the extra 'frames'."""
-        from marketdata.models.tables import to_pandas
-
-        return to_pandas(self)
+        return _above.tables().to_pandas(self)
 
     def to_polars(self) -> polars.DataFrame:
         """Give a polars DataFrame; needs the extra 'frames'."""
-        from marketdata.models.tables import to_polars
-
-        return to_polars(self)
+        return _above.tables().to_polars(self)
 
     def to_arrow(self) -> pyarrow.Table:
         """Give an Arrow table; needs the extra 'frames'."""
-        from marketdata.models.tables import to_arrow
-
-        return to_arrow(self)
+        return _above.tables().to_arrow(self)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the rows to any library that speaks the Arrow C stream interface."""
@@ -44,30 +40,21 @@ class Shown:
 
     def to_parquet(self, path: str | Path) -> None:
         """Write a Parquet file; needs the extra 'frames'."""
-        from marketdata.models.tables import to_parquet
-
-        to_parquet(self, path)
+        _above.tables().to_parquet(self, path)
 
     def to_csv(self, path: str | Path | None = None, *, raw: bool = False) -> str | None:
         """Write CSV with a header, numbers without exponents; give the text without a path.
 
         A text that a spreadsheet would calculate gets an apostrophe before it, unless ``raw``.
         """
-        from marketdata.models.tables import to_csv
-
-        return written(to_csv(self, raw=raw), path)
+        return written(_above.tables().to_csv(self, raw=raw), path)
 
     def to_jsonl(self, path: str | Path | None = None) -> str | None:
         """Write one JSON object a row, camelCase as in `to_json`; give the text without a path."""
-        from marketdata.models.tables import to_jsonl
-
-        return written(to_jsonl(self), path)
+        return written(_above.tables().to_jsonl(self), path)
 
     def _repr_html_(self) -> str:
-        from marketdata.models._display.html import html
-        from marketdata.models._display.pages import page
-
-        return html(page(self))
+        return _above.page(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}

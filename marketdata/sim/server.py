@@ -21,6 +21,7 @@ from marketdata.sim.dialects import binance, coinbaseexchange, kraken, okx
 from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, Venue
 from marketdata.sim.faults import Fault, Faults
 from marketdata.sim.log import Request
+from marketdata.sim.recorded.echoes import Echoes
 from marketdata.sim.recorded.playing import RawSession
 from marketdata.sim.recorded.recording import Film
 from marketdata.sim.recorded.reels import Reel
@@ -84,7 +85,7 @@ class Server:
                 app.router.add_get(prefix + socket.path, self._upgrade(name, session))
         for name, film in films.items():
             for path, reel in film.frames.items() if name not in venues else ():
-                opener = functools.partial(_raw, reel)
+                opener = functools.partial(_raw, reel, film.echoes[path])
                 app.router.add_get(self.prefix(name) + path, self._upgrade(name, opener))
         app.router.add_get(f"{_CONTROL}/info", self._info)
         app.router.add_get(f"{_CONTROL}/requests", self._requests)
@@ -302,8 +303,8 @@ class Server:
         return web.Response(status=204)
 
 
-def _raw(reel: Reel, _call: Call) -> Session:
-    return RawSession(reel)
+def _raw(reel: Reel, echoes: Echoes, _call: Call) -> Session:
+    return RawSession(reel, echoes)
 
 
 def _since(began: float) -> float:

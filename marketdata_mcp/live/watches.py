@@ -19,9 +19,9 @@ from marketdata.errors import (
     QuotaExceededError,
     RateLimitExceededError,
 )
+from marketdata.live import LiveWatch
 from marketdata.models import StreamKind
 from marketdata_mcp.live.shares import has_share
-from marketdata_mcp.live.watch import LiveWatch
 
 __all__ = ["FULL_SECONDS", "MAX_SUBJECTS", "Held", "Limits", "Watches"]
 

@@ -33,6 +33,8 @@ class Ceilings:
 
     body: int = 1 << 20
     """Bytes of a request; an argument has some dozens."""
+    event_body: int = 256 * 1024
+    """Bytes of a message of the HTTP+SSE transport, which is read several times over."""
     requests: int = 2048
     """Requests under way, streams included. No address and no account can have all of them."""
     sessions: int = 2000
@@ -116,12 +118,14 @@ class Bounded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # httptools, where installed, leaves blanks around values, which then fail to match.
-        headers = [(name, value.strip()) for name, value in scope["headers"]]
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if any(value != value.strip() for _, value in headers):
+            # httptools, where installed, leaves blanks around values, which then fail to match.
+            headers = [(name, value.strip()) for name, value in headers]
+            scope = {**scope, "headers": headers}
         name = _named(headers)
         exchange = _Exchange(receive, send, name, self._ceilings.body_seconds)
         token = request_id.set(name)
-        scope = {**scope, "headers": headers}
         try:
             if scope["path"] in _ALWAYS:
                 await self._run(scope, exchange)
@@ -159,6 +163,23 @@ class Bounded:
 
 class _Exchange:
     """A request and its answer, between the application and the connection."""
+
+    # There may be thousands at a time.
+    __slots__ = (
+        "_body_seconds",
+        "_is_answered",
+        "_is_begun",
+        "_is_ending",
+        "_is_gone",
+        "_is_read",
+        "_is_sending",
+        "_is_slow",
+        "_name",
+        "_read_by",
+        "_receive",
+        "_send",
+        "limit",
+    )
 
     def __init__(self, receive: Receive, send: Send, name: str, body_seconds: float) -> None:
         self.limit = asyncio.timeout(None)

@@ -8,6 +8,7 @@ the version that is installed, and the package has an upper bound on it.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from typing import Any
 
@@ -22,6 +23,8 @@ _MAX_UNREAD = 32 * 1024 * 1024
 only then, and would lose it if the connection were closed before."""
 _MAX_PIPELINED = 100
 """Requests that a client may send before it has the answer to the first."""
+_PIECE = 16 * 1024
+"""Bytes that are parsed at a time; the shortest requests in them are several hundred."""
 _STILL_HERE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """An interim answer, which every client of HTTP/1.1 has to take at any time."""
 _LOOK_SECONDS = 0.1
@@ -43,6 +46,18 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
 
     class SlowClientGuard(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One connection."""
+
+        # Apart from those of uvicorn, which are as many as objects of a class can share a layout
+        # for: with some more each connection would take a kilobyte more.
+        __slots__ = (
+            "_address",
+            "_heading",
+            "_idle_bytes",
+            "_in_header",
+            "_leaving",
+            "_looking",
+            "_stalling",
+        )
 
         parser: Any
 
@@ -74,9 +89,16 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 transport.abort()
 
         def data_received(self, data: bytes) -> None:
+            """Take data in pieces, so that what is too much is seen before all of it is parsed."""
+            for at in range(0, len(data), _PIECE):
+                self._take(data[at : at + _PIECE])
+                if self.transport.is_closing():
+                    return
+
+        def _take(self, data: bytes) -> None:
             """Look how far the header has come that this is a part of."""
             super().data_received(data)
-            if self.transport.is_closing():
+            if self.transport.is_closing() or len(getattr(self, "pipeline", ())) > _MAX_PIPELINED:
                 self._leave()
             elif self._in_header or not self._is_busy:
                 self._idle_bytes += len(data)
@@ -86,8 +108,6 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                     self._await_header()
             else:
                 self._cancel()
-                if len(getattr(self, "pipeline", ())) > _MAX_PIPELINED:
-                    self._leave()
 
         # Of httptools, which takes headers of any length. h11 has a bound of its own.
 
@@ -106,7 +126,16 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             """Note that it has ended."""
             self._in_header = False
             if not self.parser.is_ending:
+                self._take_host_of_url()
                 super().on_headers_complete()
+
+        def _take_host_of_url(self) -> None:
+            """Take the host of a whole URL in the place of the field (RFC 9112, 3.2.2)."""
+            _, is_whole, rest = self.url.partition(b"://")
+            if is_whole and not self.url.startswith(b"/"):
+                # In place: the scope has the same list.
+                self.headers[:] = [pair for pair in self.headers if pair[0] != b"host"]
+                self.headers.append((b"host", re.split(rb"[/?#]", rest)[0]))
 
         def on_message_complete(self) -> None:
             """Note that the body has ended, unless the parser only thinks so."""
@@ -244,6 +273,9 @@ class _WithoutUpgrades:
                 self._parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as upgrade:
+                if self.get_method() == b"CONNECT":
+                    # It upgrades without the field, and so would for ever.
+                    raise httptools.HttpParserError("no tunnels here") from None
                 data = self._head() + data[upgrade.args[0] :]
                 fresh = httptools.HttpRequestParser(self._protocol)
                 fresh.set_dangerous_leniencies(lenient_data_after_close=True)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -19,11 +20,14 @@ from marketdata_mcp.service.bounds import Bounded
 from marketdata_mcp.service.guard import protocol
 from marketdata_mcp.service.hosts import bracketed
 from marketdata_mcp.service.listening import listen
+from marketdata_mcp.service.memory import keep_small
 from marketdata_mcp.service.web import PATH, Web
 
 __all__ = ["check", "listen", "serve", "url"]
 
 _GRACE_SECONDS = 2.0
+_OTHER_FILES = 100
+"""Open files that are no clients' connections: accounts, candles, connections to exchanges."""
 
 
 def url(listener: socket.socket, *, tls: bool = False) -> str:
@@ -56,19 +60,20 @@ async def serve(
 
     With a certificate and its key, over TLS.
     """
-    _take_descriptors()
-    requests = Bounded(web.application(), web.ceilings)
+    most = min(web.ceilings.connections, max(2, _take_descriptors() - _OTHER_FILES))
+    ceilings = replace(web.ceilings, connections=most)
+    requests = Bounded(web.application(), ceilings)
     if web.metrics is not None:
         web.metrics.count_requests(lambda: requests.under_way)
     config = uvicorn.Config(
         requests,
-        http=protocol(web.ceilings),
+        http=protocol(ceilings),
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         ws="none",
-        timeout_keep_alive=web.ceilings.idle_seconds,
+        timeout_keep_alive=ceilings.idle_seconds,
         timeout_graceful_shutdown=round(_GRACE_SECONDS) + 1,
         ssl_certfile=None if certificate is None else certificate[0],
         ssl_keyfile=None if certificate is None else certificate[1],
@@ -83,17 +88,24 @@ async def serve(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stop)
-    await server.serve(sockets=[listener])
+    keeping = asyncio.create_task(keep_small(lambda: requests.under_way))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        keeping.cancel()
 
 
-def _take_descriptors() -> None:
-    """Allow this process as many open files as it may have: each connection is one."""
-    if sys.platform != "win32":  # which has no such limit
-        import resource
+def _take_descriptors() -> int:
+    """Allow this process as many open files as it may have, and tell how many those are."""
+    if sys.platform == "win32":  # which has no such limit
+        return sys.maxsize
+    import resource
 
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if allowed == resource.RLIM_INFINITY else allowed
 
 
 class _Server(uvicorn.Server):

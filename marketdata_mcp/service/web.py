@@ -25,7 +25,6 @@ from marketdata_mcp.app import Service
 from marketdata_mcp.ask import Caller
 from marketdata_mcp.catalogue.identity import card
 from marketdata_mcp.live.shares import Shares
-from marketdata_mcp.pipes import identity
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
@@ -36,6 +35,7 @@ from marketdata_mcp.service.event_session import EventSession
 from marketdata_mcp.service.hosts import Hosts
 from marketdata_mcp.service.logs import quiet
 from marketdata_mcp.service.metrics import Metrics
+from marketdata_mcp.service.pipes import identity
 from marketdata_mcp.service.refusals import refusal
 
 __all__ = ["PATH", "Web"]
@@ -155,7 +155,7 @@ class Web:
     # ------------------------------------------------------------------ HTTP+SSE
 
     def _event_routes(self) -> list[BaseRoute]:
-        transport = SseServerTransport(_MESSAGES, self._unchecked, self.ceilings.body)
+        transport = SseServerTransport(_MESSAGES, self._unchecked, self.ceilings.event_body)
         server = self._server(sessions=True)
 
         async def events(scope: Scope, receive: Receive, send: Send) -> None:

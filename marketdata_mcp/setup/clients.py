@@ -29,6 +29,7 @@ class ClientName(StrEnum):
     GEMINI = "gemini"
     ZED = "zed"
     CLINE = "cline"
+    CLINE_CLI = "cline-cli"
     GOOSE = "goose"
 
 
@@ -103,7 +104,7 @@ def place(
                 typed="http",
                 says_stdio=True,
                 variable="${%s}",
-                then="Start claude anew; /mcp shows it.",
+                then="Start claude anew; /mcp shows it. Approve a project's file once.",
             )
         case ClientName.CURSOR:
             return Place(
@@ -141,7 +142,7 @@ def place(
                 root / ".gemini" / "settings.json",
                 url="httpUrl",
                 variable="$%s",
-                then="Start gemini anew; /mcp shows it.",
+                then="Start gemini anew; /mcp shows it. It starts servers only in trusted folders.",
             )
         case ClientName.ZED:
             # On macOS, too, it is not below Library.
@@ -159,6 +160,16 @@ def place(
                 programs / settings / "cline_mcp_settings.json",
                 typed="streamableHttp",
                 then="It is among Cline's MCP servers.",
+            )
+        case ClientName.CLINE_CLI:
+            if project:
+                return None
+            own = environment.get("CLINE_MCP_SETTINGS_PATH")
+            settings = ".cline/data/settings/cline_mcp_settings.json"
+            return Place(
+                Path(own) if own else home / settings,
+                typed="streamableHttp",
+                then="Start cline anew.",
             )
         case ClientName.GOOSE:
             folder = programs / "Block/goose/config" if windows else home / ".config" / "goose"

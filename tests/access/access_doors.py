@@ -35,7 +35,7 @@ MODERN = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 
-DEBUGGING = """
+DEBUGGING = """# warm
 import logging, sys
 import marketdata_mcp
 from marketdata_mcp.service import logs

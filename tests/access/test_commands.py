@@ -17,8 +17,8 @@ import pytest
 from access_doors import PATIENCE, environment
 from redis_server import RedisServer
 
-from marketdata_mcp.command import admin
 from marketdata_mcp.service.access import keys
+from marketdata_mcp.service.command import admin
 
 KEY = re.compile(r"mdk_[a-z0-9]{10}_[A-Za-z0-9]{32}[0-9a-f]{8}")
 

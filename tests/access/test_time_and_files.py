@@ -22,7 +22,13 @@ from redis_server import RedisServer
 
 from marketdata import AsyncClient
 from marketdata._requests.rate_limit import Budget
-from marketdata_mcp.service.access.accounts import MINUTE, WEEK, AwayError, Used
+from marketdata_mcp.service.access.accounts import (
+    MINUTE,
+    WEEK,
+    AwayError,
+    Counted,
+    Used,
+)
 from marketdata_mcp.service.access.patience import within
 from marketdata_mcp.service.access.redis_store import RedisStore
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
@@ -248,6 +254,44 @@ def test_a_broken_account_in_redis_is_an_error_of_ours(redis: RedisServer) -> No
             with pytest.raises(AwayError):
                 await store.find("broken")
             client.delete(name)
+        await store.close()
+
+    finish(work())
+
+
+def test_a_text_in_redis_that_is_none_fails_no_other_call(redis: RedisServer) -> None:
+    async def work() -> None:
+        store = RedisStore(redis.url)
+        await store.add_account(ALICE)
+        await store.add_key(a_key("garbled"), None)
+        with redis.client() as client:
+            name = next(iter(client.scan_iter("*:account:alice")))
+            client.hset(name, "tier", b"\xff")
+            found, counted = await asyncio.gather(
+                store.find("garbled"), store.count("bob", WEDNESDAY, 1, FREE)
+            )
+            assert found is not None
+            assert found[1].tier == "\N{REPLACEMENT CHARACTER}"
+            assert counted.over is None
+            client.delete(name)
+        await store.close()
+
+    finish(work())
+
+
+def test_a_damaged_counter_fails_no_other_call(tmp_path: Path) -> None:
+    async def work() -> None:
+        store = SqliteStore(tmp_path / "access.sqlite")
+        await store.count("bob", WEDNESDAY, 1, FREE)
+        await store.count("alice", WEDNESDAY, 1, FREE)
+        with store._open() as connection:
+            connection.execute("UPDATE used SET units = 'many' WHERE account = 'bob'")
+        damaged, counted = await asyncio.gather(
+            *(store.count(name, WEDNESDAY, 1, FREE) for name in ("bob", "alice")),
+            return_exceptions=True,
+        )
+        assert isinstance(damaged, AwayError)
+        assert counted == Counted(None, Used(2, 2))
         await store.close()
 
     finish(work())

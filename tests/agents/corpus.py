@@ -204,9 +204,15 @@ def _pairs(content: dict[str, Any]) -> list[str]:
 
 
 def _moment(value: Any) -> Any:
+    """Give the time of today, yesterday or this month, with a time of day or without."""
+    day, _, clock = value.partition(" ") if isinstance(value, str) else ("", "", "")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    days = {"@today": 0, "@yesterday": 1}.get(value) if isinstance(value, str) else None
-    return value if days is None else (today - timedelta(days=days)).isoformat()
+    first = {
+        "@today": today,
+        "@yesterday": today - timedelta(days=1),
+        "@month": today.replace(day=1),
+    }.get(day)
+    return value if first is None else f"{first:%Y-%m-%d}T{clock or '00:00'}Z"
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

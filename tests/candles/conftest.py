@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from marketdata._exchanges.connector import Connector
 
+from .setting import Set, Setting
 from .wire import Wire
+from .world import Exchange, World
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +49,15 @@ def _wire() -> Iterator[Wire]:
 def wire(_wire: Wire) -> Wire:
     """The server, which gives the answers of the exchange that a test sets."""
     return _wire
+
+
+@pytest.fixture
+def set_up(wire: Wire, tmp_path: Path) -> Iterator[Set]:
+    """What gives a client of an exchange, or of one in a world, at its time."""
+    with ExitStack() as stack:
+
+        def set_up(of: Exchange | World) -> Setting:
+            exchange = Exchange(of) if isinstance(of, World) else of
+            return Setting(stack, wire, tmp_path, exchange)
+
+        yield set_up

@@ -21,6 +21,7 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 HTX = Opening(hours=16)
 CHICAGO = Opening(zone="America/Chicago")
 BERLIN = Opening(zone="Europe/Berlin")
+LONDON = Opening(zone="Europe/London")
 SYDNEY = Opening(zone="Australia/Sydney")
 NEW_YORK = Opening(hours=17, zone="America/New_York")
 THURSDAY = Opening(weekday=3)
@@ -109,6 +110,22 @@ def test_weeks_open_on_their_day(opening: Opening, weekday: int) -> None:
     assert {datetime.fromtimestamp(time / 1000, UTC).weekday() for time in weeks} == {weekday}
     assert {following - this for this, following in pairwise(weeks)} == {7 * DAY}
     assert {time % DAY for time in weeks} == {0}
+
+
+@pytest.mark.parametrize("hours", [0, 6, 7, 11, 12, 13, 17])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "Pacific/Auckland"])
+def test_weeks_and_months_keep_their_day_where_summer_time_moves_the_hour(
+    hours: int, zone: str
+) -> None:
+    opening = Opening(hours=hours, zone=zone)
+    weeks = expected("1w", opening).openings(ms("2023-01-01"), ms("2024-12-01"))
+    local = {datetime.fromtimestamp(time / 1000, ZoneInfo(zone)).weekday() for time in weeks}
+    assert local == {6 if hours >= 12 else 0}
+    assert {following - this for this, following in pairwise(weeks)} <= {
+        7 * DAY + moved for moved in (-HOUR, 0, HOUR)
+    }
+    months = expected("1M", opening).openings(ms("2023-01-10"), ms("2024-11-20"))
+    assert len(months) == 22
 
 
 @pytest.mark.parametrize("exchange", ["kraken", "kucoin", "hyperliquid"])
@@ -382,17 +399,17 @@ def test_a_day_that_is_missing_where_days_move_is_missing() -> None:
     assert calendar.gaps(times, times[0], times[-1]) == [(ms("2024-01-31"), ms("2024-02-01T04:00"))]
 
 
-@pytest.mark.parametrize("opening", [CHICAGO, BERLIN, SYDNEY, NEW_YORK])
+@pytest.mark.parametrize("opening", [CHICAGO, BERLIN, SYDNEY, NEW_YORK, LONDON])
 def test_days_show_summer_time(opening: Opening) -> None:
     times = truth("1d", opening)
     assert accounts_for(learned("1d", times, known("nowhere", "1d")), times)
     calendar = expected("1d", opening)
     assert learned("1d", times, calendar) is calendar
-    # One day behind the change is enough.
+    # One day behind the change is enough, or before it.
     changes = [at for at in range(1, len(times)) if times[at] - times[at - 1] != DAY]
     for at in changes:
-        part = times[at - 20 : at + 1]
-        assert accounts_for(learned("1d", part, known("nowhere", "1d")), part)
+        for part in (times[at - 20 : at + 1], times[at - 1 : at + 20]):
+            assert accounts_for(learned("1d", part, known("nowhere", "1d")), part)
 
 
 @pytest.mark.parametrize(("timeframe", "step"), [("1d", DAY), ("1w", 7 * DAY), ("1h", HOUR)])

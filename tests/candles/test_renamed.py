@@ -15,7 +15,7 @@ from marketdata_mcp import answers
 from marketdata_mcp.tools import TOOLS
 
 from . import wire as wires
-from .test_faults import Setting, ms
+from .setting import Setting, ms
 from .wire import Wire
 from .world import HOUR, OTHERS, Candle, Exchange, World
 
@@ -118,6 +118,21 @@ def test_what_the_store_has_of_the_present_name_does_not_hide_the_older_one(
     # Its former name names the pair, too.
     by_name = setting.client.candles(OLDER, "1h", **question)
     assert (by_name.pair, rows(by_name)) == (PRESENT, rows(answer))
+
+
+def test_a_download_over_a_rename_has_the_candles_of_both_names(setting: Setting) -> None:
+    question = {"start": at(20), "end": at(140)}
+    [done] = setting.client.history.download([PRESENT], "1h", **question)
+    assert (done.pair, done.error) == (PRESENT, None)
+    stored = {one.pair: one.bars for one in setting.client.history.list()}
+    assert stored == {OLDER: ENDS - 20, PRESENT: 140 - LISTED}
+    # Nothing of it has to be requested again, and nothing is.
+    sent = len(setting.wire.sent)
+    setting.client.history.download([PRESENT], "1h", **question)
+    answer = setting.client.candles(PRESENT, "1h", **question)
+    assert len(setting.wire.sent) == sent
+    assert rows(answer) == [tuple(one) for one in there(setting, 20, 140)]
+    assert list(setting.client.history.verify()) == []
 
 
 def test_resampled_candles_over_a_rename_are_of_both_names(setting: Setting) -> None:

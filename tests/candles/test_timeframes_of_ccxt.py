@@ -10,18 +10,23 @@ import functools
 import importlib
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+import ccxt.async_support
 import pytest
 
 import marketdata as md
+from marketdata._candles.calendar import HOUR, expected
 from marketdata._exchanges.quirks import QUIRKS, quirk
 
 PAIR, LIMIT = "BTC/USDT", 10
-STARTS = (1_700_000_000_000, 1_735_600_000_000)
-"""In two years, since some exchanges are asked for the candles of a year."""
+STARTS = (1_700_000_000_000, 1_735_600_000_000, 1_704_067_200_000)
+"""In two years, since some exchanges are asked for the candles of a year. The last is a Monday and
+the first of a month and of a year, at midnight."""
 
 Length: TypeAlias = tuple[str, int]
 """A number of seconds, or of months."""
@@ -88,9 +93,9 @@ def texts(timeframe: str, requests: Mapping[str, tuple[dict[str, str], ...]]) ->
     It is not in those for all timeframes, nor does it change with the start; a number and a unit
     in different places belong together.
     """
-    early, later = requests[timeframe]
+    early, later, *_ = requests[timeframe]
     said = {key: text for key, text in early.items() if later.get(key) == text}
-    others = [other for parts in requests.values() for other in parts]
+    others = [other for parts in requests.values() for other in parts[: len(STARTS)]]
     said = {
         key: text
         for key, text in said.items()
@@ -134,10 +139,12 @@ async def _requests(exchange: str, timeframes: Iterable[str]) -> dict[str, Any]:
     async def throttle(cost: Any = None) -> None:
         pass
 
-    async def asked(timeframe: str, start: int) -> dict[str, str]:
-        until = {"until": start + LIMIT * 60_000} if quirk(exchange).bars_until else {}
+    async def asked(timeframe: str, start: int, limit: int = LIMIT) -> dict[str, str]:
+        special = quirk(exchange)
+        params = {"until": start + LIMIT * 60_000} if special.bars_until else {}
+        params |= {} if special.bars_from is None else {special.bars_from: start}
         try:
-            await api.fetch_ohlcv(PAIR, timeframe, start, LIMIT, until)
+            await api.fetch_ohlcv(PAIR, timeframe, start, limit, params)
         except Asked as request:
             return _parts(*request.args)
         raise AssertionError("nothing was asked")
@@ -168,12 +175,20 @@ async def _requests(exchange: str, timeframes: Iterable[str]) -> dict[str, Any]:
         api.set_markets([market])
         for timeframe in timeframes:
             try:
-                found[timeframe] = tuple([await asked(timeframe, start) for start in STARTS])
+                size = _page_size(api, timeframe)
+                whole = await asked(timeframe, STARTS[-1], size)
+                found[timeframe] = (*[await asked(timeframe, one) for one in STARTS], whole)
             except Exception as error:  # noqa: BLE001 - a timeframe that cannot be asked for
                 found[timeframe] = error
     finally:
         await api.close()
     return found
+
+
+def _page_size(api: Any, timeframe: str) -> int:
+    known = quirk(api.id).bars_per_request.get(timeframe)
+    size = (api.features.get("spot") or {}).get("fetchOHLCV") or {}
+    return known or size.get("limit") or 100
 
 
 @functools.cache
@@ -217,6 +232,56 @@ def test_ccxt_asks_for_the_length_that_a_timeframe_has(isolated: Any) -> None:
     }
     assert wrong == {}
     assert sum(map(len, _all_requests().values())) > 700
+
+
+def _times(parts: Mapping[str, str]) -> set[int]:
+    """List what can be times in a request, in Unix milliseconds."""
+    numbers = {int(text) for text in parts.values() if re.fullmatch(r"1[67]\d{8}(\d{3})?", text)}
+    texts = {text for text in parts.values() if re.match(r"20\d\d-\d\d-\d\dT", text)}
+    moments = {round(datetime.fromisoformat(text).timestamp() * 1000) for text in texts}
+    return {number if number > 1 << 40 else number * 1000 for number in numbers} | moments
+
+
+def test_no_candle_is_left_out_at_the_start_of_a_request(isolated: Any) -> None:
+    """No request begins inside the first candle that is wanted, so that it would be left out."""
+    start, late = STARTS[-1], dict[tuple[str, str], list[int]]()
+    for exchange, requests in _all_requests().items():
+        if quirk(exchange).bars_until:
+            continue  # They are asked for by their end.
+        for timeframe, made in requests.items():
+            if isinstance(made, tuple):
+                end = expected(timeframe).next(start)
+                inside = [time for time in _times(made[2]) if start < time < end]
+                late |= {(exchange, timeframe): inside} if inside else {}
+    assert late == {}
+
+
+def test_a_page_is_asked_for_as_many_candles_as_it_holds(isolated: Any) -> None:
+    """What is behind a shorter range would seem to be empty."""
+    start, now = STARTS[-1], round(time.time() * 1000)
+    short = dict[tuple[str, str], list[int]]()
+    for exchange, requests in _all_requests().items():
+        special = quirk(exchange)
+        for timeframe, made in requests.items():
+            # Months are asked for as 30 days: see `Venue.candles_per_request`.
+            is_asked = timeframe[-1] != "M" and timeframe not in special.misnamed_timeframes
+            if isinstance(made, tuple) and is_asked and not special.bars_until:
+                api = getattr(ccxt.async_support, exchange)()
+                size, calendar = _page_size(api, timeframe), expected(timeframe)
+                last = min(now - HOUR, calendar.shift(calendar.floor(start), size - 1))
+                later = [at for at in _times(made[3]) if at > start]
+                short |= {(exchange, timeframe): later} if later and max(later) < last else {}
+    assert short == {}
+
+
+def test_candles_whose_times_ccxt_moves_are_not_offered(isolated: Any) -> None:
+    api = ccxt.async_support.onetrading()
+    monday = {"granularity": {"unit": "WEEKS", "period": "1"}, "time": "2024-01-01T00:00:00.000Z"}
+    assert api.parse_ohlcv(monday)[0] < STARTS[-1]
+    with md.Client(sim=False) as client:
+        offered = {one.id: one for one in client.exchanges()}["onetrading"]
+    assert not {"1w", "1M"} & set(offered.timeframes)
+    assert {"1w", "1M"} <= set(offered.derived_timeframes)
 
 
 @pytest.mark.parametrize("exchange", [name for name in QUIRKS if quirk(name).misnamed_timeframes])

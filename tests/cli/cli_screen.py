@@ -10,6 +10,8 @@ import termios
 import threading
 import time
 
+import warm
+
 _PART = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
 
 
@@ -87,7 +89,7 @@ class LiveTerminal:
             stdout=self._theirs,
             stderr=self._theirs,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=warm.take_terminal,
         )
         self.picture = Picture()
         self.received = b""

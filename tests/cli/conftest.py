@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import warm
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -33,8 +34,10 @@ def program() -> str:
 def interruptible(program: str) -> list[str]:
     """The beginning of a command line whose process Ctrl-C ends, whatever was handed on to us.
 
-    A test suite that runs in the background of a shell has Ctrl-C ignored.
+    A test suite that runs in the background of a shell has Ctrl-C ignored. A warm process does not.
     """
+    if warm.is_installed():
+        return [program]
     code = (
         "import os, signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -59,6 +59,7 @@ def test_examples_are_command_lines_of_the_library(operation):
         operation.parse(given)
 
 
+@pytest.mark.cold
 def test_simulated_exchange_can_be_chosen_by_variable(command, environment):
     done = command("quote", "BTC/USDT", env={**environment, "MARKETDATA_SIM": "1"})
     assert json.loads(done.stdout)["simulated"] is True
@@ -163,6 +164,7 @@ def test_tape_replays_a_recording(tmp_path, here):
     assert json.loads(here(*line)[1])["simulated"] is True
 
 
+@pytest.mark.cold
 def test_version_is_the_library_s(command):
     import marketdata
 
@@ -180,3 +182,37 @@ def test_the_old_name_of_a_command_still_works(command):
     assert (new.returncode, old.returncode, old.stderr) == (0, 0, new.stderr)
     assert json.loads(old.stdout).keys() == json.loads(new.stdout).keys()
     assert "\n  book" not in command("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "means"),
+    [
+        ("candles --symbol BTC/USDT --interval 4h --count 2", "candles BTC/USDT -t 4h -n 2"),
+        (
+            "candles BTC/USDT --granularity 1d --since 2024-01-01 --until=2024-01-03",
+            "candles BTC/USDT -t 1d --start 2024-01-01 --end 2024-01-03",
+        ),
+        ("orderbook --market=BTC/USDT --limit 3", "orderbook BTC/USDT --depth 3"),
+        ("ticker BTC/USDT --venue okx", "ticker BTC/USDT -e okx"),
+        (
+            "cost --direction buy BTC/USDT --qty 0.5",
+            "cost BTC/USDT --side buy --amount 0.5",
+        ),
+        ("tickers --symbols BTC/USDT,ETH/USDT", "tickers BTC/USDT ETH/USDT"),
+    ],
+)
+def test_options_by_their_usual_other_names_are_taken(line, means, here):
+    def shape(said):
+        code, out, err = here(*said.split())
+        assert (code, err) == (0, ""), err
+        answer = json.loads(out)
+        first = answer[0] if isinstance(answer, list) else answer
+        size = [len(one) for one in first.values() if isinstance(one, list)]
+        return len(answer), size, [first[k] for k in ("pair", "exchange") if k in first]
+
+    assert shape(line) == shape(means)
+
+
+def test_help_has_no_other_names(here):
+    out = here("candles", "--help")[1]
+    assert not any(name in out for name in ("--symbol", "--interval", "--since", "--until"))

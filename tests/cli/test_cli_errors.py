@@ -25,11 +25,10 @@ import pytest
         ("ticker BTC/USDT ETH/USDT", "INVALID_PARAMETER", "ETH/USDT"),
         ("tiker BTC/USDT", "INVALID_PARAMETER", "tiker"),
         ("ticker BTC/USDT --depth 3", "INVALID_PARAMETER", "--depth"),
-        ("candles BTC/USDT --interval 1h", "INVALID_PARAMETER", "Did you mean --timeframe?"),
-        ("candles BTC/USDT --since -1d", "INVALID_PARAMETER", "Did you mean --start?"),
-        ("orderbook BTC/USDT --limit 5", "INVALID_PARAMETER", "Did you mean --depth?"),
-        ("ticker BTC/USDT --venue okx", "INVALID_PARAMETER", "Did you mean --exchange?"),
-        ("ticker --symbol BTC/USDT", "INVALID_PARAMETER", "Did you mean PAIR?"),
+        ("candles BTC/USDT --period 1h", "INVALID_PARAMETER", "Did you mean --timeframe"),
+        ("candles BTC/USDT -t 1h --interval 4h", "INVALID_PARAMETER", "are the same option"),
+        ("ticker BTC/USDT --symbol ETH/USDT", "INVALID_PARAMETER", "BTC/USDT"),
+        ("ticker --symbol", "INVALID_PARAMETER", "Did you mean PAIR?"),
         ("orderbook BTC/USDT --depth", "INVALID_PARAMETER", "--depth"),
         ("sim --port many", "INVALID_PARAMETER", "--port"),
         ("sim --fault nonsense", "INVALID_PARAMETER", "EXCHANGE:PATH:EFFECT"),
@@ -106,7 +105,10 @@ def test_a_setting_that_is_wrong_is_named(here, monkeypatch):
 
 
 def test_a_comparison_of_exchanges_that_all_failed_has_failed(command, asking):
-    done = command("compare", "NOSUCH/USDT", "-f", "json", env=asking)
+    done = command("compare", "BTC/USDT", "-e", "nosuch,krakn", "-f", "json", env=asking)
     assert done.returncode == 1
-    assert '"code":"PAIR_NOT_SUPPORTED"' in done.stdout
+    assert '"code":"EXCHANGE_NOT_SUPPORTED"' in done.stdout
+    nobody = command("compare", "NOSUCH/USDT", "-f", "json", env=asking)
+    assert (nobody.returncode, nobody.stdout) == (2, "")
+    assert nobody.stderr.startswith("error: PAIR_NOT_SUPPORTED: ")
     assert command("compare", "BTC/USDT", env=asking).returncode == 0

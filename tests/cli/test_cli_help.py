@@ -220,6 +220,7 @@ def test_help_and_version_work_in_a_broken_environment(command, environment):
     assert command("status", env=broken).returncode == 2
 
 
+@pytest.mark.cold
 def test_module_is_the_command(environment):
     line = [sys.executable, "-m", "marketdata_cli", "--version"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)

@@ -50,6 +50,7 @@ def test_ctrl_c_ends_a_hanging_question_quietly(started, environment):
     assert (process.returncode, out, err) == (130, "", "")
 
 
+@pytest.mark.cold
 def test_a_reader_that_leaves_ends_it_quietly(started, asking):
     process = started("pairs", "-e", "binance", "-f", "csv", env=asking)
     process.stdout.close()

@@ -16,6 +16,8 @@ from marketdata._exchanges.exchange import _serves_spot
 
 FIELDS = ("open", "high", "low", "change", "percentage", "average", "vwap", "previousClose")
 _PARSERS = ("parse_ticker", "parse_spot_or_uta_ticker")
+_OTHERS = {"alpaca": ("fetch_tickers",)}
+"""Where the parser is another method."""
 
 
 @cache
@@ -26,7 +28,7 @@ def spot_exchanges() -> tuple[str, ...]:
 def parser(exchange: str) -> str | None:
     """Give the source of ccxt's parser of an exchange's tickers; None where it has none."""
     cls = getattr(importlib.import_module(f"ccxt.async_support.{exchange}"), exchange)
-    for name in reversed(_PARSERS):
+    for name in reversed(_OTHERS.get(exchange, _PARSERS)):
         for kind in cls.__mro__:
             if name in vars(kind) and kind.__module__.startswith("ccxt.async_support"):
                 return "class Of:\n" + inspect.getsource(vars(kind)[name])
@@ -68,7 +70,11 @@ def fields(exchange: str, wanted: Collection[str] = FIELDS) -> dict[str, list[st
 
 def examples(exchange: str) -> list[dict[str, Any]]:
     """Give the answers that the comments of the parser show, as far as they can be read."""
-    source = parser(exchange) or ""
+    return shown(parser(exchange) or "")
+
+
+def shown(source: str) -> list[dict[str, Any]]:
+    """Give the answers that the comments of a method show, as far as they can be read."""
     comments = [
         line.strip().lstrip("#") for line in source.splitlines() if line.strip().startswith("#")
     ]

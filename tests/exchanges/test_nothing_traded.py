@@ -66,6 +66,19 @@ def test_a_pair_that_was_never_traded_says_so_and_is_not_asked_for_again(speakin
     assert client.upstream()[0].failures == 0
 
 
+@pytest.mark.parametrize("call", ["orderbook", "quote"])
+@pytest.mark.parametrize("answer", [[], {}, "<html></html>", ""])
+def test_an_answer_without_a_book_is_a_failure_of_the_exchange(
+    speaking: Open, call: str, answer: Any
+) -> None:
+    routes = {"/depth": answer, "/ticker/bookTicker": answer, "/ticker/24hr": answer}
+    client, _ = speaking("binance", {**binance(TICKERS), **routes}, retries=0)
+    with pytest.raises(md.DataUnavailableError, match="makes no sense") as caught:
+        getattr(client, call)("BTC/USDT")
+    assert caught.value.retryable
+    assert client.upstream()[0].failures == 1
+
+
 @pytest.mark.parametrize("call", ["tickers", "quotes"])
 def test_it_does_not_take_other_pairs_with_it(speaking: Open, call: str) -> None:
     client, _ = speaking("binance", binance(TICKERS, EMPTY))

@@ -77,9 +77,10 @@ def test_ccxt_makes_tickers_of_the_fields_that_were_looked_up() -> None:
 
 def test_what_is_declared_is_read_by_ccxt() -> None:
     for name, how in LAYOUTS.items():
-        read_by_ccxt = ccxts_tickers.fields(name)
+        theirs = parsing._TICKER_FIELDS
+        read_by_ccxt = ccxts_tickers.fields(name, set(theirs.values()))
         for field, raw in how.other_span.items():
-            assert set(raw) & set(read_by_ccxt[field]), (name, field)
+            assert set(raw) & set(read_by_ccxt[theirs[field]]), (name, field)
 
 
 WITHOUT_EXAMPLES = {
@@ -113,6 +114,90 @@ def numbers(ticker: md.Ticker, *names: str) -> tuple[float | None, ...]:
 
 
 OF_A_DAY = ("open", "change", "percentage", "average")
+
+
+def test_alpaca_has_bars_of_days() -> None:
+    day = {"o": 100, "h": 103, "l": 99, "c": 101, "v": 10, "vw": 100.5, "n": 9}
+    sent = {"dailyBar": day, "latestTrade": {"p": 101}, "latestQuote": {"bp": 100.5, "ap": 101.5}}
+    raw = connector("alpaca").safe_ticker(
+        {
+            "last": "101",
+            "bid": "100.5",
+            "open": "100",
+            "high": "103",
+            "vwap": "100.5",
+            "baseVolume": "10",
+            "quoteVolume": "1005",
+            "timestamp": None,
+            "info": sent,
+        }
+    )
+    ticker = parsing.ticker(
+        raw, exchange="alpaca", pair="BTC/USD", window="24h", received_at=RECEIVED, simulated=False
+    )
+    assert numbers(ticker, "last", "bid") == (101, 100.5)
+    of_the_day = ("high", "low", "vwap", "base_volume", "quote_volume")
+    assert numbers(ticker, *OF_A_DAY, *of_the_day) == (None,) * 9
+
+
+def test_a_change_that_may_be_a_fraction_is_none() -> None:
+    ticker = read("gemini", {"pair": "btcusd", "price": "0.2", "percentChange24h": "0.0146"})
+    assert numbers(ticker, "last", *OF_A_DAY) == (0.2, None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "quote_volume", "vwap"),
+    [
+        (95, 105, 202, None),  # as Gemini, Coinbase and BTC Markets have it
+        (None, None, 202, None),
+        (101, 101, 202, 101),
+        (95, 105, 201, 100.5),
+    ],
+)
+def test_a_volume_at_the_last_price_makes_no_average_price(
+    low: float | None, high: float | None, quote_volume: float, vwap: float | None
+) -> None:
+    raw = connector("coinbase").safe_ticker(
+        {
+            "last": 101,
+            "low": low,
+            "high": high,
+            "baseVolume": 2,
+            "quoteVolume": quote_volume,
+            "timestamp": None,
+            "info": {},
+        }
+    )
+    ticker = parsing.ticker(
+        raw,
+        exchange="coinbase",
+        pair="BTC/USD",
+        window="24h",
+        received_at=RECEIVED,
+        simulated=False,
+    )
+    assert numbers(ticker, "quote_volume", "vwap") == (quote_volume, vwap)
+
+
+def test_ndax_has_a_volume_for_a_bid_in_its_list() -> None:
+    sent = {
+        "trading_pairs": "BTC_CAD",
+        "last_price": 90_000,
+        "lowest_ask": 90_010,
+        "highest_bid": 50.5,
+        "base_volume": 89_990,
+        "quote_volume": 4_545_000,
+        "highest_price_24h": 91_000,
+        "lowest_price_24h": 89_000,
+    }
+    ticker = read("ndax", sent)
+    assert numbers(ticker, "bid", "ask", "base_volume", "vwap") == (None, 90_010, None, None)
+
+
+def test_zebpay_sends_its_change_under_names_that_ccxt_does_not_read() -> None:
+    sent = {"symbol": "BTC-USD", "last": "101", "priceChange": "1", "priceChangePercent": "0.99"}
+    ticker = read("zebpay", sent)
+    assert numbers(ticker, "open", "change", "percentage") == (100, 1, 1)
 
 
 def test_kraken_has_no_price_of_24_hours_ago() -> None:

@@ -17,11 +17,14 @@ from redis_server import RedisServer
 import marketdata as md
 from marketdata._exchanges.connector import Connector
 from marketdata._requests import rate_ledger_redis, redis
+from marketdata._requests.rate_ledger import Ledger
 from marketdata.sim import SimulatedExchange
 
+from .derivation import Open
 from .gateway import Gateway
 from .machines import Machine, machines
 from .markets import DIALECTS, NOW, SEED
+from .other_exchanges import OtherExchange
 from .programs import said
 
 Factory = Callable[..., md.Client]
@@ -152,3 +155,41 @@ def redis_server(redis_server: RedisServer) -> Iterator[RedisServer]:
 def machine(redis_server: RedisServer, tmp_path: Path) -> Machine:
     """Makes budgets of machines that share ``redis_server``."""
     return machines(tmp_path, redis_server)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a budget of requests is kept."""
+    return tmp_path / "home" / "budget.sqlite"
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whose account was changed, each time one was."""
+    sources: list[str] = []
+    change = Ledger.change
+
+    def counted(self: Ledger, source: str, *more: Any) -> Any:
+        sources.append(source)
+        return change(self, source, *more)
+
+    monkeypatch.setattr(Ledger, "change", counted)
+    return sources
+
+
+@pytest.fixture
+def speaking() -> Iterator[Open]:
+    """Makes a server that speaks as an exchange does, and a client that asks it."""
+    made: list[Any] = []
+
+    def speaking(name: str, routes: dict[str, Any], **more: Any) -> tuple[md.Client, OtherExchange]:
+        server = OtherExchange(routes, more.pop("date", None)).__enter__()
+        made.append(server)
+        more.setdefault("retries", 0)
+        client = md.Client(name, endpoints={name: server.url}, **more)
+        made.append(client)
+        return client, server
+
+    yield speaking
+    for one in reversed(made):
+        one.__exit__(None, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 
 import marketdata as md
 from marketdata import arguments
+from marketdata.arguments import PairName, Start, TimeframeName
+from marketdata.models import Ticker
+from marketdata.models.lists import Records
 from marketdata.operations import OPERATIONS
 from marketdata.sim import SimulatedExchange
 
@@ -83,10 +87,8 @@ def test_a_time_that_was_read_can_be_read_again(form: Any) -> None:
     "form",
     [
         "never",
-        "7d",
         "-7",
         "--7d",
-        "-1.5d",
         "-9999999d",
         "-999999w",
         "-3000w",
@@ -338,3 +340,31 @@ def test_what_is_no_exchange_is_not_supported(client: md.Client, name: str) -> N
         client.status(exchange=name)
     assert len(str(caught.value)) < 200
     str(caught.value).encode()
+
+
+def test_what_is_remembered_of_a_call_is_of_that_call_alone() -> None:
+    async def asked(*args: Any, **named: Any) -> Any:
+        return args, named
+
+    class Caller:
+        @arguments.checked
+        async def ask(
+            self, pair: PairName, timeframe: TimeframeName = "1h", *, start: Start | None = None
+        ) -> Records[Ticker]:
+            return await asked(pair, timeframe, start=start)
+
+    def ask(*args: Any, **named: Any) -> Any:
+        return asyncio.run(Caller().ask(*args, **named))
+
+    on_kraken = arguments.pair("kraken:btc-usdt")
+    for _ in range(2):
+        assert ask("btc-usdt", "4H") == (("BTC/USDT", "4h"), {"start": None})
+        assert ask(pair="btc-usdt", timeframe="4H") == (("BTC/USDT", "4h"), {"start": None})
+        assert ask(timeframe="4H", pair="btc-usdt") == (("BTC/USDT", "4h"), {"start": None})
+        with pytest.raises(md.MarketDataError):
+            ask("pair", "btc-usdt")
+    assert ask("BTC/USDT")[0][0] == ask(on_kraken)[0][0]
+    assert ask(on_kraken)[0][0].exchange == "kraken"
+    assert not hasattr(ask("BTC/USDT")[0][0], "exchange")
+    first = ask("BTC/USDT", start="-1h")[1]["start"]
+    assert ask("BTC/USDT", start="-1h")[1]["start"] is not first

@@ -299,3 +299,15 @@ def test_the_recorded_form_of_a_minute_tape_is_paged_without_loss(
 
     assert [row[:6] for row in candles.columns] == [(*row[:5], float(row[5])) for row in rows]
     assert (len(candles), candles.missing, candles.forming) == (2880, (), False)
+
+
+def test_the_range_is_said_as_it_was_understood(client: md.Client) -> None:
+    found = client.candles("BTC/USDT", "1d", start="2024-01-31", end="2 February 2024")
+    assert found.start == datetime(2024, 1, 31, tzinfo=UTC)
+    assert found.end == datetime(2024, 2, 2, tzinfo=UTC)
+    assert found.to_dict()["start"] == "2024-01-31T00:00:00Z"
+    assert found[:1].start == found.start
+    quarter = client.candles("BTC/USDT", "1d", start="Q1 2024", end="2024-01-03")
+    assert quarter.start == datetime(2024, 1, 1, tzinfo=UTC)
+    newest = client.candles("BTC/USDT", "1h", limit=2)
+    assert (newest.start, newest.end) == (None, None)

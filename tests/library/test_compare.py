@@ -98,12 +98,42 @@ def test_failures_are_rows_with_their_code(sim: SimulatedExchange, connect: Fact
 
 
 def test_nobody_answering_is_an_answer_too(sim: SimulatedExchange, connect: Factory) -> None:
-    found = connect(sim).compare("NO/SUCH", exchanges=["kraken", "okx"])
+    client = connect(sim)
+    sim.faults.add(path="*", status=500)
+    found = client.compare("NO/SUCH", exchanges=["kraken", "okx"])
 
-    assert {row.code for row in found.rows} == {"PAIR_NOT_SUPPORTED"}
+    assert {row.code for row in found.rows} == {"EXCHANGE_UNAVAILABLE"}
     assert (found.best_bid, found.best_ask, found.spread) == (None, None, None)
     assert (found.crossed, found.crossed_after_fees) == (None, None)
     assert found.timestamp == found.received_at
+
+
+@pytest.mark.parametrize("operation", ["compare", "consolidated_orderbook", "execution_cost"])
+@pytest.mark.parametrize(
+    ("pair", "first"), [("BTC", "BTC/USDT"), ("ethereum", "ETH/USDT"), ("BTC/USTD", "BTC/USDT")]
+)
+def test_a_pair_that_nobody_has_is_refused_with_those_that_most_have(
+    sim: SimulatedExchange, connect: Factory, operation: str, pair: str, first: str
+) -> None:
+    order = {"side": "buy", "amount": 1} if operation == "execution_cost" else {}
+    with pytest.raises(md.PairNotSupportedError) as caught:
+        getattr(connect(sim), operation)(pair, exchanges=["okx", "kraken"], **order)
+    details = caught.value.details
+    assert details["closest"][0] == first
+    assert details["pair"] == pair.upper()
+    assert set(details["exchanges"]) == {"okx", "kraken"}
+    assert caught.value.message.count(f"'{pair.upper()}'") == 1
+    assert "okx, kraken" in caught.value.message
+
+
+def test_pairs_of_a_coin_come_first_by_how_many_exchanges_have_them(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    with pytest.raises(md.PairNotSupportedError) as caught:
+        connect(sim).compare("BTC", exchanges=["binance", "kraken"])
+    found = caught.value.details["closest"]
+    assert found.index("BTC/EUR") < found.index("BTC/USD"), "only kraken has that"
+    assert caught.value.details["exchanges"]["kraken"]["details"]["closestBy"]
 
 
 def test_the_slow_are_cut_off_at_the_deadline(sim: SimulatedExchange, connect: Factory) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
+import weakref
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from marketdata._requests.coalescing import Question, Sharing
-from marketdata._requests.deadline import patient, rest, seconds_left, within
+from marketdata._requests.deadline import patient, rest, seconds_left, unhurried, within
+from marketdata.errors import ExchangeUnavailableError
 
 
 def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
@@ -104,6 +108,28 @@ def test_nobody_waits_for_what_is_answered() -> None:
     asyncio.run(main())
 
 
+def test_what_the_work_leaves_behind_does_not_keep_the_answer() -> None:
+    class Large:
+        pass
+
+    async def main() -> None:
+        contexts, answers = [], []
+
+        async def work(question: Question) -> None:
+            contexts.append(contextvars.copy_context())  # as the timer of a connection does
+            question.answer(Large())
+
+        found = await Sharing().ask("question", work, lambda one: one)
+        answers.append(weakref.ref(found))
+        del found
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [answer() for answer in answers] == [None]
+        assert len(contexts) == 1
+
+    asyncio.run(main())
+
+
 def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
     async def main() -> None:
         sharing, turn, ended = Sharing(), asyncio.Event(), asyncio.Event()
@@ -125,5 +151,47 @@ def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
         await asyncio.sleep(0)
         turn.set()
         assert await call == "there"
+
+    asyncio.run(main())
+
+
+def test_each_call_ends_at_its_own_time_and_those_that_stand_still_do_not() -> None:
+    async def main() -> list[str]:
+        ended: list[str] = []
+
+        async def call(name: str, seconds: float, work: Any) -> None:
+            try:
+                await within(seconds, name, work)
+            except ExchangeUnavailableError as error:
+                ended.append(error.details["exchange"])
+
+        async def held() -> None:
+            with unhurried():
+                await asyncio.sleep(0.15)
+            ended.append("held")
+
+        await asyncio.gather(
+            call("later", 0.1, asyncio.sleep(9)),
+            call("sooner", 0.05, asyncio.sleep(9)),
+            call("answered", 0.01, asyncio.sleep(0)),
+            call("held", 0.05, held()),
+        )
+        return ended
+
+    assert asyncio.run(main()) == ["sooner", "later", "held"]
+
+
+def test_who_is_cancelled_as_the_time_ends_is_cancelled() -> None:
+    async def main() -> None:
+        async def work() -> None:
+            try:
+                await asyncio.sleep(9)
+            except asyncio.CancelledError:
+                call.cancel()
+                raise
+
+        call = asyncio.create_task(within(0.01, "x", work()))
+        await asyncio.wait([call])
+        assert call.cancelled()
 
     asyncio.run(main())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import marketdata as md
+from marketdata._candles import trades as search
 from marketdata._exchanges import parsing
+from marketdata._exchanges.quirks import Quirk
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.markets import bars as sim_bars
 
@@ -99,12 +105,18 @@ def test_a_start_after_the_last_trade_gives_none(client: md.Client, exchange: st
     assert client.trades("BTC/USDT", start=ms(NOW) + 1, exchange=exchange) == []
 
 
-def test_coinbase_says_that_it_has_no_trades_by_time(client: md.Client) -> None:
-    with pytest.raises(md.DataUnavailableError) as caught:
-        client.trades("BTC/USDT", start=ms(NOW) - 90 * 86_400_000, exchange="coinbaseexchange")
+@pytest.mark.parametrize("days", [0.2, 3, 90, 1_000])
+@pytest.mark.parametrize("pair", ["BTC/USDT", "PEPE/USDT"])
+def test_ids_without_a_gap_lead_to_a_time(
+    client: md.Client, sim: SimulatedExchange, pair: str, days: float
+) -> None:
+    start = ms(NOW) - int(days * 86_400_000) + 1
+    before = len(sim.requests)
+    found = client.trades(pair, limit=40, start=start, exchange="coinbaseexchange")
 
-    assert caught.value.retryable is False
-    assert "newest trades, or those from an id on" in str(caught.value)
+    first = trades("coinbaseexchange", pair, start=start, count=40)
+    assert rows(found) == truth("coinbaseexchange", first, pair)
+    assert len(sim.requests) - before <= 12
 
 
 @pytest.mark.parametrize("limit", [1, 40])
@@ -119,10 +131,42 @@ def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
     assert rows(found) == truth("coinbaseexchange", first)
 
 
-def test_from_the_time_of_the_oldest_that_is_left_others_may_be_missing(client: md.Client) -> None:
+@pytest.mark.parametrize("oldest", [0, 1, 700])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_search_by_ids_finds_what_looking_through_all_does(seed: int, oldest: int) -> None:
+    chance = random.Random(seed)
+    time, made = datetime(2024, 1, 1, tzinfo=UTC), []
+    for trade_id in range(oldest, oldest + 5_000):
+        # Hours without a trade, and many trades in one moment.
+        pause = chance.choice([0, 0, 0, 0.01, 1, 1, 60, 7_200 if trade_id % 500 < 20 else 0])
+        time += timedelta(seconds=pause)
+        made.append(SimpleNamespace(id=str(trade_id), timestamp=time))
+    looks = []
+
+    async def page(_: str, *, limit: int, params: dict[str, str]) -> list[Any]:
+        looks.append(behind := int(params["after"]) - oldest)
+        return made[max(0, behind - limit) : max(0, behind)]
+
+    quirk = Quirk(trades_from_id="<after", numbered_trades=True, trades_per_request=50)
+    venue: Any = SimpleNamespace(id="some", quirk=quirk, trades=page)
+    wanted = made[chance.randrange(4_900)].timestamp + timedelta(seconds=chance.choice([0, 0.005]))
+    right = next(one for one in made if one.timestamp >= wanted)
+    asked = search._first_from(venue, "BTC/USDT", wanted, made[-50:])  # type: ignore[arg-type]
+    if right is made[0] and oldest > 1:
+        with pytest.raises(md.DataUnavailableError, match="from_id"):
+            asyncio.run(asked)
+    else:
+        assert asyncio.run(asked) == int(right.id)
+    assert len(looks) <= 20
+
+
+def test_from_the_time_of_the_oldest_of_the_newest_none_is_missing(client: md.Client) -> None:
     oldest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")[0]
-    with pytest.raises(md.DataUnavailableError):
-        client.trades("BTC/USDT", start=oldest.timestamp, exchange="coinbaseexchange")
+    start = oldest.timestamp
+    found = client.trades("BTC/USDT", limit=40, start=start, exchange="coinbaseexchange")
+
+    first = trades("coinbaseexchange", "BTC/USDT", start=ms(start), count=40)
+    assert rows(found) == truth("coinbaseexchange", first)
 
 
 @pytest.mark.parametrize("exchange", FROM_ID)

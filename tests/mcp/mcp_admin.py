@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from marketdata_mcp.command import admin
+from marketdata_mcp.service.command import admin
 
 FILES = {
     "claude-desktop": ".config/Claude/claude_desktop_config.json",
@@ -25,6 +25,7 @@ FILES = {
     "zed": ".config/zed/settings.json",
     "cline": ".config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/"
     "cline_mcp_settings.json",
+    "cline-cli": ".cline/data/settings/cline_mcp_settings.json",
     "goose": ".config/goose/config.yaml",
 }
 PROJECT_FILES = {

@@ -3,12 +3,13 @@
 import asyncio
 import re
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from mcp_doors import finish, serving
+from mcp_doors import COMMAND, finish, running, serving
 from mcp_live import until
 from mcp_loopback import (
     PARSERS,
@@ -240,3 +241,28 @@ def test_a_header_without_end_is_cut_off(
             await until(lambda: server.under_way == 0)
 
     finish(work())
+
+
+def test_connections_are_fewer_than_files(home: Path) -> None:
+    """One address has half of them, so that others still find some."""
+    command = [*_FEW_FILES, str(COMMAND), "--http", "127.0.0.1:0", "--sim"]
+
+    async def work() -> None:
+        with running(command, home) as process:
+            assert process.stderr
+            line = await asyncio.to_thread(process.stderr.readline)
+            port = int(line.decode().rpartition("/mcp")[0].rpartition(":")[2])
+            async with AsyncExitStack() as stack:
+                for _ in range(150):
+                    await stack.enter_async_context(connected(port))
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, local_addr=("127.0.0.2", 0)
+                )
+                writer.write(get("/healthz"))
+                assert (await answer(reader)).status == 200
+                writer.close()
+
+    finish(work())
+
+
+_FEW_FILES = ("sh", "-c", 'ulimit -n 140 && exec "$0" "$@"')

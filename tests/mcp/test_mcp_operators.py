@@ -37,7 +37,7 @@ from marketdata_mcp.service.metrics import Metrics
 
 CANARY = "canary5c4f1e"
 
-BROKEN = f"""
+BROKEN = f"""# warm
 import sys
 import marketdata_mcp
 from marketdata_mcp import answers

@@ -188,6 +188,7 @@ def test_nothing_but_the_protocol_reaches_stdout(home: Path) -> None:
         assert err.count(b"stray " + stray) == 2
 
 
+@pytest.mark.cold
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_an_idle_server(home: Path, number: signal.Signals) -> None:
     with running([str(COMMAND), "--sim"], home) as process:
@@ -280,6 +281,7 @@ def test_the_sdks_client_cancels_a_call(tmp_path: Path, era: str) -> None:
     finish(work())
 
 
+@pytest.mark.cold
 def test_no_input_at_all_is_the_end(home: Path) -> None:
     done = subprocess.run(
         [COMMAND],
@@ -292,6 +294,7 @@ def test_no_input_at_all_is_the_end(home: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.cold
 def test_files_serve_as_well_as_pipes(home: Path, tmp_path: Path) -> None:
     questions, answers = tmp_path / "questions", tmp_path / "answers"
     questions.write_bytes(_ticker(1) + _ticker(2))

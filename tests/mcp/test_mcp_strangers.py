@@ -5,13 +5,15 @@ import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from mcp_doors import finish
+from mcp_doors import finish, serving
 from mcp_guarded import error, guarded, stalls
 from mcp_live import until
 from mcp_loopback import (
     HANDSHAKE,
+    HELLO,
     MODERN,
     PARSERS,
     TICKER,
@@ -90,6 +92,40 @@ def test_without_a_key_the_loop_never_stalls(
                         await exchange(server.port, request)
                     longest.append(max(taken))
                 assert min(longest) < 0.02
+
+    finish(work())
+
+
+def test_no_message_of_a_session_stalls_the_loop(home: Path, simulator: SimulatedExchange) -> None:
+    """What takes longest for its bytes; the SDK reads a session's messages several times over."""
+
+    async def work() -> None:
+        async with guarded(home, simulator) as server, connected(server.port) as peer:
+            await server.newcomer()
+            peer.writer.write(server.signed(get("/sse")))
+            await peer.reader.readuntil(b"data: ")
+            path = (await peer.reader.readline()).strip()
+
+            def posted(body: bytes) -> bytes:
+                return server.signed(post(body)).replace(b"/mcp", path, 1)
+
+            for begin in (
+                message("initialize", **HELLO),
+                message("notifications/initialized", number=None),
+            ):
+                assert (await exchange(server.port, posted(begin))).status == 202
+            for count, status in ((30_000, 202), (120_000, 413)):
+                pairs = b",".join([b'{"a":1}'] * count)
+                params = b'{"name":"get_tickers","arguments":{"pairs":[%b]}}' % pairs
+                body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%b}' % params
+                longest = []
+                for _ in range(3):
+                    async with stalls() as taken:
+                        assert (await exchange(server.port, posted(body))).status == status
+                        if status == 202:
+                            await peer.reader.readuntil(b"INVALID_PARAMETER")
+                    longest.append(max(taken))
+                assert min(longest) < 0.1
 
     finish(work())
 
@@ -182,6 +218,58 @@ def test_an_offer_to_speak_another_protocol_is_ignored(
                 Upgrade="h2c",
             )
             assert (await peer.asks(chunked)).status == 400  # {} is no message, and was read
+
+    finish(work())
+
+
+def test_requests_without_end_are_cut_off_before_all_are_parsed(
+    home: Path, simulator: SimulatedExchange
+) -> None:
+    async def work() -> None:
+        async with guarded(home, simulator) as server:
+            longest = []
+            for _ in range(4):
+                async with connected(server.port) as peer, stalls() as taken:
+                    peer.writer.write(b"GET /x HTTP/1.1\r\n\r\n" * 50_000)
+                    assert await peer.is_closed()
+                longest.append(max(taken))
+            assert min(longest) < 0.02
+
+    finish(work())
+
+
+def test_who_wants_a_tunnel_is_refused_and_delays_nobody(home: Path) -> None:
+    """In a process of its own, which is killed where it answers nobody any more."""
+
+    async def work() -> None:
+        async with serving(home) as (url, process):
+            port = urlsplit(url).port or 0
+            try:
+                for method in (b"CONNECT", b"TRACE", b"PRI"):
+                    for more in (b"", b"Upgrade: h2c\r\n", b"Content-Length: 3\r\n"):
+                        async with asyncio.timeout(5), connected(port) as peer:
+                            head = b"%b localhost:80 HTTP/1.1\r\nHost: localhost\r\n%b\r\n123"
+                            peer.writer.write(head % (method, more))
+                            assert (await answer(peer.reader)).status == 400
+                async with asyncio.timeout(5), connected(port) as peer:
+                    assert (await peer.asks(get("/healthz"))).status == 200
+            except BaseException:
+                process.kill()
+                raise
+
+    finish(work())
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_the_host_of_a_whole_url_counts(
+    home: Path, simulator: SimulatedExchange, parser: str
+) -> None:
+    async def work() -> None:
+        async with loopback(home, simulator.endpoints, parser=parser) as server:
+            for host, statuses in (("evil.example", (404, 421)), ("localhost:1", (404, 200))):
+                request = ask("tools/call", **TICKER)
+                whole = request.replace(b" /mcp ", b" http://%b/mcp " % host.encode(), 1)
+                assert (await exchange(server.port, whole)).status in statuses
 
     finish(work())
 

@@ -17,6 +17,9 @@ from test_sim_sockets_okx import kept as kept_okx
 
 from marketdata._exchanges.recording import Event, Writer
 from marketdata.sim import SimulatedExchange
+from marketdata.sim.recorded.echoes import Echoes
+from marketdata.sim.recorded.playing import RawSession
+from marketdata.sim.recorded.reels import Reel
 
 NOW = 1_750_000_000_700
 DEPTH = "/api/v3/depth"
@@ -620,6 +623,30 @@ def test_a_real_book_of_coinbase(source: Path, tmp_path: Path) -> None:
     assert json.loads(whole[0])["type"] == json.loads(late[0])["type"] == "snapshot"
     assert len(whole) > len(late) > 100
     assert late[1:] == whole[-len(late) + 1 :]
+
+
+def test_what_a_client_does_not_ask_for_by_number_is_waited_for_once() -> None:
+    echoes, reel = Echoes(), Reel()
+
+    def recorded(ms: int, asked: dict[str, Any], answer: dict[str, Any]) -> None:
+        echoes.ask(1, json.dumps(asked))
+        text = json.dumps(answer)
+        reel.add(ms, ms, text, echoes.answers(1, text))
+
+    recorded(1, {"id": 1, "sub": "book"}, {"id": 1, "status": "ok"})
+    for ms in (2, 3):
+        recorded(ms, {"id": ms, "type": "ping"}, {"id": ms, "type": "pong"})
+    recorded(4, {"id": "4", "req": "book", "time": 4}, {"id": "4", "rep": "book"})
+
+    session = RawSession(reel, echoes)
+    assert session.receive('{"id": "a1", "sub": "book"}', 0) == []
+    assert [one.body for one in session.frames(0, 1)] == ['{"id": "a1", "status": "ok"}']
+    assert (session.frames(1, 2), session.owes) == ([], True)
+    session.forget()
+    assert (session.frames(2, 3), session.owes) == ([], False)
+    assert (session.frames(3, 4), session.owes) == ([], True)
+    [answer] = session.receive('{"id": "b2", "req": "book", "time": 9}', 4)
+    assert (answer.body, session.owes) == ('{"id": "b2", "rep": "book"}', False)
 
 
 def test_a_real_recording_of_bitstamp(source: Path, tmp_path: Path, fetch) -> None:

@@ -172,9 +172,11 @@ def _priced(rows: Any) -> list[Any]:
 def htx(event: Event, truth: Truth) -> None:
     frame = json.loads(event.text)
     _, market, kind, *_ = [*frame.get("ch", "").split("."), "", "", ""]
-    if kind == "trade":
-        quote = next(one for one in ("usdt", "husd", "btc", "eth") if market.endswith(one))
-        pair = f"{market.removesuffix(quote)}/{quote}".upper()
+    quote = next((one for one in ("usdt", "husd", "btc", "eth") if market.endswith(one)), "")
+    pair = f"{market.removesuffix(quote)}/{quote}".upper()
+    if kind == "depth":
+        truth.begin(pair, frame["tick"]["bids"], frame["tick"]["asks"])
+    elif kind == "trade":
         for data in frame["tick"]["data"]:
             truth.trade(pair, data["id"], data["price"], data["amount"])
 
@@ -182,68 +184,122 @@ def htx(event: Event, truth: Truth) -> None:
 # ---------------------------------------------------------------------------- as they are today
 
 
-def bitstamp_today(event: Event) -> Iterator[Event]:
-    if "trading-pairs-info" in event.url:
-        rows = [
-            {
-                "market_symbol": one["url_symbol"],
-                "base_currency": one["name"].partition("/")[0],
-                "counter_currency": one["name"].partition("/")[2],
-                "market_type": "SPOT",
-                "trading": one["trading"],
-                "base_decimals": one["base_decimals"],
-                "counter_decimals": one["counter_decimals"],
-            }
-            for one in json.loads(event.text)
-        ]
-        url = "https://www.bitstamp.net/api/v2/markets/"
-        yield event._replace(url=url, text=json.dumps(rows))
-    elif "/order_book/" in event.url:
-        yield event._replace(url=f"{event.url}/")
-    else:
-        yield event
+def bitstamp_today(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if "trading-pairs-info" in event.url:
+            rows = [
+                {
+                    "market_symbol": one["url_symbol"],
+                    "base_currency": one["name"].partition("/")[0],
+                    "counter_currency": one["name"].partition("/")[2],
+                    "market_type": "SPOT",
+                    "trading": one["trading"],
+                    "base_decimals": one["base_decimals"],
+                    "counter_decimals": one["counter_decimals"],
+                }
+                for one in json.loads(event.text)
+            ]
+            url = "https://www.bitstamp.net/api/v2/markets/"
+            yield event._replace(url=url, text=json.dumps(rows))
+        elif "/order_book/" in event.url:
+            yield event._replace(url=f"{event.url}/")
+        else:
+            yield event
 
 
-def kucoin_today(event: Event) -> Iterator[Event]:
-    if event.url.endswith("/v1/symbols"):
-        yield event._replace(url=event.url.replace("/v1/", "/v2/"))
-        server = {"endpoint": "wss://push-private.kucoin.com/endpoint", "pingInterval": 18_000}
-        token = {"code": "200000", "data": {"token": "TOKEN", "instanceServers": [server]}}
-        url = "https://api.kucoin.com/api/v1/bullet-public"
-        yield event._replace(url=url, text=json.dumps(token))
-    elif "/v3/market/orderbook/level2?" in event.url:
-        url = event.url.replace("/v3/market/orderbook/level2?", "/v1/market/orderbook/level2_100?")
-        yield event._replace(url=f"{url}&level=2")
-    else:
-        yield event
+def kucoin_today(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if event.url.endswith("/v1/symbols"):
+            yield event._replace(url=event.url.replace("/v1/", "/v2/"))
+            server = {"endpoint": "wss://push-private.kucoin.com/endpoint", "pingInterval": 18_000}
+            token = {"code": "200000", "data": {"token": "TOKEN", "instanceServers": [server]}}
+            url = "https://api.kucoin.com/api/v1/bullet-public"
+            yield event._replace(url=url, text=json.dumps(token))
+        elif "/v3/market/orderbook/level2?" in event.url:
+            url = event.url.replace(
+                "/v3/market/orderbook/level2?", "/v1/market/orderbook/level2_100?"
+            )
+            yield event._replace(url=f"{url}&level=2")
+        else:
+            yield event
 
 
-def htx_today(event: Event) -> Iterator[Event]:
-    if event.url.endswith("/v1/common/symbols"):
-        rows = [
-            {
-                "sc": one["symbol"],
-                "dn": f"{one['base-currency']}/{one['quote-currency']}",
-                "bc": one["base-currency"],
-                "qc": one["quote-currency"],
-                "state": "online",
-                "bcdn": one["base-currency"].upper(),
-                "qcdn": one["quote-currency"].upper(),
-                "tpp": one["price-precision"],
-                "tap": one["amount-precision"],
-                "sp": one["symbol-partition"],
-                "te": True,
-                "whe": False,
-                "cd": False,
-                "p": [],
-            }
-            for one in json.loads(event.text)["data"]
-        ]
-        url = "https://api.huobi.pro/v2/settings/common/symbols"
-        yield event._replace(url=url, text=json.dumps({"status": "ok", "data": rows}))
-        yield event
-    else:
-        yield event
+def htx_today(events: Iterable[Event]) -> Iterator[Event]:
+    books: dict[str, tuple[Any, Any]] = {}
+    for event in events:
+        channel = json.loads(event.text).get("ch", "") if event.kind == "got" else ""
+        if event.url.endswith("/v1/common/symbols"):
+            yield from _htx_symbols(event)
+        elif event.kind == "open":
+            yield event
+            yield event._replace(connection=FEED, url="wss://api.huobi.pro/feed")
+        elif event.kind == "sent" and ".depth." in event.text:
+            asked = json.loads(event.text)
+            market = asked["sub"].split(".")[1]
+            asked = {"sub": f"market.{market}.mbp.400", "id": f"sub {market}"}
+            yield event._replace(connection=FEED, text=json.dumps(asked))
+        elif ".depth." in channel:
+            yield from _htx_changes(event, channel.split(".")[1], books)
+        else:
+            yield event
+
+
+FEED = 100
+"""The connection of the books, which the recording has on that of the trades."""
+
+
+def _htx_symbols(event: Event) -> Iterator[Event]:
+    rows = [
+        {
+            "sc": one["symbol"],
+            "dn": f"{one['base-currency']}/{one['quote-currency']}",
+            "bc": one["base-currency"],
+            "qc": one["quote-currency"],
+            "state": "online",
+            "bcdn": one["base-currency"].upper(),
+            "qcdn": one["quote-currency"].upper(),
+            "tpp": one["price-precision"],
+            "tap": one["amount-precision"],
+            "sp": one["symbol-partition"],
+            "te": True,
+            "whe": False,
+            "cd": False,
+            "p": [],
+        }
+        for one in json.loads(event.text)["data"]
+    ]
+    url = "https://api.huobi.pro/v2/settings/common/symbols"
+    yield event._replace(url=url, text=json.dumps({"status": "ok", "data": rows}))
+    yield event
+
+
+def _htx_changes(event: Event, market: str, books: dict[str, Any]) -> Iterator[Event]:
+    """Write the change from one whole book to the next, and the first as a requested book."""
+    tick = json.loads(event.text)["tick"]
+    channel, sides = f"market.{market}.mbp.400", (tick["bids"], tick["asks"])
+    before, sequence = books.get(market, (sides, tick["version"] - 1))
+    books[market] = sides, tick["version"]
+    gone = [
+        [[price, 0] for price, _ in old if price not in {one for one, _ in new}]
+        for old, new in zip(before, sides, strict=True)
+    ]
+    bids, asks = ([*new, *old] for new, old in zip(sides, gone, strict=True))
+
+    def frame(kind: Any, said: Any) -> Event:
+        return event._replace(connection=FEED, kind=kind, text=json.dumps(said))
+
+    first = before is sides
+    if first:
+        answer = {"id": f"sub {market}", "status": "ok", "subbed": channel, "ts": 1}
+        yield frame("got", answer)
+        yield frame("sent", {"req": channel, "id": f"req {market}"})
+    numbers = {"seqNum": tick["version"], "prevSeqNum": sequence}
+    change = {"ch": channel, "ts": tick["ts"], "tick": {**numbers, "bids": bids, "asks": asks}}
+    yield frame("got", change)
+    if first:
+        book = {"seqNum": sequence, "bids": sides[0], "asks": sides[1]}
+        answer = {"id": f"req {market}", "rep": channel, "status": "ok", "ts": 1}
+        yield frame("got", {**answer, "data": book})
 
 
 @dataclass(frozen=True)
@@ -252,9 +308,7 @@ class Capture:
 
     name: str
     note: Callable[[Event, Truth], None]
-    today: Callable[[Event], Iterator[Event]] = lambda event: iter((event,))
-    books: bool = True
-    """Whether ccxt subscribes to the book channel that was recorded."""
+    today: Callable[[Iterable[Event]], Iterable[Event]] = lambda events: events
 
     def recording(self, recorded: Path, target: Path) -> Path:
         if self.name == "BINANCE":
@@ -271,7 +325,7 @@ CAPTURES = (
     Capture("OKX", okx),
     Capture("BITSTAMP", bitstamp, bitstamp_today),
     Capture("KUCOIN", kucoin, kucoin_today),
-    Capture("HUOBI", htx, htx_today, books=False),
+    Capture("HUOBI", htx, htx_today),
 )
 
 
@@ -298,33 +352,33 @@ def test_a_capture_gives_each_trade_once_and_its_last_books(
         for event in read(raw):
             if event.kind in ("got", "rest"):
                 capture.note(event, truth)
-            for one in capture.today(event):
-                writer.write(one)
-    pairs = sorted(filter(truth.well_known, truth.books)) if capture.books else []
+        for event in capture.today(read(raw)):
+            writer.write(event)
+    pairs = sorted(filter(truth.well_known, truth.books))
     trading = sorted({pair for pair, *_ in truth.trades})
 
     async def work() -> None:
         client = md.AsyncClient(numbers="decimal")
         count = len(pairs) + len(trading)
         async with client.replay(source, speed, wait_for=count) as replay:
-            watches = [replay.watch_trades(trading)]
-            if pairs:
-                watches.append(replay.watch_orderbook(pairs, DEPTH, delivery="every", buffer=10**5))
-            watching = asyncio.gather(*map(all_of, watches))
+            watching = asyncio.gather(
+                all_of(replay.watch_trades(trading)),
+                all_of(replay.watch_orderbook(pairs, DEPTH, delivery="every", buffer=10**5)),
+            )
             await until(lambda: len(replay.streams()) == count, what=replay.streams)
             streams = replay.streams()
             while replay.streams():
                 streams = replay.streams()
                 await asyncio.sleep(0.01)
-            trades, *books = await watching
+            trades, books = await watching
         found = [(one.pair, one.id, one.price, one.amount) for one in trades]
         assert sorted(found) == sorted(truth.trades)
-        last = {book.pair: book for book in books[0]} if books else {}
+        last = {book.pair: book for book in books}
         assert set(last) == set(pairs)
         for pair, book in last.items():
             deepest = book.max_depth or DEPTH
             assert (list(book.bids), list(book.asks)) == truth.levels(pair, deepest), pair
-        assert not any(crossed(book) for each in books for book in each)
+        assert not any(map(crossed, books))
         for stream in streams:
             assert (stream.gaps, stream.reconnects, stream.error) == (0, 0, None), stream
             assert stream.unreadable == 0

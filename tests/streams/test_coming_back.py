@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from marketdata._streams import upstream
+from marketdata._streams import feed, upstream
+from marketdata._streams.feed import Subject
+from marketdata._streams.tickers import TickerFeed
 from marketdata._streams.upstream import Upstream
+from marketdata.errors import ExchangeUnavailableError
 
 
 def made(monkeypatch: pytest.MonkeyPatch) -> tuple[Upstream, list[float]]:
@@ -20,11 +23,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> tuple[Upstream, list[float]]:
         pauses.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(upstream, "time", SimpleNamespace(monotonic=lambda: now[0]))
     fake = SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
-    monkeypatch.setattr(upstream, "asyncio", fake)
+    for module in (upstream, feed):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(module, "asyncio", fake)
     venue: Any = SimpleNamespace(id="some", quirk=None, is_exact=False)
-    api: Any = SimpleNamespace(clients={}, dialed=None)
+    market = {"id": "BTCUSDT", "symbol": "BTC/USDT"}
+    api: Any = SimpleNamespace(clients={}, dialed=None, market=lambda _: market, lines=lambda _: [])
     return Upstream(venue, api, timeout=1, retries=0, simulated=False), pauses
 
 
@@ -39,6 +44,27 @@ def test_however_long_it_was_away_it_is_tried_again_within_two_seconds(
             await one.turn_to_dial(subject)
         assert max(pauses) <= 2.0
         assert min(pauses[10:]) >= 1.0  # and no storm
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("times", range(5))
+def test_whenever_it_comes_back_it_is_tried_within_three_seconds(
+    monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    async def work() -> None:
+        one, pauses = made(monkeypatch)
+        watched = TickerFeed(one, Subject("ticker", "BTC/USDT"), lambda _: None)
+        refused = ConnectionRefusedError()
+        ours = ExchangeUnavailableError("It cannot be reached.", retryable=True)
+        between: list[float] = []
+        while sum(between) < 60:
+            one.api.dialed(False, False, None)
+            before = len(pauses)
+            await watched._prepare_anew(refused, ours)
+            between.append(sum(pauses[before:]))
+        assert max(between) <= 3.0
+        assert len(between) <= 90  # and no storm
 
     asyncio.run(work())
 

@@ -14,7 +14,7 @@ import pytest
 
 import marketdata as md
 from marketdata._streams import feed
-from marketdata._streams.prices import TickerFeed
+from marketdata._streams.tickers import TickerFeed
 from marketdata.sim import SimulatedExchange
 
 from .live import (

@@ -267,6 +267,23 @@ def test_after_it_was_given_up_it_can_be_watched_again(
     run(work())
 
 
+def test_a_stream_on_which_nobody_has_traded_outlives_an_outage(sim: SimulatedExchange) -> None:
+    async def work() -> None:
+        async with client_of(sim, timeout=1) as client, client.watch_trades(PAIR) as watch:
+            await all_live(client)
+            sim.faults.add("binance:/ws/*:status=503")
+            sim.hang_up()
+            # By the fifth time more than the time of a call has passed.
+            await until(lambda: stream(client, "trades").reconnects >= 5, what=client.streams)
+            assert stream(client, "trades").state == "reconnecting"
+            sim.faults.clear()
+            await all_live(client)
+            await flowing(sim, lambda: watch.waiting)
+            assert (await anext(watch)).pair == PAIR
+
+    run(work())
+
+
 def test_streams_tells_how_each_is_doing(sim: SimulatedExchange) -> None:
     async def work() -> None:
         async with client_of(sim) as client:

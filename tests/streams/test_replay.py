@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -23,6 +25,7 @@ from .live import (
     stream,
     until,
 )
+from .stubs import stub
 from .tapes import events, recorded
 
 Patience = Callable[[float], None]
@@ -226,5 +229,59 @@ def test_what_was_not_recorded_is_refused(sim: SimulatedExchange, file: Path) ->
                         await anext(replay.watch_quote("ETH/USDT"))
                 assert caught.value.code in ("PAIR_NOT_SUPPORTED", "DATA_UNAVAILABLE")
                 assert replay.streams() == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("speed", [20.0, math.inf])
+def test_a_book_that_is_requested_by_number_is_played(
+    isolated: Path, file: Path, speed: float
+) -> None:
+    """HTX's answers repeat the number of the request, and ccxt counts anew in each process."""
+    channel, last, heard = "market.btcusdt.mbp.20", 6, asyncio.Event()
+
+    async def talk(socket: web.WebSocketResponse, message: Any) -> None:
+        asked = message.get("sub") or message.get("req")
+        if "pong" in message:
+            heard.set()
+        if asked != channel:
+            return
+
+        async def change(number: int) -> None:
+            rows = {"bids": [[100 - number, number]], "asks": [[100 + number, number]]}
+            tick = {"seqNum": number, "prevSeqNum": number - 1, **rows}
+            await socket.send_json({"ch": channel, "ts": number, "tick": tick})
+
+        answer = {"id": message["id"], "status": "ok", "ts": 1}
+        if "sub" in message:
+            await socket.send_json({**answer, "subbed": channel})
+            await change(1)
+        else:
+            book = {"seqNum": 1, "bids": [[99, 1]], "asks": [[101, 1]]}
+            await socket.send_json({**answer, "rep": channel, "data": book})
+            for number in range(2, last + 1):
+                await change(number)
+            await socket.send_json({"ping": 1})
+
+    def answer(request: web.Request) -> Any:
+        market = {"symbol": "btcusdt", "base-currency": "btc", "quote-currency": "usdt"}
+        about = {"state": "online", "price-precision": 2, "amount-precision": 6}
+        known = request.path == "/v1/common/symbols"
+        return {"status": "ok", "data": [{**market, **about}] if known else []}
+
+    async def work() -> None:
+        async with stub("htx", isolated, talk, answer) as client:
+            what = ("trades", "orderbook")
+            recording = asyncio.create_task(client.record([PAIR], file, what=what, depth=20))
+            await heard.wait()
+            recording.cancel()
+            await asyncio.wait({recording})
+            numbers = [json.loads(one.text).get("id") for one in events(file, "sent")]
+            assert numbers[:3] == ["1", "2", "3"]
+            async with client.replay(file, speed, wait_for=1) as replay, asyncio.timeout(10):
+                watch = replay.watch_orderbook(PAIR, 20, delivery="every")
+                books = [one async for one in watch]
+            assert books[-1].sequence == last
+            assert list(books[-1].bids) == [(100 - one, one) for one in range(1, last + 1)]
 
     run(work())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 
 from marketdata.sim.clock import PlayedClock
 from marketdata.sim.faults import Faults
 from marketdata.sim.log import Socket
+from marketdata.sim.recorded.echoes import Echoes, renumbered
 from marketdata.sim.recorded.recording import Recording
-from marketdata.sim.recorded.reels import Reel
+from marketdata.sim.recorded.reels import Reel, Shot
 from marketdata.sim.sockets.open_sockets import PACE, Sockets
 from marketdata.sim.sockets.streams import Frame, Session
 
@@ -87,6 +89,7 @@ class PlayingSockets(Sockets):
                 await asyncio.sleep(PACE)
                 self._keep_up()
                 await self._flush()
+        await self._wait_for_numbered(time.monotonic() + _LONGEST_WAIT)
         await self._end_there()
 
     async def _wait_for_requests(self) -> None:
@@ -98,6 +101,17 @@ class PlayingSockets(Sockets):
         while self._waits and self._recording.awaits(self._position):
             await asyncio.sleep(_LOOK)
             self._waits = time.monotonic() < ends
+        await self._wait_for_numbered(ends)
+
+    async def _wait_for_numbered(self, ends: float) -> None:
+        """Let clients make the numbered requests whose answers are due."""
+        raw = [one.session for one in self._open if isinstance(one.session, RawSession)]
+        waits = True
+        while waits and any(one.owes for one in raw):
+            await asyncio.sleep(_LOOK)
+            waits = time.monotonic() < ends
+        for session in raw:
+            session.forget()
 
     async def _play_to(self, until: int) -> None:
         self._deliver(until)
@@ -123,26 +137,63 @@ class PlayingSockets(Sockets):
 
 
 class RawSession(Session):
-    """A socket of an exchange that is not spoken here: all of its path, once something is asked."""
+    """A socket of an exchange that is not spoken here: all of its path, once something is asked.
 
-    def __init__(self, reel: Reel) -> None:
+    A frame that answers a numbered request is sent when the client has made the same request, and
+    with the client's number.
+    """
+
+    def __init__(self, reel: Reel, echoes: Echoes) -> None:
         super().__init__()
         self._reel = reel
+        self._echoes = echoes
         self._heard = 0
+        self._turns: Counter[str] = Counter()
+        self._numbers: dict[int, str] = {}
+        self._held: dict[int, Shot] = {}
+        self._unwanted: set[str] = set()
 
     @property
     def asked(self) -> int:
         """Count each message as a subscription."""
         return self._heard
 
-    def receive(self, text: str, now: int) -> list[Frame]:  # noqa: ARG002 nobody answers
-        """Listen."""
+    @property
+    def owes(self) -> bool:
+        """Tell whether a client that has had an answer may still ask for what is due."""
+        due = self._held.keys() & self._echoes.later
+        return any(self._echoes.kinds[place] not in self._unwanted for place in due)
+
+    def forget(self) -> None:
+        """Take what nobody has asked for as not wanted, now and later: pings, for one."""
+        self._unwanted.update(self._echoes.kinds[place] for place in self._held)
+        self._held.clear()
+
+    def receive(self, text: str, now: int) -> list[Frame]:
+        """Listen, and send what was held back for it."""
         self._heard += 1
-        return []
+        meant = self._echoes.meant(text, self._turns)
+        if meant is None:
+            return []
+        place, self._numbers[place] = meant
+        held = self._held.pop(place, None)
+        return [] if held is None else [self._frame(held)._replace(ms=now)]
 
     def frames(self, after: int, until: int) -> list[Frame]:
         """Send what was recorded."""
         if not self._heard:
             return []
-        shots = self._reel.between(after, until)
-        return [Frame(one.ms, "frames", "", one.text, None, one.order) for one in shots]
+        found: list[Frame] = []
+        for shot in self._reel.between(after, until):
+            if shot.answers is None or shot.answers in self._numbers:
+                found.append(self._frame(shot))
+            else:
+                self._held[shot.answers] = shot
+        return found
+
+    def _frame(self, shot: Shot) -> Frame:
+        text = shot.text
+        if shot.answers is not None:
+            own = self._echoes.numbers[shot.answers]
+            text = renumbered(text, own, self._numbers[shot.answers])
+        return Frame(shot.ms, "frames", "", text, None, shot.order)

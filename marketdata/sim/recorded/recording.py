@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from marketdata._exchanges import recording
 from marketdata.sim.recorded.books import BOOKS, KeptBook
 from marketdata.sim.recorded.dialects import READERS, Played, Reader, Subject
+from marketdata.sim.recorded.echoes import Echoes
 from marketdata.sim.recorded.reels import Reel, joined
 
 _NAMING = ("symbol", "symbols", "instId", "pair", "product_id", "market")
@@ -34,12 +35,15 @@ class Film:
         self.name = name
         self.frames: dict[str, Reel] = {}
         """All frames of the sockets of each path, of an exchange that is not spoken here."""
+        self.echoes: dict[str, Echoes] = {}
+        """What was asked for by number on these sockets."""
         self._reader: Reader | None = READERS.get(name)
         self._reels: dict[Subject, dict[int, Reel]] = {}
         self._joined: dict[Subject, Reel] = {}
         self._answers: dict[str, list[Answer]] = {}
         self._books: dict[Subject, KeptBook] = {}
         self._asked: Counter[str] = Counter()
+        self._echoed: list[int] = []
 
     def awaits(self, after: int, until: int) -> bool:
         """Tell whether a request has not been made yet that was answered in this time."""
@@ -50,7 +54,8 @@ class Film:
 
     def answered(self) -> Iterator[int]:
         """Yield the times of all answers."""
-        return (one.ms for answers in self._answers.values() for one in answers)
+        yield from (one.ms for answers in self._answers.values() for one in answers)
+        yield from self._echoed
 
     @property
     def source(self) -> Any:
@@ -65,11 +70,15 @@ class Film:
     def add_path(self, path: str) -> None:
         """Take in that a socket was opened."""
         self.frames.setdefault(path, Reel())
+        self.echoes.setdefault(path, Echoes())
 
     def add_frame(self, connection: int, path: str, ms: int, order: int, text: str) -> None:
         """Take in a frame that the exchange sent on a socket."""
         if self._reader is None:
-            self.frames[path].add(ms, order, text)
+            answers = self.echoes[path].answers(connection, text)
+            self.frames[path].add(ms, order, text, answers)
+            if answers is not None:
+                self._echoed.append(ms)
             return
         found = self._reader.read(text)
         if found is not None:
@@ -77,9 +86,12 @@ class Film:
             reels = self._reels.setdefault(subject, {})
             reels.setdefault(connection, Reel()).add(ms, order, own)
 
-    def learn(self, text: str) -> None:
+    def learn(self, connection: int, path: str, text: str) -> None:
         """Take in what the client asked for: there is such a thing, even if nothing came."""
-        for subject in self._reader.asked(text) if self._reader else ():
+        if self._reader is None:
+            self.echoes[path].ask(connection, text)
+            return
+        for subject in self._reader.asked(text):
             self._reels.setdefault(subject, {})
 
     def answer(self, path: str, query: Mapping[str, str], now: int) -> tuple[int, str] | None:
@@ -169,7 +181,7 @@ class Recording:
                     self.times.append(ms)
                     film.add_frame(event.connection, place, ms, order, event.text)
                 elif event.kind == "sent":
-                    film.learn(event.text)
+                    film.learn(event.connection, place, event.text)
         if not self.times:
             raise ValueError(f"{path}: there is no frame in the recording")
         self.end = max(self.end, self.times[-1])

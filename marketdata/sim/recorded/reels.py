@@ -13,6 +13,8 @@ class Shot(NamedTuple):
     ms: int
     order: int
     text: str
+    answers: int | None = None
+    """The place of the request that it answers, where requests are numbered."""
 
 
 class Reel:
@@ -24,9 +26,9 @@ class Reel:
     def __len__(self) -> int:
         return len(self.shots)
 
-    def add(self, ms: int, order: int, text: str) -> None:
+    def add(self, ms: int, order: int, text: str, answers: int | None = None) -> None:
         """Add the next frame."""
-        self.shots.append(Shot(ms, order, text))
+        self.shots.append(Shot(ms, order, text, answers))
 
     def index(self, ms: int) -> int:
         """Return how many frames there are up to and including ``ms``."""

@@ -129,16 +129,21 @@ class TokenVerifier:
                     body += part
                     if len(body) > _MAX_BYTES:
                         raise ValueError("too long")
-            given = json.loads(body)
-            given["keys"] = [
-                one for one in given.get("keys", ()) if isinstance(one, dict) and _signs(one)
-            ]
-            self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(given).keys}
+            # Of thousands of keys, which a stranger can have fetched, each takes its time.
+            self._keys = await asyncio.to_thread(_keys_of, body)
         except (*_UNUSABLE, httpx2.HTTPError, jwt.PyJWTError) as error:
             # Those there are stay in use: an issuer that is away for a while locks nobody out.
             _logger.warning("keys of the issuer cannot be fetched (%s)", type(error).__name__)
             return
         self._fetched_at = self._clock()
+
+
+def _keys_of(body: bytes) -> dict[str | None, PyJWK]:
+    import jwt
+
+    given = json.loads(body)
+    given["keys"] = [one for one in given.get("keys", ()) if isinstance(one, dict) and _signs(one)]
+    return {key.key_id: key for key in jwt.PyJWKSet.from_dict(given).keys}
 
 
 def _is_access(header: Mapping[str, Any]) -> bool:

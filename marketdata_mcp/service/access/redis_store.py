@@ -274,6 +274,8 @@ def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
         )
         # What the URL says of it would change the types of all answers.
         pool.connection_kwargs["decode_responses"] = True
+        # One damaged text would fail all commands that are sent with it.
+        pool.connection_kwargs["encoding_errors"] = "replace"
         # Options that it does not know show only here; nothing is connected yet.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):

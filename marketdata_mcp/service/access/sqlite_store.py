@@ -1,7 +1,7 @@
 """Accounts in one SQLite file: for the processes of one machine.
 
-A call is counted in a transaction of its own, some tens of microseconds, so counters are exact
-among processes. It is in the write-ahead log when the call goes on: killing the process loses
+Calls that come in one turn of the event loop are counted in one transaction, so counters are exact
+among processes. They are in the write-ahead log when their calls go on: killing the process loses
 nothing; a machine that loses its power may lose the last moments.
 """
 
@@ -17,8 +17,6 @@ from typing import Any
 
 from marketdata.machine import is_damage, is_locked, private_folder
 from marketdata_mcp.service.access.accounts import (
-    KEPT_WEEKS,
-    MINUTE,
     NOBODY,
     WEEK,
     Account,
@@ -27,15 +25,14 @@ from marketdata_mcp.service.access.accounts import (
     Counted,
     Key,
     Used,
-    minute_of,
-    over,
     week_of,
 )
+from marketdata_mcp.service.access.sqlite_counters import Asked, count_each, read_used
 
 __all__ = ["SqliteStore"]
 
-_KEPT_MINUTES = 5
-"""Minutes before the running one whose calls are kept: a clock may have leapt meanwhile."""
+_KNOWN = 10_000
+"""Keys that are kept in memory."""
 _LOCK_SECONDS = 5.0
 """Seconds to wait for another process's transaction."""
 _TRY_SECONDS = 0.02
@@ -58,19 +55,6 @@ PRAGMA user_version = 1;
 
 _BEGIN = "BEGIN IMMEDIATE"
 
-_ADD_USED = (
-    "INSERT INTO used VALUES (?,?,?,?)"
-    " ON CONFLICT (account, span, start) DO UPDATE SET units = units + excluded.units"
-)
-
-
-# By their number and not by the clock, which may have leapt: then what was used this week has to be
-# there once it is right again.
-_FORGET = (
-    "DELETE FROM used WHERE account = ? AND span = ? AND start NOT IN"
-    " (SELECT start FROM used WHERE account = ? AND span = ? ORDER BY start DESC LIMIT ?)"
-)
-
 
 class SqliteStore:
     """Accounts, keys and counters in a file, which is made when it is first written."""
@@ -84,12 +68,18 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
         self._waiting = asyncio.Lock()
+        self._found: dict[str, tuple[Key, Account]] = {}
+        """What `find` found, as long as nobody has changed the file."""
+        self._version: object = None
+        """What SQLite calls the state of the file; another connection's commit changes it."""
+        self._asked: list[Asked] = []
+        self._counting: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------ accounts and keys
 
     async def add_account(self, account: Account) -> bool:
         """Keep a new account; False where there is one of that name."""
-        async with self._transaction() as run:
+        async with self._change() as run:
             added = run(
                 "INSERT INTO account VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
                 [account.name, account.tier, account.suspended, account.created_at],
@@ -100,7 +90,7 @@ class SqliteStore:
         self, name: str, *, tier: str | None = None, suspended: bool | None = None
     ) -> Account | None:
         """Change an account for its next call; None where there is none."""
-        async with self._transaction() as run:
+        async with self._change() as run:
             run(
                 "UPDATE account SET tier = coalesce(?, tier), suspended = coalesce(?, suspended)"
                 " WHERE name = ?",
@@ -119,7 +109,7 @@ class SqliteStore:
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
         """Keep a new key; False where its account has as many active ones as it may."""
-        async with self._transaction() as run:
+        async with self._change() as run:
             rows = run(_KEYS_OF, [key.account]).fetchall()
             active = sum(Key(*row).state(key.created_at) == "active" for row in rows)
             if at_most is not None and active >= at_most:
@@ -139,7 +129,7 @@ class SqliteStore:
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
         """Revoke a key, or have it expire at a time; None where there is none."""
         column = "expires_at" if expires else "revoked_at"
-        async with self._transaction() as run:
+        async with self._change() as run:
             run(
                 f"UPDATE key SET {column} = min(coalesce({column}, ?), ?) WHERE id = ?",  # noqa: S608
                 [at, at, key_id],
@@ -149,25 +139,55 @@ class SqliteStore:
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
         """Give a key and its account as they are now; None where there is no such key."""
-        found = self._read(_FIND, [key_id])
-        return (Key(*found[0][:7]), _account(found[0][7:])) if found else None
+        with self._open() as connection:
+            version = connection.execute("PRAGMA data_version").fetchone()
+            if version != self._version or len(self._found) >= _KNOWN:
+                self._found.clear()
+                self._version = version
+            found = self._found.get(key_id)
+            if found is None:
+                row = connection.execute(_FIND, [key_id]).fetchone()
+                if row is None:
+                    return None
+                found = self._found[key_id] = Key(*row[:7]), _account(row[7:])
+            return found
 
     # ------------------------------------------------------------------ counting
 
     async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
         """Count a call and its units, both or neither, alone among all processes."""
-        minute, week = minute_of(at), week_of(at)
-        async with self._transaction() as run:
-            used = _used(run, account, at)
-            refused = over(used, units, bounds)
-            if refused is not None:
-                return Counted(refused, used)
-            if used.minute == 0:
-                for span, kept in ((MINUTE, _KEPT_MINUTES), (WEEK, KEPT_WEEKS)):
-                    run(_FORGET, [account, span, account, span, kept])
-            run(_ADD_USED, [account, MINUTE, minute, 1])
-            run(_ADD_USED, [account, WEEK, week, units])
-            return Counted(None, Used(used.minute + 1, used.week + units))
+        counted: asyncio.Future[Counted] = asyncio.get_running_loop().create_future()
+        self._asked.append(Asked(account, at, units, bounds, counted))
+        if self._counting is None:
+            self._counting = asyncio.create_task(self._count_all())
+        return await counted
+
+    async def _count_all(self) -> None:
+        """Count the calls that wait for it, in their order."""
+        asked: list[Asked] = []
+        found: list[Counted | None]
+        try:
+            async with self._transaction() as run:
+                asked = self._take_asked()
+                found = count_each(run, asked)
+        except AwayError:
+            asked = asked or self._take_asked()
+            found = [None] * len(asked)
+        except BaseException:
+            for one in asked or self._take_asked():
+                one.counted.cancel()
+            raise
+        finally:
+            self._counting = None
+        for one, counted in zip(asked, found, strict=True):
+            if counted is None:
+                one.counted.set_exception(AwayError())
+            else:
+                one.counted.set_result(counted)
+
+    def _take_asked(self) -> list[Asked]:
+        asked, self._asked = self._asked, []
+        return [one for one in asked if not one.counted.done()]  # its caller has gone
 
     async def give_back(self, account: str, at: float, units: int) -> None:
         """Take units back that were counted at a time."""
@@ -181,7 +201,7 @@ class SqliteStore:
     async def used(self, account: str, at: float) -> Used:
         """Tell what an account has used."""
         with self._open() as connection:
-            return _used(connection.execute, account, at)
+            return read_used(connection.execute, account, at)
 
     async def check(self) -> None:
         """Count a call of nobody; raises `AwayError` where no call can be counted."""
@@ -189,6 +209,9 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close the file."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.wait([self._counting])
         self._close()
 
     def _close(self) -> None:
@@ -201,6 +224,13 @@ class SqliteStore:
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._open() as connection:
             return connection.execute(statement, values).fetchall()
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
+        """Run statements as `_transaction` does, which change what is known of a key."""
+        async with self._transaction() as run:
+            self._found.clear()
+            yield run
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
@@ -234,6 +264,7 @@ class SqliteStore:
 
     def _reopen(self) -> None:
         self._close()
+        self._version = None
         self._connection = self._connect()
         self._inode = self._file.stat().st_ino
 
@@ -290,13 +321,3 @@ _FIND = (
 def _account(row: Sequence[Any]) -> Account:
     name, tier, suspended, created_at = row
     return Account(name, tier, bool(suspended), created_at)
-
-
-def _used(run: Callable[..., sqlite3.Cursor], account: str, at: float) -> Used:
-    rows = run(
-        "SELECT span, units FROM used WHERE account = ? AND (span = ? AND start = ?"
-        " OR span = ? AND start = ?)",
-        [account, MINUTE, minute_of(at), WEEK, week_of(at)],
-    ).fetchall()
-    units = dict(rows)
-    return Used(units.get(MINUTE, 0), units.get(WEEK, 0))

@@ -21,7 +21,7 @@ from marketdata.errors import InternalError, MarketDataError
 from marketdata.models import Candles, Stream, StreamKind, Trade
 
 if TYPE_CHECKING:
-    from marketdata import AsyncClient
+    from marketdata._client.asynchronous import AsyncClient
 
 __all__ = ["LiveWatch", "News", "Row", "Series", "State", "trade_row"]
 

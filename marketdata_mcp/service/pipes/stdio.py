@@ -29,7 +29,7 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from marketdata.machine import on_signal
-from marketdata_mcp.pipes import identity, wire
+from marketdata_mcp.service.pipes import identity, wire
 
 if TYPE_CHECKING:
     from mcp.shared._context_streams import ContextSendStream

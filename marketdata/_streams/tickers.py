@@ -49,7 +49,7 @@ class TickerFeed(Feed[Ticker]):
     async def request(self) -> bool:
         found = await self.upstream.request(self.upstream.venue.ticker(self.subject.pair))
         if not self.is_asking:
-            return False  # the stream has begun meanwhile
+            return False  # the first frame has come meanwhile
         self._newest, self.heard = found, time.time()
         self.news(self.heard, None)
         return True
@@ -99,7 +99,7 @@ class QuoteFeed(Feed[Quote]):
     async def request(self) -> bool:
         found = await self.upstream.request(self.upstream.venue.quote(self.subject.pair))
         if not self.is_asking:
-            return False  # the stream has begun meanwhile
+            return False  # the first frame has come meanwhile
         self._newest, self.heard = found, time.time()
         self.news(self.heard, None)
         return True
@@ -116,7 +116,7 @@ class QuoteFeed(Feed[Quote]):
 
 
 def _of_pair(result: Any, pair: str) -> Mapping[str, Any] | None:
-    """Find ccxt's ticker structure of a pair; some connectors resolve several by pair."""
+    """Return ccxt's ticker structure of a pair; some connectors send several, by pair."""
     if not isinstance(result, dict):
         return None
     if "symbol" not in result:

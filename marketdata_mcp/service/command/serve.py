@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] and arguments[0] in _COMMANDS:
-        from marketdata_mcp.command.admin import run
+        from marketdata_mcp.service.command.admin import run
 
         run(arguments)
     if arguments[:1] and not arguments[0].startswith("-"):
@@ -166,7 +166,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _serve_stdio(options: argparse.Namespace) -> None:
-    from marketdata_mcp.pipes import wire
+    from marketdata_mcp.service.pipes import wire
 
     ends: tuple[int, int] | None = None
     try:
@@ -182,7 +182,7 @@ def _serve_stdio(options: argparse.Namespace) -> None:
     client = _client(options)
 
     from marketdata_mcp import app
-    from marketdata_mcp.pipes import stdio
+    from marketdata_mcp.service.pipes import stdio
 
     observer = _call_log() if options.log_json else None
     server = app.Service(client, observer=observer, groups=options.tools).server()
@@ -281,8 +281,9 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
     flush = _traced()
     gc.freeze()
     # With the usual thresholds a server that has a thousand requests open looks through all of them
-    # at every other call, which then costs two to three times as much as with eight.
-    gc.set_threshold(50_000, 20, 100)
+    # at every other call, which then costs two to three times as much as with eight. One look at
+    # fifty thousand objects would take 50 ms, in which nobody is answered.
+    gc.set_threshold(10_000, 50, 100)
     gc.enable()
 
     async def serve() -> None:

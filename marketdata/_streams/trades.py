@@ -1,4 +1,4 @@
-"""Live trades: each once, in order, also across an interruption."""
+"""Live trades: each once and in order, also across a reconnect."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 __all__ = ["TradesFeed"]
 
 _REMEMBERED = 5_000
-"""Ids by which a trade that comes again is known."""
+"""Number of ids kept to recognise repeated trades."""
 _MOST_FETCHED = 5_000
-"""Trades that are fetched to close a gap, at most."""
+"""Largest number of trades requested to fill a gap."""
 
 
 class TradesFeed(Feed[Trade]):
     """The trades of a pair.
 
-    Where the exchange numbers them without a gap, a number that is missing is asked for over
-    REST, and what came meanwhile is handed out behind it. Where it does not, nobody can tell what
-    was missed while there was no stream; `Stream.unfilled` counts that.
+    If the exchange numbers its trades without gaps, missing numbers are requested over REST, and
+    later trades wait for them. If it does not, trades missed during an interruption cannot be
+    known; `Stream.unfilled` counts the interruption.
     """
 
     def __init__(self, upstream: Upstream, subject: Subject, ended: Ended) -> None:
         super().__init__(upstream, subject, ended)
         self._numbered = upstream.quirk.numbered_trades
         self._known: dict[str, int] = {}
-        """What tells trades of one id apart, by their ids, oldest first."""
+        """A hash of price, amount and side by trade id, oldest first."""
         self._last: int | None = None
-        """The number of the last trade that was handed out, where they have numbers."""
+        """The number of the last trade passed on, if trades are numbered."""
         self._fresh: Sequence[Trade] = ()
         self._newest: Trade | None = None
         self._waiting: list[Trade] = []
-        """What is to be handed out behind a gap that is being closed."""
-        self._closing: asyncio.Task[None] | None = None
+        """Trades that wait for a gap before them to be filled."""
+        self._filling: asyncio.Task[None] | None = None
         self._newest_elsewhere: str | None = None
-        """The newest trade that a request has found, while the stream has sent none."""
+        """The newest trade of a request, while the stream has sent none."""
 
     async def subscribe(self, api: Any) -> None:
         await api.watch_trades(self.subject.pair)
@@ -69,9 +69,9 @@ class TradesFeed(Feed[Trade]):
             self._add(fresh)
 
     def _is_new(self, trade: Trade) -> bool:
-        """Tell whether a trade has not come before.
+        """Return whether a trade has not come before.
 
-        Two with one id are two where they differ, unless ids are known to be the trades' numbers.
+        Trades with one id that differ are two trades, unless ids are known to be trade numbers.
         """
         if trade.id is None:
             return True
@@ -85,16 +85,16 @@ class TradesFeed(Feed[Trade]):
 
     def _add(self, trades: list[Trade]) -> None:
         if not (self._numbered and all(_number(one) for one in trades)):
-            self._hand_out(trades)
+            self._pass_on(trades)
             return
         self._waiting += trades
-        if len(self._waiting) > _REMEMBERED and self._closing is not None:
-            self._closing.cancel()  # it takes too long
-        elif self._closing is None:
+        if len(self._waiting) > _REMEMBERED and self._filling is not None:
+            self._filling.cancel()  # it takes too long
+        elif self._filling is None:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Hand out what follows on the last trade; where one is missing, have it fetched."""
+        """Pass on the trades that follow the last one; request missing ones."""
         ready: list[Trade] = []
         last = self._last
         waiting = deque(sorted(self._waiting, key=_number))
@@ -105,23 +105,23 @@ class TradesFeed(Feed[Trade]):
                 last = _number(trade)
         self._waiting, self._last = list(waiting), last
         if ready:
-            self._hand_out(ready)
+            self._pass_on(ready)
         if waiting and last is not None:
             self.gaps += 1
-            self._closing = asyncio.create_task(self._close_gap(last + 1, _number(waiting[0])))
+            self._filling = asyncio.create_task(self._fill_gap(last + 1, _number(waiting[0])))
 
     def lost_contact(self) -> None:
         if not self._numbered:
             self.gaps += 1
             self.unfilled += 1
 
-    def _hand_out(self, trades: list[Trade]) -> None:
+    def _pass_on(self, trades: list[Trade]) -> None:
         self._fresh, self._newest = trades, trades[-1]
         newest = trades[-1]
         self.news(newest.received_at.timestamp(), newest.timestamp.timestamp() * 1000, len(trades))
 
-    async def _close_gap(self, start: int, end: int) -> None:
-        """Fetch the trades with numbers from ``start`` up to ``end``, then go on."""
+    async def _fill_gap(self, start: int, end: int) -> None:
+        """Request the trades with numbers from ``start`` up to ``end``, then go on."""
         found: list[Trade] = []
         before = 0 if self._newest is None else self._newest.timestamp.timestamp()
         try:
@@ -133,8 +133,8 @@ class TradesFeed(Feed[Trade]):
         except MarketDataError as error:
             self.error = error
         finally:
-            # Also where it was cancelled: what came meanwhile has waited for long enough.
-            self._closing = None
+            # Also when cancelled: the trades that came meanwhile have waited long enough.
+            self._filling = None
             self.unfilled += len(found) < end - start
             missed = [trade for trade in found if self._is_new(trade)]
             self._waiting = [*missed, *self._waiting]
@@ -144,7 +144,7 @@ class TradesFeed(Feed[Trade]):
                 self._go_on()
 
     def tell_again(self) -> None:
-        """Tell nobody: a trade is an event, and no state."""
+        """Do nothing: a trade is an event, not a state that can be sent again."""
 
     async def confirm(self) -> bool:
         found = await self.upstream.request(
@@ -154,18 +154,18 @@ class TradesFeed(Feed[Trade]):
         )
         newest = found[-1].id if found else None
         if not self._known:
-            # What is the newest now will not be for ever where somebody trades.
+            # If somebody trades, the newest trade changes between two requests.
             before, self._newest_elsewhere = self._newest_elsewhere, newest
             return before in (None, newest)
         return newest is None or newest in self._known
 
     async def complete(self) -> None:
-        while self._closing is not None:
-            await asyncio.wait({self._closing}, timeout=self.upstream.timeout)
+        while self._filling is not None:
+            await asyncio.wait({self._filling}, timeout=self.upstream.timeout)
 
     async def stop(self) -> None:
-        if self._closing is not None:
-            self._closing.cancel()
+        if self._filling is not None:
+            self._filling.cancel()
         await super().stop()
 
     def record(self, _watch: Inbox, /) -> Trade | None:

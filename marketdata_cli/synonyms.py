@@ -1,0 +1,53 @@
+"""Options by the names that other programs have for them: taken, and in no help page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from marketdata.arguments import meant
+from marketdata.errors import InvalidParameterError
+
+__all__ = ["in_our_names"]
+
+
+def in_our_names(args: Sequence[str], parameters: Sequence[Any]) -> list[str]:
+    """Give what was typed with options such as ``--symbol`` and ``--interval`` as ours.
+
+    ``parameters`` are click's. What a command takes without an option's name may be given by one:
+    it moves to its place. Raises `InvalidParameterError` where an option is given by two names.
+    """
+    ours = {one.name: one for one in parameters}
+    flags = {flag for one in parameters for flag in (*one.opts, *one.secondary_opts)} | {"--help"}
+    places = [one for one in parameters if one.param_type_name == "argument"]
+    rest, moved = [], {}
+    left = list(args)
+    while left:
+        word = left.pop(0)
+        if word == "--":
+            rest += [word, *left]
+            break
+        flag, equals, value = word.partition("=")
+        name = meant(flag[2:], ours) if flag[:2] == "--" and flag not in flags else None
+        if name is None:
+            rest.append(word)
+            continue
+        one = ours[name]
+        own = next((opt for opt in one.opts if opt[:2] == "--"), "")
+        if own and any(_is_there(opt, [*rest, *left]) for opt in one.opts):
+            raise InvalidParameterError(
+                f"'{own}' and '{flag}' are the same option: give one of them.",
+                details={"parameter": name},
+            )
+        if own:
+            rest.append(own + equals + value)
+        elif equals or left:
+            moved[name] = value if equals else left.pop(0)
+        else:
+            rest.append(word)
+    first = [moved.pop(one.name) for one in places[:1] if one.name in moved]
+    return [*first, *rest, *(moved[one.name] for one in places if one.name in moved)]
+
+
+def _is_there(flag: str, words: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] == flag for word in words)

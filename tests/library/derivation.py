@@ -1,0 +1,51 @@
+"""What tests of answers that are made of other calls share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+import marketdata as md
+from marketdata._candles.calendar import source_for
+from marketdata._exchanges import capabilities, loader
+from marketdata._exchanges.quirks import quirk
+
+from .other_exchanges import (
+    MINUTE,
+    OtherExchange,
+    opened,
+    wait_for_room,
+)
+
+Open = Callable[..., tuple[md.Client, OtherExchange]]
+
+BEST = {"bid", "bidVolume", "ask", "askVolume"}
+
+
+@functools.cache
+def described(name: str) -> md.Exchange:
+    """What `exchanges` says of an exchange."""
+    api = loader.described(name)
+    return capabilities.exchange(vars(api), quirk(name), source_for)
+
+
+def fields(record: Any) -> set[str]:
+    """Which of its fields a record says are derived; its JSON satisfies its schema."""
+    sent = record.to_dict()
+    Draft202012Validator(type(record).json_schema()).validate(sent)
+    assert record.derived is (True if record.derived_fields else None)
+    assert set(record.derived_fields or ()) <= sent.keys()
+    return set(record.derived_fields or ())
+
+
+TRADED = [(1_000, 10.0), (61_000, 12.0), (62_000, 9.0), (185_000, 11.0)]
+"""Milliseconds from the beginning of a minute, and prices."""
+
+
+def recent(minutes_ago: int) -> list[tuple[int, float]]:
+    wait_for_room(MINUTE)
+    first = opened(MINUTE, minutes_ago)
+    return [(first + after, cost) for after, cost in TRADED]

@@ -288,7 +288,17 @@ class AsyncHistory:
     # ------------------------------------------------------------------ choosing
 
     async def store(self, *, writing: bool = False) -> Store:
-        """Open the store; raises if there is none, or if ``writing`` and it is read-only."""
+        """Open the store.
+
+        Parameters:
+            writing: Whether candles are to be written.
+
+        Returns:
+            The store.
+
+        Raises:
+            MarketDataError: There is no store, or it is read-only and ``writing`` is true.
+        """
         store = await self._session.store()
         if isinstance(store, MarketDataError):
             raise store

@@ -192,6 +192,13 @@ class AsyncClient(Numbers[Number]):
 
         A search of `pairs` over all exchanges covers only those in ``among``; None covers all. Both
         clients share their connections: closing one closes the other.
+
+        Parameters:
+            exchanges: Exchange ids, the first one preferred.
+            among: Exchange ids that a search of `pairs` covers; None: all.
+
+        Returns:
+            The client.
         """
         twin = copy.copy(self)
         twin._session = self._session.preferring(exchanges, among)
@@ -259,7 +266,19 @@ class AsyncClient(Numbers[Number]):
     ) -> tuple[int, list[Pair[Number]]]:
         """Search all exchanges as `pairs` does, and return the total and one page of pairs.
 
-        The page has at most ``limit`` pairs, from ``offset`` on.
+        Parameters:
+            search: What the pairs have in common, as in `pairs`.
+            base: Base asset; None: any.
+            quote: Quote asset; None: any.
+            active: Whether pairs that are not traded are left out.
+            limit: Pairs of the page at most; None: all.
+            offset: Pairs before the page.
+
+        Returns:
+            The number of all pairs found, and a list of `Pair`.
+
+        Raises:
+            MarketDataError: No list of pairs is kept, and none can be requested.
         """
 
         return cast(
@@ -788,14 +807,24 @@ class AsyncClient(Numbers[Number]):
         return cast("AsyncClient[Number]", AsyncClient(settings=settings))
 
     def streams(self) -> Records[Stream]:
-        """Return the state of each live subscription on the running event loop."""
+        """Return the state of each live subscription on the running event loop.
+
+        Returns:
+            `Records`: a list of `Stream`: state, messages, gaps, records dropped.
+            Empty if nothing is watched on this loop.
+        """
         from marketdata.models import Stream
         from marketdata.models.lists import Records
 
         return Records(self._session.streams(), of=Stream)
 
     def upstream(self) -> Records[Upstream]:
-        """Return the state of the calls to each exchange on the running event loop."""
+        """Return the state of the calls to each exchange on the running event loop.
+
+        Returns:
+            `Records`: a list of `Upstream`, one for each exchange in use: calls under way and
+            waiting, requests, failures. Empty before the first call.
+        """
         from marketdata.models import Upstream
         from marketdata.models.lists import Records
 

@@ -228,7 +228,12 @@ class Client(Numbers[Number]):
             raise
 
     def streams(self) -> Records[Stream]:
-        """Return the state of each live subscription."""
+        """Return the state of each live subscription.
+
+        Returns:
+            `Records`: a list of `Stream`: state, messages, gaps, records dropped.
+            Empty if nothing is watched.
+        """
 
         async def told() -> Records[Stream]:
             return self._client.streams()
@@ -236,7 +241,12 @@ class Client(Numbers[Number]):
         return portal().call(told())
 
     def upstream(self) -> Records[Upstream]:
-        """Return the state of the calls to each exchange."""
+        """Return the state of the calls to each exchange.
+
+        Returns:
+            `Records`: a list of `Upstream`, one for each exchange in use: calls under way and
+            waiting, requests, failures. Empty before the first call.
+        """
 
         async def told() -> Records[Upstream]:
             return self._client.upstream()

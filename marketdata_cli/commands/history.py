@@ -76,7 +76,7 @@ def _download(
         with board:
             found = asyncio.run(_fetched(given, options, board))
     except KeyboardInterrupt:
-        stored = f"{board.come:,} new bars are stored" if board.come else "Nothing new has come"
+        stored = f"{board.come:,} new candles are stored" if board.come else "Nothing new has come"
         process.complain(f"Interrupted. {stored}; the same command goes on from there.")
         return process.INTERRUPTED
     failed = [one.error for one in found if one.error is not None]
@@ -250,7 +250,7 @@ def _agreed(client: Client, given: dict[str, Any]) -> bool:
     if not found:
         return True
     for one in found:
-        held = f"{counted(one.bars, 'bar')}, {size(one.size)}"
+        held = f"{counted(one.bars, 'candle')}, {size(one.size)}"
         process.complain(f"{name(one)}, {span(one.start, one.end)}, {held}")
     sys.stderr.write(f"Remove {total(found)}? [y/N] ")
     sys.stderr.flush()

@@ -88,7 +88,7 @@ def _drawing() -> Any:
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.0f} bars/s", justify="right")
+            return Text("" if speed is None else f"{speed:,.0f} candles/s", justify="right")
 
     class Left(ProgressColumn):
         """Time left."""
@@ -110,7 +110,7 @@ def _drawing() -> Any:
         TextColumn("{task.percentage:>3.0f}%", markup=False),
     ]
     if console.width >= _ROOM_FOR_RATE:
-        columns.append(Rate(Column(width=len("123,456 bars/s"))))
+        columns.append(Rate(Column(width=len("123,456 candles/s"))))
     if console.width >= _ROOM_FOR_TIME:
         columns.append(Left(Column(width=len("12:34:56 left"))))
     return Progress(*columns, console=console, transient=True, expand=True)

@@ -136,7 +136,7 @@ def chart(record: Candles, screen: Screen, room: int, least: int, most: int) -> 
     sticks = place(columns, max(screen.width - margin, 10), _length(record.timeframe))
     below = [*_volumes(sticks, record.forming), _axis(sticks)]
     if sticks.bars > 1:
-        below.append([(f"Each stick is {sticks.bars:,} bars.", FAINT)])
+        below.append([(f"Each candlestick is {sticks.bars:,} candles.", FAINT)])
     if None in sticks.places:
         below.append([("· is where there is none.", FAINT)])
     rows = max(least, min(room - len(below), most))

@@ -51,10 +51,10 @@ def test_it_says_why_bars_are_missing(draw):
     holes = [hole(10, 40, "outage"), hole(60, 61, "no_trades"), hole(70, 72)]
     bars = rows(100, without=[(10, 40), (60, 61), (70, 72)])
     text = draw(candles(bars, holes), "Candles", 100)
-    assert "Missing 33 bars (30 outage, 2 unexplained, 1 no trades):\n" in text
-    assert "  2024-02-28 00:10 to 00:40 UTC, 30 bars, outage (30 min)\n" in text
-    assert "  2024-02-28 01:00 to 01:01 UTC, 1 bar, no trades\n" in text
-    assert "  2024-02-28 01:10 to 01:12 UTC, 2 bars (2 min)\n" in text
+    assert "Missing 33 candles (30 outage, 2 unexplained, 1 no trades):\n" in text
+    assert "  2024-02-28 00:10 to 00:40 UTC, 30 candles, outage (30 min)\n" in text
+    assert "  2024-02-28 01:00 to 01:01 UTC, 1 candle, no trades\n" in text
+    assert "  2024-02-28 01:10 to 01:12 UTC, 2 candles (2 min)\n" in text
 
 
 def test_one_cause_is_said_once(draw):
@@ -62,7 +62,7 @@ def test_one_cause_is_said_once(draw):
     text = draw(
         candles(rows(100, without=[(at, at + 1) for at in range(10, 80, 10)]), holes), "Candles"
     )
-    assert "Missing 7 bars (no trades):\n" in text
+    assert "Missing 7 candles (no trades):\n" in text
     assert text.count("no trades") == 1
     assert "  and 2 shorter\n" in text
 
@@ -75,8 +75,8 @@ def test_filled_bars_are_named_and_not_drawn(how, draw):
     made = [(time, flat, flat, flat, flat, 0.0, 0) for time in stamp]
     gap = hole(50, 60, "no_trades")
     text = draw(candles([*bars, *made], filled=(gap,)), "Candles", 120)
-    assert "\n60 bars, 2024-02-28 00:00 to 00:59 UTC\n" in text
-    assert "Filled 10 bars (no trades):\n" in text
+    assert "\n60 candles, 2024-02-28 00:00 to 00:59 UTC\n" in text
+    assert "Filled 10 candles (no trades):\n" in text
     assert sum(line.endswith("  filled") for line in text.splitlines()) == 10
     chart = text.partition("\ntime (UTC)")[0].splitlines()
     prices = [line.split()[-1].lstrip("◂") for line in chart[2:-3] if line[-1].isdigit()]
@@ -88,12 +88,12 @@ def test_nothing_but_filled_bars_has_no_chart(draw):
     stamp = round(START.timestamp() * 1000)
     text = draw(candles([(stamp, 0.0, 0.0, 0.0, 0.0, 0.0, 0)], filled=(hole(0, 1),)), "Candles")
     assert "volume" in text.splitlines()[2]
-    assert "Filled 1 bar:" in text
+    assert "Filled 1 candle:" in text
 
 
 def test_it_says_what_the_bars_are_made_of(draw):
     made = candles(rows(5), resampled_from="1m")
-    assert draw(made, "Candles").endswith("old, resampled from 1m bars\n")
+    assert draw(made, "Candles").endswith("old, resampled from 1m candles\n")
     assert draw(candles(rows(5), source="trades"), "Candles").endswith("old, made from trades\n")
 
 

@@ -160,7 +160,7 @@ def test_tape_replays_a_recording(tmp_path, here):
         "2023-11-14T22:15:00Z,36505.25,36505.25,36400.07,36410.0,2.25",
         "2023-11-14T22:19:00Z,36410.0,36411.0,36409.0,36410.5,0.75",
     ]
-    assert err == "note: 3 missing bars (outage): 2023-11-14 22:16 to 22:19 UTC\n"
+    assert err == "note: 3 missing candles (outage): 2023-11-14 22:16 to 22:19 UTC\n"
     assert json.loads(here(*line)[1])["simulated"] is True
 
 

@@ -44,7 +44,7 @@ def spoil(store):
 
 def test_download_tells_in_every_form_and_fetches_once(here, asked):
     code, out, err = here(*DOWNLOAD)
-    assert (code, err) == (0, "1 series, 288 bars, 288 of them new\n")
+    assert (code, err) == (0, "1 series, 288 candles, 288 of them new\n")
     [told] = json.loads(out)
     assert (told["exchange"], told["pair"], told["timeframe"]) == ("binance", "BTC/USDT", "5m")
     assert (told["bars"], told["fetched"], told["holes"], told["simulated"]) == (288, 288, [], True)
@@ -59,7 +59,7 @@ def test_download_tells_in_every_form_and_fetches_once(here, asked):
     )
     code, out, err = here(*DOWNLOAD, "-f", "table")
     assert out.startswith("Downloads   SIMULATED\n")
-    assert out.endswith("\n1 series, 288 bars, 0 of them new\n")
+    assert out.endswith("\n1 series, 288 candles, 0 of them new\n")
     assert len(asked()) == 1, "what is stored is not asked for again"
     assert here(*DOWNLOAD, "--refresh", "-q")[0] == 0
     assert len(asked()) == 2
@@ -83,7 +83,7 @@ def test_several_exchanges_in_one_option(line, here):
     # Kraken has the last 720 bars and no others.
     assert told["kraken"]["bars"] == 288
     assert here("history", "list", "-e", "kraken")[1].count('"exchange"') == 1
-    assert err == "2 series, 576 bars, 576 of them new\n"
+    assert err == "2 series, 576 candles, 576 of them new\n"
 
 
 def test_holes_are_said_in_words(here, asked):
@@ -91,8 +91,10 @@ def test_holes_are_said_in_words(here, asked):
     code, out, err = here(*old, "-e", "kraken", "-f", "table")
     assert code == 0
     assert "1,440 not served" in out.splitlines()[2]
-    assert "kraken BTC/USDT 1m misses 1,440 bars (not served):\n  2025-05-01 to 2025-05-02" in out
-    assert err == "1 series, 0 bars and 1,440 missing (not served), 1,440 of them new\n"
+    assert (
+        "kraken BTC/USDT 1m misses 1,440 candles (not served):\n  2025-05-01 to 2025-05-02" in out
+    )
+    assert err == "1 series, 0 candles and 1,440 missing (not served), 1,440 of them new\n"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_a_dry_run_asks_for_no_bar(here, asked, store):
     code, out, err = here(*line, "-f", "table")
     assert (code, err) == (0, "")
     assert "A download would take   SIMULATED\n" in out
-    assert "1,440 bars to fetch in 2 requests, at least " in out
+    assert "1,440 candles to fetch in 2 requests, at least " in out
     assert asked() == []
     assert data_files(store) == []
     half = ("--start", "2025-06-14", "--end", "2025-06-14T12:00Z", "-q")
@@ -181,7 +183,7 @@ def test_list_verify_and_repair(here, store, asked):
 
     code, out, err = here("history", "verify", "-f", "table")
     assert (code, err) == (0, "")
-    assert out.startswith("Nothing is damaged: 2 series, 312 bars, ")
+    assert out.startswith("Nothing is damaged: 2 series, 312 candles, ")
     assert here("history", "verify") == (0, "[]\n", "")
 
     [table, _] = sorted(one.parent for one in store.rglob("_delta_log"))

@@ -92,7 +92,7 @@ def test_series_have_range_rows_completeness_and_size(draw):
     assert lines[3].split()[3:] == [
         *("simulated", "2023-01-01", "2024-01-01", "1,000", "–", "99.10%", "999", "B", "3")
     ]
-    assert lines[-1] == "2 series, 526,480 bars, 14.3 MB"
+    assert lines[-1] == "2 series, 526,480 candles, 14.3 MB"
     simulated = draw([series(simulated=True)], "Series", 120, many=True)
     assert simulated.startswith("Stored candles   SIMULATED\n")
 
@@ -108,15 +108,17 @@ def test_downloads_say_which_holes_there_are(draw):
     assert "80 outage, 37 not fetched, 3 no trades" in text.splitlines()[2]
     assert text.splitlines()[3].endswith("PAIR_NOT_SUPPORTED")
     assert "now" in text.splitlines()[3].split()
-    assert "\nbinance BTC/USDT 1m misses 120 bars (80 outage, 37 not fetched, 3 no trades):" in text
-    assert "\n  2023-01-01 00:50 to 02:10 UTC, 80 bars, outage (80 min)\n" in text
+    assert (
+        "\nbinance BTC/USDT 1m misses 120 candles (80 outage, 37 not fetched, 3 no trades):" in text
+    )
+    assert "\n  2023-01-01 00:50 to 02:10 UTC, 80 candles, outage (80 min)\n" in text
     assert text.endswith("\n" + summary(PAGES["Downloaded"]) + "\n")
     assert summary(PAGES["Downloaded"]) == (
-        "2 series, 525,480 bars and 120 missing (80 outage, 37 not fetched, 3 no trades), "
+        "2 series, 525,480 candles and 120 missing (80 outage, 37 not fetched, 3 no trades), "
         "525,600 of them new, 1 failed"
     )
     whole = download(bars=1, fetched=0)
-    assert summary([whole]) == "1 series, 1 bar, 0 of them new"
+    assert summary([whole]) == "1 series, 1 candle, 0 of them new"
     assert "missing" not in draw([whole], "Downloaded", 140, many=True)
     since = download(start=START.replace(hour=1, minute=2, second=3, microsecond=456_000))
     assert " 2023-01-01 01:02:03  " in draw([since], "Downloaded", 140, many=True)
@@ -124,7 +126,7 @@ def test_downloads_say_which_holes_there_are(draw):
 
 def test_plans_add_up_what_one_exchange_is_asked(draw):
     text = draw(PAGES["Plan"], "Plan", 120, many=True)
-    assert text.endswith("\n560,648 bars to fetch in 646 requests, at least 13.2 s\n")
+    assert text.endswith("\n560,648 candles to fetch in 646 requests, at least 13.2 s\n")
 
 
 def test_damage_is_in_words(draw):

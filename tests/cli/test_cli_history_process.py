@@ -130,7 +130,7 @@ def test_what_came_before_the_end_is_not_fetched_again(
     assert out == b""
     if number == signal.SIGINT:
         assert code == 130
-        said = re.search(r"Interrupted\. ([\d,]+) new bars are stored; the same command", shown)
+        said = re.search(r"Interrupted\. ([\d,]+) new candles are stored; the same command", shown)
         assert said, shown
         assert int(said[1].replace(",", "")) == before.bars
 
@@ -167,9 +167,9 @@ def test_a_piped_answer_leaves_the_bars_on_the_terminal(asked, terminal, sim):
     code, shown, out = terminal(*DOWNLOAD, columns=140, stdout=subprocess.PIPE).end()
     assert code == 0
     assert json.loads(out)[0]["bars"] == BARS
-    assert re.search(r"binance BTC/USDT 1m .*% +[\d,]+ bars/s +\d:\d\d left", shown)
+    assert re.search(r"binance BTC/USDT 1m .*% +[\d,]+ candles/s +\d:\d\d left", shown)
     assert max(map(len, re.split(r"[\r\n]", shown))) < 140
-    assert shown.endswith("1 series, 14,400 bars, 14,400 of them new\n")
+    assert shown.endswith("1 series, 14,400 candles, 14,400 of them new\n")
 
 
 def test_quiet_is_quiet_on_a_terminal_too(asked, terminal):
@@ -186,8 +186,8 @@ def test_remove_asks_first(asked, terminal, here, stored):
         started.type(f"{answer}\n")
         code, shown, _ = started.end()
         assert code == exits
-        assert "binance BTC/USDT 1m, 2025-06-14 to 2025-06-15 UTC, 1,440 bars, " in shown
-        assert "Remove 1 series, 1,440 bars, " in shown
+        assert "binance BTC/USDT 1m, 2025-06-14 to 2025-06-15 UTC, 1,440 candles, " in shown
+        assert "Remove 1 series, 1,440 candles, " in shown
         assert shown.endswith("Nothing was removed.\n" if exits else "Removed.\n")
         assert (stored() is None) is (not exits)
 

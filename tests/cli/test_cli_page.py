@@ -348,7 +348,7 @@ def test_fees(draw):
 def test_what_an_order_costs(draw):
     text = draw(execution(unfilled=2.5, without_fees=("okx",)), "ExecutionCost", 100)
     assert "─ buy BTC/USDT " in text
-    assert " 1 source ─" in text
+    assert " 1 order book ─" in text
     assert "80,935.0" in text
     assert "paid with fees" in text
     assert "406,293.70 USDT" in text
@@ -376,12 +376,12 @@ def test_order_book_with_an_empty_side(sides, said, draw):
 
 def test_candles_show_chart_rows_and_holes(draw):
     text = draw(candles(without=(3, 4, 17)), "Candles")
-    assert "\n27 bars, 2024-03-01 00:00 to 2024-03-02 05:00 UTC" in text
+    assert "\n27 candles, 2024-03-01 00:00 to 2024-03-02 05:00 UTC" in text
     assert "… 17 earlier" in text
     still_open = [line for line in text.splitlines() if line.endswith("  open")]
     assert still_open == ["2024-03-02 05:00  129.00  132.50  128.25  130.50     300      29  open"]
-    assert "Missing 3 bars:" in text
-    assert "  2024-03-01 03:00 to 04:00 UTC, 1 bar\n" in text
+    assert "Missing 3 candles:" in text
+    assert "  2024-03-01 03:00 to 04:00 UTC, 1 candle\n" in text
     assert "· is where there is none." in text
     volumes = next(line for line in text.splitlines() if line.endswith(" volume"))
     assert volumes.count("·") == 3
@@ -390,18 +390,18 @@ def test_candles_show_chart_rows_and_holes(draw):
 
 def test_candles_with_many_holes_name_the_longest(draw):
     text = draw(candles(without=(2, 5, 8, 11, 14, 17, 20)), "Candles")
-    assert "Missing 7 bars:" in text
+    assert "Missing 7 candles:" in text
     assert "and 2 shorter" in text
 
 
 def test_more_bars_than_columns_share_sticks(draw):
     text = draw(candles(500), "Candles")
-    assert "Each stick is 7 bars." in text
+    assert "Each candlestick is 7 candles." in text
 
 
 def test_few_and_no_bars(draw):
-    assert "\n1 bar, 2024-03-01 UTC" in draw(candles(1), "Candles")
-    assert "No bars." in draw(candles(0, forming=False), "Candles")
+    assert "\n1 candle, 2024-03-01 UTC" in draw(candles(1), "Candles")
+    assert "No candles." in draw(candles(0, forming=False), "Candles")
     flat = Columns.from_rows([(START + n, 5.0, 5.0, 5.0, 5.0, 0.0, None) for n in (0, HOUR)])
     assert "║  ║  ◂5\n" in draw(candles(2, columns=flat), "Candles")
     unknown = Columns.from_rows([(START, 5.0, 6.0, 4.0, 5.5, None, None)])

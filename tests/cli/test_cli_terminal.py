@@ -46,7 +46,7 @@ def test_a_terminal_gets_a_table_in_colour(columns, on_terminal, asking):
     shown = on_terminal("candles", "BTC/USDT", "-n", "60", env=asking, columns=columns)
     plain = ESCAPE.sub("", shown)
     assert COLOUR.search(shown)
-    assert plain.startswith("BTC/USDT  binance   SIMULATED   1h candles\n60 bars, ")
+    assert plain.startswith("BTC/USDT  binance   SIMULATED   1h candles\n60 candles, ")
     assert "  open\n" in plain
     assert "┃" in plain
     assert max(map(len, plain.splitlines())) <= columns

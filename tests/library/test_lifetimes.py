@@ -157,7 +157,7 @@ def test_cells_of_a_real_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
         "'ETH/USDT'",
         "['BTC/USDT', 'SOL/USDT']",
     ]
-    assert "3 bars" in last[3]["text/html"]
+    assert "3 candles" in last[3]["text/html"]
     assert not [
         output
         for cell in notebook.cells

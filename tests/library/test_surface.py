@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import marketdata as md
 from marketdata import models
+from marketdata._client.archive import AsyncHistory
+from marketdata._client.blocking import History
 from marketdata.models import aggregates
 from marketdata.operations import OPERATIONS
 
 NAMES = [operation.name for operation in OPERATIONS]
 KINDS = ("candles", "orderbook", "quote", "ticker", "trades")
 LIVE = [*[f"watch_{kind}" for kind in KINDS], "watch_consolidated_orderbook"]
+SILENT = ("close", "preferring", "streams", "upstream")
+"""What asks no exchange and takes nothing that could be wrong."""
 OF_STREAMS = ["live_chart", "record", "replay", "streams", *LIVE]
 
 
@@ -67,6 +74,31 @@ def test_everything_public_says_what_it_is(name: str) -> None:
         for attribute, member in vars(value).items():
             if attribute[0] != "_" and inspect.isfunction(member):
                 assert inspect.getdoc(member), f"{name}.{attribute}"
+
+
+def public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name in md.__all__:
+        value = getattr(md, name)
+        if inspect.isfunction(value):
+            yield name, value
+    for owner in (md.Client, md.AsyncClient, History, AsyncHistory):
+        for name, value in inspect.getmembers(owner, inspect.isfunction):
+            if name[0] != "_":
+                yield f"{owner.__name__}.{name}", value
+
+
+@pytest.mark.parametrize(("name", "function"), list(public_functions()))
+def test_parameters_results_and_errors_are_documented(
+    name: str, function: Callable[..., Any]
+) -> None:
+    text = inspect.getdoc(function) or ""
+    signature = inspect.signature(function)
+    for one in signature.parameters.values():
+        if one.name != "self":
+            assert re.search(rf"^    {re.escape(one.name)}: .", text, re.MULTILINE), one.name
+    returns = signature.return_annotation not in (None, "None")
+    assert ("\nReturns:\n    " in text) is returns
+    assert ("\nRaises:\n    " in text) is (name.rpartition(".")[2] not in SILENT)
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

@@ -145,7 +145,7 @@ def _trade(record: Trade) -> list[str]:
 
 
 def _candles(record: Candles) -> list[str]:
-    named = [record.pair, record.exchange, record.timeframe, counted(len(record), "bar")]
+    named = [record.pair, record.exchange, record.timeframe, counted(len(record), "candle")]
     if len(record):
         named.append(span(record[0].open_time, record[-1].open_time))
     missing = sum(gap.bars for gap in record.missing)
@@ -241,17 +241,17 @@ def _recorded(record: Recorded) -> list[str]:
 
 def _interval(record: Interval) -> list[str]:
     cause = (record.cause or "").replace("_", " ")
-    return [span(record.start, record.end), counted(record.bars, "bar"), cause]
+    return [span(record.start, record.end), counted(record.bars, "candle"), cause]
 
 
 def _series(record: Series) -> list[str]:
-    named = [record.pair, record.exchange, record.timeframe, counted(record.bars, "bar")]
+    named = [record.pair, record.exchange, record.timeframe, counted(record.bars, "candle")]
     missing = [f"{record.missing:,} missing"] if record.missing else []
     return [*named, *missing, span(record.start, record.end), size(record.size)]
 
 
 def _downloaded(record: Downloaded) -> list[str]:
-    named = [record.pair, record.exchange, record.timeframe, counted(record.bars, "bar")]
+    named = [record.pair, record.exchange, record.timeframe, counted(record.bars, "candle")]
     holes = sum(gap.bars for gap in record.holes)
     missing = [f"{holes:,} missing"] if holes else []
     failed = _failed(str(record.error["code"])) if record.error else []
@@ -259,7 +259,7 @@ def _downloaded(record: Downloaded) -> list[str]:
 
 
 def _plan(record: Plan) -> list[str]:
-    wanted = f"{counted(record.wanted, 'bar')} in {counted(record.requests, 'request')}"
+    wanted = f"{counted(record.wanted, 'candle')} in {counted(record.requests, 'request')}"
     named = [record.pair, record.exchange, record.timeframe]
     return [*named, wanted, f"at least {duration(record.seconds)}"]
 

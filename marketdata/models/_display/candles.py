@@ -38,9 +38,9 @@ def candles(record: Candles, now: datetime, rows: int = ROWS) -> Page:
         freshness([record], now, _source(record)),
     ]
     if not len(record):
-        return [title, [("No bars.", FAINT)], *end]
+        return [title, [("No candles.", FAINT)], *end]
     drawn = _without_filled(record)
-    covered = f"{counted(len(record), 'bar')}, {span(record[0].open_time, record[-1].open_time)}"
+    covered = f"{counted(len(record), 'candle')}, {span(record[0].open_time, record[-1].open_time)}"
     return [
         title,
         [(covered, FAINT)],
@@ -64,7 +64,7 @@ def _other_names(record: Candles) -> Page:
 
 def _source(record: Candles) -> str:
     if record.resampled_from is not None:
-        return f"resampled from {record.resampled_from} bars"
+        return f"resampled from {record.resampled_from} candles"
     return "made from trades" if record.source == "trades" else ""
 
 

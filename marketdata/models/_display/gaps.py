@@ -21,8 +21,8 @@ _WORDS = {
 
 
 def of_bars(intervals: Sequence[Interval], what: str = "") -> str:
-    """Count the bars that belong in some ranges: ``3 missing bars``."""
-    return counted(sum(one.bars for one in intervals), f"{what} bar".strip())
+    """Count the bars that belong in some ranges: ``3 missing candles``."""
+    return counted(sum(one.bars for one in intervals), f"{what} candle".strip())
 
 
 def by_cause(intervals: Sequence[Interval]) -> str:

@@ -51,7 +51,7 @@ def exchanges(records: Sequence[Exchange], _now: datetime) -> Page:
         Column("exchange", [one.id for one in records], FIRST, right=False, styles=STRONG),
         Column("name", [one.name for one in records], 7, right=False),
         Column("timeframes", [_ends(one.timeframes) for one in records], 6, right=False),
-        Column("bars a request", [digits(one.candles_per_request) for one in records], 5),
+        Column("candles a request", [digits(one.candles_per_request) for one in records], 5),
         Column("history", [_history(one) for one in records], 6, right=False),
         Column("derived", [" ".join(one.derived) or ABSENT for one in records], 4, right=False),
         Column("lacks", [" ".join(one.unavailable or ()) or ABSENT for one in records], 4, False),

@@ -27,7 +27,7 @@ def digits(value: float | None) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Write a number of things: ``1 bar``, ``3,000 bars``."""
+    """Write a number of things: ``1 candle``, ``3,000 candles``."""
     return f"{count:,} {noun}{'' if count == 1 or noun.endswith('s') else 's'}"
 
 

@@ -141,7 +141,7 @@ def execution(record: ExecutionCost, _now: datetime) -> Page:
         ("fees", ABSENT if record.fees is None else f"{rounded(record.fees, 2)} {quote}", PLAIN),
         (total, ABSENT if record.total is None else f"{rounded(record.total, 2)} {quote}", STRONG),
     ]
-    sources = counted(len([one for one in record.sources if one.code is None]), "source")
+    sources = counted(len([one for one in record.sources if one.code is None]), "order book")
     style = UP if record.side == "buy" else DOWN
     title = [(f"{record.side} ", style), *heading("", record.pair, record.simulated)]
     page: Page = [Card(title, [(sources, PLAIN)], [Facts(left, right)])]

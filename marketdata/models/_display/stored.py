@@ -119,7 +119,7 @@ def _causes(day: Day) -> str:
 
 def total(records: Sequence[Series]) -> str:
     """Sum up stored series."""
-    bars = counted(sum(one.bars for one in records), "bar")
+    bars = counted(sum(one.bars for one in records), "candle")
     return f"{counted(len(records), 'series')}, {bars}, {size(sum(one.size for one in records))}"
 
 
@@ -153,7 +153,7 @@ def summary(records: Sequence[Downloaded]) -> str:
     """Sum up downloads in one line."""
     holes = [hole for one in records for hole in one.holes]
     failed = sum(one.error is not None for one in records)
-    known = counted(sum(one.bars for one in records), "bar")
+    known = counted(sum(one.bars for one in records), "candle")
     if holes:
         known += f" and {sum(one.bars for one in holes):,} missing ({by_cause(holes)})"
     new = f"{sum(one.fetched for one in records):,} of them new"
@@ -177,7 +177,7 @@ def plans(records: Sequence[Plan], _now: datetime) -> Page:
     for one in records:
         seconds[one.exchange] += one.seconds
     requests = counted(sum(one.requests for one in records), "request")
-    wanted = counted(sum(one.wanted for one in records), "bar")
+    wanted = counted(sum(one.wanted for one in records), "candle")
     text = f"{wanted} to fetch in {requests}, at least {duration(max(seconds.values()))}"
     return [
         *_heading("A download would take", records),

@@ -206,7 +206,7 @@ _RANKED_BY = {
 
 
 def ticker_field(text: str) -> str:
-    """Give the field of a ticker that tickers can be sorted by: ``quoteVolume``, ``quote_volume``.
+    """Return the ticker field to sort tickers by: ``quoteVolume``, ``quote_volume``.
 
     Case does not matter. Raises `InvalidParameterError` for any other.
     """

@@ -99,7 +99,7 @@ class MarketDataError(Exception):
             self.retryable = retryable
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the error as JSON values: code, message, retryable, retryAfter?, details?."""
+        """Return the error as JSON values: code, message, retryable, retryAfter?, details?."""
         answer: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
@@ -256,10 +256,10 @@ def as_of_here(error: MarketDataError) -> None:
 
 
 def closest(wanted: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Give the names most like the one wanted, nearest first; empty when nothing is near."""
+    """Return the names most like the one wanted, nearest first; empty when nothing is near."""
     return difflib.get_close_matches(wanted, list(known), n=count, cutoff=0.6)
 
 
 def did_you_mean(names: list[str]) -> str:
-    """Give the names as a question that ends a message, with its leading blank, or nothing."""
+    """Return the names as a question that ends a message, with its leading blank, or nothing."""
     return f" Did you mean {' or '.join(names)}?" if names else ""

@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 
 def trade_row(trade: Trade) -> Row:
-    """Give a trade as time in Unix milliseconds, price, amount, side and id."""
+    """Return a trade as time in Unix milliseconds, price, amount, side and id."""
     return [int(instant(trade.timestamp)), trade.price, trade.amount, trade.side, trade.id]
 
 
@@ -78,15 +78,15 @@ class Series(State, ABC):
 
     @abstractmethod
     def rows(self, position: int, most: int) -> list[tuple[int, Row]]:
-        """Give the first rows behind a position, each with a number to order it by."""
+        """Return the first rows behind a position, each with a number to order it by."""
 
     @abstractmethod
     def after(self, position: int, taken: int) -> int:
-        """Give the position of a reader that was at one and has got so many rows."""
+        """Return the position of a reader that was at one and has got so many rows."""
 
     @abstractmethod
     def last(self, most: int) -> list[Row]:
-        """Give the newest rows, oldest first."""
+        """Return the newest rows, oldest first."""
 
 
 class Tape(Series):
@@ -111,30 +111,30 @@ class Tape(Series):
         return self.count - max(position, self._first), max(0, self._first - position)
 
     def rows(self, position: int, most: int) -> list[tuple[int, Row]]:
-        """Give the first trades behind a position."""
+        """Return the first trades behind a position."""
         start = max(0, position - self._first)
         return list(islice(self._rows, start, start + most))
 
     def after(self, position: int, taken: int) -> int:
-        """Give the position behind so many trades."""
+        """Return the position behind so many trades."""
         return max(position, self._first) + taken
 
     def last(self, most: int) -> list[Row]:
-        """Give the newest trades."""
+        """Return the newest trades."""
         return [row for _, row in islice(reversed(self._rows), most)][::-1]
 
 
 class Bars(Series):
-    """The bars of a pair from the one on that was forming when it began; a change is news."""
+    """The candles of a pair from the one on that was forming when it began; a change is news."""
 
     def __init__(self, stream: Stream, kept: int) -> None:
         super().__init__(stream, kept)
         self._bars: dict[int, tuple[int, Row]] = {}
-        """By open time: the number of the bar's last change, and the bar; by that number."""
+        """By open time: the number of the candle's last change, and the candle; by that number."""
         self._lost: deque[int] = deque(maxlen=kept)
 
     def take(self, record: Candles) -> None:
-        """Take bars that have changed; where there is no room the oldest is lost."""
+        """Take candles that have changed; where there is no room the oldest is lost."""
         self.newest = record
         for row in record.columns.rows():
             self.count += 1
@@ -144,23 +144,23 @@ class Bars(Series):
                 self._lost.append(self._bars.pop(next(iter(self._bars)))[0])
 
     def behind(self, position: int) -> tuple[int, int]:
-        """Count the bars that have changed behind a position, and those that are lost."""
+        """Count the candles that have changed behind a position, and those that are lost."""
         changed = sum(change > position for change, _ in self._bars.values())
         return changed, sum(change > position for change in self._lost)
 
     def rows(self, position: int, most: int) -> list[tuple[int, Row]]:
-        """Give the first bars that have changed; the newest one where none has."""
+        """Return the first candles that have changed; the newest one where none has."""
         changed = [one for one in self._bars.values() if one[0] > position]
         return (changed or list(self._bars.values())[-1:])[:most]
 
     def after(self, position: int, taken: int) -> int:
-        """Give the number of the last change that is among so many bars."""
+        """Return the number of the last change that is among so many candles."""
         if taken >= self.behind(position)[0]:
             return self.count
         return self.rows(position, taken)[-1][0] if taken else position
 
     def last(self, most: int) -> list[Row]:
-        """Give the newest bars."""
+        """Return the newest candles."""
         return [row for _, row in islice(reversed(self._bars.values()), most)][::-1]
 
 
@@ -193,7 +193,7 @@ class LiveWatch:
         timeframe: str = "1m",
         kept: int,
     ) -> None:
-        """Check the arguments; `kept` is how many trades, or bars a pair, it keeps."""
+        """Check the arguments; `kept` is how many trades, or candles a pair, it keeps."""
         self.kind = kind
         self.depth = depth if kind == "orderbook" else None
         self.timeframe = timeframe if kind == "candles" else None
@@ -269,7 +269,7 @@ class LiveWatch:
         await self._until(lambda: all(self.positions), seconds)
 
     async def wait(self, positions: Sequence[int], seconds: float | None = None) -> bool:
-        """Wait for news behind the positions; tell whether there were, or will be no more."""
+        """Wait for news behind the positions; return whether there were, or will be no more."""
         return await self._until(lambda: self.positions != list(positions), seconds)
 
     async def _until(self, is_enough: Callable[[], bool], seconds: float | None) -> bool:
@@ -291,7 +291,7 @@ class LiveWatch:
             subject.stream = there or was.model_copy(update={"state": over})
 
     def news(self, positions: Sequence[int], most: int) -> list[News]:
-        """Give what a reader at these positions gets: at most so many trades, or bars a pair."""
+        """Return what a reader at these positions gets: so many trades or candles a pair."""
         found = [
             subject.rows(position, most) if isinstance(subject, Series) else []
             for subject, position in zip(self.subjects, positions, strict=True)

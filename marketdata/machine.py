@@ -46,12 +46,12 @@ def is_damage(error: Exception) -> bool:
 
 
 def is_locked(error: Exception) -> bool:
-    """Tell whether somebody else is using the file just now."""
+    """Return whether somebody else is using the file just now."""
     return _is_any(error, "BUSY", "LOCKED")
 
 
 def is_passing(error: Exception) -> bool:
-    """Tell whether a file may be of use again soon: the disk is full, or did not take a write."""
+    """Return whether a file may be of use again soon: the disk is full, or did not take a write."""
     return _is_any(error, "FULL", "IOERR")
 
 

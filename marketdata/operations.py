@@ -44,7 +44,7 @@ def candle_count(start: int, end: int, timeframe: str) -> int:
 
 
 def shifted(moment: int, timeframe: str, candles: int) -> int:
-    """Give when the candle opens that is so many after the one a moment is in, or before it.
+    """Return when the candle opens that is so many after the one a moment is in, or before it.
 
     Both times are Unix milliseconds; days open by UTC.
     """

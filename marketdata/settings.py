@@ -150,7 +150,7 @@ class Settings(BaseModel):
         return self
 
     def login(self, exchange: str) -> SecretStr | None:
-        """Give the ``user:password`` of an exchange's base URL; None where it has none."""
+        """Return the ``user:password`` of an exchange's base URL; None where it has none."""
         return self._logins.get(exchange)
 
     @field_validator("redis")
@@ -190,7 +190,7 @@ class Settings(BaseModel):
             raise InvalidParameterError(f"{shown}: {said}.", details={"parameter": shown}) from None
 
     def folder(self) -> Path:
-        """Give the folder that files go to; it need not exist yet."""
+        """Return the folder that files go to; it need not exist yet."""
         if self.home is not None:
             return self.home.expanduser()
         import platformdirs
@@ -198,7 +198,7 @@ class Settings(BaseModel):
         return platformdirs.user_cache_path("marketdata", appauthor=False)
 
     def candle_store(self) -> str | None:
-        """Give where candles are kept; None for nowhere.
+        """Return where candles are kept; None for nowhere.
 
         The folder ``candles`` under MARKETDATA_HOME, or the user's data folder for this package:
         it is not a cache that may be emptied without a loss.

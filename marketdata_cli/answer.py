@@ -37,7 +37,7 @@ class Shape:
             )
 
     def sorted(self, found: Any) -> Any:
-        """Give a list in the order that is wanted."""
+        """Return a list in the order that is wanted."""
         if self.sort is None:
             return found
         return found.sorted_by(self.sort.removeprefix("-"), ascending=self.sort[:1] != "-")
@@ -60,7 +60,7 @@ def answer(
 
 
 def _has_nothing(found: Any) -> bool:
-    """Tell whether a comparison is one of exchanges that all failed."""
+    """Return whether a comparison is one of exchanges that all failed."""
     rows = getattr(found, "rows", None)
     return rows is not None and all(row.code is not None for row in rows)
 
@@ -88,7 +88,7 @@ def chosen(form: Format | None) -> Format:
 
 
 def _remark(found: Any) -> None:
-    """Say on standard error what rows cannot: which bars are missing between them, or made up."""
+    """Say on standard error what rows cannot: which candles are missing between them, or filled."""
     for what, intervals in (
         ("missing", getattr(found, "missing", ())),
         ("filled", getattr(found, "filled", None) or ()),

@@ -212,7 +212,7 @@ def _command(operation: Operation) -> Callable[..., Any]:
 
 
 def _of_lists(operation: Operation) -> list[inspect.Parameter]:
-    """Give the options of a command that lists something, but for those that it has itself."""
+    """Return the options of a command that lists something, but for those that it has itself."""
     own = {one.name for one in binding.parameters(operation)}
     return [one for one in (COLUMNS, SORT) if operation.many and one.name not in own]
 

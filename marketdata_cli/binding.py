@@ -135,7 +135,7 @@ class Parameter:
         return f"--{self.name.removesuffix('s' if self.many else '').replace('_', '-')}"
 
     def as_keyword(self) -> inspect.Parameter:
-        """Give it in typer's terms."""
+        """Return it in typer's terms."""
         if self.is_argument:
             argument = typer.Argument(metavar=self.metavar, help=self.help, show_default=False)
             kind = list[str] | None if self.many else str
@@ -162,7 +162,7 @@ class Parameter:
         return keyword(self.name, Annotated[option_kind, option], default)
 
     def value(self, said: Any) -> Any:
-        """Give what was typed as the library takes it: options take several with commas."""
+        """Return what was typed as the library takes it: options take several with commas."""
         if not self.many or self.is_argument:
             return said
         return ",".join(said)
@@ -186,7 +186,7 @@ def parameters(operation: Operation) -> list[Parameter]:
 def shaped(
     function: Callable[..., Any], name: str, keywords: Iterable[inspect.Parameter]
 ) -> Callable[..., Any]:
-    """Give a function under the name and with the signature that typer shall see."""
+    """Return a function under the name and with the signature that typer shall see."""
 
     def call(**said: Any) -> Any:
         for one in UNSEEN:
@@ -200,7 +200,7 @@ def shaped(
 
 
 def extended(function: Callable[..., Any], *more: inspect.Parameter) -> Callable[..., Any]:
-    """Give a function of typer's usual kind with more parameters."""
+    """Return a function of typer's usual kind with more parameters."""
     own = inspect.signature(function, eval_str=True).parameters.values()
     return shaped(function, function.__name__, [*own, *more])
 

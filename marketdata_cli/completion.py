@@ -8,7 +8,7 @@ from marketdata.errors import MarketDataError
 
 
 def values_of(name: str, values: tuple[str, ...], many: bool) -> Callable[[str], list[str]] | None:
-    """Give what completes a parameter: exchange ids, or some values; several have commas."""
+    """Return what completes a parameter: exchange ids, or some values; several have commas."""
     complete: Callable[[str], list[str]]
     if name in ("exchange", "exchanges"):
         complete = exchange_ids
@@ -20,7 +20,7 @@ def values_of(name: str, values: tuple[str, ...], many: bool) -> Callable[[str],
 
 
 def listed(complete: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """Give what completes the last of some values with commas between them."""
+    """Return what completes the last of some values with commas between them."""
 
     def complete_last(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -30,7 +30,7 @@ def listed(complete: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
 
 
 def among(values: tuple[str, ...]) -> Callable[[str], list[str]]:
-    """Give what completes one of some values."""
+    """Return what completes one of some values."""
 
     def complete(incomplete: str) -> list[str]:
         return [value for value in values if value.startswith(incomplete)]

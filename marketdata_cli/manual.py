@@ -31,7 +31,7 @@ class Command(typer.core.TyperCommand):
         return super().parse_args(ctx, in_our_names(args, self.params))
 
     def collect_usage_pieces(self, _ctx: Any) -> list[str]:
-        """Give what follows the name in the usage line."""
+        """Return what follows the name in the usage line."""
         return ["[OPTIONS]", *(_usage(one) for one in self.params if _is_argument(one))]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

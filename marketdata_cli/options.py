@@ -34,7 +34,7 @@ class Common:
         return self.form_of(Format)
 
     def form_of(self, forms: Iterable[Format]) -> Format | None:
-        """Give the form that was asked for, if it is one of these; raises as `form` does."""
+        """Return the form that was asked for, if it is one of these; raises as `form` does."""
         if self.format is None:
             return None
         names = tuple(forms)
@@ -46,7 +46,7 @@ class Common:
         )
 
     def then(self, later: Common) -> Common:
-        """Give these options, those said later on the command line winning."""
+        """Return these options, those said later on the command line winning."""
         said: dict[str, Any] = {
             field.name: getattr(later, field.name) or getattr(self, field.name)
             for field in fields(self)
@@ -55,7 +55,7 @@ class Common:
 
 
 def keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
-    """Give a parameter for a signature that typer reads."""
+    """Return a parameter for a signature that typer reads."""
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )

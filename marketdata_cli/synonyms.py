@@ -12,7 +12,7 @@ __all__ = ["in_our_names"]
 
 
 def in_our_names(args: Sequence[str], parameters: Sequence[Any]) -> list[str]:
-    """Give what was typed with options such as ``--symbol`` and ``--interval`` as ours.
+    """Return what was typed with options such as ``--symbol`` and ``--interval`` as ours.
 
     ``parameters`` are click's. What a command takes without an option's name may be given by one:
     it moves to its place. Raises `InvalidParameterError` where an option is given by two names.

@@ -36,7 +36,7 @@ _OF_CANDLES = ("exchange", "pair", "timeframe", "received_at", "stale")
 
 
 def stream_names(operation: Operation) -> list[str]:
-    """Give the CSV columns of records that come one after the other.
+    """Return the CSV columns of records that come one after the other.
 
     Levels and candles stand behind what tells whose they are.
     """

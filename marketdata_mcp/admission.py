@@ -73,7 +73,7 @@ class Admission:
     async def admit(
         self, caller: Caller, ask: Ask, call: Call | None = None
     ) -> AsyncIterator[AsyncClient]:
-        """Have a call counted and its tier looked at; give the client that answers it.
+        """Have a call counted and its tier looked at; return the client that answers it.
 
         Where it names no exchange, that is one which asks those that its tier has. What the call
         raises inside because an exchange or the server failed is not charged.

@@ -48,7 +48,7 @@ Answer: TypeAlias = tuple[Content, str]
 
 
 def compact(content: Content) -> str:
-    """Give JSON without blanks; raises ValueError for a number that JSON does not have."""
+    """Return JSON without blanks; raises ValueError for a number that JSON does not have."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -57,7 +57,7 @@ _TOOLS = {one.name: one.tool for one in OPERATIONS if one.tool is not None}
 
 
 def told(error: MarketDataError) -> str:
-    """Give an error as JSON, bounded, of characters that can be sent.
+    """Return an error as JSON, bounded, of characters that can be sent.
 
     Where its message names an operation of the library, it names the tool instead.
     """
@@ -71,7 +71,7 @@ def told(error: MarketDataError) -> str:
 
 
 def noted(answer: Answer, said: Content) -> Answer:
-    """Give an answer with what is said of its arguments; room for that is kept by `fitted`."""
+    """Return an answer with what is said of its arguments; room for that is kept by `fitted`."""
     if not said:
         return answer
     content = {**said, **answer[0]}
@@ -81,7 +81,7 @@ def noted(answer: Answer, said: Content) -> Answer:
 
 
 def record(answered: Record) -> Answer:
-    """Give one record."""
+    """Return one record."""
     return fitted(lambda _: answered.to_dict(), 0)
 
 
@@ -103,7 +103,7 @@ def table(
     following: Callable[[int], Content | None],
     **more: int,
 ) -> Answer:
-    """Give records as rows under a name, and why others are not among them under ``errors``.
+    """Return records as rows under a name, and why others are not among them under ``errors``.
 
     `following` tells the arguments that lead on behind the given number of rows.
     """
@@ -147,7 +147,7 @@ def page(
     offset: int,
     total: int | None = None,
 ) -> Answer:
-    """Give at most `limit` of the records from `offset` on.
+    """Return at most `limit` of the records from `offset` on.
 
     Where `total` tells how many there are in all, the records are those alone.
     """
@@ -161,7 +161,7 @@ def page(
 
 
 def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
-    """Give tickers; where not all fit, the other pairs are what to ask for next."""
+    """Return tickers; where not all fit, the other pairs are what to ask for next."""
 
     def following(count: int) -> Content | None:
         left = [one.pair for one in answered[count:]]
@@ -171,7 +171,7 @@ def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
 
 
 def ranking(answered: Sequence[Ticker], shared: Sequence[str], sort: str) -> Answer:
-    """Give tickers of a ranking, with what a ranking is read for."""
+    """Return tickers of a ranking, with what a ranking is read for."""
     shown = {*_RANKED, to_camel(sort), *shared}
     left_out = [name for name in Ticker.json_schema()["properties"] if name not in shown]
     return table("tickers", answered, Cut(shared, left_out), lambda _: None)
@@ -181,7 +181,7 @@ _RANKED = ("timestamp", "pair", "last", "percentage", "quoteVolume")
 
 
 def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> Answer:
-    """Give trades; where they were asked for from somewhere on, say where they go on."""
+    """Return trades; where they were asked for from somewhere on, say where they go on."""
 
     def following(count: int) -> Content | None:
         from_somewhere = asked["start"] is not None or asked["from_id"] is not None
@@ -208,7 +208,7 @@ def candles(
     named: Content | None = None,
     note: str = "",
 ) -> Answer:
-    """Give the first `limit` bars; `next` starts at the first that is left out.
+    """Return the first `limit` candles; `next` starts at the first that is left out.
 
     A row has the `columns` named, all but the number of trades where none are: it is the one that
     few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
@@ -244,7 +244,7 @@ def candles(
 
 
 def fitted(build: Callable[[int], Content], count: int) -> Answer:
-    """Give the answer with as many of `count` rows as the bound allows."""
+    """Return the answer with as many of `count` rows as the bound allows."""
     while True:
         content = build(count)
         text = compact(content)

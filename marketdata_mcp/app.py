@@ -113,7 +113,7 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[Served]:
-        """Give what there is to serve from: begun by the first who asks, ended by the last."""
+        """Return what there is to serve from: begun by the first who asks, ended by the last."""
         self._users += 1
         try:
             async with self._beginning:
@@ -210,7 +210,7 @@ async def _list_tools(
 
 
 def tools(groups: Collection[str] = ()) -> list[Definition]:
-    """Give the definitions of the tools of some groups, or the usual ones, in the list's order."""
+    """Return the definitions of the tools of some groups, or the usual ones, as listed."""
     served = {None, *chosen(groups)}
     return [
         views.with_view(tool.definition) for tool in _ALL.values() if group_of(tool.name) in served
@@ -263,7 +263,7 @@ def _unknown(name: str) -> str:
 
 
 def malformed(name: object, arguments: object) -> MarketDataError | None:
-    """Give the error of a call that fails before anybody looks who makes it; None: it may go on.
+    """Return the error of a call that fails before anybody looks who makes it; None: it may go on.
 
     What the protocol itself refuses is not a call.
     """
@@ -280,7 +280,7 @@ def malformed(name: object, arguments: object) -> MarketDataError | None:
 
 
 def _ours(error: Exception, what: str) -> MarketDataError:
-    """Give an error of the library's; of a bug the log is told, because the SDK tells nobody."""
+    """Return an error of the library's; of a bug the log is told, because the SDK tells nobody."""
     # An internal error that passes by itself is no bug: accounts are away, the server closes.
     if not isinstance(error, MarketDataError) or (
         isinstance(error, InternalError) and not error.retryable
@@ -292,7 +292,7 @@ def _ours(error: Exception, what: str) -> MarketDataError:
 
 
 def _failure(error: MarketDataError) -> CallToolResult:
-    """Give an error as a result without structured content.
+    """Return an error as a result without structured content.
 
     Clients hold structured content against the tool's output schema, and some then lose the
     error; some show a model only the text, so the text has all of it.

@@ -31,7 +31,7 @@ class Ask:
     exchanges: tuple[str, ...] = ()
     """Those that it names."""
     lookback: timedelta = timedelta()
-    """How far back it reaches: before the current bar for candles, for other data before now."""
+    """How far back it reaches: before the current candle for candles, for other data before now."""
     free: bool = False
     """Whether it costs no units."""
 
@@ -57,10 +57,10 @@ class Gate(Protocol):
         """Raise where a call asks for more than its tier has."""
 
     def exchanges(self, caller: Caller, preferred: tuple[str, ...]) -> tuple[str, ...]:
-        """Give which exchanges answer a call that names none, in order of preference."""
+        """Return which exchanges answer a call that names none, in order of preference."""
 
     def allowed(self, caller: Caller) -> tuple[str, ...] | None:
-        """Give all exchanges that a caller may ask; None: there is no bound."""
+        """Return all exchanges that a caller may ask; None: there is no bound."""
 
     async def usage(self, caller: Caller) -> dict[str, Any]:
         """Tell what an account has used and may use."""

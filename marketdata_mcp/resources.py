@@ -102,7 +102,7 @@ class Address(NamedTuple):
         return Ask((self.exchange,), candles.lookback(asked))
 
     def find(self, live: LiveWatch) -> State | None:
-        """Give the subject of a watch that it is about, where that holds as much as is read."""
+        """Return the subject of a watch that it is about, where that holds as much as is read."""
         if (live.kind, live.timeframe) == (self.kind, self.timeframe) and (
             live.depth is None or live.depth >= _DEPTH
         ):
@@ -113,7 +113,7 @@ class Address(NamedTuple):
 
 
 def listed(lives: Iterable[LiveWatch]) -> list[Resource]:
-    """Give what is watched, each once."""
+    """Return what is watched, each once."""
     found = dict.fromkeys(
         Address(live.kind, one.stream.exchange, one.stream.pair, live.timeframe)
         for live in lives
@@ -131,7 +131,7 @@ def listed(lives: Iterable[LiveWatch]) -> list[Resource]:
 
 
 def refused(error: MarketDataError, uri: str | None = None) -> MCPError:
-    """Give an error as one of the protocol's, with the library's own in its data."""
+    """Return an error as one of the protocol's, with the library's own in its data."""
     code = INVALID_PARAMS if isinstance(error, InvalidRequestError) else INTERNAL_ERROR
     said = json.loads(answers.told(error))
     if uri is not None:
@@ -140,7 +140,7 @@ def refused(error: MarketDataError, uri: str | None = None) -> MCPError:
 
 
 async def read(client: AsyncClient, lives: Iterable[LiveWatch], address: Address) -> str:
-    """Give the current state as JSON: what a running stream has, or what a call answers.
+    """Return the current state as JSON: what a running stream has, or what a call answers.
 
     Raises what the call raises.
     """
@@ -183,7 +183,7 @@ async def _streamed(client: AsyncClient, address: Address, subject: State) -> st
 
 
 async def _prolonged(client: AsyncClient, address: Address, series: Series) -> str:
-    """Give what a stream has, behind what was before it began or while it was interrupted."""
+    """Return what a stream has, behind what was before it began or while it was interrupted."""
     if series.before_of != series.stream.reconnects:
         series.before = await _asked(client, address)
         series.before_of = series.stream.reconnects
@@ -198,7 +198,7 @@ async def _prolonged(client: AsyncClient, address: Address, series: Series) -> s
 
 
 def _merged(before: Iterable[Row], rows: Iterable[Row], most: int, *, key: Any) -> list[Row]:
-    """Give the newest of both by time, each once, in the later of its states."""
+    """Return the newest of both by time, each once, in the later of its states."""
     found = {key(row): row for those in (before, rows) for row in those}
     return sorted(found.values(), key=itemgetter(0))[-most:]
 

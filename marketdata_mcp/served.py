@@ -32,5 +32,5 @@ class Served:
         return [*self.watches.lives, *self.updates.lives]
 
     def by(self, client: AsyncClient) -> Served:
-        """Give the same, answered by another client."""
+        """Return the same, answered by another client."""
         return self if client is self.client else replace(self, client=client)

@@ -191,14 +191,14 @@ class Tool(ABC):
 
     @abstractmethod
     def output_schema(self) -> Content:
-        """Give the schema of its answers."""
+        """Return the schema of its answers."""
 
     @abstractmethod
     async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
         """Answer a caller, with arguments that `parse` gave."""
 
     def result(self, content: Content, text: str) -> CallToolResult:
-        """Give an answer as the protocol has it."""
+        """Return an answer as the protocol has it."""
         return CallToolResult(
             content=[TextContent(type="text", text=text)], structured_content=content
         )
@@ -287,7 +287,7 @@ class Tool(ABC):
         return error
 
     def at(self, argument: str) -> Content:
-        """Give the details of an error about an argument."""
+        """Return the details of an error about an argument."""
         return {"tool": self.name, "parameter": argument}
 
 
@@ -351,7 +351,7 @@ class OperationTool(Tool):
         return Ask(_named(arguments), _reach(arguments))
 
     def output_schema(self) -> Content:
-        """Give the record's schema, or that of a list of them."""
+        """Return the record's schema, or that of a list of them."""
         kind: type[Record] = getattr(marketdata, self.operation.record)
         schema: Content = outward(kind.json_schema())
         properties = schema["properties"]
@@ -416,7 +416,7 @@ class ServerTool(Tool):
         return model
 
     def output_schema(self) -> Content:
-        """Give the schema of its answers."""
+        """Return the schema of its answers."""
         return {
             "type": "object",
             "properties": self.properties,
@@ -450,7 +450,7 @@ def _reach(arguments: Content) -> timedelta:
 
 
 def _named(arguments: Content) -> tuple[str, ...]:
-    """Give the exchanges that a call names, in the one or the other argument that tools have."""
+    """Return the exchanges that a call names, in the one or the other argument that tools have."""
     one = arguments.get("exchange")
     return (one,) if one is not None else tuple(arguments.get("exchanges") or ())
 

@@ -46,7 +46,7 @@ _AGAIN_SECONDS = 50.0
 """Seconds after which a stream's key is looked at again, also where there is nothing to tell."""
 
 _KEPT = 100
-"""Trades or bars of a resource's stream that are kept, which is as many as are read."""
+"""Trades or candles of a resource's stream that are kept, which is as many as are read."""
 
 _logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Updates:
         return [one.live for one in self._followed.values() if one.live is not None]
 
     def of(self, owner: str) -> list[LiveWatch]:
-        """Give the streams of a caller's resources."""
+        """Return the streams of a caller's resources."""
         mine = (one for one in self._followed.values() if owner in one.owners)
         return [one.live for one in mine if one.live is not None]
 

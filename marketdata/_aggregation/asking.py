@@ -120,13 +120,13 @@ def _check_is_one_pair(text: str, answers: Sequence[Answer[Any]]) -> None:
 
 
 def name_of(pair: str, answers: Sequence[Answer[Any]]) -> str:
-    """Give a pair under its one name where an exchange has told it; else as it was asked for."""
+    """Return a pair under its one name where an exchange has told it; else as it was asked for."""
     good = (one.pair for one in answers if one.error is None and (one.asked or one.pair) == pair)
     return next(good, str(pair))
 
 
 def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
-    """Give the pair, and those of its base with other quote currencies, once each.
+    """Return the pair, and those of its base with other quote currencies, once each.
 
     Raises `InvalidParameterError` where only an exchange could tell what the base is, and for
     currencies that are not worth about the same.
@@ -153,7 +153,7 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _current(code: str) -> str:
-    """Give the newest name of a currency that is known under several."""
+    """Return the newest name of a currency that is known under several."""
     renamed = RENAMED.get(code)
     return ASKED.get(code, code) if renamed is None else renamed.code
 

@@ -102,7 +102,7 @@ def _row(answer: Answer[Ticker], now: datetime) -> ComparisonRow:
 
 
 def _spread(bid: float | None, ask: float | None) -> tuple[float | None, float | None]:
-    """Give ask minus bid, and that in basis points of their middle.
+    """Return ask minus bid, and that in basis points of their middle.
 
     The relative quoted spread: Foucault, Pagano and Roell, Market Liquidity, chapter 2.
     """

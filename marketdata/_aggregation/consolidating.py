@@ -140,7 +140,7 @@ def merged(
 def _best_prices(
     sides: Sequence[Sequence[Level]], depth: int, *, descending: bool
 ) -> Sequence[float]:
-    """Give the best ``depth`` different prices; looks no deeper into each side than it has to."""
+    """Return the best ``depth`` different prices; looks no deeper into each side than it has to."""
     share = 3 * depth // max(1, len(sides)) + 8
     while True:
         prices = [price for levels in sides for price, _ in levels[:share]]

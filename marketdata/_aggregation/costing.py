@@ -109,7 +109,7 @@ def _execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
 
 
 def _units(found: Books, side: Side) -> Iterator[_Unit]:
-    """Give the levels that an order of a side meets, the cheapest with fees first.
+    """Return the levels that an order of a side meets, the cheapest with fees first.
 
     A fee that is not known counts for nothing here, whatever the others take: what is paid in all
     is not known then, either.
@@ -188,7 +188,7 @@ def _split(part: _Part) -> ExecutionSplit:
 
 
 def _form(found: Books) -> float:
-    """Give a price of the books, which are floats or Decimals all of them."""
+    """Return a price of the books, which are floats or Decimals all of them."""
     levels = (level for _, book in found.there for level in (*book.bids[:1], *book.asks[:1]))
     return next(levels, (0.0, 0.0))[0]
 

@@ -61,7 +61,7 @@ def check_size(what: str, given: Mapping[str, Any], most: Mapping[str, int]) -> 
 
 
 def _is_too_long(value: object) -> bool:
-    """Tell whether a value is larger than what an argument can be: a scalar, or a list of them."""
+    """Return whether a value is larger than an argument can be: a scalar, or a list of them."""
     if isinstance(value, str):
         return len(value) > _LONGEST_TEXT
     if isinstance(value, list | dict):

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def one_of(**given: T) -> T | None:
-    """Give the one of two arguments that is given; they are the same by two names."""
+    """Return the one of two arguments that is given; they are the same by two names."""
     (first, one), (second, other) = given.items()
     if one is not None and other is not None:
         raise _both(first, second)
@@ -65,7 +65,7 @@ def _ascii(text: str) -> str:
 
 @functools.cache
 def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
-    """Give the model of a method's arguments (without ``self``), made from its signature."""
+    """Return the model of a method's arguments (without ``self``), made from its signature."""
     from pydantic import ConfigDict, create_model
 
     # Without the answer's annotation: records are not imported to check a call.
@@ -86,7 +86,7 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
 
 @functools.cache
 def second_names(method: Callable[..., Any]) -> dict[str, str]:
-    """Give the parameters of a method that are others by a second name, with those others."""
+    """Return the parameters of a method that are others by a second name, with those others."""
     return {
         name: note.name
         for name, annotation in method.__annotations__.items()
@@ -158,7 +158,7 @@ def check_names(
 
 
 def _alone(model: type[BaseModel], name: str, value: Any) -> Any:
-    """Give the one text of a list where an argument takes no list; else the value."""
+    """Return the one text of a list where an argument takes no list; else the value."""
     is_list = isinstance(value, list | tuple) and name not in _lists(model)
     return single(value) if is_list else value
 
@@ -203,7 +203,7 @@ def _descriptions(model: type[BaseModel]) -> dict[str, Described]:
 
 
 def _description(field: FieldInfo) -> Described:
-    """Give what describes an argument; without a word where nothing does."""
+    """Return what describes an argument; without a word where nothing does."""
     annotated = [
         field.metadata,
         *(getattr(one, "__metadata__", ()) for one in kinds(field.annotation)),

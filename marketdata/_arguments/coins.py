@@ -75,7 +75,7 @@ _SIGNS = {"\u20ac": "EUR", "\u00a3": "GBP", "\u20bf": "BTC"}
 
 
 def code_of(name: str) -> str | None:
-    """Give the code of a coin or currency that goes by this name, in any case; None for others."""
+    """Return the code of a coin or currency by its name, in any case; None if unknown."""
     return _SIGNS.get(name) or _NAMES.get(
         " ".join(name.lower().replace("-", " ").replace("_", " ").split())
     )

@@ -105,7 +105,7 @@ def _of_argument(name: str | None) -> Iterator[None]:
 
 
 def _reader(source: Any) -> Callable[[Any, str], Any] | None:
-    """Give what brings a value to the type of an annotation; None where that is no plain one.
+    """Return what brings a value to the type of an annotation; None where that is no plain one.
 
     It is called with the value and the name of the argument.
     """
@@ -138,18 +138,18 @@ _READERS: Mapping[Any, Callable[[Any], Any]] = {
 
 
 def kinds(annotation: Any) -> tuple[Any, ...]:
-    """Give the members of a union, or the one type that an annotation is."""
+    """Return the members of a union, or the one type that an annotation is."""
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     return typing.get_args(annotation) if union else (annotation,)
 
 
 def kinds_of(annotated: Any) -> tuple[Any, ...]:
-    """Give the members of the union that an annotated type is of."""
+    """Return the members of the union that an annotated type is of."""
     return kinds(typing.get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated)
 
 
 def is_sequence(kind: Any) -> bool:
-    """Tell whether a type is that of a sequence."""
+    """Return whether a type is that of a sequence."""
     return typing.get_origin(kind) is Sequence
 
 

@@ -12,7 +12,7 @@ __all__ = ["documented", "notes"]
 
 
 def notes(method: Callable[..., Any], annotation: str) -> tuple[Any, ...]:
-    """Give what an annotated type of this module, or one and None, says of a parameter.
+    """Return what an annotated type of this module, or one and None, says of a parameter.
 
     The annotation is not evaluated: that would take longer than importing all of this.
     """
@@ -21,7 +21,7 @@ def notes(method: Callable[..., Any], annotation: str) -> tuple[Any, ...]:
 
 
 def documented(method: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> str:
-    """Give a method's docstring with sections of its parameters, its result and its errors."""
+    """Return a method's docstring with sections of its parameters, its result and its errors."""
     lines = [inspect.getdoc(method) or ""]
     for place, one in enumerate(parameters):
         if place == 0:

@@ -36,7 +36,7 @@ _COMMON = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", 
 
 
 def is_timeframe(text: str) -> bool:
-    """Tell whether a text is the length of a candle in its one form: a number and a unit."""
+    """Return whether a text is the length of a candle in its one form: a number and a unit."""
     return TIMEFRAME.fullmatch(text) is not None
 
 
@@ -90,14 +90,14 @@ def _read(value: Any, name: str, otherwise: str) -> str:
 
 
 def nearest(length: str, offered: Sequence[str]) -> list[str]:
-    """Give the offered timeframes that are most like one in length, at most three."""
+    """Return the offered timeframes that are most like one in length, at most three."""
     wanted = _approximate(length)
     names = [one for one in offered if is_timeframe(one)]
     return sorted(names, key=lambda one: abs(math.log(_approximate(one) / wanted)))[:3]
 
 
 def _approximate(length: str) -> float:
-    """Give the seconds of a timeframe, as if all months and years were equal."""
+    """Return the seconds of a timeframe, as if all months and years were equal."""
     unit = UNITS.get(length[-1]) or timedelta(days=30.4 * MONTHS[length[-1]])
     return int(length[:-1]) * unit.total_seconds()
 
@@ -150,7 +150,7 @@ def _without_unit(
 
 
 def _parts(text: str) -> list[str]:
-    """Give the timeframe that a number with a fraction, or of two units, comes to."""
+    """Return the timeframe that a number with a fraction, or of two units, comes to."""
     found = re.fullmatch(r"(\d{1,3}\.\d{1,2})\s*([a-z]+)", text, re.IGNORECASE | re.ASCII)
     if found and (unit := unit_of(found[2])) in UNITS:
         seconds = float(found[1]) * UNITS[unit].total_seconds()
@@ -194,5 +194,5 @@ def window(text: str) -> str:
 
 
 def window_length(text: str) -> timedelta:
-    """Give the length of a rolling window that `window` has checked."""
+    """Return the length of a rolling window that `window` has checked."""
     return int(text[:-1]) * UNITS[text[-1]]

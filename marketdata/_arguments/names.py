@@ -153,7 +153,7 @@ _NEAR: Mapping[str, Collection[str]] = {
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
-    """Give the argument that a name can only mean; None where there is none, or more than one."""
+    """Return the argument that a name can only mean; None where there is none, or more than one."""
     if name in known:
         return name
     plain = _plain(name)
@@ -169,7 +169,7 @@ def meant(name: str, known: Collection[str]) -> str | None:
 
 
 def likely(name: str, known: Collection[str]) -> list[str]:
-    """Give the arguments that a name may stand for, the likeliest first."""
+    """Return the arguments that a name may stand for, the likeliest first."""
     if len(name) > _LONGEST:
         return []
     if (only := meant(name, known)) is not None:
@@ -185,7 +185,7 @@ def likely(name: str, known: Collection[str]) -> list[str]:
 
 
 def renamed(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Give arguments under our names where nothing else can be meant; others stay as they are.
+    """Return arguments under our names where nothing else can be meant; others stay as they are.
 
     Raises `InvalidParameterError` where one is given by two names, with two values.
     """

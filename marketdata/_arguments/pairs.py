@@ -32,12 +32,12 @@ class Written(Read):
 
 
 def written(pair: str) -> str:
-    """Give a pair as its caller wrote it, in upper case: it may be an exchange's own name."""
+    """Return a pair as its caller wrote it, in upper case: it may be an exchange's own name."""
     return pair.text if isinstance(pair, Written) else pair.upper()
 
 
 def readings(pair: str) -> tuple[tuple[str, ...], bool]:
-    """Give what a pair may mean besides its name, and whether that counts as much as the name."""
+    """Return what a pair may mean besides its name, and whether that counts as much as the name."""
     return (pair.others, pair.is_unclear) if isinstance(pair, Written) else ((), False)
 
 
@@ -163,7 +163,7 @@ def _venue(text: str) -> tuple[str | None, str]:
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a text beside an exchange's name has a base and a quote currency."""
+    """Return whether a text beside an exchange's name has a base and a quote currency."""
     if re.match(r"(?:coin|token|dollar)\b|(?:coin|token|dollar)_", text, re.IGNORECASE):
         return False  # Binance Coin/USDT
     parts = re.split(r"[/_ -]", text)
@@ -171,7 +171,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _spot_of(upper: str) -> list[str] | None:
-    """Give the spot pairs that a derivative is of; None where a text names none."""
+    """Return the spot pairs that a derivative is of; None where a text names none."""
     if found := re.fullmatch(r"([^:]+[/_-][^:]+):(.+)", upper):  # as ccxt names them
         return [found[1].replace("-", "/").replace("_", "/")[:60]]
     for pattern in _FUTURES:
@@ -191,7 +191,7 @@ def _spot_of(upper: str) -> list[str] | None:
 
 
 def _others(text: str) -> Iterator[str]:
-    """Give what a text may mean that exchanges do not call by it."""
+    """Return what a text may mean that exchanges do not call by it."""
     if _BITFINEX.fullmatch(text):
         yield text[1:].replace(":", "/")
     upper = text.upper()

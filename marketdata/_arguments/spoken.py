@@ -106,7 +106,7 @@ _HOURS = {"EST": -5, "EDT": -4, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2} | {
 
 
 def unit_of(word: str) -> str | None:
-    """Give the unit (s m h d w M y) that a word names; None where none, or where two are meant.
+    """Return the unit (s m h d w M y) that a word names; None where none, or where two are meant.
 
     A lone M is a month, m a minute; in longer words case does not matter.
     """
@@ -159,7 +159,7 @@ def clock(lower: str, midnight: datetime) -> datetime | None:
 
 
 def length(text: str) -> str | None:
-    """Give the age of a length that is written alone: ``2h``, ``7 days``, ``P7D``."""
+    """Return the age of a length that is written alone: ``2h``, ``7 days``, ``P7D``."""
     if found := _ISO_LENGTH.fullmatch(text):
         count, unit = found[1] or found[3], (found[2] or found[4]).lower()
         return f"-{count}{'M' if found[2] and unit == 'm' else unit}"
@@ -173,7 +173,7 @@ def length(text: str) -> str | None:
 
 
 def last(lower: str, midnight: datetime) -> list[str]:
-    """Give when ``last week`` may begin, and a weekday on that very day."""
+    """Return when ``last week`` may begin, and a weekday on that very day."""
     if _WEEKDAYS.get(lower) == midnight.weekday():
         return [f"{midnight - timedelta(days=days):%Y-%m-%d}" for days in (0, 7)]
     found = _LAST.fullmatch(lower)
@@ -185,7 +185,7 @@ def last(lower: str, midnight: datetime) -> list[str]:
 
 
 def period(lower: str, midnight: datetime) -> tuple[datetime, datetime] | None:
-    """Give when a period begins and when it is over: its name alone may mean either.
+    """Return when a period begins and when it is over: its name alone may mean either.
 
     Such as ``this week``, ``ytd``, ``Q3 2025``, ``Friday`` (the last one that is over).
     """
@@ -208,7 +208,7 @@ def period(lower: str, midnight: datetime) -> tuple[datetime, datetime] | None:
 
 
 def _begun(midnight: datetime, unit: str) -> datetime | None:
-    """Give when the day, week, month or year began that a midnight is in; weeks on a Monday."""
+    """Return when the day, week, month or year began that a midnight is in; weeks on a Monday."""
     match unit:
         case "d":
             return midnight

@@ -46,7 +46,7 @@ _LONGEST = 100_000
 
 
 def is_left_out(value: object) -> bool:
-    """Tell whether a value says nothing, for an argument that may be left out."""
+    """Return whether a value says nothing, for an argument that may be left out."""
     if isinstance(value, str):
         return len(value) < 20 and value.strip().lower() in _NOTHING
     return isinstance(value, list | tuple | set | frozenset) and all(
@@ -55,7 +55,7 @@ def is_left_out(value: object) -> bool:
 
 
 def legible(text: str) -> str:
-    """Give a text with full-width letters and the digits of all scripts as plain ones.
+    """Return a text with full-width letters and the digits of all scripts as plain ones.
 
     Characters that nobody sees are left out.
     """
@@ -68,7 +68,7 @@ def legible(text: str) -> str:
 
 
 def whole(value: Any) -> Any:
-    """Give a whole number that is written as text, or as a float, as one; else the value."""
+    """Return a whole number that is written as text, or as a float, as one; else the value."""
     if isinstance(value, str):
         text = legible(value).strip().strip("\"'")
         if _WHOLE.fullmatch(text):
@@ -86,7 +86,7 @@ def whole(value: Any) -> Any:
 
 
 def number(value: Any, name: str) -> Any:
-    """Give a number that is written as text without what stands around it; else the value.
+    """Return a number that is written as text without what stands around it; else the value.
 
     Raises `InvalidParameterError`, with ``name``, for one that is written with a unit, or with a
     comma that may divide thousands or decimals.
@@ -126,13 +126,13 @@ def _multiplied(digits: str, word: str) -> str:
 
 
 def fraction(value: Any, name: str) -> Any:
-    """Give a number that is written as text as a float, as `number` does; else the value."""
+    """Return a number that is written as text as a float, as `number` does; else the value."""
     found = number(value, name)
     return float(found) if isinstance(found, str) and _NUMBER.fullmatch(found) else found
 
 
 def truth(value: Any) -> Any:
-    """Give a yes or no that is written as text, or as 1 or 0, as one; else the value."""
+    """Return a yes or no that is written as text, or as 1 or 0, as one; else the value."""
     if isinstance(value, str):
         return _TRUTHS.get(legible(value).strip().strip("\"'").lower(), value)
     if isinstance(value, int | float) and value in (0, 1):
@@ -141,7 +141,7 @@ def truth(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """Give a list of texts that comes as another iterable, or as one text; else the value.
+    """Return a list of texts that comes as another iterable, or as one text; else the value.
 
     A text is JSON, or has commas and the like, lines, or blanks between texts with a slash. Sets
     have no order of their own, and come in that of the alphabet.
@@ -201,7 +201,7 @@ def _divided(text: str) -> Any:
 
 
 def single(value: Any) -> Any:
-    """Give the one text of a list that has only that one; else the value."""
+    """Return the one text of a list that has only that one; else the value."""
     if isinstance(value, str):
         value = legible(value)
         if value.lstrip()[:1] in ("[", '"', "'"):

@@ -51,7 +51,7 @@ class Milliseconds(int):
 
 
 def range_start(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Give where a range starts, as `instant`.
+    """Return where a range starts, as `instant`.
 
     Also takes what can only mean a start there: lengths, which are ages then (``2h``, ``7 days``,
     ``P7D``), and periods, which start where they begin (``this week``, ``ytd``, ``Q3 2025``).
@@ -69,7 +69,7 @@ def range_start(value: Any, *, now: datetime | None = None) -> Milliseconds:
 
 
 def range_end(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Give where a range ends, as `instant`; periods are refused, with their end and beginning."""
+    """Return where a range ends, as `instant`; a period is refused, with its start and end."""
     if isinstance(value, str) and len(value) <= 200:
         text = _inside(value)
         text = found[1] if (found := _UNTIL.fullmatch(text)) else text
@@ -88,7 +88,7 @@ def _midnight(now: datetime) -> datetime:
 
 
 def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Give a point in time as Unix milliseconds.
+    """Return a point in time as Unix milliseconds.
 
     Takes a datetime (UTC where it has no zone; those of pandas and pendulum are some), a numpy
     time, a date (its first moment in UTC), ISO-8601 text, also of a month or a year alone (its
@@ -131,7 +131,7 @@ def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
 
 
 def said_back(given: Any, read: int) -> str | None:
-    """Give a time as ISO-8601 text, where it was not given as that, or as Unix milliseconds."""
+    """Return a time as ISO-8601 text, where it was not given as that, or as Unix milliseconds."""
     if isinstance(given, int) and given == read:
         return None
     if isinstance(given, str):
@@ -171,7 +171,7 @@ def _read(text: str, value: str, now: datetime) -> datetime:
 
 
 def _meant(text: str, midnight: datetime) -> list[str]:
-    """Give what a text may mean that is not taken, since it may mean something else as well."""
+    """Return what a text may mean that is not taken, since it may mean something else as well."""
     lower = text.lower()
     if (ago := length(text)) is not None:
         return [ago]
@@ -255,7 +255,7 @@ def _counted(number: float) -> Milliseconds:
 
 
 def _of_numpy(value: Any) -> datetime | int | float:
-    """Give a scalar of numpy's, a time or a number, as one of Python's."""
+    """Return a scalar of numpy's, a time or a number, as one of Python's."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind not in ("M", "i", "u", "f") or getattr(value, "shape", None) != ():
         raise not_a_time(value)

@@ -76,7 +76,7 @@ _UNCLEAR: dict[str, Sequence[str]] = {
 
 
 def choice(value: Any, choices: Sequence[str], name: str) -> Any:
-    """Give the one of some words that a text means; raises where it means none of them.
+    """Return the one of some words that a text means; raises where it means none of them.
 
     ``name`` is the argument's.
     """
@@ -97,7 +97,7 @@ def choice(value: Any, choices: Sequence[str], name: str) -> Any:
 
 
 def several_choices(values: Sequence[Any], choices: Sequence[str], name: str) -> list[Any]:
-    """Give those of some words that texts mean, once each; one text may mean several of them."""
+    """Return those of some words that texts mean, once each; one text may mean several of them."""
     found: list[Any] = []
     for one in values:
         together = _TOGETHER.get(_plain(one)) if isinstance(one, str) else None

@@ -30,7 +30,7 @@ class Clock(NamedTuple):
     ours: int
 
     def after(self, opened: int) -> Clock:
-        """Give the clock of an answer in which a candle opens then."""
+        """Return the clock of an answer in which a candle opens then."""
         return self if opened <= self.exchange else Clock(opened, self.ours)
 
     @property
@@ -39,7 +39,7 @@ class Clock(NamedTuple):
         return abs(self.exchange - self.ours) > _AGREE
 
     def has_reached(self, end: int) -> bool:
-        """Tell whether a candle without a newer one is closed at its end."""
+        """Return whether a candle without a newer one is closed at its end."""
         return (self.both if self.disagrees else self.exchange) >= end
 
     @property
@@ -78,11 +78,11 @@ class Page:
     """Ranges in it of which nothing is known."""
 
     def has_closed(self, opened: int, calendar: Calendar) -> bool:
-        """Tell whether a candle was closed when it was given."""
+        """Return whether a candle was closed when it was given."""
         return opened < self.newest or self.clock.has_reached(calendar.end(opened))
 
     def cut(self, start: int, end: int) -> Page:
-        """Give the part that lies in a range; the range has to overlap."""
+        """Return the part that lies in a range; the range has to overlap."""
         start, end = max(start, self.start), min(end, self.end)
         if (start, end) == (self.start, self.end):
             return self
@@ -255,7 +255,7 @@ def _divided(place: Span, unknown: Sequence[Span]) -> list[Gap]:
 def sound(
     columns: Columns, disputed: frozenset[int] = frozenset()
 ) -> tuple[Columns, frozenset[int]]:
-    """Give the candles that can be, and the open times of the others.
+    """Return the candles that can be, and the open times of the others.
 
     Prices are positive and finite, the low is the lowest and the high the highest of them, volume
     is not negative. ``disputed`` are the open times of those that came in two forms.

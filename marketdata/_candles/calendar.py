@@ -45,10 +45,10 @@ class Grid(Protocol):
     """Open times that repeat without a change."""
 
     def floor(self, moment: int) -> int:
-        """Give the last open time at or before a moment."""
+        """Return the last open time at or before a moment."""
 
     def shift(self, opened: int, places: int) -> int:
-        """Give the open time so many places after another, or before it."""
+        """Return the open time so many places after another, or before it."""
 
     def count(self, start: int, end: int) -> int:
         """Count the open times in a range."""
@@ -63,11 +63,11 @@ class Fixed:
     """The remainder of every open time by the step."""
 
     def floor(self, moment: int) -> int:
-        """Give the last open time at or before a moment."""
+        """Return the last open time at or before a moment."""
         return moment - (moment - self.phase) % self.step
 
     def shift(self, opened: int, places: int) -> int:
-        """Give the open time so many places after another, or before it."""
+        """Return the open time so many places after another, or before it."""
         return opened + places * self.step
 
     def count(self, start: int, end: int) -> int:
@@ -86,12 +86,12 @@ class Monthly:
     offset: int
 
     def floor(self, moment: int) -> int:
-        """Give the last open time at or before a moment."""
+        """Return the last open time at or before a moment."""
         number = _month_of(moment - self.offset)
         return _first_of(number - (number - self.phase) % self.months) + self.offset
 
     def shift(self, opened: int, places: int) -> int:
-        """Give the open time so many places after another, or before it."""
+        """Return the open time so many places after another, or before it."""
         number = _month_of(opened - self.offset) + places * self.months
         return _first_of(number) + self.offset
 
@@ -149,7 +149,7 @@ class Calendar:
         return f"Calendar({self.timeframe!r}, {list(self.eras)})"
 
     def floor(self, moment: int) -> int:
-        """Give the open time of the place that a moment is in."""
+        """Return the open time of the place that a moment is in."""
         index = bisect_right(self._since, moment) - 1
         while True:
             since, grid = self.eras[index]
@@ -160,11 +160,11 @@ class Calendar:
             index, moment = index - 1, since - 1
 
     def ceil(self, moment: int) -> int:
-        """Give the first open time at a moment or after it."""
+        """Return the first open time at a moment or after it."""
         return self.next(moment - 1)
 
     def next(self, moment: int) -> int:
-        """Give the first open time after a moment."""
+        """Return the first open time after a moment."""
         index = max(0, bisect_right(self._since, moment) - 1)
         while True:
             since, grid = self.eras[index]
@@ -174,16 +174,16 @@ class Calendar:
             index += 1
 
     def end(self, opened: int) -> int:
-        """Give the end of a candle that opens then, on the calendar or off it."""
+        """Return the end of a candle that opens then, on the calendar or off it."""
         place = self.floor(opened)
         return self.next(place) + opened - place
 
     def previous(self, moment: int) -> int:
-        """Give the last open time before a moment."""
+        """Return the last open time before a moment."""
         return self.floor(moment - 1)
 
     def shift(self, moment: int, places: int) -> int:
-        """Give the open time so many places after that of the place a moment is in, or before."""
+        """Return the open time so many places after that of the place a moment is in, or before."""
         opened = self.floor(moment)
         if len(self.eras) == 1:
             return self.eras[0].grid.shift(opened, places)
@@ -213,7 +213,7 @@ class Calendar:
         return found
 
     def is_expected(self, opened: int) -> bool:
-        """Tell whether a candle is expected to open then."""
+        """Return whether a candle is expected to open then."""
         return self.floor(opened) == opened
 
     def unexpected(self, times: Sequence[int]) -> list[int]:
@@ -250,7 +250,7 @@ class Calendar:
         return found
 
     def _is_regular(self, times: Sequence[int]) -> bool:
-        """Tell whether every place between two candles has a candle, and nothing else is there."""
+        """Return whether every place between two candles has one candle, and no other is there."""
         if not len(times):
             return True
         if len(self.eras) > 1 or not isinstance(grid := self.eras[0].grid, Fixed):
@@ -262,7 +262,7 @@ class Calendar:
 
 
 def _are_even(times: array[int], step: int) -> bool:
-    """Tell whether open times follow each other at one distance."""
+    """Return whether open times follow each other at one distance."""
     expected = times[0]
     for part in _chunks(times):
         # Compared as one large number: one by one takes six times as long.
@@ -275,7 +275,7 @@ def _are_even(times: array[int], step: int) -> bool:
 
 @functools.lru_cache(16)
 def _row_of(count: int, step: int) -> tuple[int, int]:
-    """Give large numbers of so many parts: ones, and multiples of a step from 0 on."""
+    """Return large numbers of so many parts: ones, and multiples of a step from 0 on."""
     ones = int.from_bytes(array("q", [1]) * count, sys.byteorder)
     ramp = int.from_bytes(array("q", range(0, count * step, step)), sys.byteorder)
     return ones, ramp
@@ -290,7 +290,7 @@ def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
 
 @functools.cache
 def nominal_length(timeframe: str) -> int:
-    """Give the length of a candle in milliseconds; of a month or year, the shortest."""
+    """Return the length of a candle in milliseconds; of a month or year, the shortest."""
     count, unit = int(timeframe[:-1]), timeframe[-1]
     if unit in _UNITS:
         return count * _UNITS[unit]
@@ -303,7 +303,7 @@ def _months_in(timeframe: str) -> int:
 
 @functools.lru_cache(256)
 def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
-    """Give the calendar of a timeframe on an exchange that opens its days and weeks so.
+    """Return the calendar of a timeframe on an exchange that opens its days and weeks so.
 
     Candles shorter than a day, and those of several days, are counted from 1970-01-01, several
     weeks from the first week of 1970, several months from January.
@@ -314,14 +314,14 @@ def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
 
 
 def known(exchange: str, timeframe: str) -> Calendar:
-    """Give the calendar that a series should have before its candles are looked at."""
+    """Return the calendar that a series should have before its candles are looked at."""
     opening = OPENINGS.get(exchange)
     calendar = expected(timeframe, opening or _UTC)
     return Calendar(timeframe, calendar.eras, sure=opening is not None)
 
 
 def _offset(opening: Opening) -> int:
-    """Give when the day of a date opens, from its midnight: from noon on, the evening before."""
+    """Return when the day of a date opens, from its midnight: from noon on, the evening before."""
     return (opening.hours - 24 if opening.hours >= 12 else opening.hours) * HOUR
 
 
@@ -357,7 +357,7 @@ def _zoned(timeframe: str, opening: Opening) -> Iterator[Era]:
 
 
 def can_make(source: Calendar, target: Calendar) -> bool:
-    """Tell whether candles of one calendar can be put together to those of another.
+    """Return whether candles of one calendar can be put together to those of another.
 
     The longer ones have to be a multiple of the shorter, and each has to open with a shorter one.
     """
@@ -403,7 +403,7 @@ class CalendarOf(Protocol):
     """Gives the calendar of a timeframe."""
 
     def __call__(self, timeframe: str, /) -> Calendar:
-        """Give it."""
+        """Return it."""
 
 
 # ---------------------------------------------------------------------------- learning
@@ -413,7 +413,7 @@ Run: TypeAlias = "tuple[int, list[int]]"
 
 
 def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
-    """Give the calendar that open times show; the known one where they show nothing else.
+    """Return the calendar that open times show; the known one where they show nothing else.
 
     ``times`` are ascending. Candles in a row that open off the known calendar and agree with each
     other are a calendar of their own: all candles of a series, or those since a change. Single
@@ -459,14 +459,14 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
 
 
 def _is_next(timeframe: str, run: list[int], after: list[int], known: Calendar) -> bool:
-    """Tell whether nothing lacks between two runs, of which the later has a calendar of its own."""
+    """Return whether no candle lacks between two runs; the later has a calendar of its own."""
     return 2 * (after[0] - run[-1]) < 3 * nominal_length(timeframe) and not known.is_expected(
         after[0]
     )
 
 
 def _is_an_hour_off(timeframe: str, phase: int, other: int) -> bool:
-    """Tell whether the candles of two runs open an hour apart, also across midnight."""
+    """Return whether the candles of two runs open an hour apart, also across midnight."""
     length = nominal_length(timeframe)
     return (phase - other) % length in (HOUR, length - HOUR)
 
@@ -480,7 +480,7 @@ def _phase(timeframe: str, time: int) -> int:
 
 
 def _month_phase(time: int) -> int:
-    """Give how long before or after the first of the nearest month a candle opens."""
+    """Return how long before or after the first of the nearest month a candle opens."""
     return time - _first_of(_month_of(time + 15 * DAY))
 
 
@@ -492,5 +492,5 @@ def _grid_of(timeframe: str, phase: int, times: Sequence[int]) -> Grid:
 
 
 def as_array(times: Sequence[int]) -> array[int]:
-    """Give open times as an array."""
+    """Return open times as an array."""
     return times if isinstance(times, array) else array("q", times)

@@ -35,7 +35,7 @@ class Causes:
         self._otherwise: Cause = "outage" if venue.quirk.quiet_bars else "no_trades"
 
     async def of(self, gaps: Sequence[Span]) -> list[Gap]:
-        """Give gaps, which come in order, with their causes, divided where those change."""
+        """Return gaps, which come in order, with their causes, divided where those change."""
         found = [] if self._hours is None else await self._whole_hours(gaps, self._hours)
         known = [Span(*one[:2]) for one in found]
         left = [part for gap in gaps for part in without(gap, known)]

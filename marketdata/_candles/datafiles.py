@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 QUALITY = "quality"
 _GROUP = 20_000
-"""Rows of a row group, the least that is read: two weeks of one-minute bars."""
+"""Rows of a row group, the least that is read: two weeks of one-minute candles."""
 _NAME = re.compile(r"\d{8}T\d{6}-\d{8}T\d{6}-[0-9a-f]{12}\.parquet", re.ASCII)
 _UNCOUNTED = -1
 _FOREVER = 1 << 62
@@ -88,7 +88,7 @@ def filesystem(url: str) -> pyarrow.fs.FileSystem:
 
 
 def stamp(url: str, path: str) -> tuple[int, ...] | None:
-    """Give what tells a file from another one that has taken its place; None where it is gone."""
+    """Return what tells a file from another one that has taken its place; None where it is gone."""
     if "://" not in url:
         try:
             found = (Path(url) / path).stat()
@@ -101,7 +101,7 @@ def stamp(url: str, path: str) -> tuple[int, ...] | None:
 
 @functools.cache
 def schema(*, marked: bool = False) -> pyarrow.Schema:
-    """Give the columns of a data file; prices, volume and trades are null in gaps.
+    """Return the columns of a data file; prices, volume and trades are null in gaps.
 
     One with ``marked`` candles has one more.
     """
@@ -114,7 +114,7 @@ def schema(*, marked: bool = False) -> pyarrow.Schema:
 
 
 def is_ours(found: pyarrow.Schema) -> bool:
-    """Tell whether a file has the columns of a data file."""
+    """Return whether a file has the columns of a data file."""
     return any(found.equals(schema(marked=marked)) for marked in (False, True))
 
 
@@ -294,7 +294,7 @@ class DataFiles:
         return int(filesystem(self.url).get_file_info(path).size)
 
     def release_memory(self) -> None:
-        """Give memory that was freed back to the system."""
+        """Return freed memory to the system."""
         import pyarrow as pa
 
         pa.default_memory_pool().release_unused()
@@ -307,7 +307,7 @@ class DataFiles:
 
 
 def is_named_by_us(path: str) -> bool:
-    """Tell whether a file has the name of a data file."""
+    """Return whether a file has the name of a data file."""
     return _NAME.fullmatch(path) is not None
 
 
@@ -323,7 +323,7 @@ def _name(start: int, end: int) -> str:
 
 
 def _rows_of(stretch: Stretch) -> pyarrow.Table:
-    """Give the rows of a stretch, gaps among the candles, in order."""
+    """Return the rows of a stretch, gaps among the candles, in order."""
     import pyarrow as pa
 
     columns, kind = stretch.columns, schema(marked=bool(stretch.revised))
@@ -357,7 +357,7 @@ def _rows_of(stretch: Stretch) -> pyarrow.Table:
 
 
 def _until(stretch: Stretch) -> array[int]:
-    """Give up to where no other row begins behind each candle."""
+    """Return up to where no other row begins behind each candle."""
     times = stretch.columns.time
     until = times[1:]
     if len(times):
@@ -387,7 +387,7 @@ def _moments(milliseconds: Sequence[int]) -> pyarrow.Array:
 
 
 def milliseconds_of(moments: pyarrow.ChunkedArray) -> array[int]:
-    """Give a column of moments in microseconds, none of them null, as Unix milliseconds."""
+    """Return a column of moments in microseconds, none of them null, as Unix milliseconds."""
     import numpy as np
 
     if moments.null_count or moments.type != schema().field("time").type:
@@ -420,7 +420,7 @@ def _revised(part: pyarrow.Table) -> set[int]:
 
 
 def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
-    """Give rows the column that others of the same file have."""
+    """Add the column that other rows of the same file have."""
     import pyarrow as pa
 
     if not marked or QUALITY in part.schema.names:
@@ -444,7 +444,7 @@ def _begin(group: Any) -> int:
 
 
 def span_of(file: File) -> Span:
-    """Give the range that a file covers."""
+    """Return the range that a file covers."""
     return Span(file.start, file.end)
 
 

@@ -41,7 +41,7 @@ class Delta:
         return deltalake.DeltaTable(url)
 
     def is_there(self, url: str) -> bool:
-        """Tell whether there is a table."""
+        """Return whether there is a table."""
         import deltalake
 
         return bool(deltalake.DeltaTable.is_deltatable(url))
@@ -117,7 +117,7 @@ def _files(table: deltalake.DeltaTable) -> list[File]:
 
 
 def _action(file: File) -> deltalake.transaction.AddAction:
-    """Give the entry of the log that adds a file."""
+    """Return the entry of the log that adds a file."""
     from deltalake.transaction import AddAction
 
     nulls = dict.fromkeys(("time", "until"), 0)

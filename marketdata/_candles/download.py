@@ -84,7 +84,7 @@ class Download:
         self._writer: asyncio.Future[None] | None = None
 
     async def run(self, span: Span, *, overlap: bool, served: bool, followed: bool) -> Tail:
-        """Fetch a range, and hand it on as stretches; give what is left at its end.
+        """Fetch a range, and hand it on as stretches; return what is left at its end.
 
         ``overlap`` says that the candle before the range is to be fetched along with it, and is
         handed on, too; ``served`` that there is a candle before the range, ``followed`` that there
@@ -350,7 +350,7 @@ class Download:
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Give where runs of consecutive numbers begin, and behind their ends."""
+    """Return where runs of consecutive numbers begin, and behind their ends."""
     for number in numbers:
         if number - 1 not in numbers:
             behind = number

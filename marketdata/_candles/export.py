@@ -1,4 +1,4 @@
-"""Stored bars as files of other formats."""
+"""Stored candles as files of other formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AT_ONCE = 200_000
 def write(
     table: SeriesTable, calendar: Calendar, path: Path, kind: Format, start: int, end: int
 ) -> int:
-    """Write the stored candles that open in a range (Unix ms) to a file; give their number.
+    """Write the stored candles that open in a range (Unix ms) to a file; return their number.
 
     ``calendar`` is what the series is expected to follow. Columns are those of
     `Candles.to_arrow`; numbers and times in CSV are those of the command line. The file takes its

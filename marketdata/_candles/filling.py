@@ -23,7 +23,7 @@ UNKNOWN = frozenset({"not_served", "not_fetched"})
 def fill(
     columns: Columns, gaps: Sequence[Gap], calendar: Calendar, how: How
 ) -> tuple[Columns, list[Gap], list[Gap]]:
-    """Fill gaps; give all candles, the gaps that were filled, and those that were not.
+    """Fill gaps; return all candles, the gaps that were filled, and those that were not.
 
     ``zero`` gives candles whose every value is 0; ``previous`` candles at the close before, with
     no volume and no trades; ``none`` gives none. Filled are gaps without trades, in an outage, or
@@ -70,7 +70,7 @@ def fill(
 
 
 def _run(column: array[float], value: float, count: int) -> array[float]:
-    """Give a column like another, of one value."""
+    """Return a column like another, of one value."""
     run = column[:0]
     run.append(value)
     return run * count

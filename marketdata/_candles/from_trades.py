@@ -38,7 +38,7 @@ _CHUNK = 10_000
 _FIRST_IDS = (0, 1)
 """Ids that only the first trade ever of a pair has."""
 
-# ---------------------------------------------------------------------------- bars
+# ---------------------------------------------------------------------------- candles
 
 
 def bars(trades: Iterable[Trade], timeframe: str) -> Columns:
@@ -63,13 +63,13 @@ def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
 
 
 class _Bars:
-    """Bars that grow at one end, a page of trades after another."""
+    """Candles that grow at one end, a page of trades after another."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._pages: deque[Columns] = deque()
         self._volumes: dict[int, list[float]] = {}
-        """What was traded in the first and the last bar of each page, which go on in others."""
+        """What was traded in the first and the last candle of each page, which go on in others."""
 
     def add(self, ticks: Sequence[Tick], *, before: bool = False) -> None:
         """Add trades, in order of time, behind all others or before them."""
@@ -102,7 +102,7 @@ class _Bars:
             self._pages.append(page)
 
     def columns(self) -> Columns:
-        """Give the bars; raises ValueError where a page begins before the last bar of another."""
+        """Return the candles; ValueError if a page begins before the last candle of another."""
         joined = Columns.from_rows([])
         for page in self._pages:
             if len(joined) and page.time[0] < joined.time[-1]:
@@ -119,7 +119,7 @@ class _Bars:
 
 
 def _condensed(values: list[float]) -> list[float]:
-    """Give the few numbers whose exact sum is that of many: their sum, what it was rounded by, …"""
+    """Return the few numbers whose exact sum is that of many: their sum, its rounding, …"""
     if any(isinstance(value, Decimal) for value in values[:1]):
         return [total(values)]
     sums: list[float] = []
@@ -154,7 +154,7 @@ class TradesSeries:
         self._pair = pair
 
     async def newest(self, count: int) -> Known:
-        """Give the candles of the newest so many places."""
+        """Return the candles of the newest so many places."""
         start = self.calendar.shift(our_now(), 1 - count)
         found = await self.between(start, None)
         end = found.columns.time[-1] + 1 if len(found.columns) else found.end
@@ -215,11 +215,11 @@ class TradesSeries:
         )
 
     async def before(self, moment: int) -> int | None:
-        """Give the moment: where earlier trades are, only reading them tells."""
+        """Return the moment: where earlier trades are, only reading them tells."""
         return moment
 
     async def after(self, moment: int, end: int) -> int:  # noqa: ARG002
-        """Give the moment: where later trades are, only reading them tells."""
+        """Return the moment: where later trades are, only reading them tells."""
         return moment
 
     async def why(self, gap: Span) -> list[Gap]:
@@ -236,7 +236,7 @@ class _Left:
 
 
 def _leads_on(quirk: Quirk) -> bool:
-    """Tell whether trades can be read from a time on, to their end."""
+    """Return whether trades can be read from a time on, to their end."""
     if quirk.trades_from_id is not None:
         return quirk.trades_from_id.startswith("=") and quirk.trades_from_time
     # An answer that looks at a span only does not tell whether more is behind it.
@@ -250,7 +250,7 @@ async def _read_on(
     stop: int,
     left: _Left,  # noqa: ARG001 from a time on they come or they do not
 ) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Give pages of trades and their replies, from a time on until one is at ``stop`` or later."""
+    """Return pages of trades and their replies, from a time on until ``stop`` or later."""
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
     if quirk.trades_from_id is None:
@@ -286,7 +286,7 @@ async def _read_on(
 async def _read_back(
     venue: Venue, pair: str, start: int, stop: int, left: _Left
 ) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Give pages of trades, the newest first, until one is before ``start``, or no more are there.
+    """Return pages of trades, newest first, until one is before ``start`` or no more are there.
 
     Each comes with the reply that tells up to when they are known.
     """
@@ -323,7 +323,7 @@ async def _read_back(
 
 
 async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -> Trade:
-    """Give a trade at or after ``stop`` with few such before it, by halving the ids below one."""
+    """Return a trade at or after ``stop`` with few such before it, by halving the ids below one."""
     low = 0
     while _id(venue, late) - low > enough:
         middle = (low + _id(venue, late)) // 2

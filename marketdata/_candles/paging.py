@@ -199,7 +199,7 @@ class Pages:
             return self._page(start, max(cursor, over), parts, disputed, first)
 
     def _not_later(self, moment: int) -> int:
-        """Give a moment, or when the open candle opened where that is still to come."""
+        """Return a moment, or when the open candle opened where that is still to come."""
         now = self.venue.now()
         return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
 
@@ -247,7 +247,7 @@ class Pages:
         return found
 
     def _latest(self) -> int:
-        """Give a time after which no candle had opened at the last answer."""
+        """Return a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
         # A clock that is wrong does not tell where candles end.
         if self.reply is not None and self.reply.simulated:
@@ -255,7 +255,7 @@ class Pages:
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
 
     def _reached(self) -> int:
-        """Give the time up to which candles may have opened at the last answer."""
+        """Return the time up to which candles may have opened at the last answer."""
         is_simulated = self.reply is not None and self.reply.simulated
         return self._now().exchange if is_simulated else self._now().reached
 
@@ -267,7 +267,7 @@ class Pages:
     # ------------------------------------------------------------------ behind gaps
 
     async def _behind_nothing(self, cursor: int, asked: int, stop: int) -> int:
-        """Give where to go on behind a page without candles; ``stop`` or later where nowhere.
+        """Return where to go on behind a page without candles; ``stop`` or later where nowhere.
 
         Such a page may cover a fixed time, which is then empty. How long it stays empty, longer
         candles tell, whose pages cover years.
@@ -285,7 +285,7 @@ class Pages:
         return behind
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
-        """Give when the first longer candle opens that ends after a moment; None: not known."""
+        """Return when the first longer candle opens that ends after a moment; None: not known."""
         pages = Pages(self.venue, self.pair, longer)
         # They may open elsewhere than is expected, at most one length earlier.
         at = longer.previous(longer.floor(moment))
@@ -302,7 +302,7 @@ class Pages:
         return at
 
     async def before(self, moment: int) -> int | None:
-        """Give a time near which the last candle before a moment is; None where there is none.
+        """Return a time near which the last candle before a moment is; None where there is none.
 
         No candle opens from that time up to the moment, and at least one does before it.
         """
@@ -343,7 +343,7 @@ class Pages:
         return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
-        """Give the open times of one page, the newest by default; None where it does not say."""
+        """Return the open times of one page, the newest by default; None where it does not say."""
         until = None
         if since is not None:
             since = _whole_second(max(since, self._first(calendar)))
@@ -369,7 +369,7 @@ class Pages:
 
 
 def clock_of(reply: Reply) -> Clock:
-    """Give the time of an answer: its ``Date``, which has whole seconds, or ours without one."""
+    """Return the time of an answer: its ``Date``, which has whole seconds, or ours without one."""
     ours = round(reply.received_at.timestamp() * 1000)
     return Clock(round((reply.date or reply.received_at).timestamp() * 1000), ours)
 
@@ -380,12 +380,12 @@ def _whole_second(since: int) -> int:
 
 
 def our_now() -> int:
-    """Give the time by our own clock."""
+    """Return the time by our own clock."""
     return round(datetime.now(UTC).timestamp() * 1000)
 
 
 def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int]) -> Columns:
-    """Give the candles that open in a range, once, ascending; note those that came in two forms."""
+    """Return the candles of a range, once, ascending; note those that came in two forms."""
     times, end = columns.time, FOREVER if end is None else end
     if all(map(operator.lt, times, times[1:])):
         return columns[bisect_left(times, start) : bisect_left(times, end)]

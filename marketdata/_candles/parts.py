@@ -24,7 +24,7 @@ _UNKNOWN: frozenset[Cause] = frozenset({"not_fetched"})
 
 
 def between(record: Candles[Number], start: Moment | None, end: Moment | None) -> slice:
-    """Give where the candles stand that open from a time on and before another.
+    """Return where the candles stand that open from a time on and before another.
 
     Raises `InvalidParameterError` for what is no time.
     """
@@ -75,7 +75,7 @@ def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
 
 
 def _own(record: Candles[Any]) -> Columns[Any]:
-    """Give the exchange's candles, without those that were made up."""
+    """Return the exchange's candles, without those that were made up."""
     columns = record.columns
     made_up = {
         index

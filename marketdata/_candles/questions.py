@@ -114,7 +114,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
 
 
 async def native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
-    """Give a series that the exchange has, with the time before a rename of the pair."""
+    """Return a series that the exchange has, with the time before a rename of the pair."""
     series = NativeSeries(venue, pair, timeframe, keep, plays)
     former = await venue.listed.predecessor(pair)
     if former is None:
@@ -241,13 +241,13 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
 
 
 def _earliest(calendar: Calendar, end: int, count: int) -> int:
-    """Give where the last so many places before an end begin: there was no market before 2010."""
+    """Return where the last so many places before an end begin: there was no market before 2010."""
     count = min(count, calendar.count(FIRST_MARKET, end))
     return max(min(FIRST_MARKET, end - 1), calendar.shift(end - 1, 1 - max(1, count)))
 
 
 async def _up_to(series: Source, found: Known, end: int) -> Known:
-    """Give the newest candles and what is known of the places behind them, before an end."""
+    """Return the newest candles and what is known of the places behind them, before an end."""
     # Where the newest are too old for one answer, what is before it is looked for afterwards.
     last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
@@ -383,7 +383,7 @@ def _limited(
 
 
 def _offset(found: Known, calendar: Calendar) -> int | None:
-    """Give the difference of the clocks where they disagree on whether the last candle is over."""
+    """Return the difference of the clocks if they disagree on whether the last candle is over."""
     clock = found.clock
     if not clock.disagrees or not len(found.columns) or found.simulated:
         return None

@@ -23,11 +23,11 @@ class RenamedSeries:
         self._pair = pair
 
     async def newest(self, count: int) -> Known:
-        """Give the newest candles, as far as those of one request reach."""
+        """Return the newest candles, as far as those of one request reach."""
         return await self._present.newest(count)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Give all candles of a range, of the former pair before the first of the present one."""
+        """Return all candles of a range, of the former pair before the first of the present one."""
         found = await self._present.between(start, end)
         if not found.begins:
             return found
@@ -42,12 +42,12 @@ class RenamedSeries:
         return replace(joined, renamed=Renamed(self._pair, until))
 
     async def before(self, moment: int) -> int | None:
-        """Give a time from which on no candle opens up to the moment; None: none before it."""
+        """Return a time from which on no candle opens up to the moment; None: none before it."""
         found = await self._present.before(moment)
         return await self._former.before(moment) if found is None else found
 
     async def after(self, moment: int, end: int) -> int:
-        """Give a time near the next candle from a moment on."""
+        """Return a time near the next candle from a moment on."""
         found = await self._present.after(moment, end)
         if await self._present.before(found) is None:
             found = min(found, await self._former.after(moment, found))

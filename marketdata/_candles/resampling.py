@@ -74,7 +74,7 @@ def _counted(trades: array[int]) -> int:
 def _with_causes(
     start: int, until: int, calendar: Calendar, gaps: Sequence[Gap]
 ) -> Iterator[tuple[int, int, Cause | None]]:
-    """Give both ends of each place, and the worst cause of what is missing in it.
+    """Return both ends of each place, and the worst cause of what is missing in it.
 
     None also stands for time that no gap covers.
     """

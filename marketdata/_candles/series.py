@@ -128,7 +128,7 @@ class Known:
         )
 
     def cut(self, start: int, end: int) -> Known:
-        """Give what is known of a part of the range."""
+        """Return what is known of a part of the range."""
         start, end = max(start, self.start), min(end, self.end)
         columns = between(self.columns, start, end)
         is_last = len(columns) > 0 and columns.time[-1] == self.columns.time[-1]
@@ -160,7 +160,7 @@ class Known:
 
 
 def _settled(end: int) -> Clock:
-    """Give the clock of what is stored up to a time, which both clocks had reached then."""
+    """Return the clock of what is stored up to a time, which both clocks had reached then."""
     now = max(our_now(), end)
     return Clock(now, now)
 
@@ -174,19 +174,19 @@ class Source(Protocol):
     """How many candles can be had at about the cost of one."""
 
     async def newest(self, count: int) -> Known:
-        """Give at least the newest so many candles, or as many as one request gives."""
+        """Return at least the newest so many candles, or as many as one request gives."""
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Give all candles that open in a range (``end=None``: up to now)."""
+        """Return all candles that open in a range (``end=None``: up to now)."""
 
     async def before(self, moment: int) -> int | None:
-        """Give a time up to the moment from which on no candle opens, with one near before it.
+        """Return a time up to the moment from which on no candle opens, with one near before it.
 
         None where there is none before the moment.
         """
 
     async def after(self, moment: int, end: int) -> int:
-        """Give a time from the moment on before which no candle opens, near the next one."""
+        """Return a time from the moment on before which no candle opens, near the next one."""
 
     async def why(self, gap: Span) -> list[Gap]:
         """Tell why a range has no candles."""
@@ -224,7 +224,7 @@ class NativeSeries:
             self.table = keep.store.table(SeriesName(venue.id, pair, timeframe, plays))
 
     async def newest(self, count: int) -> Known:
-        """Give the newest candles of one request."""
+        """Return the newest candles of one request."""
         self._reads = False
         page = await self.pages.newest(count)
         if page.rejected:
@@ -244,7 +244,7 @@ class NativeSeries:
         return self._told(made, is_open=len(found.open) > 0)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Give all candles of a range: those that are stored from there, the rest requested."""
+        """Return all candles of a range: those that are stored from there, the rest requested."""
         self._reads = self._keep.read
         # Whole places, also where the range begins or ends inside of one.
         upto = FOREVER if end is None else self.calendar.ceil(end)
@@ -264,11 +264,11 @@ class NativeSeries:
         return found.cut(start, FOREVER if end is None else end)
 
     async def before(self, moment: int) -> int | None:
-        """Give a time from which on no candle opens up to the moment; None: none before it."""
+        """Return a time from which on no candle opens up to the moment; None: none before it."""
         return await self.pages.before(moment)
 
     async def after(self, moment: int, end: int) -> int:
-        """Give a time near the next candle from a moment on."""
+        """Return a time near the next candle from a moment on."""
         upto = self.calendar.shift(moment, self.pages.size)
         page = await self.pages.between(moment, min(upto, end), end)
         return min(end, page.columns.time[0] if len(page.columns) else max(page.end, moment))
@@ -407,13 +407,13 @@ class StoredSeries:
         self._stored = stored
 
     async def newest(self, count: int) -> Known:
-        """Give the newest candles."""
+        """Return the newest candles."""
         times = self._stored.columns.time
         start = times[-count] if len(times) >= count else self._stored.start
         return await self.between(start, times[-1] + 1 if len(times) else self._stored.end)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Give all candles that open in a range; what is not stored is not fetched."""
+        """Return all candles that open in a range; what is not stored is not fetched."""
         upto, whole = our_now() if end is None else end, self._stored
         gaps = [
             Gap(*one, "not_fetched")
@@ -428,13 +428,13 @@ class StoredSeries:
         return Known.stored(told, whole.end, simulated=False)
 
     async def before(self, moment: int) -> int | None:
-        """Give the end of the last candle before a moment; None where none is stored."""
+        """Return the end of the last candle before a moment; None where none is stored."""
         times = self._stored.columns.time
         index = bisect_left(times, moment)
         return times[index - 1] + 1 if index else None
 
     async def after(self, moment: int, end: int) -> int:
-        """Give when the next candle opens from a moment on."""
+        """Return when the next candle opens from a moment on."""
         times = self._stored.columns.time
         index = bisect_left(times, moment)
         return min(end, times[index]) if index < len(times) else end
@@ -471,7 +471,7 @@ class ResampledSeries:
         self.room = max(1, finer.room // self._parts)
 
     async def newest(self, count: int) -> Known:
-        """Give the newest candles of which one request of shorter ones has all parts."""
+        """Return the newest candles of which one request of shorter ones has all parts."""
         found = await self.finer.newest((count + 1) * self._parts)
         start = self.calendar.ceil(found.start)
         if found.newest and self.calendar.floor(found.newest) < start:
@@ -481,7 +481,7 @@ class ResampledSeries:
         return self._made(found, start, self.calendar.next(max(found.newest, start)))
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Give all candles that open in a range, each with all its parts."""
+        """Return all candles that open in a range, each with all its parts."""
         first = self.calendar.ceil(start)
         upto = None if end is None else self.calendar.ceil(end)
         if upto is not None and first >= upto:
@@ -491,12 +491,12 @@ class ResampledSeries:
         return replace(self._made(await self.finer.between(first, upto), first, upto), start=start)
 
     async def before(self, moment: int) -> int | None:
-        """Give a time from which on no candle opens up to the moment; None: none before it."""
+        """Return a time from which on no candle opens up to the moment; None: none before it."""
         found = await self.finer.before(moment)
         return None if found is None else min(moment, self.calendar.ceil(found))
 
     async def after(self, moment: int, end: int) -> int:
-        """Give a time near the next candle from a moment on."""
+        """Return a time near the next candle from a moment on."""
         return max(moment, self.calendar.floor(await self.finer.after(moment, end)))
 
     async def why(self, gap: Span) -> list[Gap]:

@@ -50,7 +50,7 @@ class Stretch:
     """The open times of candles that the exchange has revised since they were stored."""
 
     def cut(self, start: int, end: int) -> Stretch:
-        """Give the part that lies in a range; the range has to overlap."""
+        """Return the part that lies in a range; the range has to overlap."""
         start, end = max(start, self.start), min(end, self.end)
         if (start, end) == (self.start, self.end):
             return self
@@ -60,14 +60,14 @@ class Stretch:
 
 
 def between(columns: Columns, start: int, end: int) -> Columns:
-    """Give the candles that open in a range."""
+    """Return the candles that open in a range."""
     times = columns.time
     first, behind = bisect_left(times, start), bisect_left(times, end)
     return columns if behind - first == len(times) else columns[first:behind]
 
 
 def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:
-    """Give the parts of gaps that lie in a range."""
+    """Return the parts of gaps that lie in a range."""
     return [
         Gap(max(gap.start, start), min(gap.end, end), gap.cause)
         for gap in gaps
@@ -93,7 +93,7 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 
 def placed_over(newer: Sequence[Stretch], older: Iterable[Stretch]) -> list[Stretch]:
-    """Give all of some stretches, and of older ones what those do not tell of, in order."""
+    """Return all of some stretches, and of older ones what those do not tell of, in order."""
     taken = [Span(one.start, one.end) for one in newer]
     kept = [one.cut(*span) for one in older for span in without(Span(one.start, one.end), taken)]
     return sorted([*newer, *kept], key=lambda one: one.start)
@@ -124,7 +124,7 @@ def merged(gaps: Iterable[Gap]) -> list[Gap]:
 
 
 def without(span: Span, taken: Iterable[Span]) -> list[Span]:
-    """Give what is left of a range, in order, without those given in order of their start."""
+    """Return what is left of a range, in order, without those given in order of their start."""
     left: list[Span] = []
     at = span.start
     for one in taken:
@@ -139,7 +139,7 @@ def without(span: Span, taken: Iterable[Span]) -> list[Span]:
 
 
 def intervals(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Interval, ...]:
-    """Give gaps as records, with the number of their places."""
+    """Return gaps as records, with the number of their places."""
     return tuple(
         Interval(
             start=moment(gap.start),
@@ -152,21 +152,21 @@ def intervals(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Interval, ...]:
 
 
 def flags(revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
-    """Give candles that are not as usual as records: revised ones, and those off the calendar."""
+    """Return candles that are not as usual as records: revised ones, and those off the calendar."""
     marks: dict[int, Quality] = dict.fromkeys(revised, "revised")
     marks |= dict.fromkeys(odd, "off_calendar")
     return tuple(Flag(open_time=moment(time), quality=marks[time]) for time in sorted(marks))
 
 
 def moment(milliseconds: int) -> datetime:
-    """Give Unix milliseconds as a datetime."""
+    """Return Unix milliseconds as a datetime."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def with_causes(
     places: Sequence[tuple[int, int]], causes: Sequence[Gap], calendar: Calendar
 ) -> list[Gap]:
-    """Give runs of places as gaps, divided where their causes change.
+    """Return runs of places as gaps, divided where their causes change.
 
     ``causes`` are ranges with a cause, in order, wherever their edges are; a place has the cause
     of the first of them that reaches into it, and None where none does.

@@ -59,7 +59,7 @@ class SeriesName(NamedTuple):
 
 
 def _escaped(name: str) -> str:
-    """Give a name that every file system and object store takes, for `_unescaped`.
+    """Return a name that every file system and object store takes, for `_unescaped`.
 
     A dot at its beginning would hide it, or lead out of the store.
     """
@@ -146,7 +146,7 @@ class Store:
         self.table(name).adopt()
 
     def remove(self, name: SeriesName) -> None:
-        """Delete the bars of one series from the disk, damaged or not."""
+        """Delete the candles of one series from the disk, damaged or not."""
         table = self.table(name)
         try:
             if table.refresh():
@@ -161,7 +161,7 @@ class Store:
     # ------------------------------------------------------------------ whether it can be used
 
     def lost(self) -> MarketDataError | None:
-        """Give what is to be said in a process that was forked from one with an open store.
+        """Return what is to be said in a process that was forked from one with an open store.
 
         Delta Lake's library does not survive that.
         """
@@ -174,7 +174,7 @@ class Store:
         )
 
     def unwritable(self) -> MarketDataError | None:
-        """Give what is to be said of a folder that cannot be made or written to."""
+        """Return what is to be said of a folder that cannot be made or written to."""
         there = Path(self.url)
         try:
             while not there.exists() and there != there.parent:

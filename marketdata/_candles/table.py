@@ -1,11 +1,11 @@
-"""The bars of one series: a Delta table whose every file is a stretch of time.
+"""The candles of one series: a Delta table whose every file is a stretch of time.
 
 Both ends of each file's stretch stand in its statistics in the transaction log, so that one commit
-adds the bars and the proof that their range is complete, and what is stored can be told without
+adds the candles and the proof that their range is complete, and what is stored can be told without
 opening a file.
 
 Commits carry one application transaction (``marketdata``), which makes any two of them that did
-not see each other a conflict: whoever loses looks again at what is left to add. No bar is ever in
+not see each other a conflict: the loser looks again at what is left to add. No candle is ever in
 two files.
 """
 
@@ -65,7 +65,7 @@ def _translating(
 
 
 class SeriesTable:
-    """The stored bars of one series.
+    """The stored candles of one series.
 
     All methods block, and may be called from any thread. Times are Unix milliseconds.
     """
@@ -95,7 +95,7 @@ class SeriesTable:
 
     @_translating
     def refresh(self) -> bool:
-        """Take in what others have committed; tell whether the table exists."""
+        """Take in what others have committed; return whether the table exists."""
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         with self._lock:
@@ -134,7 +134,7 @@ class SeriesTable:
             return self._listed[1]
 
     def covered(self) -> list[Span]:
-        """List the ranges of which every bar is known, by time, none touching another."""
+        """List the ranges of which every candle is known, by time, none touching another."""
         spans: list[Span] = []
         for file in self.files():
             if spans and spans[-1].end >= file.start:
@@ -158,7 +158,7 @@ class SeriesTable:
         return []
 
     def is_surely_empty(self) -> bool:
-        """Tell whether nothing is stored, where that can be told without opening the table."""
+        """Return whether nothing is stored, where that can be told without opening the table."""
         is_local = "://" not in self.url
         return self._table is None and is_local and not Path(self.url, "_delta_log").is_dir()
 
@@ -170,7 +170,7 @@ class SeriesTable:
         return stretch
 
     def has_candle_before(self, moment: int) -> bool:
-        """Tell whether a candle is stored that opens before a moment."""
+        """Return whether a candle is stored that opens before a moment."""
         before = [file for file in self.files() if file.start < moment and file.rows > file.gaps]
         if any(file.end <= moment for file in before):
             return True
@@ -291,7 +291,7 @@ class SeriesTable:
 
     @_translating
     def clear(self) -> None:
-        """Take all bars out of the table and off the disk.
+        """Take all candles out of the table and off the disk.
 
         The log stays: whoever else is at this table finds it empty, and not gone under his feet.
         """
@@ -327,7 +327,7 @@ class SeriesTable:
     def tidy(self, fewest: int = _SMALL_FILES) -> None:
         """Merge files that lie side by side where there are so many; sweep once an hour.
 
-        What is merged is never much less than what it is merged with, so that adding bars one by
+        What is merged is never much less than what it is merged with, so that adding candles one by
         one costs the same however many are stored.
         """
         with self._lock:
@@ -344,7 +344,7 @@ class SeriesTable:
 
     @_translating
     def sweep(self, *, delete: bool = True) -> list[str]:
-        """Delete files that nobody has needed for an hour; give their paths.
+        """Delete files that nobody has needed for an hour; return their paths.
 
         They were replaced, or whoever wrote them did not live to commit. With ``delete=False``
         they are only listed.
@@ -380,7 +380,7 @@ class SeriesTable:
             self.data.remove(file.path for file in files if file.path not in used)
 
     def _is_too_late(self, began: float) -> bool:
-        """Tell whether files that were written since could look left over to others.
+        """Return whether files that were written since could look left over to others.
 
         That is so where this process was halted, or its machine slept, before it could commit.
         """
@@ -419,7 +419,7 @@ def worth_merging(files: Sequence[File], fewest: int) -> list[File]:
     """Choose files that lie side by side and are to become one; none where that is not worth it.
 
     At least so many, together no larger than one file may be, and none larger than the others
-    together: a large file is not written again for a few bars beside it.
+    together: a large file is not written again for a few candles beside it.
     """
     run: list[File] = []
     for file in [*files, None]:

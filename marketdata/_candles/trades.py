@@ -116,7 +116,7 @@ _BEFORE = (1_000, 60_000, 3_600_000)
 
 
 async def _proved_from(venue: Venue, pair: str, start: int) -> list[Trade] | None:
-    """Give the trades from a time on where the answer shows that it begins before it.
+    """Return the trades from a time on where the answer shows that it begins before it.
 
     The exchange is sent a time before the start. It may ignore that, or give the newest trades
     since then: an answer that has a trade from before the start has all from there on. None where
@@ -138,7 +138,7 @@ async def _proved_from(venue: Venue, pair: str, start: int) -> list[Trade] | Non
 
 
 async def _newest_from(venue: Venue, pair: str, size: int, start: int) -> list[Trade]:
-    """Give the trades from a time on where the newest reach back to it, or ids lead there."""
+    """Return the trades from a time on where the newest reach back to it, or ids lead there."""
     quirk = venue.quirk
     moment = datetime.fromtimestamp(start / 1000, UTC)
     newest = await venue.trades(pair, limit=quirk.trades_per_request, params=quirk.recent_trades)
@@ -208,7 +208,7 @@ async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequenc
 
 
 async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
-    """Give where to look for the first trade from a time on: hours in which there were some."""
+    """Return where to look for the first trade from a time on: hours in which there were some."""
     for timeframe in ("1h", "1d"):
         opened = known(venue.id, timeframe).floor(start)
         bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request(timeframe))

@@ -92,7 +92,7 @@ def _problem(table: SeriesTable, file: File, known: Calendar) -> Problem | None:
 
 
 def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
-    """Tell whether rows follow one another inside the file's range without overlapping."""
+    """Return whether rows follow one another inside the file's range without overlapping."""
     begins, ends = milliseconds_of(rows["time"]), milliseconds_of(rows["until"])
     if not begins:
         return file.rows == 0
@@ -101,7 +101,7 @@ def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
 
 
 def _unexplained(stretch: Stretch, known: Calendar) -> bool:
-    """Tell whether a place has neither a candle nor a gap."""
+    """Return whether a place has neither a candle nor a gap."""
     calendar = learned(known.timeframe, stretch.columns.time, known)
     gaps = [Span(gap.start, gap.end) for gap in stretch.gaps]
     return any(

@@ -139,7 +139,7 @@ def nothing_traded(venue: Venue, pair: str, window: str) -> DataUnavailableError
 
 
 def milliseconds(window: str) -> int:
-    """Give the length of a rolling window."""
+    """Return the length of a rolling window."""
     return round(arguments.window_length(window).total_seconds() * 1000)
 
 

@@ -18,12 +18,12 @@ _HOLES = re.compile("__(STYLE|DATA|LIBRARY|CODE)__")
 
 
 def is_built() -> bool:
-    """Tell whether this copy of the package has TradingView's library."""
+    """Return whether this copy of the package has TradingView's library."""
     return files(__package__).joinpath(_BUNDLE, _LIBRARY).is_file()
 
 
 def page(data: str = "null") -> str:
-    """Give the page as HTML, with records' JSON as its data; it makes no request.
+    """Return the page as HTML, with records' JSON as its data; it makes no request.
 
     Without data it waits for a host of MCP Apps, or for a widget, to send some. Raises
     `DataUnavailableError` where the package was installed from its source and the library is not

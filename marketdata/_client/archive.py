@@ -91,7 +91,7 @@ class AsyncHistory:
 
         The range goes from `start` to before `end` (by default now). If one series fails, its
         `error` says why and the others continue. Run the same download again to resume it. A
-        notebook shows a progress bar unless `progress` is given.
+        notebook shows a progress candle unless `progress` is given.
         """
         from marketdata.models.lists import Records
         from marketdata.models.stored import Downloaded
@@ -426,7 +426,7 @@ class Job:
         await self.session.ask(self.exchange, work)
 
     def _in_worker(self) -> Callable[[int, int | None], int]:
-        """Give what a worker does with a part of the range."""
+        """Return what a worker does with a part of the range."""
         return functools.partial(
             _download_part,
             self.session.settings,
@@ -471,9 +471,9 @@ class Job:
         )
 
     async def _series(self) -> tuple[SeriesName, SeriesTable]:
-        """Give the series' name as its exchange writes it, and its table.
+        """Return the series' name as its exchange writes it, and its table.
 
-        Raises `TimeframeNotSupportedError` for bars that the exchange lacks or that are not
+        Raises `TimeframeNotSupportedError` for candles that the exchange lacks or that are not
         stored, `DataUnavailableError` where it has none at all.
         """
         from marketdata._candles.store import SeriesName
@@ -500,7 +500,7 @@ class Job:
     def _reporter(
         self, name: SeriesName, progress: Callable[[Progress], object] | None, done: int
     ) -> Callable[[int | None], None] | None:
-        """Give what counts bars as they come, and reports how far that is; None: all have."""
+        """Return what counts candles as they come, and reports how far that is; None: all have."""
         if progress is None:
             return None
         from marketdata._candles.calendar import known
@@ -538,7 +538,7 @@ def _download_part(
     start: int,
     end: int | None,
 ) -> int:
-    """Store what is missing of one part, in a worker; give the number of its places."""
+    """Store what is missing of one part, in a worker; return the number of its places."""
     from marketdata._candles.calendar import known
 
     async def work() -> int:
@@ -553,7 +553,7 @@ def _download_part(
 
 
 def _range(start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
-    """Give both ends in Unix milliseconds; raises `InvalidParameterError` for an empty range."""
+    """Return both ends in Unix milliseconds; raises `InvalidParameterError` for an empty range."""
     since = 0 if start is None else arguments.instant(start)
     until = None if end is None else arguments.instant(end)
     if until is not None and since >= until:

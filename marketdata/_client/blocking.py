@@ -289,7 +289,7 @@ _default: tuple[dict[str, str], Client] | None = None
 
 
 def default_client() -> Client:
-    """Give the client behind the module's functions; a new one when MARKETDATA_* has changed."""
+    """Return the client behind the module's functions; a new one when MARKETDATA_* has changed."""
     global _default
     variables = {name: value for name, value in os.environ.items() if name[:11] == "MARKETDATA_"}
     default = _default

@@ -54,7 +54,7 @@ async def fetch(
     *,
     retries: int,
 ) -> None:
-    """Give the parts of a download to the workers of a ``distributed`` client, and wait for all.
+    """Return the parts of a download to the workers of a ``distributed`` client, and wait for all.
 
     Raises what a worker has raised after its retries, and `DataUnavailableError` where workers or
     the scheduler are lost.

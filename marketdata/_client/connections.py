@@ -185,7 +185,7 @@ class Connections:
             raise exchange.closed(name) from None
 
     async def venue(self, name: str) -> Venue:
-        """Give the connection to one exchange, made at first use, shared by concurrent callers."""
+        """Return the connection to one exchange, made at first use, shared by all callers."""
         future = self._venues.get(name)
         if future is None:
             future = self._venues[name] = asyncio.ensure_future(self._connect(name))
@@ -203,7 +203,7 @@ class Connections:
         return list(self._hubs.values())
 
     async def hub(self, venue: Venue, kind: str, timeframe: str | None = None) -> Hub:
-        """Give the live subjects of an exchange.
+        """Return the live subjects of an exchange.
 
         Raises what `Venue.check_stream` raises, before anything is asked.
         """
@@ -249,7 +249,7 @@ class Connections:
         return venue
 
     async def simulated(self) -> dict[str, str]:
-        """Give the base URL of each exchange of the simulator, starting it at first use."""
+        """Return the base URL of each exchange of the simulator, starting it at first use."""
         if self._simulator is None:
             self._simulator = asyncio.ensure_future(self._simulate())
         return (await asyncio.shield(self._simulator)).endpoints

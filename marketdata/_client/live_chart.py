@@ -34,7 +34,7 @@ def live_chart(
 
 
 def _news(watch: Watch[Candles[Any]]) -> Iterator[str]:
-    """Give all that a stream has told so far, each time that there is more."""
+    """Return all that a stream has told so far, each time that there is more."""
     rows = {}
     for candles in watch:
         rows.update({row[0]: row for row in candles.columns.rows()})

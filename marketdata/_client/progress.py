@@ -17,7 +17,7 @@ Callback: TypeAlias = Callable[["Progress"], Any]
 
 @contextlib.contextmanager
 def in_notebook() -> Iterator[Tell | None]:
-    """Give what shows progress in the running cell of a notebook; None where there is none."""
+    """Return what shows progress in the running cell of a notebook; None where there is none."""
     if not {"IPython", "marimo"} & sys.modules.keys():
         yield None
         return
@@ -29,7 +29,7 @@ def in_notebook() -> Iterator[Tell | None]:
 
 @contextlib.contextmanager
 def shown(progress: Callback | None) -> Iterator[Callback | None]:
-    """Give what is told of a download: the caller's own, or a notebook, or nobody."""
+    """Return what is told of a download: the caller's own, or a notebook, or nobody."""
     if progress is not None:
         yield progress
         return
@@ -48,7 +48,7 @@ def _through(tell: Tell) -> Callback:
 def fetching(
     pair: str, timeframe: str, start: int | None, end: int | None
 ) -> Iterator[Callable[[int], None] | None]:
-    """Give what is told of the candles of a range (Unix ms) that have come; see `in_notebook`."""
+    """Return what is told of the candles of a range (Unix ms) that have come; see `in_notebook`."""
     if start is None:
         yield None
         return

@@ -160,7 +160,7 @@ async def _read(watch: AsyncWatch[Any]) -> None:
 
 
 def replayed(settings: Settings, path: Path, speed: float, wait_for: int) -> Settings:
-    """Give the settings of a client that is served from a recording."""
+    """Return the settings of a client that is served from a recording."""
     if not is_recording(path):
         raise InvalidParameterError(
             f"{path} is not a readable recording. `record` creates one.",

@@ -64,7 +64,7 @@ class Session:
         )
 
     def preferring(self, exchanges: tuple[str, ...], among: Collection[str] | None) -> Session:
-        """Give a session with other default exchanges that shares the connections of this one."""
+        """Return a session with other default exchanges that shares the connections of this one."""
         twin = Session(
             self.settings.model_copy(update={"exchange": exchanges}), recorder=self._recorder
         )
@@ -74,7 +74,7 @@ class Session:
         return twin
 
     def in_floats(self) -> Session:
-        """Give the session for what is stored, which are floats: this one, or one beside it."""
+        """Return the session for what is stored, which are floats: this one, or one beside it."""
         if self.settings.numbers == "float":
             return self
         if self._floats is None:
@@ -184,7 +184,7 @@ class Session:
         return [one for one in exchanges if one.id in served]
 
     def catalogue(self) -> Catalogue:
-        """Give the lists of pairs, on disk or in memory."""
+        """Return the lists of pairs, on disk or in memory."""
         if self._catalogue is None:
             from marketdata._exchanges.markets_cache import Catalogue
 
@@ -210,7 +210,7 @@ class Session:
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[Pair]]:
-        """Search the pairs of all exchanges; give how many were found, and some of them.
+        """Search the pairs of all exchanges; return how many were found, and some of them.
 
         At most ``limit`` pairs from ``offset`` on. Lists that are on disk are searched; where there
         is none, the default exchange's is fetched.
@@ -282,12 +282,12 @@ class Session:
     # ------------------------------------------------------------------ connections
 
     def open_here(self) -> Connections | None:
-        """Give the running loop's connections, where there are any."""
+        """Return the running loop's connections, where there are any."""
         here = self._connections.get(asyncio.get_running_loop())
         return None if here is None or here.closed else here
 
     async def connections(self) -> Connections:
-        """Give the running loop's connections, made where there are none."""
+        """Return the running loop's connections, made where there are none."""
         here = self.open_here()
         if here is None:
             # A thread imports what is needed, which takes longer than a loop should be held up.

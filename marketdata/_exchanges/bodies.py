@@ -46,7 +46,7 @@ class FlatRows(list[Any]):
         self.width = width
 
     def column(self, position: int) -> list[Any]:
-        """Give the numbers in one position of each row."""
+        """Return the numbers in one position of each row."""
         return self[position :: self.width]
 
 
@@ -86,7 +86,7 @@ def unpacked(frame: bytes, *, has_header: bool) -> str:
 
 @functools.cache
 def bounded_response() -> type[ClientResponse]:
-    """Give aiohttp's class of answers, as one that reads bodies up to the bound.
+    """Return aiohttp's class of answers, as one that reads bodies up to the bound.
 
     It raises `TooLargeError` at once where a header tells, else as soon as it has been too much;
     the connection is closed then.

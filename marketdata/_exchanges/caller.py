@@ -78,7 +78,7 @@ class Caller:
         args: tuple[Any, ...],
         params: dict[str, Any],
     ) -> Coroutine[Any, Any, T]:
-        """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
+        """Call a method of ccxt's; return what ``make`` makes of its answer and of the reply.
 
         Who asks while the same is being asked makes something of that answer, too: nobody is to
         change it. An answer of which nothing can be made is an error like any other. Retries errors
@@ -136,7 +136,7 @@ class Caller:
             await rest(pause)
 
     def _pause_after(self, error: MarketDataError, attempt: int) -> float | None:
-        """Give the seconds to wait before the next attempt; None where there is to be none."""
+        """Return the seconds to wait before the next attempt; None where there is to be none."""
         pause, left = error.retry_after, seconds_left(self._settings.timeout)
         if pause is None:
             pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -75,7 +75,7 @@ class Capabilities:
         self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
 
     def offers(self, call: str) -> bool:
-        """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
+        """Return whether ccxt has a call for this exchange that works for spot, and as we are."""
         return call in self._offered
 
     def why_not(self, call: str) -> str | None:
@@ -90,7 +90,7 @@ class Capabilities:
         return None
 
     def is_native(self, operation: str) -> bool:
-        """Tell whether the exchange has a call that is meant for an operation."""
+        """Return whether the exchange has a call that is meant for an operation."""
         calls = _OPERATIONS[operation].native
         if operation == "quotes" and not self.has_best_in_bulk:
             calls = ("fetchBidsAsks",)
@@ -102,7 +102,7 @@ class Capabilities:
         return self._quirk.full_tickers and self._quirk.best_in_tickers
 
     def is_served(self, operation: str) -> bool:
-        """Tell whether an operation can be answered, natively or from other calls."""
+        """Return whether an operation can be answered, natively or from other calls."""
         return operation in self._served
 
     def _can_be_served(self, operation: str) -> bool:
@@ -129,7 +129,7 @@ def exchange(
 ) -> Exchange:
     """Make an exchange of ccxt's description of it.
 
-    ``source_for`` names the shorter bars of which some can be made.
+    ``source_for`` names the shorter candles of which some can be made.
     """
     has = described["has"]
     able = Capabilities(has, special, keyed=True)

@@ -40,7 +40,7 @@ _CLOCKS_AGREE = timedelta(minutes=1) // _MILLISECOND
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
-    """Tell whether there is no list in an answer, or one of nothing: no rows that may be none."""
+    """Return whether there is no list in an answer, or one of nothing: no rows that may be none."""
     if isinstance(answer, list):
         return bool(answer) and answer[0] in (None, [], {})
     if isinstance(answer, dict) and depth:
@@ -120,7 +120,7 @@ class Connector(Theirs):  # type: ignore[misc]
             self.currencies, self.currencies_by_id = {}, {}
 
     async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
-        """Give the markets that are loaded; ccxt would have a task do it, for all who wait.
+        """Return the markets that are loaded; ccxt would have a task do it, for all who wait.
 
         Whoever is cancelled first would end that for the others.
         """
@@ -129,7 +129,7 @@ class Connector(Theirs):  # type: ignore[misc]
         return await super().load_markets(reload, params or {})
 
     async def fetch_markets(self, params: Any = None) -> Any:
-        """Give the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
+        """Return the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
 
         ccxt would give what is loaded for the one that it knows by heart. Codes are ccxt's own,
         whatever has been renamed since.
@@ -154,11 +154,11 @@ class Connector(Theirs):  # type: ignore[misc]
         return super().set_markets(markets, currencies)
 
     def milliseconds(self) -> int:
-        """Give the time by our clock, or by the exchange's where that is ahead (`heed`)."""
+        """Return the time by our clock, or by the exchange's where that is ahead (`heed`)."""
         return int(super().milliseconds()) + self.ahead
 
     def seconds(self) -> int:
-        """Give the same in seconds."""
+        """Return the same in seconds."""
         return self.milliseconds() // 1000
 
     def heed(self, reply: Reply, newest: int) -> None:
@@ -255,7 +255,7 @@ class Connector(Theirs):  # type: ignore[misc]
     ) -> Any:
         """Read candles by column where their layout is known; else as ccxt does, row by row.
 
-        Columns come oldest first but uncut: whoever asks takes the bars it asked for. ccxt's way
+        Columns come oldest first but uncut: whoever asks takes the candles it asked for. ccxt's way
         takes ten times as long and drops the number of trades.
         """
         layout = self.candle_layout
@@ -348,7 +348,7 @@ def _connector_class(name: str, exact: bool) -> type[Any]:
 
 
 def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[str, Any]:
-    """Give what `Connector` has to know of an exchange, whose class of ccxt's is given."""
+    """Return what `Connector` has to know of an exchange, whose class of ccxt's is given."""
     special = quirk(name)
     reads_levels = getattr(theirs, "parse_order_book_bid_ask", None)
     return {

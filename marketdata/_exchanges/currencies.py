@@ -133,7 +133,7 @@ def former(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str]
 
 
 def aliases(traded: Collection[str], common: Mapping[str, str]) -> dict[str, str]:
-    """Give the other names of codes that an exchange trades, renamed ones under the new name."""
+    """Return the other names of codes that an exchange trades, renamed ones under the new name."""
     everywhere = {**{old: new.code for old, new in RENAMED.items()}, **ASKED}
     here = {theirs: ours for theirs, ours in SPELLED.items() if common.get(theirs) == ours}
     others = {

@@ -39,7 +39,7 @@ CUT_OFF = (AssertionError, OSError, RuntimeError)
 def translate(
     error: Exception, exchange: str, reply: Reply, *, keeps_answers: bool = True
 ) -> MarketDataError:
-    """Give the error of ours that says what an error of ccxt's, or of its parsers, means.
+    """Return the error of ours that says what an error of ccxt's, or of its parsers, means.
 
     The most specific class of ccxt's that has an entry decides. No upstream text is kept.
     ``keeps_answers`` says that ccxt may have read an answer that it has kept from before.

@@ -48,15 +48,15 @@ class ExactNumbers(Theirs):  # type: ignore[misc]
         return self.number(text) if "." in text else int(text)
 
     def safe_float(self, found: Any, key: Any, default: Any = None) -> Any:
-        """Give a number, where there is one under a key."""
+        """Return a number, where there is one under a key."""
         return self._first_number(found, (key,), default)
 
     def safe_float_2(self, found: Any, key: Any, other: Any, default: Any = None) -> Any:
-        """Give a number, where there is one under a key or another."""
+        """Return a number, where there is one under a key or another."""
         return self._first_number(found, (key, other), default)
 
     def safe_float_n(self, found: Any, keys: Any, default: Any = None) -> Any:
-        """Give a number, where there is one under any of some keys."""
+        """Return a number, where there is one under any of some keys."""
         return self._first_number(found, keys, default)
 
     def _first_number(self, found: Any, keys: Any, default: Any) -> Any:
@@ -87,7 +87,7 @@ class ExactNumbers(Theirs):  # type: ignore[misc]
             return super().set_markets(markets, currencies)
 
     def safe_string(self, found: Any, key: Any, default: Any = None) -> Any:
-        """Give a text, or a number as one, where there is one under a key.
+        """Return a text, or a number as one, where there is one under a key.
 
         The characters of what would be a number with ccxt are none.
         """
@@ -102,12 +102,12 @@ class ExactNumbers(Theirs):  # type: ignore[misc]
         return super().safe_string(found, key, default)
 
     def safe_string_2(self, found: Any, key: Any, other: Any, default: Any = None) -> Any:
-        """Give a text, or a number as one, where there is one under a key or another."""
+        """Return a text, or a number as one, where there is one under a key or another."""
         first = self.safe_string(found, key)
         return self.safe_string(found, other, default) if first is None else first
 
     def safe_string_n(self, found: Any, keys: Any, default: Any = None) -> Any:
-        """Give a text, or a number as one, where there is one under any of some keys."""
+        """Return a text, or a number as one, where there is one under any of some keys."""
         value = self.get_object_value_from_key_list(found, keys)
         if type(value) is Decimal:
             return plain(value)

@@ -66,10 +66,10 @@ __all__ = ["Venue", "check_known", "closed", "connector_class", "known"]
 
 T = TypeVar("T")
 _MONTHS = 60
-"""How many bars of a month are asked for at a time."""
+"""How many candles of a month are asked for at a time."""
 Rows = TypeVar("Rows", bound=Sized)
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
-"""Names the one of several bar lengths of which another can be made."""
+"""Names the one of several candle lengths of which another can be made."""
 
 # ---------------------------------------------------------------------------- exchanges
 
@@ -96,9 +96,9 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
 
 
 def known(folder: Path, source_for: SourceFor) -> list[Exchange]:
-    """Give every spot exchange of the installed ccxt, by id; described once and kept there.
+    """Return every spot exchange of the installed ccxt, by id; described once and kept there.
 
-    ``source_for`` names the shorter bars of which some can be made.
+    ``source_for`` names the shorter candles of which some can be made.
     """
     # What was described by another version, or without a field of today, is of no use.
     ours = hashlib.sha256(repr([*Exchange.model_fields, QUIRKS]).encode()).hexdigest()
@@ -198,7 +198,7 @@ class Venue:
         return Capabilities(has, self._quirk, keyed=keyed)
 
     def live(self) -> Any:
-        """Give ccxt's connector for streams, which knows the same markets.
+        """Return ccxt's connector for streams, which knows the same markets.
 
         Raises `DataUnavailableError` where ccxt has none.
         """
@@ -239,7 +239,7 @@ class Venue:
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether it makes no more requests."""
+        """Return whether it makes no more requests."""
         return bool(self._api.transport.ended)
 
     async def close(self) -> None:
@@ -263,7 +263,7 @@ class Venue:
         *args: Any,
         params: Mapping[str, Any] | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Call a method of ccxt's; give what ``make`` makes of its answer and of the reply.
+        """Call a method of ccxt's; return what ``make`` makes of its answer and of the reply.
 
         See `Caller.ask`.
         """
@@ -279,11 +279,11 @@ class Venue:
         return self._caller.stats()
 
     def has(self, method: str) -> bool:
-        """Tell whether ccxt has a call for this exchange that works for spot, and as we are."""
+        """Return whether ccxt has a call for this exchange that works for spot, and as we are."""
         return self._able.offers(method)
 
     def is_native(self, operation: str) -> bool:
-        """Tell whether there is a call of ccxt's that is meant for an operation."""
+        """Return whether there is a call of ccxt's that is meant for an operation."""
         return self._able.is_native(operation)
 
     def check(self, operation: str, *, native: bool = False) -> None:
@@ -322,7 +322,7 @@ class Venue:
         active: bool = True,
         refresh: bool = False,
     ) -> list[Pair]:
-        """Give the active or the halted pairs that fit, by name; ``refresh`` fetches them first."""
+        """Return the active or halted pairs that fit, by name; ``refresh`` fetches them first."""
         self.check("pairs")
         if refresh:
             await self.listed.listing(0)
@@ -331,7 +331,7 @@ class Venue:
         return records(self.id, listing, found, exactly=self.is_exact)
 
     def taker(self, pair: str) -> float | None:
-        """Give a pair's public taker fee as a fraction; None where it is not known."""
+        """Return a pair's public taker fee as a fraction; None where it is not known."""
         fee = parsing.public_fees(self.id, self.listed.market(pair), self._fees)[1]
         return parsing.in_decimal(fee) if self.is_exact and fee is not None else fee
 
@@ -436,7 +436,7 @@ class Venue:
         return await self.call(make, "fetch_ticker", pair, params=params)
 
     def has_window(self, window: str) -> bool:
-        """Tell whether the exchange has tickers over this window."""
+        """Return whether the exchange has tickers over this window."""
         if window == "24h":
             return self.has("fetchTicker") or self.has("fetchTickers")
         return (window if window == "day" else window[-1]) in self._quirk.windows
@@ -496,7 +496,7 @@ class Venue:
         return dict(await self.call(make, "fetch_tickers", self._asked(pairs, every=every)))
 
     def _asked(self, pairs: Sequence[str], *, every: bool) -> list[str] | None:
-        """Give the pairs that a bulk call is told; None: all that there are."""
+        """Return the pairs that a bulk call is told; None: all that there are."""
         if self._quirk.tickers_of_all:
             return None
         return list(pairs) if not every or self._quirk.tickers_of_named else None
@@ -588,7 +588,7 @@ class Venue:
     async def _sized(
         self, method: str, ask: Callable[[int | None], Awaitable[T]], size: int | None
     ) -> T:
-        """Ask for so many rows; where that is refused, for as many as ccxt's default is.
+        """Request so many rows; where that is refused, for as many as ccxt's default is.
 
         What was refused once is not tried again.
         """
@@ -659,7 +659,7 @@ class Venue:
         return int(self._api.ahead)
 
     def now(self) -> int:
-        """Give the time in Unix ms up to which it is asked for candles."""
+        """Return the time in Unix ms up to which it is asked for candles."""
         return int(self._api.milliseconds())
 
     @property
@@ -670,7 +670,7 @@ class Venue:
     def check_stream(self, kind: str, timeframe: str | None = None) -> None:
         """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.
 
-        Raises `TimeframeNotSupportedError` for a bar length that the exchange does not stream.
+        Raises `TimeframeNotSupportedError` for a candle length that the exchange does not stream.
         """
         able = self._capabilities(self.live().has)
         reason = capabilities.why_no_stream(able, self._quirk, kind)
@@ -693,12 +693,12 @@ class Venue:
 
     @property
     def timeframes(self) -> list[str]:
-        """The bar lengths that the exchange has; none where it gives no bars."""
+        """The candle lengths that the exchange has; none where it gives no candles."""
         names = (self._api.timeframes if self.has_candles else None) or ()
         return capabilities.offered_timeframes(names, self._quirk)
 
     def candles_per_request(self, timeframe: str) -> int:
-        """How many bars one page holds at most; a cautious guess where ccxt does not say."""
+        """How many candles one page holds at most; a cautious guess where ccxt does not say."""
         spot = (self._api.features or {}).get("spot") or {}
         size = self._quirk.bars_per_request.get(timeframe)
         size = size or int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
@@ -714,7 +714,7 @@ class Venue:
         return max(requests * 0.01, requests * pace - 60.0)
 
     def averages_over(self, window: str) -> bool:
-        """Tell whether the exchange tells the average price over this window itself."""
+        """Return whether the exchange tells the average price over this window itself."""
         return self._quirk.average_price is not None and self._quirk.average_price[0] == window
 
     async def average_price(self, pair: str, window: str) -> AveragePrice:
@@ -791,7 +791,7 @@ class Venue:
         return self._quirk
 
     async def status(self) -> Status:
-        """Ask for the time and the state; an exchange that does not answer is reported, too."""
+        """Request the time and the state; an exchange that does not answer is reported, too."""
         questions: tuple[tuple[str, str, Callable[[Any, Reply], Status]], ...] = (
             ("fetchTime", "fetch_time", lambda time_ms, reply: self._status(reply, float(time_ms))),
             ("fetchStatus", "fetch_status", lambda state, reply: self._status(reply, state=state)),

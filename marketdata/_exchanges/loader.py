@@ -98,7 +98,7 @@ def _source(name: str) -> str:
 
 @functools.cache
 def version() -> str:
-    """Give ccxt's version without running its package."""
+    """Return ccxt's version without running its package."""
     found = re.search(r"^__version__ = '([^']+)'", _source("ccxt"), re.MULTILINE)
     return found[1] if found else str(importlib.import_module("ccxt").__version__)
 
@@ -113,12 +113,12 @@ def ids() -> tuple[str, ...]:
 
 @functools.cache
 def is_exchange(name: str) -> bool:
-    """Tell whether ccxt has an exchange of this name."""
+    """Return whether ccxt has an exchange of this name."""
     return name in ids()
 
 
 def described(name: str) -> Any:
-    """Give an exchange as ccxt describes it, streams included where it has any.
+    """Return an exchange as ccxt describes it, streams included where it has any.
 
     Slow, and more than is needed to ask it anything: `connector_class` is for that.
     """
@@ -130,6 +130,6 @@ def described(name: str) -> Any:
 
 
 def ccxt_errors() -> ModuleType:
-    """Give the module that holds ccxt's error classes."""
+    """Return the module that holds ccxt's error classes."""
     prepare_packages()
     return importlib.import_module("ccxt.base.errors")

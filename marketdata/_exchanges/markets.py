@@ -77,11 +77,11 @@ class PairList:
         return list(self._loaded.values())
 
     def market(self, pair: str) -> dict[str, Any]:
-        """Give ccxt's description of a pair that `symbol` gave."""
+        """Return ccxt's description of a pair that `symbol` gave."""
         return self._loaded[pair]
 
     async def symbol(self, pair: str, *, halted: bool = False) -> str:
-        """Give the active pair that a text names, as BASE/QUOTE, with its market loaded.
+        """Return the active pair that a text names, as BASE/QUOTE, with its market loaded.
 
         With ``halted``, a pair that is listed but cannot be traded now, where no active one has the
         name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
@@ -110,7 +110,7 @@ class PairList:
         return found
 
     async def predecessor(self, pair: str) -> str | None:
-        """Give the pair under which one was traded before a token of it was renamed.
+        """Return the pair under which one was traded before a token of it was renamed.
 
         ``pair`` is one that `symbol` gave. The market of the older one is loaded. None where no
         token was renamed, or where the exchange lists the older pair no more, not even as halted.
@@ -128,7 +128,7 @@ class PairList:
         return None
 
     async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
-        """Give pairs as `symbol` does; all active ones, by name, for None."""
+        """Return pairs as `symbol` does; all active ones, by name, for None."""
         if pairs is not None:
             return [await self.symbol(pair) for pair in pairs]
         listing, found = await self.markets()
@@ -136,7 +136,7 @@ class PairList:
         return [market.pair for market in found]
 
     async def markets(self, **wanted: Any) -> tuple[Listing, list[Market]]:
-        """Give the markets that fit (`Catalogue.markets`) and the list that they are from."""
+        """Return the markets that fit (`Catalogue.markets`) and the list that they are from."""
         listing = await self.listing(MAX_AGE)
         found = self._catalogue.markets(self._source, **wanted)
         if not found and self._catalogue.listing(self._source) is None:
@@ -148,7 +148,7 @@ class PairList:
         return listing, found
 
     async def plays(self) -> str | None:
-        """Give what the exchange plays where it is a simulated one; None for a real one."""
+        """Return what the exchange plays where it is a simulated one; None for a real one."""
         # The list of the pair that is asked for: what another process has fetched since, the next
         # name is looked for in.
         listing = self._last if self._is_current else None
@@ -300,7 +300,7 @@ class PairList:
 
 
 def _in_codes(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Give filters by the codes of what they name: bitcoin is BTC, and so is $btc."""
+    """Return filters by the codes of what they name: bitcoin is BTC, and so is $btc."""
     plain = {
         name: str(value).lstrip("$#")
         for name in ("base", "quote", "search")
@@ -316,7 +316,7 @@ def _as_it_is(listing: Listing) -> Listing:
 def spot_markets(
     raw: Iterable[Mapping[str, Any]], common: Mapping[str, str], *, asked_by_code: bool = False
 ) -> tuple[list[Market], Facts]:
-    """Give the spot markets, active and halted, each currency under its one name, and the names.
+    """Return the spot markets, active and halted, each currency under its one name, and the names.
 
     ``common`` is ccxt's map of the exchange's codes; where ccxt asks by those (`Quirk`) tokens that
     were renamed keep their old name, and the new one is another. Raises ValueError where there are
@@ -354,7 +354,7 @@ def _printable(markets: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _told_apart(markets: Iterable[Market]) -> list[Market]:
-    """Give each active market a name of its own: one that the exchange uses, where two have one.
+    """Name each active market: by a name that the exchange uses, where two have one.
 
     The first keeps the name. Another one is called by the exchange's own codes of its currencies;
     where these do not tell them apart either, it is left out, and the log says so.
@@ -414,7 +414,7 @@ def records(
 
 
 def _step(raw: Mapping[str, Any], of: str, mode: int | None) -> float | None:
-    """Give a precision as a step, whichever of ccxt's three ways the exchange has it in."""
+    """Return a precision as a step, whichever of ccxt's three ways the exchange has it in."""
     value = (raw.get("precision") or {}).get(of)
     if value is None:
         return None

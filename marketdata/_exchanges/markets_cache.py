@@ -272,7 +272,7 @@ class Catalogue:
         search: str | None = None,
         active: bool = True,
     ) -> list[Market]:
-        """Give the markets of a source that fit, active or halted, in order of their pairs."""
+        """Return the markets of a source that fit, active or halted, in order of their pairs."""
         where, values = _fits(base, quote, search, active=active)
         rows = self._read(
             f"SELECT pair, market FROM market WHERE source = ?{where} ORDER BY name",  # noqa: S608
@@ -291,7 +291,7 @@ class Catalogue:
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[tuple[str, Market]]]:
-        """Give the markets of several sources that fit, each with its source, in order of both.
+        """Return the markets of several sources that fit, each with its source, in order of both.
 
         At most ``limit`` from ``offset`` on, and how many there are in all. Of ccxt's description
         they have no more than makes a `Pair`.
@@ -408,7 +408,7 @@ class Catalogue:
         self._write([("DELETE FROM listing WHERE source = ?", [[source]])])
 
     def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
-        """Give what is known of all exchanges in one version, described at first use."""
+        """Return what is known of all exchanges in one version, described at first use."""
         from pydantic import TypeAdapter
 
         from marketdata.models import Exchange
@@ -529,7 +529,7 @@ class Catalogue:
 def _fits(
     base: str | None, quote: str | None, search: str | None, *, active: bool
 ) -> tuple[str, list[Any]]:
-    """Give the condition of markets that fit, and its values; other names of currencies count."""
+    """Return the condition of markets that fit, and its values; other names of currencies count."""
     where = " AND active = ?"
     values: list[Any] = [active]
     for wanted, condition, form in (

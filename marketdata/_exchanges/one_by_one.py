@@ -27,7 +27,7 @@ async def one_by_one(
     every: bool,
     known: Mapping[str, T] | None = None,
 ) -> Records[T]:
-    """Ask for all at once, a call each, and give what came, in the order of the pairs.
+    """Request all at once, a call each, and give what came, in the order of the pairs.
 
     What is ``known`` already, of a bulk answer, is not asked for. ``every`` says that the pairs are
     simply all there are: those that have nothing are left out then, as from a bulk answer. Pairs

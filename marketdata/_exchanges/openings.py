@@ -38,6 +38,6 @@ OPENINGS: dict[str, Opening] = {
     "kraken": _THURSDAY,
     # github.com/Kucoin/kucoin-api-docs, issues 350 and 373: weeks from Thursday, midnight UTC.
     "kucoin": _THURSDAY,
-    # okx.com/docs-v5, "Get candlesticks": bars named "utc", which ccxt requests, open by UTC.
+    # okx.com/docs-v5, "Get candlesticks": candles named "utc", which ccxt requests, open by UTC.
     "okx": Opening(),
 }

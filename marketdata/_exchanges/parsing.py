@@ -83,12 +83,12 @@ def _check(value: float) -> float:
 
 
 def printable(text: Any) -> Any:
-    """Give a text of an exchange's, or None where a terminal would not just print it."""
+    """Return a text of an exchange's, or None where a terminal would not just print it."""
     return None if isinstance(text, str) and not text.isprintable() else text
 
 
 def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
-    """Give Unix milliseconds as a datetime; the second argument where there are none.
+    """Return Unix milliseconds as a datetime; the second argument where there are none.
 
     0 and less are what exchanges send where they have no time.
     """
@@ -155,7 +155,7 @@ def quote(
 
 
 def has_best(raw: Mapping[str, Any]) -> bool:
-    """Tell whether ccxt's ticker structure holds a best bid or ask."""
+    """Return whether ccxt's ticker structure holds a best bid or ask."""
     return tickers.is_positive(raw.get("bid")) or tickers.is_positive(raw.get("ask"))
 
 
@@ -237,7 +237,7 @@ def orderbook(
 def _levels(
     rows: Sequence[Sequence[float]], is_better: Callable[[Any, Any], bool]
 ) -> Sequence[Sequence[float]]:
-    """Give the levels of a side, best first, each price once, with a size.
+    """Return the levels of a side, best first, each price once, with a size.
 
     ``is_better`` tells whether one price comes before another.
     """
@@ -281,7 +281,7 @@ def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> C
 
 
 def is_trade(raw: Any) -> bool:
-    """Tell whether ccxt's trade structure says what was traded, and at which price."""
+    """Return whether ccxt's trade structure says what was traded, and at which price."""
     return (
         isinstance(raw, Mapping)
         and tickers.is_positive(raw.get("price"))
@@ -338,7 +338,7 @@ _CENT = 0.01
 
 
 def _cost(raw: Mapping[str, Any]) -> float | None:
-    """Give what a trade was worth: what is sent as that, unless it contradicts price and amount."""
+    """Return the cost of a trade: as sent, unless it contradicts price and amount."""
     cost: float | None = _number(raw.get("cost"))
     if cost is None:
         return None
@@ -433,7 +433,7 @@ def pair(
 def public_fees(
     exchange: str, raw: Mapping[str, Any], fees: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
-    """Give the maker and taker fee of ccxt's market structure, or else of the whole exchange.
+    """Return the maker and taker fee of ccxt's market structure, or else of the whole exchange.
 
     As fractions. None where there is none, and where it is beyond what any exchange takes.
     """
@@ -520,13 +520,13 @@ def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
 
 
 def in_decimal(value: float) -> float:
-    """Give what a float was written as, up to 15 digits."""
+    """Return what a float was written as, up to 15 digits."""
     found = exact(value)
     return as_given(found, as_number(found))
 
 
 def in_decimals(made: Made) -> Made:
-    """Give rules or fees, which the list of pairs keeps as floats, as the text of those."""
+    """Return rules or fees, which the list of pairs keeps as floats, as the text of those."""
     floats = {name: value for name, value in vars(made).items() if isinstance(value, float)}
     update: dict[str, Any] = {name: in_decimal(value) for name, value in floats.items()}
     if isinstance(made, Fees) and made.tiers is not None:

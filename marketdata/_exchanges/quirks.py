@@ -59,16 +59,16 @@ class Quirk:
     tickers_of_all: bool = False
     """Whether its bulk tickers can only be asked for of all pairs."""
     bars_from_start: bool = False
-    """Whether bars can only be asked for from a time on, not as the newest."""
+    """Whether candles can only be asked for from a time on, not as the newest."""
     bars_until: bool = False
-    """Whether bars can only be asked for up to a time."""
+    """Whether candles can only be asked for up to a time."""
     bars_from: str | None = None
-    """The parameter that takes the time from which bars are asked for, where ccxt would round it up
+    """The parameter with the time from which candles are requested, where ccxt would round it up
     to a multiple of their length since 1970: weeks open on Mondays, months on their first day."""
     bars_per_request: dict[str, int] = field(default_factory=dict)
-    """How many bars one page holds, by timeframe, where ccxt asks for fewer than it says."""
+    """How many candles one page holds, by timeframe, where ccxt asks for fewer than it says."""
     moved_timeframes: tuple[str, ...] = ()
-    """Timeframes of whose bars ccxt moves the times, and which are therefore not offered."""
+    """Timeframes of whose candles ccxt moves the times, and which are therefore not offered."""
     options: dict[str, Any] = field(default_factory=dict)
     """ccxt options that keep it from requests which a spot answer does not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
@@ -108,12 +108,12 @@ class Quirk:
     candle_layout: CandleLayout | None = None
     """Where a candle on the wire has its fields; None: ccxt reads it."""
     quiet_bars: bool = False
-    """Whether it has a bar, without volume, for a time in which nobody traded: a bar that it
+    """Whether it has a candle, without volume, for a time in which nobody traded: a candle that it
     lacks then means that it did not work."""
     newest_bars_only: bool = False
-    """Whether it gives one page of the newest bars, from whatever time on they are asked for."""
+    """Whether it gives one page of the newest candles, from whatever time on they are asked for."""
     bars_kept: int | None = None
-    """How many of its newest bars it gives: a request for earlier ones it refuses."""
+    """How many of its newest candles it gives: a request for earlier ones it refuses."""
     misnamed_timeframes: tuple[str, ...] = ()
     """Timeframes of ccxt's whose requests ask for another length, or for none, and which are
     therefore not offered."""
@@ -313,7 +313,7 @@ QUIRKS: dict[str, Quirk] = {
         unneeded=("/margin/currency_pairs",),
     ),
     # ccxt's table for spot lacks 8h, and the request then says "None". It asks for a range of 500
-    # bars at most.
+    # candles at most.
     "mexc": Quirk(
         bars_per_request=dict.fromkeys(
             ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1M"), 500
@@ -370,9 +370,9 @@ QUIRKS: dict[str, Quirk] = {
     "okx": _OKX,
     "myokx": _OKX,
     "okxus": _OKX,
-    # Its bars are the last so many up to a time.
+    # Its candles are the last so many up to a time.
     "nado": Quirk(max_depth=100, trades_per_request=500, bars_until=True, best_in_tickers=False),
-    # Four hours are eight. Bars are asked for with both ends. Fees are in percent, as indodax's.
+    # Four hours are eight. Candles are asked for with both ends. Fees are in percent, as indodax's.
     # ccxt reads none of the best prices in its tickers.
     "zebpay": Quirk(
         pair_fee_scale="0.01",
@@ -393,7 +393,7 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
-    # ccxt gives its bars of spot pairs no start. "orderbook": 30 levels where one pair is asked
+    # ccxt gives its candles of spot pairs no start. "orderbook": 30 levels where one pair is asked
     # for. 1 to 100 trades are documented for v1.2.0. The page of the newer call, v1/trades/ticks,
     # names no maximum; it gives a single trade where no number is asked for, so that a refusal
     # would cost all others.
@@ -440,13 +440,13 @@ QUIRKS: dict[str, Quirk] = {
         newest_trades=False,
         trades_from_id=">lastId",
     ),
-    # Without a start ccxt asks for bars from before 1970 on; for years it refuses every limit.
+    # Without a start ccxt asks for candles from before 1970 on; for years it refuses every limit.
     # "Trades": at most 50.
     "btcturk": Quirk(trades_per_request=50, bars_from_start=True, misnamed_timeframes=("1y",)),
     "pacifica": Quirk(bars_from_start=True, best_in_tickers=False, best_in_ticker_stream=False),
     # ccxt asks for months of 43,200 minutes, which are 30 days.
     "btse": Quirk(trades_per_request=500, max_depth=50, misnamed_timeframes=("1M",)),
-    # Its bars are of bids or of asks, and not of trades.
+    # Its candles are of bids or of asks, and not of trades.
     "cex": Quirk(
         trades_since=True,
         asked_by_code=True,
@@ -503,7 +503,7 @@ QUIRKS: dict[str, Quirk] = {
     # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them. The bids
     # of its list of tickers are no bids.
     "ndax": Quirk(misnamed_timeframes=("1M", "4M"), best_in_tickers=False),
-    # ccxt rounds the times of bars down to multiples of their length since 1970.
+    # ccxt rounds the times of candles down to multiples of their length since 1970.
     "onetrading": Quirk(best_in_ticker_stream=False, moved_timeframes=("1w", "1M")),
     # ccxt names these beside the request.
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
@@ -545,5 +545,5 @@ _PLAIN = Quirk()
 
 
 def quirk(exchange: str) -> Quirk:
-    """Give what is special about an exchange; most have nothing."""
+    """Return what is special about an exchange; most have nothing."""
     return QUIRKS.get(exchange, _PLAIN)

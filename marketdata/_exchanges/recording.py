@@ -61,7 +61,7 @@ class Event(NamedTuple):
     """Of ``rest``: the HTTP status."""
 
     def line(self) -> str:
-        """Give the event as a line of a file."""
+        """Return the event as a line of a file."""
         row: list[Any] = [self.time, self.connection, self.kind]
         if self.kind == "open":
             row += [self.exchange, self.url]
@@ -188,7 +188,7 @@ class Writer:
 
 
 def is_recording(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is a recording."""
+    """Return whether a file is a recording."""
     try:
         first = next(_lines(Path(path)), b"")
         found = json.loads(first)
@@ -255,7 +255,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _whole(path: Path) -> int:
-    """Give the length of a file up to the end of its last whole member.
+    """Return the length of a file up to the end of its last whole member.
 
     Raises ValueError where something else follows it than the beginning of one.
     """

@@ -68,7 +68,7 @@ class _SharedList:
         self._turn = f"{PREFIX}fetching:{source}"
 
     async def newest(self, max_age: float, fetch: Callable[[], Awaitable[Fetched]]) -> Fetched:
-        """Give a list of that age at most, by asking Redis, the others, and the exchange."""
+        """Return a list of that age at most, by asking Redis, the others, and the exchange."""
         loop = asyncio.get_running_loop()
         # Who has waited in vain needs as much again for a request of its own.
         ends = loop.time() + min(_LOCKED, seconds_left(2 * _LOCKED) / 2)
@@ -89,7 +89,7 @@ class _SharedList:
         return found
 
     async def _look(self, max_age: float) -> tuple[Fetched | None, Lock | None]:
-        """Give the list, or else the turn to fetch it; neither while somebody else has that."""
+        """Return the list, or else the turn to fetch it; neither while somebody else has that."""
 
         def look(client: Redis) -> tuple[Fetched | None, Lock | None]:
             found = self._get(client, max_age)

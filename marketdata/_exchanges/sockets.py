@@ -60,7 +60,7 @@ class Subscriber(Protocol):
     """What has asked for a stream, and hears of it."""
 
     timeframe: str | None
-    """Of a subscriber to candles: ccxt does not always tell bars of different lengths apart."""
+    """Of a subscriber to candles: ccxt does not always tell candles of different lengths apart."""
 
     market_id: str
     """The exchange's name of the pair."""
@@ -70,7 +70,7 @@ class Subscriber(Protocol):
         """Whether the exchange has not answered its subscription yet."""
 
     def asked(self) -> None:
-        """Hear that its subscription was sent; exchanges want some time between two."""
+        """Note that its subscription was sent; exchanges want some time between two."""
 
     def joined(self, line: Any, /) -> None:
         """Hear which socket it will come from."""
@@ -79,10 +79,10 @@ class Subscriber(Protocol):
         """Take what ccxt made of a frame received at a Unix time."""
 
     def refused(self, error: Exception) -> None:
-        """Hear that the exchange turned the subscription down, or that ccxt gave it up."""
+        """Note that the exchange turned the subscription down, or that ccxt gave it up."""
 
     def lost(self, *, ended: bool) -> None:
-        """Hear that the socket is gone; ``ended``: because a recording is over."""
+        """Note that the socket is gone; ``ended``: because a recording is over."""
 
 
 class BookReader(Protocol):
@@ -92,7 +92,7 @@ class BookReader(Protocol):
         """Take a frame received at a Unix time."""
 
     def subscribed(self) -> None:
-        """Hear that the exchange has accepted the subscription."""
+        """Note that the exchange has accepted the subscription."""
 
 
 def _who_asks() -> Subscriber | None:
@@ -111,7 +111,7 @@ _OPPOSITES = {
 
 
 def opposite(message: Any) -> Message | None:
-    """Give the message that takes a subscription back; None where its form is not known."""
+    """Return the message that takes a subscription back; None where its form is not known."""
     if not isinstance(message, dict):
         return None
     turned: Message = {_turned(key): _turned(value) for key, value in message.items()}
@@ -323,7 +323,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         )
 
     def _is_read(self, text: str, at: float) -> bool:
-        """Give a frame about a book to who reads it; tell whether there is somebody."""
+        """Pass a frame about a book to its reader; return whether there is one."""
         frame = exact_frame(text) if self.connector.is_exact else orjson.loads(text)
         about = self.subject(frame) if self.subject is not None else None
         reader = None if about is None else self.books.get(about)
@@ -376,7 +376,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         return named or list(asking)
 
     def on_error(self, error: Any) -> None:
-        """Give the socket up."""
+        """Return the socket up."""
         said = getattr(error.args[0] if error.args else None, "status", 0)
         self.over(ended=False, is_refused=400 <= said < 500)
         # ccxt makes milliseconds of it, which cannot be done with infinity.
@@ -386,7 +386,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         super().on_error(error)
 
     def on_close(self, code: Any) -> None:
-        """Hear that the exchange has closed the socket."""
+        """Note that the exchange has closed the socket."""
         self.over(ended=code == END_OF_RECORDING)
         super().on_close(code)
 
@@ -423,7 +423,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
             subscriber.asked()
 
     def leave(self, subscriber: Subscriber) -> list[Message]:
-        """Let a subscriber hear no more; give what has to be sent to take back its requests."""
+        """Let a subscriber hear no more; return what has to be sent to take back its requests."""
         messages: list[Message] = []
         mine: object = subscriber
         self.books = {name: one for name, one in self.books.items() if one is not mine}
@@ -478,7 +478,7 @@ class StreamConnector(Connector):
         return 0.0
 
     def client(self, url: str) -> Any:
-        """Give the socket of an address, made where it is not there."""
+        """Return the socket of an address, made where it is not there."""
         self.clients = self.clients or {}
         if url not in self.clients:
             config = {
@@ -538,7 +538,7 @@ class StreamConnector(Connector):
         return super().watch_multiple(url, message_hashes, message, subscribe_hashes, subscription)
 
     def lines(self, subscriber: Subscriber) -> list[Any]:
-        """Give the sockets that a subscriber hears."""
+        """Return the sockets that a subscriber hears."""
         return [
             line
             for line in (self.clients or {}).values()

@@ -38,14 +38,14 @@ class StreamOffer:
     """The lengths of candles that are streamed; None: all that ccxt has for the exchange."""
 
     def depth_for(self, wanted: int) -> int | None:
-        """Give the smallest depth that is enough, or else the deepest; None: it is not named."""
+        """Return the smallest depth that is enough, or else the deepest; None: it is not named."""
         if self.any_depth:
             return wanted
         enough = next((one for one in self.depths if one >= wanted), None)
         return enough if enough or self.more or not self.depths else self.depths[-1]
 
     def levels_for(self, wanted: int) -> int | None:
-        """Give how many levels a side there can be at most; None: as many as wanted."""
+        """Return how many levels a side there can be at most; None: as many as wanted."""
         depth = self.depth_for(wanted)
         most = self.levels if depth is None else depth
         return most if most is not None and most < wanted else None
@@ -111,14 +111,14 @@ _OFFERS: Mapping[str, StreamOffer] = {
 
 
 def stream_offer(exchange: str) -> StreamOffer:
-    """Give what an exchange streams."""
+    """Return what an exchange streams."""
     return _OFFERS.get(exchange, StreamOffer())
 
 
 def streamed_timeframes(
     exchange: str, known: Sequence[str] | Mapping[str, Any] | None
 ) -> list[str]:
-    """Give the lengths of candles that an exchange streams; ``known`` are ccxt's for it."""
+    """Return the lengths of candles that an exchange streams; ``known`` are ccxt's for it."""
     names = stream_offer(exchange).timeframes
     names = tuple(known or ()) if names is None else names
     misnamed = quirk(exchange).misnamed_timeframes

@@ -132,5 +132,5 @@ _PLAIN = TickerLayout()
 
 
 def layout(exchange: str) -> TickerLayout:
-    """Give how an exchange's ticker is to be read; most are as ccxt reads them."""
+    """Return how an exchange's ticker is to be read; most are as ccxt reads them."""
     return LAYOUTS.get(exchange, _PLAIN)

@@ -61,7 +61,7 @@ _ROUNDED = 1e-6
 
 
 def has_price(raw: Mapping[str, Any]) -> bool:
-    """Tell whether ccxt's ticker structure holds any price of now."""
+    """Return whether ccxt's ticker structure holds any price of now."""
     for name in ("last", "close", "bid", "ask"):  # noqa: SIM110 - half the time
         if is_positive(raw.get(name)):
             return True
@@ -69,7 +69,7 @@ def has_price(raw: Mapping[str, Any]) -> bool:
 
 
 def is_positive(value: float | None) -> bool:
-    """Tell whether there is a number that can be a price."""
+    """Return whether there is a number that can be a price."""
     return value is not None and math.isfinite(value) and value > 0
 
 
@@ -96,7 +96,7 @@ def untraded(exchange: str, pair: str) -> DataUnavailableError:
 
 
 def open_time(info: Any, how: TickerLayout) -> datetime | None:
-    """Give the time at which the 24 hours begin; None where the exchange does not send it."""
+    """Return the time at which the 24 hours begin; None where the exchange does not send it."""
     opened = _figure(info, how.open_time)
     if opened is None or opened <= 0:
         return None
@@ -104,7 +104,7 @@ def open_time(info: Any, how: TickerLayout) -> datetime | None:
 
 
 def trade_count(info: Any, how: TickerLayout) -> int | None:
-    """Give the number of trades in the 24 hours; None where the exchange does not send it."""
+    """Return the number of trades in the 24 hours; None where the exchange does not send it."""
     if how.trades_at is not None and isinstance(info, dict):
         row = info.get(str(how.trades))
         row = row if isinstance(row, list) else []
@@ -114,7 +114,7 @@ def trade_count(info: Any, how: TickerLayout) -> int | None:
 
 
 def settled(values: Values, info: Any, how: TickerLayout) -> Values:
-    """Give the numbers of a ticker by our names, without what cannot be or is of another span."""
+    """Return the numbers of a ticker by our names, without what cannot be or is of another span."""
     prices = _prices(values)
     if 0 in prices or min(filter(None, prices), default=1) < 0:
         for name in _PRICES:
@@ -144,7 +144,7 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
 
 
 def _figure(info: Any, name: str | None) -> Decimal | int | None:
-    """Give a time or a count, which nearly always are whole numbers already."""
+    """Return a time or a count, which nearly always are whole numbers already."""
     value = info.get(name) if name is not None and isinstance(info, dict) else None
     return value if type(value) is int and value < _FAR else _raw(info, name)
 
@@ -187,7 +187,7 @@ def _read_what_is_declared(values: Values, info: Any, how: TickerLayout) -> None
 
 
 def _agree(values: Values) -> bool:
-    """Tell whether all of what depends on open is there and right, which it nearly always is."""
+    """Return whether all of what depends on open is there and right, which it nearly always is."""
     last, opened = values["last"], values["open"]
     change, percentage = values["change"], values["percentage"]
     if last is None or not opened or change is None or percentage is None:
@@ -244,7 +244,7 @@ def _bound(values: Values) -> None:
 
 
 def _is_volume_at_last(values: Values) -> bool:
-    """Tell whether the volume in the quote currency is the other one times the last price."""
+    """Return whether the volume in the quote currency is the other one times the last price."""
     base, quote, last = values["base_volume"], values["quote_volume"], values["last"]
     if base is None or quote is None or last is None:
         return False

@@ -108,7 +108,7 @@ class Transport:
         return self._opened.cookie_jar
 
     def address(self, url: URL) -> URL:
-        """Give where a request to one of the exchange's own addresses goes."""
+        """Return where a request to one of the exchange's own addresses goes."""
         base = self._base
         if base is None:
             return url
@@ -179,7 +179,7 @@ class _Opening:
 
 @functools.cache
 def _trusted(cafile: str) -> SSLContext:
-    """Give what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
+    """Return what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
     return trusting(cafile)
 
 

@@ -45,7 +45,7 @@ class Avoided:
                 self._file(self._folder, source).unlink()
 
     def is_avoided(self, source: str) -> bool:
-        """Tell whether an exchange is to be asked last."""
+        """Return whether an exchange is to be asked last."""
         until = self._until.get(source, 0.0)
         if self._folder is not None:
             with contextlib.suppress(OSError):

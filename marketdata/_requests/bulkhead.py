@@ -79,7 +79,7 @@ class Bulkhead:
         return place.result()
 
     def release(self, begun: float) -> None:
-        """Give a place back that was taken at a time."""
+        """Release a place that was taken at a time."""
         if not self._is_bounded:
             self.under_way -= 1
             return
@@ -108,7 +108,7 @@ class Bulkhead:
                 place.set_result(self._acquire(who))
 
     def _expected(self, ahead: int) -> float:
-        """Give the seconds until a place is free for who has so many ahead."""
+        """Return the seconds until a place is free for who has so many ahead."""
         so_far = _now() - self._begun / self.under_way
         return max(self._usual, so_far) * (ahead + 1) / self._places
 

@@ -29,11 +29,11 @@ class Sharing:
         """How many found the same one under way."""
 
     def under_way(self, key: str) -> bool:
-        """Tell whether somebody waits for this answer."""
+        """Return whether somebody waits for this answer."""
         return key in self._questions
 
     async def ask(self, key: str, work: Work, make: Callable[..., T]) -> T:
-        """Give what ``make`` makes of the answer; only the first to ask has it looked for.
+        """Return what ``make`` makes of the answer; only the first to ask has it looked for.
 
         Records and errors are one for each. The work goes on as long as anybody waits, and may take
         as long as the last of them may.
@@ -95,7 +95,7 @@ class Question:
         self.task: asyncio.Task[None] | None = None
 
     def answer(self, *given: Any) -> None:
-        """Give each of those who wait what it makes of the answer.
+        """Pass to each waiting caller what it makes of the answer.
 
         Raises what the first has raised that could make nothing of it, once all others have theirs:
         then somebody still waits.

@@ -19,7 +19,7 @@ may come to wait for the same."""
 
 
 async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
-    """Give work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
+    """Return work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
     before = current()
     limit = TimeLimit(seconds)
     begin(before.within(limit))
@@ -50,7 +50,7 @@ def seconds_left(otherwise: float) -> float:
 
 
 def ran_out() -> bool:
-    """Tell whether the running call was ended because its time is over."""
+    """Return whether the running call was ended because its time is over."""
     deadline = current().deadline
     return deadline is not None and deadline.expired
 
@@ -86,7 +86,7 @@ def patient() -> Iterator[None]:
 
 
 def is_patient() -> bool:
-    """Tell whether the running call waits for its turn as long as that takes."""
+    """Return whether the running call waits for its turn as long as that takes."""
     return current().patient
 
 

@@ -16,7 +16,7 @@ CERTIFICATES = "SSL_CERT_FILE"
 
 
 def check_proxies() -> bool:
-    """Tell whether there is a proxy; raise `InvalidParameterError` for one that cannot be used.
+    """Return whether there is a proxy; raise `InvalidParameterError` for one that cannot be used.
 
     The error names the variable, and nothing of its value: a password may be in it.
     """
@@ -58,7 +58,7 @@ def trusting(cafile: str) -> ssl.SSLContext:
 
 
 def _proxies() -> Iterator[tuple[str, str]]:
-    """Give the proxies that requests would go through, by the variable that names each."""
+    """Return the proxies that requests would go through, by the variable that names each."""
     for scheme, url in getproxies().items():
         if scheme in ("http", "https", "ws", "wss"):
             # As `getproxies` has it, small letters win. Windows and macOS have settings, too.

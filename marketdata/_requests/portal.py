@@ -118,7 +118,7 @@ async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event)
 
 
 def portal() -> Portal:
-    """Give the process's portal, started at first use and again where its loop has ended."""
+    """Return the process's portal, started at first use and again where its loop has ended."""
     global _portal
     if _portal is None or _portal.is_over:
         with _lock:

@@ -75,7 +75,7 @@ class Limit:
         return (self.window or 0.0) / self.seconds_per_unit
 
     def part(self, parts: float) -> Limit:
-        """Give one of so many equal parts of it."""
+        """Return one of so many equal parts of it."""
         return self if parts == 1 else Limit(self.seconds_per_unit * parts, self.window)
 
     @property
@@ -213,7 +213,7 @@ class Account:
         other.blocked = max(other.blocked, self.blocked, key=sum)
 
     def since(self, earlier: Account) -> Account:
-        """Give what has come to this account since it was a copy of an earlier one."""
+        """Return what has come to this account since it was a copy of an earlier one."""
         more = {at: units - earlier.granted.get(at, 0.0) for at, units in self.granted.items()}
         return replace(self, granted={at: units for at, units in more.items() if units > 0})
 
@@ -231,7 +231,7 @@ class Account:
 
 
 def _slot(now: float, limit: Limit) -> float:
-    """Give the start of the slot in which a lease that is granted now holds."""
+    """Return the start of the slot in which a lease that is granted now holds."""
     return now // limit.lease * limit.lease
 
 
@@ -267,7 +267,7 @@ class Ledger:
         clock: Callable[[], float],
         patience: float = 0.0,
     ) -> T:
-        """Do a step on an account, alone among all processes; give what it gives.
+        """Do a step on an account, alone among all processes; return what it gives.
 
         The step gets the account and the time, and may be done twice, each time on the account as
         it was. Raises `LedgerBusyError` where others hold the file for longer than ``patience``
@@ -310,7 +310,7 @@ class Ledger:
             return _done(self._accounts[source], step, clock())
 
     def _is_apart(self, now: float) -> bool:
-        """Tell whether the file is done without; after a while it is tried again."""
+        """Return whether the file is done without; after a while it is tried again."""
         if self._apart_since is None:
             return False
         if 0 <= now - self._apart_since < APART:
@@ -410,7 +410,7 @@ def _done(account: Account, step: Callable[[Account, float], T], now: float) -> 
 
 @functools.cache
 def ledger(file: Path) -> Ledger:
-    """Give the ledger in a file, the same to all of the process."""
+    """Return the ledger in a file, the same to all of the process."""
     return Ledger(file)
 
 

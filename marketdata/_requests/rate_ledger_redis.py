@@ -124,7 +124,7 @@ class SharedLedger(Ledger):
         super().block(source, seconds, clock)
 
     def _change(self, source: str, step: Step[T]) -> Callable[[Redis], T]:
-        """Give what does a step on the account in Redis.
+        """Return what does a step on the account in Redis.
 
         It raises `LedgerBusyError` where others are always quicker.
         """
@@ -229,7 +229,7 @@ def _moment(written: bytes) -> float:
 
 @functools.cache
 def shared_ledger(file: Path, url: str) -> SharedLedger:
-    """Give the ledger at a URL, the same to all of the process."""
+    """Return the ledger at a URL, the same to all of the process."""
     return SharedLedger(file, url)
 
 

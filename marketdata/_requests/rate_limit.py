@@ -188,7 +188,7 @@ class Budget:
         return step
 
     async def _reserve(self, cost: float, ahead: float) -> float:
-        """Reserve a turn behind what other calls wait for, in units; give the seconds to it."""
+        """Reserve a turn behind what other calls wait for, in units; return the seconds to it."""
         wait = ahead * self._limit.seconds_per_unit
         while True:
             if wait > 0:

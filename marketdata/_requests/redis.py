@@ -92,7 +92,7 @@ class SharedRedis:
         self._away, self._again = True, time.monotonic() + _PAUSE
 
     def is_away(self) -> bool:
-        """Tell whether it is done without, at once; a thread looks now and then if it is back."""
+        """Return whether it is done without, at once; a thread looks now and then if it is back."""
         if self._away and not self._looking and time.monotonic() >= self._again:
             self._looking = True
             threading.Thread(target=self._look, daemon=True).start()
@@ -139,7 +139,7 @@ def _client(url: str) -> Redis:
 
 @functools.cache
 def shared(url: str) -> SharedRedis:
-    """Give the Redis at a URL, the same to all of the process."""
+    """Return the Redis at a URL, the same to all of the process."""
     return SharedRedis(url)
 
 

@@ -53,7 +53,7 @@ class TimeLimit:
         self._task.cancel()
 
     def stop(self) -> bool:
-        """Watch the time no more; tell whether it has cancelled the task, and nobody else has."""
+        """Watch the time no more; return whether it has cancelled the task, and nobody else has."""
         self._is_over = True
         self._clock.limits.discard(self)
         return self.expired and self._task.uncancel() <= self._cancelling
@@ -102,7 +102,7 @@ _here = _Here()
 
 
 def _clock() -> _Clock:
-    """Give the clock of the running loop."""
+    """Return the clock of the running loop."""
     loop = asyncio.get_running_loop()
     clock = _here.clock
     if clock is None or clock.loop is not loop:
@@ -169,11 +169,11 @@ class Request(NamedTuple):
     """Whether numbers are read as floats, also where Decimals are wanted."""
 
     def within(self, deadline: Deadline) -> Request:
-        """Give the same, to be over at another time."""
+        """Return the same, to be over at another time."""
         return tuple.__new__(Request, (deadline, *self[1:]))
 
     def noting(self, reply: Reply) -> Request:
-        """Give the same, with another place for what its requests are answered."""
+        """Return the same, with another place for what its requests are answered."""
         return tuple.__new__(Request, (self.deadline, self.patient, reply, *self[3:]))
 
 

@@ -15,7 +15,7 @@ _LONGEST_END = 1.0
 
 
 def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Give the task of some work, done at once as far as it need not wait.
+    """Return the task of some work, done at once as far as it need not wait.
 
     That saves a turn of the loop, a fifth of a call whose answer is at hand. Python has it from
     3.12 on.
@@ -36,7 +36,7 @@ async def end(*tasks: asyncio.Future[Any] | None) -> None:
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Give the results of all, in order; where one fails, end the others and raise its error."""
+    """Return the results of all, in order; where one fails, end the others and raise its error."""
     caller = asyncio.current_task()
     requests = 0 if caller is None else caller.cancelling()
     try:

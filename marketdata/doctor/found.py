@@ -28,12 +28,12 @@ class Check:
 
 
 def failed(found: Iterable[Check]) -> bool:
-    """Tell whether something is not in order; warnings are for the reader to judge."""
+    """Return whether something is not in order; warnings are for the reader to judge."""
     return any(check.state == "fail" for check in found)
 
 
 def document(found: list[Check]) -> dict[str, object]:
-    """Give the checks as JSON values."""
+    """Return the checks as JSON values."""
     return {
         "ok": not failed(found),
         "checks": [

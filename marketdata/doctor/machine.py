@@ -122,7 +122,7 @@ def settings(
 
 
 def home(folder: Path) -> Check:
-    """Look whether the folder for files can be written; it may have to be made."""
+    """Check whether the folder for files can be written; it may have to be made."""
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -30,7 +30,7 @@ _CLOCK_MS = 2000
 
 
 def redis(url: str) -> Iterator[Check]:
-    """Look whether Redis answers, and whether it keeps what it is told."""
+    """Check whether Redis answers, and whether it keeps what it is told."""
     try:
         import redis as library
     except ImportError:

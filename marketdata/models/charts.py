@@ -33,7 +33,7 @@ def of_candles(candles: Candles[Any], others: tuple[Candles[Any], ...]) -> Chart
 
 
 def content(candles: Candles[Any]) -> str:
-    """Give the JSON that a page draws candles from."""
+    """Return the JSON that a page draws candles from."""
     each = -(-len(candles) // _MOST)
     if each <= 1:
         return candles.to_json()

@@ -1,4 +1,4 @@
-"""Candles as columns: one array a field, so that thousands of bars are seven objects."""
+"""Candles as columns: one array a field, so that thousands of candles are seven objects."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _from_arrow(values: pyarrow.ChunkedArray, code: str, unknown: float) -> arra
 
 
 def _numbers(values: Iterable[Any]) -> array[float]:
-    """Give an array of doubles, or a list where these are Decimals."""
+    """Return an array of doubles, or a list where these are Decimals."""
     if isinstance(values, array):
         return _array("d", values)
     values = values if isinstance(values, list | tuple) else list(values)
@@ -198,7 +198,7 @@ class Columns(Numbers[Number]):
         return cls(time, opened, high, low, close, volume, counts)
 
     def row(self, index: int) -> Row[Number]:
-        """Give one bar."""
+        """Return one candle."""
         volume, trades = self.volume[index], self.trades[index]
         return (
             self.time[index],
@@ -211,7 +211,7 @@ class Columns(Numbers[Number]):
         )
 
     def rows(self) -> list[Row[Number]]:
-        """Give all bars."""
+        """Return all candles."""
         volume: Iterable[Number | None] = self.volume
         if any(map(math.isnan, self.volume)):
             volume = [None if math.isnan(value) else value for value in self.volume]
@@ -228,7 +228,7 @@ class Columns(Numbers[Number]):
         return iter(self.rows())
 
     def __getitem__(self, index: slice) -> Columns[Number]:
-        """Give the bars of a slice."""
+        """Return the candles of a slice."""
         first, behind, step = index.indices(len(self))
         kept = dict(self._arrow) if step == 1 else {}
         arrays = {name: getattr(self, name)[index] for name in NAMES if name not in kept}
@@ -237,7 +237,7 @@ class Columns(Numbers[Number]):
         return Columns._of(arrays, others)
 
     def extend(self, later: Columns) -> None:
-        """Put later bars behind these, in place."""
+        """Put later candles behind these, in place."""
         if not len(self):
             for name in NAMES:
                 setattr(self, name, getattr(later, name)[:])  # they may be of the other form
@@ -253,7 +253,7 @@ class Columns(Numbers[Number]):
                 self._arrow[name] = pa.chunked_array([*mine.chunks, *others.chunks])
 
     def __eq__(self, other: object) -> bool:
-        # By rows, because NaN volumes of the same bar are the same unknown.
+        # By rows, because NaN volumes of the same candle are the same unknown.
         return isinstance(other, Columns) and self.rows() == other.rows()
 
     def __hash__(self) -> int:
@@ -278,7 +278,7 @@ class Columns(Numbers[Number]):
         ]
 
     def as_floats(self) -> Columns[float]:
-        """Give these bars with floats in place of Decimals; themselves where there are none."""
+        """Return these candles with floats in place of Decimals; themselves if there are none."""
         if not self.is_decimal:
             return cast("Columns[float]", self)
         opened, high, low, close, volume = (array("d", getattr(self, name)) for name in NAMES[1:6])

@@ -31,7 +31,7 @@ _UNKNOWN = Decimal("NaN")
 
 
 def decimal(value: Any) -> Decimal:
-    """Give the number that a text stands for, digit by digit, or a number of any kind.
+    """Return the number that a text stands for, digit by digit, or a number of any kind.
 
     Raises ValueError for what is no finite number, and for one of more places than any price or
     size has: it would fill the memory when it is written out.
@@ -49,7 +49,7 @@ def decimal(value: Any) -> Decimal:
 
 
 def decimal_or_nan(value: Any) -> Decimal:
-    """Give a number as `decimal` does, and NaN for what is none."""
+    """Return a number as `decimal` does, and NaN for what is none."""
     try:
         return decimal(value)
     except ValueError:
@@ -73,7 +73,7 @@ def _written(number: str) -> str:
 
 
 def exact(value: float | Decimal) -> Decimal:
-    """Give the decimal number that an exchange sent."""
+    """Return the decimal number that an exchange sent."""
     return Decimal(str(value))
 
 
@@ -86,7 +86,7 @@ def as_number(value: Decimal) -> float:
 
 
 def as_given(value: Decimal, *given: Number | None) -> Number:
-    """Give a result as what it was made of: a Decimal where that is one, else a float."""
+    """Return a result as what it was made of: a Decimal where that is one, else a float."""
     for one in given:
         if isinstance(one, Decimal):
             return cast("Number", _short(value))
@@ -105,7 +105,7 @@ def difference(more: Number, less: Number) -> Number:
 
 
 def mean(first: Number, second: Number) -> Number:
-    """Give the number in the middle of two."""
+    """Return the number in the middle of two."""
     both = EXACT.add(exact(first), exact(second))
     return as_given(EXACT.multiply(both, _HALF), first, second)
 
@@ -117,7 +117,7 @@ def total(values: Iterable[float | Decimal]) -> Decimal:
 
 
 def are_finite(values: Iterable[float]) -> bool:
-    """Tell whether all numbers of one form are finite, which one sum tells."""
+    """Return whether all numbers of one form are finite, which one sum tells."""
     with localcontext(EXACT):
         return math.isfinite(sum(values))
 
@@ -128,7 +128,7 @@ def quotient(part: Decimal, whole: Decimal) -> Decimal:
 
 
 def basis_points(part: Decimal, whole: Decimal, *given: Number | None) -> Number | None:
-    """Give a part in hundredths of a percent of a whole; None where that is not positive.
+    """Return a part in hundredths of a percent of a whole; None where that is not positive.
 
     To six places; as `as_given` otherwise.
     """
@@ -209,7 +209,7 @@ class LevelsOfEitherForm:
 
 
 def number_schema() -> Any:
-    """Give pydantic's schema of a number in either form."""
+    """Return pydantic's schema of a number in either form."""
     from pydantic_core import core_schema
 
     written = core_schema.plain_serializer_function_ser_schema(

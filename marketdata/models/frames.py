@@ -37,17 +37,17 @@ class _Range(Protocol):
 Flagged: TypeAlias = "Sequence[_Flag] | None"
 """Candles that are not as usual; None where there are none."""
 Filled: TypeAlias = "Sequence[_Range] | None"
-"""Ranges whose bars were made up; None where none were to be, and then no column tells of them."""
+"""Ranges of filled candles; None if none were to be filled: then no column tells of them."""
 
 
 def to_pandas(
     columns: Columns[Any], filled: Filled = None, quality: Flagged = None
 ) -> pandas.DataFrame:
-    """Give a DataFrame indexed by ``time`` (UTC, ms), with float columns.
+    """Return a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
     Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
     ``trades`` is a nullable integer column, all missing where the exchange does not count;
-    ``filled`` is there where bars were to be made up, and says which were; ``quality`` where a
+    ``filled`` is there where candles were to be made up, and says which were; ``quality`` where a
     candle is not as usual, and says how: ``off_calendar``, ``revised`` or ``filled``.
     """
     try:
@@ -75,7 +75,7 @@ def to_pandas(
 def to_polars(
     columns: Columns[Any], filled: Filled = None, quality: Flagged = None
 ) -> polars.DataFrame:
-    """Give a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
+    """Return a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
 
     Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
     `DataUnavailableError` where they have more digits than that.
@@ -111,7 +111,7 @@ def to_polars(
 def to_arrow(
     columns: Columns[Any], filled: Filled = None, quality: Flagged = None
 ) -> pyarrow.Table:
-    """Give an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
+    """Return an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
 
     Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
     more digits. Raises `DataUnavailableError` where that is not enough either.
@@ -163,7 +163,7 @@ class _Decimals(NamedTuple):
 
 
 def _decimals(columns: Columns[Any], most: int) -> dict[str, _Decimals]:
-    """Give the columns that hold Decimals; raises where one has more digits than so many."""
+    """Return the columns that hold Decimals; raises where one has more digits than so many."""
     if not columns.is_decimal:
         return {}
     found = {}
@@ -186,7 +186,7 @@ def _exponent(value: Decimal) -> int:
 
 
 def _known(columns: Columns[Any], name: str) -> Any:
-    """Give a column with None for a Decimal that is not known; floats are NaN then."""
+    """Return a column with None for a Decimal that is not known; floats are NaN then."""
     values: Any = getattr(columns, name)
     if not columns.is_decimal:
         return values
@@ -208,7 +208,7 @@ def qualities(columns: Columns[Any], filled: Filled, quality: Flagged) -> list[s
 
 
 def made_up(columns: Columns[Any], filled: Sequence[_Range]) -> list[bool]:
-    """Tell of each bar whether it was made up."""
+    """Tell of each candle whether it was made up."""
     marks = [False] * len(columns)
     for gap in filled:
         first, last = (

@@ -60,12 +60,12 @@ class Records(Shown, list[T]):
     @overload
     def __getitem__(self, index: slice) -> Records[T]: ...
     def __getitem__(self, index: Any) -> T | Records[T]:
-        """Give a record, or the records of a slice."""
+        """Return a record, or the records of a slice."""
         found = super().__getitem__(index)
         return Records(found, of=self.of) if isinstance(index, slice) else found
 
     def sorted_by(self, field: str, *, ascending: bool = True) -> Records[T]:
-        """Give the records in the order of a field; those that lack it come last.
+        """Return the records in the order of a field; those that lack it come last.
 
         Raises `InvalidParameterError` for a field that they do not have.
         """
@@ -92,7 +92,7 @@ class Records(Shown, list[T]):
         columns: Sequence[str] | None = None,
         raw: bool = False,
     ) -> str | None:
-        """Write CSV with a header, numbers without exponents; give the text without a path.
+        """Write CSV with a header, numbers without exponents; return the text without a path.
 
         ``columns`` names fields, for only those in their order. A text that a spreadsheet would
         calculate gets an apostrophe before it, unless ``raw``. Raises `InvalidParameterError` for

@@ -71,7 +71,7 @@ def _drawn(candles: Candles[Any], most: int, mav: Means | None) -> _Drawn:
 
 
 def _mean(values: Sequence[float], length: int) -> list[float]:
-    """Give the mean of each value and those before it; NaN where there are too few."""
+    """Return the mean of each value and those before it; NaN where there are too few."""
     import numpy as np
 
     known = np.asarray(values, dtype=float)

@@ -233,7 +233,7 @@ class _Derivable(Record):
     """Which fields, by their JSON names; None unless ``derived``."""
 
     def as_derived(self, names: Iterable[str] | None = None) -> Self:
-        """Give a copy that says of fields that they are derived; of all that are there, for None.
+        """Return a copy that says of fields that they are derived; of all that are there, for None.
 
         ``names`` are those in Python.
         """

@@ -23,15 +23,15 @@ class Shown:
     """
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Give a pandas DataFrame; needs the extra 'frames'."""
+        """Return a pandas DataFrame; needs the extra 'frames'."""
         return _above.tables().to_pandas(self)
 
     def to_polars(self) -> polars.DataFrame:
-        """Give a polars DataFrame; needs the extra 'frames'."""
+        """Return a polars DataFrame; needs the extra 'frames'."""
         return _above.tables().to_polars(self)
 
     def to_arrow(self) -> pyarrow.Table:
-        """Give an Arrow table; needs the extra 'frames'."""
+        """Return an Arrow table; needs the extra 'frames'."""
         return _above.tables().to_arrow(self)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
@@ -43,14 +43,14 @@ class Shown:
         _above.tables().to_parquet(self, path)
 
     def to_csv(self, path: str | Path | None = None, *, raw: bool = False) -> str | None:
-        """Write CSV with a header, numbers without exponents; give the text without a path.
+        """Write CSV with a header, numbers without exponents; return the text without a path.
 
         A text that a spreadsheet would calculate gets an apostrophe before it, unless ``raw``.
         """
         return written(_above.tables().to_csv(self, raw=raw), path)
 
     def to_jsonl(self, path: str | Path | None = None) -> str | None:
-        """Write one JSON object a row, camelCase as in `to_json`; give the text without a path."""
+        """Write a JSON object a row, camelCase as in `to_json`; return the text without a path."""
         return written(_above.tables().to_jsonl(self), path)
 
     def _repr_html_(self) -> str:
@@ -69,7 +69,7 @@ class Shown:
 
 
 def written(text: str, path: str | Path | None) -> str | None:
-    """Write a text to a file; give it back where there is none."""
+    """Write a text to a file; return it back where there is none."""
     if path is None:
         return text
     Path(path).write_text(text, encoding="utf-8", newline="")

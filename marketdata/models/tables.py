@@ -140,7 +140,7 @@ def to_csv(answer: Any, columns: Sequence[str] | None = None, *, raw: bool = Fal
 
 
 def csv_names(kind: type[Record]) -> Sequence[str]:
-    """Give the columns of a record's rows."""
+    """Return the columns of a record's rows."""
     if issubclass(kind, Candles):
         return NAMES
     if issubclass(kind, OrderBook):
@@ -155,7 +155,7 @@ def csv_names(kind: type[Record]) -> Sequence[str]:
 
 
 def csv_rows(record: Record, header: Sequence[str]) -> Iterator[list[Any]]:
-    """Give the rows of a record under a header; what they do not have is empty.
+    """Return the rows of a record under a header; what they do not have is empty.
 
     Levels and candles take what tells whose they are from their record.
     """
@@ -212,7 +212,7 @@ def _cell(value: Any) -> Any:
 
 
 def _with_errors(answer: Any) -> list[Record]:
-    """Give the records, and behind them a row with a code for each that could not be had."""
+    """Return the records, and behind them a row with a code for each that could not be had."""
     return [*answer, *answer.errors] if isinstance(answer, Records) else [answer]
 
 
@@ -223,7 +223,7 @@ def _levels(book: OrderBook) -> Iterator[tuple[str, float, float]]:
 
 
 def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[str, float, float, str]]:
-    """Give a row for each source of each level."""
+    """Return a row for each source of each level."""
     for side, levels in (("bid", book.bids), ("ask", book.asks)):
         for price, _, by in levels:
             for source, size in by:
@@ -234,7 +234,7 @@ def _quoted(book: ConsolidatedOrderBook) -> Iterator[tuple[str, float, float, st
 
 
 def to_arrow(answer: Any) -> pyarrow.Table:
-    """Give an Arrow table; see `Shown.to_arrow`."""
+    """Return an Arrow table; see `Shown.to_arrow`."""
     return _arrow(answer, "to_arrow()")
 
 
@@ -255,7 +255,7 @@ def _arrow(answer: Any, method: str) -> pyarrow.Table:
 
 
 def _series(record: Any) -> pyarrow.Table:
-    """Give the candles of one of several series, which say whose they are."""
+    """Return the candles of one of several series, which say whose they are."""
     import pyarrow as pa
 
     table = record.to_arrow()
@@ -287,7 +287,7 @@ def _hints(kind: type[Record]) -> dict[str, Any]:
 
 
 def _bare(hint: Any) -> Any:
-    """Give the class of values that an annotation allows, None aside; None where it is nested."""
+    """Return the class of values that an annotation allows, None aside; None where it is nested."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         kinds = {_bare(one) for one in get_args(hint) if one is not type(None)}
@@ -317,7 +317,7 @@ def _array(pa: Any, values: list[Any], hint: Any) -> Any:
 
 
 def to_pandas(answer: Any) -> pandas.DataFrame:
-    """Give a pandas DataFrame; see `Shown.to_pandas`.
+    """Return a pandas DataFrame; see `Shown.to_pandas`.
 
     Candles of several series are indexed by pair and time.
     """
@@ -340,7 +340,7 @@ def to_pandas(answer: Any) -> pandas.DataFrame:
 
 
 def to_polars(answer: Any) -> polars.DataFrame:
-    """Give a polars DataFrame; see `Shown.to_polars`."""
+    """Return a polars DataFrame; see `Shown.to_polars`."""
     try:
         import polars as pl
     except ImportError:

@@ -33,7 +33,7 @@ DIALECTS: dict[str, Dialect] = {
 }
 HEADER = "X-Marketdata-Simulated"
 PLAYS_HEADER = "X-Marketdata-Plays"
-"""Tells one simulated history from another: two servers that say the same give the same bars."""
+"""Tells one simulated history from another: two servers that say the same give the same candles."""
 
 _CONTROL = "/_sim"
 _HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
@@ -165,7 +165,7 @@ class Server:
     async def _mark(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers[HEADER] = "1"
         response.headers[PLAYS_HEADER] = self._plays
-        # Clients tell by it whether a bar is over, so it has to be the exchange's time.
+        # Clients tell by it whether a candle is over, so it has to be the exchange's time.
         response.headers["Date"] = formatdate(self._clock.now() / 1000, usegmt=True)
 
     def _weigh(self, name: str, weight: int) -> int:

@@ -99,7 +99,7 @@ def command(operation: Operation) -> Callable[..., Any]:
 
 
 def shell_name(operation: Operation) -> str:
-    """Give the name of an operation's command inside the group."""
+    """Return the name of an operation's command inside the group."""
     return operation.name.removeprefix("watch_")
 
 

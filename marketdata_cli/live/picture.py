@@ -176,7 +176,7 @@ class Live(Last):
         return await self._write(self._size[1] - 2)
 
     async def restore(self) -> None:
-        """Give the screen back."""
+        """Return the screen back."""
         await super().restore()
         if self._is_up:
             self._is_up = False

@@ -86,7 +86,7 @@ class _States(View, Generic[R]):
             self.newest[record.exchange, record.pair] = record
 
     def rows(self, streams: Sequence[Stream]) -> list[tuple[Stream, R | None]]:
-        """Give the subjects with what is known of each."""
+        """Return the subjects with what is known of each."""
         return [(one, self.newest.get((one.exchange, one.pair))) for one in streams]
 
 

@@ -56,7 +56,7 @@ class Sink:
         raise NotImplementedError
 
     async def rest(self) -> int:
-        """Hear that nothing is new."""
+        """Note that nothing is new."""
         return 0
 
     async def finish(self, *, interrupted: bool) -> int:  # noqa: ARG002
@@ -132,7 +132,7 @@ async def watching(
 
 
 def _outcome(task: asyncio.Task[int]) -> tuple[BaseException | None, int]:
-    """Give what a task came to; 0 where it was ended."""
+    """Return what a task came to; 0 where it was ended."""
     if not task.done() or task.cancelled():
         return None, 0
     error = task.exception()
@@ -140,7 +140,7 @@ def _outcome(task: asyncio.Task[int]) -> tuple[BaseException | None, int]:
 
 
 def until_signalled() -> asyncio.Future[int]:
-    """Give what is done, with the exit code, when a signal is to end what this loop does."""
+    """Return what is done, with the exit code, when a signal is to end what this loop does."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(_Unattended())
     over: asyncio.Future[int] = loop.create_future()

@@ -155,7 +155,7 @@ def chart(record: Candles, screen: Screen, room: int, least: int, most: int) -> 
 
 
 def _length(timeframe: str) -> float | None:
-    """Give the length of bars in milliseconds; None for months and years."""
+    """Return the length of bars in milliseconds; None for months and years."""
     even = timeframe[-1] not in "My"
     return window_length(timeframe).total_seconds() * 1000 if even else None
 

@@ -22,12 +22,12 @@ _EXTRA = frozenset({"chart"})
 
 
 def group_of(tool: str) -> str | None:
-    """Give the group of a tool; None for one that is always served."""
+    """Return the group of a tool; None for one that is always served."""
     return next((name for name, tools in GROUPS.items() if tool in tools), None)
 
 
 def chosen(named: Collection[str]) -> frozenset[str]:
-    """Give the groups to serve: those named, and all the usual ones where none of them is."""
+    """Return the groups to serve: those named, and all the usual ones where none of them is."""
     usual = frozenset(GROUPS) - _EXTRA
     return frozenset(named) if usual.intersection(named) else usual.union(named)
 

@@ -31,7 +31,7 @@ _REGISTERED = "io.github.ccxt-marketdata/ccxt-marketdata"
 
 
 def card() -> dict[str, Any]:
-    """Give the server card of SEP-2127, which is experimental: what a client can know beforehand.
+    """Return the server card of SEP-2127, which is experimental: what a client can know beforehand.
 
     It has no address: whoever reads it has asked it at that address.
     """

@@ -121,7 +121,7 @@ PROMPTS: Mapping[str, _Prompt] = {
 
 
 def listed() -> list[Prompt]:
-    """Give all prompts."""
+    """Return all prompts."""
     return [
         Prompt(
             name=name,

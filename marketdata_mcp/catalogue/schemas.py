@@ -14,7 +14,7 @@ _UNSAID = ("title", "description", "examples", "exclusiveMinimum", "minimum", "m
 
 
 def advertised(schema: Content, described: Callable[[str], str]) -> Content:
-    """Give the schema of arguments in the form that all clients can convert.
+    """Return the schema of arguments in the form that all clients can convert.
 
     `described` gives the description of an argument. An argument that may be left out may be null,
     because converters to strict schemas have every argument given. There are one type and null at

@@ -140,5 +140,5 @@ _OF_TOOL: Mapping[tuple[str, str], str] = {
 
 
 def argument(tool: str, name: str, otherwise: str) -> str:
-    """Give what an argument says of itself; `otherwise` where nothing shorter is known."""
+    """Return what an argument says of itself; `otherwise` where nothing shorter is known."""
     return _OF_TOOL.get((tool, name)) or _ARGUMENTS.get(name, otherwise)

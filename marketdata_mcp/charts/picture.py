@@ -38,7 +38,7 @@ class _ChartTool(ServerTool):
         return TOOLS["get_candles"].ask(arguments)
 
     def result(self, content: Content, text: str) -> CallToolResult:
-        """Give the picture beside the text, and not in it."""
+        """Return the picture beside the text, and not in it."""
         told = {name: value for name, value in content.items() if name != _PICTURE}
         given = super().result(told, text)
         image = ImageContent(type="image", data=content[_PICTURE], mime_type="image/png")

@@ -38,14 +38,14 @@ _META = {
 
 
 def with_view(definition: Definition) -> Definition:
-    """Give a tool's definition with the view of its answers, where it has one."""
+    """Return a tool's definition with the view of its answers, where it has one."""
     if definition.name not in _VIEWED or not is_built():
         return definition
     return definition.model_copy(update={"meta": {"ui": {"resourceUri": URI}}})
 
 
 def listed() -> list[Resource]:
-    """Give what resources/list says of the view; nothing where the page was not built."""
+    """Return what resources/list says of the view; nothing where the page was not built."""
     if not is_built():
         return []
     return [
@@ -62,6 +62,6 @@ def listed() -> list[Resource]:
 
 @cache
 def contents() -> ReadResourceResult:
-    """Give the page; raises `DataUnavailableError` where it was not built."""
+    """Return the page; raises `DataUnavailableError` where it was not built."""
     text = TextResourceContents(uri=URI, mime_type=APP_MIME_TYPE, text=page(), _meta=_META)
     return ReadResourceResult(contents=[text])

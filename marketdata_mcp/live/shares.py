@@ -10,7 +10,7 @@ __all__ = ["Shares", "has_share"]
 
 
 def has_share(held: int, taken: int, places: int) -> bool:
-    """Tell whether somebody who holds some of the places may have one more.
+    """Return whether somebody who holds some of the places may have one more.
 
     As long as fewer are held than are free. So one alone has half of them at most, two have a
     third each, and whoever comes next finds some free.
@@ -42,7 +42,7 @@ class Shares:
         return True
 
     def give_back(self, owner: str) -> None:
-        """Give a place back."""
+        """Release a place."""
         self._taken -= 1
         self._held[owner] -= 1
         if not self._held[owner]:

@@ -144,12 +144,12 @@ class Watches:
         return [held.live for held in self._held.values()]
 
     def of(self, owner: str) -> list[Held]:
-        """Give a caller's watches, oldest first."""
+        """Return a caller's watches, oldest first."""
         mine = (held for held in self._held.values() if held.owner == owner)
         return [held for held in mine if held.live.subjects]
 
     def find(self, owner: str, name: str) -> Held:
-        """Give a caller's watch; raises `InvalidParameterError` where there is none."""
+        """Return a caller's watch; raises `InvalidParameterError` where there is none."""
         held = self._held.get(name)
         if held is None or held.owner != owner or not held.live.subjects:
             raise InvalidParameterError(
@@ -226,7 +226,7 @@ class Watches:
     async def read(
         self, owner: str, name: str, cursor: str | None, seconds: float | None
     ) -> tuple[Held, list[int], bool]:
-        """Give a watch, where its reader is, and whether there is nothing new for it.
+        """Return a watch, where its reader is, and whether there is nothing new for it.
 
         Waits for news for so long at most. Raises, once, the error that ended its stream.
         """

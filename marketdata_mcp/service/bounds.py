@@ -194,7 +194,7 @@ class _Exchange:
         self._is_sending = self._is_ending = False
 
     async def receive(self) -> Message:
-        """Give what comes; of a body that breaks off the application does not hear.
+        """Return what comes; of a body that breaks off the application does not hear.
 
         Those of the protocol take that for a bug of theirs: a traceback in the log, and a 500.
         """

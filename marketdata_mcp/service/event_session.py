@@ -86,7 +86,7 @@ class EventSession:
                 return
 
     def _last(self) -> bytes:
-        """Give the last event: an error that belongs to no request, where there is one."""
+        """Return the last event: an error that belongs to no request, where there is one."""
         if self._error is None:
             return b""
         said = json.loads(answers.told(self._error))

@@ -34,7 +34,7 @@ have, and less than uvicorn waits before it complains."""
 
 
 def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
-    """Give uvicorn's protocol for HTTP/1.1 with bounds.
+    """Return uvicorn's protocol for HTTP/1.1 with bounds.
 
     It closes connections that take too long to send a header, or send one without end, and those
     that do not read what they are sent. No address can have all connections.
@@ -79,7 +79,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             return self.cycle is not None and not self.cycle.response_complete
 
         def connection_made(self, transport: Any) -> None:
-            """Give the client its time for the first header, if there is room for it."""
+            """Return the client its time for the first header, if there is room for it."""
             super().connection_made(transport)
             address = address_of(self.client)
             if shares.take(address):
@@ -182,7 +182,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 self._looking = self.loop.call_later(_LOOK_SECONDS, self._look_whether_gone)
 
         def pause_writing(self) -> None:
-            """Give the client its time to read on."""
+            """Return the client its time to read on."""
             super().pause_writing()
             if self._stalling is None:
                 later = self.loop.call_later

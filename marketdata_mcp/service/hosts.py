@@ -33,7 +33,7 @@ class Hosts:
         }
 
     def refuse(self, scope: Scope) -> tuple[int, str] | None:
-        """Give the status and the text of a refusal; None where a request may go on."""
+        """Return the status and the text of a refusal; None where a request may go on."""
         hosts = _values(scope, b"host")
         if len(hosts) != 1:
             # RFC 9112, 3.2: whoever reads the one may be told of by the other.
@@ -56,7 +56,7 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 def _parse(authority: str) -> tuple[str, int | None] | None:
-    """Give host and port in the one form that they are compared in; None for what is neither."""
+    """Return host and port in the one form that they are compared in; None for what is neither."""
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         return None

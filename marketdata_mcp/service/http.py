@@ -31,7 +31,7 @@ _OTHER_FILES = 100
 
 
 def url(listener: socket.socket, *, tls: bool = False) -> str:
-    """Give the address that a client on this machine takes."""
+    """Return the address that a client on this machine takes."""
     host, port = listener.getsockname()[:2]
     return f"{'https' if tls else 'http'}://{bracketed(host)}:{port}{PATH}"
 

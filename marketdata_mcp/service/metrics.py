@@ -111,7 +111,7 @@ class Metrics(Collector):
         return generate_latest(self.registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Give how the calls to exchanges were doing at the last look (a collector's method)."""
+        """Return how the calls to exchanges were doing at the last look (a collector's method)."""
         for name, about, kind in _OF_UPSTREAM:
             family = kind(f"marketdata_upstream_{name}", about, labels=["exchange"])
             for one in self._upstream:

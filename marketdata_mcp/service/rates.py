@@ -29,7 +29,7 @@ class Rates:
         return len(self._full_at)
 
     def wait(self, owner: str, a_minute: float) -> float:
-        """Count a message; give the seconds to wait where it is one too many, and count nothing."""
+        """Count a message; if it is one too many, return the seconds to wait and count nothing."""
         now, each = self._clock(), 60.0 / a_minute
         full_at = max(now, self._full_at.pop(owner, now)) + each
         room = max(_BURST_SECONDS, _BURST * each)

@@ -20,7 +20,7 @@ _REFUSED = -32001
 def refusal(
     error: MarketDataError, request_id: Any = None, metadata: str | None = None
 ) -> Response:
-    """Give an error as an HTTP answer: 401, 403 or 503.
+    """Return an error as an HTTP answer: 401, 403 or 503.
 
     `metadata` is where a client finds out how to get a token (RFC 9728).
     """

@@ -81,7 +81,7 @@ class Web:
         self._unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
     def application(self) -> Starlette:
-        """Give the ASGI application."""
+        """Return the ASGI application."""
         quiet()
         manager = StreamableHTTPSessionManager(
             self._server(sessions=False),

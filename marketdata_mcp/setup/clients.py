@@ -200,7 +200,7 @@ def _windsurf(file: Path, url: str) -> Place:
 
 
 def addition(place: Place, server: Server, key: str | None = None) -> dict[str, Any]:
-    """Give what a client's file has to hold for a server; lists are of objects with an ``id``.
+    """Return what a client's file has to hold for a server; lists are of objects with an ``id``.
 
     `key` is written where the client has no way to name a variable, and nowhere else.
     """

@@ -135,7 +135,7 @@ def _is_insecure(url: str) -> bool:
 
 
 def _program() -> tuple[str, ...]:
-    """Give the command that started this process, such that it works from any folder."""
+    """Return the command that started this process, such that it works from any folder."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
         return (sys.executable, "-m", "marketdata_mcp")
@@ -188,7 +188,7 @@ def _shown(where: Place, added: Mapping[str, Any]) -> str:
 
 
 def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bool, Path | None]:
-    """Bring a file up to date; tell whether it was already, and where the old one is kept."""
+    """Bring a file up to date; return whether it was already, and where the old one is kept."""
     # Behind a link its target changes, and the link stays. `resolve` fails where links go round.
     file = Path(os.path.realpath(where.file))
     old = file.read_bytes() if file.exists() else None
@@ -216,7 +216,7 @@ def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bo
 
 
 def _changed(where: Place, old: bytes, added: Mapping[str, Any]) -> bytes:
-    """Give a file with what is added; as it was where it has that already."""
+    """Return a file with what is added; as it was where it has that already."""
     if where.format == "json":
         known = _parsed(old)
         new = _merged(known, added)

@@ -508,8 +508,15 @@ def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
 
     async def main() -> None:
         settings = Settings.from_environment()
-        venue = Venue(connector_class("kraken"), settings, Catalogue(None), sim.url)
-        venue._api.has["fetchTrades"] = False
+        kraken = connector_class("kraken")
+
+        class WithoutTrades(kraken):
+            def describe(self) -> Any:
+                described = super().describe()
+                return {**described, "has": {**described["has"], "fetchTrades": False}}
+
+        WithoutTrades.__name__ = "kraken"
+        venue = Venue(WithoutTrades, settings, Catalogue(None), sim.url)
         try:
             await TradesSeries(venue, "BTC/USDT", "1m").between(NOON, NOON + HOUR)
         finally:

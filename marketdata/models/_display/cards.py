@@ -49,12 +49,12 @@ _QUOTED = {
 
 
 def direction(change: float | None) -> str:
-    """Give the style of a change."""
+    """Return the style of a change."""
     return PLAIN if not change else UP if change > 0 else DOWN
 
 
 def arrow(change: float | None) -> str:
-    """Give the sign of a change."""
+    """Return the sign of a change."""
     return " " if not change else "▲" if change > 0 else "▼"
 
 

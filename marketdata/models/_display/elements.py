@@ -40,7 +40,7 @@ class Column:
     styles: Sequence[str] | str = PLAIN
 
     def style(self, row: int) -> str:
-        """Give the style of one cell."""
+        """Return the style of one cell."""
         return self.styles if isinstance(self.styles, str) else self.styles[row]
 
 

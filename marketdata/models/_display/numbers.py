@@ -13,7 +13,7 @@ from marketdata.models._display.elements import ABSENT
 
 
 def exact(value: float | Decimal) -> Decimal:
-    """Give the decimal number that a float stands for, up to 15 significant digits."""
+    """Return the decimal number that a float stands for, up to 15 significant digits."""
     if isinstance(value, Decimal):
         return value
     return Decimal(format(value, ".15g"))

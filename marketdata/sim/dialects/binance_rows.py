@@ -28,7 +28,7 @@ _STEPS = {
 
 
 def grid_of(name: str, offset: int = 0) -> Grid | None:
-    """Return where the bars of an interval begin, None where there is no such interval."""
+    """Return where the candles of an interval begin, None where there is no such interval."""
     if name in _STEPS:
         return Grid(_STEPS[name], offset % _STEPS[name])
     if name == "1w":
@@ -57,7 +57,7 @@ def money_text(market: Market, quote: int) -> str:
 
 
 def mean_text(market: Market, bar: Bar) -> str:
-    """Return the average price of a bar, the close of one without trades."""
+    """Return the average price of a candle, the close of one without trades."""
     if not bar.volume:
         return price_text(market, bar.close)
     return ratio(bar.quote, bar.volume * 10**market.price_scale, 8)

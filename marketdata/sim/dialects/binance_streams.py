@@ -146,7 +146,7 @@ class _MiniTicker(_Ticker):
 
 
 class _Klines(_Stream):
-    """The bar that is forming, once a second, and each bar once more when it is over."""
+    """The candle that is forming, once a second, and each candle once more when it is over."""
 
     def __init__(self, channel: str, symbol: str, key: str, market: Market, grid: Grid) -> None:
         super().__init__(channel, symbol, key, market)

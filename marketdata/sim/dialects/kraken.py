@@ -86,7 +86,7 @@ class Kraken:
         return _result({name: answer for name, answer in answers.items() if answer})
 
     def ohlc(self, call: Call) -> object:
-        """GET OHLC: of the last 720 bars, those after ``since``."""
+        """GET OHLC: of the last 720 candles, those after ``since``."""
         market = self._market(call)
         interval = _integer(call, "interval", 1)
         if interval not in _INTERVALS:

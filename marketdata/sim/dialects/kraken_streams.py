@@ -144,7 +144,7 @@ class _Ticker(Subscription):
 
 
 class _Bars(Subscription):
-    """The bar that is forming, after every second with a trade."""
+    """The candle that is forming, after every second with a trade."""
 
     def __init__(self, symbol: str, market: Market, interval: int) -> None:
         super().__init__("ohlc", symbol, f"ohlc-{interval}/{symbol}")

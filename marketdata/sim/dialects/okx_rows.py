@@ -9,7 +9,7 @@ from marketdata.sim.markets.bars import DAY, HOUR, MINUTE, MONDAY, Bar, Grid, Tr
 from marketdata.sim.markets.listings import Listing
 from marketdata.sim.markets.market import Market
 
-# Bars of six hours and more begin at midnight in Hong Kong unless their name ends in "utc".
+# Candles of six hours and more begin at midnight in Hong Kong unless their name ends in "utc".
 _HONG_KONG = 8 * HOUR
 
 

@@ -152,7 +152,7 @@ class _Tickers(_Channel):
 
 
 class _Candles(_Channel):
-    """The bar that is forming, once a second, and each bar once more when it is over."""
+    """The candle that is forming, once a second, and each candle once more when it is over."""
 
     def opening(self, now: int) -> list[Frame]:
         return self._candles(now, now)

@@ -1,1 +1,1 @@
-"""The simulated markets: prices, bars, trades and books, made up or repeated."""
+"""The simulated markets: prices, candles, trades and books, made up or repeated."""

@@ -1,4 +1,4 @@
-"""Bars, trades and the grids that bars stand on, in integers."""
+"""Candles, trades and the grids that candles stand on, in integers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Bar(NamedTuple):
 
     Prices are in ticks, ``volume`` in lots, ``quote`` in ticks times lots; ``trades`` is their
     number. ``first_id`` is the id
-    of the first trade inside; of an empty bar it is the id that the next trade will carry.
+    of the first trade inside; of an empty candle it is the id that the next trade will carry.
     """
 
     start: int
@@ -56,7 +56,7 @@ class Bar(NamedTuple):
 
 
 def merged(start: int, bars: list[Bar]) -> Bar:
-    """Return the bar that begins at ``start`` and holds all of ``bars``, which are not empty."""
+    """Return the candle that begins at ``start`` and holds all of ``bars``, which are not empty."""
     first, last = bars[0], bars[-1]
     if len(bars) == 1:
         return first if first.start == start else first._replace(start=start)
@@ -75,7 +75,7 @@ def merged(start: int, bars: list[Bar]) -> Bar:
 
 
 def of_trades(start: int, trades: list[Trade]) -> Bar:
-    """Return the bar that begins at ``start`` and holds ``trades``, at least one."""
+    """Return the candle that begins at ``start`` and holds ``trades``, at least one."""
     prices = [trade.price for trade in trades]
     return Bar(
         start,
@@ -92,13 +92,13 @@ def of_trades(start: int, trades: list[Trade]) -> Bar:
 
 
 def quiet(start: int, price: int, next_id: int) -> Bar:
-    """Return a bar in which nothing was traded and the price stood at ``price``."""
+    """Return a candle in which nothing was traded and the price stood at ``price``."""
     return Bar(start, price, price, price, price, 0, 0, 0, next_id, next_id - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the bars of one timeframe begin.
+    """Where the candles of one timeframe begin.
 
     Either ``step`` milliseconds apart, counted from ``offset``, or ``months`` calendar months
     apart (UTC, shifted by ``offset``), in which case ``step`` is the shortest such span.
@@ -109,14 +109,14 @@ class Grid:
     months: int = 0
 
     def floor(self, ms: int) -> int:
-        """Return the start of the bar that ``ms`` falls into."""
+        """Return the start of the candle that ``ms`` falls into."""
         if not self.months:
             return ms - (ms - self.offset) % self.step
         month = self._month(ms)
         return self._begin(month - month % self.months)
 
     def after(self, start: int, count: int = 1) -> int:
-        """Return the start of the bar ``count`` places after the one at ``start``.
+        """Return the start of the candle ``count`` places after the one at ``start``.
 
         A negative ``count`` goes back.
         """
@@ -130,7 +130,7 @@ class Grid:
         return start if start == ms else self.after(start)
 
     def group(self, bars: Iterable[Bar]) -> list[Bar]:
-        """Merge finer bars, oldest first, into the bars of this grid; empty ones are left out."""
+        """Merge finer candles, oldest first, into candles of this grid; empty ones are left out."""
         result: list[Bar] = []
         inside: list[Bar] = []
         start = end = 0
@@ -157,5 +157,5 @@ class Grid:
 
 
 def months(count: int, offset: int = 0) -> Grid:
-    """Return the grid of bars that last ``count`` calendar months."""
+    """Return the grid of candles that last ``count`` calendar months."""
     return Grid(28 * count * DAY, offset, count)

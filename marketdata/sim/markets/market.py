@@ -22,10 +22,10 @@ class Market(ABC):
 
     ``price_scale`` and ``amount_scale`` are the decimals of a tick and of a lot, ``usual_lots``
     what a usual trade amounts to, ``usual_price`` about what it is made at, in ticks. ``levels``
-    are the bar lengths that are at hand without aggregation, longest first; the shortest is the
+    are the candle lengths that are at hand without aggregation, longest first; the shortest is the
     block in which trades are made. ``first`` and ``last`` bound the history: Unix milliseconds,
     the second exclusive, None for a market that still trades. ``fills`` says
-    that an exchange which sends bars without trades does so here; ``ticks`` that bars shorter
+    that an exchange which sends candles without trades does so here; ``ticks`` that candles shorter
     than a block can be made of the trades.
     """
 
@@ -43,11 +43,11 @@ class Market(ABC):
 
     @abstractmethod
     def level(self, step: int, start: int, stop: int) -> list[Bar]:
-        """Return the bars of length ``step`` that begin in [start, stop) and are not empty."""
+        """Return the candles of length ``step`` that begin in [start, stop) and are not empty."""
 
     @abstractmethod
     def block_trades(self, block: Bar) -> list[Trade]:
-        """Return the trades of a bar of the shortest level, oldest first."""
+        """Return the trades of a candle of the shortest level, oldest first."""
 
     @abstractmethod
     def block_of(self, trade_id: int) -> int:
@@ -70,7 +70,7 @@ class Market(ABC):
 
     @property
     def block(self) -> int:
-        """The length of the shortest bar that is at hand."""
+        """The length of the shortest candle that is at hand."""
         return self.levels[-1]
 
     def end(self, now: int) -> int:
@@ -78,9 +78,9 @@ class Market(ABC):
         return now + 1 if self.last is None else min(now + 1, self.last)
 
     def bars(self, grid: Grid, start: int, stop: int, now: int) -> list[Bar]:
-        """Return the bars of ``grid`` that begin in [start, stop), oldest first.
+        """Return the candles of ``grid`` that begin in [start, stop), oldest first.
 
-        Bars without trades are left out. The one that ``now`` falls into holds what was traded
+        Candles without trades are left out. The one that ``now`` falls into holds what was traded
         up to and including ``now``. Empty when the grid is finer than the market's records.
         """
         start = grid.ceil(max(start, grid.floor(self.first)))
@@ -105,7 +105,7 @@ class Market(ABC):
         return grid.group(pieces)
 
     def grid_bars(self, grid: Grid, start: int, stop: int, now: int) -> list[Bar]:
-        """Return the same bars as ``bars``, those without trades included."""
+        """Return the same candles as ``bars``, those without trades included."""
         present = self.bars(grid, start, stop, now)
         if not self.fills:
             return present
@@ -133,7 +133,7 @@ class Market(ABC):
     def oldest(
         self, grid: Grid, count: int, start: int, stop: int, now: int, *, filled: bool
     ) -> list[Bar]:
-        """Return the first ``count`` bars that begin in [start, stop), oldest first.
+        """Return the first ``count`` candles that begin in [start, stop), oldest first.
 
         ``filled`` includes those without trades where the market has them (`grid_bars`).
         """
@@ -153,7 +153,7 @@ class Market(ABC):
     def newest(
         self, grid: Grid, count: int, start: int, stop: int, now: int, *, filled: bool
     ) -> list[Bar]:
-        """Return the last ``count`` bars that begin in [start, stop), oldest first.
+        """Return the last ``count`` candles that begin in [start, stop), oldest first.
 
         ``filled`` includes those without trades where the market has them (`grid_bars`).
         """
@@ -172,7 +172,7 @@ class Market(ABC):
             reach *= 2
 
     def window(self, start: int, now: int) -> Bar | None:
-        """Return all that was traded from ``start`` to ``now``, both included, as one bar.
+        """Return all that was traded from ``start`` to ``now``, both included, as one candle.
 
         A window without trades stands at the last price before it; None when there is none.
         """

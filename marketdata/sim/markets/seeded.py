@@ -1,6 +1,6 @@
 """A market whose whole history follows from a seed.
 
-A day's bar is computed from its number alone. A day is split into hours, an hour into minutes, a
+A day's candle is computed from its number alone. A day is split into hours, an hour into minutes, a
 minute into trades, and every split hands down exactly what the parent holds: its open, high, low
 and close each end up in a child, its volume, turnover and trade count are divided without
 remainder. So any moment can be reached without going through the ones before it, and whatever is
@@ -63,7 +63,7 @@ class SeededMarket(Market):
         self._trades_of = lru_cache(maxsize=256)(self._make_trades)
 
     def level(self, step: int, start: int, stop: int) -> list[Bar]:
-        """Give the pair's bars in ticks and lots of this exchange."""
+        """Return the pair's candles in ticks and lots of this exchange."""
         ticks, premium, lots = self._ticks, self._premium, self._lots
         return [
             Bar(
@@ -82,7 +82,7 @@ class SeededMarket(Market):
         ]
 
     def block_trades(self, block: Bar) -> list[Trade]:
-        """Give the pair's trades of a minute in ticks and lots of this exchange."""
+        """Return the pair's trades of a minute in ticks and lots of this exchange."""
         return self._trades_of(block.start)
 
     def block_of(self, trade_id: int) -> int:
@@ -111,7 +111,7 @@ class SeededMarket(Market):
 
 
 class _Pair:
-    """The bars and trades of a pair on all exchanges, in the coarsest ticks and lots of theirs."""
+    """The candles and trades of a pair on all exchanges, in the coarsest tick and lot."""
 
     def __init__(self, seed: int, listing: Listing) -> None:
         self.listing = listing

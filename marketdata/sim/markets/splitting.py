@@ -1,6 +1,6 @@
-"""Divides a bar into shorter bars, and a bar into trades, without losing a unit.
+"""Divides a candle into shorter candles, and a candle into trades, without losing a unit.
 
-Prices need room: a bar's average price must keep an eighth of its range from both ends (`_ROOM`).
+Prices need room: a candle's average price keeps an eighth of its range from both ends (`_ROOM`).
 Every child is made so that this holds for it too; it can be, because it holds for the parent and
 a child may at worst be as wide as its parent. It is what lets `priced` always succeed.
 """
@@ -31,7 +31,7 @@ def spread_units(units: int, parts: int, dice: Random) -> list[int]:
 
 
 def split(parent: Bar, step: int, units: list[int], unit: int, dice: Random) -> list[Bar]:
-    """Divide ``parent`` into bars of length ``step`` that have ``unit`` trades per unit.
+    """Divide ``parent`` into candles of length ``step`` that have ``unit`` trades per unit.
 
     Children without units are left out. Each opens at the close of the one before it.
     """
@@ -173,7 +173,7 @@ def priced(bar: Bar, groups: int, dice: Random) -> list[tuple[int, int]]:
 def _edges(bar: Bar, groups: int) -> tuple[int, int, int]:
     """Return the amount traded at each of the four prices, and volume and turnover of the rest.
 
-    The rest must average a price inside the bar; the smaller the four, the surer it does.
+    The rest must average a price inside the candle; the smaller the four, the surer it does.
     """
     corners = bar.open + bar.high + bar.low + bar.close
     edge = max(2, bar.volume // groups)

@@ -171,7 +171,7 @@ def load(tapes: Iterable[Tape | Path | str]) -> dict[str, dict[str, TapeMarket]]
 
 
 def digest(tapes: Iterable[Tape | Path | str]) -> str:
-    """Give a short text that tells these recordings from others."""
+    """Return a short text that tells these recordings from others."""
     summary = hashlib.blake2b(digest_size=6)
     for tape in tapes:
         path = Path(tape.path if isinstance(tape, Tape) else tape)

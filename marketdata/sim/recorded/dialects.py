@@ -48,7 +48,7 @@ class Played(Subscription):
         return [self._shown(shot) for shot in self._reel.between(after, until)]
 
     def overtaken(self, frame: Frame) -> bool:
-        """Tell whether a flood has sent it."""
+        """Return whether a flood has sent it."""
         return 0 < frame.order <= self._told
 
     def flood(self, frame: Frame, count: int) -> list[Frame]:

@@ -36,7 +36,7 @@ class Echoes:
             self.later.add(place)
 
     def answers(self, connection: int, text: str) -> int | None:
-        """Give the place of the request that a frame is the first to answer, if there is one."""
+        """Return the place of the request that a frame is the first to answer, if there is one."""
         if not self._open or '"id"' not in text:
             return None
         found = _numbered(text)
@@ -45,7 +45,7 @@ class Echoes:
         return place
 
     def meant(self, text: str, turns: Counter[str]) -> tuple[int, str] | None:
-        """Give the place of the request that a new message repeats, and the message's number.
+        """Return the place of the request that a new message repeats, and the message's number.
 
         ``turns`` counts what was sent before. None: nothing of the kind was recorded.
         """
@@ -61,7 +61,7 @@ class Echoes:
 
 
 def renumbered(text: str, old: str, new: str) -> str:
-    """Give a frame with another number, in quotes where the old one is or the new one has to be."""
+    """Return a frame with another number, in quotes if the old or the new one needs them."""
 
     def other(match: re.Match[str]) -> str:
         return match[1] + (json.dumps(new) if match[2] or not new.isdecimal() else new)
@@ -70,7 +70,7 @@ def renumbered(text: str, old: str, new: str) -> str:
 
 
 def _numbered(text: str) -> tuple[str, str] | None:
-    """Give the number of a message, and what else it says, without the time of sending."""
+    """Return the number of a message, and what else it says, without the time of sending."""
     try:
         body = json.loads(text)
     except ValueError:

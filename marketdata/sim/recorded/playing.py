@@ -160,7 +160,7 @@ class RawSession(Session):
 
     @property
     def owes(self) -> bool:
-        """Tell whether a client that has had an answer may still ask for what is due."""
+        """Return whether a client that has had an answer may still ask for what is due."""
         due = self._held.keys() & self._echoes.later
         return any(self._echoes.kinds[place] not in self._unwanted for place in due)
 

@@ -46,7 +46,7 @@ class Film:
         self._echoed: list[int] = []
 
     def awaits(self, after: int, until: int) -> bool:
-        """Tell whether a request has not been made yet that was answered in this time."""
+        """Return whether a request has not been made yet that was answered in this time."""
         return any(
             sum(after < one.ms <= until for one in answers) > self._asked[path]
             for path, answers in self._answers.items()
@@ -188,7 +188,7 @@ class Recording:
         self.begin = self.times[0] - 1
 
     def awaits(self, until: int) -> bool:
-        """Tell whether clients have still to ask for what was answered up to then."""
+        """Return whether clients have still to ask for what was answered up to then."""
         return any(film.awaits(self.begin, until) for film in self.films.values())
 
     def next_answer(self, ms: int, until: int) -> int:

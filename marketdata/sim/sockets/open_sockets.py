@@ -190,7 +190,7 @@ class _Connection:
             self._put(held)
 
     def silent(self, path: str, now: int) -> bool:
-        """Tell whether nothing is sent of what has this path."""
+        """Return whether nothing is sent of what has this path."""
         return any(now < until and fnmatchcase(path, glob) for glob, until in self._silences)
 
     def _misbehave(self, fault: Fault, frame: Frame, path: str) -> None:
@@ -254,7 +254,7 @@ class _Connection:
             self.cut()
 
     async def close(self, code: int, text: bytes = b"") -> bool:
-        """Close in order when all is written; tell whether it was open."""
+        """Close in order when all is written; return whether it was open."""
         await self.written()
         return await self.response.close(code=code, message=text)
 

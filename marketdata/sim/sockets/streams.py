@@ -62,7 +62,7 @@ class Subscription(ABC):
         return [frame] * (count + 1)
 
     def overtaken(self, frame: Frame) -> bool:  # noqa: ARG002 most floods repeat something
-        """Tell whether a flood has sent the frame ahead of its time."""
+        """Return whether a flood has sent the frame ahead of its time."""
         return False
 
     def stray(self, frame: Frame) -> Frame:
@@ -94,7 +94,7 @@ class TradeSubscription(Subscription):
         return self.tell(list(self.market.forwards(until, ms=after + 1)))
 
     def overtaken(self, frame: Frame) -> bool:
-        """Tell whether its last trade was told."""
+        """Return whether its last trade was told."""
         return 0 < frame.order <= self._told
 
     def flood(self, frame: Frame, count: int) -> list[Frame]:

@@ -35,12 +35,12 @@ _FRIDAY = 24 * 3600
 
 
 def minute_of(at: float) -> int:
-    """Give the start of the minute that a Unix time lies in."""
+    """Return the start of the minute that a Unix time lies in."""
     return int(at // MINUTE * MINUTE)
 
 
 def week_of(at: float) -> int:
-    """Give the start of the week that a Unix time lies in: Friday, 00:00 UTC."""
+    """Return the start of the week that a Unix time lies in: Friday, 00:00 UTC."""
     return int((at - _FRIDAY) // WEEK * WEEK + _FRIDAY)
 
 
@@ -68,7 +68,7 @@ class Key:
     revoked_at: float | None = None
 
     def state(self, at: float) -> str:
-        """Tell whether it is ``active``, ``expired`` or ``revoked``."""
+        """Return whether it is ``active``, ``expired`` or ``revoked``."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= at:
@@ -134,16 +134,16 @@ class Store(Protocol):
         """Change an account for its next call; None where there is none."""
 
     async def account(self, name: str) -> Account | None:
-        """Give an account; None where there is none."""
+        """Return an account; None where there is none."""
 
     async def accounts(self) -> list[Account]:
-        """Give all accounts, by name."""
+        """Return all accounts, by name."""
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
         """Keep a new key; False where its account has as many active ones as it may."""
 
     async def keys(self, account: str | None = None) -> list[Key]:
-        """Give the keys of an account or of all, oldest first."""
+        """Return the keys of an account or of all, oldest first."""
 
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
         """Revoke a key, or have it expire at a time; None where there is none.
@@ -152,7 +152,7 @@ class Store(Protocol):
         """
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
-        """Give a key and its account as they are now; None where there is no such key."""
+        """Return a key and its account as they are now; None where there is no such key."""
 
     async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
         """Count a call and its units, both or neither, alone among all processes."""

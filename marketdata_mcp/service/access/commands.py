@@ -100,7 +100,7 @@ def set_tier(
     redis: _Redis = None,
     as_json: _Json = False,
 ) -> None:
-    """Give an account another tier, from its next call on."""
+    """Return an account another tier, from its next call on."""
     account = _done(policy, redis, lambda registry, _: registry.set_tier(name, tier))
     _show([_account_row(account)], as_json)
 

@@ -194,14 +194,14 @@ class Gate:
             )
 
     def exchanges(self, caller: Caller, preferred: tuple[str, ...]) -> tuple[str, ...]:
-        """Give which exchanges answer a call that names none, in order of preference."""
+        """Return which exchanges answer a call that names none, in order of preference."""
         allowed = self._tier(caller).exchanges
         if allowed is None:
             return preferred
         return tuple(name for name in preferred if name in allowed) or allowed
 
     def allowed(self, caller: Caller) -> tuple[str, ...] | None:
-        """Give all exchanges that a caller may ask; None: there is no bound."""
+        """Return all exchanges that a caller may ask; None: there is no bound."""
         return self._tier(caller).exchanges
 
     async def usage(self, caller: Caller) -> dict[str, Any]:

@@ -48,12 +48,12 @@ def parse(text: str) -> Parts | None:
 
 
 def digest(secret: str) -> str:
-    """Give what is stored of a secret."""
+    """Return what is stored of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def fits(secret: str, stored: str) -> bool:
-    """Tell whether a secret is the one that is stored, in a time that tells nothing of either."""
+    """Return whether a secret is the one that is stored, in a time that tells nothing of either."""
     return hmac.compare_digest(digest(secret), stored)
 
 

@@ -147,7 +147,7 @@ def _keys_of(body: bytes) -> dict[str | None, PyJWK]:
 
 
 def _is_access(header: Mapping[str, Any]) -> bool:
-    """Tell whether a token says that it is one for access, or does not say (RFC 8725, 3.11)."""
+    """Return whether a token says that it is one for access, or does not say (RFC 8725, 3.11)."""
     kind = header.get("typ")
     return kind is None or (
         isinstance(kind, str) and kind.lower().removeprefix("application/") in ("jwt", "at+jwt")
@@ -155,6 +155,6 @@ def _is_access(header: Mapping[str, Any]) -> bool:
 
 
 def _signs(key: Mapping[str, Any]) -> bool:
-    """Tell whether a key is one to check signatures by, as far as it says (RFC 7517, 4.2, 4.3)."""
+    """Return whether a key may check signatures, as far as it says (RFC 7517, 4.2, 4.3)."""
     uses = key.get("key_ops")
     return key.get("use", "sig") == "sig" and (uses is None or "verify" in uses)

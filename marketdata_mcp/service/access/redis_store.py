@@ -137,12 +137,12 @@ class RedisStore:
         return await self.account(name)
 
     async def account(self, name: str) -> Account | None:
-        """Give an account; None where there is none."""
+        """Return an account; None where there is none."""
         async with self._reached():
             return _to_account(await self._batches.ask("HGETALL", _account(name)))
 
     async def accounts(self) -> list[Account]:
-        """Give all accounts, by name."""
+        """Return all accounts, by name."""
         async with self._reached():
             names = sorted(await _given(self._redis.smembers(_ACCOUNTS)))
             found = await self._all(map(_account, names))
@@ -165,7 +165,7 @@ class RedisStore:
             return bool(kept)
 
     async def keys(self, account: str | None = None) -> list[Key]:
-        """Give the keys of an account or of all, oldest first."""
+        """Return the keys of an account or of all, oldest first."""
         members = _KEYS if account is None else f"{_account(account)}:keys"
         async with self._reached():
             names = await _given(self._redis.smembers(members))
@@ -186,7 +186,7 @@ class RedisStore:
             return _to_key(await _given(self._redis.hgetall(_key(key_id))))
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
-        """Give a key and its account as they are now; None where there is no such key."""
+        """Return a key and its account as they are now; None where there is no such key."""
         owner = self._owners.get(key_id)
         async with self._reached():
             if owner is None:

@@ -48,14 +48,14 @@ class Registry:
         return account
 
     async def accounts(self) -> list[tuple[Account, Used]]:
-        """Give all accounts, by name, with what they have used."""
+        """Return all accounts, by name, with what they have used."""
         now = self._clock()
         return [
             (one, await self._store.used(one.name, now)) for one in await self._store.accounts()
         ]
 
     async def account(self, name: str) -> Account:
-        """Give an account."""
+        """Return an account."""
         # What cannot be printed may not even be text that a store takes.
         found = await self._store.account(name) if name.isprintable() else None
         if found is None:
@@ -82,7 +82,7 @@ class Registry:
         return await self._change(name, suspended=suspended)
 
     async def set_tier(self, name: str, tier: str) -> Account:
-        """Give an account another tier."""
+        """Return an account another tier."""
         self._policy.tier(tier)
         self._check_has_keys(name)
         return await self._change(name, tier=tier)
@@ -132,7 +132,7 @@ class Registry:
         return shown, key
 
     async def keys(self, name: str | None = None) -> list[tuple[Key, str]]:
-        """Give the keys of an account or of all, oldest first, and the state of each."""
+        """Return the keys of an account or of all, oldest first, and the state of each."""
         if name is not None:
             await self.account(name)
         now = self._clock()

@@ -99,12 +99,12 @@ class SqliteStore:
         return await self.account(name)
 
     async def account(self, name: str) -> Account | None:
-        """Give an account; None where there is none."""
+        """Return an account; None where there is none."""
         found = self._read("SELECT * FROM account WHERE name = ?", [name])
         return _account(found[0]) if found else None
 
     async def accounts(self) -> list[Account]:
-        """Give all accounts, by name."""
+        """Return all accounts, by name."""
         return [_account(row) for row in self._read("SELECT * FROM account ORDER BY name")]
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
@@ -119,7 +119,7 @@ class SqliteStore:
             return True
 
     async def keys(self, account: str | None = None) -> list[Key]:
-        """Give the keys of an account or of all, oldest first."""
+        """Return the keys of an account or of all, oldest first."""
         rows = self._read(
             f"SELECT {_KEY} FROM key WHERE account = coalesce(?, account) ORDER BY created_at, id",  # noqa: S608
             [account],
@@ -138,7 +138,7 @@ class SqliteStore:
         return Key(*found[0]) if found else None
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
-        """Give a key and its account as they are now; None where there is no such key."""
+        """Return a key and its account as they are now; None where there is no such key."""
         with self._open() as connection:
             version = connection.execute("PRAGMA data_version").fetchone()
             if version != self._version or len(self._found) >= _KNOWN:

@@ -52,10 +52,10 @@ class Tier(BaseModel):
     """Ids of the exchanges that may be asked; None (``"all"`` in a file): every one."""
 
     history_days: _Days | None = None
-    """How far back candles may begin; 0: the bar that is still forming only; None: no bound."""
+    """How far back candles may begin; 0: the candle that is still forming only; None: no bound."""
 
     near_units: _Count = 1
-    """What candles cost that begin before the current bar and within `Policy.near_days`."""
+    """What candles cost that begin before the current candle and within `Policy.near_days`."""
 
     far_units: _Count = 1
     """What candles cost that begin further back."""
@@ -172,7 +172,7 @@ class Policy(BaseModel):
         return policy
 
     def tier(self, name: str) -> Tier:
-        """Give a tier; raises `InvalidParameterError` where there is none of that name."""
+        """Return a tier; raises `InvalidParameterError` where there is none of that name."""
         found = self.tiers.get(name)
         if found is None:
             near = did_you_mean(closest(name, self.tiers))

@@ -31,7 +31,7 @@ def policy(settings: Settings, file: Path | None) -> Check:
 
 
 def accounts(settings: Settings) -> Check:
-    """Look whether accounts can be read, and calls counted."""
+    """Check whether accounts can be read, and calls counted."""
     from marketdata_mcp.service.access.accounts import AwayError
     from marketdata_mcp.service.access.places import store_of
 
@@ -55,7 +55,7 @@ def accounts(settings: Settings) -> Check:
 
 
 def tls(certificate: Path | None, key: Path | None) -> Check:
-    """Look whether certificate and key fit each other, and for how long."""
+    """Check whether certificate and key fit each other, and for how long."""
     if certificate is None or key is None:
         return Check("fail", "tls", "one of two files is missing", "--tls-cert and --tls-key")
     import ssl

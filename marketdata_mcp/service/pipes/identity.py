@@ -35,7 +35,7 @@ def request_id(line: bytes) -> Id:
 
 
 def is_unanswered(line: bytes) -> bool:
-    """Tell whether a request would pass for a notification, because its id is none."""
+    """Return whether a request would pass for a notification, because its id is none."""
     if b'"id"' not in line:
         return False
     message = _read(line)
@@ -44,7 +44,7 @@ def is_unanswered(line: bytes) -> bool:
 
 
 def refused(line: bytes) -> dict[str, Any]:
-    """Give the answer to a message that is not sound."""
+    """Return the answer to a message that is not sound."""
     message = _read(line)
     code, said = INVALID_REQUEST, _NO_MESSAGE
     if message is None:

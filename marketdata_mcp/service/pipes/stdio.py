@@ -177,7 +177,7 @@ class _Read(_Stream):
         self._written = written
 
     async def receive(self) -> SessionMessage | Exception:
-        """Give the next message, or what was wrong with it; `anyio.EndOfStream` at the end."""
+        """Return the next message, or what was wrong with it; `anyio.EndOfStream` at the end."""
         async for item in self._messages:
             match item:
                 case SessionMessage(message=JSONRPCRequest(method="subscriptions/listen")):

@@ -17,7 +17,7 @@ _FLUSH_SECONDS = 1.0
 
 
 def claim() -> tuple[int, int]:
-    """Give descriptors for stdin and stdout that nobody else has.
+    """Return descriptors for stdin and stdout that nobody else has.
 
     Afterwards descriptor 0 is empty and descriptor 1 is stderr, so that a library that prints, or
     a child process, cannot end up inside the protocol. Raises OSError where one is closed.
@@ -121,6 +121,6 @@ class Output:
 
 
 def _can_wait(descriptor: int) -> bool:
-    """Tell whether the event loop can wait for it; a file or the null device never makes it."""
+    """Return whether the event loop can wait for it; a file or the null device never makes it."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)

@@ -78,26 +78,37 @@ def test_every_operation_passes_on(sim: SimulatedExchange, connect: Factory) -> 
 
 
 @pytest.mark.parametrize(
-    ("operation", "given", "error"),
+    ("first", "operation", "given", "error"),
     [
-        ("ticker", {"pair": "NOPE/USDT"}, md.PairNotSupportedError),
-        ("candles", {"pair": "BTC/USDT", "timeframe": "30s"}, md.TimeframeNotSupportedError),
+        ("coinbaseexchange", "ticker", {"pair": "NOPE/USDT"}, md.PairNotSupportedError),
         (
+            "coinbaseexchange",
+            "candles",
+            {"pair": "BTC/USDT", "timeframe": "30s"},
+            md.TimeframeNotSupportedError,
+        ),
+        (
+            "coinbaseexchange",
             "candles",
             {"pair": "BTC/USDT", "start": "2024-01-02", "end": "2024-01-01"},
             md.InvalidParameterError,
         ),
-        ("trades", {"pair": "BTC/USDT", "start": "2024-01-02"}, md.DataUnavailableError),
+        ("kraken", "trades", {"pair": "BTC/USDT", "from_id": 5}, md.DataUnavailableError),
     ],
 )
 def test_other_errors_are_not_passed_on(
-    sim: SimulatedExchange, connect: Factory, operation: str, given: Any, error: type[Exception]
+    sim: SimulatedExchange,
+    connect: Factory,
+    first: str,
+    operation: str,
+    given: Any,
+    error: type[Exception],
 ) -> None:
-    client = connect(sim, ["coinbaseexchange", "binance"])
+    client = connect(sim, [first, "binance"])
     with pytest.raises(error):
         getattr(client, operation)(**given)
 
-    assert asked(sim) == ["coinbaseexchange"]
+    assert asked(sim) == [first]
 
 
 @pytest.mark.parametrize("body", [b"<html>Sorry</html>", b"", b"{}", b"[]", b"null"])

@@ -328,7 +328,7 @@ def test_made_up_bars_are_marked_in_every_frame(connect: Factory, sim: Simulated
     assert full.to_arrow()["filled"].to_pylist() == expected
     assert [bar.filled for bar in full] == expected
     assert "filled" not in bare.to_pandas()
-    assert f"Filled {sum(expected):,} bars" in full._repr_html_()
+    assert f"Filled {sum(expected):,} candles" in full._repr_html_()
 
 
 def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> None:

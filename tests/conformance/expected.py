@@ -175,6 +175,9 @@ def candles(
     """Give the series of bars; ``counts`` has the number of trades of each that has one."""
     rows = [[*row, counts.get(row[0])] for row in parsed]
     times = [row[0] for row in rows]
+    said_back = {
+        name: moment(time) for name, time in (("start", start), ("end", end)) if time is not None
+    }
     if limit is not None and len(times) == limit:
         end = times[-1] + 1  # as many as wanted: what follows is not missing
     last = times[-1] + 1 if times else 0
@@ -191,6 +194,7 @@ def candles(
             _holes(times, timeframe, start or min(times, default=0), end or last, cause)
         ),
         "candles": rows,
+        **said_back,
     }
 
 

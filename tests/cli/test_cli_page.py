@@ -326,7 +326,7 @@ def test_exchanges_compared(draw):
 def test_a_consolidated_book_names_who_quotes(draw):
     text = draw(consolidated(source("binance"), source("okx", **AWAY)), "ConsolidatedOrderBook")
     lines = text.splitlines()
-    assert "1 source " in lines[0]
+    assert "1 order book " in lines[0]
     assert lines[2].split()[:3] == ["100.00", "0.5", "0.5"]
     assert lines[2].endswith("okx")
     assert lines[4].endswith("binance, kraken")

@@ -521,6 +521,14 @@ def test_signs_that_a_terminal_lacks_have_others_as_wide(encoding, monkeypatch):
         assert [len(line) for line in text.split("\n")] == [len(line) for line in whole.split("\n")]
 
 
+def test_bodies_and_wicks_of_candlesticks_differ_in_ascii(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    text = page(SimpleNamespace(record="Candles", many=False), RECORDS["Candles"], NOW)
+    chart = text[: text.index("volume")]
+    assert "|" in chart, "wicks"
+    assert "O" in chart, "bodies of rising candles are hollow"
+
+
 def test_simulated_is_legible_on_every_palette(monkeypatch):
     """Its colours are the terminal's own, exchanged."""
     monkeypatch.setattr("sys.stdout", io.StringIO())

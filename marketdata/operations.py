@@ -143,7 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tool="get_tickers",
         examples=(
             "tickers BTC/USDT ETH/USDT",
-            "tickers --sort percentage --quote USDT --min-quote-volume 1000000 --limit 10",
+            "tickers --sort percentage --quote USDT --min-quote-volume 1e6 -n 10",
         ),
     ),
     Operation(
@@ -182,7 +182,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tool="get_candles",
         examples=(
             "candles BTC/USDT -t 1h --limit 24",
-            "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 --format csv",
+            "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 -f csv",
             "candles BTC/USDT --open",
         ),
     ),
@@ -237,7 +237,7 @@ OPERATIONS: tuple[Operation, ...] = (
         short="cost",
         examples=(
             "cost BTC/USDT --side buy --amount 5",
-            "cost BTC/USDT --side sell --quote-amount 10000 --exchanges kraken,okx",
+            "cost BTC/USDT --side sell --quote-amount 500 --exchanges kraken,okx",
         ),
     ),
 )
@@ -249,7 +249,7 @@ HISTORY: tuple[Operation, ...] = (
         many=True,
         tool=None,
         examples=(
-            "history download BTC/USDT ETH/USDT -t 1m --start 2023-01-01 -e binance,kraken",
+            "history download BTC/USDT ETH/USDT -t 1m --start -90d -e okx,bybit",
             "history download BTC/USDT --start -30d --dry-run",
         ),
     ),
@@ -276,7 +276,7 @@ HISTORY: tuple[Operation, ...] = (
         many=False,
         tool=None,
         examples=(
-            "history export btc.parquet BTC/USDT -t 1m --start 2024-01-01 --end 2025-01-01",
+            "history export btc.parquet BTC/USDT -t 1m --start 2024-01-01",
             "history export - BTC/USDT > btc.csv",
         ),
     ),
@@ -321,7 +321,7 @@ STREAMS: tuple[Operation, ...] = (
         tool=None,
         examples=(
             "watch orderbook BTC/USDT --depth 10",
-            "watch orderbook BTC/USDT --depth 5 --delivery every --count 100 --format jsonl",
+            "watch orderbook BTC/USDT --delivery every --count 100 -f jsonl",
         ),
     ),
     Operation(

@@ -31,7 +31,7 @@ Answers are tables on a terminal and JSON in a pipe. No key is needed.
 EXAMPLES = (
     "ticker BTC/USDT",
     "orderbook BTC/USDT -e kraken --depth 5",
-    "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 -f csv > day.csv",
+    "candles BTC/USDT -t 1m --start -1d -f csv > day.csv",
     "--sim ticker BTC/USDT",
     "sim --port 9000",
 )

@@ -31,7 +31,7 @@ never fetched twice.
 """
 
 EXAMPLES = (
-    "history download BTC/USDT ETH/USDT -t 1m --start 2023-01-01 -e binance,kraken",
+    "history download BTC/USDT ETH/USDT -t 1m --start -90d -e okx,bybit",
     "history list",
     "history export btc.parquet BTC/USDT -t 1m",
 )

@@ -61,6 +61,7 @@ def test_page_says_what_the_library_says(operation, pages):
         assert " ".join(paragraph.split()) in " ".join(page.split())
     for example in operation.examples:
         assert f"  marketdata {example}\n" in page + "\n"
+        assert len(f"  marketdata {example}") <= 80, "fits a terminal"
     own = inspect.signature(operation.method).parameters.keys()
     own -= second_names(inspect.unwrap(operation.method)).keys()
     for option in ("--format", "--sim", "--tape", "--debug"):

@@ -67,7 +67,7 @@ def longer(source: Path, target: Path) -> Sent:
             text = event.text
             if event.kind in ("got", "rest") and "exchangeInfo" not in event.url:
                 # OKX's is of the texts themselves; without one it sends 0.
-                text = re.sub(r'"checksum":-\d+', '"checksum":0', sent.longer(text))
+                text = re.sub(r'"checksum":-?\d+', '"checksum":0', sent.longer(text))
             copy.write(event._replace(text=text))
     return sent
 

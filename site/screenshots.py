@@ -2,7 +2,8 @@
 
 They are of what the simulated exchange answers: as a notebook's cells show it, and as commands show
 it on a terminal. The clock stands still, the seed and the fonts are fixed, and what is measured is
-given, so that a picture changes only when a display does.
+given, so that a picture changes only when a display does. A folder and the name of a cell make the
+pictures of that cell in the folder.
 """
 
 from __future__ import annotations
@@ -212,22 +213,24 @@ def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _pages() -> Iterator[tuple[str, str, str]]:
-    """Give the name, the theme and the HTML of each picture."""
+def _pages(cell: str | None) -> Iterator[tuple[str, str, str]]:
+    """Give the name, the theme and the HTML of each picture, or of those of one cell."""
+    cells = CELLS if cell is None else {cell: CELLS[cell]}
+    commands, together = (COMMANDS, TOGETHER) if cell is None else ({}, {})
     with _still():
-        shown = {name: (source, in_notebook(source)) for name, source in CELLS.items()}
-        written = {name: on_terminal(line + ENDED.get(name, "")) for name, line in COMMANDS.items()}
+        shown = {name: (source, in_notebook(source)) for name, source in cells.items()}
+        written = {name: on_terminal(line + ENDED.get(name, "")) for name, line in commands.items()}
     for theme in _THEMES:
-        for name, names in {**{one: (one,) for one in CELLS}, **TOGETHER}.items():
+        for name, names in {**{one: (one,) for one in cells}, **together}.items():
             yield f"{name}-{theme}", theme, notebook_page([shown[one] for one in names], theme)
-    for name, line in COMMANDS.items():
+    for name, line in commands.items():
         yield f"terminal-{name}", "dark", terminal_page(line, written[name])
 
 
-def main() -> None:
-    """Make all pictures, in place of those that are there."""
-    pages = list(_pages())
-    IMAGES.mkdir(exist_ok=True)
+def main(images: Path = IMAGES, cell: str | None = None) -> None:
+    """Make all pictures, or those of one cell, in place of those that are there."""
+    pages = list(_pages(cell))
+    images.mkdir(exist_ok=True)
     with launched() as browser, tempfile.TemporaryDirectory() as folder:
         for name, theme, text in pages:
             context = browser.new_context(
@@ -246,15 +249,17 @@ def main() -> None:
             context.close()
             found = Image.open(io.BytesIO(picture)).convert("RGB")
             found.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE).save(
-                IMAGES / f"{name}.png", optimize=True
+                images / f"{name}.png", optimize=True
             )
-    for old in {file.stem for file in IMAGES.glob("*.png")} - {name for name, *_ in pages}:
-        (IMAGES / f"{old}.png").unlink()
-    size = sum(file.stat().st_size for file in IMAGES.glob("*.png"))
+    left = {file.stem for file in images.glob("*.png")} - {name for name, *_ in pages}
+    for old in left if cell is None else ():
+        (images / f"{old}.png").unlink()
+    size = sum(file.stat().st_size for file in images.glob("*.png"))
     print(json.dumps({"pictures": len(pages), "bytes": size}))
     if size > _AT_MOST:
         raise SystemExit(f"the pictures have {size:,} bytes, more than {_AT_MOST:,}")
 
 
 if __name__ == "__main__":
-    main()
+    folder, *cells = sys.argv[1:] or [str(IMAGES)]
+    main(Path(folder), *cells)

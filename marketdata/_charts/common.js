@@ -131,16 +131,26 @@ function fillTable(caption, head, rows) {
 let given = null;
 const preferred = window.matchMedia("(prefers-color-scheme: dark)");
 
+/** Red, green, blue and alpha from 0 to 255, of a colour in whatever way a style has it. */
+function pixelOf(colour) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data;
+}
+
 /** Whether what this page is embedded in is dark; null where that cannot be seen. */
 function darkAround() {
   try {
-    let around = window.frameElement && window.frameElement.parentElement;
+    let around = window.frameElement;
     while (around) {
-      const colour = getComputedStyle(around).backgroundColor.match(/[\d.]+/g);
-      if (colour && (colour.length < 4 || Number(colour[3]) > 0.5)) {
-        return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 128;
-      }
-      around = around.parentElement;
+      // The element around a shadow root is its host.
+      around = around.parentElement || around.getRootNode().host;
+      const kind = around && around.dataset.vscodeThemeKind;
+      if (kind) return !kind.endsWith("light");
+      const [red, green, blue, alpha] = around ? pixelOf(getComputedStyle(around).backgroundColor) : [];
+      if (alpha > 128) return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
     }
   } catch (_) {
     // Another origin: its page cannot be looked at.

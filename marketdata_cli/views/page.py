@@ -31,7 +31,8 @@ _FEW = 5
 
 _PLAIN_SIGNS = {
     "-": "─━–—▬",
-    "|": "│┃║╽╿╷╵╻╹",
+    "|": "│╷╵",
+    "O": "║",
     "+": "╭╮╰╯",
     "*": "●",
     "^": "▲",
@@ -41,7 +42,7 @@ _PLAIN_SIGNS = {
     "x": "×",
     ".": "·▁▂",
     "=": "▍▌▋▊▃▄▅",
-    "#": "▉█▆▇",
+    "#": "▉█▆▇┃╽╿╻╹",
     " ": "▏▎",
 }
 """Signs, each as wide as the others, for terminals that have only those of ASCII."""

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 ACCEPTED = Path(__file__).parent / "accepted"
 _NOTICED = 24
 """How much a colour may be off, of 255, as edges are smoothed differently."""
-_OFF = 0.002
+OFF = 0.002
 """The part of all pixels that may be off by more."""
 
 
@@ -21,10 +21,14 @@ def check(picture: bytes, name: str, kept: Path) -> None:
         ACCEPTED.mkdir(exist_ok=True)
         found.quantize(256).save(file, optimize=True)
         return
-    wanted = Image.open(file).convert("RGB")
+    off = difference(found, Image.open(file).convert("RGB"))
+    if off > OFF:
+        found.save(kept / f"{name}.png")
+    assert off <= OFF, f"{off:.2%} of {name} differs; it is {kept / name}.png"
+
+
+def difference(found: Image.Image, wanted: Image.Image) -> float:
+    """Give the part of all pixels of two pictures of one size that differ noticeably."""
     assert found.size == wanted.size
     worst = ImageChops.difference(found, wanted).convert("L").point(lambda one: one > _NOTICED)
-    off = sum(worst.histogram()[1:]) / (found.width * found.height)
-    if off > _OFF:
-        found.save(kept / f"{name}.png")
-    assert off <= _OFF, f"{off:.2%} of {name} differs; it is {kept / name}.png"
+    return sum(worst.histogram()[1:]) / (found.width * found.height)

@@ -85,6 +85,7 @@ def test_no_line_is_wider_than_the_terminal(kind, width, draw):
 def test_series_have_range_rows_completeness_and_size(draw):
     lines = draw(PAGES["Series"], "Series", 120, many=True).splitlines()
     assert lines[0] == "Stored candles"
+    assert lines[1].split()[:5] == ["series", "from", "(UTC)", "to", "candles"]
     assert lines[2].split() == [
         *("binance", "BTC/USDT", "1m", "2023-01-01", "2024-01-01"),
         *("525,480", "120", "100%", "14.3", "MB", "3"),
@@ -105,6 +106,7 @@ def test_only_all_is_complete():
 
 def test_downloads_say_which_holes_there_are(draw):
     text = draw(PAGES["Downloaded"], "Downloaded", 140, many=True)
+    assert "bars" not in text
     assert "80 outage, 37 not fetched, 3 no trades" in text.splitlines()[2]
     assert text.splitlines()[3].endswith("PAIR_NOT_SUPPORTED")
     assert "now" in text.splitlines()[3].split()

@@ -326,7 +326,7 @@ def test_exchanges_compared(draw):
 def test_a_consolidated_book_names_who_quotes(draw):
     text = draw(consolidated(source("binance"), source("okx", **AWAY)), "ConsolidatedOrderBook")
     lines = text.splitlines()
-    assert "1 source " in lines[0]
+    assert "1 order book " in lines[0]
     assert lines[2].split()[:3] == ["100.00", "0.5", "0.5"]
     assert lines[2].endswith("okx")
     assert lines[4].endswith("binance, kraken")
@@ -519,6 +519,14 @@ def test_signs_that_a_terminal_lacks_have_others_as_wide(encoding, monkeypatch):
         whole = page(SimpleNamespace(record=kind, many=False), RECORDS[kind], NOW)
         monkeypatch.setattr("sys.stdout", output)
         assert [len(line) for line in text.split("\n")] == [len(line) for line in whole.split("\n")]
+
+
+def test_bodies_and_wicks_of_candlesticks_differ_in_ascii(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    text = page(SimpleNamespace(record="Candles", many=False), RECORDS["Candles"], NOW)
+    chart = text[: text.index("volume")]
+    assert "|" in chart, "wicks"
+    assert "O" in chart, "bodies of rising candles are hollow"
 
 
 def test_simulated_is_legible_on_every_palette(monkeypatch):

@@ -177,11 +177,11 @@ def _row(record: ComparisonRow) -> list[str]:
 def _consolidated(record: ConsolidatedOrderBook) -> list[str]:
     best = [level[0] if level else None for level in (record.best_bid, record.best_ask)]
     there = sum(not one.is_missing for one in record.sources)
-    sources = f"{there} of {counted(len(record.sources), 'source')}"
+    books = f"{there} of {counted(len(record.sources), 'order book')}"
     crossed = ["crossed"] if record.crossed else []
     return [
         record.pair,
-        sources,
+        books,
         _both(record.sources, *best),
         *crossed,
         _since(record.received_at),

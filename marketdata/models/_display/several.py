@@ -107,7 +107,7 @@ def consolidated(record: ConsolidatedOrderBook, _now: datetime) -> Page:
     there = [one for one in record.sources if one.code is None]
     detail = "consolidated order book, crossed" if record.crossed else "consolidated order book"
     return [
-        heading(record.pair, counted(len(there), "source"), record.simulated, detail),
+        heading(record.pair, counted(len(there), "order book"), record.simulated, detail),
         books.ladder(sides),
         *[_freshness(one) for one in there],
         *failures(record.sources),

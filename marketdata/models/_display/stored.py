@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from marketdata.models.stored import Damage, Day, Downloaded, Plan, Series
 
 RANGES = 3
-"""Ranges without bars that are named for each series."""
+"""Gaps that are named for each series."""
 
 _PROBLEMS = {
     "log_unreadable": "unreadable log",
@@ -57,7 +57,7 @@ class OfSeries(Protocol):
 
     @property
     def timeframe(self) -> str:
-        """The length of a bar."""
+        """The length of a candle."""
         ...
 
     @property
@@ -78,7 +78,7 @@ def series(records: Sequence[Series], _now: datetime) -> Page:
     columns = [
         *_names(records),
         *_range([one.start for one in records], [one.end for one in records]),
-        Column("bars", [digits(one.bars) for one in records], 8),
+        Column("candles", [digits(one.bars) for one in records], 8),
         Column("missing", [digits(one.missing or None) for one in records], 7),
         Column("complete", [completeness(one) for one in records], 8),
         Column("size", [size(one.size) for one in records], 4),
@@ -101,7 +101,7 @@ def _days(record: Series) -> Page:
     columns = [
         Column("day", [f"{one.day:%Y-%m-%d}" for one in shown], 10, right=False),
         Column("state", [one.state.replace("_", " ") for one in shown], 10, right=False),
-        Column("bars", [digits(one.bars) for one in shown], 6),
+        Column("candles", [digits(one.bars) for one in shown], 6),
         Column("missing", [digits(sum(gap.bars for gap in one.missing)) for one in shown], 7),
         Column("causes", [_causes(one) for one in shown], 10, right=False),
     ]
@@ -132,12 +132,12 @@ def completeness(record: Series) -> str:
 
 
 def downloaded(records: Sequence[Downloaded], _now: datetime) -> Page:
-    """List what became of downloads, and the ranges without bars."""
+    """List what became of downloads, and the gaps."""
     errors = [str(one.error["code"]) if one.error else "" for one in records]
     columns = [
         *_names(records),
         *_range([one.start for one in records], [one.end for one in records], open_end="now"),
-        Column("bars", [digits(one.bars) for one in records], 8),
+        Column("candles", [digits(one.bars) for one in records], 8),
         Column("missing", [_holes(one) for one in records], 7, right=False),
         Column("new", [digits(one.fetched) for one in records], 6),
         Column("took", [duration(one.seconds) for one in records], 3),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from marketdata._candles.calendar import Calendar, expected
 from marketdata._candles.paging import clock_of, our_now
 from marketdata._candles.series import Known
-from marketdata._candles.spans import Gap, Span, between
+from marketdata._candles.spans import FOREVER, Gap, Span, between
 from marketdata._candles.trades import trades as trades_from
 from marketdata._exchanges import parsing
 from marketdata._requests.deadline import renew
@@ -171,23 +171,15 @@ class TradesSeries:
         cannot be asked for them, or gives pages that do not join.
         """
         venue, calendar = self._venue, self.calendar
-        first = calendar.ceil(start)
-        stop = calendar.ceil(our_now() + 1 if end is None else min(end, our_now() + 1))
-        backwards = not _leads_on(venue.quirk)
-        read = _read_back if backwards else _read_on
-        made, left = _Bars(calendar), _Left()
-        reply: Reply | None = None
-        async for page, answer in read(venue, self._pair, first, stop, left):
-            inside = [tick for tick in map(_tick, page) if first <= tick[0] < stop]
-            made.add(inside, before=backwards)
-            reply = answer
-        if reply is None:
-            raise _unavailable(venue, "gives no trades")
-        try:
-            columns = made.columns()
-        except ValueError:
-            raise _unavailable(venue, "gives trades out of order") from None
+        first, upto = calendar.ceil(start), FOREVER if end is None else end
+        stop = calendar.ceil(min(upto, our_now() + 1))
+        columns, left, reply = await self._read(first, stop)
         clock = clock_of(reply)
+        if clock.disagrees and stop <= clock.exchange and stop < upto:
+            # Our clock is behind the exchange's.
+            stop = calendar.ceil(min(upto, clock.exchange + 1))
+            columns, left, reply = await self._read(first, stop)
+            clock = clock_of(reply)
         gone: list[Gap] = []
         if left.since is not None:
             # There may be others of the oldest one's moment.
@@ -213,6 +205,23 @@ class TradesSeries:
             has_date=reply.date is not None,
             simulated=reply.simulated,
         )
+
+    async def _read(self, start: int, stop: int) -> tuple[Columns, _Left, Reply]:
+        """Build candles of the trades of a range; tell what is left of those, and up to when."""
+        venue, backwards = self._venue, not _leads_on(self._venue.quirk)
+        read = _read_back if backwards else _read_on
+        made, left = _Bars(self.calendar), _Left()
+        reply: Reply | None = None
+        async for page, answer in read(venue, self._pair, start, stop, left):
+            inside = [tick for tick in map(_tick, page) if start <= tick[0] < stop]
+            made.add(inside, before=backwards)
+            reply = answer
+        if reply is None:
+            raise _unavailable(venue, "gives no trades")
+        try:
+            return made.columns(), left, reply
+        except ValueError:
+            raise _unavailable(venue, "gives trades out of order") from None
 
     async def before(self, moment: int) -> int | None:
         """Return the moment: where earlier trades are, only reading them tells."""

@@ -180,7 +180,7 @@ class Pages:
                     # A full answer says nothing of what opens behind it in the last place.
                     over = cursor
             if cursor < (reached := min(end, self._reached() + 1)) and not len(fresh):
-                until = max(reached, min(far or 0, clock.exchange + 1))
+                until = max(reached, min(far or 0, self._reached() + 1))
                 cursor = await self._behind_nothing(cursor, ask, until)
                 if cursor < reached:
                     continue
@@ -323,6 +323,11 @@ class Pages:
                 end = calendar.end(opened)
                 if end <= moment or await self._is_between(opened, moment):
                     return min(end, moment)
+            if calendar is self.calendar and self._given < moment:
+                # It may lie further back than even pages of the longest candles reach.
+                newest = () if self.venue.quirk.bars_from_start else await self._probe(calendar)
+                if newest and newest[-1] < moment:
+                    return newest[-1] + 1
         self._listed = moment
         return None
 

@@ -233,7 +233,8 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
             break
         part = await series.between(_earliest(calendar, high, width), high)
         if part.end < found.start:
-            found.causes[:0] = await series.why(Span(part.end, found.start))
+            missing = Span(part.end, min(found.start, max(part.over, found.over)))
+            found.causes[:0] = await _cause_behind(series, part, missing)
         found = part.then(found)
     if len(found.columns) >= limit:
         return found.cut(found.columns.time[-limit], found.end)
@@ -264,20 +265,23 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
     found = await series.between(start, upto)
     while len(found.columns) < limit:
         now = found.clock.exchange if found.simulated else found.clock.reached
-        if upto >= min(stop, now + 1):
+        last = min(stop, now + 1)
+        if upto >= last:
             break
-        at = upto
+        at, later = upto, None
         if not found.columns or found.columns.time[-1] < calendar.previous(upto):
-            at = await series.after(upto, min(stop, now + 1))
+            at = await series.after(upto, last)
+        following = min(stop, calendar.shift(at, max(limit - len(found.columns), series.room - 1)))
+        if at < last:
+            later = await series.between(at, following)
         if at > upto:
-            skipped = Span(upto, min(stop, at))
-            cause = await _cause_behind(series, found, skipped)
-            found.causes += cause
-            found.end = skipped.end
-            if at >= min(stop, now + 1):
-                break
-        upto = min(stop, calendar.shift(at, max(limit - len(found.columns), series.room - 1)))
-        found = found.then(await series.between(at, upto))
+            over = max(found.over, later.over) if later else found.over
+            skipped = Span(upto, min(stop, at, over))
+            found.causes += await _cause_behind(series, found, skipped)
+            found.end = min(stop, at)
+        if later is None:
+            break
+        found, upto = found.then(later), following
     if len(found.columns) >= limit:
         return found.cut(found.start, found.columns.time[limit - 1] + 1)
     return found
@@ -285,6 +289,8 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
 
 async def _cause_behind(series: Source, found: Known, gap: Span) -> list[Gap]:
     """Tell why a range behind what is known is empty: as before, where nothing was served yet."""
+    if gap.start >= gap.end:
+        return []  # A place that is not over lacks nothing.
     if not len(found.columns) and found.begins:
         return [Gap(*gap, "not_served")]
     return await series.why(gap)

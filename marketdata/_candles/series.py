@@ -109,6 +109,11 @@ class Known:
             simulated=simulated,
         )
 
+    @property
+    def over(self) -> int:
+        """The time up to which a candle can be missing: both clocks say so, or a newer candle."""
+        return max(self.clock.both, self.newest)
+
     def then(self, later: Known) -> Known:
         """Join what is known of the range behind this one."""
         columns = self.columns[:]
@@ -148,9 +153,7 @@ class Known:
         ``regular`` says that no candle is off the calendar: whether one is missing, their number
         tells then.
         """
-        newest = calendar.floor(self.newest) if self.newest else 0
-        over = max(calendar.floor(self.clock.after(self.newest).both), newest)
-        upto = min(end, over)
+        upto = min(end, calendar.floor(self.over))
         times = self.columns.time
         there = bisect_left(times, upto) - bisect_left(times, start)
         if start >= upto or (regular and there == calendar.count(start, upto)):

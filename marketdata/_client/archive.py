@@ -91,7 +91,7 @@ class AsyncHistory:
 
         The range goes from `start` to before `end` (by default now). If one series fails, its
         `error` says why and the others continue. Run the same download again to resume it. A
-        notebook shows a progress candle unless `progress` is given.
+        notebook shows a progress bar unless `progress` is given.
         """
         from marketdata.models.lists import Records
         from marketdata.models.stored import Downloaded

@@ -12,6 +12,7 @@ from marketdata.errors import DataUnavailableError, MissingExtraError
 from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
+    import numpy
     import pandas
     import polars
     import pyarrow
@@ -57,19 +58,37 @@ def to_pandas(
         raise MissingExtraError("to_pandas()", "frames") from None
     times = np.asarray(columns.time).view("datetime64[ms]")
     index = pd.DatetimeIndex(times, tz="UTC", name=NAMES[0])
-    stored = columns.in_arrow
-    data: dict[str, object] = {
-        name: stored[name].to_numpy() if name in stored else np.asarray(_known(columns, name))
-        for name in NAMES[1:6]
-    }
+    if columns.is_decimal:
+        frame = pd.DataFrame(
+            {name: _known(columns, name) for name in NAMES[1:6]}, index, dtype=object
+        )
+    else:
+        frame = pd.DataFrame(_block(columns).T, index, list(NAMES[1:6]), copy=False)
     counts = np.asarray(columns.trades)
-    data["trades"] = pd.arrays.IntegerArray(counts, counts == _UNCOUNTED)
-    frame = pd.DataFrame(data, index=index)  # which copies them: it may be written to
+    # pandas copies it, so that writing to the frame leaves these candles as they are.
+    frame["trades"] = pd.arrays.IntegerArray(counts, counts == _UNCOUNTED)
     if filled is not None:
         frame["filled"] = made_up(columns, filled)
     if (marks := qualities(columns, filled, quality)) is not None:
         frame["quality"] = pd.array(marks, dtype="string")
     return frame
+
+
+def _block(columns: Columns[Any]) -> numpy.ndarray:
+    """Copy prices and volumes into one array, a row each, in which pandas keeps them, too."""
+    import numpy as np
+
+    block = np.empty((5, len(columns)))
+    for row, name in zip(block, NAMES[1:6], strict=True):
+        stored, place = columns.in_arrow.get(name), 0
+        if stored is None:
+            row[:] = getattr(columns, name)
+            continue
+        # Chunk by chunk: to join them first would be one copy more.
+        for chunk in stored.chunks:
+            row[place : place + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+            place += len(chunk)
+    return block
 
 
 def to_polars(

@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,33 @@ def test_our_clock_is_years_wrong(set_up: Set, years: int) -> None:
     assert opens(setting.each("1m", start=start, limit=5)) == there[:5]
     assert opens(setting.each("1m", end=start, limit=5)) == before[-5:]
     assert setting.client.history.list()[0].end.timestamp() * 1000 <= MINUTES.now
+
+
+@pytest.mark.parametrize("form", ["binance", "htx"])
+@pytest.mark.parametrize("wrong", ["ours", "date"])
+@pytest.mark.parametrize("timeframe", ["5m", "10m"])
+def test_years_that_only_one_clock_has_reached_take_a_few_requests(
+    set_up: Set, form: str, wrong: str, timeframe: str
+) -> None:
+    ours, date = (10 * 365 * DAY if wrong == one else 0 for one in ("ours", "date"))
+    setting = set_up(replace(MINUTES, form=form, quiet=0.9, ours=ours, date=date))
+    later = MINUTES.now + 9 * 365 * DAY
+    start = MINUTES.now - HOUR
+    questions: list[dict[str, Any]] = [
+        {"start": start},
+        {"start": start, "limit": 100},
+        {"end": later, "limit": 3},
+        {"start": start, "end": later},
+        {"start": start, "end": later, "limit": 100},
+    ]
+
+    for question in questions:
+        setting.wire.sent.clear()
+        answer = setting.ask(timeframe, store=False, **question)
+
+        assert len(setting.wire.sent) <= 40, question
+        assert len(answer) > 0
+        assert all(gap.end.timestamp() * 1000 <= MINUTES.now for gap in answer.missing)
 
 
 @pytest.mark.parametrize("left", [1, 30 * SECOND])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .setting import MORNING, Set, gaps, ms
-from .world import HOUR, World, length
+from .setting import MORNING, Set, gaps, ms, opens
+from .world import DAY, HOUR, World, length
 
 RESUMED = World(
     ms("2024-01-01"),
@@ -122,3 +122,15 @@ def test_a_resampled_place_is_an_outage_only_if_all_of_it_is(
     answer = set_up(world).each("5h", start=MORNING, end=MORNING + 48 * HOUR)
 
     assert [(start[-5:], end[-5:], *rest) for start, end, *rest in gaps(answer)] == named
+
+
+@pytest.mark.parametrize("timeframe", ["1d", "2d"])
+def test_a_pair_that_was_halted_years_ago_has_its_last_candles(set_up: Set, timeframe: str) -> None:
+    begin, now = ms("2017-08-17"), ms("2025-01-01")
+    setting = set_up(World(begin, DAY, 2_800, now, form="binance", ended=300))
+
+    answer = setting.ask(timeframe, end=now, limit=3)
+
+    assert len(answer) == 3
+    assert opens(answer) == opens(setting.ask(timeframe, start=begin))[-3:]
+    assert [gap.cause for gap in answer.missing] == ["no_trades"]

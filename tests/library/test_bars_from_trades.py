@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -272,6 +273,18 @@ def test_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
     same(rows, truth(exchange, start, end, pair="LTC/BTC"))
     # What is still to come is not missing, nor is the minute that is not over.
     assert lacked(holes) == quiet(rows, start, NOW - timedelta(seconds=30))
+
+
+@pytest.mark.parametrize("exchange", DIALECTS)
+@pytest.mark.parametrize("behind", [timedelta(minutes=3), timedelta(hours=1)])
+def test_up_to_now_by_the_exchange_where_our_clock_is_behind(
+    sim: SimulatedExchange, exchange: str, behind: timedelta
+) -> None:
+    start, end = NOW - timedelta(minutes=5, seconds=30), NOW + timedelta(hours=2)
+    with time_machine.travel(NOW - behind, tick=False):
+        rows, _ = asked(sim, exchange, start, end)
+
+    same(rows, truth(exchange, start, end))
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)

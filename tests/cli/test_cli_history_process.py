@@ -158,7 +158,7 @@ def test_a_narrow_terminal_gets_a_bar_for_each_series_and_a_table(asked, termina
     assert "binance ETH/USDT 1m ━" in drawn
     assert re.search(r"[1-9]\d*%", drawn)
     assert max(map(len, re.split(r"[\r\n]", drawn))) < 40, "room for ^C"
-    assert "binance BTC/USDT 1m  2025-06-11  14,400" in table
+    assert "binance BTC/USDT 1m  2025-06-11   14,400" in table
     assert max(map(len, table.splitlines())) <= 40
 
 

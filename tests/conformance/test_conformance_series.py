@@ -106,7 +106,10 @@ def test_pages_are_one_series(repeated: int, pages: Pages, tmp_path: Any, monkey
     bars = _ask(asked, *about, timeframe=pages.timeframe, start=start, end=end)
     invariants.check(bars)
     assert _rows(bars) == pages.sent()
-    asked_from = [int(parse_qs(urlsplit(url).query)[pages.since][0]) for url in asked.urls]
+    queries = [parse_qs(urlsplit(url).query) for url in asked.urls]
+    # The recording has no newest page: that is asked for as well, without a start.
+    asked_from = [int(query[pages.since][0]) for query in queries if pages.since in query]
+    assert len(queries) - len(asked_from) <= 1
     assert asked_from[: len(bodies)] == [start, *(page[-1][0] for page in pages.pages[:-1])]
     assert len(set(asked.paths)) == 1
     assert [(hole.start, hole.end, hole.bars, hole.cause) for hole in bars.missing] == [

@@ -66,8 +66,10 @@ def longer(source: Path, target: Path) -> Sent:
         for event in read(source):
             text = event.text
             if event.kind in ("got", "rest") and "exchangeInfo" not in event.url:
-                # OKX's is of the texts themselves; without one it sends 0.
-                text = re.sub(r'"checksum":-?\d+', '"checksum":0', sent.longer(text))
+                text = sent.longer(text)
+                if "prevSeqId" in text:
+                    # OKX's checksum is of the texts themselves; without one it sends 0.
+                    text = re.sub(r'"checksum":-?\d+', '"checksum":0', text)
             copy.write(event._replace(text=text))
     return sent
 

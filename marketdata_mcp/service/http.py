@@ -97,15 +97,16 @@ async def serve(
 
 def _take_descriptors() -> int:
     """Allow this process as many open files as it may have, and tell how many those are."""
-    if sys.platform == "win32":  # which has no such limit
-        return sys.maxsize
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if allowed == resource.RLIM_INFINITY else allowed
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return sys.maxsize if allowed == resource.RLIM_INFINITY else allowed
+    else:  # noqa: RET505 - mypy would call what follows unreachable on Windows
+        return sys.maxsize
 
 
 class _Server(uvicorn.Server):

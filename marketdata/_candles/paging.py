@@ -5,6 +5,7 @@ Times are Unix milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ class Pages:
         """No candle opens before this, as far as is known."""
         self._refused: set[str] = set()
         """Timeframes of which a start was refused because it was too early."""
+        self._looked_ahead = False
+        """Whether candles later than our clock were looked for."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
 
@@ -110,20 +113,23 @@ class Pages:
 
     async def newest(self, count: int) -> Page:
         """Get the newest so many candles, at most as many as one request gives."""
-        since = None
-        if self.venue.quirk.bars_from_start:
-            since = self.calendar.shift(our_now(), 1 - count)
-        ahead = self.venue.ahead
-        found = await self._request(since, min(count, self.size))
-        now = our_now()
-        if self.calendar.floor(now + ahead) < self.calendar.floor(now + self.venue.ahead):
+        opened = self.calendar.floor(self.venue.now())
+        found = await self._newest(count)
+        await self._look_ahead()
+        if opened < self.calendar.floor(self.venue.now()):
             # They may have been asked for up to our time, which is too early.
-            found = await self._request(since, min(count, self.size))
+            found = await self._newest(count)
         columns = _in_order(found, 0, None, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
         start = columns.time[0] if len(columns) else clock.exchange
         return page(start, FOREVER, columns, clock)
+
+    async def _newest(self, count: int) -> Columns:
+        count, since = min(count, self.size), None
+        if self.venue.quirk.bars_from_start:
+            since = self.calendar.shift(self.venue.now(), 1 - count)
+        return await self._request(since, count)
 
     async def between(
         self, start: int, end: int | None, far: int | None = None, *, more: int = 1
@@ -148,6 +154,8 @@ class Pages:
             since = self._not_later(cursor)
             ask = max(1, min(self.size, self.calendar.count(since, stop) + more))
             found = await self._request(since, ask)
+            if end > self._now().exchange and await self._look_ahead():
+                continue  # It may have been asked for candles up to our time.
             clock = self._now()
             if since < self._not_later(cursor):
                 continue  # Our clock was behind the exchange's.
@@ -203,6 +211,23 @@ class Pages:
         now = self.venue.now()
         return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
 
+    async def _look_ahead(self) -> bool:
+        """Look for candles later than our clock where the exchange does not tell its time.
+
+        Returns whether there are any. Of some exchanges the newest are those up to our time: they
+        are asked for a page from then on, too.
+        """
+        if self._looked_ahead or self.reply is None or self.reply.date is not None:
+            return False
+        self._looked_ahead = True
+        quirk, ahead = self.venue.quirk, self.venue.ahead
+        asked: list[tuple[int | None, int]] = [] if quirk.bars_from_start else [(None, 1)]
+        asked += [] if quirk.newest_bars_only else [(self.calendar.floor(our_now()), self.size)]
+        for since, count in asked:
+            with contextlib.suppress(InvalidParameterError, UpstreamError):
+                await self._request(since, count)
+        return self.venue.ahead > ahead
+
     async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
         """Get candles before the first of a page that may not have found room in it.
 
@@ -241,7 +266,8 @@ class Pages:
         self._given = max(self._given, max(found.time, default=0))
         self.clock = told.after(self._given)
         self._told = told
-        if self.venue.quirk.newest_bars_only and (since is None or len(found) >= self.size):
+        is_whole = len(found) >= self.size or (since is None and count >= self.size)
+        if self.venue.quirk.newest_bars_only and is_whole:
             # From a time on it gives only those behind that.
             self._served = sorted(found.time)
         return found

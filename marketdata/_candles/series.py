@@ -86,6 +86,8 @@ class Known:
     """Whether no candle opens before the range."""
     is_refused: bool = False
     """Whether the exchange refused to give earlier candles than the first."""
+    is_asked: bool = True
+    """Whether the exchange was asked: the store does not tell what time it is there."""
     revised: frozenset[int] = frozenset()
     renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -105,6 +107,7 @@ class Known:
             stretch.gaps,
             now,
             newest,
+            is_asked=False,
             revised=stretch.revised,
             simulated=simulated,
         )
@@ -383,6 +386,7 @@ class NativeSeries:
         made.begins = (
             first is not None and first.cause == "not_served" and first.start <= span.start
         )
+        made.is_asked = tail is not None
         return self._told(made, is_open=is_open)
 
     def _told(self, known: Known, *, is_open: bool) -> Known:

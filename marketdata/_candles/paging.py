@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import operator
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata._requests.reply import Reply
 
+Aside = Callable[[Page, "Reply"], Awaitable[None]]
+
 FIRST_MARKET = 1_262_304_000_000
 """2010-01-01, before there was a market: nothing earlier is requested."""
 _OPENED = 5
@@ -37,8 +39,12 @@ class Pages:
     which candles there are.
     """
 
-    def __init__(self, venue: Venue, pair: str, calendar: Calendar) -> None:
+    def __init__(
+        self, venue: Venue, pair: str, calendar: Calendar, aside: Aside | None = None
+    ) -> None:
+        """``aside`` is told of pages of its own candles that only show where there are any."""
         self.venue = venue
+        self._aside = aside
         self.pair = pair
         self.calendar = calendar
         self.timeframe = calendar.timeframe
@@ -371,7 +377,11 @@ class Pages:
         return found
 
     async def _is_between(self, start: int, end: int) -> bool:
-        return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
+        try:
+            found = await self.between(start, end, more=0)
+        except UpstreamError:
+            return False
+        return any(start <= time < end for time in [*found.columns.time, *found.rejected])
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
         """Return the open times of one page, the newest by default; None where it does not say."""
@@ -380,9 +390,17 @@ class Pages:
             since = _whole_second(max(since, self._first(calendar)))
             until = calendar.shift(since, self._size(calendar)) - 1
         try:
-            found, _ = await self._ask(calendar, since, self._size(calendar), until, finite=True)
+            found, reply = await self._ask(
+                calendar, since, self._size(calendar), until, finite=True
+            )
         except UpstreamError:
             return None
+        if self._aside is not None and calendar is self.calendar:
+            start, end = since or 0, FOREVER if until is None else until + 1
+            disputed = set[int]()
+            columns = _in_order(found, start, end, disputed)
+            clock = clock_of(reply).after(max(found.time, default=0))
+            await self._aside(page(start, end, columns, clock, frozenset(disputed)), reply)
         return sorted(found.time)
 
     def _size(self, calendar: Calendar) -> int:

@@ -167,7 +167,8 @@ class Connector(Theirs):  # type: ignore[misc]
         ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
         or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
-        ours = round(reply.received_at.timestamp() * 1000)
+        # Not later than `milliseconds`, which cuts the same time.
+        ours = int(reply.received_at.timestamp() * 1000 - 0.5)
         if reply.date is None:
             self.ahead = max(self.ahead, newest - ours)
             return

@@ -20,7 +20,7 @@ from marketdata.models._display.pages import page
 from marketdata.models.lists import Records
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Record, Stream, Trade
+    from marketdata.models import Record, Stream, Trade
 
 Tell: TypeAlias = Callable[[str, int, int], None]
 """Takes what is done, how much of it is, and of how much."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,25 +64,38 @@ def fitting_timeframe(offered: Sequence[str], start: int, end: int, limit: int) 
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked.
+    """One thing that can be requested.
 
     ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
-    docstring are the only description of the operation. ``record`` names the record in
-    `marketdata`, or other type, that it answers with, ``many`` says that it answers with several
-    at once.
+    docstring are the only description of the operation.
     """
 
     method: Callable[..., Any]
-    record: str
-    many: bool
-    tool: str | None
-    """The name for agents; None where another tool serves them already."""
     examples: tuple[str, ...]
     """Command lines, without the name of the program."""
+    tool: str | None = None
+    """The name for agents; None if another tool offers it to them already."""
     short: str | None = None
-    """The name in the shell, where that is shorter."""
+    """The name in the shell, if that is shorter."""
     aliases: tuple[str, ...] = ()
-    """Other names that it has in the shell, which the help does not list."""
+    """Other names in the shell, which the help does not list."""
+
+    @property
+    def record(self) -> str:
+        """The name in `marketdata` of the record that it returns; ``Path`` for `export`."""
+        return self._returned[1]
+
+    @property
+    def many(self) -> bool:
+        """Whether it returns several records at once."""
+        return self._returned[0] == "Records"
+
+    @property
+    def _returned(self) -> tuple[str | None, str]:
+        """The list or stream in the annotation of what the method returns, and the record in it."""
+        found = re.match(r"(?:(Records|AsyncWatch)\[)?(\w+)", self.method.__annotations__["return"])
+        assert found is not None  # noqa: S101 - annotations of operations are names
+        return found[1], found[2]
 
     @property
     def command(self) -> str:
@@ -117,29 +131,21 @@ class Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.exchanges,
-        "Exchange",
-        many=True,
         tool="list_exchanges",
         examples=("exchanges", "exchanges --format jsonl"),
     ),
     Operation(
         AsyncClient.pairs,
-        "Pair",
-        many=True,
         tool="list_pairs",
         examples=("pairs --base BTC", "pairs -e kraken --search doge", "pairs --search pepe"),
     ),
     Operation(
         AsyncClient.ticker,
-        "Ticker",
-        many=False,
         tool="get_ticker",
         examples=("ticker BTC/USDT", "ticker eth-btc -e kraken", "ticker BTC/USDT --window 4h"),
     ),
     Operation(
         AsyncClient.tickers,
-        "Ticker",
-        many=True,
         tool="get_tickers",
         examples=(
             "tickers BTC/USDT ETH/USDT",
@@ -148,37 +154,19 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.average_price,
-        "AveragePrice",
-        many=False,
         tool="get_average_price",
         short="average",
         examples=("average BTC/USDT", "average ETH/USDT --window 1h -e kraken"),
     ),
-    Operation(
-        AsyncClient.quote,
-        "Quote",
-        many=False,
-        tool="get_quote",
-        examples=("quote BTC/USDT",),
-    ),
-    Operation(
-        AsyncClient.quotes,
-        "Quote",
-        many=True,
-        tool=None,
-        examples=("quotes BTC/USDT ETH/USDT",),
-    ),
+    Operation(AsyncClient.quote, tool="get_quote", examples=("quote BTC/USDT",)),
+    Operation(AsyncClient.quotes, examples=("quotes BTC/USDT ETH/USDT",)),
     Operation(
         AsyncClient.orderbook,
-        "OrderBook",
-        many=False,
         tool="get_orderbook",
         examples=("orderbook BTC/USDT --depth 5", "orderbook BTC/USDT -e okx --format csv"),
     ),
     Operation(
         AsyncClient.candles,
-        "Candles",
-        many=False,
         tool="get_candles",
         examples=(
             "candles BTC/USDT -t 1h --limit 24",
@@ -188,29 +176,15 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.trades,
-        "Trade",
-        many=True,
         tool="get_trades",
         examples=("trades BTC/USDT --limit 10", "trades BTC/USDT --from-id 0"),
     ),
+    Operation(AsyncClient.status, tool="get_status", examples=("status", "status -e kraken")),
     Operation(
-        AsyncClient.status,
-        "Status",
-        many=False,
-        tool="get_status",
-        examples=("status", "status -e kraken"),
-    ),
-    Operation(
-        AsyncClient.fees,
-        "Fees",
-        many=False,
-        tool="get_fees",
-        examples=("fees BTC/USDT", "fees BTC/USDT -e kraken"),
+        AsyncClient.fees, tool="get_fees", examples=("fees BTC/USDT", "fees BTC/USDT -e kraken")
     ),
     Operation(
         AsyncClient.compare,
-        "Comparison",
-        many=False,
         tool="compare_exchanges",
         examples=(
             "compare BTC/USDT",
@@ -219,8 +193,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.consolidated_orderbook,
-        "ConsolidatedOrderBook",
-        many=False,
         tool="get_consolidated_orderbook",
         short="consolidated",
         aliases=("book",),
@@ -231,8 +203,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.execution_cost,
-        "ExecutionCost",
-        many=False,
         tool="get_execution_cost",
         short="cost",
         examples=(
@@ -245,36 +215,18 @@ OPERATIONS: tuple[Operation, ...] = (
 HISTORY: tuple[Operation, ...] = (
     Operation(
         AsyncHistory.download,
-        "Downloaded",
-        many=True,
-        tool=None,
         examples=(
             "history download BTC/USDT ETH/USDT -t 1m --start -90d -e okx,bybit",
             "history download BTC/USDT --start -30d --dry-run",
         ),
     ),
     Operation(
-        AsyncHistory.list,
-        "Series",
-        many=True,
-        tool=None,
-        examples=("history list", "history list BTC/USDT -e kraken --format csv"),
+        AsyncHistory.list, examples=("history list", "history list BTC/USDT -e kraken --format csv")
     ),
-    Operation(
-        AsyncHistory.verify,
-        "Damage",
-        many=True,
-        tool=None,
-        examples=("history verify", "history verify BTC/USDT -t 1m"),
-    ),
-    Operation(
-        AsyncHistory.repair, "Damage", many=True, tool=None, examples=("history repair BTC/USDT",)
-    ),
+    Operation(AsyncHistory.verify, examples=("history verify", "history verify BTC/USDT -t 1m")),
+    Operation(AsyncHistory.repair, examples=("history repair BTC/USDT",)),
     Operation(
         AsyncHistory.export,
-        "Path",
-        many=False,
-        tool=None,
         examples=(
             "history export btc.parquet BTC/USDT -t 1m --start 2024-01-01",
             "history export - BTC/USDT > btc.csv",
@@ -282,9 +234,6 @@ HISTORY: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncHistory.remove,
-        "Series",
-        many=True,
-        tool=None,
         examples=(
             "history remove BTC/USDT -t 1m --dry-run",
             "history remove BTC/USDT -e okx --yes",
@@ -293,15 +242,12 @@ HISTORY: tuple[Operation, ...] = (
 )
 """What can be done with stored candles."""
 
-PLAN = Operation(AsyncHistory.plan, "Plan", many=True, tool=None, examples=())
+PLAN = Operation(AsyncHistory.plan, examples=())
 """What a download would have to do."""
 
 STREAMS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.watch_ticker,
-        "Ticker",
-        many=False,
-        tool=None,
         examples=(
             "watch ticker BTC/USDT ETH/USDT -e binance,kraken",
             "watch ticker BTC/USDT --for 10s --format csv > ten-seconds.csv",
@@ -309,16 +255,10 @@ STREAMS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.watch_quote,
-        "Quote",
-        many=False,
-        tool=None,
         examples=("watch quote BTC/USDT -e binance,okx", "watch quote BTC/USDT | jq .bid"),
     ),
     Operation(
         AsyncClient.watch_orderbook,
-        "OrderBook",
-        many=False,
-        tool=None,
         examples=(
             "watch orderbook BTC/USDT --depth 10",
             "watch orderbook BTC/USDT --delivery every --count 100 -f jsonl",
@@ -326,16 +266,10 @@ STREAMS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.watch_trades,
-        "Trade",
-        many=False,
-        tool=None,
         examples=("watch trades BTC/USDT ETH/USDT", "watch trades BTC/USDT --count 1"),
     ),
     Operation(
         AsyncClient.watch_candles,
-        "Candles",
-        many=False,
-        tool=None,
         examples=("watch candles BTC/USDT -t 1m", "watch candles BTC/USDT --for 1h -f csv"),
     ),
 )
@@ -343,9 +277,6 @@ STREAMS: tuple[Operation, ...] = (
 
 RECORD = Operation(
     AsyncClient.record,
-    "Recorded",
-    many=False,
-    tool=None,
     examples=(
         "record BTC/USDT ETH/USDT -o btc-eth.rec -e binance,kraken --for 1h",
         "record BTC/USDT -o candles.rec --what candles,ticker -t 5m",

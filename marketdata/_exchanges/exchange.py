@@ -161,12 +161,14 @@ class Venue:
         keys = settings.credentials(self.id)
         given = {"apiKey": keys.api_key, "secret": keys.secret, "password": keys.password}
         transport = Transport(
+            self.id,
             endpoint,
             settings.login(self.id),
             # Looking for proxies takes aiohttp two turns in a thread, for each request.
             # The simulated exchange is on this machine.
             trust_env=not settings.sim and check_proxies(),
             cafile=os.environ.get(CERTIFICATES) or None,
+            used_weight=self._quirk.used_weight,
         )
         api = connector(
             {
@@ -179,7 +181,7 @@ class Venue:
         )
         if not settings.sim:
             redis = settings.redis
-            api.budget = Budget(
+            transport.budget = Budget(
                 settings.folder() / "budget.sqlite",
                 self._source,
                 self.id,

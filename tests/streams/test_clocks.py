@@ -29,7 +29,7 @@ TIMES_OF_DAY = {
     "_client/progress.py": "up to which bars there are",
     "_exchanges/caller.py": "when an answer was received",
     "_exchanges/transport.py": "when a response was received, for a recording",
-    "_exchanges/exchange.py": "which bars are the newest; when nobody answered",
+    "_exchanges/exchange.py": "when nobody answered",
     "_exchanges/recording.py": "what is written with each event",
     "_exchanges/sockets.py": "when a frame was received, for its record and a recording",
     "_candles/paging.py": "up to which bars there are",

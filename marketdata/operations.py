@@ -66,7 +66,7 @@ class Operation:
     """One thing that can be asked.
 
     ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
-    docstring are the only description of the operation. ``record`` names the record in
+    docstring are the only description of the operation for people. ``record`` names the record in
     `marketdata`, or other type, that it answers with, ``many`` says that it answers with several
     at once.
     """
@@ -78,6 +78,8 @@ class Operation:
     """The name for agents; None where another tool serves them already."""
     examples: tuple[str, ...]
     """Command lines, without the name of the program."""
+    purpose: str = ""
+    """What the tool is for: agents choose by it, and pay for each word."""
     short: str | None = None
     """The name in the shell, where that is shorter."""
     aliases: tuple[str, ...] = ()
@@ -120,6 +122,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "Exchange",
         many=True,
         tool="list_exchanges",
+        purpose=(
+            "List the supported exchanges: which exchanges (venues) there are, their ids and what "
+            "each can do: operations, timeframes, live streams, country."
+        ),
         examples=("exchanges", "exchanges --format jsonl"),
     ),
     Operation(
@@ -127,6 +133,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "Pair",
         many=True,
         tool="list_pairs",
+        purpose=(
+            "List or search the spot pairs (markets, symbols, coins) of an exchange by base or "
+            "quote currency, or find where a coin is listed (which exchange lists it). Also rules: "
+            "tick size, lot step, minimum order size, notional; halted pairs, too. No prices."
+        ),
         examples=("pairs --base BTC", "pairs -e kraken --search doge", "pairs --search pepe"),
     ),
     Operation(
@@ -134,6 +145,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "Ticker",
         many=False,
         tool="get_ticker",
+        purpose=(
+            "Get the current price of one pair: the last (latest) price that it trades at, whether "
+            "it is up or down, its daily (24-hour, today's or another window's) high, low, volume "
+            "and percent change, gain. Several: get_tickers."
+        ),
         examples=("ticker BTC/USDT", "ticker eth-btc -e kraken", "ticker BTC/USDT --window 4h"),
     ),
     Operation(
@@ -141,6 +157,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "Ticker",
         many=True,
         tool="get_tickers",
+        purpose=(
+            "Rank pairs of one exchange by percent change or volume: today's top gainers, biggest "
+            "losers, movers (rose or fell most), most traded, highest volume. Or get the tickers "
+            "(24-hour tickers, prices) of several pairs at once. One pair on several exchanges: "
+            "compare_exchanges."
+        ),
         examples=(
             "tickers BTC/USDT ETH/USDT",
             "tickers --sort percentage --quote USDT --min-quote-volume 1e6 -n 10",
@@ -151,6 +173,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "AveragePrice",
         many=False,
         tool="get_average_price",
+        purpose=(
+            "Get the average (mean) price of a pair of recent minutes or hours: VWAP, "
+            "volume-weighted. `source`: the exchange's own, of trades or of candles."
+        ),
         short="average",
         examples=("average BTC/USDT", "average ETH/USDT --window 1h -e kraken"),
     ),
@@ -159,6 +185,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "Quote",
         many=False,
         tool="get_quote",
+        purpose=(
+            "Get only the best bid and best ask (offer) of a pair with sizes: its spread and mid "
+            "price, the top of the book (BBO). Deeper: get_orderbook."
+        ),
         examples=("quote BTC/USDT",),
     ),
     Operation(
@@ -173,6 +203,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "OrderBook",
         many=False,
         tool="get_orderbook",
+        purpose=(
+            "Get the order book of a pair on one exchange: bids and asks level by level (level 2), "
+            "how deep the book is, market depth, walls, liquidity. Levels are [price, size]. "
+            "Merged: get_consolidated_orderbook."
+        ),
         examples=("orderbook BTC/USDT --depth 5", "orderbook BTC/USDT -e okx --format csv"),
     ),
     Operation(
@@ -180,6 +215,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "Candles",
         many=False,
         tool="get_candles",
+        purpose=(
+            "Get price history (historical prices) as candles: OHLCV bars, klines, chart data, "
+            "open high low close by minute, hour, day, week or month; the newest or a range of "
+            "dates, for trends, indicators (moving average), backtests. `forming`: the last candle "
+            "is not closed; `missing`: where there are none."
+        ),
         examples=(
             "candles BTC/USDT -t 1h --limit 24",
             "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 -f csv",
@@ -191,6 +232,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "Trade",
         many=True,
         tool="get_trades",
+        purpose=(
+            "Get individual trades (executions, fills, prints, tick-by-tick tape, time and sales) "
+            "of a pair: the latest, recent or last trades, or those since a time or trade id."
+        ),
         examples=("trades BTC/USDT --limit 10", "trades BTC/USDT --from-id 0"),
     ),
     Operation(
@@ -198,6 +243,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "Status",
         many=False,
         tool="get_status",
+        purpose=(
+            "Check the status of an exchange: up or down, online, reachable, outage or in "
+            "maintenance, how fast it responds (latency, response time), its clock difference."
+        ),
         examples=("status", "status -e kraken"),
     ),
     Operation(
@@ -205,6 +254,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "Fees",
         many=False,
         tool="get_fees",
+        purpose=(
+            "Get the trading fees of a pair on an exchange: maker and taker fee rates, commission, "
+            "fee tiers. Of a certain order: get_execution_cost."
+        ),
         examples=("fees BTC/USDT", "fees BTC/USDT -e kraken"),
     ),
     Operation(
@@ -212,6 +265,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "Comparison",
         many=False,
         tool="compare_exchanges",
+        purpose=(
+            "Compare one pair across exchanges: where it is cheapest or dearest, best venue to buy "
+            "or sell, price differences between exchanges, arbitrage, tightest spread, volume. A "
+            "row with `code` failed."
+        ),
         examples=(
             "compare BTC/USDT",
             "compare BTC/USDT --exchanges binance,kraken --quotes USD,USDC",
@@ -222,6 +280,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "ConsolidatedOrderBook",
         many=False,
         tool="get_consolidated_orderbook",
+        purpose=(
+            "Merge several exchanges into one consolidated (combined, aggregated, merged) order "
+            "book, bids and asks by source. Levels are [price, size, [[source, size], ...]]; "
+            "`sources` with `code` failed."
+        ),
         short="consolidated",
         aliases=("book",),
         examples=(
@@ -234,6 +297,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "ExecutionCost",
         many=False,
         tool="get_execution_cost",
+        purpose=(
+            "Estimate the cost of a market order: what buying or selling an `amount` (or "
+            "`quote_amount`) costs or brings, its slippage, price or market impact, fees, best "
+            "split over exchanges. A simulation: nothing is ordered."
+        ),
         short="cost",
         examples=(
             "cost BTC/USDT --side buy --amount 5",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
 
@@ -97,6 +98,14 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient"]
 
 T = TypeVar("T")
+
+
+@functools.cache
+def _ticker_of() -> Callable[[Venue, str, str], Awaitable[Ticker]]:
+    # An import statement takes a microsecond each time that it runs.
+    from marketdata._candles.windows import ticker
+
+    return ticker
 
 
 class AsyncClient(Numbers[Number]):
@@ -299,13 +308,8 @@ class AsyncClient(Numbers[Number]):
         come from the order book; `derived_fields` names them.
         """
 
-        async def work(venue: Venue) -> Ticker:
-            from marketdata._candles.windows import check_window, ticker_over
-
-            venue.check("ticker")
-            check_window(venue, window)
-            symbol = await venue.listed.symbol(pair)
-            return await ticker_over(venue, symbol, window)
+        def work(venue: Venue) -> Awaitable[Ticker]:
+            return _ticker_of()(venue, pair, window)
 
         return cast("Ticker[Number]", await self._session.ask(exchange, work))
 

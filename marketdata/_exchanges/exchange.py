@@ -280,7 +280,7 @@ class Venue:
 
     def has(self, method: str) -> bool:
         """Return whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return self._able.offers(method)
+        return method in self._able.offered
 
     def is_native(self, operation: str) -> bool:
         """Return whether there is a call of ccxt's that is meant for an operation."""
@@ -291,8 +291,7 @@ class Venue:
 
         ``native`` says that it is not to be made of other calls.
         """
-        able = self._able.is_native if native else self._able.is_served
-        if able(operation):
+        if self._able.is_native(operation) if native else self._able.is_served(operation):
             return
         reason = self._able.reason(operation)
         raise DataUnavailableError(
@@ -413,7 +412,7 @@ class Venue:
 
     # ------------------------------------------------------------------ questions
 
-    async def ticker(self, pair: str, window: str = "24h") -> Ticker:
+    def ticker(self, pair: str, window: str = "24h") -> Coroutine[Any, Any, Ticker]:
         """Get the exchange's own ticker, over a window that `has_window` allows."""
 
         def make(raw: dict[str, Any], reply: Reply) -> Ticker:
@@ -427,13 +426,13 @@ class Venue:
         if window == "24h":
             self._check_has_ticker(pair)
             if not self.has("fetchTicker"):
-                return await self._ticker_of_all(pair)
-            return await self.call(make, "fetch_ticker", pair)
+                return self._ticker_of_all(pair)
+            return self.call(make, "fetch_ticker", pair)
         if window == "day":
             request = {"symbol": self._api.market_id(pair)}
-            return await self.call(make_day, "publicGetTickerTradingDay", params=request)
+            return self.call(make_day, "publicGetTickerTradingDay", params=request)
         params = {"rolling": True, "windowSize": window}
-        return await self.call(make, "fetch_ticker", pair, params=params)
+        return self.call(make, "fetch_ticker", pair, params=params)
 
     def has_window(self, window: str) -> bool:
         """Return whether the exchange has tickers over this window."""
@@ -442,16 +441,19 @@ class Venue:
         return (window if window == "day" else window[-1]) in self._quirk.windows
 
     def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
-        if not tickers.has_price(raw) and tickers.is_untraded(raw, self._market_id(pair)):
-            raise tickers.untraded(self.id, pair)
-        return parsing.ticker(
-            raw,
-            exchange=self.id,
-            pair=pair,
-            window=window,
-            received_at=reply.received_at,
-            simulated=reply.simulated,
-        )
+        try:
+            return parsing.ticker(
+                raw,
+                exchange=self.id,
+                pair=pair,
+                window=window,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+        except parsing.NoPriceError:
+            if not tickers.is_untraded(raw, self._market_id(pair)):
+                raise
+        raise tickers.untraded(self.id, pair)
 
     def _market_id(self, pair: str) -> str | None:
         market_id = self.listed.market(pair).get("id")

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.known_by_heart:
             return self.known_by_heart
         asked = self._twin() if self.renamed else self
-        with doing(current()._replace(listing=True)):
+        with doing(replace(current(), listing=True)):
             return await super(Connector, asked).fetch_markets(params or {})
 
     def _twin(self) -> Connector:

@@ -23,9 +23,6 @@ def main(place: str, command: str) -> None:
         "argv": [command, *sys.argv[1:]],
         "env": dict(os.environ),
         "cwd": os.getcwd(),  # noqa: PTH109 - pathlib would cost as much as all the rest
-        "session": False,
-        "terminal": False,
-        "limits": [],
     }
     text = json.dumps(request).encode()
     with socket.socket(socket.AF_UNIX) as warm:

@@ -115,8 +115,7 @@ def _hand_over(channel: socket.socket, request: dict[str, Any], streams: list[in
         for one in (wait, go, hear, tell):
             os.close(one)
         channel.close()
-        _dress(request, streams)
-        return lambda: _run(request)
+        return started(request, streams)
     child = LENGTH.unpack(os.read(hear, LENGTH.size))[0]
     os.waitpid(between, 0)
     channel.sendall(LENGTH.pack(child))
@@ -138,8 +137,7 @@ def _attend(caller: socket.socket) -> Work:
     child = os.fork()
     if child == 0:
         caller.close()
-        _dress(request, streams)
-        return lambda: _run(request)
+        return started(request, streams)
     for one in streams:
         os.close(one)
     ended = os.pidfd_open(child)
@@ -154,18 +152,19 @@ def _attend(caller: socket.socket) -> Work:
     os._exit(0)
 
 
-def _dress(request: dict[str, Any], streams: list[int]) -> None:
-    """Give a fork the streams, environment, limits and folder of its own."""
-    import resource
-
-    if request["session"]:
+def started(request: dict[str, Any], streams: list[int]) -> Work:
+    """Give a fork the streams, environment, limits and folder of its own; give its work."""
+    if request.get("session"):
         os.setsid()
     for number, one in enumerate(streams):
         os.dup2(one, number)
         os.close(one)
-    for name, limits in request["limits"]:
-        resource.setrlimit(getattr(resource, name), tuple(limits))
-    if request["terminal"]:
+    if limits := request.get("limits"):
+        import resource
+
+        for name, both in limits:
+            resource.setrlimit(getattr(resource, name), tuple(both))
+    if request.get("terminal"):
         take_terminal()
     os.environ.clear()
     os.environ.update(request["env"])
@@ -184,6 +183,7 @@ def _dress(request: dict[str, Any], streams: list[int]) -> None:
                 stream.reconfigure(write_through=True)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+    return lambda: _run(request)
 
 
 def _run(request: dict[str, Any]) -> None:

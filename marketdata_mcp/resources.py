@@ -15,8 +15,8 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, Resource, ResourceTemplate
 from marketdata.arguments import pair, timeframe
 from marketdata.errors import InvalidParameterError, InvalidRequestError, MarketDataError
 from marketdata.exchange_names import exchange_id
-from marketdata.live import LiveWatch, Row, Series, State, trade_row
-from marketdata.models import Candles, Columns, OrderBook, Record, StreamKind, Trade
+from marketdata.live import Bars, LiveWatch, Row, Series, State, Tape, trade_row
+from marketdata.models import OrderBook, Record, StreamKind, Trade
 from marketdata_mcp import answers
 from marketdata_mcp.ask import Ask
 
@@ -173,34 +173,22 @@ async def _asked(client: AsyncClient, address: Address) -> Record | list[Trade]:
 
 
 async def _streamed(client: AsyncClient, address: Address, subject: State) -> str:
-    newest = subject.newest
-    if isinstance(subject, Series):
-        return await _prolonged(client, address, subject)
+    newest: Any = subject.newest
+    if isinstance(subject, Series) and subject.past_of != subject.stream.reconnects:
+        # What was before the stream began, or while it was interrupted.
+        subject.past = await _asked(client, address)
+        subject.past_of = subject.stream.reconnects
+    if isinstance(subject, Tape):
+        came = [row for _, row in subject.kept][-_TRADES:]
+        rows = [*map(trade_row, subject.past), *came]
+        found = {_identity(row): row for row in rows}
+        return _trades(address, [newest], sorted(found.values(), key=itemgetter(0))[-_TRADES:])
+    if isinstance(subject, Bars):
+        newest = subject.candles(_BARS)
     if isinstance(newest, OrderBook):
         best = {"bids": newest.bids[:_DEPTH], "asks": newest.asks[:_DEPTH]}
         newest = newest.model_copy(update=best)
     return answers.record(newest)[1]
-
-
-async def _prolonged(client: AsyncClient, address: Address, series: Series) -> str:
-    """Return what a stream has, behind what was before it began or while it was interrupted."""
-    if series.before_of != series.stream.reconnects:
-        series.before = await _asked(client, address)
-        series.before_of = series.stream.reconnects
-    newest, before = series.newest, series.before
-    if isinstance(newest, Candles):
-        rows = _merged(before.columns.rows(), series.last(_BARS), _BARS, key=itemgetter(0))
-        more = {"columns": Columns.from_rows(rows), "missing": before.missing}
-        return answers.record(newest.model_copy(update=more))[1]
-    earlier = [trade_row(one) for one in before]
-    rows = _merged(earlier, series.last(_TRADES), _TRADES, key=_identity)
-    return _trades(address, [newest], rows)
-
-
-def _merged(before: Iterable[Row], rows: Iterable[Row], most: int, *, key: Any) -> list[Row]:
-    """Return the newest of both by time, each once, in the later of its states."""
-    found = {key(row): row for those in (before, rows) for row in those}
-    return sorted(found.values(), key=itemgetter(0))[-most:]
 
 
 def _identity(trade: Row) -> Any:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from marketdata.live import LiveWatch
     from marketdata_mcp.admission import Admission
     from marketdata_mcp.live.watches import Watches
-    from marketdata_mcp.observe import Observer
     from marketdata_mcp.updates import Updates
 
 __all__ = ["Served"]
@@ -24,7 +23,6 @@ class Served:
     watches: Watches
     updates: Updates
     admission: Admission
-    observer: Observer | None = None
 
     @property
     def lives(self) -> list[LiveWatch]:

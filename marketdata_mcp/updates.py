@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import anyio
-from mcp.server import ServerRequestContext
 from mcp.server.subscriptions import (
     ListenHandler,
     ResourcesListChanged,
@@ -27,23 +25,18 @@ from mcp.server.subscriptions import (
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 
 from marketdata import AsyncClient
-from marketdata.errors import MarketDataError, QuotaExceededError, RateLimitExceededError
+from marketdata.errors import MarketDataError, RateLimitExceededError
 from marketdata.live import LiveWatch
-from marketdata_mcp.ask import Ask
-from marketdata_mcp.live.shares import Shares, has_share
-from marketdata_mcp.live.watches import FULL_SECONDS, Limits
+from marketdata_mcp.admission import Admission, Context
+from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.live.places import FULL_SECONDS, check_place, has_share
+from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import Address, refused
 
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-    from marketdata_mcp.admission import Admission
-    from marketdata_mcp.ask import Caller
-
 __all__ = ["Connection", "Listening", "Updates", "admitted"]
-
-_AGAIN_SECONDS = 50.0
-"""Seconds after which a stream's key is looked at again, also where there is nothing to tell."""
 
 _KEPT = 100
 """Trades or candles of a resource's stream that are kept, which is as many as are read."""
@@ -181,19 +174,15 @@ class Updates:
 
     def _admit(self, owner: str) -> None:
         mine = sum(owner in one.owners for one in self._followed.values())
-        if mine >= self._limits.subscriptions:
-            raise QuotaExceededError(
-                f"You are subscribed to {mine} resources, and cannot be to more.",
-                details={"limit": self._limits.subscriptions},
-            )
-        places = self._limits.subscriptions_in_all
-        if not has_share(mine, len(self._followed), places):
-            raise RateLimitExceededError(
-                "The server follows as many resources as it can for you. Unsubscribe from one, or "
-                "try again later.",
-                retry_after=FULL_SECONDS,
-                details={"limit": places},
-            )
+        check_place(
+            mine,
+            self._limits.subscriptions,
+            f"You are subscribed to {mine} resources, and cannot be to more.",
+            len(self._followed),
+            self._limits.subscriptions_in_all,
+            "The server follows as many resources as it can for you. Unsubscribe from one, or try "
+            "again later.",
+        )
 
     def _leave(self, owner: str, uri: str) -> None:
         """Follow a resource no more if this was the last; it ends in a task of its own."""
@@ -285,7 +274,7 @@ class Updates:
 
 @asynccontextmanager
 async def admitted(
-    context: ServerRequestContext[Any, Any], admission: Admission, uris: Iterable[str]
+    context: Context, admission: Admission, uris: Iterable[str]
 ) -> AsyncIterator[Caller]:
     """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
 
@@ -311,63 +300,40 @@ class Listening(ListenHandler):
 
     def __init__(self, bus: SubscriptionBus, limits: Limits) -> None:
         super().__init__(bus, max_subscriptions=limits.listeners_in_all)
-        self._shares = Shares(limits.listeners_in_all)
-        self._most = limits.listeners
+        self._limits = limits
+        self._held: Counter[str] = Counter()
 
     async def __call__(
-        self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
+        self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         """Serve one stream of events."""
         admission, updates = ctx.lifespan_context.admission, ctx.lifespan_context.updates
         uris = params.notifications.resource_subscriptions or ()
         async with AsyncExitStack() as stack:
             async with admitted(ctx, admission, uris) as caller:
-                self._check_share(caller, stack)
-                followed = updates.followed(caller.account, uris)
-                await stack.enter_async_context(followed)
-            return await self._serve(ctx, params, partial(admission.again, ctx))
+                stack.enter_context(self._place(caller.account))
+                await stack.enter_async_context(updates.followed(caller.account, uris))
+            served: SubscriptionsListenResult = await admission.serve(
+                ctx, partial(super().__call__, params=params)
+            )
+            return served
 
-    def _check_share(self, caller: Caller, stack: AsyncExitStack) -> None:
-        mine = self._shares.held(caller.account)
-        if mine >= self._most or not stack.enter_context(self._shares.one(caller.account)):
+    @contextmanager
+    def _place(self, owner: str) -> Iterator[None]:
+        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
+        mine, most = self._held[owner], self._limits.listeners
+        is_free = has_share(mine, self._held.total(), self._limits.listeners_in_all)
+        if mine >= most or not is_free:
             error = RateLimitExceededError(
                 f"You have {mine} streams of events, and cannot have more now. End one, or try "
                 "again later.",
                 retry_after=FULL_SECONDS,
-                details={"limit": self._most},
+                details={"limit": most},
             )
             raise refused(error)
-
-    async def _serve(
-        self,
-        ctx: ServerRequestContext[Any, Any],
-        params: SubscriptionsListenRequestParams,
-        again: Callable[[], Awaitable[None]],
-    ) -> SubscriptionsListenResult:
-        """Serve a stream for as long as whoever opened it would be let in."""
-        checked = cast("ServerSession", _Checked(ctx.session, again))
-        ctx = replace(ctx, session=checked)
-        serving = asyncio.ensure_future(super().__call__(ctx, params))
+        self._held[owner] += 1
         try:
-            while not serving.done():
-                await asyncio.wait([serving], timeout=_AGAIN_SECONDS)
-                await again()
-            return serving.result()
-        except MarketDataError as error:
-            raise refused(error) from None
+            yield
         finally:
-            serving.cancel()
-            await asyncio.wait([serving])
-
-
-class _Checked:
-    """A session that tells nothing to whom is not let in any more."""
-
-    def __init__(self, session: ServerSession, again: Callable[[], Awaitable[None]]) -> None:
-        self._session = session
-        self._again = again
-
-    async def send_notification(self, *arguments: Any, **options: Any) -> None:
-        """Tell of something; raises what `again` raises."""
-        await self._again()
-        await self._session.send_notification(*arguments, **options)
+            self._held[owner] -= 1
+            self._held += Counter()  # which leaves those out that have none

@@ -14,21 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from marketdata import AsyncClient
-from marketdata.errors import (
-    InvalidParameterError,
-    QuotaExceededError,
-    RateLimitExceededError,
-)
+from marketdata.errors import InvalidParameterError
 from marketdata.live import LiveWatch
 from marketdata.models import StreamKind
-from marketdata_mcp.live.shares import has_share
+from marketdata_mcp.live.places import check_place
 
-__all__ = ["FULL_SECONDS", "MAX_SUBJECTS", "Held", "Limits", "Watches"]
+__all__ = ["MAX_SUBJECTS", "Held", "Limits", "Watches"]
 
 MAX_SUBJECTS = 50
 """Pairs that one watch can have."""
-FULL_SECONDS = 10.0
-"""Seconds after which to ask again where all places are taken."""
 _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 
@@ -209,19 +203,16 @@ class Watches:
 
     def _admit(self, owner: str) -> None:
         mine = sum(held.owner == owner for held in self._held.values())
-        if mine >= self._limits.a_caller:
-            raise QuotaExceededError(
-                f"You have {mine} watches, and may not have more: end one with watch_stop, or "
-                "watch several pairs with one.",
-                details={"limit": self._limits.a_caller},
-            )
-        if not has_share(mine, len(self._held), self._limits.in_all):
-            raise RateLimitExceededError(
-                "The server has as many watches as it can hold for you. Stop one, try again later, "
-                "or ask with the get_ tools.",
-                retry_after=FULL_SECONDS,
-                details={"limit": self._limits.in_all},
-            )
+        check_place(
+            mine,
+            self._limits.a_caller,
+            f"You have {mine} watches, and may not have more: end one with watch_stop, or watch "
+            "several pairs with one.",
+            len(self._held),
+            self._limits.in_all,
+            "The server has as many watches as it can hold for you. Stop one, try again later, or "
+            "ask with the get_ tools.",
+        )
 
     async def read(
         self, owner: str, name: str, cursor: str | None, seconds: float | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from marketdata.errors import (
     RateLimitExceededError,
     UnauthorizedError,
 )
-from marketdata_mcp.ask import Ask, Caller, Charge
+from marketdata_mcp.ask import Ask, Caller
 from marketdata_mcp.service.access import keys
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
@@ -34,9 +35,17 @@ from marketdata_mcp.service.access.accounts import (
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.tiers import Policy, Tier
 
-__all__ = ["Gate"]
+__all__ = ["Charge", "Gate"]
 
 _LONGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a call has cost."""
+
+    units: int
+    at: float
 
 
 class Gate:

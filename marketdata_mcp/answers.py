@@ -43,8 +43,16 @@ MAX_STRETCHES = 100
 """Stretches of time that an answer lists as missing, or as filled."""
 
 Content: TypeAlias = dict[str, Any]
-Answer: TypeAlias = tuple[Content, str]
-"""The structured content, and the same as text."""
+
+
+class Answer(NamedTuple):
+    """What a tool answers."""
+
+    content: Content
+    text: str
+    """The same as JSON."""
+    picture: str | None = None
+    """A PNG in base64, for hosts that show images."""
 
 
 def compact(content: Content) -> str:
@@ -74,10 +82,10 @@ def noted(answer: Answer, said: Content) -> Answer:
     """Return an answer with what is said of its arguments; room for that is kept by `fitted`."""
     if not said:
         return answer
-    content = {**said, **answer[0]}
-    if notes := [one["note"] for one in (answer[0], said) if "note" in one]:
+    content = {**said, **answer.content}
+    if notes := [one["note"] for one in (answer.content, said) if "note" in one]:
         content["note"] = " ".join(notes)
-    return content, compact(content)
+    return answer._replace(content=content, text=compact(content))
 
 
 def record(answered: Record) -> Answer:
@@ -249,7 +257,7 @@ def fitted(build: Callable[[int], Content], count: int) -> Answer:
         content = build(count)
         text = compact(content)
         if len(text) <= MAX_CHARACTERS - _NOTE:
-            return content, text
+            return Answer(content, text)
         if count == 0:
             raise DataUnavailableError(
                 f"The answer is longer than {MAX_CHARACTERS} characters and cannot be divided."

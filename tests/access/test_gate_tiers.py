@@ -254,7 +254,7 @@ def test_no_call_gets_bars_from_before_what_it_paid_for(
         now = time.time() * 1000
         lookback = CANDLES.ask(asked).lookback
         try:
-            content, _ = await candles.ask(client, asked)
+            content = (await candles.ask(client, asked)).content
         except MarketDataError as error:
             assert not isinstance(error, InternalError)  # noqa: PT017
             return

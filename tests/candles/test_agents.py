@@ -34,7 +34,7 @@ def test_next_leads_on_inside_a_place_with_two_candles(
             while following:
                 question = {"pair": PAIR, "timeframe": "1m", "end": end, "limit": rows}
                 asked = TOOLS["get_candles"].parse(question | following)
-                content, _ = await candles.ask(client, asked)
+                content = (await candles.ask(client, asked)).content
                 found += content["candles"]
                 assert content["missing"] == []
                 following = content.get("next", {})

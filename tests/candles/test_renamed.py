@@ -151,7 +151,7 @@ def test_the_shell_and_agents_are_told_of_the_former_name(setting: Setting) -> N
 
     assert "The pair was MATIC/USDT before 2025-01-05 14:00" in str(page(answer))
     assert '"renamedFrom":"MATIC/USDT","renamedAt":"2025-01-05T14:00:00Z"' in answer.to_json()
-    content, _ = answers.candles(answer, 5, None)
+    content = answers.candles(answer, 5, None).content
     assert content["renamedFrom"] == "MATIC/USDT"
     delisted = answer.model_copy(update={"delisted": True})
     assert "binance no longer lists the pair" in str(page(delisted))

@@ -44,6 +44,7 @@ from marketdata.errors import (
     closest,
     did_you_mean,
 )
+from marketdata.live import current
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission
 from marketdata_mcp.answers import MAX_CHARACTERS, Answer, Content
@@ -332,7 +333,8 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, address.ask, call) as client:
-                text = await resources.read(client, served.lives, address)
+                found = await current(client, served.lives, address)
+                text = answers.record(found).text
         except Exception as error:  # noqa: BLE001 - as for a tool
             call.error = _ours(error, "resources/read")
             raise resources.refused(call.error, params.uri) from None

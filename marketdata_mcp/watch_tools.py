@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Le, MaxLen
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from marketdata.arguments import Described, ExchangeId, PairName, PairNames, timeframe
 from marketdata.errors import InvalidParameterError, MissingParameterError
-from marketdata.live import News, State
-from marketdata.models import Candles, OrderBook, Quote, Record, StreamKind, Ticker
+from marketdata.live import Condition, News
+from marketdata.live.news import Doing, doing
+from marketdata.models import Record, StreamKind
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
-from marketdata_mcp.catalogue.schemas import outward
 from marketdata_mcp.live.watches import MAX_SUBJECTS, Held
 from marketdata_mcp.served import Served
 from marketdata_mcp.tools import Tool, server_tool
@@ -24,36 +24,8 @@ __all__ = ["WATCH_TOOLS"]
 
 _DEPTH = 20
 _TIMEFRAME = "1m"
-_ELSEWHERE = frozenset(
-    ("exchange", "pair", "window", "source", "receivedAt", "freshFor", "stale", "simulated")
-)
-"""Fields of a record that stand beside it, or that a watch always has the same."""
-_Doing: TypeAlias = Literal[
-    "live", "connecting", "resyncing", "stale", "reconnecting", "ended", "failed"
-]
-"""How a stream can be doing, the worst last."""
 
 # ---------------------------------------------------------------------------- what they answer
-
-
-def _newest(kind: type[Record]) -> WithJsonSchema:
-    properties = outward(kind.json_schema())["properties"]
-    there = {name: one for name, one in properties.items() if name not in _ELSEWHERE}
-    return WithJsonSchema({"type": "object", "properties": there})
-
-
-_TRADES = WithJsonSchema(
-    {
-        "type": "array",
-        "items": {
-            "type": "array",
-            "items": {"type": ["number", "string", "null"]},
-            "minItems": 5,
-            "maxItems": 5,
-        },
-    }
-)
-_CANDLES = WithJsonSchema(outward(Candles.json_schema())["properties"]["candles"])
 
 
 class _Next(Record):
@@ -61,25 +33,6 @@ class _Next(Record):
 
 
 _Behind = Annotated[_Next, Field(description="Arguments to change for what comes behind.")]
-
-
-class _Subject(Record):
-    pair: str
-    state: _Doing
-    age_ms: int | None = None
-    stale: bool
-
-
-class _Told(_Subject):
-    updates: int
-    unread: int
-    dropped: int
-    gaps: int
-    ticker: Annotated[Content, _newest(Ticker)] | None = None
-    quote: Annotated[Content, _newest(Quote)] | None = None
-    orderbook: Annotated[Content, _newest(OrderBook)] | None = None
-    candles: Annotated[list[Any], _CANDLES] | None = None
-    trades: Annotated[list[Any], _TRADES] | None = None
 
 
 class _Watch(Record):
@@ -93,14 +46,14 @@ class _Watch(Record):
 class _Started(_Watch):
     stops_at: datetime
     next: _Behind
-    subjects: tuple[_Subject, ...]
+    subjects: tuple[Condition, ...]
 
 
 class _Read(_Watch):
     timed_out: Literal[True] | None = None
     note: str | None = None
     next: _Behind
-    subjects: tuple[_Told, ...]
+    subjects: tuple[News, ...]
 
 
 class _Stopped(Record):
@@ -110,7 +63,7 @@ class _Stopped(Record):
 
 class _Summary(_Watch):
     pairs: tuple[str, ...]
-    state: _Doing
+    state: Doing
     age_ms: int | None = None
     unread: int
     dropped: int
@@ -160,13 +113,12 @@ async def watch_start(
         depth=depth or _DEPTH,
         timeframe=timeframe or _TIMEFRAME,
     )
-    held.live.look()
     return answers.record(
         _Started(
             **_named(held),
             stops_at=held.stops_at,
             next=_Next(cursor=held.note(held.had)),
-            subjects=tuple(_Subject(**_doing(one)) for one in held.live.subjects),
+            subjects=tuple(Condition(**doing(one)) for one in held.live.subjects),
         )
     )
 
@@ -196,25 +148,26 @@ async def watch_read(
     """Read a watch: poll or wait for its next update, news since the last read: newest states,
     new trades [timeMs, price, amount, side, id] or candles; `unread` come next time.
     """
-    held, positions, timed_out = await served.watches.read(
+    held, positions, is_new = await served.watches.read(
         served.caller.account, watch, cursor, float(timeout) if wait else None
     )
     depth = held.live.depth
-    last: list[News] = []
+    behind = positions
 
     def build(count: int) -> Content:
-        last[:] = held.live.news(positions, count if depth is None else 0)
+        nonlocal behind
+        behind, news = held.live.news(positions, count)
         is_cut = depth is not None and count < depth
         return _Read(
             **_named(held),
-            timed_out=timed_out or None,
+            timed_out=None if is_new else True,
             note=f"First {count} of {depth} levels a side." if is_cut else None,
-            next=_Next(cursor=".".join(str(news.position) for news in last)),
-            subjects=tuple(_told(held.live.kind, news, count) for news in last),
+            next=_Next(cursor=".".join(map(str, behind))),
+            subjects=news,
         ).to_dict()
 
     answer = answers.fitted(build, limit if depth is None else depth)
-    held.note([news.position for news in last])
+    held.note(behind)
     return answer
 
 
@@ -251,52 +204,17 @@ def _named(held: Held) -> Content:
     }
 
 
-def _doing(subject: State) -> Content:
-    newest = subject.newest
-    return {
-        "pair": subject.stream.pair,
-        "state": subject.stream.state,
-        "age_ms": None if newest is None else round(newest.age * 1000),
-        "stale": subject.is_stale,
-    }
-
-
-def _told(kind: StreamKind, news: News, count: int) -> _Told:
-    subject = news.subject
-    return _Told(
-        **_doing(subject),
-        updates=news.updates,
-        unread=news.unread,
-        dropped=news.dropped,
-        gaps=subject.stream.gaps,
-        **_data(kind, subject.newest, news, count),
-    )
-
-
-def _data(kind: StreamKind, newest: Record | None, news: News, count: int) -> Content:
-    if kind in ("trades", "candles"):
-        return {kind: news.rows}
-    if newest is None:
-        return {}
-    if isinstance(newest, OrderBook):
-        best = {"bids": newest.bids[:count], "asks": newest.asks[:count]}
-        newest = newest.model_copy(update=best)
-    record = newest.to_dict()
-    return {kind: {name: value for name, value in record.items() if name not in _ELSEWHERE}}
-
-
 def _summed_up(held: Held) -> _Summary:
-    live = held.live
-    live.look()
-    behind = [one.behind(had) for one, had in zip(live.subjects, held.had, strict=True)]
-    doing = [_doing(subject) for subject in live.subjects]
+    held.live.look()
+    conditions = [Condition(**doing(one)) for one in held.live.subjects]
+    unread, dropped = held.behind()
     return _Summary(
         **_named(held),
-        pairs=tuple(one["pair"] for one in doing),
-        state=max((one["state"] for one in doing), key=get_args(_Doing).index),
-        age_ms=max((one["age_ms"] for one in doing if one["age_ms"] is not None), default=None),
-        unread=sum(unread for unread, _ in behind),
-        dropped=sum(dropped for _, dropped in behind),
+        pairs=tuple(one.pair for one in conditions),
+        state=max((one.state for one in conditions), key=get_args(Doing).index),
+        age_ms=max((one.age_ms for one in conditions if one.age_ms is not None), default=None),
+        unread=unread,
+        dropped=dropped,
         idle_seconds=round(held.idle),
         stops_at=held.stops_at,
     )

@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydantic.alias_generators import to_camel
 
 from marketdata.arguments import instant
 from marketdata.errors import DataUnavailableError, MarketDataError
-from marketdata.models import Candles, Record, Ticker, Trade
+from marketdata.models import Record, Ticker, Trade
 from marketdata.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from marketdata.pages import Page
 
 __all__ = [
     "CANDLE",
@@ -208,20 +211,13 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
 CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
-def candles(
-    answered: Candles,
-    limit: int,
-    columns: Sequence[str] | None,
-    *,
-    named: Content | None = None,
-    note: str = "",
-) -> Answer:
-    """Return the first `limit` candles; `next` starts at the first that is left out.
+def candles(page: Page, columns: Sequence[str] | None) -> Answer:
+    """Return a page of candles; `next` starts at the first that is left out.
 
     A row has the `columns` named, all but the number of trades where none are: it is the one that
-    few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
-    are given.
+    few ask for.
     """
+    answered, note = page.candles, page.note
     names = list(columns or CANDLE[:-1])
     places = [CANDLE.index(name) for name in names]
 
@@ -245,10 +241,10 @@ def candles(
         if notes:
             content["note"] = " ".join(notes)
         if left_out is not None:
-            content["next"] = {"start": left_out, **(named or {})}
+            content["next"] = {"start": left_out, **page.following}
         return {**content, "columns": names, "candles": rows}
 
-    return fitted(build, min(limit, len(answered)))
+    return fitted(build, min(page.rows, len(answered)))
 
 
 def fitted(build: Callable[[int], Content], count: int) -> Answer:

@@ -16,6 +16,7 @@ from marketdata.errors import InvalidParameterError, InvalidRequestError, Market
 from marketdata.exchange_names import exchange_id
 from marketdata.live import BARS, LEVELS, TRADES, LiveWatch, Subject
 from marketdata.models import StreamKind
+from marketdata.pages import lookback
 from marketdata_mcp import answers
 from marketdata_mcp.ask import Ask
 
@@ -84,10 +85,8 @@ class Address(Subject):
         """What access control has to know of reading it."""
         if self.kind != "candles":
             return Ask((self.exchange,))
-        from marketdata_mcp import candles
-
         asked = {"timeframe": self.timeframe, "start": None, "end": None, "limit": BARS}
-        return Ask((self.exchange,), candles.lookback(asked))
+        return Ask((self.exchange,), lookback(asked))
 
 
 def listed(lives: Iterable[LiveWatch]) -> list[Resource]:

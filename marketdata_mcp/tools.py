@@ -31,6 +31,7 @@ from marketdata.arguments import (
 )
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
+from marketdata.pages import lookback, page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.ask import Ask
@@ -245,20 +246,16 @@ class OperationTool(Tool):
             case "Trade", _:
                 return answers.trades(await ask(**arguments), shared, arguments)
             case "Candles", _:
-                # Listing the tools is to be fast, and needs nothing of what this imports.
-                from marketdata_mcp import candles
-
-                return await candles.ask(served.client, arguments)
+                asked = {**arguments, "fill": arguments["fill"] or "none"}
+                columns = asked.pop("columns")
+                return answers.candles(await page(served.client, asked), columns)
             case _:
                 return answers.record(await ask(**arguments))
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call."""
-        if self.operation.record == "Candles":
-            from marketdata_mcp import candles
-
-            return Ask(_named(arguments), candles.lookback(arguments))
-        return Ask(_named(arguments), _reach(arguments))
+        is_candles = self.operation.record == "Candles"
+        return Ask(_named(arguments), (lookback if is_candles else _reach)(arguments))
 
     def output_schema(self) -> Content:
         """Return the record's schema, or that of a list of them."""

@@ -21,6 +21,7 @@ from marketdata.arguments import (
 )
 from marketdata.errors import DataUnavailableError
 from marketdata.models import Candles, Record
+from marketdata.pages import page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.served import Served
@@ -69,13 +70,10 @@ async def get_chart(
     """Draw a chart of candles with volume as a picture (PNG image) for a person to see. The
     numbers: get_candles.
     """
-    from marketdata_mcp import candles
-
     asked = {"pair": pair, "timeframe": timeframe, "exchange": exchange, "start": start}
-    more = {"end": end, "limit": limit, "fill": None, "columns": answers.CANDLE}
-    found = (await candles.ask(served.client, {**asked, **more})).content
-    said = {name: found.pop(name, None) for name in ("columns", "note", "next")}
-    record, rows = Candles.model_validate(found), found["candles"]
+    found = await page(served.client, {**asked, "end": end, "limit": limit})
+    whole = answers.candles(found, answers.CANDLE).content
+    record, rows = found.candles[: len(whole["candles"])], whole["candles"]
     told = _Chart(
         exchange=record.exchange,
         pair=record.pair,
@@ -84,8 +82,8 @@ async def get_chart(
         drawn=len(record),
         first=rows[0] if rows else None,
         last=rows[-1] if rows else None,
-        note=said["note"],
-        next=said["next"],
+        note=whole.get("note"),
+        next=whole.get("next"),
     )
     picture = await asyncio.to_thread(_drawn, record, _STYLES[theme], log)
     return answers.record(told)._replace(picture=picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,27 +27,40 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked.
+    """One thing that can be requested.
 
     ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
-    docstring are the only description of the operation for people. ``record`` names the record in
-    `marketdata`, or other type, that it answers with, ``many`` says that it answers with several
-    at once.
+    docstring are the only description of the operation for people.
     """
 
     method: Callable[..., Any]
-    record: str
-    many: bool
-    tool: str | None
-    """The name for agents; None where another tool serves them already."""
     examples: tuple[str, ...]
     """Command lines, without the name of the program."""
+    tool: str | None = None
+    """The name for agents; None if another tool offers it to them already."""
     purpose: str = ""
     """What the tool is for: agents choose by it, and pay for each word."""
     short: str | None = None
-    """The name in the shell, where that is shorter."""
+    """The name in the shell, if that is shorter."""
     aliases: tuple[str, ...] = ()
-    """Other names that it has in the shell, which the help does not list."""
+    """Other names in the shell, which the help does not list."""
+
+    @property
+    def record(self) -> str:
+        """The name in `marketdata` of the record that it returns; ``Path`` for `export`."""
+        return self._returned[1]
+
+    @property
+    def many(self) -> bool:
+        """Whether it returns several records at once."""
+        return self._returned[0] == "Records"
+
+    @property
+    def _returned(self) -> tuple[str | None, str]:
+        """The list or stream in the annotation of what the method returns, and the record in it."""
+        found = re.match(r"(?:(Records|AsyncWatch)\[)?(\w+)", self.method.__annotations__["return"])
+        assert found is not None  # noqa: S101 - annotations of operations are names
+        return found[1], found[2]
 
     @property
     def command(self) -> str:
@@ -82,8 +96,6 @@ class Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.exchanges,
-        "Exchange",
-        many=True,
         tool="list_exchanges",
         purpose=(
             "List the supported exchanges: which exchanges (venues) there are, their ids and what "
@@ -93,8 +105,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.pairs,
-        "Pair",
-        many=True,
         tool="list_pairs",
         purpose=(
             "List or search the spot pairs (markets, symbols, coins) of an exchange by base or "
@@ -105,8 +115,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.ticker,
-        "Ticker",
-        many=False,
         tool="get_ticker",
         purpose=(
             "Get the current price of one pair: the last (latest) price that it trades at, whether "
@@ -117,8 +125,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.tickers,
-        "Ticker",
-        many=True,
         tool="get_tickers",
         purpose=(
             "Rank pairs of one exchange by percent change or volume: today's top gainers, biggest "
@@ -133,8 +139,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.average_price,
-        "AveragePrice",
-        many=False,
         tool="get_average_price",
         purpose=(
             "Get the average (mean) price of a pair of recent minutes or hours: VWAP, "
@@ -145,8 +149,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.quote,
-        "Quote",
-        many=False,
         tool="get_quote",
         purpose=(
             "Get only the best bid and best ask (offer) of a pair with sizes: its spread and mid "
@@ -156,15 +158,10 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.quotes,
-        "Quote",
-        many=True,
-        tool=None,
         examples=("quotes BTC/USDT ETH/USDT",),
     ),
     Operation(
         AsyncClient.orderbook,
-        "OrderBook",
-        many=False,
         tool="get_orderbook",
         purpose=(
             "Get the order book of a pair on one exchange: bids and asks level by level (level 2), "
@@ -175,8 +172,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.candles,
-        "Candles",
-        many=False,
         tool="get_candles",
         purpose=(
             "Get price history (historical prices) as candles: OHLCV bars, klines, chart data, "
@@ -192,8 +187,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.trades,
-        "Trade",
-        many=True,
         tool="get_trades",
         purpose=(
             "Get individual trades (executions, fills, prints, tick-by-tick tape, time and sales) "
@@ -203,8 +196,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.status,
-        "Status",
-        many=False,
         tool="get_status",
         purpose=(
             "Check the status of an exchange: up or down, online, reachable, outage or in "
@@ -214,8 +205,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.fees,
-        "Fees",
-        many=False,
         tool="get_fees",
         purpose=(
             "Get the trading fees of a pair on an exchange: maker and taker fee rates, commission, "
@@ -225,8 +214,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.compare,
-        "Comparison",
-        many=False,
         tool="compare_exchanges",
         purpose=(
             "Compare one pair across exchanges: where it is cheapest or dearest, best venue to buy "
@@ -240,8 +227,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.consolidated_orderbook,
-        "ConsolidatedOrderBook",
-        many=False,
         tool="get_consolidated_orderbook",
         purpose=(
             "Merge several exchanges into one consolidated (combined, aggregated, merged) order "
@@ -257,8 +242,6 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.execution_cost,
-        "ExecutionCost",
-        many=False,
         tool="get_execution_cost",
         purpose=(
             "Estimate the cost of a market order: what buying or selling an `amount` (or "
@@ -276,36 +259,18 @@ OPERATIONS: tuple[Operation, ...] = (
 HISTORY: tuple[Operation, ...] = (
     Operation(
         AsyncHistory.download,
-        "Downloaded",
-        many=True,
-        tool=None,
         examples=(
             "history download BTC/USDT ETH/USDT -t 1m --start -90d -e okx,bybit",
             "history download BTC/USDT --start -30d --dry-run",
         ),
     ),
     Operation(
-        AsyncHistory.list,
-        "Series",
-        many=True,
-        tool=None,
-        examples=("history list", "history list BTC/USDT -e kraken --format csv"),
+        AsyncHistory.list, examples=("history list", "history list BTC/USDT -e kraken --format csv")
     ),
-    Operation(
-        AsyncHistory.verify,
-        "Damage",
-        many=True,
-        tool=None,
-        examples=("history verify", "history verify BTC/USDT -t 1m"),
-    ),
-    Operation(
-        AsyncHistory.repair, "Damage", many=True, tool=None, examples=("history repair BTC/USDT",)
-    ),
+    Operation(AsyncHistory.verify, examples=("history verify", "history verify BTC/USDT -t 1m")),
+    Operation(AsyncHistory.repair, examples=("history repair BTC/USDT",)),
     Operation(
         AsyncHistory.export,
-        "Path",
-        many=False,
-        tool=None,
         examples=(
             "history export btc.parquet BTC/USDT -t 1m --start 2024-01-01",
             "history export - BTC/USDT > btc.csv",
@@ -313,9 +278,6 @@ HISTORY: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncHistory.remove,
-        "Series",
-        many=True,
-        tool=None,
         examples=(
             "history remove BTC/USDT -t 1m --dry-run",
             "history remove BTC/USDT -e okx --yes",
@@ -324,15 +286,12 @@ HISTORY: tuple[Operation, ...] = (
 )
 """What can be done with stored candles."""
 
-PLAN = Operation(AsyncHistory.plan, "Plan", many=True, tool=None, examples=())
+PLAN = Operation(AsyncHistory.plan, examples=())
 """What a download would have to do."""
 
 STREAMS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.watch_ticker,
-        "Ticker",
-        many=False,
-        tool=None,
         examples=(
             "watch ticker BTC/USDT ETH/USDT -e binance,kraken",
             "watch ticker BTC/USDT --for 10s --format csv > ten-seconds.csv",
@@ -340,16 +299,10 @@ STREAMS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.watch_quote,
-        "Quote",
-        many=False,
-        tool=None,
         examples=("watch quote BTC/USDT -e binance,okx", "watch quote BTC/USDT | jq .bid"),
     ),
     Operation(
         AsyncClient.watch_orderbook,
-        "OrderBook",
-        many=False,
-        tool=None,
         examples=(
             "watch orderbook BTC/USDT --depth 10",
             "watch orderbook BTC/USDT --delivery every --count 100 -f jsonl",
@@ -357,16 +310,10 @@ STREAMS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.watch_trades,
-        "Trade",
-        many=False,
-        tool=None,
         examples=("watch trades BTC/USDT ETH/USDT", "watch trades BTC/USDT --count 1"),
     ),
     Operation(
         AsyncClient.watch_candles,
-        "Candles",
-        many=False,
-        tool=None,
         examples=("watch candles BTC/USDT -t 1m", "watch candles BTC/USDT --for 1h -f csv"),
     ),
 )
@@ -374,9 +321,6 @@ STREAMS: tuple[Operation, ...] = (
 
 RECORD = Operation(
     AsyncClient.record,
-    "Recorded",
-    many=False,
-    tool=None,
     examples=(
         "record BTC/USDT ETH/USDT -o btc-eth.rec -e binance,kraken --for 1h",
         "record BTC/USDT -o candles.rec --what candles,ticker -t 5m",

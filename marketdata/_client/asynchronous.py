@@ -6,7 +6,7 @@ import asyncio
 import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
@@ -99,6 +99,21 @@ __all__ = ["AsyncClient"]
 T = TypeVar("T")
 
 
+class Options(TypedDict, total=False):
+    """The arguments of a client that do not decide the type of its numbers."""
+
+    exchanges: str | Sequence[str] | None
+    sim: bool | None
+    timeout: float | None
+    retries: int | None
+    max_calls: int | None
+    trip_after: int | None
+    home: str | Path | None
+    redis: str | None
+    endpoints: dict[str, str] | None
+    settings: Settings | None
+
+
 class AsyncClient(Numbers[Number]):
     """Market data of spot exchanges for asynchronous code.
 
@@ -120,34 +135,16 @@ class AsyncClient(Numbers[Number]):
         self: AsyncClient[float],
         exchange: str | Sequence[str] | None = None,
         *,
-        exchanges: str | Sequence[str] | None = None,
-        sim: bool | None = None,
-        timeout: float | None = None,
-        retries: int | None = None,
-        max_calls: int | None = None,
-        trip_after: int | None = None,
         numbers: Literal["float"] | None = None,
-        home: str | Path | None = None,
-        redis: str | None = None,
-        endpoints: dict[str, str] | None = None,
-        settings: Settings | None = None,
+        **options: Unpack[Options],
     ) -> None: ...
     @overload
     def __init__(
         self: AsyncClient[Decimal],
         exchange: str | Sequence[str] | None = None,
         *,
-        exchanges: str | Sequence[str] | None = None,
-        sim: bool | None = None,
-        timeout: float | None = None,
-        retries: int | None = None,
-        max_calls: int | None = None,
-        trip_after: int | None = None,
         numbers: Literal["decimal"],
-        home: str | Path | None = None,
-        redis: str | None = None,
-        endpoints: dict[str, str] | None = None,
-        settings: Settings | None = None,
+        **options: Unpack[Options],
     ) -> None: ...
     def __init__(
         self,

@@ -120,9 +120,9 @@ class Connections:
 
     async def check(self, name: str) -> None:
         """Raise `ExchangeNotSupportedError` for a name that is not an exchange here."""
-        from marketdata._exchanges import exchange
+        from marketdata._exchanges.supported import check_known
 
-        exchange.check_known(name, await self.simulated() if self._settings.sim else None)
+        check_known(name, await self.simulated() if self._settings.sim else None)
         self.checked.add(name)
 
     def in_order(self, names: tuple[str, ...]) -> tuple[str, ...]:

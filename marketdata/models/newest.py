@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from marketdata._arguments.times import instant
+from marketdata.models import Candles, OrderBook, Record, Stream, Trade
 from marketdata.models.columns import Columns
-from marketdata.models.records import Candles, OrderBook, Record, Stream, Trade
 
 __all__ = ["Bars", "Newest", "Row", "Series", "State", "Tape", "shortened", "trade_row"]
 

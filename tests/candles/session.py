@@ -15,7 +15,7 @@ import time_machine
 import marketdata as md
 
 from .rules import Given, RuleError, check
-from .strategies import KNOWN, OWN, Advance, Arrive, Ask, Download, LookAfter, Revise, Sequence
+from .strategies import OWN, Advance, Arrive, Ask, Download, LookAfter, Revise, Sequence
 from .truth import (
     Calendar,
     Clock,
@@ -29,7 +29,7 @@ from .truth import (
     resampled,
 )
 from .wire import PERIODS, Sent, Wire
-from .world import DAY, PAIR, SECOND, Candle, Exchange, World, length
+from .world import DAY, KNOWN, PAIR, SECOND, Candle, Exchange, World, length
 
 OFFERED = {
     "binance": [

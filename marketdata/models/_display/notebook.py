@@ -20,7 +20,7 @@ from marketdata.models.lists import Records
 from marketdata.models.newest import Newest
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Stream
+    from marketdata.models import Stream
 
 Tell: TypeAlias = Callable[[str, int, int], None]
 """Takes what is done, how much of it is, and of how much."""

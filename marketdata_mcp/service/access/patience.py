@@ -20,14 +20,20 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
     Time in which the event loop was busy with something else does not count as the work's: between
     any two looks the loop takes in what has come.
     """
-    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.timeout(None)
+    timer: asyncio.TimerHandle
+
+    def look(left: int) -> None:
+        nonlocal timer
+        if left:
+            timer = loop.call_later(seconds / _LOOKS, look, left - 1)
+        else:
+            waiting.reschedule(loop.time())
+
+    look(_LOOKS)
     try:
-        for _ in range(_LOOKS):
-            done, _ = await asyncio.wait([task], timeout=seconds / _LOOKS)
-            if done:
-                return task.result()
-        raise TimeoutError
+        async with waiting:
+            return await work
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        timer.cancel()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mcp.server import ServerRequestContext
 
-from marketdata_mcp.ask import LOCAL, Ask, Caller
+from marketdata_mcp.ask import LOCAL, Ask, Caller, Usage
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
@@ -69,6 +69,6 @@ class Admission:
         """Name the connection that a message came by; empty where there is only one."""
         return ""
 
-    async def usage(self, _caller: Caller) -> dict[str, Any]:
+    async def usage(self, _caller: Caller) -> Usage:
         """Tell what a caller has used and may use."""
-        return {"tier": "unlimited"}
+        return Usage(tier="unlimited")

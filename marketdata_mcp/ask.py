@@ -1,11 +1,13 @@
-"""Who calls, and for what."""
+"""Who calls, for what, and what they have used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-__all__ = ["LOCAL", "Ask", "Caller"]
+from marketdata.models import Record
+
+__all__ = ["LOCAL", "Ask", "Caller", "Usage", "Week", "Window"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,28 @@ class Ask:
     """How far back it reaches: before the current candle for candles, for other data before now."""
     free: bool = False
     """Whether it costs no units."""
+
+
+class Window(Record):
+    """What was used in a stretch of time, and may be; without a bound there are no others."""
+
+    used: int
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: datetime
+
+
+class Week(Window):
+    """A week, with the share of it that was used."""
+
+    percent_used: int | None = None
+
+
+class Usage(Record):
+    """What an account has used and may use; bounds that there are not are absent."""
+
+    tier: str
+    minute: Window | None = None
+    week: Week | None = None
+    historical_days: int | None = None
+    allowed_exchanges: tuple[str, ...] | None = None

@@ -16,7 +16,7 @@ from mcp_types import INVALID_PARAMS
 
 from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
 from marketdata_mcp.admission import Admission, Call, Context
-from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.ask import Ask, Caller, Usage
 from marketdata_mcp.resources import refused
 from marketdata_mcp.service.observe import Observer, observed
 
@@ -129,7 +129,7 @@ class GatedAdmission(Admission):
         """Name the connection: on HTTP+SSE its session, on stdio there is only one."""
         return "" if context.request is None else connection(context.request)
 
-    async def usage(self, caller: Caller) -> dict[str, Any]:
+    async def usage(self, caller: Caller) -> Usage:
         """Tell what a caller has used and may use."""
         return await (super().usage(caller) if self._gate is None else self._gate.usage(caller))
 

@@ -67,7 +67,7 @@ class Operation:
     """One thing that can be requested.
 
     ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
-    docstring are the only description of the operation.
+    docstring are the only description of the operation for people.
     """
 
     method: Callable[..., Any]
@@ -75,6 +75,8 @@ class Operation:
     """Command lines, without the name of the program."""
     tool: str | None = None
     """The name for agents; None if another tool offers it to them already."""
+    purpose: str = ""
+    """What the tool is for: agents choose by it, and pay for each word."""
     short: str | None = None
     """The name in the shell, if that is shorter."""
     aliases: tuple[str, ...] = ()
@@ -132,21 +134,41 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.exchanges,
         tool="list_exchanges",
+        purpose=(
+            "List the supported exchanges: which exchanges (venues) there are, their ids and what "
+            "each can do: operations, timeframes, live streams, country."
+        ),
         examples=("exchanges", "exchanges --format jsonl"),
     ),
     Operation(
         AsyncClient.pairs,
         tool="list_pairs",
+        purpose=(
+            "List or search the spot pairs (markets, symbols, coins) of an exchange by base or "
+            "quote currency, or find where a coin is listed (which exchange lists it). Also rules: "
+            "tick size, lot step, minimum order size, notional; halted pairs, too. No prices."
+        ),
         examples=("pairs --base BTC", "pairs -e kraken --search doge", "pairs --search pepe"),
     ),
     Operation(
         AsyncClient.ticker,
         tool="get_ticker",
+        purpose=(
+            "Get the current price of one pair: the last (latest) price that it trades at, whether "
+            "it is up or down, its daily (24-hour, today's or another window's) high, low, volume "
+            "and percent change, gain. Several: get_tickers."
+        ),
         examples=("ticker BTC/USDT", "ticker eth-btc -e kraken", "ticker BTC/USDT --window 4h"),
     ),
     Operation(
         AsyncClient.tickers,
         tool="get_tickers",
+        purpose=(
+            "Rank pairs of one exchange by percent change or volume: today's top gainers, biggest "
+            "losers, movers (rose or fell most), most traded, highest volume. Or get the tickers "
+            "(24-hour tickers, prices) of several pairs at once. One pair on several exchanges: "
+            "compare_exchanges."
+        ),
         examples=(
             "tickers BTC/USDT ETH/USDT",
             "tickers --sort percentage --quote USDT --min-quote-volume 1e6 -n 10",
@@ -155,19 +177,45 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.average_price,
         tool="get_average_price",
+        purpose=(
+            "Get the average (mean) price of a pair of recent minutes or hours: VWAP, "
+            "volume-weighted. `source`: the exchange's own, of trades or of candles."
+        ),
         short="average",
         examples=("average BTC/USDT", "average ETH/USDT --window 1h -e kraken"),
     ),
-    Operation(AsyncClient.quote, tool="get_quote", examples=("quote BTC/USDT",)),
-    Operation(AsyncClient.quotes, examples=("quotes BTC/USDT ETH/USDT",)),
+    Operation(
+        AsyncClient.quote,
+        tool="get_quote",
+        purpose=(
+            "Get only the best bid and best ask (offer) of a pair with sizes: its spread and mid "
+            "price, the top of the book (BBO). Deeper: get_orderbook."
+        ),
+        examples=("quote BTC/USDT",),
+    ),
+    Operation(
+        AsyncClient.quotes,
+        examples=("quotes BTC/USDT ETH/USDT",),
+    ),
     Operation(
         AsyncClient.orderbook,
         tool="get_orderbook",
+        purpose=(
+            "Get the order book of a pair on one exchange: bids and asks level by level (level 2), "
+            "how deep the book is, market depth, walls, liquidity. Levels are [price, size]. "
+            "Merged: get_consolidated_orderbook."
+        ),
         examples=("orderbook BTC/USDT --depth 5", "orderbook BTC/USDT -e okx --format csv"),
     ),
     Operation(
         AsyncClient.candles,
         tool="get_candles",
+        purpose=(
+            "Get price history (historical prices) as candles: OHLCV bars, klines, chart data, "
+            "open high low close by minute, hour, day, week or month; the newest or a range of "
+            "dates, for trends, indicators (moving average), backtests. `forming`: the last candle "
+            "is not closed; `missing`: where there are none."
+        ),
         examples=(
             "candles BTC/USDT -t 1h --limit 24",
             "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 -f csv",
@@ -177,15 +225,38 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.trades,
         tool="get_trades",
+        purpose=(
+            "Get individual trades (executions, fills, prints, tick-by-tick tape, time and sales) "
+            "of a pair: the latest, recent or last trades, or those since a time or trade id."
+        ),
         examples=("trades BTC/USDT --limit 10", "trades BTC/USDT --from-id 0"),
     ),
-    Operation(AsyncClient.status, tool="get_status", examples=("status", "status -e kraken")),
     Operation(
-        AsyncClient.fees, tool="get_fees", examples=("fees BTC/USDT", "fees BTC/USDT -e kraken")
+        AsyncClient.status,
+        tool="get_status",
+        purpose=(
+            "Check the status of an exchange: up or down, online, reachable, outage or in "
+            "maintenance, how fast it responds (latency, response time), its clock difference."
+        ),
+        examples=("status", "status -e kraken"),
+    ),
+    Operation(
+        AsyncClient.fees,
+        tool="get_fees",
+        purpose=(
+            "Get the trading fees of a pair on an exchange: maker and taker fee rates, commission, "
+            "fee tiers. Of a certain order: get_execution_cost."
+        ),
+        examples=("fees BTC/USDT", "fees BTC/USDT -e kraken"),
     ),
     Operation(
         AsyncClient.compare,
         tool="compare_exchanges",
+        purpose=(
+            "Compare one pair across exchanges: where it is cheapest or dearest, best venue to buy "
+            "or sell, price differences between exchanges, arbitrage, tightest spread, volume. A "
+            "row with `code` failed."
+        ),
         examples=(
             "compare BTC/USDT",
             "compare BTC/USDT --exchanges binance,kraken --quotes USD,USDC",
@@ -194,6 +265,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.consolidated_orderbook,
         tool="get_consolidated_orderbook",
+        purpose=(
+            "Merge several exchanges into one consolidated (combined, aggregated, merged) order "
+            "book, bids and asks by source. Levels are [price, size, [[source, size], ...]]; "
+            "`sources` with `code` failed."
+        ),
         short="consolidated",
         aliases=("book",),
         examples=(
@@ -204,6 +280,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.execution_cost,
         tool="get_execution_cost",
+        purpose=(
+            "Estimate the cost of a market order: what buying or selling an `amount` (or "
+            "`quote_amount`) costs or brings, its slippage, price or market impact, fees, best "
+            "split over exchanges. A simulation: nothing is ordered."
+        ),
         short="cost",
         examples=(
             "cost BTC/USDT --side buy --amount 5",

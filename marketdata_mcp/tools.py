@@ -16,20 +16,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 import marketdata
 from marketdata.arguments import (
+    BarLimit,
     Depth,
     Described,
     EachExchange,
     PairNames,
     QuoteCodes,
     TickerLimit,
+    TimeframeName,
     TradeLimit,
     bounded,
     check_names,
     check_size,
+    descriptions,
     locate,
     renamed,
     said_back,
-    timeframe,
     window_length,
     with_named_exchange,
 )
@@ -44,7 +46,6 @@ from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.ask import Ask
 from marketdata_mcp.catalogue.schemas import advertised, expected, outward
-from marketdata_mcp.catalogue.wording import PURPOSES, argument
 
 if TYPE_CHECKING:
     from marketdata_mcp.ask import Caller
@@ -87,8 +88,8 @@ _SEVERAL: Mapping[str, Any] = {
     "quotes": (Annotated[QuoteCodes, MaxLen(5)] | None, None),
 }
 _PAGED: Mapping[str, Any] = {
-    "limit": (Annotated[int, Ge(1), Le(200), Described("Maximum number of rows.")], 200),
-    "offset": (Annotated[int, Ge(0), Described("Rows to skip.")], 0),
+    "limit": (Annotated[int, Ge(1), Le(200), Described("Rows at most, e.g. 10.")], 200),
+    "offset": (Annotated[int, Ge(0), Described("Rows to skip, e.g. 200.")], 0),
 }
 
 ADAPTATIONS: Mapping[str, Adaptation] = {
@@ -115,35 +116,12 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     "get_orderbook": Adaptation(arguments={"depth": (Annotated[Depth, Le(100)], 20)}),
     "get_candles": Adaptation(
         arguments={
-            "timeframe": (
-                Annotated[
-                    str,
-                    Described(
-                        "Length of a candle, such as 1m, 4h, 1d. Default 1h, or what fits a long "
-                        "range in 500 rows.",
-                        parse=timeframe,
-                        numbers_too=True,
-                    ),
-                ]
-                | None,
-                None,
-            ),
-            "limit": (
-                Annotated[
-                    int,
-                    Ge(1),
-                    Le(500),
-                    Described(
-                        "Maximum number of rows. Default 100, the newest, or 500 of a range."
-                    ),
-                ]
-                | None,
-                None,
-            ),
+            "timeframe": (TimeframeName | None, None),
+            "limit": (Annotated[BarLimit, Le(500)] | None, None),
             "fill": (
                 Annotated[
                     Literal["zero", "previous"],
-                    Described("Fill candles where nobody traded."),
+                    Described("Fill candles where nobody traded, e.g. previous."),
                 ]
                 | None,
                 None,
@@ -153,7 +131,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                     Sequence[Literal["time", "open", "high", "low", "close", "volume", "trades"]],
                     MinLen(1),
                     MaxLen(7),
-                    Described("Columns of each row, in this order."),
+                    Described("E.g. time, close; else all but trades."),
                 ]
                 | None,
                 None,
@@ -177,6 +155,8 @@ class Tool(ABC):
     """What agents can call: its definition, the check of its arguments, its answer."""
 
     name: str
+    purpose: str
+    """What it is for, by which models choose it."""
     hidden: Sequence[str] = ()
     """Arguments of the operation that are not for agents."""
     is_repeatable: bool = True
@@ -216,7 +196,7 @@ class Tool(ABC):
         return Definition(
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
-            description=PURPOSES[self.name],
+            description=self.purpose,
             input_schema=advertised(self._schema, self._said),
             output_schema=self._with_said(self.output_schema()),
             annotations=ToolAnnotations(
@@ -234,7 +214,8 @@ class Tool(ABC):
         return schema
 
     def _said(self, name: str) -> str:
-        return argument(self.name, name, self._schema["properties"][name]["description"])
+        described = descriptions(self.arguments)[name]
+        return described.short or described.text
 
     def parse(self, given: Mapping[str, Any]) -> Content:
         """Check arguments; raises `MissingParameterError` before `InvalidParameterError`.
@@ -300,6 +281,7 @@ class OperationTool(Tool):
     adaptation: Adaptation
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "purpose", self.operation.purpose)
         object.__setattr__(self, "hidden", self.adaptation.hidden)
         object.__setattr__(self, "alternatives", self.adaptation.alternatives)
 
@@ -400,6 +382,7 @@ class ServerTool(Tool):
     """A tool about what the server itself holds: watches, what an account has used."""
 
     name: str
+    purpose: str
     fields: Mapping[str, Any]
     """Arguments: annotation and default."""
     properties: Content

@@ -36,6 +36,7 @@ _WINDOW: Content = {
 
 USAGE_TOOL = _UsageTool(
     "get_usage",
+    "Get your account's usage: tier, quota, limits, calls and units used, left or remaining.",
     {},
     {
         "tier": {"type": "string"},

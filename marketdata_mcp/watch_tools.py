@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le, MaxLen
 
-from marketdata.arguments import Depth, Described, ExchangeId, PairName, PairNames, timeframe
+from marketdata.arguments import Described, ExchangeId, PairName, PairNames, timeframe
 from marketdata.errors import InvalidParameterError, MissingParameterError
 from marketdata.live import News, State
 from marketdata.models import Candles, OrderBook, Quote, Record, StreamKind, Ticker
@@ -238,21 +238,26 @@ _TOLD: Content = {
     },
 }
 
-_Watch = Annotated[str, Described("Id that watch_start gave.")]
+_Watch = Annotated[str, Described("Id from watch_start, e.g. w1.")]
 
 WATCH_TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
         ServerTool(
             "watch_start",
+            "Start to watch pairs live: stream, follow, track, monitor or subscribe in real-time, "
+            "continuously. Unread for 10 minutes it stops.",
             {
-                "kind": (Annotated[StreamKind, Described("What to watch.")], ...),
+                "kind": (Annotated[StreamKind, Described("E.g. ticker.")], ...),
                 "pair": (PairName | None, None),
                 "pairs": (Annotated[PairNames, MaxLen(MAX_SUBJECTS)] | None, None),
                 "exchange": (ExchangeId | None, None),
                 "depth": (
                     Annotated[
-                        Depth, Le(100), Described(f"Of orderbook: levels a side, else {_DEPTH}.")
+                        int,
+                        Ge(1),
+                        Le(100),
+                        Described(f"Of orderbook: levels a side, e.g. 5; else {_DEPTH}."),
                     ]
                     | None,
                     None,
@@ -261,7 +266,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
                     Annotated[
                         str,
                         Described(
-                            f"Of candles: length of a candle, else {_TIMEFRAME}.",
+                            f"Of candles: e.g. 5m; else {_TIMEFRAME}.",
                             parse=timeframe,
                             numbers_too=True,
                         ),
@@ -277,17 +282,25 @@ WATCH_TOOLS: Mapping[str, Tool] = {
         ),
         ServerTool(
             "watch_read",
+            "Read a watch: poll or wait for its next update, news since the last read: newest "
+            "states, new trades [timeMs, price, amount, side, id] or candles; `unread` come next "
+            "time.",
             {
                 "watch": (_Watch, ...),
                 "wait": (Annotated[bool, Described("Wait for news.")], False),
-                "timeout": (Annotated[int, Ge(1), Le(55), Described("Seconds to wait.")], 25),
+                "timeout": (
+                    Annotated[int, Ge(1), Le(55), Described("Seconds to wait, e.g. 25.")],
+                    25,
+                ),
                 "cursor": (
-                    Annotated[str, Described("From a `next`; else go on behind the last read.")]
+                    Annotated[str, Described("From a `next`, e.g. 17; else behind the last read.")]
                     | None,
                     None,
                 ),
                 "limit": (
-                    Annotated[int, Ge(1), Le(200), Described("Trades, or candles a pair.")],
+                    Annotated[
+                        int, Ge(1), Le(200), Described("Trades, or candles a pair, e.g. 50.")
+                    ],
                     50,
                 ),
             },
@@ -303,6 +316,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
         ),
         ServerTool(
             "watch_stop",
+            "Stop a watch: end, cancel or unsubscribe from its stream, no more updates.",
             {"watch": (_Watch, ...)},
             {"watch": _TEXT, "stopped": _TRUE},
             ("watch", "stopped"),
@@ -310,6 +324,7 @@ WATCH_TOOLS: Mapping[str, Tool] = {
         ),
         ServerTool(
             "watch_list",
+            "List your watches: which watches are running (active, open), and their state.",
             {},
             {
                 "watches": {

@@ -103,6 +103,8 @@ _ROW: Content = {"type": "array", "items": {"type": ["number", "string", "null"]
 
 CHART_TOOL = _ChartTool(
     "get_chart",
+    "Draw a chart of candles with volume as a picture (PNG image) for a person to see. The "
+    "numbers: get_candles.",
     _fields(),
     {
         "exchange": {"type": "string"},

@@ -242,6 +242,9 @@ class Connector(Theirs):  # type: ignore[misc]
         opened, high, low, close, volume = numbers
         times = column(layout.time)
         whole = unit == 1 and isinstance(times[0], int)
+        counts = None if layout.trades is None else column(layout.trades)
+        if counts is not None and not isinstance(counts[0], int):
+            counts = list(map(int, counts))
         columns = Columns(
             times if whole else [int(time) * unit for time in times],
             opened,
@@ -249,7 +252,7 @@ class Connector(Theirs):  # type: ignore[misc]
             low,
             close,
             volume,
-            None if layout.trades is None else map(int, column(layout.trades)),
+            counts,
         )
         newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
         return columns[::-1] if newest_first else columns

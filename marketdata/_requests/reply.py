@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class Reply:
         return self.headers.get("x-marketdata-plays", "unnamed") if self.simulated else None
 
 
+@functools.lru_cache(16)  # many answers come in one second, and each is asked for its date often
 def _http_date(text: str | None) -> datetime | None:
     """Read a date of HTTP, which is GMT whether it says so or not."""
     try:

@@ -24,13 +24,10 @@ from marketdata.models.decimals import Number, plain_json
 from marketdata.models.shown import Shown
 
 __all__ = [
-    "Derivable",
     "Level",
     "Record",
     "Side",
-    "Sourced",
     "StreamKind",
-    "Streamed",
     "absent_not_null",
     "stamped",
 ]
@@ -122,7 +119,7 @@ def absent_not_null(schema: Any) -> Any:
     return schema
 
 
-class Sourced(Record):
+class _Sourced(Record):
     """Where and when an answer comes from."""
 
     exchange: str
@@ -137,7 +134,7 @@ _RECEIVED = "_received"
 """Beside a record's fields: when a stream received it, by the monotonic clock."""
 
 
-class Streamed(Sourced):
+class _Streamed(_Sourced):
     """An answer that may also come from a stream."""
 
     fresh_for: float | None = None
@@ -175,7 +172,7 @@ def stamped(record: R, at: float) -> R:
     return record
 
 
-class Derivable(Record):
+class _Derivable(Record):
     """A record that may be computed in part, or as a whole, from other calls."""
 
     derived: Literal[True] | None = None

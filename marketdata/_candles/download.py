@@ -230,7 +230,7 @@ class Download:
                 both = [before.cut(before.start, earlier.start), earlier, page]
                 both = both[1:] if earlier.start <= before.start else both
                 found = assemble(both, whole, calendar, page.clock)
-        columns = found.columns[:]
+        columns = found.columns
         columns.extend(found.open)
         # A gap stays whole: what is settled ends with the last candle before this window.
         last = bisect_left(found.columns.time, wanted.start)

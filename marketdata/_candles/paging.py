@@ -176,14 +176,14 @@ class Pages:
                 cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
-            inside = between(fresh, cursor, stop)
+            inside = fresh.time[bisect_left(fresh.time, cursor) : bisect_left(fresh.time, stop)]
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
-                self._leaves_out |= was_short and inside.time[0] <= first_place
-                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside.time))
+                self._leaves_out |= was_short and inside[0] <= first_place
+                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside))
                 was_short = len(found) < ask
-                if first_place < inside.time[0]:
-                    head = await self._beginning(found, cursor, inside.time[0], ask, more)
+                if first_place < inside[0]:
+                    head = await self._beginning(found, cursor, inside[0], ask, more)
                     parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
@@ -465,7 +465,7 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
     """Return the candles of a range, once, ascending; note those that came in two forms."""
     times, end = columns.time, FOREVER if end is None else end
     if all(map(operator.lt, times, times[1:])):
-        return columns[bisect_left(times, start) : bisect_left(times, end)]
+        return between(columns, start, end)
     rows: dict[int, Row] = {}
     for row in columns.rows():
         if start <= row[0] < end and rows.setdefault(row[0], row) != row:
@@ -474,6 +474,8 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
+    if len(parts) == 1:
+        return parts[0]
     joined = Columns.from_rows([])
     for one in parts:
         joined.extend(one)

@@ -152,40 +152,37 @@ class Connections:
 
     async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
         """Do the work on one exchange."""
-        if self.closed:
-            raise self._closed(name)
-        made = self._venues.get(name)
+        self._check_open(name)
         try:
+            made = self._venues.get(name)
             if made is None or not made.done():
                 return await work(await self.venue(name))
             return await work(made.result())
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self.closed and task is not None and not task.cancelling():
-                # What it waited for was cancelled, not the caller.
-                raise self._closed(name) from None
+            if task is not None and not task.cancelling():
+                self._check_open(name)  # what it waited for was cancelled, not the caller
             raise
 
     async def ask_apart(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
         """Do the work on one exchange, and keep nothing open that was not before."""
         if name in self._venues:
             return await self.ask(name, work)
-        if self.closed:
-            raise self._closed(name)
+        self._check_open(name)
         venue = await self._connect(name)
         self._apart.add(venue)
         try:
-            if self.closed:
-                raise self._closed(name)
+            self._check_open(name)
             return await work(venue)
         finally:
             self._apart.discard(venue)
             await venue.close()
 
-    def _closed(self, name: str) -> MarketDataError:
-        from marketdata._exchanges import exchange
+    def _check_open(self, name: str) -> None:
+        if self.closed:
+            from marketdata._exchanges import exchange
 
-        return exchange.closed(name)
+            raise exchange.closed(name) from None
 
     async def venue(self, name: str) -> Venue:
         """Return the connection to one exchange, made at first use, shared by all callers."""

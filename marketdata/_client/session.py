@@ -178,7 +178,7 @@ class Session:
         """List the spot exchanges; of a simulator those that it serves."""
         here = await self.connections()
         from marketdata._candles.calendar import source_for
-        from marketdata._exchanges.exchange import known
+        from marketdata._exchanges.supported import known
 
         exchanges = await asyncio.to_thread(known, self.settings.folder(), source_for)
         if not self.settings.sim:

@@ -102,7 +102,7 @@ class Caller:
 
     def stats(self) -> Upstream:
         """Tell how the calls are doing."""
-        state, budget = self._breaker.state, self._api.budget
+        state, budget = self._breaker.state, self._api.transport.budget
         return Upstream(
             exchange=self._exchange,
             breaker=state,

@@ -7,7 +7,7 @@ import copy
 import functools
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
@@ -292,10 +292,11 @@ class AsyncClient(AsyncStreams[Number]):
         come from the order book; `derived_fields` names them.
         """
 
-        def work(venue: Venue) -> Awaitable[Ticker]:
+        def work(venue: Venue) -> Awaitable[Any]:
             return _ticker_of()(venue, pair, window)
 
-        return cast("Ticker[Number]", await self._session.ask(exchange, work))
+        found: Ticker[Number] = await self._session.ask(exchange, work)
+        return found
 
     @checked
     async def tickers(

@@ -88,7 +88,7 @@ class Caller:
         if method not in READS:
             raise InternalError(f"{method} is not a call that is made here. Please report it.")
         # Patient calls may wait for their turn for longer than others could.
-        key = f"{method}{args}{params}{current().patient}"
+        key = f"{method}{args}{params or ''}{'patient' if current().patient else ''}"
         return self._questions.ask(key, partial(self._answer, method, args, params), make)
 
     async def close(self) -> None:

@@ -74,8 +74,9 @@ _FLOATS = frozenset({float, type(None)})
 
 
 def _ticker_numbers(raw: Mapping[str, Any]) -> Iterable[float | None]:
+    found: tuple[float | None, ...]
     try:
-        found: tuple[float | None, ...] = _of_ticker(raw)
+        found = _of_ticker(raw)
     except KeyError:
         found = tuple(map(raw.get, _TICKER_FIELDS.values()))
     # Types and one sum tell whether all are finite floats, which they nearly always are.
@@ -121,15 +122,20 @@ def ticker(
     if not tickers.has_price(raw):
         raise NoPriceError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    fields = _BLANK_TICKER.copy()
+    fields = {
+        **_BLANK_TICKER,
+        "exchange": exchange,
+        "pair": pair,
+        "timestamp": moment(raw["timestamp"], received_at),
+        "received_at": received_at,
+        "simulated": True if simulated else None,
+        "window": window,
+        "source": "ticker",
+        "open_time": tickers.open_time(info, how),
+        "trades": tickers.trade_count(info, how),
+    }
     fields.update(zip(_TICKER_FIELDS, _ticker_numbers(raw), strict=True))
     tickers.settle(fields, info, how)
-    fields["exchange"], fields["pair"] = exchange, pair
-    fields["timestamp"], fields["received_at"] = moment(raw["timestamp"], received_at), received_at
-    fields["simulated"] = True if simulated else None
-    fields["window"], fields["source"] = window, "ticker"
-    fields["open_time"] = tickers.open_time(info, how)
-    fields["trades"] = tickers.trade_count(info, how)
     return Ticker.trusted(fields)
 
 

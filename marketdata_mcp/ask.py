@@ -1,12 +1,13 @@
-"""Who calls and for what, and whom the adapter asks whether that may be."""
+"""Who calls, for what, and what they have used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Protocol
+from datetime import datetime, timedelta
 
-__all__ = ["LOCAL", "Ask", "Caller", "Charge", "Gate"]
+from marketdata.models import Record
+
+__all__ = ["LOCAL", "Ask", "Caller", "Usage", "Week", "Window"]
 
 
 @dataclass(frozen=True)
@@ -36,31 +37,26 @@ class Ask:
     """Whether it costs no units."""
 
 
-@dataclass(frozen=True)
-class Charge:
-    """What a call has cost."""
+class Window(Record):
+    """What was used in a stretch of time, and may be; without a bound there are no others."""
 
-    units: int
-    at: float
+    used: int
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: datetime
 
 
-class Gate(Protocol):
-    """Who may make which calls, as a server with access control decides it."""
+class Week(Window):
+    """A week, with the share of it that was used."""
 
-    async def charge(self, caller: Caller, ask: Ask) -> Charge:
-        """Count a call with its units; raises an `AccessError` and counts nothing otherwise."""
+    percent_used: int | None = None
 
-    async def give_back(self, caller: Caller, charge: Charge) -> None:
-        """Take back what an answer has cost that failed upstream."""
 
-    def check_tier(self, caller: Caller, ask: Ask) -> None:
-        """Raise where a call asks for more than its tier has."""
+class Usage(Record):
+    """What an account has used and may use; bounds that there are not are absent."""
 
-    def exchanges(self, caller: Caller, preferred: tuple[str, ...]) -> tuple[str, ...]:
-        """Return which exchanges answer a call that names none, in order of preference."""
-
-    def allowed(self, caller: Caller) -> tuple[str, ...] | None:
-        """Return all exchanges that a caller may ask; None: there is no bound."""
-
-    async def usage(self, caller: Caller) -> dict[str, Any]:
-        """Tell what an account has used and may use."""
+    tier: str
+    minute: Window | None = None
+    week: Week | None = None
+    historical_days: int | None = None
+    allowed_exchanges: tuple[str, ...] | None = None

@@ -7,50 +7,40 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from mcp_types import Tool as Definition
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel, create_model
 
 import marketdata
 from marketdata.arguments import (
+    BarLimit,
     Depth,
     Described,
     EachExchange,
     PairNames,
     QuoteCodes,
+    Reader,
     TickerLimit,
+    TimeframeName,
     TradeLimit,
-    bounded,
-    check_names,
-    check_size,
-    locate,
-    renamed,
-    said_back,
-    timeframe,
+    arguments_of,
     window_length,
-    with_named_exchange,
-)
-from marketdata.errors import (
-    InvalidParameterError,
-    InvalidRequestError,
-    MarketDataError,
 )
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
+from marketdata.pages import lookback, page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.ask import Ask
-from marketdata_mcp.catalogue.schemas import advertised, expected, outward
-from marketdata_mcp.catalogue.wording import PURPOSES, argument
+from marketdata_mcp.catalogue.schemas import advertised, outward, whole
 
 if TYPE_CHECKING:
-    from marketdata_mcp.ask import Caller
     from marketdata_mcp.served import Served
 
-__all__ = ["TOOLS", "OperationTool", "ServerTool", "Tool"]
+__all__ = ["TOOLS", "Tool", "server_tool"]
 
 
 @dataclass(frozen=True)
@@ -71,10 +61,6 @@ class Adaptation:
     """Numbers of which one is given: 0 in the place of the other is as if left out."""
 
 
-_SHOWN = 60
-"""Characters of what a caller sent that an error repeats."""
-LONGEST_NAME = 60
-"""Characters of a name that can be meant for another: finding the nearest takes their square."""
 _CURRENT = timedelta(days=1)
 """How far back data are current: what every ticker covers."""
 
@@ -87,8 +73,8 @@ _SEVERAL: Mapping[str, Any] = {
     "quotes": (Annotated[QuoteCodes, MaxLen(5)] | None, None),
 }
 _PAGED: Mapping[str, Any] = {
-    "limit": (Annotated[int, Ge(1), Le(200), Described("Maximum number of rows.")], 200),
-    "offset": (Annotated[int, Ge(0), Described("Rows to skip.")], 0),
+    "limit": (Annotated[int, Ge(1), Le(200), Described("Rows at most, e.g. 10.")], 200),
+    "offset": (Annotated[int, Ge(0), Described("Rows to skip, e.g. 200.")], 0),
 }
 
 ADAPTATIONS: Mapping[str, Adaptation] = {
@@ -115,35 +101,12 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     "get_orderbook": Adaptation(arguments={"depth": (Annotated[Depth, Le(100)], 20)}),
     "get_candles": Adaptation(
         arguments={
-            "timeframe": (
-                Annotated[
-                    str,
-                    Described(
-                        "Length of a candle, such as 1m, 4h, 1d. Default 1h, or what fits a long "
-                        "range in 500 rows.",
-                        parse=timeframe,
-                        numbers_too=True,
-                    ),
-                ]
-                | None,
-                None,
-            ),
-            "limit": (
-                Annotated[
-                    int,
-                    Ge(1),
-                    Le(500),
-                    Described(
-                        "Maximum number of rows. Default 100, the newest, or 500 of a range."
-                    ),
-                ]
-                | None,
-                None,
-            ),
+            "timeframe": (TimeframeName | None, None),
+            "limit": (Annotated[BarLimit, Le(500)] | None, None),
             "fill": (
                 Annotated[
                     Literal["zero", "previous"],
-                    Described("Fill candles where nobody traded."),
+                    Described("Fill candles where nobody traded, e.g. previous."),
                 ]
                 | None,
                 None,
@@ -153,7 +116,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
                     Sequence[Literal["time", "open", "high", "low", "close", "volume", "trades"]],
                     MinLen(1),
                     MaxLen(7),
-                    Described("Columns of each row, in this order."),
+                    Described("E.g. time, close; else all but trades."),
                 ]
                 | None,
                 None,
@@ -173,16 +136,18 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
 class Tool(ABC):
     """What agents can call: its definition, the check of its arguments, its answer."""
 
     name: str
+    purpose: str
+    """What it is for, by which models choose it."""
     hidden: Sequence[str] = ()
-    """Arguments of the operation that are not for agents."""
+    """See `Adaptation`, as for `alternatives`."""
+    alternatives: Sequence[str] = ()
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
-    alternatives: Sequence[str] = ()
-    """See `Adaptation`."""
 
     @property
     @abstractmethod
@@ -194,14 +159,8 @@ class Tool(ABC):
         """Return the schema of its answers."""
 
     @abstractmethod
-    async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
-        """Answer a caller, with arguments that `parse` gave."""
-
-    def result(self, content: Content, text: str) -> CallToolResult:
-        """Return an answer as the protocol has it."""
-        return CallToolResult(
-            content=[TextContent(type="text", text=text)], structured_content=content
-        )
+    async def answer(self, served: Served, arguments: Content) -> Answer:
+        """Answer a call, with arguments that `parse` gave."""
 
     def _with_said(self, schema: Content) -> Content:
         """Add what an answer says of the arguments: what a bound cut, how times were read."""
@@ -216,8 +175,8 @@ class Tool(ABC):
         return Definition(
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
-            description=PURPOSES[self.name],
-            input_schema=advertised(self._schema, self._said),
+            description=self.purpose,
+            input_schema=advertised(self._schema, self.reader.description),
             output_schema=self._with_said(self.output_schema()),
             annotations=ToolAnnotations(
                 read_only_hint=True,
@@ -233,75 +192,27 @@ class Tool(ABC):
         schema: Content = absent_not_null(self.arguments.model_json_schema())
         return schema
 
-    def _said(self, name: str) -> str:
-        return argument(self.name, name, self._schema["properties"][name]["description"])
+    @cached_property
+    def reader(self) -> Reader:
+        """What reads its arguments."""
+        known = self._schema["properties"]
+        return Reader(self.name, self.arguments, known, self.hidden, self.alternatives)
 
     def parse(self, given: Mapping[str, Any]) -> Content:
-        """Check arguments; raises `MissingParameterError` before `InvalidParameterError`.
+        """Check arguments; raises as `Reader.read`."""
+        return self.reader.read(given)[0]
 
-        Null is the same as not given, and so is an empty text or list where an argument may be left
-        out. Other names of arguments are taken where nothing else can be meant.
-        """
-        return self.understood(given)[0]
-
-    def understood(self, given: Mapping[str, Any]) -> tuple[Content, Content]:
-        """Check arguments as `parse` does, and give what the answer has to say of them besides.
-
-        Which bounds were used in place of numbers, and which times are meant.
-        """
-        known = self._schema["properties"]
-        items = {name: one["maxItems"] for name, one in known.items() if "maxItems" in one}
-        most = {name: one["maximum"] for name, one in known.items() if "maximum" in one}
-        try:
-            check_size(self.name, given, items)
-            taken = {name: one for name, one in given.items() if one is not None}
-            named = check_names(self.arguments, renamed(taken, known), self.name, self.hidden)
-            for name in self.alternatives:
-                if named.get(name) == 0 and any(named.get(one) for one in self.alternatives):
-                    del named[name]
-            named, note = bounded(named, most)
-            checked = vars(self.arguments.model_validate(named, strict=True))
-            said = {"note": note} if note else {}
-            for name in checked.keys() & {"start", "end"} & named.keys():
-                said |= {name: one} if (one := said_back(named[name], checked[name])) else {}
-            return with_named_exchange(self.arguments, checked), said
-        except ValidationError as error:
-            raise self.located(self._invalid(error, named), given) from None
-        except InvalidRequestError as error:
-            raise self.located(error, given) from None
-
+    @abstractmethod
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call, from arguments that `parse` gave."""
-        return Ask(_named(arguments))
-
-    def _invalid(self, error: ValidationError, given: Mapping[str, Any]) -> MarketDataError:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        name = str(problems[0]["loc"][0])
-        is_what = expected(self._schema["properties"][name])
-        was = repr(given[name])[:_SHOWN]
-        return InvalidParameterError(f"{name} is {is_what}; was {was}.", details=self.at(name))
-
-    def located(self, error: MarketDataError, given: Mapping[str, Any]) -> MarketDataError:
-        """Have an error name this tool and its argument, and nothing of the library's."""
-        locate(error, self.arguments.model_fields, given, tool=self.name)
-        return error
-
-    def at(self, argument: str) -> Content:
-        """Return the details of an error about an argument."""
-        return {"tool": self.name, "parameter": argument}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OperationTool(Tool):
     """An operation as agents see it."""
 
-    name: str
     operation: Operation
     adaptation: Adaptation
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", self.adaptation.hidden)
-        object.__setattr__(self, "alternatives", self.adaptation.alternatives)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -316,7 +227,7 @@ class OperationTool(Tool):
         model: type[BaseModel] = create_model(self.name, __config__=own.model_config, **fields)
         return model
 
-    async def answer(self, served: Served, _caller: Caller, arguments: Content) -> Answer:
+    async def answer(self, served: Served, arguments: Content) -> Answer:
         """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
         ask = getattr(served.client, self.operation.name)
         adaptation, shared = self.adaptation, self.adaptation.shared
@@ -335,20 +246,16 @@ class OperationTool(Tool):
             case "Trade", _:
                 return answers.trades(await ask(**arguments), shared, arguments)
             case "Candles", _:
-                # Listing the tools is to be fast, and needs nothing of what this imports.
-                from marketdata_mcp import candles
-
-                return await candles.ask(served.client, arguments)
+                asked = {**arguments, "fill": arguments["fill"] or "none"}
+                columns = asked.pop("columns")
+                return answers.candles(await page(served.client, asked), columns)
             case _:
                 return answers.record(await ask(**arguments))
 
     def ask(self, arguments: Content) -> Ask:
         """Tell what access control has to know of a call."""
-        if self.operation.record == "Candles":
-            from marketdata_mcp import candles
-
-            return Ask(_named(arguments), candles.lookback(arguments))
-        return Ask(_named(arguments), _reach(arguments))
+        is_candles = self.operation.record == "Candles"
+        return Ask(_named(arguments), (lookback if is_candles else _reach)(arguments))
 
     def output_schema(self) -> Content:
         """Return the record's schema, or that of a list of them."""
@@ -392,40 +299,55 @@ class OperationTool(Tool):
         }
 
 
-Run: TypeAlias = Callable[["Served", "Caller", Content], Awaitable[Answer]]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerTool(Tool):
     """A tool about what the server itself holds: watches, what an account has used."""
 
-    name: str
-    fields: Mapping[str, Any]
-    """Arguments: annotation and default."""
-    properties: Content
-    """Of what it answers."""
-    required: Sequence[str]
-    run: Run
-    is_repeatable: bool = True
+    run: Callable[..., Awaitable[Answer]]
+    record: type[Record]
+    asks: Callable[[Content], Ask]
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """The model of its arguments."""
-        config = ConfigDict(extra="forbid")
-        model: type[BaseModel] = create_model(self.name, __config__=config, **dict(self.fields))
-        return model
+        """The model of the function's arguments."""
+        return arguments_of(self.run)
 
     def output_schema(self) -> Content:
-        """Return the schema of its answers."""
-        return {
-            "type": "object",
-            "properties": self.properties,
-            "required": list(self.required),
-        }
+        """Return the record's schema."""
+        return whole(self.record.json_schema())
 
-    async def answer(self, served: Served, caller: Caller, arguments: Content) -> Answer:
-        """Do what it is for."""
-        return await self.run(served, caller, arguments)
+    async def answer(self, served: Served, arguments: Content) -> Answer:
+        """Call the function."""
+        return await self.run(served, **arguments)
+
+    def ask(self, arguments: Content) -> Ask:
+        """Tell what access control has to know of a call."""
+        return self.asks(arguments)
+
+
+def _ask(arguments: Content) -> Ask:
+    return Ask(_named(arguments))
+
+
+def server_tool(
+    record: type[Record], *, asks: Callable[[Content], Ask] = _ask, is_repeatable: bool = True
+) -> Callable[[Callable[..., Awaitable[Answer]]], ServerTool]:
+    """Make a tool of a function whose answers are of a record.
+
+    Its name, docstring and signature are the tool's; what it takes first is what is `Served`.
+    """
+
+    def made(run: Callable[..., Awaitable[Answer]]) -> ServerTool:
+        return ServerTool(
+            name=run.__name__,
+            purpose=" ".join((run.__doc__ or "").split()),
+            is_repeatable=is_repeatable,
+            run=run,
+            record=record,
+            asks=asks,
+        )
+
+    return made
 
 
 async def _tickers(ask: Callable[..., Any], shared: Sequence[str], asked: Content) -> Answer:
@@ -455,10 +377,18 @@ def _named(arguments: Content) -> tuple[str, ...]:
     return (one,) if one is not None else tuple(arguments.get("exchanges") or ())
 
 
-TOOLS: Mapping[str, Tool] = {
-    operation.tool: OperationTool(
-        operation.tool, operation, ADAPTATIONS.get(operation.tool, Adaptation())
+def _tool(name: str, operation: Operation) -> Tool:
+    adaptation = ADAPTATIONS.get(name, Adaptation())
+    return OperationTool(
+        name=name,
+        purpose=operation.purpose,
+        hidden=adaptation.hidden,
+        alternatives=adaptation.alternatives,
+        operation=operation,
+        adaptation=adaptation,
     )
-    for operation in OPERATIONS
-    if operation.tool is not None
+
+
+TOOLS: Mapping[str, Tool] = {
+    one.tool: _tool(one.tool, one) for one in OPERATIONS if one.tool is not None
 }

@@ -34,6 +34,12 @@ def _warm() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def on_path(_warm: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What PATH begins with in a shell that uses the project's commands."""
+    return warm.commands(tmp_path_factory.mktemp("commands"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Start every process of a test from nothing that is marked ``cold``."""

@@ -32,6 +32,7 @@ __all__ = [
     "arguments_of",
     "check_names",
     "checked",
+    "descriptions",
     "locate",
     "one_of",
     "parse_arguments",
@@ -187,7 +188,7 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
     field = model.model_fields.get(name)
     if field is None or field.is_required():
         return False  # a name that is none is to be told of, whatever its value
-    described = _descriptions(model)[name]
+    described = descriptions(model)[name]
     if described.parse is part:
         return value is None or value in _NO_TEXT
     return not described.empty_is_wrong and (value is None or is_left_out(value))
@@ -198,7 +199,8 @@ _NO_TEXT: tuple[Any, ...] = ("", "null", [])
 
 
 @functools.cache
-def _descriptions(model: type[BaseModel]) -> dict[str, Described]:
+def descriptions(model: type[BaseModel]) -> dict[str, Described]:
+    """Return what the annotations of a model's arguments say of each."""
     return {name: _description(field) for name, field in model.model_fields.items()}
 
 

@@ -5,9 +5,10 @@ Times are Unix milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata._requests.reply import Reply
 
+Aside = Callable[[Page, "Reply"], Awaitable[None]]
+
 FIRST_MARKET = 1_262_304_000_000
 """2010-01-01, before there was a market: nothing earlier is requested."""
 _OPENED = 5
@@ -36,8 +39,12 @@ class Pages:
     which candles there are.
     """
 
-    def __init__(self, venue: Venue, pair: str, calendar: Calendar) -> None:
+    def __init__(
+        self, venue: Venue, pair: str, calendar: Calendar, aside: Aside | None = None
+    ) -> None:
+        """``aside`` is told of pages of its own candles that only show where there are any."""
         self.venue = venue
+        self._aside = aside
         self.pair = pair
         self.calendar = calendar
         self.timeframe = calendar.timeframe
@@ -58,6 +65,8 @@ class Pages:
         """No candle opens before this, as far as is known."""
         self._refused: set[str] = set()
         """Timeframes of which a start was refused because it was too early."""
+        self._looked_ahead = False
+        """Whether candles later than our clock were looked for."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
 
@@ -110,20 +119,23 @@ class Pages:
 
     async def newest(self, count: int) -> Page:
         """Get the newest so many candles, at most as many as one request gives."""
-        since = None
-        if self.venue.quirk.bars_from_start:
-            since = self.calendar.shift(our_now(), 1 - count)
-        ahead = self.venue.ahead
-        found = await self._request(since, min(count, self.size))
-        now = our_now()
-        if self.calendar.floor(now + ahead) < self.calendar.floor(now + self.venue.ahead):
+        opened = self.calendar.floor(self.venue.now())
+        found = await self._newest(count)
+        await self._look_ahead()
+        if opened < self.calendar.floor(self.venue.now()):
             # They may have been asked for up to our time, which is too early.
-            found = await self._request(since, min(count, self.size))
+            found = await self._newest(count)
         columns = _in_order(found, 0, None, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
         start = columns.time[0] if len(columns) else clock.exchange
         return page(start, FOREVER, columns, clock)
+
+    async def _newest(self, count: int) -> Columns:
+        count, since = min(count, self.size), None
+        if self.venue.quirk.bars_from_start:
+            since = self.calendar.shift(self.venue.now(), 1 - count)
+        return await self._request(since, count)
 
     async def between(
         self, start: int, end: int | None, far: int | None = None, *, more: int = 1
@@ -148,6 +160,8 @@ class Pages:
             since = self._not_later(cursor)
             ask = max(1, min(self.size, self.calendar.count(since, stop) + more))
             found = await self._request(since, ask)
+            if end > self._now().exchange and await self._look_ahead():
+                continue  # It may have been asked for candles up to our time.
             clock = self._now()
             if since < self._not_later(cursor):
                 continue  # Our clock was behind the exchange's.
@@ -160,14 +174,14 @@ class Pages:
                 cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
-            inside = between(fresh, cursor, stop)
+            inside = fresh.time[bisect_left(fresh.time, cursor) : bisect_left(fresh.time, stop)]
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
-                self._leaves_out |= was_short and inside.time[0] <= first_place
-                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside.time))
+                self._leaves_out |= was_short and inside[0] <= first_place
+                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside))
                 was_short = len(found) < ask
-                if first_place < inside.time[0]:
-                    head = await self._beginning(found, cursor, inside.time[0], ask, more)
+                if first_place < inside[0]:
+                    head = await self._beginning(found, cursor, inside[0], ask, more)
                     parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
@@ -202,6 +216,23 @@ class Pages:
         """Return a moment, or when the open candle opened where that is still to come."""
         now = self.venue.now()
         return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
+
+    async def _look_ahead(self) -> bool:
+        """Look for candles later than our clock where the exchange does not tell its time.
+
+        Returns whether there are any. Of some exchanges the newest are those up to our time: they
+        are asked for a page from then on, too.
+        """
+        if self._looked_ahead or self.reply is None or self.reply.date is not None:
+            return False
+        self._looked_ahead = True
+        quirk, ahead = self.venue.quirk, self.venue.ahead
+        asked: list[tuple[int | None, int]] = [] if quirk.bars_from_start else [(None, 1)]
+        asked += [] if quirk.newest_bars_only else [(self.calendar.floor(our_now()), self.size)]
+        for since, count in asked:
+            with contextlib.suppress(InvalidParameterError, UpstreamError):
+                await self._request(since, count)
+        return self.venue.ahead > ahead
 
     async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
         """Get candles before the first of a page that may not have found room in it.
@@ -241,7 +272,8 @@ class Pages:
         self._given = max(self._given, max(found.time, default=0))
         self.clock = told.after(self._given)
         self._told = told
-        if self.venue.quirk.newest_bars_only and (since is None or len(found) >= self.size):
+        is_whole = len(found) >= self.size or (since is None and count >= self.size)
+        if self.venue.quirk.newest_bars_only and is_whole:
             # From a time on it gives only those behind that.
             self._served = sorted(found.time)
         return found
@@ -345,7 +377,11 @@ class Pages:
         return found
 
     async def _is_between(self, start: int, end: int) -> bool:
-        return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
+        try:
+            found = await self.between(start, end, more=0)
+        except UpstreamError:
+            return False
+        return any(start <= time < end for time in [*found.columns.time, *found.rejected])
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
         """Return the open times of one page, the newest by default; None where it does not say."""
@@ -354,9 +390,17 @@ class Pages:
             since = _whole_second(max(since, self._first(calendar)))
             until = calendar.shift(since, self._size(calendar)) - 1
         try:
-            found, _ = await self._ask(calendar, since, self._size(calendar), until, finite=True)
+            found, reply = await self._ask(
+                calendar, since, self._size(calendar), until, finite=True
+            )
         except UpstreamError:
             return None
+        if self._aside is not None and calendar is self.calendar:
+            start, end = since or 0, FOREVER if until is None else until + 1
+            disputed = set[int]()
+            columns = _in_order(found, start, end, disputed)
+            clock = clock_of(reply).after(max(found.time, default=0))
+            await self._aside(page(start, end, columns, clock, frozenset(disputed)), reply)
         return sorted(found.time)
 
     def _size(self, calendar: Calendar) -> int:
@@ -393,7 +437,7 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
     """Return the candles of a range, once, ascending; note those that came in two forms."""
     times, end = columns.time, FOREVER if end is None else end
     if all(map(operator.lt, times, times[1:])):
-        return columns[bisect_left(times, start) : bisect_left(times, end)]
+        return between(columns, start, end)
     rows: dict[int, Row] = {}
     for row in columns.rows():
         if start <= row[0] < end and rows.setdefault(row[0], row) != row:
@@ -402,6 +446,8 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
+    if len(parts) == 1:
+        return parts[0]
     joined = Columns.from_rows([])
     for one in parts:
         joined.extend(one)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
-@dataclass
+@dataclass(slots=True)
 class Reply:
     """What is known of the answers to the requests that one call made."""
 
@@ -29,7 +31,12 @@ class Reply:
     empty: bool = False
     """Whether the last answer was nothing but an empty list."""
 
-    def note(self, status: int, headers: dict[str, str]) -> None:
+    def ask(self) -> None:
+        """Take in that a request is made."""
+        self.asked += 1
+        self.sent_at, self.began = datetime.now(UTC), time.monotonic()
+
+    def note(self, status: int, headers: Mapping[str, str]) -> None:
         """Take in one answer, the last one so far."""
         self.received_at = datetime.now(UTC)
         self.seconds = time.monotonic() - self.began
@@ -62,6 +69,7 @@ class Reply:
         return self.headers.get("x-marketdata-plays", "unnamed") if self.simulated else None
 
 
+@functools.lru_cache(16)  # many answers come in one second, and each is asked for its date often
 def _http_date(text: str | None) -> datetime | None:
     """Read a date of HTTP, which is GMT whether it says so or not."""
     try:

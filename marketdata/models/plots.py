@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from marketdata.models.records import Backend, Candles, Means
+    from marketdata.models import Backend, Candles, Means
 
 __all__ = ["gathered", "plot", "title"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["advertised", "expected", "outward"]
+__all__ = ["advertised", "outward", "whole"]
 
 Content: TypeAlias = dict[str, Any]
 
@@ -51,34 +51,6 @@ def _argument(schema: Content, description: str, *, is_optional: bool) -> Conten
     return {**said, "description": description}
 
 
-def expected(schema: Content) -> str:
-    """Say what an argument takes, in a few words that end a sentence."""
-    if "enum" in schema:
-        return f"one of {', '.join(map(str, schema['enum']))}"
-    match schema["type"]:
-        case "integer" | "number" as kind:
-            number = "a whole number" if kind == "integer" else "a number"
-            return number + _bounds(schema)
-        case "boolean":
-            return "true or false"
-        case "array":
-            least, most = schema.get("minItems", 0), schema.get("maxItems")
-            many = f"{least} to {most} " if most is not None else ""
-            return f"a list of {many}texts"
-        case "string":
-            return "text"
-        case _:
-            return "a time: ISO-8601 text, Unix milliseconds or an age such as -7d"
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    if "exclusiveMinimum" in schema:
-        return f" above {schema['exclusiveMinimum']}"
-    least, most = schema.get("minimum"), schema.get("maximum")
-    said = "" if least is None else f" from {least}"
-    return said if most is None else f"{said} to {most}"
-
-
 def outward(schema: Any) -> Any:
     """Leave out what is not for clients: docstrings of Python, and that objects are closed.
 
@@ -97,3 +69,26 @@ def outward(schema: Any) -> Any:
         case list():
             return [outward(one) for one in schema]
     return schema
+
+
+def whole(schema: Content) -> Content:
+    """Put what a record's schema refers to in its place, without docstrings of Python."""
+    kinds = schema.get("$defs", {})
+
+    def inner(one: Any) -> Any:
+        match one:
+            case {"$ref": str(where), **rest}:
+                kind = kinds[where.rpartition("/")[2]]
+                return {**inner(kind | {"description": None}), **rest}
+            case dict():
+                return {
+                    key: inner(value)
+                    for key, value in one.items()
+                    if key not in ("$defs", "additionalProperties") and value is not None
+                }
+            case list():
+                return [*map(inner, one)]
+        return one
+
+    found: Content = inner(schema | {"description": None})
+    return found

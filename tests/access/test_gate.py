@@ -17,11 +17,11 @@ from marketdata.errors import (
     PairNotSupportedError,
 )
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.admission import Admission
+from marketdata_mcp.admission import Call
 from marketdata_mcp.ask import Ask
-from marketdata_mcp.observe import Call
 from marketdata_mcp.service.access.accounts import Bounds
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
+from marketdata_mcp.service.admission import GatedAdmission
 
 FRIDAY = "2026-11-20T00:00:00Z"
 FAR = {"pair": "BTC/USDT", "timeframe": "1h", "start": "-80d", "limit": 5}
@@ -118,7 +118,7 @@ def test_who_pays_for_what_went_wrong(
     async def work(server: Gated) -> None:
         await server.newcomer("explorer")
         caller = await server.gate.identify(f"Bearer {server.keys['alice']}")
-        admission = Admission(server.client, server.gate)
+        admission = GatedAdmission(server.client, server.gate)
         ask, call = Ask(("binance",), lookback=timedelta(days=31)), Call("get_candles")
         try:
             async with admission.admit(caller, ask, call):

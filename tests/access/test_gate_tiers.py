@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +15,8 @@ from hypothesis import strategies as st
 
 from marketdata import AsyncClient, MarketDataError
 from marketdata.errors import HistoryLimitExceededError, InternalError
-from marketdata.operations import shifted
+from marketdata.pages import shifted
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp import candles
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
 from marketdata_mcp.tools import TOOLS
 
@@ -254,7 +254,7 @@ def test_no_call_gets_bars_from_before_what_it_paid_for(
         now = time.time() * 1000
         lookback = CANDLES.ask(asked).lookback
         try:
-            content, _ = await candles.ask(client, asked)
+            content = (await CANDLES.answer(SimpleNamespace(client=client), asked)).content
         except MarketDataError as error:
             assert not isinstance(error, InternalError)  # noqa: PT017
             return

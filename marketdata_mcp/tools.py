@@ -35,7 +35,7 @@ from marketdata.pages import lookback, page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.ask import Ask
-from marketdata_mcp.catalogue.schemas import advertised, outward, whole
+from marketdata_mcp.catalogue.schemas import outward, whole
 
 if TYPE_CHECKING:
     from marketdata_mcp.served import Served
@@ -176,7 +176,7 @@ class Tool(ABC):
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
             description=self.purpose,
-            input_schema=advertised(self._schema, self.reader.description),
+            input_schema=self.reader.schema(),
             output_schema=self._with_said(self.output_schema()),
             annotations=ToolAnnotations(
                 read_only_hint=True,
@@ -187,16 +187,10 @@ class Tool(ABC):
         )
 
     @cached_property
-    def _schema(self) -> Content:
-        """All that is checked of arguments; clients get less of it."""
-        schema: Content = absent_not_null(self.arguments.model_json_schema())
-        return schema
-
-    @cached_property
     def reader(self) -> Reader:
-        """What reads its arguments."""
-        known = self._schema["properties"]
-        return Reader(self.name, self.arguments, known, self.hidden, self.alternatives)
+        """What reads its arguments, and tells clients of them."""
+        schema = absent_not_null(self.arguments.model_json_schema())
+        return Reader(self.name, self.arguments, schema, self.hidden, self.alternatives)
 
     def parse(self, given: Mapping[str, Any]) -> Content:
         """Check arguments; raises as `Reader.read`."""

@@ -24,7 +24,7 @@ from marketdata.pages import page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.served import Served
-from marketdata_mcp.tools import TOOLS, server_tool
+from marketdata_mcp.tools import server_tool
 
 __all__ = ["MAX_BYTES", "get_chart"]
 
@@ -50,8 +50,7 @@ class _Chart(Record):
     next: Content | None = None
 
 
-# It costs what the candles cost that it draws.
-@server_tool(_Chart, asks=TOOLS["get_candles"].ask)
+@server_tool(_Chart)
 async def get_chart(
     served: Served,
     pair: PairName,

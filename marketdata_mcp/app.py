@@ -48,7 +48,7 @@ from marketdata.live import current
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission
 from marketdata_mcp.answers import MAX_CHARACTERS, Answer, Content
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.catalogue import prompts
 from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.catalogue.groups import chosen, group_of
@@ -244,7 +244,7 @@ async def _call_tool(
         try:
             arguments, said = tool.reader.read(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, tool.ask(arguments), call) as client:
+            async with served.admission.admit(caller, tool.name, arguments, call) as client:
                 answer = await tool.answer(served.to(caller, client), arguments)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
             call.error = tool.reader.located(_ours(error, tool.name), params.arguments or {})
@@ -332,7 +332,8 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
                 return views.contents()
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, address.ask, call) as client:
+            about = address._asdict()
+            async with served.admission.admit(caller, "resources/read", about, call) as client:
                 found = await current(client, served.lives, address)
                 text = answers.record(found).text
         except Exception as error:  # noqa: BLE001 - as for a tool

@@ -27,7 +27,7 @@ from marketdata import AsyncClient
 from marketdata.errors import MarketDataError, RateLimitExceededError
 from marketdata.live import BARS, Following, LiveWatch
 from marketdata_mcp.admission import Admission, Context
-from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.live.places import FULL_SECONDS, check_place, has_share
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import Address, refused
@@ -242,8 +242,9 @@ async def admitted(
     async with AsyncExitStack() as stack:
         for uri in dict.fromkeys(uris) or ("",):
             try:
-                ask = Address.parse(uri).ask if uri else Ask()
-                await stack.enter_async_context(admission.admit(caller, ask))
+                about = Address.parse(uri)._asdict() if uri else {}
+                admit = admission.admit(caller, "subscriptions/listen", about)
+                await stack.enter_async_context(admit)
             except MarketDataError as error:
                 raise refused(error, uri or None) from None
         yield caller

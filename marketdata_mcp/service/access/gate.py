@@ -21,7 +21,7 @@ from marketdata.errors import (
     RateLimitExceededError,
     UnauthorizedError,
 )
-from marketdata_mcp.ask import Ask, Caller, Usage, Week, Window
+from marketdata_mcp.callers import Caller, Usage, Week, Window
 from marketdata_mcp.service.access import keys
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
@@ -35,9 +35,21 @@ from marketdata_mcp.service.access.accounts import (
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.tiers import Policy, Tier
 
-__all__ = ["Charge", "Gate"]
+__all__ = ["Ask", "Charge", "Gate"]
 
 _LONGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a call asks for, as far as tiers care."""
+
+    exchanges: tuple[str, ...] = ()
+    """Those that it names."""
+    lookback: timedelta = timedelta()
+    """How far back it reaches: before the current candle for candles, for other data before now."""
+    free: bool = False
+    """Whether it costs no units."""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ async def _lists() -> list[list[dict[str, Any]]]:
     found = []
     async with SimulatedExchange(pairs=PAIRS, frozen=True) as simulated:
         for name, url in simulated.endpoints.items():
-            transport = Transport(url)
+            transport = Transport(name, url)
             api = connector_class(name)({"session": transport, "options": quirk(name).options})
             markets = [one for one in await api.fetch_markets() if one["spot"]]
             await api.close()

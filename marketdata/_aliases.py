@@ -21,6 +21,7 @@ MOVED = {
     "marketdata.cluster": "marketdata._client.cluster",
     "marketdata.frames": "marketdata.models.frames",
     "marketdata.markets": "marketdata.models.aggregates",
+    "marketdata.models.records": "marketdata.models",
     "marketdata.recorder": "marketdata._client.recorder",
 }
 """Where each is now. A package that has moved needs a line, and so does each of its modules."""

@@ -19,16 +19,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from marketdata._arguments.bounds import bounded, check_size
+from marketdata._arguments.calls import Reader
 from marketdata._arguments.checking import (
     arguments_of,
-    check_names,
     checked,
-    locate,
     one_of,
     parse_arguments,
     second_names,
-    with_named_exchange,
 )
 from marketdata._arguments.coins import code_of, divided, part
 from marketdata._arguments.described import AnyText, Described, EveryDigit, OneOrSeveral, SameAs
@@ -40,7 +37,7 @@ from marketdata._arguments.lengths import (
     window,
     window_length,
 )
-from marketdata._arguments.names import likely, meant, renamed
+from marketdata._arguments.names import likely, meant
 from marketdata._arguments.pairs import (
     MAX_WATCHED,
     Written,
@@ -56,7 +53,6 @@ from marketdata._arguments.times import (
     instant,
     range_end,
     range_start,
-    said_back,
 )
 from marketdata._arguments.words import choice
 from marketdata.errors import InvalidParameterError
@@ -101,6 +97,7 @@ __all__ = [
     "QuoteAmount",
     "QuoteCode",
     "QuoteCodes",
+    "Reader",
     "RecordingPath",
     "RecordingProgress",
     "Refresh",
@@ -127,9 +124,6 @@ __all__ = [
     "Written",
     "arguments_of",
     "average_window",
-    "bounded",
-    "check_names",
-    "check_size",
     "checked",
     "code_of",
     "divided",
@@ -138,7 +132,6 @@ __all__ = [
     "is_timeframe",
     "likely",
     "listed",
-    "locate",
     "meant",
     "nearest",
     "one_exchange",
@@ -148,15 +141,12 @@ __all__ = [
     "parse_arguments",
     "part",
     "readings",
-    "renamed",
-    "said_back",
     "second_names",
     "ticker_field",
     "timeframe",
     "whole",
     "window",
     "window_length",
-    "with_named_exchange",
     "written",
 ]
 
@@ -220,12 +210,14 @@ _MOMENT = ("string", "integer")
 
 PairName = Annotated[
     str,
-    Described("Spot pair as BASE/QUOTE.", examples=("BTC/USDT",), parse=pair),
+    Described(
+        "Spot pair as BASE/QUOTE.", examples=("BTC/USDT",), parse=pair, short="E.g. BTC/USDT."
+    ),
 ]
 PairNames = Annotated[
     Sequence[PairName],
     MinLen(1),
-    Described("Spot pairs as BASE/QUOTE."),
+    Described("Spot pairs as BASE/QUOTE.", short="E.g. BTC/USDT, ETH/USDT."),
 ]
 WatchedPairs = Annotated[
     str | Sequence[str],
@@ -283,6 +275,7 @@ ExchangeId = Annotated[
     Described(
         "Exchange id; by default the first default exchange that can be reached.",
         parse=one_exchange,
+        short="E.g. kraken.",
     ),
 ]
 ExchangeIds = Annotated[
@@ -297,18 +290,29 @@ SameAsExchange = Annotated[
 SameAsExchanges = Annotated[
     str | Sequence[str], SameAs("exchanges"), Described("The same as `exchanges`.")
 ]
-OrderSide = Annotated[Literal["buy", "sell"], Described("Whether to buy or to sell.")]
+OrderSide = Annotated[
+    Literal["buy", "sell"],
+    Described("Whether to buy or to sell.", short="E.g. buy."),
+]
 Amount = Annotated[
     float,
     Gt(0),
-    Described("Amount in base currency.", examples=("5",), parse=finite),
+    Described(
+        "Amount in base currency.",
+        examples=("5",),
+        parse=finite,
+        short="In base currency, e.g. 0.5.",
+    ),
     EveryDigit(),
 ]
 QuoteAmount = Annotated[
     float,
     Gt(0),
     Described(
-        "Amount in quote currency instead, fees included.", examples=("10000",), parse=finite
+        "Amount in quote currency instead, fees included.",
+        examples=("10000",),
+        parse=finite,
+        short="Instead, in quote currency with fees, e.g. 10000.",
     ),
     EveryDigit(),
 ]
@@ -316,7 +320,10 @@ EachExchange = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=each_exchange)]],
     OneOrSeveral(),
     MinLen(1),
-    Described("Exchange ids; by default all default exchanges."),
+    Described(
+        "Exchange ids; by default all default exchanges.",
+        short="E.g. binance, kraken; else the defaults.",
+    ),
 ]
 OnlyExchanges = Annotated[
     str | Sequence[Annotated[str, Described("Exchange id.", parse=exchange_id)]],
@@ -355,9 +362,15 @@ Window = Annotated[
         examples=("24h", "4h", "day"),
         parse=window,
         numbers_too=True,
+        short="E.g. 15m, 4h, 7d, or day: since 00:00 UTC.",
     ),
 ]
-Depth = Annotated[int, Ge(1), Le(MAX_DEPTH), Described("Maximum number of price levels a side.")]
+Depth = Annotated[
+    int,
+    Ge(1),
+    Le(MAX_DEPTH),
+    Described("Maximum number of price levels a side.", short="Levels a side, e.g. 10."),
+]
 Timeframe: TypeAlias = Literal[
     "1s",
     "1m",
@@ -385,12 +398,16 @@ TimeframeName = Annotated[
         examples=("1m", "1h", "1d"),
         parse=timeframe,
         numbers_too=True,
+        short="E.g. 1m, 4h, 1d; 1h otherwise, or what fits a long range.",
     ),
 ]
 BarLimit = Annotated[
     int,
     Ge(1),
-    Described("Maximum number of candles: the newest, or with `start` the first from there on."),
+    Described(
+        "Maximum number of candles: the newest, or with `start` the first from there on.",
+        short="E.g. 24; else the newest 100, or 500 of a range.",
+    ),
 ]
 ListDetail = Annotated[
     Literal["series", "day"],
@@ -415,7 +432,10 @@ Fill = Annotated[
     ),
 ]
 Strict = Annotated[bool, Described("Raise an error if a candle is missing and was not filled.")]
-Active = Annotated[bool, Described("True for pairs that trade, False for halted ones.")]
+Active = Annotated[
+    bool,
+    Described("True for pairs that trade, False for halted ones.", short="False: halted pairs."),
+]
 Refresh = Annotated[bool, Described("Request stored candles again and replace them.")]
 RefreshLists = Annotated[
     bool,
@@ -425,7 +445,12 @@ RefreshLists = Annotated[
     ),
 ]
 UseStore = Annotated[bool, Described("Read closed candles from the store, and add new ones to it.")]
-TradeLimit = Annotated[int, Ge(1), Le(MAX_TRADES), Described("Maximum number of trades.")]
+TradeLimit = Annotated[
+    int,
+    Ge(1),
+    Le(MAX_TRADES),
+    Described("Maximum number of trades.", short="Rows at most, e.g. 10."),
+]
 Start = Annotated[
     Moment,
     Described(
@@ -433,25 +458,47 @@ Start = Annotated[
         examples=("2024-01-01", "-7d"),
         parse=range_start,
         json_types=_MOMENT,
+        short="From here on: ISO-8601, Unix ms or an age, e.g. 2024-01-31, -7d.",
     ),
 ]
 End = Annotated[
     Moment,
-    Described("End of the range, exclusive; same forms.", parse=range_end, json_types=_MOMENT),
+    Described(
+        "End of the range, exclusive; same forms.",
+        parse=range_end,
+        json_types=_MOMENT,
+        short="Up to here, exclusive, e.g. 2024-02-29.",
+    ),
 ]
-TradeId = Annotated[int, Ge(0), Described("First trade id, inclusive.")]
+TradeId = Annotated[
+    int,
+    Ge(0),
+    Described("First trade id, inclusive.", short="From this trade id on, e.g. 28457."),
+]
 Aggregate = Annotated[
     bool,
-    Described("Merge the fills of one order at the same price into one trade."),
+    Described(
+        "Merge the fills of one order at the same price into one trade.",
+        short="Merge the fills of one order.",
+    ),
 ]
-BaseCode = Annotated[str, Described("Base currency.", examples=("BTC",), parse=part)]
-QuoteCode = Annotated[str, Described("Quote currency.", examples=("USDT",), parse=part)]
+BaseCode = Annotated[
+    str,
+    Described("Base currency.", examples=("BTC",), parse=part, short="Base currency, e.g. BTC."),
+]
+QuoteCode = Annotated[
+    str,
+    Described(
+        "Quote currency.", examples=("USDT",), parse=part, short="Quote currency, e.g. USDT."
+    ),
+]
 QuoteCodes = Annotated[
     Sequence[Annotated[str, Described("Quote currency.", parse=lambda text: part(text).upper())]],
     MinLen(1),
     Described(
         "Other quote currencies to include, at par with the pair's own.",
         examples=("USD", "USDC"),
+        short="Quote currencies taken at par with the pair's, e.g. USD, USDC.",
     ),
 ]
 TickerField = Annotated[
@@ -461,11 +508,21 @@ TickerField = Annotated[
         "last or trades.",
         examples=("quoteVolume", "percentage"),
         parse=ticker_field,
+        short="Highest first, e.g. percentage; or quoteVolume, baseVolume, last, trades.",
     ),
 ]
-Ascending = Annotated[bool, Described("With `sort`: lowest first.")]
+Ascending = Annotated[
+    bool,
+    Described("With `sort`: lowest first.", short="Lowest first, e.g. true for losers."),
+]
 OnlyQuote = Annotated[
-    str, Described("Only pairs with this quote currency.", examples=("USDT",), parse=part)
+    str,
+    Described(
+        "Only pairs with this quote currency.",
+        examples=("USDT",),
+        parse=part,
+        short="Quote currency, e.g. USDT.",
+    ),
 ]
 MinQuoteVolume = Annotated[
     float,
@@ -474,9 +531,14 @@ MinQuoteVolume = Annotated[
         "Only pairs with at least this 24-hour volume, in quote currency.",
         examples=("1000000",),
         parse=finite,
+        short="24-hour volume in quote currency at least, e.g. 1000000.",
     ),
 ]
-TickerLimit = Annotated[int, Ge(1), Described("Maximum number of tickers.")]
+TickerLimit = Annotated[
+    int,
+    Ge(1),
+    Described("Maximum number of tickers.", short="E.g. 10; else all named pairs, or 20."),
+]
 AverageWindow = Annotated[
     str,
     Described(
@@ -484,6 +546,7 @@ AverageWindow = Annotated[
         examples=("5m", "1h"),
         parse=average_window,
         numbers_too=True,
+        short="1m to 59m or 1h to 24h, e.g. 1h.",
     ),
 ]
 Search = Annotated[
@@ -491,5 +554,6 @@ Search = Annotated[
     Described(
         "Part of the pair's name. Without an exchange, searches all lists of pairs on disk.",
         parse=part,
+        short="Part of a name, e.g. PEPE; without exchange, on all that are known.",
     ),
 ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketdata._candles.calendar import expected
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
-from marketdata._requests.deadline import within
 from marketdata.arguments import arguments_of, parse_arguments
 
 if TYPE_CHECKING:
@@ -23,65 +22,45 @@ __all__ = [
     "RECORD",
     "STREAMS",
     "Operation",
-    "candle_count",
-    "fitting_timeframe",
-    "shifted",
-    "within",
 ]
-
-_SHORT = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h")
-"""Timeframes that a range may be given in where the exchange has them, the shortest first."""
-_LONG = ("1d", "3d", "1w", "1M", "1y")
-"""The same on any exchange: the library resamples those that it lacks."""
-
-
-def candle_count(start: int, end: int, timeframe: str) -> int:
-    """Count the candles that can open in a range.
-
-    Both ends are Unix milliseconds, start inside and end outside; days open by UTC.
-    """
-    return expected(timeframe).count(start, end)
-
-
-def shifted(moment: int, timeframe: str, candles: int) -> int:
-    """Return when the candle opens that is so many after the one a moment is in, or before it.
-
-    Both times are Unix milliseconds; days open by UTC.
-    """
-    return expected(timeframe).shift(moment, candles)
-
-
-def fitting_timeframe(offered: Sequence[str], start: int, end: int, limit: int) -> str:
-    """Choose the shortest timeframe of which a range has no more candles than a limit.
-
-    ``offered`` are those of the exchange; start and end are Unix milliseconds. Short ones that
-    would have to be resampled are left out: they take several times as many requests.
-    """
-    names = [*(name for name in _SHORT if name in offered), *_LONG]
-    return next((name for name in names if candle_count(start, end, name) <= limit), _LONG[-1])
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked.
+    """One thing that can be requested.
 
     ``method`` is the method of `AsyncClient` or `AsyncHistory`: its signature, annotations and
-    docstring are the only description of the operation. ``record`` names the record in
-    `marketdata`, or other type, that it answers with, ``many`` says that it answers with several
-    at once.
+    docstring are the only description of the operation for people.
     """
 
     method: Callable[..., Any]
-    record: str
-    many: bool
-    tool: str | None
-    """The name for agents; None where another tool serves them already."""
     examples: tuple[str, ...]
     """Command lines, without the name of the program."""
+    tool: str | None = None
+    """The name for agents; None if another tool offers it to them already."""
+    purpose: str = ""
+    """What the tool is for: agents choose by it, and pay for each word."""
     short: str | None = None
-    """The name in the shell, where that is shorter."""
+    """The name in the shell, if that is shorter."""
     aliases: tuple[str, ...] = ()
-    """Other names that it has in the shell, which the help does not list."""
+    """Other names in the shell, which the help does not list."""
+
+    @property
+    def record(self) -> str:
+        """The name in `marketdata` of the record that it returns; ``Path`` for `export`."""
+        return self._returned[1]
+
+    @property
+    def many(self) -> bool:
+        """Whether it returns several records at once."""
+        return self._returned[0] == "Records"
+
+    @property
+    def _returned(self) -> tuple[str | None, str]:
+        """The list or stream in the annotation of what the method returns, and the record in it."""
+        found = re.match(r"(?:(Records|AsyncWatch)\[)?(\w+)", self.method.__annotations__["return"])
+        assert found is not None  # noqa: S101 - annotations of operations are names
+        return found[1], found[2]
 
     @property
     def command(self) -> str:
@@ -117,30 +96,42 @@ class Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.exchanges,
-        "Exchange",
-        many=True,
         tool="list_exchanges",
+        purpose=(
+            "List the supported exchanges: which exchanges (venues) there are, their ids and what "
+            "each can do: operations, timeframes, live streams, country."
+        ),
         examples=("exchanges", "exchanges --format jsonl"),
     ),
     Operation(
         AsyncClient.pairs,
-        "Pair",
-        many=True,
         tool="list_pairs",
+        purpose=(
+            "List or search the spot pairs (markets, symbols, coins) of an exchange by base or "
+            "quote currency, or find where a coin is listed (which exchange lists it). Also rules: "
+            "tick size, lot step, minimum order size, notional; halted pairs, too. No prices."
+        ),
         examples=("pairs --base BTC", "pairs -e kraken --search doge", "pairs --search pepe"),
     ),
     Operation(
         AsyncClient.ticker,
-        "Ticker",
-        many=False,
         tool="get_ticker",
+        purpose=(
+            "Get the current price of one pair: the last (latest) price that it trades at, whether "
+            "it is up or down, its daily (24-hour, today's or another window's) high, low, volume "
+            "and percent change, gain. Several: get_tickers."
+        ),
         examples=("ticker BTC/USDT", "ticker eth-btc -e kraken", "ticker BTC/USDT --window 4h"),
     ),
     Operation(
         AsyncClient.tickers,
-        "Ticker",
-        many=True,
         tool="get_tickers",
+        purpose=(
+            "Rank pairs of one exchange by percent change or volume: today's top gainers, biggest "
+            "losers, movers (rose or fell most), most traded, highest volume. Or get the tickers "
+            "(24-hour tickers, prices) of several pairs at once. One pair on several exchanges: "
+            "compare_exchanges."
+        ),
         examples=(
             "tickers BTC/USDT ETH/USDT",
             "tickers --sort percentage --quote USDT --min-quote-volume 1e6 -n 10",
@@ -148,38 +139,46 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.average_price,
-        "AveragePrice",
-        many=False,
         tool="get_average_price",
+        purpose=(
+            "Get the average (mean) price of a pair of recent minutes or hours: VWAP, "
+            "volume-weighted. `source`: the exchange's own, of trades or of candles."
+        ),
         short="average",
         examples=("average BTC/USDT", "average ETH/USDT --window 1h -e kraken"),
     ),
     Operation(
         AsyncClient.quote,
-        "Quote",
-        many=False,
         tool="get_quote",
+        purpose=(
+            "Get only the best bid and best ask (offer) of a pair with sizes: its spread and mid "
+            "price, the top of the book (BBO). Deeper: get_orderbook."
+        ),
         examples=("quote BTC/USDT",),
     ),
     Operation(
         AsyncClient.quotes,
-        "Quote",
-        many=True,
-        tool=None,
         examples=("quotes BTC/USDT ETH/USDT",),
     ),
     Operation(
         AsyncClient.orderbook,
-        "OrderBook",
-        many=False,
         tool="get_orderbook",
+        purpose=(
+            "Get the order book of a pair on one exchange: bids and asks level by level (level 2), "
+            "how deep the book is, market depth, walls, liquidity. Levels are [price, size]. "
+            "Merged: get_consolidated_orderbook."
+        ),
         examples=("orderbook BTC/USDT --depth 5", "orderbook BTC/USDT -e okx --format csv"),
     ),
     Operation(
         AsyncClient.candles,
-        "Candles",
-        many=False,
         tool="get_candles",
+        purpose=(
+            "Get price history (historical prices) as candles: OHLCV bars, klines, chart data, "
+            "open high low close by minute, hour, day, week or month; the newest or a range of "
+            "dates, for trends, indicators (moving average), backtests. `forming`: the last candle "
+            "is not closed; `missing`: where there are none."
+        ),
         examples=(
             "candles BTC/USDT -t 1h --limit 24",
             "candles BTC/USDT -t 1m --start 2024-01-01 --end 2024-01-02 -f csv",
@@ -188,30 +187,39 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.trades,
-        "Trade",
-        many=True,
         tool="get_trades",
+        purpose=(
+            "Get individual trades (executions, fills, prints, tick-by-tick tape, time and sales) "
+            "of a pair: the latest, recent or last trades, or those since a time or trade id."
+        ),
         examples=("trades BTC/USDT --limit 10", "trades BTC/USDT --from-id 0"),
     ),
     Operation(
         AsyncClient.status,
-        "Status",
-        many=False,
         tool="get_status",
+        purpose=(
+            "Check the status of an exchange: up or down, online, reachable, outage or in "
+            "maintenance, how fast it responds (latency, response time), its clock difference."
+        ),
         examples=("status", "status -e kraken"),
     ),
     Operation(
         AsyncClient.fees,
-        "Fees",
-        many=False,
         tool="get_fees",
+        purpose=(
+            "Get the trading fees of a pair on an exchange: maker and taker fee rates, commission, "
+            "fee tiers. Of a certain order: get_execution_cost."
+        ),
         examples=("fees BTC/USDT", "fees BTC/USDT -e kraken"),
     ),
     Operation(
         AsyncClient.compare,
-        "Comparison",
-        many=False,
         tool="compare_exchanges",
+        purpose=(
+            "Compare one pair across exchanges: where it is cheapest or dearest, best venue to buy "
+            "or sell, price differences between exchanges, arbitrage, tightest spread, volume. A "
+            "row with `code` failed."
+        ),
         examples=(
             "compare BTC/USDT",
             "compare BTC/USDT --exchanges binance,kraken --quotes USD,USDC",
@@ -219,9 +227,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.consolidated_orderbook,
-        "ConsolidatedOrderBook",
-        many=False,
         tool="get_consolidated_orderbook",
+        purpose=(
+            "Merge several exchanges into one consolidated (combined, aggregated, merged) order "
+            "book, bids and asks by source. Levels are [price, size, [[source, size], ...]]; "
+            "`sources` with `code` failed."
+        ),
         short="consolidated",
         aliases=("book",),
         examples=(
@@ -231,9 +242,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.execution_cost,
-        "ExecutionCost",
-        many=False,
         tool="get_execution_cost",
+        purpose=(
+            "Estimate the cost of a market order: what buying or selling an `amount` (or "
+            "`quote_amount`) costs or brings, its slippage, price or market impact, fees, best "
+            "split over exchanges. A simulation: nothing is ordered."
+        ),
         short="cost",
         examples=(
             "cost BTC/USDT --side buy --amount 5",
@@ -245,36 +259,18 @@ OPERATIONS: tuple[Operation, ...] = (
 HISTORY: tuple[Operation, ...] = (
     Operation(
         AsyncHistory.download,
-        "Downloaded",
-        many=True,
-        tool=None,
         examples=(
             "history download BTC/USDT ETH/USDT -t 1m --start -90d -e okx,bybit",
             "history download BTC/USDT --start -30d --dry-run",
         ),
     ),
     Operation(
-        AsyncHistory.list,
-        "Series",
-        many=True,
-        tool=None,
-        examples=("history list", "history list BTC/USDT -e kraken --format csv"),
+        AsyncHistory.list, examples=("history list", "history list BTC/USDT -e kraken --format csv")
     ),
-    Operation(
-        AsyncHistory.verify,
-        "Damage",
-        many=True,
-        tool=None,
-        examples=("history verify", "history verify BTC/USDT -t 1m"),
-    ),
-    Operation(
-        AsyncHistory.repair, "Damage", many=True, tool=None, examples=("history repair BTC/USDT",)
-    ),
+    Operation(AsyncHistory.verify, examples=("history verify", "history verify BTC/USDT -t 1m")),
+    Operation(AsyncHistory.repair, examples=("history repair BTC/USDT",)),
     Operation(
         AsyncHistory.export,
-        "Path",
-        many=False,
-        tool=None,
         examples=(
             "history export btc.parquet BTC/USDT -t 1m --start 2024-01-01",
             "history export - BTC/USDT > btc.csv",
@@ -282,9 +278,6 @@ HISTORY: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncHistory.remove,
-        "Series",
-        many=True,
-        tool=None,
         examples=(
             "history remove BTC/USDT -t 1m --dry-run",
             "history remove BTC/USDT -e okx --yes",
@@ -293,15 +286,12 @@ HISTORY: tuple[Operation, ...] = (
 )
 """What can be done with stored candles."""
 
-PLAN = Operation(AsyncHistory.plan, "Plan", many=True, tool=None, examples=())
+PLAN = Operation(AsyncHistory.plan, examples=())
 """What a download would have to do."""
 
 STREAMS: tuple[Operation, ...] = (
     Operation(
         AsyncClient.watch_ticker,
-        "Ticker",
-        many=False,
-        tool=None,
         examples=(
             "watch ticker BTC/USDT ETH/USDT -e binance,kraken",
             "watch ticker BTC/USDT --for 10s --format csv > ten-seconds.csv",
@@ -309,16 +299,10 @@ STREAMS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.watch_quote,
-        "Quote",
-        many=False,
-        tool=None,
         examples=("watch quote BTC/USDT -e binance,okx", "watch quote BTC/USDT | jq .bid"),
     ),
     Operation(
         AsyncClient.watch_orderbook,
-        "OrderBook",
-        many=False,
-        tool=None,
         examples=(
             "watch orderbook BTC/USDT --depth 10",
             "watch orderbook BTC/USDT --delivery every --count 100 -f jsonl",
@@ -326,16 +310,10 @@ STREAMS: tuple[Operation, ...] = (
     ),
     Operation(
         AsyncClient.watch_trades,
-        "Trade",
-        many=False,
-        tool=None,
         examples=("watch trades BTC/USDT ETH/USDT", "watch trades BTC/USDT --count 1"),
     ),
     Operation(
         AsyncClient.watch_candles,
-        "Candles",
-        many=False,
-        tool=None,
         examples=("watch candles BTC/USDT -t 1m", "watch candles BTC/USDT --for 1h -f csv"),
     ),
 )
@@ -343,9 +321,6 @@ STREAMS: tuple[Operation, ...] = (
 
 RECORD = Operation(
     AsyncClient.record,
-    "Recorded",
-    many=False,
-    tool=None,
     examples=(
         "record BTC/USDT ETH/USDT -o btc-eth.rec -e binance,kraken --for 1h",
         "record BTC/USDT -o candles.rec --what candles,ticker -t 5m",

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 from mcp import MCPError
 from mcp.server import CacheHint, Server, ServerRequestContext
@@ -17,9 +17,11 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ContentBlock,
     EmptyResult,
     GetPromptRequestParams,
     GetPromptResult,
+    ImageContent,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -38,32 +40,29 @@ from marketdata import AsyncClient, __version__
 from marketdata.errors import (
     Code,
     InternalError,
-    InvalidParameterError,
     MarketDataError,
     closest,
     did_you_mean,
 )
+from marketdata.live import current
 from marketdata_mcp import answers, resources
-from marketdata_mcp.admission import Admission, connection
-from marketdata_mcp.answers import MAX_CHARACTERS, Content
+from marketdata_mcp.admission import Admission
+from marketdata_mcp.answers import MAX_CHARACTERS, Answer, Content
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.catalogue import prompts
 from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.catalogue.groups import chosen, group_of
 from marketdata_mcp.catalogue.identity import DESCRIPTION, ICON, NAME, TITLE
 from marketdata_mcp.charts import views
-from marketdata_mcp.charts.picture import CHART_TOOL
+from marketdata_mcp.charts.picture import get_chart
 from marketdata_mcp.live.watches import Limits, Watches
-from marketdata_mcp.observe import Observer, observed
 from marketdata_mcp.served import Served
-from marketdata_mcp.tools import LONGEST_NAME, TOOLS, Tool
+from marketdata_mcp.tools import TOOLS, Tool
 from marketdata_mcp.updates import Connection, Listening, Updates, admitted
-from marketdata_mcp.usage import USAGE_TOOL
+from marketdata_mcp.usage import get_usage
 from marketdata_mcp.watch_tools import WATCH_TOOLS
 
-if TYPE_CHECKING:
-    from marketdata_mcp.ask import Caller, Gate
-
-__all__ = ["ERROR_KEY", "Service", "malformed", "tools"]
+__all__ = ["ALL", "ERROR_KEY", "Service", "tools", "unknown"]
 
 ERROR_KEY = "io.github.marketdata-sdk/error"
 """Where a failed call's result holds the error under ``_meta``, for programs."""
@@ -71,13 +70,15 @@ ERROR_KEY = "io.github.marketdata-sdk/error"
 _logger = logging.getLogger(__name__)
 
 _HINT = CacheHint(ttl_ms=3_600_000, scope="public")
+_LONGEST_NAME = 60
+"""Characters of a name that can be meant for another: finding the nearest takes their square."""
 _PAGE = 200
 """Resources that are listed at once."""
 
-_ALL: Mapping[str, Tool] = {
+ALL: Mapping[str, Tool] = {
     **TOOLS,
     **WATCH_TOOLS,
-    **{tool.name: tool for tool in (USAGE_TOOL, CHART_TOOL)},
+    **{tool.name: tool for tool in (get_usage, get_chart)},
 }
 
 Context: TypeAlias = ServerRequestContext[Served]
@@ -90,20 +91,18 @@ class Service:
         self,
         client: AsyncClient,
         *,
-        gate: Gate | None = None,
-        observer: Observer | None = None,
+        admission: Admission | None = None,
         limits: Limits | None = None,
         groups: Collection[str] = (),
     ) -> None:
         """Answer through a client, which is closed in the end.
 
-        With a `gate` every call passes it; without one nobody is asked for a key. `observer` is
-        told of every call. `groups` names those of `GROUPS` to serve, the usual ones otherwise.
+        Every call passes `admission`; without one nobody is asked for a key. `groups` names those
+        of `GROUPS` to serve, the usual ones otherwise.
         """
-        self._tools = {tool.name: _ALL[tool.name] for tool in tools(groups)}
-        self._admission = Admission(client, gate)
+        self._tools = {tool.name: ALL[tool.name] for tool in tools(groups)}
+        self._admission = admission or Admission(client)
         self._client = client
-        self._observer = observer
         self._limits = limits or Limits()
         self._bus = InMemorySubscriptionBus()
         self._users = 0
@@ -132,7 +131,7 @@ class Service:
         watches = Watches(self._limits, updates.changed)
         self._stack.push_async_callback(watches.close)
         self._stack.push_async_callback(updates.close)
-        return Served(self._client, watches, updates, self._admission, self._observer)
+        return Served(self._client, watches, updates, self._admission)
 
     def server(self, *, sessions: bool = True) -> Server[Served]:
         """Make a server of the protocol.
@@ -146,9 +145,7 @@ class Service:
             description=DESCRIPTION,
             icons=[ICON],
             version=__version__,
-            instructions=_instructions(
-                self._client.settings.exchange, self._admission.gate is not None
-            ),
+            instructions=_instructions(self._client.settings.exchange, self._admission.is_counted),
             cache_hints={
                 "tools/list": _HINT,
                 "prompts/list": _HINT,
@@ -213,7 +210,7 @@ def tools(groups: Collection[str] = ()) -> list[Definition]:
     """Return the definitions of the tools of some groups, or the usual ones, as listed."""
     served = {None, *chosen(groups)}
     return [
-        views.with_view(tool.definition) for tool in _ALL.values() if group_of(tool.name) in served
+        views.with_view(tool.definition) for tool in ALL.values() if group_of(tool.name) in served
     ]
 
 
@@ -226,7 +223,7 @@ async def _get_prompt(_: Context, params: GetPromptRequestParams) -> GetPromptRe
 
 
 def _input_schema(name: str) -> Content | None:
-    tool = _ALL.get(name)
+    tool = ALL.get(name)
     return None if tool is None else tool.definition.input_schema
 
 
@@ -234,49 +231,38 @@ async def _call_tool(
     tools: Mapping[str, Tool], context: Context, params: CallToolRequestParams
 ) -> CallToolResult:
     tool = tools.get(params.name)
-    if tool is None and params.name in _ALL:
+    if tool is None and params.name in ALL:
         raise MCPError(
             INVALID_PARAMS,
             f"{params.name} is of the group '{group_of(params.name)}', which this "
             "server does not serve (--tools).",
         )
     if tool is None:
-        raise MCPError(INVALID_PARAMS, _unknown(params.name))
+        raise MCPError(INVALID_PARAMS, unknown(params.name))
     served = context.lifespan_context
-    with observed(served.observer, tool.name) as call:
+    with served.admission.observed(tool.name) as call:
         try:
-            served.admission.check(context)
-            arguments, said = tool.understood(params.arguments or {})
+            arguments, said = tool.reader.read(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, tool.ask(arguments), call) as client:
-                answer = await tool.answer(served.by(client), caller, arguments)
-                content, text = answers.noted(answer, said)
+            async with served.admission.admit(caller, tool.name, arguments, call) as client:
+                answer = await tool.answer(served.to(caller, client), arguments)
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-            call.error = tool.located(_ours(error, tool.name), params.arguments or {})
+            call.error = tool.reader.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
-        return tool.result(content, text)
+        return _result(answers.noted(answer, said))
 
 
-def _unknown(name: str) -> str:
-    near = did_you_mean(closest(name, _ALL)) if len(name) <= LONGEST_NAME else ""
-    return f"Unknown tool: {name[:LONGEST_NAME]}.{near}"
+def _result(answer: Answer) -> CallToolResult:
+    blocks: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
+    if answer.picture is not None:
+        blocks.append(ImageContent(type="image", data=answer.picture, mime_type="image/png"))
+    return CallToolResult(content=blocks, structured_content=answer.content)
 
 
-def malformed(name: object, arguments: object) -> MarketDataError | None:
-    """Return the error of a call that fails before anybody looks who makes it; None: it may go on.
-
-    What the protocol itself refuses is not a call.
-    """
-    if not isinstance(name, str) or not isinstance(arguments, dict | None):
-        return None
-    tool = _ALL.get(name)
-    if tool is None:
-        return InvalidParameterError(_unknown(name))
-    try:
-        tool.parse(arguments or {})
-    except MarketDataError as error:
-        return error
-    return None
+def unknown(name: str) -> str:
+    """Say that there is no tool of a name, and which one may be meant."""
+    near = did_you_mean(closest(name, ALL)) if len(name) <= _LONGEST_NAME else ""
+    return f"Unknown tool: {name[:_LONGEST_NAME]}.{near}"
 
 
 def _ours(error: Exception, what: str) -> MarketDataError:
@@ -340,14 +326,16 @@ async def _list_resources(
 
 async def _read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     served = context.lifespan_context
-    with observed(served.observer, "resources/read") as call:
+    with served.admission.observed("resources/read") as call:
         try:
             if params.uri == views.URI:
                 return views.contents()
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, address.ask, call) as client:
-                text = await resources.read(client, served.lives, address)
+            about = address._asdict()
+            async with served.admission.admit(caller, "resources/read", about, call) as client:
+                found = await current(client, served.lives, address)
+                text = answers.record(found).text
         except Exception as error:  # noqa: BLE001 - as for a tool
             call.error = _ours(error, "resources/read")
             raise resources.refused(call.error, params.uri) from None
@@ -360,15 +348,12 @@ async def _subscribe(context: Context, params: SubscribeRequestParams) -> EmptyR
     async with admitted(context, served.admission, [uri]) as caller:
         again = partial(served.admission.again, context)
         session = Connection(caller.account, context.session, again)
-        await served.updates.subscribe(_connection(context), uri, session)
+        connection = served.admission.connection(context)
+        await served.updates.subscribe(connection, uri, session)
     return EmptyResult()
 
 
 async def _unsubscribe(context: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-    context.lifespan_context.updates.unsubscribe(_connection(context), params.uri)
+    served = context.lifespan_context
+    served.updates.unsubscribe(served.admission.connection(context), params.uri)
     return EmptyResult()
-
-
-def _connection(context: Context) -> str:
-    """Name the connection: on HTTP+SSE its session, on stdio there is only one."""
-    return "" if context.request is None else connection(context.request)

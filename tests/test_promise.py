@@ -9,7 +9,7 @@ import pytest
 from surface import breaking, current, last_release, old_forms
 
 import marketdata
-from marketdata_mcp.app import malformed
+from marketdata_mcp.service.access_control import malformed
 
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
 

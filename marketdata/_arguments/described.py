@@ -45,6 +45,8 @@ class Described:
     """Whether `parse` also takes numbers where the annotation is a text."""
     empty_is_wrong: bool = False
     """Whether what is empty is refused: elsewhere it is as if it were left out."""
+    short: str = ""
+    """The meaning in a few words for agents, who pay for each; else it is the whole text."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from marketdata._candles.calendar import Calendar
-from marketdata.models import Cause, Flag, Interval
+from marketdata.models import Cause, Flag, Interval, Quality
 from marketdata.models.columns import Columns
-from marketdata.models.records import Quality
 
 FOREVER = 1 << 62
 EARLIEST = -62_135_596_800_000

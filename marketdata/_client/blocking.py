@@ -14,12 +14,13 @@ from typing import (
     ParamSpec,
     Self,
     TypeVar,
+    Unpack,
     cast,
     overload,
 )
 
 from marketdata._client.archive import AsyncHistory
-from marketdata._client.asynchronous import AsyncClient
+from marketdata._client.asynchronous import AsyncClient, Options
 from marketdata._requests.portal import portal
 from marketdata.arguments import BarLimit, ExchangeId, PairName, TimeframeName, checked
 from marketdata.errors import MarketDataError, as_of_here
@@ -27,7 +28,6 @@ from marketdata.number_form import Number, Numbers
 
 if TYPE_CHECKING:
     from decimal import Decimal
-    from pathlib import Path
 
     from marketdata._charts.chart import LiveChart
     from marketdata._client.several import BlockingCandles
@@ -100,70 +100,20 @@ class Client(Numbers[Number]):
         self: Client[float],
         exchange: str | Sequence[str] | None = None,
         *,
-        exchanges: str | Sequence[str] | None = None,
-        sim: bool | None = None,
-        timeout: float | None = None,
-        retries: int | None = None,
-        max_calls: int | None = None,
-        trip_after: int | None = None,
         numbers: Literal["float"] | None = None,
-        home: str | Path | None = None,
-        redis: str | None = None,
-        endpoints: dict[str, str] | None = None,
-        settings: Settings | None = None,
+        **options: Unpack[Options],
     ) -> None: ...
     @overload
     def __init__(
         self: Client[Decimal],
         exchange: str | Sequence[str] | None = None,
         *,
-        exchanges: str | Sequence[str] | None = None,
-        sim: bool | None = None,
-        timeout: float | None = None,
-        retries: int | None = None,
-        max_calls: int | None = None,
-        trip_after: int | None = None,
         numbers: Literal["decimal"],
-        home: str | Path | None = None,
-        redis: str | None = None,
-        endpoints: dict[str, str] | None = None,
-        settings: Settings | None = None,
+        **options: Unpack[Options],
     ) -> None: ...
-    def __init__(
-        self,
-        exchange: str | Sequence[str] | None = None,
-        *,
-        exchanges: str | Sequence[str] | None = None,
-        sim: bool | None = None,
-        timeout: float | None = None,
-        retries: int | None = None,
-        max_calls: int | None = None,
-        trip_after: int | None = None,
-        numbers: Literal["float", "decimal"] | None = None,
-        home: str | Path | None = None,
-        redis: str | None = None,
-        endpoints: dict[str, str] | None = None,
-        settings: Settings | None = None,
-    ) -> None:
-        try:
-            make: Any = AsyncClient
-            self._client: AsyncClient[Number] = make(
-                exchange,
-                exchanges=exchanges,
-                sim=sim,
-                timeout=timeout,
-                retries=retries,
-                max_calls=max_calls,
-                trip_after=trip_after,
-                numbers=numbers,
-                home=home,
-                redis=redis,
-                endpoints=endpoints,
-                settings=settings,
-            )
-        except MarketDataError as error:
-            as_of_here(error)
-            raise
+    @functools.partial(_raised_here, AsyncClient.__init__)
+    def __init__(self, *given: Any, **options: Any) -> None:
+        self._client: AsyncClient[Number] = AsyncClient(*given, **options)
 
     @property
     def settings(self) -> Settings:

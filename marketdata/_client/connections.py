@@ -120,9 +120,9 @@ class Connections:
 
     async def check(self, name: str) -> None:
         """Raise `ExchangeNotSupportedError` for a name that is not an exchange here."""
-        from marketdata._exchanges import exchange
+        from marketdata._exchanges.supported import check_known
 
-        exchange.check_known(name, await self.simulated() if self._settings.sim else None)
+        check_known(name, await self.simulated() if self._settings.sim else None)
         self.checked.add(name)
 
     def in_order(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,8 +153,8 @@ class Connections:
     async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
         """Do the work on one exchange."""
         self._check_open(name)
+        made = self._venues.get(name)
         try:
-            made = self._venues.get(name)
             if made is None or not made.done():
                 return await work(await self.venue(name))
             return await work(made.result())

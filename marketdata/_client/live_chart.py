@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from marketdata.errors import MissingExtraError
-from marketdata.models import Candles, Columns
+from marketdata.models import Candles
 from marketdata.models.charts import content
+from marketdata.models.newest import Bars
 from marketdata.models.plots import title
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ def live_chart(
 
 def _news(watch: Watch[Candles[Any]]) -> Iterator[str]:
     """Return all that a stream has told so far, each time that there is more."""
-    rows = {}
+    bars = Bars(_KEPT)
     for candles in watch:
-        rows.update({row[0]: row for row in candles.columns.rows()})
-        while len(rows) > _KEPT:
-            del rows[min(rows)]
-        columns = Columns.from_rows([rows[time] for time in sorted(rows)])
-        yield candles.model_copy(update={"columns": columns}).to_json()
+        bars.take(candles)
+        if (known := bars.candles(_KEPT)) is not None:
+            yield known.to_json()

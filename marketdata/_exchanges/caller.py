@@ -88,7 +88,7 @@ class Caller:
         if method not in READS:
             raise InternalError(f"{method} is not a call that is made here. Please report it.")
         # Patient calls may wait for their turn for longer than others could.
-        key = f"{method}{args}{params}{is_patient()}"
+        key = f"{method}{args}{params or ''}{'patient' if current().patient else ''}"
         return self._questions.ask(key, partial(self._answer, method, args, params), make)
 
     async def close(self) -> None:
@@ -102,7 +102,7 @@ class Caller:
 
     def stats(self) -> Upstream:
         """Tell how the calls are doing."""
-        state, budget = self._breaker.state, self._api.budget
+        state, budget = self._breaker.state, self._api.transport.budget
         return Upstream(
             exchange=self._exchange,
             breaker=state,

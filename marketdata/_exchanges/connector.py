@@ -10,28 +10,23 @@ import functools
 import importlib
 import importlib.util
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
-from logging import DEBUG
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from marketdata._exchanges.bodies import FlatRows, flat_rows, parsed
 from marketdata._exchanges.exact import ExactNumbers, Theirs
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.quirks import CandleLayout, quirk
-from marketdata._exchanges.recording import Event
 from marketdata._exchanges.transport import Transport
-from marketdata._requests.log import logger
-from marketdata._requests.reply import Reply
 from marketdata._requests.request import current, doing
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import decimal, decimal_or_nan
 
 if TYPE_CHECKING:
-    from marketdata._requests.rate_limit import Budget
+    from marketdata._requests.reply import Reply
 
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1) // _MILLISECOND
@@ -74,10 +69,6 @@ class Connector(Theirs):  # type: ignore[misc]
     """Parts of URLs that ccxt asks for although no spot answer needs them."""
     keyless_paths: tuple[str, ...] = ()
     """Paths for which ccxt wants a key although the exchange does not."""
-    used_weight: tuple[str, float] | None = None
-    """The header that tells what is used of the exchange's window, and what that holds."""
-    budget: Budget | None = None
-    """What it may ask of the exchange, in place of ccxt's own limiter."""
     commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
     currencies: Any
     currencies_by_id: Any
@@ -91,7 +82,7 @@ class Connector(Theirs):  # type: ignore[misc]
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         given = config or {}
-        self.transport = given.get("session") or Transport()
+        self.transport = given.get("session") or Transport(type(self).__name__)
         # Whom to trust is the transport's to know: ccxt reads no certificates then.
         self._config = {**given, "session": self.transport, "verify": False}
         super().__init__(self._config)
@@ -137,13 +128,13 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.known_by_heart:
             return self.known_by_heart
         asked = self._twin() if self.renamed else self
-        with doing(current()._replace(listing=True)):
+        with doing(replace(current(), listing=True)):
             return await super(Connector, asked).fetch_markets(params or {})
 
     def _twin(self) -> Connector:
         """Make another one, for the same transport, that has renamed nothing."""
         twin = type(self)(self._config)
-        for name in ("apiKey", "secret", "password", "budget"):
+        for name in ("apiKey", "secret", "password"):
             setattr(twin, name, getattr(self, name))
         return twin
 
@@ -167,7 +158,8 @@ class Connector(Theirs):  # type: ignore[misc]
         ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
         or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
-        ours = round(reply.received_at.timestamp() * 1000)
+        # Not later than `milliseconds`, which cuts the same time.
+        ours = int(reply.received_at.timestamp() * 1000 - 0.5)
         if reply.date is None:
             self.ahead = max(self.ahead, newest - ours)
             return
@@ -179,11 +171,11 @@ class Connector(Theirs):  # type: ignore[misc]
 
     async def throttle(self, cost: float | None = None) -> None:
         """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
-        cost = 1.0 if cost is None else cost
-        if self.budget is None:
+        cost, budget = 1.0 if cost is None else cost, self.transport.budget
+        if budget is None:
             await super().throttle(cost)
-        elif not self.budget.spend(cost):
-            await self.budget.acquire(cost)
+        elif not budget.spend(cost):
+            await budget.acquire(cost)
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
@@ -193,15 +185,12 @@ class Connector(Theirs):  # type: ignore[misc]
             return {}
         if self.transport.ended:
             raise ccxt_errors().ExchangeClosedByUser("closed")
-        reply = current().reply
-        if reply is not None:
-            reply.asked += 1
-            reply.sent_at, reply.began = datetime.now(UTC), time.monotonic()
         answer = await super().fetch(url, method, headers, body)
         content = answer
         if self.envelope is not None:
             content = answer.get(self.envelope) if isinstance(answer, dict) else None
             content = None if content == {} else content
+        reply = current().reply
         if reply is not None:
             reply.hollow, reply.empty = _is_hollow(content), content == []
         if not isinstance(content, dict | list | int | float):
@@ -219,30 +208,6 @@ class Connector(Theirs):  # type: ignore[misc]
             if rows is not None and rows.width > layout.last:
                 return rows
         return super().on_json_response(body) if self.is_exact else parsed(body)
-
-    def on_rest_response(
-        self, code: int, reason: str, url: str, method: str, response_headers: Any, *more: Any
-    ) -> Any:
-        """Note an answer for the call that is waiting for it, and what it says of our requests."""
-        reply = current().reply or Reply()
-        reply.note(code, response_headers)
-        if logger.isEnabledFor(DEBUG):
-            seconds = (reply.received_at - reply.sent_at).total_seconds()
-            path = urlsplit(url).path
-            logger.debug("%s %s %s: %s in %.3f s", type(self).__name__, method, path, code, seconds)
-        if self.budget is not None:
-            if code in (418, 429) and reply.retry_after is not None:
-                self.budget.block(reply.retry_after)
-            if self.used_weight is not None:
-                header, limit = self.used_weight
-                used = reply.headers.get(header, "")
-                if used.isdecimal():
-                    self.budget.correct(float(used) / limit)
-        body = super().on_rest_response(code, reason, url, method, response_headers, *more)
-        if self.transport.recorder is not None:
-            name = type(self).__name__
-            self.transport.recorder(Event(time.time_ns(), 0, "rest", body, name, url, code))
-        return body
 
     def parse_ohlcvs(
         self,
@@ -359,7 +324,6 @@ def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[s
         "candle_layout": special.candle_layout,
         "envelope": special.envelope,
         "keyless_paths": special.keyless_paths,
-        "used_weight": special.used_weight,
         "unneeded": special.unneeded,
         "plain_levels": special.plain_levels
         or getattr(reads_levels, "__module__", None) == "ccxt.base.exchange",

@@ -16,7 +16,6 @@ EXCHANGE = {
     "milliseconds": "gives our time; ours the exchange's where that is ahead",
     "number": "makes numbers of texts, for Decimals",
     "on_json_response": "parses an answer, so that whole numbers keep their digits",
-    "on_rest_response": "sees status, headers and body of each answer before it is parsed",
     "parse_ohlcvs": "reads candles; ours reads columns where the layout is known",
     "parse_order_book_bids_asks": "reads levels; ours where ccxt's gives no more",
     "parse_to_numeric": "makes numbers of numbers, for Decimals",

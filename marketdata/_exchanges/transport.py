@@ -6,10 +6,12 @@ import functools
 import os
 import socket
 import sys
+import time
 import weakref
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from logging import DEBUG
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -19,7 +21,11 @@ from yarl import URL
 
 from marketdata._exchanges.bodies import bounded_response
 from marketdata._exchanges.origins import same_origin
+from marketdata._exchanges.recording import Event
+from marketdata._requests.log import logger
 from marketdata._requests.network import trusting
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import current
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
     from pydantic import SecretStr
 
-    from marketdata._exchanges.recording import Event
+    from marketdata._requests.rate_limit import Budget
 
 __all__ = ["Transport"]
 
@@ -39,6 +45,9 @@ that comes back is not waited for in attempts from before."""
 class Transport:
     """What ccxt takes for its ``session``; it belongs to one event loop.
 
+    ``exchange`` is its name in logs and recordings; ``used_weight`` the response header with the
+    used part of its rate limit, and the whole of that limit.
+
     Everything goes to ``base_url`` where that is given, path kept, in place of the exchange's own
     hosts; ``login`` is the user and password of that place, as they are in a URL. ``trust_env`` has
     it look for proxies; ``cafile`` holds the authorities that are trusted in place of the usual.
@@ -46,11 +55,13 @@ class Transport:
 
     def __init__(
         self,
+        exchange: str,
         base_url: str | None = None,
         login: SecretStr | None = None,
         *,
         trust_env: bool = False,
         cafile: str | None = None,
+        used_weight: tuple[str, float] | None = None,
     ) -> None:
         self.ended = False
         """Whether nothing more is sent."""
@@ -58,6 +69,10 @@ class Transport:
         """Requests that are not answered yet."""
         self.recorder: Callable[[Event], None] | None = None
         """Gets all that is sent and received."""
+        self.budget: Budget | None = None
+        """The requests that may be made, in place of ccxt's own limiter."""
+        self._exchange = exchange
+        self._used_weight = used_weight
         self._base = None if base_url is None else URL(base_url)
         self._login = login
         self._trusts_env = trust_env
@@ -78,13 +93,44 @@ class Transport:
         self, method: str, url: URL, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncIterator[ClientResponse]:
         self.in_flight += 1
+        self.asks()
         try:
             async with self._opened.request(
                 method, self.address(url), headers=self._with_login(headers), **options
             ) as response:
+                await response.read()
+                text = "" if self.recorder is None else await response.text(errors="replace")
+                self.answered(method, url, response.status, response.headers, text)
                 yield response
         finally:
             self.in_flight -= 1
+
+    def asks(self) -> None:
+        """Note a request for the call that makes it."""
+        reply = current().reply
+        if reply is not None:
+            reply.ask()
+
+    def answered(
+        self, method: str, url: URL, status: int, headers: Mapping[str, str], text: str
+    ) -> None:
+        """Note a response: for the call that waits for it, the budget, the log and the recorder."""
+        reply = current().reply or Reply()
+        reply.note(status, headers)
+        if logger.isEnabledFor(DEBUG):
+            took = reply.seconds
+            logger.debug("%s %s %s: %s in %.3f s", self._exchange, method, url.path, status, took)
+        if self.budget is not None:
+            if status in (418, 429) and reply.retry_after is not None:
+                self.budget.block(reply.retry_after)
+            if self._used_weight is not None:
+                header, limit = self._used_weight
+                used = reply.headers.get(header, "")
+                if used.isdecimal():
+                    self.budget.correct(float(used) / limit)
+        if self.recorder is not None:
+            at = time.time_ns()
+            self.recorder(Event(at, 0, "rest", text, self._exchange, str(url), status))
 
     def ws_connect(
         self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
-@dataclass
+@dataclass(slots=True)
 class Reply:
     """What is known of the answers to the requests that one call made."""
 
@@ -30,7 +31,12 @@ class Reply:
     empty: bool = False
     """Whether the last answer was nothing but an empty list."""
 
-    def note(self, status: int, headers: dict[str, str]) -> None:
+    def ask(self) -> None:
+        """Take in that a request is made."""
+        self.asked += 1
+        self.sent_at, self.began = datetime.now(UTC), time.monotonic()
+
+    def note(self, status: int, headers: Mapping[str, str]) -> None:
         """Take in one answer, the last one so far."""
         self.received_at = datetime.now(UTC)
         self.seconds = time.monotonic() - self.began

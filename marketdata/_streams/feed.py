@@ -25,7 +25,7 @@ from marketdata.errors import (
     PairNotSupportedError,
 )
 from marketdata.models import Record, Stream, StreamKind
-from marketdata.models.records import stamped
+from marketdata.models.base import stamped
 
 if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox

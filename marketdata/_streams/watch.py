@@ -161,8 +161,7 @@ class AsyncWatch(Generic[R]):
         live = Live()
         async with self:
             while records := await self.batch():
-                live.take(records)
-                live.draw(self.streams)
+                live.show(records, self.streams)
                 await asyncio.sleep(_FRAME)
 
     async def close(self) -> None:
@@ -250,9 +249,8 @@ class Watch(Generic[R]):
         live = Live()
         with self, contextlib.suppress(KeyboardInterrupt):
             for record in self:
-                live.take([record, *self._taken])
+                live.show([record, *self._taken], self.streams)
                 self._taken.clear()
-                live.draw(self.streams)
                 time.sleep(_FRAME)
 
     def close(self) -> None:

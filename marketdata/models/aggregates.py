@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from marketdata import _above
+from marketdata.models import Record, Side
 from marketdata.models.decimals import Number, difference, mean
-from marketdata.models.records import Record, Side
 from marketdata.number_form import Numbers
 
 if TYPE_CHECKING:

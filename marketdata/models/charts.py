@@ -11,8 +11,8 @@ from marketdata.models.plots import gathered, title
 
 if TYPE_CHECKING:
     from marketdata._charts.chart import Chart
+    from marketdata.models import Candles, OrderBook
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook
-    from marketdata.models.records import Candles, OrderBook
 
 __all__ = ["content", "of_candles", "of_record"]
 

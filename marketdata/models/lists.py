@@ -8,7 +8,7 @@ from typing import Any, Self, SupportsIndex, TypeVar, overload
 
 from marketdata import _above
 from marketdata.errors import InvalidParameterError, MarketDataError
-from marketdata.models.records import Record
+from marketdata.models import Record
 from marketdata.models.shown import Shown, written
 
 __all__ = ["Missing", "Records"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
-from marketdata.models.records import Interval, Record
+from marketdata.models import Interval, Record
 
 Problem: TypeAlias = Literal[
     "log_unreadable",

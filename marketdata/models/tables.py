@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from marketdata.errors import MissingExtraError
+from marketdata.models import Candles, OrderBook, Record
 from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook
 from marketdata.models.columns import NAMES
 from marketdata.models.decimals import plain, plain_json
 from marketdata.models.frames import qualities
 from marketdata.models.lists import Records
-from marketdata.models.records import Candles, OrderBook, Record
 from marketdata.models.text import csv_cells, number
 from marketdata.models.text import time as iso
 

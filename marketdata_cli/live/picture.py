@@ -64,7 +64,6 @@ class Last(Sink):
         self._watch = watch
         self._canvas = canvas
         self._view = VIEWS[operation.record]()
-        self._streams: dict[tuple[str, str], Stream] = {}
         self._records = 0
         self._past: list[asyncio.Task[None]] = []
 
@@ -89,16 +88,8 @@ class Last(Sink):
             )
 
     def _look(self) -> Sequence[Stream]:
-        """Look how the subjects are doing; those that are told of no more have ended."""
-        told = {(one.exchange, one.pair): one for one in self._watch.streams}
-        ended = {
-            subject: one.model_copy(update={"state": "ended"})
-            for subject, one in self._streams.items()
-            if subject not in told
-        }
-        # Subjects stay in the order in which they were told of first.
-        self._streams.update(told | ended)
-        return list(self._streams.values())
+        """Look how the subjects are doing; they stay in the order in which they were told of."""
+        return self._view.newest.look(self._watch.streams)
 
     async def take(self, records: Sequence[Record]) -> int:
         """Note what is new."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from marketdata.models._display import books
 from marketdata.models._display.candles import ROWS, newest
@@ -38,14 +36,15 @@ from marketdata.models._display.numbers import (
     price_places,
 )
 from marketdata.models._display.origin import freshness, heading
+from marketdata.models.newest import Newest
 from marketdata_cli.views import drawing
 from marketdata_cli.views.chart import chart
 from marketdata_cli.views.layout import Screen, beside, table
 
 if TYPE_CHECKING:
-    from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
+    from marketdata.models import Candles, OrderBook, Quote, Stream, Ticker
+    from marketdata.models.newest import Bars
 
-R = TypeVar("R", bound="Ticker | Quote | OrderBook | Candles")
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -66,34 +65,26 @@ _MOST_CHART = 24
 class View(ABC):
     """One kind of picture: it is told of records, and draws when it is asked to."""
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self.newest = Newest(_KEPT)
+
     def take(self, records: Iterable[Any]) -> None:
         """Take what is new."""
+        self.newest.take(records)
 
     @abstractmethod
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
         """Draw; ``streams`` are all subjects in their order, and how they are doing."""
 
-
-class _States(View, Generic[R]):
-    """Shows the newest state of each subject."""
-
-    def __init__(self) -> None:
-        self.newest: dict[tuple[str, str], R] = {}
-
-    def take(self, records: Iterable[R]) -> None:
-        for record in records:
-            self.newest[record.exchange, record.pair] = record
-
-    def rows(self, streams: Sequence[Stream]) -> list[tuple[Stream, R | None]]:
-        """Return the subjects with what is known of each."""
-        return [(one, self.newest.get((one.exchange, one.pair))) for one in streams]
+    def rows(self, streams: Iterable[Stream]) -> list[tuple[Stream, Any]]:
+        """Return the subjects with the newest record of each, or None."""
+        return [(one, self.newest.of(one).newest) for one in streams]
 
 
 # ---------------------------------------------------------------------------- prices
 
 
-class Tickers(_States["Ticker"]):
+class Tickers(View):
     """Tickers as rows of a table; the last price has the colour of how it came about."""
 
     def __init__(self) -> None:
@@ -103,11 +94,11 @@ class Tickers(_States["Ticker"]):
     def take(self, records: Iterable[Ticker]) -> None:
         """Note as well which way prices went."""
         for record in records:
-            subject = (record.exchange, record.pair)
-            before = self.newest.get(subject)
-            self.newest[subject] = record
+            before = self.newest.of(record).newest
             if before and before.last and record.last and before.last != record.last:
-                self._moves[subject] = direction(record.last - before.last)
+                move = direction(record.last - before.last)
+                self._moves[record.exchange, record.pair] = move
+            super().take([record])
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
         """Draw a row a subject."""
@@ -133,7 +124,7 @@ class Tickers(_States["Ticker"]):
         return [_title("Tickers", streams), *_table(rows, columns, screen)]
 
 
-class Quotes(_States["Quote"]):
+class Quotes(View):
     """Quotes as rows of a table."""
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
@@ -199,7 +190,7 @@ def _table(
 # ---------------------------------------------------------------------------- books
 
 
-class Ladders(_States["OrderBook"]):
+class Ladders(View):
     """Order books as ladders, next to each other where there is room."""
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
@@ -223,21 +214,14 @@ class Ladders(_States["OrderBook"]):
 class Tape(View):
     """Trades, the newest at the bottom."""
 
-    def __init__(self) -> None:
-        self._newest: deque[Trade] = deque(maxlen=_KEPT)
-
-    def take(self, records: Iterable[Trade]) -> None:
-        """Put them at the bottom."""
-        self._newest.extend(records)
-
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
         """Draw as many as there is room for."""
         pairs = list(dict.fromkeys(one.pair for one in streams))
         title = _title(pairs[0] if len(pairs) == 1 else "Trades", streams, "trades, newest last")
-        if not self._newest:
-            return [title, [("No trade yet.", FAINT)]]
         # Around them are the title, the heads, what there is no room for, and the end.
-        shown = list(self._newest)[-max(1, screen.height - 4) :]
+        shown = self.newest.trades(max(1, screen.height - 4))
+        if not shown:
+            return [title, [("No trade yet.", FAINT)]]
         return [
             title,
             *table(Table(trade_columns(shown)), screen.width, _GAP),
@@ -248,24 +232,19 @@ class Tape(View):
 # ---------------------------------------------------------------------------- candles
 
 
-class Charts(_States["Candles"]):
+class Charts(View):
     """Bars as charts, or as rows where there is no room for that many charts."""
-
-    def take(self, records: Iterable[Candles]) -> None:
-        """Put bars behind those that are known."""
-        for record in records:
-            before = self.newest.get((record.exchange, record.pair))
-            self._keep(record, before, record)
 
     def past(self, record: Candles) -> None:
         """Take bars from before those that have come."""
-        self._keep(record, record, self.newest.get((record.exchange, record.pair)))
+        self._of(record).past = record
 
-    def _keep(self, record: Candles, older: Candles | None, newer: Candles | None) -> None:
-        if older is not None and newer is not None and len(older) and len(newer):
-            columns = _joined(older.columns, newer.columns)
-            record = newer.model_copy(update={"columns": columns})
-        self.newest[record.exchange, record.pair] = record
+    def _of(self, told: Candles | Stream) -> Bars:
+        return cast("Bars", self.newest.of(told))
+
+    def rows(self, streams: Iterable[Stream]) -> list[tuple[Stream, Any]]:
+        """Return the subjects with the bars that are known of each, or None."""
+        return [(one, self._of(one).candles(_KEPT)) for one in streams]
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
         """Draw a chart a subject, or a row."""
@@ -293,13 +272,6 @@ class Charts(_States["Candles"]):
         ]
         title = _title("Candles", streams, streams[0].timeframe or "")
         return [title, *_table(rows, columns, screen)]
-
-
-def _joined(older: Columns, newer: Columns) -> Columns:
-    """Put bars behind others, in whose place they come from their first on."""
-    columns = older[: bisect_left(older.time, newer.time[0])]
-    columns.extend(newer)
-    return columns[-_KEPT:]
 
 
 def _chart(stream: Stream, record: Candles | None, place: Screen) -> list[Line]:

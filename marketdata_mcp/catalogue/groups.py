@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection, Mapping
 
-__all__ = ["GROUPS", "chosen", "group_of", "read"]
+__all__ = ["GROUPS", "chosen", "group_of"]
 
 GROUPS: Mapping[str, Collection[str]] = {
     "market": (
@@ -30,12 +29,3 @@ def chosen(named: Collection[str]) -> frozenset[str]:
     """Return the groups to serve: those named, and all the usual ones where none of them is."""
     usual = frozenset(GROUPS) - _EXTRA
     return frozenset(named) if usual.intersection(named) else usual.union(named)
-
-
-def read(text: str) -> list[str]:
-    """Read GROUP[,GROUP...]; raises `argparse.ArgumentTypeError`."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    wrong = [name for name in names if name not in GROUPS]
-    if wrong or not names:
-        raise argparse.ArgumentTypeError(f"expected some of {', '.join(GROUPS)}, was '{text}'")
-    return names

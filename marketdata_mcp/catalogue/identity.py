@@ -1,15 +1,12 @@
-"""What the server says of itself: in the handshake, and on its card."""
+"""What the server says of itself."""
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from mcp_types import Icon
 
-from marketdata import __version__
-
-__all__ = ["DESCRIPTION", "ICON", "NAME", "TITLE", "card"]
+__all__ = ["DESCRIPTION", "ICON", "NAME", "TITLE"]
 
 NAME = "marketdata"
 TITLE = "Market data"
@@ -26,20 +23,3 @@ ICON = Icon(
     mime_type="image/svg+xml",
     sizes=["any"],
 )
-_REGISTERED = "io.github.ccxt-marketdata/ccxt-marketdata"
-"""As in server.json, by which registries know it."""
-
-
-def card() -> dict[str, Any]:
-    """Return the server card of SEP-2127, which is experimental: what a client can know beforehand.
-
-    It has no address: whoever reads it has asked it at that address.
-    """
-    return {
-        "$schema": "https://static.modelcontextprotocol.io/schemas/v2/server-card.schema.json",
-        "name": _REGISTERED,
-        "version": __version__,
-        "title": TITLE,
-        "description": DESCRIPTION,
-        "icons": [ICON.model_dump(by_alias=True, exclude_none=True)],
-    }

@@ -18,18 +18,23 @@ from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketdata.errors import InternalError, MarketDataError, RateLimitExceededError
-from marketdata_mcp.admission import AGAIN, CALLER, REFUSAL
-from marketdata_mcp.app import malformed
-from marketdata_mcp.ask import Caller
-from marketdata_mcp.live.shares import Shares
+from marketdata.errors import (
+    InternalError,
+    InvalidParameterError,
+    MarketDataError,
+    RateLimitExceededError,
+)
+from marketdata_mcp import app
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.admission import AGAIN, CALLER
 from marketdata_mcp.service.bounds import Ceilings, address
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.rates import Rates
 from marketdata_mcp.service.refusals import refusal
+from marketdata_mcp.service.shares import Shares
 
-__all__ = ["AccessControl"]
+__all__ = ["AccessControl", "malformed"]
 
 _logger = logging.getLogger(__name__)
 
@@ -106,9 +111,9 @@ class AccessControl:
         if message.get("method") == "tools/call":
             params = message.get("params")
             params = params if isinstance(params, dict) else {}
-            wrong = malformed(params.get("name"), params.get("arguments"))
-            if wrong is not None:
-                await self._app({**scope, REFUSAL: wrong}, _replayed(body, receive), send)
+            if malformed(params.get("name"), params.get("arguments")) is not None:
+                # The tool finds the same wrong with it.
+                await self._app(scope, _replayed(body, receive), send)
                 return
         given = message.get("id")
         request_id = given if isinstance(given, str | int) and not isinstance(given, bool) else None
@@ -149,6 +154,23 @@ class AccessControl:
             except TimeoutError:
                 pass
         return b""
+
+
+def malformed(name: object, arguments: object) -> MarketDataError | None:
+    """Return the error of a call that fails before anybody looks who makes it; None: it may go on.
+
+    What the protocol itself refuses is not a call.
+    """
+    if not isinstance(name, str) or not isinstance(arguments, dict | None):
+        return None
+    tool = app.ALL.get(name)
+    if tool is None:
+        return InvalidParameterError(app.unknown(name))
+    try:
+        tool.parse(arguments or {})
+    except MarketDataError as error:
+        return error
+    return None
 
 
 def messages_a_minute(calls: int) -> int:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketdata_mcp.app import Service
-from marketdata_mcp.observe import Observers
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.places import policy_of, store_of
+from marketdata_mcp.service.admission import GatedAdmission
 from marketdata_mcp.service.logs import CallLog
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.web import Web
@@ -37,9 +37,10 @@ def web(
     Raises `InvalidParameterError` where the policy is wrong.
     """
     metrics = Metrics()
-    observer = Observers(metrics, CallLog()) if log_calls else metrics
+    observers = [metrics, CallLog()] if log_calls else [metrics]
     gate = _gate(client.settings, policy) if access else None
-    service = Service(client, gate=gate, observer=observer, groups=groups)
+    admission = GatedAdmission(client, gate, *observers)
+    service = Service(client, admission=admission, groups=groups)
     return Web(service, names, gate, events, metrics)
 
 

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import InternalError, RateLimitExceededError
-from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.service.refusals import refusal
+from marketdata_mcp.service.shares import Shares
 
 __all__ = ["Bounded", "Ceilings", "address", "address_of", "request_id"]
 

@@ -12,8 +12,8 @@ import re
 import socket
 from typing import Any
 
-from marketdata_mcp.live.shares import Shares
 from marketdata_mcp.service.bounds import Ceilings, address_of
+from marketdata_mcp.service.shares import Shares
 
 __all__ = ["protocol"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from marketdata_mcp.observe import Call
 from marketdata_mcp.service.bounds import request_id
+from marketdata_mcp.service.observe import Observed
 
 __all__ = ["CallLog", "quiet", "write_json"]
 
@@ -52,7 +52,7 @@ class CallLog:
     def __init__(self) -> None:
         self._logger = logging.getLogger("marketdata_mcp.calls")
 
-    def called(self, call: Call) -> None:
+    def called(self, call: Observed) -> None:
         """Write one down."""
         if not self._logger.isEnabledFor(logging.INFO):
             return

@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from marketdata_mcp.observe import Call
+from marketdata_mcp.service.observe import Observed
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient, Upstream
@@ -88,7 +88,7 @@ class Metrics(Collector):
             registry=self.registry,
         )
 
-    def called(self, call: Call) -> None:
+    def called(self, call: Observed) -> None:
         """Count a call that is over."""
         self._calls.labels(call.name, call.code).inc()
         self._seconds.labels(call.name).observe(call.seconds)

@@ -20,23 +20,23 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import RateLimitExceededError
-from marketdata_mcp.admission import AGAIN, CALLER, connection
 from marketdata_mcp.app import Service
-from marketdata_mcp.ask import Caller
-from marketdata_mcp.catalogue.identity import card
-from marketdata_mcp.live.shares import Shares
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.access.patience import within
 from marketdata_mcp.service.access_control import AccessControl
+from marketdata_mcp.service.admission import AGAIN, CALLER, connection
 from marketdata_mcp.service.bounds import Ceilings, address
+from marketdata_mcp.service.card import card
 from marketdata_mcp.service.event_session import EventSession
 from marketdata_mcp.service.hosts import Hosts
 from marketdata_mcp.service.logs import quiet
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.pipes import identity
 from marketdata_mcp.service.refusals import refusal
+from marketdata_mcp.service.shares import Shares
 
 __all__ = ["PATH", "Web"]
 

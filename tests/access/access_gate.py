@@ -22,6 +22,7 @@ from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.access.registry import Registry
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 from marketdata_mcp.service.access.tiers import Policy
+from marketdata_mcp.service.admission import GatedAdmission
 from marketdata_mcp.service.web import Web
 
 Serve: TypeAlias = Callable[..., None]
@@ -94,7 +95,7 @@ async def gated(
         exchange, endpoints=simulator.endpoints, home=home.parent, retries=0, timeout=20
     )
     gate = Gate(policy, store, clock=lambda: served.now)
-    app = Web(Service(client, gate=gate), gate=gate).application()
+    app = Web(Service(client, admission=GatedAdmission(client, gate)), gate=gate).application()
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(

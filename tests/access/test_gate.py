@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,11 +17,10 @@ from marketdata.errors import (
     PairNotSupportedError,
 )
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.admission import Admission
-from marketdata_mcp.ask import Ask
-from marketdata_mcp.observe import Call
+from marketdata_mcp.admission import Call
 from marketdata_mcp.service.access.accounts import Bounds
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
+from marketdata_mcp.service.admission import GatedAdmission
 
 FRIDAY = "2026-11-20T00:00:00Z"
 FAR = {"pair": "BTC/USDT", "timeframe": "1h", "start": "-80d", "limit": 5}
@@ -118,10 +117,11 @@ def test_who_pays_for_what_went_wrong(
     async def work(server: Gated) -> None:
         await server.newcomer("explorer")
         caller = await server.gate.identify(f"Bearer {server.keys['alice']}")
-        admission = Admission(server.client, server.gate)
-        ask, call = Ask(("binance",), lookback=timedelta(days=31)), Call("get_candles")
+        admission = GatedAdmission(server.client, server.gate)
+        asked = {"exchange": "binance", "timeframe": "1d", "start": None, "end": None, "limit": 32}
+        call = Call("get_candles")
         try:
-            async with admission.admit(caller, ask, call):
+            async with admission.admit(caller, "get_candles", asked, call):
                 assert call.units == 20
                 if error is not None:
                     raise error
@@ -130,7 +130,7 @@ def test_who_pays_for_what_went_wrong(
         assert await server.used() == (1, charged)
         assert call.units == charged
         with pytest.raises(ExchangeNotSupportedError):
-            async with admission.admit(caller, Ask(("gate",)), call):
+            async with admission.admit(caller, "get_ticker", {"exchange": "gate"}, call):
                 pass
         assert await server.used() == (2, charged + 1)
         assert call.units == 1

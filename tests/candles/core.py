@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from marketdata._candles.assembly import Clock, Page, assemble, page
 from marketdata._candles.calendar import known, learned
-from marketdata._candles.spans import Span
+from marketdata._candles.spans import Span, between, clipped
 from marketdata.models.columns import Columns
 
 from .rules import Gap, Given, check
@@ -78,10 +78,16 @@ def run(puzzle: Puzzle) -> None:
     """Put the pages of a puzzle together; a broken rule raises `RuleError`."""
     world, timeframe = puzzle.world, puzzle.timeframe
     exchange, places = Exchange(world), own_calendar(Exchange(world), timeframe)
+    calendar = known(world.form, timeframe)
+    if not is_known(world, timeframe):
+        times = [one.time for one in exchange.candles(PAIR, timeframe)]
+        calendar = learned(timeframe, times, calendar)
+    # Whole places are requested: one may be occupied by a candle behind the end.
+    whole = Span(calendar.floor(puzzle.start), calendar.ceil(puzzle.end))
     memory, spans = Memory(), list[Span]()
     pages: list[Page] = []
-    for at, cut in enumerate([puzzle.start, *puzzle.cuts]):
-        end = [*puzzle.cuts, puzzle.end][at]
+    for at, cut in enumerate([whole.start, *puzzle.cuts]):
+        end = [*puzzle.cuts, whole.end][at]
         early = places.before(cut, puzzle.overlaps[at])[0] if puzzle.overlaps[at] else cut
         if pages and len(pages[-1].columns):
             # It begins with the last candle of the page before: else nothing says of that one, by
@@ -93,11 +99,6 @@ def run(puzzle: Puzzle) -> None:
         # A page overlaps the one before it and none before that.
         spans.append(Span(max(spans[-1].start if spans else cut, early), end))
         pages.append(_page(exchange, memory, timeframe, *spans[-1]))
-    calendar = known(world.form, timeframe)
-    if not is_known(world, timeframe):
-        times = [one.time for one in exchange.candles(PAIR, timeframe)]
-        calendar = learned(timeframe, times, calendar)
-    whole = Span(puzzle.start, puzzle.end)
     found = assemble(pages, whole, calendar, pages[-1].clock)
     if found.again:
         again = [_page(exchange, memory, timeframe, *span) for span in found.again]
@@ -111,13 +112,12 @@ def run(puzzle: Puzzle) -> None:
     right.clocks_disagree = None
     columns = found.columns[:]
     columns.extend(found.open)
+    columns = between(columns, puzzle.start, puzzle.end)
+    gaps = clipped(found.gaps, calendar.ceil(puzzle.start), whole.end)
     given = Given.made(
         columns,
-        [
-            Gap(gap.start, gap.end, calendar.count(gap.start, gap.end), gap.cause)
-            for gap in found.gaps
-        ],
-        is_open=len(found.open) > 0,
+        [Gap(gap.start, gap.end, calendar.count(gap.start, gap.end), gap.cause) for gap in gaps],
+        is_open=len(found.open) > 0 and list(found.open.time) == list(columns.time[-1:]),
     )
     right.gaps = dict.fromkeys(right.gaps)
     check(question, given, right, candles, [], tightness(world, timeframe), has_quality=False)

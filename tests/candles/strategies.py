@@ -10,10 +10,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from .truth import Question
-from .world import DAY, HOUR, MINUTE, SECOND, Days, Late, Odd, Unsound, World, length
-
-KNOWN = {"binance": Days(), "htx": Days("Etc/GMT-8")}
-"""When days open on the real exchanges."""
+from .world import DAY, HOUR, KNOWN, MINUTE, SECOND, Days, Late, Odd, Unsound, World, length
 
 TIMEFRAMES = {
     ("binance", MINUTE): ("1m", "5m", "2m", "10m", "45m"),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from .wire import Sent
-from .world import DAY, HOUR, MINUTE, OTHERS, PAIR, Candle, Exchange, length
+from .world import DAY, HOUR, KNOWN, MINUTE, OTHERS, PAIR, Candle, Exchange, length
 
 DEFAULT = 100
 FILLABLE = ("no_trades", "outage")
@@ -134,8 +134,9 @@ class Memory:
                 for one in candles:
                     if one.high < one.low:
                         continue  # It counts as if it had not been sent.
-                    is_inside = upto is None or one.time < upto
-                    if is_inside and is_final(exchange, timeframe, one, now):
+                    if upto is not None and one.time >= upto:
+                        continue
+                    if is_final(exchange, timeframe, one, now):
                         told[one.time] = one
                     self.empty.setdefault(timeframe, set()).discard(
                         own_calendar(exchange, timeframe).place(one.time)
@@ -175,12 +176,13 @@ class Memory:
 def _reach(exchange: Exchange, sent: Sent) -> int | None:
     """Give when a range ends that was requested, without its last place; None: not in the answer.
 
-    That place may be asked for to see what comes behind the range.
+    That place may be asked for to see what comes behind the range. How many places it has is
+    counted on the calendar that is known of the exchange: candles only tell another one later.
     """
     if sent.start is None or not sent.candles:
         return None
     last = max(one.time for one in sent.candles)
-    places = own_calendar(exchange, sent.timeframe).openings(sent.start, last + 1)
+    places = KNOWN[exchange.world.form].openings(sent.timeframe, sent.start, last + 1)
     return places[sent.limit - 1] if len(places) >= sent.limit else None
 
 

@@ -78,12 +78,19 @@ class Wire:
             return status, body, exchange.now + exchange.world.date
 
     def page(
-        self, exchange: Exchange, pair: str, timeframe: str, start: int | None, limit: int
+        self,
+        exchange: Exchange,
+        pair: str,
+        timeframe: str,
+        start: int | None,
+        limit: int,
+        upto: int = 1 << 62,
     ) -> list[Candle]:
-        """Give candles of the exchange, and remember that."""
+        """Give candles of the exchange up to a time, and remember that."""
         exchange.now += exchange.world.tick
         self.on_tick()
         found = exchange.page(pair, timeframe, start, limit)
+        found = [one for one in found if one.time <= upto]
         self.sent.append(Sent(pair, timeframe, found, exchange.now, start, limit))
         return found
 
@@ -117,15 +124,14 @@ def _binance_klines(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) ->
         return 400, {"code": -1121, "msg": "Invalid symbol."}
     start = int(asked["startTime"]) if "startTime" in asked else None
     limit = min(1_000, int(asked.get("limit", 500)))
-    found = wire.page(exchange, pair, asked["interval"], start, limit)
     upto = int(asked.get("endTime", 1 << 62))
+    found = wire.page(exchange, pair, asked["interval"], start, limit, upto)
     return 200, [
         [
             *(one.time, f"{one.open:.8f}", f"{one.high:.8f}", f"{one.low:.8f}"),
             *(f"{one.close:.8f}", f"{one.volume:.8f}", one.time, "0", one.trades, "0", "0", "0"),
         ]
         for one in found
-        if one.time <= upto
     ]
 
 
@@ -157,8 +163,8 @@ def _htx_candles(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tu
     if pair is None or not 1 <= size <= 2_000:
         return 200, {"status": "error", "err-code": "invalid-parameter", "err-msg": "invalid"}
     start = int(asked["from"]) * 1000 if "from" in asked else None
-    found = wire.page(exchange, pair, PERIODS[asked["period"]], start, size)
     upto = int(asked.get("to", 1 << 40)) * 1000
+    found = wire.page(exchange, pair, PERIODS[asked["period"]], start, size, upto)
     rows = [
         {
             "id": one.time // 1000,
@@ -171,7 +177,6 @@ def _htx_candles(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tu
             "count": one.trades,
         }
         for one in reversed(found)
-        if one.time <= upto
     ]
     now = exchange.now + exchange.world.date
     return 200, {"status": "ok", "ch": "market.kline", "ts": now, "data": rows}

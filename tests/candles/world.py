@@ -68,6 +68,10 @@ class Days:
         return round(at.timestamp() * 1000)
 
 
+KNOWN = {"binance": Days(), "htx": Days("Etc/GMT-8")}
+"""When days open on the real exchanges, by their form."""
+
+
 @cache
 def _opened(days: Days, timeframe: str, first: int, last: int) -> list[int]:
     """List all openings of days or longer candles in a span of a few years.

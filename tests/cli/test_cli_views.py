@@ -200,7 +200,7 @@ def test_a_chart_grows_with_its_bars_and_takes_those_from_before():
     view.take([bars(10, 2, close=105)])
     view.past(bars(0, 11))
     view.take([bars(12, 1, close=90)])
-    known = view.newest["binance", "BTC/USDT"]
+    [(_, known)] = view.rows(subjects)
     minutes = [(time - START) // MINUTE for time in known.columns.time]
     assert minutes == list(range(13))
     assert list(known.columns.close[-3:]) == [105, 106, 90]

@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recorded import Case
+from yarl import URL
 
 from marketdata import AsyncClient
 from marketdata._exchanges import exchange
-from marketdata._exchanges.connector import _connector_class
+from marketdata._exchanges.connector import Connector, _connector_class
 from marketdata._exchanges.loader import ccxt_errors, prepare_packages
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata.settings import Settings
@@ -97,6 +98,9 @@ def plain_connector(
             asked = self.prepare_request_headers(headers)
             text, answered = playback(url)
             request = (method, answered)
+            if isinstance(self, Connector):
+                self.transport.asks()
+                self.transport.answered(method, URL(url, encoded=True), 200, answered, text)
             text = self.on_rest_response(200, "OK", url, *request, text, asked, body)
             parsed = self.parse_json(text)
             if not unmarked:

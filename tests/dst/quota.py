@@ -103,11 +103,10 @@ class VirtualRedis:
         self.data: dict[str, int] = {}
         self.late: set[asyncio.Task[Any]] = set()
 
-    def pipeline(self, transaction: bool) -> _Pipeline:
-        assert not transaction
-        return _Pipeline(self)
+    def make_connection(self) -> _Connection:
+        return _Connection(self)
 
-    async def aclose(self) -> None:
+    async def ensure_connection(self, connection: _Connection) -> None:
         pass
 
     def apply(self, command: tuple[Any, ...]) -> Any:
@@ -133,39 +132,42 @@ class VirtualRedis:
         raise AssertionError(command)
 
 
-class _Pipeline:
+class _Connection:
+    """One connection, whose answers come in the order in which they were asked for."""
+
     def __init__(self, redis: VirtualRedis) -> None:
         self._redis = redis
-        self._commands: list[tuple[Any, ...]] = []
+        self._answers: asyncio.Future[list[Any]]
+        self._read = 0
 
-    async def __aenter__(self) -> _Pipeline:
-        return self
+    def pack_commands(self, commands: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        return commands
 
-    async def __aexit__(self, *_: object) -> None:
+    async def disconnect(self) -> None:
         pass
 
-    def execute_command(self, *command: Any) -> None:
-        self._commands.append(command)
-
-    async def execute(self, raise_on_error: bool) -> list[Any]:
-        assert not raise_on_error
+    async def send_packed_command(self, commands: list[tuple[Any, ...]]) -> None:
         world = self._redis.world
         if world.happens(0.05):
             raise RedisConnectionError("refused")
         # What is on its way is done, whether somebody still waits for it or not.
-        doing = asyncio.ensure_future(self._done(world.happens(0.1)))
+        self._read = 0
+        self._answers = doing = asyncio.ensure_future(self._done(commands, world.happens(0.1)))
         self._redis.late.add(doing)
         doing.add_done_callback(self._redis.late.discard)
-        found = await asyncio.shield(doing)
-        if world.happens(0.05):
-            raise RedisConnectionError("lost on the way back")
-        return found
 
-    async def _done(self, is_halted: bool) -> list[Any]:
+    async def read_response(self) -> Any:
+        found = await asyncio.shield(self._answers)
+        if not self._read and self._redis.world.happens(0.05):
+            raise RedisConnectionError("lost on the way back")
+        self._read += 1
+        return found[self._read - 1]
+
+    async def _done(self, commands: list[tuple[Any, ...]], is_halted: bool) -> list[Any]:
         world = self._redis.world
         await world.passes(5.0 if is_halted else 0.3)
         found = []
-        for command in self._commands:
+        for command in commands:
             found.append(self._redis.apply(command))
             await world.passes(0.01)  # others come in between
         return found

@@ -15,8 +15,8 @@ from typing import Any, get_args
 from marketdata import AsyncClient, MarketDataError
 from marketdata._candles.calendar import source_for
 from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
+from marketdata._exchanges.supported import known
 from marketdata.errors import Code
 from marketdata.models import Record
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from marketdata._exchanges import loader
-from marketdata._exchanges.exchange import _serves_spot
+from marketdata._exchanges.supported import serves_spot
 
 FIELDS = ("open", "high", "low", "change", "percentage", "average", "vwap", "previousClose")
 _PARSERS = ("parse_ticker", "parse_spot_or_uta_ticker")
@@ -22,7 +22,7 @@ _OTHERS = {"alpaca": ("fetch_tickers",)}
 
 @cache
 def spot_exchanges() -> tuple[str, ...]:
-    return tuple(name for name in loader.ids() if _serves_spot(loader.described(name)))
+    return tuple(name for name in loader.ids() if serves_spot(loader.described(name)))
 
 
 def parser(exchange: str) -> str | None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import marketdata as md
 from marketdata._candles.calendar import source_for
-from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets_cache import Catalogue, Facts, source
+from marketdata._exchanges.supported import known
 
 from .asking import markets
 from .listening import Listener, as_row, subscription

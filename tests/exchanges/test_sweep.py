@@ -20,7 +20,7 @@ from ccxt.base.errors import RequestTimeout
 
 from marketdata import MarketDataError
 from marketdata._candles.calendar import source_for
-from marketdata._exchanges.exchange import known
+from marketdata._exchanges.supported import known
 
 from .asking import NATIVE, PAIR, PAIRS, World
 from .loopback import SMALL

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ccxt.async_support.base.throttler import Throttler
 from ccxt.base.errors import RateLimitExceeded
+from yarl import URL
 
 import marketdata as md
 from marketdata._exchanges.connector import connector_class
@@ -165,7 +166,7 @@ def impatient() -> Iterator[type[Any]]:
         count += 1
         reply = current().reply
         if count % 2:
-            self.on_rest_response(429, "", url, "GET", {"Retry-After": "100"}, "", {}, None)
+            self.transport.answered("GET", URL(url), 429, {"Retry-After": "100"}, "")
             raise RateLimitExceeded("slow down")
         assert reply is not None
         return {"serverTime": 7}
@@ -177,7 +178,7 @@ def impatient() -> Iterator[type[Any]]:
 def test_a_long_job_waits_as_long_as_the_exchange_asks(impatient: type[Any], file: Path) -> None:
     async def main() -> None:
         venue = Venue(impatient, Settings(timeout=30), Catalogue(None), None)
-        venue._api.budget = budget(file)
+        venue._api.transport.budget = budget(file)
 
         async def ask() -> int:
             return int(await venue.call(lambda raw, _: raw, "fetch_time"))

@@ -18,14 +18,17 @@ from marketdata.sim import SimulatedExchange
 def test_what_to_trust_is_read_once_for_all(tmp_path: Path) -> None:
     own = tmp_path / "trusted.pem"
     shutil.copy(certifi.where(), own)
-    usual = Transport().trusted
-    assert usual is Transport("https://exchange.example").trusted is not None
-    assert Transport(cafile=str(own)).trusted is Transport(cafile=str(own)).trusted
-    assert Transport(cafile=str(own)).trusted is not usual
+    usual = Transport("binance").trusted
+    assert usual is Transport("binance", "https://exchange.example").trusted is not None
+    assert (
+        Transport("binance", cafile=str(own)).trusted
+        is Transport("binance", cafile=str(own)).trusted
+    )
+    assert Transport("binance", cafile=str(own)).trusted is not usual
 
 
 def test_nothing_is_trusted_where_nothing_is_encrypted() -> None:
-    assert Transport("http://127.0.0.1:8080").trusted is None
+    assert Transport("binance", "http://127.0.0.1:8080").trusted is None
 
 
 def test_ccxt_reads_no_certificates_and_makes_no_session_of_its_own() -> None:
@@ -41,7 +44,7 @@ def test_ccxt_reads_no_certificates_and_makes_no_session_of_its_own() -> None:
 
 def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
     async def ask() -> Any:
-        api = connector_class("binance")({"session": Transport(sim.url)})
+        api = connector_class("binance")({"session": Transport("binance", sim.url)})
         answer = await api.fetch("https://api.binance.com/api/v3/time")
         await api.close()
         await api.transport.close()

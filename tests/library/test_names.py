@@ -16,10 +16,10 @@ import marketdata as md
 from marketdata._candles.calendar import source_for
 from marketdata._exchanges import loader, parsing
 from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
-from marketdata._exchanges.exchange import known
 from marketdata._exchanges.markets import spot_markets
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata._exchanges.quirks import QUIRKS, quirk
+from marketdata._exchanges.supported import known
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 

@@ -6,7 +6,7 @@ import pytest
 
 import marketdata as md
 from marketdata._exchanges import loader
-from marketdata._exchanges.exchange import _serves_spot
+from marketdata._exchanges.supported import serves_spot
 from marketdata.exchange_names import _OTHER, exchange_id
 from marketdata.sim import SimulatedExchange
 
@@ -64,7 +64,7 @@ def test_only_exchanges_that_serve_spot_are_proposed(wrong: str) -> None:
     with pytest.raises(md.ExchangeNotSupportedError) as caught:
         md.ticker("BTC/USDT", exchange=wrong)
     near = caught.value.details["closest"]
-    assert all(_serves_spot(loader.described(one)) for one in near)
+    assert all(serves_spot(loader.described(one)) for one in near)
     assert len(near) <= 3
     if wrong == "binnance":
         assert near[0] == "binance"

@@ -27,6 +27,7 @@ from marketdata_mcp.app import Service
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.service import http
 from marketdata_mcp.service.access.gate import Gate
+from marketdata_mcp.service.admission import GatedAdmission
 from marketdata_mcp.service.bounds import Ceilings
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.web import Web
@@ -105,7 +106,7 @@ async def loopback(
     if client is None:
         client = AsyncClient("binance", endpoints=dict(endpoints), home=home, retries=0)
     metrics = Metrics()
-    service = Service(client, gate=gate, observer=metrics, limits=limits)
+    service = Service(client, admission=GatedAdmission(client, gate, metrics), limits=limits)
     web = Web(service, (), gate, True, metrics, Ceilings(**ceilings))
     listener = http.listen("127.0.0.1", 0)
     if small:

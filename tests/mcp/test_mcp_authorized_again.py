@@ -24,9 +24,8 @@ from mcp_loopback import (
 )
 
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp import updates
 from marketdata_mcp.live.watches import Limits
-from marketdata_mcp.service import event_session
+from marketdata_mcp.service import admission, event_session
 from marketdata_mcp.service.access.accounts import AwayError, Key
 
 URI = f"{BTC}/ticker"
@@ -36,15 +35,15 @@ SOON = 0.05
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at keys much more often than once a minute."""
-    assert max(updates._AGAIN_SECONDS, event_session._AGAIN_SECONDS) < 60
-    monkeypatch.setattr(updates, "_AGAIN_SECONDS", SOON)
+    assert max(admission._AGAIN_SECONDS, event_session._AGAIN_SECONDS) < 60
+    monkeypatch.setattr(admission, "_AGAIN_SECONDS", SOON)
     monkeypatch.setattr(event_session, "_AGAIN_SECONDS", SOON)
 
 
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch, often: None) -> None:
     """Look at keys at notifications only."""
-    monkeypatch.setattr(updates, "_AGAIN_SECONDS", 3600.0)
+    monkeypatch.setattr(admission, "_AGAIN_SECONDS", 3600.0)
     monkeypatch.setattr(event_session, "_AGAIN_SECONDS", 3600.0)
 
 

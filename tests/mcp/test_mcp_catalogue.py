@@ -10,6 +10,7 @@ from tokens import count_definition
 
 from marketdata.operations import OPERATIONS
 from marketdata_mcp import app
+from marketdata_mcp.service.access_control import malformed
 
 REQUIRED = {
     "list_exchanges": [],
@@ -154,7 +155,7 @@ def test_null_and_empty_are_as_if_left_out(tools: dict[str, Tool], name: str) ->
     given = {one: SAMPLES[one] for one in REQUIRED[name]}
     for nothing in (None, "", []):
         empty = {one: nothing for one in schema["properties"] if one not in REQUIRED[name]}
-        assert app.malformed(name, {**given, **empty}) is None
+        assert malformed(name, {**given, **empty}) is None
 
 
 SAMPLES = {"pair": "BTC/USDT", "side": "buy", "kind": "ticker", "watch": "w1"}

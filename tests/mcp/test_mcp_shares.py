@@ -21,9 +21,10 @@ from mcp_loopback import (
 )
 
 from marketdata.sim import SimulatedExchange
-from marketdata_mcp.live.shares import Shares, has_share
+from marketdata_mcp.live.places import has_share
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.service.rates import Rates
+from marketdata_mcp.service.shares import Shares
 
 LISTEN = ask("subscriptions/listen", MODERN, notifications={"resourcesListChanged": True})
 ACCOUNTS = tuple(f"account{number}" for number in range(6))

@@ -68,6 +68,7 @@ from marketdata_mcp.served import Served
 from marketdata_mcp.service import http
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.access.places import policy_of, store_of
+from marketdata_mcp.service.admission import GatedAdmission
 from marketdata_mcp.service.metrics import Metrics
 from marketdata_mcp.service.web import PATH, Web
 
@@ -313,7 +314,7 @@ async def main() -> None:
     key = os.environ.get("CONFORMANCE_KEY")
     policy = policy_of(client.settings, None)
     gate = Gate(policy, store_of(client.settings)) if key else None
-    service = Fixtures(client, gate=gate)
+    service = Fixtures(client, admission=GatedAdmission(client, gate))
 
     def ready() -> None:
         print(f"serving {http.url(listener)}", file=sys.stderr, flush=True)

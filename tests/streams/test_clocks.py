@@ -28,8 +28,8 @@ TIMES_OF_DAY = {
     "_client/cluster.py": "up to which bars there are",
     "_client/progress.py": "up to which bars there are",
     "_exchanges/caller.py": "when an answer was received",
-    "_exchanges/connector.py": "when a request was sent, for its record and a recording",
-    "_exchanges/exchange.py": "which bars are the newest; when nobody answered",
+    "_exchanges/transport.py": "when a response was received, for a recording",
+    "_exchanges/exchange.py": "when nobody answered",
     "_exchanges/recording.py": "what is written with each event",
     "_exchanges/sockets.py": "when a frame was received, for its record and a recording",
     "_candles/paging.py": "up to which bars there are",
@@ -46,7 +46,7 @@ TIMES_OF_DAY = {
     "models/_display/brief.py": "how old an answer of several exchanges is",
     "models/_display/notebook.py": "when records are shown",
     "models/_display/pages.py": "when records are shown",
-    "models/records.py": "how old a record of another process is",
+    "models/base.py": "how old a record of another process is",
     # The clock of what several processes or machines share.
     "_exchanges/markets.py": "how old a list on the disk is",
     "_exchanges/markets_cache.py": "how old a list on the disk is",
@@ -77,7 +77,7 @@ def test_only_these_files_ask_for_the_time_of_day() -> None:
 
 def test_no_duration_is_a_difference_of_times_of_day() -> None:
     """Only where the clock is shared with others, or files, is one taken from another."""
-    shared = {"_exchanges/markets.py", "_exchanges/markets_cache.py", "models/records.py"}
+    shared = {"_exchanges/markets.py", "_exchanges/markets_cache.py", "models/base.py"}
     shared |= {"_exchanges/recording.py", "_requests/rate_ledger_redis.py", "_candles/delta.py"}
     shared |= {"_requests/avoided.py", "models/_display/brief.py"}
     found = []

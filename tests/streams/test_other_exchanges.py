@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from marketdata._candles.calendar import source_for
-from marketdata._exchanges.exchange import known
 from marketdata._exchanges.sockets import stream_class
 from marketdata._exchanges.stream_offers import stream_offer
+from marketdata._exchanges.supported import known
 from marketdata._streams.tickers import TickerFeed
 
 from .live import PAIR, refused, run, until

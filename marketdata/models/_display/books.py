@@ -13,7 +13,7 @@ from marketdata.models._display.numbers import OfPair, amount_places, fixed, pri
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Level, OrderBook
+    from marketdata.models import Level, OrderBook
 
 
 @dataclass(frozen=True)

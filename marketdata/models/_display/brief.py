@@ -28,15 +28,7 @@ from marketdata.models._display.several import cost_places
 from marketdata.models.decimals import as_number
 
 if TYPE_CHECKING:
-    from marketdata.models.aggregates import (
-        BookSource,
-        Comparison,
-        ComparisonRow,
-        ConsolidatedOrderBook,
-        ExecutionCost,
-    )
-    from marketdata.models.lists import Records
-    from marketdata.models.records import (
+    from marketdata.models import (
         AveragePrice,
         Candle,
         Candles,
@@ -54,6 +46,14 @@ if TYPE_CHECKING:
         Trade,
         Upstream,
     )
+    from marketdata.models.aggregates import (
+        BookSource,
+        Comparison,
+        ComparisonRow,
+        ConsolidatedOrderBook,
+        ExecutionCost,
+    )
+    from marketdata.models.lists import Records
     from marketdata.models.stored import Downloaded, Plan, Series
 
 _LONGEST = 120

@@ -22,7 +22,7 @@ from marketdata.models._display.numbers import (
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Candles
+    from marketdata.models import Candles
 
 ROWS = 10
 RANGES = 5

@@ -39,7 +39,7 @@ from marketdata.models._display.numbers import (
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models.records import AveragePrice, Fees, Quote, Status, Ticker
+    from marketdata.models import AveragePrice, Fees, Quote, Status, Ticker
 
 _QUOTED = {
     "quote": "the exchange's quote",

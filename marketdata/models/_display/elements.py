@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Candles
+    from marketdata.models import Candles
 
 Span: TypeAlias = tuple[str, str]
 """A text and the name of its style."""

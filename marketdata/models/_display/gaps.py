@@ -10,7 +10,7 @@ from marketdata.models._display.elements import PLAIN, WARNING, Line
 from marketdata.models._display.numbers import counted, duration, span
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Interval
+    from marketdata.models import Interval
 
 _WORDS = {
     "no_trades": "no trades",

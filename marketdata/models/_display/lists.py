@@ -39,7 +39,7 @@ from marketdata.models._display.numbers import (
 from marketdata.models._display.origin import freshness, heading
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Exchange, Pair, Quote, Ticker, Trade
+    from marketdata.models import Exchange, Pair, Quote, Ticker, Trade
 
 
 Count = Callable[[Iterable[OfPair], Sequence[float]], int]

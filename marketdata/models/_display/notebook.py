@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,9 +17,10 @@ from marketdata.models._display.elements import FAINT, WARNING, Line, Meter, Pag
 from marketdata.models._display.html import html
 from marketdata.models._display.pages import page
 from marketdata.models.lists import Records
+from marketdata.models.newest import Newest
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Record, Stream, Trade
+    from marketdata.models import Stream
 
 Tell: TypeAlias = Callable[[str, int, int], None]
 """Takes what is done, how much of it is, and of how much."""
@@ -122,26 +122,18 @@ class Live:
                 "terminal `marketdata watch` shows them; a program iterates over the watch."
             )
         self._cell = place
-        self._newest: dict[tuple[str, str], Record] = {}
-        self._trades: deque[Trade] = deque(maxlen=_TRADES)
+        self._newest = Newest(_TRADES)
 
-    def take(self, records: Iterable[Any]) -> None:
-        """Note what is new."""
-        for record in records:
-            if type(record).__name__ == "Trade":
-                self._trades.append(record)
-            else:
-                self._newest[getattr(record, "exchange", ""), record.pair] = record
-
-    def draw(self, streams: Iterable[Stream]) -> None:
-        """Show what is known, and what is wrong with a stream."""
+    def show(self, records: Iterable[Any], streams: Iterable[Stream]) -> None:
+        """Show what is known with what is new, and what is wrong with a stream."""
+        self._newest.take(records)
         self._cell.show([*self._shown(), *_troubles(streams)])
 
     def _shown(self) -> Page:
         now = datetime.now(UTC)
-        known = list(self._newest.values())
-        if self._trades:
-            return page(Records(self._trades), now)
+        if trades := self._newest.trades(_TRADES):
+            return page(Records(trades), now)
+        known = [one.newest for one in self._newest.states]
         if len(known) > 1 and type(known[0]).__name__ in ("Ticker", "Quote"):
             return page(Records(known), now)
         return [element for one in known for element in page(one, now)]

@@ -25,7 +25,7 @@ from marketdata.models.decimals import as_number
 from marketdata.models.lists import Records
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Record
+    from marketdata.models import Record
 
 _ONE: dict[str, Callable[[Any, datetime], Page]] = {
     "Ticker": cards.ticker,

@@ -23,7 +23,7 @@ from marketdata.models._display.elements import (
 from marketdata.models._display.numbers import counted, digits, duration, size
 
 if TYPE_CHECKING:
-    from marketdata.models.records import Recorded, Stream
+    from marketdata.models import Recorded, Stream
 
 
 def streams(records: Sequence[Stream], now: datetime) -> Page:

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-__all__ = ["within"]
+__all__ = ["others_come", "within"]
 
 T = TypeVar("T")
 
 _LOOKS = 4
 """How often `within` looks whether there is an answer, before it counts as none."""
+_TURNS = 4
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
@@ -20,14 +21,29 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
     Time in which the event loop was busy with something else does not count as the work's: between
     any two looks the loop takes in what has come.
     """
-    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.timeout(None)
+    timer: asyncio.TimerHandle
+
+    def look(left: int) -> None:
+        nonlocal timer
+        if left:
+            timer = loop.call_later(seconds / _LOOKS, look, left - 1)
+        else:
+            waiting.reschedule(loop.time())
+
+    look(_LOOKS)
     try:
-        for _ in range(_LOOKS):
-            done, _ = await asyncio.wait([task], timeout=seconds / _LOOKS)
-            if done:
-                return task.result()
-        raise TimeoutError
+        async with waiting:
+            return await work
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        timer.cancel()
+
+
+async def others_come() -> None:
+    """Let what is asked of a store in the next turns of the event loop come, to be asked together.
+
+    A loop with nothing else to do is through with them at once.
+    """
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)

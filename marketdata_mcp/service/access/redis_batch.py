@@ -1,8 +1,11 @@
 """Questions to Redis that are asked at the same time, sent together.
 
 A server with a thousand calls open would otherwise wait for a thousand connections in turn, each
-of which costs more than the question. One at a time is under way: those that come meanwhile are
-sent together when it is back. So a question costs less the more there are.
+of which costs more than the question. Those that come in some turns of the event loop are sent
+together, and those that come while these are under way together after them. So a question costs
+less the more there are.
+
+The connection is kept: to take one out of a pool and to put it back costs as much as a question.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
 
-from marketdata_mcp.service.access.patience import within
+from marketdata_mcp.service.access.patience import others_come, within
 
 __all__ = ["Batches"]
 
@@ -21,10 +25,11 @@ __all__ = ["Batches"]
 class Batches:
     """Asks one Redis, for any number of callers on one event loop."""
 
-    def __init__(self, redis: Redis, seconds: float) -> None:
-        """`seconds` is what Redis has for an answer, a connection included."""
-        self._redis = redis
+    def __init__(self, pool: ConnectionPool, seconds: float) -> None:
+        """`pool` makes the connection; `seconds` is what Redis has for an answer, that included."""
+        self._pool = pool
         self._seconds = seconds
+        self._connection: AbstractConnection | None = None
         self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self._asking: asyncio.Task[None] | None = None
 
@@ -39,6 +44,7 @@ class Batches:
     async def _ask_all(self) -> None:
         try:
             while self._waiting:
+                await others_come()
                 batch, self._waiting = self._waiting, []
                 await self._ask(batch)
         finally:
@@ -63,15 +69,29 @@ class Batches:
                 answer.set_result(one)
 
     async def _sent(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            found: list[Any] = await pipeline.execute(raise_on_error=False)
-            return found
+        if self._connection is None:
+            self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        connection = self._connection
+        await self._pool.ensure_connection(connection)
+        # What fails or is given up disconnects: nobody gets the answer to another's question.
+        await connection.send_packed_command(connection.pack_commands(commands))
+        return [await _answer(connection) for _ in commands]
 
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
-        await self._redis.aclose()
+        for _, answer in self._waiting:
+            answer.cancel()
+        self._waiting.clear()
+        if self._connection is not None:
+            await self._connection.disconnect()
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    """Read the next answer; an error that Redis answers with is one, too."""
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error

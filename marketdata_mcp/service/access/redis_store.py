@@ -97,7 +97,7 @@ class RedisStore:
         """
         self._redis = Redis.from_pool(_pool(url, _TIMEOUT))
         # `Batches` has a time-out that a busy event loop does not use up.
-        self._batches = batches or Batches(Redis.from_pool(_pool(url, None)), _TIMEOUT)
+        self._batches = batches or Batches(_pool(url, None), _TIMEOUT)
         self._add_key = self._redis.register_script(_ADD_KEY)
         self._owners: dict[str, str] = {}
         """Key to account, which never changes."""
@@ -139,7 +139,7 @@ class RedisStore:
     async def account(self, name: str) -> Account | None:
         """Return an account; None where there is none."""
         async with self._reached():
-            return _to_account(await self._batches.ask("HGETALL", _account(name)))
+            return _to_account(_mapping(await self._batches.ask("HGETALL", _account(name))))
 
     async def accounts(self) -> list[Account]:
         """Return all accounts, by name."""
@@ -203,7 +203,7 @@ class RedisStore:
     async def _both(self, one: str, other: str) -> tuple[dict[str, str], dict[str, str]]:
         """Read two hashes as they were at one time."""
         found = await self._batches.ask("EVAL", _BOTH, 2, one, other)
-        first, second = (dict(zip(each[::2], each[1::2], strict=True)) for each in found)
+        first, second = map(_mapping, found)
         return first, second
 
     async def _all(self, names: Iterable[str]) -> list[dict[str, str]]:
@@ -302,6 +302,11 @@ def _key(name: str) -> str:
 def _counters(account: str, at: float) -> list[str]:
     stem = f"{_PREFIX}:used:{quote(account, safe='')}"
     return [f"{stem}:{MINUTE}:{minute_of(at)}", f"{stem}:{WEEK}:{week_of(at)}"]
+
+
+def _mapping(found: list[str]) -> dict[str, str]:
+    """Pair what Redis lists of a hash."""
+    return dict(zip(found[::2], found[1::2], strict=True))
 
 
 def _fields(record: Account | Key) -> dict[Any, Any]:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import marketdata
 from _ccxt_marketdata import DISTRIBUTION, check_library
-from marketdata_mcp.catalogue import groups
+from marketdata_mcp.catalogue.groups import GROUPS
 from marketdata_mcp.setup.program import PROGRAM, address, is_loopback
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
-    from marketdata_mcp.observe import Observer
+    from marketdata_mcp.service.observe import Observer
 
 __all__ = ["main"]
 
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tools",
         metavar="GROUP[,GROUP...]",
-        type=groups.read,
+        type=_groups,
         action="extend",
         default=[],
         help="serve some groups of tools only: market, history, watch. chart is served only where "
@@ -182,17 +182,20 @@ def _serve_stdio(options: argparse.Namespace) -> None:
     client = _client(options)
 
     from marketdata_mcp import app
+    from marketdata_mcp.service.admission import GatedAdmission
     from marketdata_mcp.service.pipes import stdio
 
-    observer = _call_log() if options.log_json else None
-    server = app.Service(client, observer=observer, groups=options.tools).server()
+    admission = GatedAdmission(client, None, *_call_logs(options))
+    server = app.Service(client, admission=admission, groups=options.tools).server()
     _run(stdio.serve_by_sdk(server) if ends is None else stdio.serve(server, *ends), options)
 
 
-def _call_log() -> Observer:
+def _call_logs(options: argparse.Namespace) -> list[Observer]:
+    if not options.log_json:
+        return []
     from marketdata_mcp.service.logs import CallLog
 
-    return CallLog()
+    return [CallLog()]
 
 
 def _serve_http(options: argparse.Namespace) -> None:
@@ -234,6 +237,15 @@ def _serve_http(options: argparse.Namespace) -> None:
     url = http.url(listener, tls=certificate is not None)
     web.ready = lambda: _ready(url, options)
     _run(http.serve(web, listener, certificate), options)
+
+
+def _groups(text: str) -> list[str]:
+    """Read GROUP[,GROUP...]; raises `argparse.ArgumentTypeError`."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in GROUPS]
+    if wrong or not names:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(GROUPS)}, was '{text}'")
+    return names
 
 
 def _ready(url: str, options: argparse.Namespace) -> None:

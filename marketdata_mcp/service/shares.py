@@ -1,4 +1,4 @@
-"""How places are divided among those who want them: nobody can take what others need."""
+"""Places that are held for a while, by whom."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Shares", "has_share"]
+from marketdata_mcp.live.places import has_share
 
-
-def has_share(held: int, taken: int, places: int) -> bool:
-    """Return whether somebody who holds some of the places may have one more.
-
-    As long as fewer are held than are free. So one alone has half of them at most, two have a
-    third each, and whoever comes next finds some free.
-    """
-    return held < places - taken
+__all__ = ["Shares"]
 
 
 class Shares:

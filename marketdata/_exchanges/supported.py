@@ -1,0 +1,75 @@
+"""Which exchanges there are: those of the installed ccxt that have spot markets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from marketdata._exchanges import capabilities, loader
+from marketdata._exchanges.markets_cache import Catalogue
+from marketdata._exchanges.quirks import QUIRKS, quirk
+from marketdata.errors import (
+    ExchangeNotSupportedError,
+    closest,
+    did_you_mean,
+)
+from marketdata.models import (
+    Exchange,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+__all__ = ["check_known", "described", "known", "serves_spot"]
+
+SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
+"""Names the one of several timeframes from which another can be resampled."""
+
+
+def check_known(name: str, served: dict[str, str] | None) -> None:
+    """Raise `ExchangeNotSupportedError` unless an exchange of this name can be asked.
+
+    ``served`` holds the exchanges of the simulator where that stands in for all.
+    """
+    if loader.is_exchange(name) if served is None else name in served:
+        return
+    if served is None:
+        # Only what can be asked: exchanges that have no spot are no help.
+        alike = closest(name, loader.ids(), 8)
+        near = [one for one in alike if serves_spot(loader.described(one))]
+    else:
+        near = closest(name, served, 8)
+    near = near[:3]
+    where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
+    raise ExchangeNotSupportedError(
+        f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
+        details={"exchange": name[:40], "closest": near},
+    )
+
+
+def known(folder: Path, source_for: SourceFor) -> list[Exchange]:
+    """Return every spot exchange of the installed ccxt, by id; described once and kept there.
+
+    ``source_for`` names the shorter candles of which some can be made.
+    """
+    # What was described by another version, or without a field of today, is of no use.
+    ours = hashlib.sha256(repr([*Exchange.model_fields, QUIRKS]).encode()).hexdigest()
+    version = f"{loader.version()} {ours}"
+    return Catalogue(folder).exchanges(version, lambda: described(source_for))
+
+
+def described(source_for: SourceFor) -> list[Exchange]:
+    """Describe every spot exchange of the installed ccxt, by id; takes seconds."""
+    apis = [(name, loader.described(name)) for name in loader.ids()]
+    return [
+        capabilities.exchange(vars(api), quirk(name), source_for)
+        for name, api in apis
+        if serves_spot(api)
+    ]
+
+
+def serves_spot(api: Any) -> bool:
+    # has["spot"] is None on some exchanges that have nothing else; contract-only ones say False.
+    return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))

@@ -1,0 +1,156 @@
+"""A watch that is read in the background, for readers who come now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from marketdata.errors import InternalError, MarketDataError
+from marketdata.live.news import News, data_of, doing
+from marketdata.models import StreamKind
+from marketdata.models.newest import Newest, Row, Series, State, trade_row
+
+if TYPE_CHECKING:
+    from marketdata._client.asynchronous import AsyncClient
+
+__all__ = ["LiveWatch"]
+
+_BUFFER = 100_000
+"""Trades that may come while the event loop is busy with something else."""
+
+_logger = logging.getLogger(__name__)
+
+
+class LiveWatch:
+    """One watch of the library's with what it has brought."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        kind: StreamKind,
+        pairs: Sequence[str],
+        *,
+        exchange: str | None = None,
+        depth: int = 20,
+        timeframe: str = "1m",
+        kept: int,
+    ) -> None:
+        """Check the arguments; `kept` is how many trades, or candles a pair, it keeps."""
+        self.kind = kind
+        self.depth = depth if kind == "orderbook" else None
+        self.timeframe = timeframe if kind == "candles" else None
+        self.error: MarketDataError | None = None
+        self.is_over = False
+        more: dict[str, dict[str, Any]] = {
+            "orderbook": {"depth": depth},
+            "candles": {"timeframe": timeframe},
+            "trades": {"buffer": _BUFFER},
+        }
+        watch = getattr(client, f"watch_{kind}")
+        self._watch = watch(list(pairs), exchange=exchange, **more.get(kind, {}))
+        # Each pair has room of its own, so that a busy one does not push out a quiet one.
+        room = max(1, kept // len(pairs)) if kind == "trades" else kept
+        self._newest = Newest(room, trade_row)
+        self._news = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to watch; raises what a call about the same pairs would raise."""
+        await self._watch.open()
+        self.look()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while records := await self._watch.batch():
+                self._newest.take(records)
+                self._tell()
+        except MarketDataError as error:
+            self.error = error
+        except Exception:
+            _logger.exception("a watch of %s failed", self.kind)
+            self.error = InternalError("The watch failed inside the server; its log says why.")
+        finally:
+            self.is_over = True
+            self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def close(self) -> None:
+        """Watch no more; whoever waits for news waits no more."""
+        self.is_over = True
+        self._tell()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        await self._watch.close()
+
+    # ------------------------------------------------------------------ for readers
+
+    @property
+    def subjects(self) -> list[State]:
+        """What is watched; nothing before it is open."""
+        return self._newest.states
+
+    @property
+    def positions(self) -> list[int]:
+        """Where a reader is that has had everything."""
+        return [subject.count for subject in self.subjects]
+
+    async def first(self, seconds: float) -> None:
+        """Wait until there is something of each subject, or until the time is over."""
+        await self._until(lambda: all(self.positions), seconds)
+
+    async def wait(self, positions: Sequence[int], seconds: float | None = None) -> bool:
+        """Wait for news behind the positions; return whether there were, or will be no more."""
+        return await self._until(lambda: self.positions != list(positions), seconds)
+
+    async def _until(self, is_enough: Callable[[], bool], seconds: float | None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while not (self.is_over or is_enough()):
+                    await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def look(self) -> None:
+        """See how the streams are doing."""
+        self._newest.look(self._watch.streams, failed=self.error is not None)
+
+    def news(self, positions: Sequence[int], most: int) -> tuple[list[int], tuple[News, ...]]:
+        """Return what a reader at these positions gets, and its positions afterwards.
+
+        That is so many trades, candles a pair, or levels a side of an order book.
+        """
+        found = [
+            subject.rows(position, most) if isinstance(subject, Series) else []
+            for subject, position in zip(self.subjects, positions, strict=True)
+        ]
+        if self.kind == "trades":
+            numbers = heapq.nsmallest(most, (number for rows in found for number, _ in rows))
+            found = [[one for one in rows if one[0] <= numbers[-1]] for rows in found]
+        told = [
+            self._told(subject, position, [row for _, row in rows], most)
+            for subject, position, rows in zip(self.subjects, positions, found, strict=True)
+        ]
+        return [after for after, _ in told], tuple(news for _, news in told)
+
+    def _told(self, subject: State, position: int, rows: list[Row], most: int) -> tuple[int, News]:
+        after = subject.count
+        if isinstance(subject, Series):
+            after = subject.after(position, len(rows))
+        updates, dropped = subject.behind(position)
+        return after, News(
+            **doing(subject),
+            updates=updates,
+            unread=subject.behind(after)[0],
+            dropped=dropped,
+            gaps=subject.stream.gaps,
+            **data_of(self.kind, subject, rows, most),
+        )

@@ -557,7 +557,7 @@ def _range(start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
     since = 0 if start is None else arguments.instant(start)
     until = None if end is None else arguments.instant(end)
     if until is not None and since >= until:
-        raise InvalidParameterError("start has to be before end.", details={"parameter": "start"})
+        raise InvalidParameterError("start must be before end.", details={"parameter": "start"})
     return since, until
 
 

@@ -41,7 +41,7 @@ def check(scheduler: Any) -> None:
         raise MissingExtraError("A scheduler", "cluster") from None
     if not isinstance(scheduler, Client):
         raise InvalidParameterError(
-            "scheduler has to be a client of Dask's distributed.",
+            "scheduler must be a `distributed.Client` of Dask.",
             details={"parameter": "scheduler"},
         )
 

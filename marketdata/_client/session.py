@@ -340,8 +340,8 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
         # Of a folder that somebody has named, the call that has to write to it says so.
         return store
     if not store.is_readable:
-        _log.warning("No candles are kept. %s", problem)
+        _log.warning("No candles are stored. %s", problem)
         return problem
-    _log.warning("Stored candles are read, and no new ones are kept. %s", problem)
+    _log.warning("Stored candles are read, but new ones are not stored. %s", problem)
     store.read_only = problem
     return store

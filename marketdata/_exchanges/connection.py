@@ -63,7 +63,7 @@ class Connection:
         self._api = self._make(connector, endpoint)
         if not serves_spot(self._api):
             raise ExchangeNotSupportedError(
-                f"{self.id} has no spot markets; only spot is served.",
+                f"{self.id} has no spot markets; only spot is supported.",
                 details={"exchange": self.id},
             )
         self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
@@ -130,7 +130,7 @@ class Connection:
             connector = stream_class(self.id, exact=self.is_exact)
             if connector is None:
                 raise DataUnavailableError(
-                    f"{self.id} has no streams that ccxt knows; ask it again and again instead.",
+                    f"{self.id} has no streams in ccxt; poll it instead.",
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
@@ -220,7 +220,7 @@ class Connection:
             return
         reason = self._able.reason(operation)
         raise DataUnavailableError(
-            f"{self.id} gives {reason}.{self._to_set(reason)}",
+            f"{self.id} offers {reason}.{self._to_set(reason)}",
             details={"exchange": self.id, "operation": operation},
         )
 

@@ -167,7 +167,7 @@ class Venue(Connection):
         served = self._quirk.ticker_pairs
         if served is not None and pair not in served:
             raise DataUnavailableError(
-                f"{self.id} only has tickers of {', '.join(served)}; ask for the order book or "
+                f"{self.id} only has tickers of {', '.join(served)}; use the order book or "
                 f"the trades of {pair}.",
                 details={"exchange": self.id, "pair": pair},
             )
@@ -176,7 +176,7 @@ class Venue(Connection):
         found = await self.tickers([pair])
         if pair not in found:
             raise DataUnavailableError(
-                f"{self.id} gives no ticker of {pair}.",
+                f"{self.id} returned no ticker of {pair}.",
                 details={"exchange": self.id, "pair": pair},
             )
         return found[pair].as_derived()

@@ -42,7 +42,7 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
     else:
         near = closest(name, served, 8)
     near = near[:3]
-    where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
+    where = "ccxt has no exchange" if served is None else "The simulator has no exchange"
     raise ExchangeNotSupportedError(
         f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
         details={"exchange": name[:40], "closest": near},

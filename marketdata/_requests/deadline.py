@@ -37,7 +37,7 @@ async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
     finally:
         begin(before)
     raise ExchangeUnavailableError(
-        f"{name} did not answer within {seconds:.3g} s. Try later, or raise MARKETDATA_TIMEOUT.",
+        f"{name} did not respond within {seconds:.3g} s. Try later, or raise MARKETDATA_TIMEOUT.",
         details={"exchange": name, "reason": "timed_out"},
     )
 

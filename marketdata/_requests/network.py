@@ -51,7 +51,7 @@ def trusting(cafile: str) -> ssl.SSLContext:
     except FileNotFoundError:
         wrong = f"there is no file {cafile}"
     except ssl.SSLError:
-        wrong = f"{cafile} holds no certificate in PEM"
+        wrong = f"{cafile} has no PEM certificate"
     except OSError as error:
         wrong = f"{cafile} cannot be read: {error.strerror}"
     raise InvalidParameterError(f"{CERTIFICATES}: {wrong}.", details={"parameter": CERTIFICATES})
@@ -82,7 +82,7 @@ def _wrong_with(url: str) -> str | None:
         return "the scheme is missing"
     if scheme.lower() not in ("http", "https"):
         known = scheme if scheme.isalnum() and len(scheme) < 10 else "this"
-        return f"{known} is no kind of proxy that can be used here"
+        return f"{known} is not a supported kind of proxy"
     parts = _parts(url)
     if parts is None or parts.port == 0:
         return "the port is a number from 1 to 65535"

@@ -20,7 +20,7 @@ T = TypeVar("T")
 _LONGEST_END = 5.0
 """Seconds for a call that was cancelled, or a loop that was stopped, to end."""
 
-_ENDING = "The program is ending; nothing is served any more."
+_ENDING = "The program is ending; no more calls are possible."
 
 _lock = threading.Lock()
 _portal: Portal | None = None
@@ -80,7 +80,7 @@ class Portal:
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError("A blocking call was made on the loop that would have to serve it.")
+            raise RuntimeError("A blocking call was made on the event loop that has to run it.")
         ended = threading.Event()
         call = _signalling(coroutine, ended)
         try:

@@ -205,8 +205,8 @@ class Budget:
     def _check(self, wait: float) -> None:
         if not is_patient() and wait >= seconds_left(math.inf):
             raise ExchangeUnavailableError(
-                f"The request budget of {self._whose} for {self._exchange} is used up; it is "
-                f"free again in {math.ceil(wait)} s.",
+                f"The request budget of {self._whose} for {self._exchange} is used up. "
+                f"Try again in {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
                 details={"exchange": self._exchange, "reason": "rate_limited"},
             )

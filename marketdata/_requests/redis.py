@@ -129,7 +129,7 @@ def _client(url: str) -> Redis:
         made = None
     if made is None:
         raise InvalidParameterError(
-            "MARKETDATA_REDIS has an option that Redis's client does not know, or a wrong value.",
+            "MARKETDATA_REDIS has an unknown option or a wrong value.",
             details={"parameter": "redis"},
         )
     # What the URL says of it would change the types of all answers.

@@ -44,7 +44,7 @@ def check(certificate: Path, key: Path) -> None:
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError:
         raise InvalidParameterError(
-            f"{certificate} and {key} are no certificate and its key without a password."
+            f"{certificate} and {key} are not a certificate and its key without a password."
         ) from None
     except OSError as error:
         raise InvalidParameterError(

@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydantic.alias_generators import to_camel
 
 from marketdata.arguments import instant
 from marketdata.errors import DataUnavailableError, MarketDataError
-from marketdata.models import Candles, Record, Ticker, Trade
+from marketdata.models import Record, Ticker, Trade
 from marketdata.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from marketdata.pages import Page
 
 __all__ = [
     "CANDLE",
@@ -43,8 +46,16 @@ MAX_STRETCHES = 100
 """Stretches of time that an answer lists as missing, or as filled."""
 
 Content: TypeAlias = dict[str, Any]
-Answer: TypeAlias = tuple[Content, str]
-"""The structured content, and the same as text."""
+
+
+class Answer(NamedTuple):
+    """What a tool answers."""
+
+    content: Content
+    text: str
+    """The same as JSON."""
+    picture: str | None = None
+    """A PNG in base64, for hosts that show images."""
 
 
 def compact(content: Content) -> str:
@@ -74,10 +85,10 @@ def noted(answer: Answer, said: Content) -> Answer:
     """Return an answer with what is said of its arguments; room for that is kept by `fitted`."""
     if not said:
         return answer
-    content = {**said, **answer[0]}
-    if notes := [one["note"] for one in (answer[0], said) if "note" in one]:
+    content = {**said, **answer.content}
+    if notes := [one["note"] for one in (answer.content, said) if "note" in one]:
         content["note"] = " ".join(notes)
-    return content, compact(content)
+    return answer._replace(content=content, text=compact(content))
 
 
 def record(answered: Record) -> Answer:
@@ -200,20 +211,13 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
 CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
-def candles(
-    answered: Candles,
-    limit: int,
-    columns: Sequence[str] | None,
-    *,
-    named: Content | None = None,
-    note: str = "",
-) -> Answer:
-    """Return the first `limit` candles; `next` starts at the first that is left out.
+def candles(page: Page, columns: Sequence[str] | None) -> Answer:
+    """Return a page of candles; `next` starts at the first that is left out.
 
     A row has the `columns` named, all but the number of trades where none are: it is the one that
-    few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
-    are given.
+    few ask for.
     """
+    answered, note = page.candles, page.note
     names = list(columns or CANDLE[:-1])
     places = [CANDLE.index(name) for name in names]
 
@@ -237,10 +241,10 @@ def candles(
         if notes:
             content["note"] = " ".join(notes)
         if left_out is not None:
-            content["next"] = {"start": left_out, **(named or {})}
+            content["next"] = {"start": left_out, **page.following}
         return {**content, "columns": names, "candles": rows}
 
-    return fitted(build, min(limit, len(answered)))
+    return fitted(build, min(page.rows, len(answered)))
 
 
 def fitted(build: Callable[[int], Content], count: int) -> Answer:
@@ -249,7 +253,7 @@ def fitted(build: Callable[[int], Content], count: int) -> Answer:
         content = build(count)
         text = compact(content)
         if len(text) <= MAX_CHARACTERS - _NOTE:
-            return content, text
+            return Answer(content, text)
         if count == 0:
             raise DataUnavailableError(
                 f"The answer is longer than {MAX_CHARACTERS} characters and cannot be divided."

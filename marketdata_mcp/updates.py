@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -26,9 +25,9 @@ from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 
 from marketdata import AsyncClient
 from marketdata.errors import MarketDataError, RateLimitExceededError
-from marketdata.live import LiveWatch
+from marketdata.live import BARS, Following, LiveWatch
 from marketdata_mcp.admission import Admission, Context
-from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.live.places import FULL_SECONDS, check_place, has_share
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import Address, refused
@@ -37,11 +36,6 @@ if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
 __all__ = ["Connection", "Listening", "Updates", "admitted"]
-
-_KEPT = 100
-"""Trades or candles of a resource's stream that are kept, which is as many as are read."""
-
-_logger = logging.getLogger(__name__)
 
 
 class Connection:
@@ -77,15 +71,12 @@ class Connection:
 class _Followed:
     """A resource that somebody is subscribed to."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, stream: Following) -> None:
         self.uri = uri
-        self.address = Address.parse(uri)
+        self.stream = stream
         self.owners: Counter[str] = Counter()
         self.sessions: dict[str, Connection] = {}
         """Whom of earlier revisions to tell, by connection."""
-        self.live: LiveWatch | None = None
-        self.opening: asyncio.Task[None]
-        self.telling: asyncio.Task[None] | None = None
 
 
 class Updates:
@@ -101,12 +92,13 @@ class Updates:
     @property
     def lives(self) -> list[LiveWatch]:
         """The streams of all resources that somebody is subscribed to."""
-        return [one.live for one in self._followed.values() if one.live is not None]
+        streams = (one.stream.live for one in self._followed.values())
+        return [live for live in streams if live is not None]
 
     def of(self, owner: str) -> list[LiveWatch]:
         """Return the streams of a caller's resources."""
-        mine = (one for one in self._followed.values() if owner in one.owners)
-        return [one.live for one in mine if one.live is not None]
+        mine = (one.stream.live for one in self._followed.values() if owner in one.owners)
+        return [live for live in mine if live is not None]
 
     async def changed(self) -> None:
         """Tell that other subjects than before are watched."""
@@ -160,12 +152,10 @@ class Updates:
             if followed is None or owner not in followed.owners:
                 self._admit(owner)
             if followed is None:
-                followed = self._followed[uri] = _Followed(uri)
-                followed.opening = asyncio.create_task(self._begin(followed))
+                followed = self._followed[uri] = _Followed(uri, self._stream(uri))
             followed.owners[owner] += 1
             try:
-                # Whoever else waits for it is not concerned if this one gives up.
-                await asyncio.shield(followed.opening)
+                await followed.stream.opened()
             except BaseException:
                 self._leave(owner, uri)
                 raise
@@ -209,67 +199,31 @@ class Updates:
 
     # ------------------------------------------------------------------ one resource
 
-    async def _open(self, followed: _Followed) -> LiveWatch:
-        address = followed.address
-        live = LiveWatch(
+    def _stream(self, uri: str) -> Following:
+        address = Address.parse(uri)
+        watch = partial(
+            LiveWatch,
             self._client,
             address.kind,
             [address.pair],
             exchange=address.exchange,
             timeframe=address.timeframe or "1m",
-            kept=_KEPT,
+            kept=BARS,
         )
-        try:
-            await live.open()
-        except BaseException:
-            await live.close()
-            raise
-        followed.live = live
-        return live
-
-    async def _begin(self, followed: _Followed) -> None:
-        live = await self._open(followed)
-        followed.telling = asyncio.create_task(self._tell(followed, live))
+        tell = partial(self._publish, uri)
+        return Following(watch, tell, pause=self._limits.pause, again=self._limits.again)
 
     async def _close(self, followed: _Followed) -> None:
         for session in followed.sessions.values():
             session.end()
-        tasks = [one for one in (followed.opening, followed.telling) if one is not None]
-        for task in tasks:
-            task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception) and not isinstance(outcome, MarketDataError):
-                _logger.error("following %s failed", followed.uri, exc_info=outcome)
-        if followed.live is not None:
-            await followed.live.close()
+        await followed.stream.close()
         await self.changed()
 
-    async def _tell(self, followed: _Followed, live: LiveWatch) -> None:
-        """Tell of news, of several in a short time once."""
-        had = live.positions
-        while True:
-            await live.wait(had)
-            had = live.positions
-            await self._publish(followed)
-            if live.is_over:
-                if live.error is None or not live.error.retryable:
-                    return
-                live = await self._again(followed, live)
-                had = live.positions
-            await asyncio.sleep(self._limits.pause)
-
-    async def _again(self, followed: _Followed, live: LiveWatch) -> LiveWatch:
-        """Begin to watch anew, as often as it takes."""
-        await live.close()
-        while True:
-            await asyncio.sleep(self._limits.again)
-            with contextlib.suppress(MarketDataError):
-                return await self._open(followed)
-
-    async def _publish(self, followed: _Followed) -> None:
-        await self._bus.publish(ResourceUpdated(followed.uri))
-        for session in followed.sessions.values():
-            session.tell(followed.uri)
+    async def _publish(self, uri: str) -> None:
+        await self._bus.publish(ResourceUpdated(uri))
+        followed = self._followed.get(uri)
+        for session in () if followed is None else followed.sessions.values():
+            session.tell(uri)
 
 
 @asynccontextmanager
@@ -288,8 +242,9 @@ async def admitted(
     async with AsyncExitStack() as stack:
         for uri in dict.fromkeys(uris) or ("",):
             try:
-                ask = Address.parse(uri).ask if uri else Ask()
-                await stack.enter_async_context(admission.admit(caller, ask))
+                about = Address.parse(uri)._asdict() if uri else {}
+                admit = admission.admit(caller, "subscriptions/listen", about)
+                await stack.enter_async_context(admit)
             except MarketDataError as error:
                 raise refused(error, uri or None) from None
         yield caller

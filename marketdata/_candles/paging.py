@@ -65,6 +65,8 @@ class Pages:
         """No candle opens before this, as far as is known."""
         self._refused: set[str] = set()
         """Timeframes of which a start was refused because it was too early."""
+        self._shown: dict[str, list[Page]] = {}
+        """Pages of longer candles, by timeframe."""
         self._looked_ahead = False
         """Whether candles later than our clock were looked for."""
         self._served: list[int] = []
@@ -318,13 +320,11 @@ class Pages:
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
         """Return when the first longer candle opens that ends after a moment; None: not known."""
-        pages = Pages(self.venue, self.pair, longer)
         # They may open elsewhere than is expected, at most one length earlier.
         at = longer.previous(longer.floor(moment))
         while at < stop:
-            try:
-                page = await pages.between(at, min(stop, longer.shift(at, pages.size)), stop)
-            except UpstreamError:
+            page = await self._longer_page(longer, at)
+            if page is None:
                 return None
             times = sorted([*page.columns.time, *page.rejected])
             later = next((time for time in times if longer.end(time) > moment), None)
@@ -332,6 +332,19 @@ class Pages:
                 return later
             at = max(page.end, longer.next(at))
         return at
+
+    async def _longer_page(self, longer: Calendar, moment: int) -> Page | None:
+        """Get a page of longer candles from a moment on, once; None where it cannot be used."""
+        for one in self._shown.get(longer.timeframe, ()):
+            if one.start <= moment < one.end:
+                return one
+        pages = Pages(self.venue, self.pair, longer)
+        try:
+            found = await pages.between(moment, longer.shift(moment, pages.size))
+        except UpstreamError:
+            return None
+        self._shown.setdefault(longer.timeframe, []).append(found)
+        return found
 
     async def before(self, moment: int) -> int | None:
         """Return a time near which the last candle before a moment is; None where there is none.
@@ -347,14 +360,23 @@ class Pages:
                 self._listed = moment
                 return None
             return earlier[-1] + 1
+        empty = moment  # from here on no candle opens up to the moment
         for calendar in (self.calendar, *self._longer()):
-            times = await self._all_before(moment, calendar)
+            start = calendar.shift(moment - 1, 1 - self._size(calendar))
+            times = await self._all_between(start, moment, calendar)
+            if times is None:
+                continue
             for opened in reversed(times):
                 if calendar is self.calendar:
                     return opened + 1
-                end = calendar.end(opened)
-                if end <= moment or await self._is_between(opened, moment):
-                    return min(end, moment)
+                if calendar.end(opened) <= empty:
+                    return calendar.end(opened)
+                if opened < empty:
+                    last = await self._last_between(opened, empty)
+                    if last is not None:
+                        return last + 1
+                    empty = opened
+            empty = min(empty, start)
             if calendar is self.calendar and self._given < moment:
                 # It may lie further back than even pages of the longest candles reach.
                 newest = () if self.venue.quirk.bars_from_start else await self._probe(calendar)
@@ -363,25 +385,31 @@ class Pages:
         self._listed = moment
         return None
 
-    async def _all_before(self, moment: int, calendar: Calendar) -> list[int]:
-        """List the open times in the page before a moment, also where its answers are short."""
-        cursor, found = calendar.shift(moment - 1, 1 - self._size(calendar)), list[int]()
-        while cursor < moment:
-            times = await self._probe(calendar, cursor) or []
-            found += [time for time in times if cursor <= time < moment]
-            if not times or times[-1] >= moment:
+    async def _all_between(self, start: int, end: int, calendar: Calendar) -> list[int] | None:
+        """List the open times in a range of one page, also where its answers are short.
+
+        None where the exchange does not say.
+        """
+        found = list[int]()
+        while start < end:
+            times = await self._probe(calendar, start)
+            if times is None:
+                return found or None
+            found += [time for time in times if start <= time < end]
+            if not times or times[-1] >= end or times[-1] < start:
                 break
-            if times[-1] < cursor:
-                break
-            cursor = times[-1] + 1
+            start = times[-1] + 1
         return found
 
-    async def _is_between(self, start: int, end: int) -> bool:
-        try:
-            found = await self.between(start, end, more=0)
-        except UpstreamError:
-            return False
-        return any(start <= time < end for time in [*found.columns.time, *found.rejected])
+    async def _last_between(self, start: int, end: int) -> int | None:
+        """Return when the last candle of a range opens; None where none is found in it."""
+        while start < end:
+            early = max(start, self.calendar.shift(end - 1, 1 - self.size))
+            times = await self._all_between(early, end, self.calendar)
+            if times:
+                return times[-1]
+            end = early
+        return None
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
         """Return the open times of one page, the newest by default; None where it does not say."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
@@ -99,6 +100,14 @@ class Options(TypedDict, total=False):
     redis: str | None
     endpoints: dict[str, str] | None
     settings: Settings | None
+
+
+@functools.cache
+def _ticker_of() -> Callable[[Venue, str, str], Awaitable[Ticker]]:
+    # An import statement takes a microsecond each time that it runs.
+    from marketdata._candles.windows import ticker
+
+    return ticker
 
 
 class AsyncClient(AsyncStreams[Number]):
@@ -283,15 +292,11 @@ class AsyncClient(AsyncStreams[Number]):
         come from the order book; `derived_fields` names them.
         """
 
-        async def work(venue: Venue) -> Ticker:
-            from marketdata._candles.windows import check_window, ticker_over
+        def work(venue: Venue) -> Awaitable[Any]:
+            return _ticker_of()(venue, pair, window)
 
-            venue.check("ticker")
-            check_window(venue, window)
-            symbol = await venue.listed.symbol(pair)
-            return await ticker_over(venue, symbol, window)
-
-        return cast("Ticker[Number]", await self._session.ask(exchange, work))
+        found: Ticker[Number] = await self._session.ask(exchange, work)
+        return found
 
     @checked
     async def tickers(

@@ -153,8 +153,8 @@ class Connections:
     async def ask(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
         """Do the work on one exchange."""
         self._check_open(name)
+        made = self._venues.get(name)
         try:
-            made = self._venues.get(name)
             if made is None or not made.done():
                 return await work(await self.venue(name))
             return await work(made.result())

@@ -103,14 +103,17 @@ class Session:
         for name in names:
             if name not in here.checked:
                 await here.check(name)
-        names = here.in_order(names)
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self.settings.timeout
+        share, several = self.settings.timeout, len(names) > 1
+        if several:
+            names = here.in_order(names)
+            loop = asyncio.get_running_loop()
+            ends = loop.time() + share
         failures: dict[str, MarketDataError] = {}
         for place, name in enumerate(names):
-            # Each exchange gets its share of what is left, so that one that hangs cannot use up
-            # the time in which the next would have answered.
-            share = (ends - loop.time()) / (len(names) - place)
+            if several:
+                # Each exchange gets its share of what is left, so that one that hangs cannot use up
+                # the time in which the next would have answered.
+                share = (ends - loop.time()) / (len(names) - place)
             try:
                 answer = await within(share, name, here.ask(name, work))
             except UpstreamError as error:
@@ -121,7 +124,7 @@ class Session:
                 failures[name] = error
                 here.note_failure(name, error)
             else:
-                if len(names) > 1:
+                if several:
                     here.note_answer(name)
                 return answer
         if len(failures) == 1:

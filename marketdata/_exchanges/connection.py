@@ -204,7 +204,7 @@ class Connection:
 
     def has(self, method: str) -> bool:
         """Return whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return self._able.offers(method)
+        return method in self._able.offered
 
     def is_native(self, operation: str) -> bool:
         """Return whether there is a call of ccxt's that is meant for an operation."""
@@ -215,8 +215,7 @@ class Connection:
 
         ``native`` says that it is not to be made of other calls.
         """
-        able = self._able.is_native if native else self._able.is_served
-        if able(operation):
+        if self._able.is_native(operation) if native else self._able.is_served(operation):
             return
         reason = self._able.reason(operation)
         raise DataUnavailableError(

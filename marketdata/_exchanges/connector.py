@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.known_by_heart:
             return self.known_by_heart
         asked = self._twin() if self.renamed else self
-        with doing(current()._replace(listing=True)):
+        with doing(replace(current(), listing=True)):
             return await super(Connector, asked).fetch_markets(params or {})
 
     def _twin(self) -> Connector:
@@ -157,7 +158,8 @@ class Connector(Theirs):  # type: ignore[misc]
         ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
         or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
-        ours = round(reply.received_at.timestamp() * 1000)
+        # Not later than `milliseconds`, which cuts the same time.
+        ours = int(reply.received_at.timestamp() * 1000 - 0.5)
         if reply.date is None:
             self.ahead = max(self.ahead, newest - ours)
             return

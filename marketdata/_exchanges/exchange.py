@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -119,7 +119,7 @@ class Venue(Connection):
         )
         return parsing.in_decimals(made) if self.is_exact else made
 
-    async def ticker(self, pair: str, window: str = "24h") -> Ticker:
+    def ticker(self, pair: str, window: str = "24h") -> Coroutine[Any, Any, Ticker]:
         """Get the exchange's own ticker, over a window that `has_window` allows."""
 
         def make(raw: dict[str, Any], reply: Reply) -> Ticker:
@@ -133,13 +133,13 @@ class Venue(Connection):
         if window == "24h":
             self._check_has_ticker(pair)
             if not self.has("fetchTicker"):
-                return await self._ticker_of_all(pair)
-            return await self.call(make, "fetch_ticker", pair)
+                return self._ticker_of_all(pair)
+            return self.call(make, "fetch_ticker", pair)
         if window == "day":
             request = {"symbol": self._api.market_id(pair)}
-            return await self.call(make_day, "publicGetTickerTradingDay", params=request)
+            return self.call(make_day, "publicGetTickerTradingDay", params=request)
         params = {"rolling": True, "windowSize": window}
-        return await self.call(make, "fetch_ticker", pair, params=params)
+        return self.call(make, "fetch_ticker", pair, params=params)
 
     def has_window(self, window: str) -> bool:
         """Return whether the exchange has tickers over this window."""
@@ -148,16 +148,19 @@ class Venue(Connection):
         return (window if window == "day" else window[-1]) in self._quirk.windows
 
     def _ticker(self, raw: dict[str, Any], reply: Reply, pair: str, window: str) -> Ticker:
-        if not tickers.has_price(raw) and tickers.is_untraded(raw, self._market_id(pair)):
-            raise tickers.untraded(self.id, pair)
-        return parsing.ticker(
-            raw,
-            exchange=self.id,
-            pair=pair,
-            window=window,
-            received_at=reply.received_at,
-            simulated=reply.simulated,
-        )
+        try:
+            return parsing.ticker(
+                raw,
+                exchange=self.id,
+                pair=pair,
+                window=window,
+                received_at=reply.received_at,
+                simulated=reply.simulated,
+            )
+        except parsing.NoPriceError:
+            if not tickers.is_untraded(raw, self._market_id(pair)):
+                raise
+        raise tickers.untraded(self.id, pair)
 
     def _market_id(self, pair: str) -> str | None:
         market_id = self.listed.market(pair).get("id")

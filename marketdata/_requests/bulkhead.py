@@ -35,6 +35,7 @@ class Bulkhead:
         """The sum of the times at which those under way have begun."""
         self._usual = 0.0
         """Seconds that an attempt takes."""
+        self._now = asyncio.get_running_loop().time
 
     @property
     def waiting(self) -> int:
@@ -83,7 +84,7 @@ class Bulkhead:
         if not self._is_bounded:
             self.under_way -= 1
             return
-        self._usual += _WEIGHT * (_now() - begun - self._usual)
+        self._usual += _WEIGHT * (self._now() - begun - self._usual)
         self._give_back(is_patient(), begun)
 
     def _has_room(self, patient: bool) -> bool:
@@ -91,7 +92,7 @@ class Bulkhead:
         return room and (not patient or self._patient < self._for_patient)
 
     def _acquire(self, patient: bool) -> float:
-        begun = _now()
+        begun = self._now()
         self.under_way += 1
         self._patient += patient
         self._begun += begun
@@ -109,7 +110,7 @@ class Bulkhead:
 
     def _expected(self, ahead: int) -> float:
         """Return the seconds until a place is free for who has so many ahead."""
-        so_far = _now() - self._begun / self.under_way
+        so_far = self._now() - self._begun / self.under_way
         return max(self._usual, so_far) * (ahead + 1) / self._places
 
     def _full(self, ahead: int) -> ExchangeUnavailableError:
@@ -120,7 +121,3 @@ class Bulkhead:
             retry_after=math.ceil(wait * 1000) / 1000,
             details={"exchange": self._exchange, "reason": "busy"},
         )
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -43,11 +43,12 @@ class Sharing:
             question = self._questions[key] = Question()
         else:
             self.shared += 1
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop, mine = asyncio.get_running_loop(), current()
+        answer: asyncio.Future[T] = loop.create_future()
         question.makers[answer] = make
-        question.deadline.waiting[id(answer)] = current().deadline
+        question.deadline.waiting.append(mine.deadline)
         if question.task is None:
-            question.task = begun(self._find(key, question, work))
+            question.task = begun(self._find(key, question, work), loop)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -55,7 +56,7 @@ class Sharing:
                 self._forget(key, question)
                 await end(question.task)
             question.makers.pop(answer, None)
-            question.deadline.waiting.pop(id(answer), None)
+            question.deadline.waiting.remove(mine.deadline)
             raise
 
     async def _find(self, key: str, question: Question, work: Work) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from marketdata._requests.request import TimeLimit, begin, current, doing
@@ -81,7 +82,7 @@ def unhurried() -> Iterator[None]:
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
     """Let what runs inside wait for its turn as long as that takes: its time starts anew then."""
-    with doing(current()._replace(patient=True)):
+    with doing(replace(current(), patient=True)):
         yield
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
-@dataclass
+@dataclass(slots=True)
 class Reply:
     """What is known of the answers to the requests that one call made."""
 

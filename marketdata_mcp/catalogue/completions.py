@@ -14,7 +14,6 @@ from mcp_types import (
 )
 
 from marketdata.errors import MarketDataError
-from marketdata_mcp.ask import Ask
 from marketdata_mcp.catalogue.prompts import PROMPTS
 from marketdata_mcp.resources import TEMPLATES
 
@@ -43,9 +42,8 @@ async def complete(
         try:
             admission = context.lifespan_context.admission
             caller = admission.caller(context)
-            named = (known["exchange"],) if known.get("exchange") else ()
-            ask = Ask(named, free=True)
-            async with admission.admit(caller, ask) as client:
+            about = {"exchange": known.get("exchange") or None}
+            async with admission.admit(caller, "completion/complete", about) as client:
                 offered = await _values(client, params.argument.name, known)
         except MarketDataError:
             offered = []

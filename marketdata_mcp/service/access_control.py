@@ -25,7 +25,7 @@ from marketdata.errors import (
     RateLimitExceededError,
 )
 from marketdata_mcp import app
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.admission import AGAIN, CALLER
 from marketdata_mcp.service.bounds import Ceilings, address

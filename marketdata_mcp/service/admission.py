@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,8 +16,9 @@ from mcp_types import INVALID_PARAMS
 
 from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
 from marketdata_mcp.admission import Admission, Call, Context
-from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.callers import Caller, Usage
 from marketdata_mcp.resources import refused
+from marketdata_mcp.service.costs import ask_of
 from marketdata_mcp.service.observe import Observer, observed
 
 if TYPE_CHECKING:
@@ -77,7 +78,11 @@ class GatedAdmission(Admission):
 
     @asynccontextmanager
     async def admit(
-        self, caller: Caller, ask: Ask, call: Call | None = None
+        self,
+        caller: Caller,
+        what: str,
+        arguments: Mapping[str, Any],
+        call: Call | None = None,
     ) -> AsyncIterator[AsyncClient]:
         """Have a call counted and its tier looked at; return the client that answers it.
 
@@ -87,6 +92,7 @@ class GatedAdmission(Admission):
         if self._gate is None:
             yield self.client
             return
+        ask = ask_of(what, arguments)
         charge = await self._gate.charge(caller, ask)
         if call is not None:
             call.units = charge.units
@@ -129,7 +135,7 @@ class GatedAdmission(Admission):
         """Name the connection: on HTTP+SSE its session, on stdio there is only one."""
         return "" if context.request is None else connection(context.request)
 
-    async def usage(self, caller: Caller) -> dict[str, Any]:
+    async def usage(self, caller: Caller) -> Usage:
         """Tell what a caller has used and may use."""
         return await (super().usage(caller) if self._gate is None else self._gate.usage(caller))
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import RateLimitExceededError
 from marketdata_mcp.app import Service
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate

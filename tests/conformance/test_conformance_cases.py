@@ -20,7 +20,7 @@ from marketdata.errors import (
     TimeframeNotSupportedError,
 )
 from marketdata.models import Record
-from marketdata.operations import shifted
+from marketdata.pages import shifted
 
 NOT_OFFERED = (DataUnavailableError, InvalidParameterError, TimeframeNotSupportedError)
 """What a call ends with that asks for what is not offered, or whose answer holds nothing."""

@@ -109,7 +109,7 @@ def test_shell_and_tools_have_a_row_with_a_code_for_it(speaking: Open, call: str
     header, *lines = found.to_csv().splitlines()
     assert header.endswith(",code,message")
     assert [",DATA_UNAVAILABLE," in line for line in lines] == [False, True]
-    content, _ = answers.table(call, found, answers.Cut(()), lambda _: None)
+    content = answers.table(call, found, answers.Cut(()), lambda _: None).content
     assert [one["pair"] for one in content[call]] == ["BTC/USDT"]
     assert [(one["pair"], one["code"]) for one in content["errors"]] == [
         ("NEW/USDT", "DATA_UNAVAILABLE")

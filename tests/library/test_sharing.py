@@ -69,7 +69,7 @@ def test_each_makes_its_own_of_the_one_answer() -> None:
 
 
 def ends(question: Question) -> list[float]:
-    return [one.ends for one in question.deadline.waiting.values() if one and one.ends]
+    return [one.ends for one in question.deadline.waiting if one and one.ends]
 
 
 @pytest.mark.parametrize("is_patient", [True, False])

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from marketdata.errors import (
@@ -21,7 +21,7 @@ from marketdata.errors import (
     RateLimitExceededError,
     UnauthorizedError,
 )
-from marketdata_mcp.ask import Ask, Caller
+from marketdata_mcp.callers import Caller, Usage, Week, Window
 from marketdata_mcp.service.access import keys
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
@@ -35,9 +35,21 @@ from marketdata_mcp.service.access.accounts import (
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.tiers import Policy, Tier
 
-__all__ = ["Charge", "Gate"]
+__all__ = ["Ask", "Charge", "Gate"]
 
 _LONGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a call asks for, as far as tiers care."""
+
+    exchanges: tuple[str, ...] = ()
+    """Those that it names."""
+    lookback: timedelta = timedelta()
+    """How far back it reaches: before the current candle for candles, for other data before now."""
+    free: bool = False
+    """Whether it costs no units."""
 
 
 @dataclass(frozen=True)
@@ -213,24 +225,21 @@ class Gate:
         """Return all exchanges that a caller may ask; None: there is no bound."""
         return self._tier(caller).exchanges
 
-    async def usage(self, caller: Caller) -> dict[str, Any]:
+    async def usage(self, caller: Caller) -> Usage:
         """Tell what an account has used and may use; bounds that there are not are absent."""
         tier, now = self._tier(caller), self._clock()
         used = await self.store.used(caller.account, now)
-        minute = _window(used.minute, tier.calls_a_minute)
-        week = _window(used.week, tier.weekly_units)
+        minute = _window(used.minute, tier.calls_a_minute, minute_of(now) + MINUTE)
+        week = _window(used.week, tier.weekly_units, week_of(now) + WEEK)
         if tier.weekly_units:
-            week["percentUsed"] = round(100 * used.week / tier.weekly_units)
-        answer: dict[str, Any] = {
-            "tier": caller.tier,
-            "minute": {**minute, "resetAt": moment(minute_of(now) + MINUTE)},
-            "week": {**week, "resetAt": moment(week_of(now) + WEEK)},
-        }
-        if tier.history_days is not None:
-            answer["historicalDays"] = tier.history_days
-        if tier.exchanges is not None:
-            answer["allowedExchanges"] = list(tier.exchanges)
-        return answer
+            week["percent_used"] = round(100 * used.week / tier.weekly_units)
+        return Usage(
+            tier=str(caller.tier),
+            minute=Window(**minute),
+            week=Week(**week),
+            historical_days=tier.history_days,
+            allowed_exchanges=tier.exchanges,
+        )
 
     def _tier(self, caller: Caller) -> Tier:
         found = None if caller.tier is None else self.policy.tiers.get(caller.tier)
@@ -243,7 +252,7 @@ class Gate:
         return found
 
 
-def _window(used: int, limit: int | None) -> dict[str, Any]:
-    if limit is None:
-        return {"used": used}
-    return {"used": used, "limit": limit, "remaining": max(0, limit - used)}
+def _window(used: int, limit: int | None, ends: int) -> dict[str, Any]:
+    remaining = None if limit is None else max(0, limit - used)
+    reset_at = datetime.fromtimestamp(ends, UTC)
+    return {"used": used, "limit": limit, "remaining": remaining, "reset_at": reset_at}

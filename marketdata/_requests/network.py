@@ -1,4 +1,4 @@
-"""What the environment says of the way to the internet: proxies, and whom to trust."""
+"""Proxies and certificates from the environment."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CERTIFICATES = "SSL_CERT_FILE"
 
 
 def check_proxies() -> bool:
-    """Return whether there is a proxy; raise `InvalidParameterError` for one that cannot be used.
+    """Return whether a proxy is set; raise `InvalidParameterError` if it cannot be used.
 
-    The error names the variable, and nothing of its value: a password may be in it.
+    The error names the variable but not its value, which may contain a password.
     """
     proxies = dict(_proxies())
     for variable, url in proxies.items():
@@ -31,7 +31,7 @@ def check_proxies() -> bool:
 
 
 def proxy_variable(host: str | None = None, port: int | None = None) -> str | None:
-    """Name the variable that names this proxy, or any proxy; None where there is none."""
+    """Return the variable that sets this proxy, or any proxy; None if there is none."""
     found = None
     for variable, url in _proxies():
         found = found or variable
@@ -42,9 +42,9 @@ def proxy_variable(host: str | None = None, port: int | None = None) -> str | No
 
 
 def trusting(cafile: str) -> ssl.SSLContext:
-    """Make what trusts the authorities in a file.
+    """Make a TLS context that trusts the authorities in a file.
 
-    Raises `InvalidParameterError`, naming the variable, where SSL_CERT_FILE names no such file.
+    Raises `InvalidParameterError` if SSL_CERT_FILE is not such a file.
     """
     try:
         return ssl.create_default_context(cafile=cafile)
@@ -58,10 +58,10 @@ def trusting(cafile: str) -> ssl.SSLContext:
 
 
 def _proxies() -> Iterator[tuple[str, str]]:
-    """Return the proxies that requests would go through, by the variable that names each."""
+    """Return the proxies in use, by the variable that sets each."""
     for scheme, url in getproxies().items():
         if scheme in ("http", "https", "ws", "wss"):
-            # As `getproxies` has it, small letters win. Windows and macOS have settings, too.
+            # As in `getproxies`, lower case wins. Windows and macOS have system settings, too.
             names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")
             set_here = (name for name in names if os.environ.get(name))
             yield next(set_here, f"The system's proxy for {scheme}"), url

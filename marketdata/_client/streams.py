@@ -1,4 +1,4 @@
-"""What a client watches and records: arguments checked, streams joined, records handed out."""
+"""The streams of a client: watch and record."""
 
 from __future__ import annotations
 

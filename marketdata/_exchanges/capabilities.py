@@ -53,7 +53,7 @@ _STREAMS = {
     "candles": ("watchOHLCV",),
 }
 
-WANTS_KEY = "it wants the key of an account"
+WANTS_KEY = "it requires an API key"
 
 _COMMON_TIMEFRAMES = (
     *("1m", "3m", "5m", "15m", "30m"),

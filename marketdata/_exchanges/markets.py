@@ -197,8 +197,8 @@ class PairList:
             quoted = self._of_base(coin)
             if quoted:
                 return PairNotSupportedError(
-                    f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that "
-                    f"base.{did_you_mean(quoted[:3])}",
+                    f"'{pair}' is not a pair of {self._exchange}, which has {len(quoted)} with "
+                    f"that base.{did_you_mean(quoted[:3])}",
                     details={
                         "exchange": self._exchange,
                         "pair": pair,

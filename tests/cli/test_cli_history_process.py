@@ -120,7 +120,9 @@ def test_what_came_before_the_end_is_not_fetched_again(
     assert out == b""
     if number == signal.SIGINT:
         assert code == 130
-        said = re.search(r"Interrupted\. ([\d,]+) new candles are stored; the same command", shown)
+        said = re.search(
+            r"Interrupted\. ([\d,]+) new candles are stored; run the same command", shown
+        )
         assert said, shown
         assert int(said[1].replace(",", "")) == before.bars
 
@@ -192,7 +194,7 @@ def test_an_export_to_the_output(asked, terminal, here, asking, program):
     assert packed[:4] == packed[-4:] == b"PAR1"
     code, shown, _ = terminal(*export, "-f", "parquet").end()
     assert code == 2
-    assert "nothing for a terminal" in shown
+    assert "cannot be shown on a terminal" in shown
 
 
 def test_the_simulator_inside_and_on_a_port(environment, program, command):

@@ -158,14 +158,14 @@ class Connector(Theirs):  # type: ignore[misc]
         ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
         or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
-        # Not later than `milliseconds`, which cuts the same time.
-        ours = int(reply.received_at.timestamp() * 1000 - 0.5)
+        ours = round(reply.received_at.timestamp() * 1000)
+        date = 0 if reply.date is None else round(reply.date.timestamp() * 1000)
+        # `Date` has whole seconds, it may be almost one later; and ranges may lack their end.
+        latest = max(date, newest)
+        ahead = latest + _SECOND - ours if latest > ours else 0
         if reply.date is None:
-            self.ahead = max(self.ahead, newest - ours)
+            self.ahead = max(self.ahead, ahead)
             return
-        date = round(reply.date.timestamp() * 1000)
-        # `Date` has whole seconds: it may be almost one later.
-        ahead = max(date + _SECOND if date > ours else ours, newest) - ours
         # Time never goes back for as little as an answer takes.
         self.ahead = max(ahead, self.ahead) if self.ahead - ahead <= _CLOCKS_AGREE else ahead
 

@@ -20,8 +20,8 @@ def deprecated(name: str, instead: str, *, since: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "")[:10] == "marketdata":
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        f"{name} is deprecated since version {since} and goes with the next major version: "
-        f"use {instead}.",
+        f"{name} is deprecated since version {since} and will be removed in the next major "
+        f"version: use {instead}.",
         DeprecationWarning,
         stacklevel=level,
     )

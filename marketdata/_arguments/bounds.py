@@ -18,8 +18,8 @@ _MOST_ARGUMENTS = 50
 _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 _GO_ON = {
-    "limit": " What comes behind is had by `next`, or by another start or offset.",
-    "timeout": " Ask again to wait longer.",
+    "limit": " Use `next`, or another start or offset, for the rest.",
+    "timeout": " Call again to wait longer.",
 }
 _ALL = ("all", "max", "maximum", "everything", "unlimited", "full", "complete", "inf", "infinity")
 

@@ -103,7 +103,7 @@ def _pair(text: str) -> str:
     spot = _spot_of(upper)
     if spot is not None:
         raise PairNotSupportedError(
-            f"'{upper[:60]}' names a derivative; only spot pairs are served. "
+            f"'{upper[:60]}' is a derivative; only spot pairs are supported. "
             f"Ask for {' or '.join(spot)}.",
             details={"pair": upper[:60], "closest": spot},
         )

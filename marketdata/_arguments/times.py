@@ -266,6 +266,4 @@ def _of_numpy(value: Any) -> datetime | int | float:
 
 
 def _two_days(value: str, days: Sequence[str]) -> InvalidParameterError:
-    return refused(
-        "day and month of this date can be exchanged: write it as ISO-8601", value, *days
-    )
+    return refused("day and month of this date are ambiguous: write it as ISO-8601", value, *days)

@@ -265,7 +265,7 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
     found = await series.between(start, upto)
     while len(found.columns) < limit:
         now = found.clock.exchange if found.simulated else found.clock.reached
-        last = min(stop, now + 1)
+        last = min(stop, now + 1) if found.is_asked else stop
         if upto >= last:
             break
         at, later = upto, None

@@ -53,9 +53,9 @@ T = TypeVar("T")
 Owner = TypeVar("Owner")
 
 _NAMES = {**vars(models), **vars(aggregates), **vars(lists), "LiveChart": LiveChart}
-"""What annotations of operations mention, and their module imports for type checkers only."""
+"""Names in annotations that their module imports for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
-"""Annotations are those of `AsyncClient`; what blocks gives these in their places."""
+"""The types that blocking code returns instead of those in the annotations of `AsyncClient`."""
 
 
 def function(
@@ -64,10 +64,10 @@ def function(
     module: str,
     names: dict[str, Any] = _NAMES,
 ) -> Callable[P, T]:
-    """Make a function of a method of what ``owner`` gives, to stand in a module by its name.
+    """Make a module-level function of a method of the object that ``owner`` returns.
 
-    Its annotations are evaluated (with ``names``), and it does not refer to the method: programs
-    that look at functions, such as typer, pickle and completion in notebooks, find all they need.
+    Its annotations are evaluated (with ``names``), and it does not refer to the method, so that
+    typer, pickle and completion in notebooks work with it.
     """
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -79,7 +79,7 @@ def function(
 
     scope = {**names, **inspect.unwrap(method).__globals__, **_BLOCKING}
     hints = _evaluated(method.__annotations__, scope, include_extras=True)
-    # A signature is read by people: without bounds and descriptions, which the docstring has.
+    # People read signatures, so they omit bounds and descriptions, which are in the docstring.
     plain = _evaluated(hints, scope)
     signature = inspect.signature(method)
     call.__annotations__ = hints

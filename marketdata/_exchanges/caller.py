@@ -86,9 +86,11 @@ class Caller:
         allow, and no sooner than the exchange asks.
         """
         if method not in READS:
-            raise InternalError(f"{method} is not a call that is made here. Please report it.")
+            raise InternalError(
+                f"{method} is not a call that this package makes. Please report it."
+            )
         # Patient calls may wait for their turn for longer than others could.
-        key = f"{method}{args}{params}{is_patient()}"
+        key = f"{method}{args}{params or ''}{'patient' if current().patient else ''}"
         return self._questions.ask(key, partial(self._answer, method, args, params), make)
 
     async def close(self) -> None:

@@ -53,7 +53,7 @@ _STREAMS = {
     "candles": ("watchOHLCV",),
 }
 
-WANTS_KEY = "it wants the key of an account"
+WANTS_KEY = "it requires an API key"
 
 _COMMON_TIMEFRAMES = (
     *("1m", "3m", "5m", "15m", "30m"),
@@ -71,12 +71,9 @@ class Capabilities:
         self._has = has
         self._quirk = special
         self._keyed = keyed
-        self._offered = frozenset(call for call in has if self.why_not(call) is None)
+        self.offered = frozenset(call for call in has if self.why_not(call) is None)
+        """The calls that ccxt has for this exchange and that work for spot, and as we are."""
         self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
-
-    def offers(self, call: str) -> bool:
-        """Return whether ccxt has a call for this exchange that works for spot, and as we are."""
-        return call in self._offered
 
     def why_not(self, call: str) -> str | None:
         """Tell why a call of ccxt's is not offered; None where it is."""
@@ -94,7 +91,7 @@ class Capabilities:
         calls = _OPERATIONS[operation].native
         if operation == "quotes" and not self.has_best_in_bulk:
             calls = ("fetchBidsAsks",)
-        return any(map(self.offers, calls))
+        return not self.offered.isdisjoint(calls)
 
     @property
     def has_best_in_bulk(self) -> bool:
@@ -108,7 +105,8 @@ class Capabilities:
     def _can_be_served(self, operation: str) -> bool:
         if operation == "status" and self._quirk.keyless_call is not None:
             return True
-        return self.is_native(operation) or any(map(self.offers, _OPERATIONS[operation].derived))
+        derived = _OPERATIONS[operation].derived
+        return self.is_native(operation) or not self.offered.isdisjoint(derived)
 
     def reason(self, operation: str) -> str:
         """Tell why an operation is not served, or not natively."""

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class Connector(Theirs):  # type: ignore[misc]
         if self.known_by_heart:
             return self.known_by_heart
         asked = self._twin() if self.renamed else self
-        with doing(current()._replace(listing=True)):
+        with doing(replace(current(), listing=True)):
             return await super(Connector, asked).fetch_markets(params or {})
 
     def _twin(self) -> Connector:
@@ -157,7 +158,8 @@ class Connector(Theirs):  # type: ignore[misc]
         ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
         or the range would end before it begins. ``newest`` is in Unix milliseconds.
         """
-        ours = round(reply.received_at.timestamp() * 1000)
+        # Not later than `milliseconds`, which cuts the same time.
+        ours = int(reply.received_at.timestamp() * 1000 - 0.5)
         if reply.date is None:
             self.ahead = max(self.ahead, newest - ours)
             return
@@ -242,6 +244,9 @@ class Connector(Theirs):  # type: ignore[misc]
         opened, high, low, close, volume = numbers
         times = column(layout.time)
         whole = unit == 1 and isinstance(times[0], int)
+        counts = None if layout.trades is None else column(layout.trades)
+        if counts is not None and not isinstance(counts[0], int):
+            counts = list(map(int, counts))
         columns = Columns(
             times if whole else [int(time) * unit for time in times],
             opened,
@@ -249,7 +254,7 @@ class Connector(Theirs):  # type: ignore[misc]
             low,
             close,
             volume,
-            None if layout.trades is None else map(int, column(layout.trades)),
+            counts,
         )
         newest_first = len(columns) > 1 and columns.time[0] > columns.time[-1]
         return columns[::-1] if newest_first else columns

@@ -121,12 +121,12 @@ class Meaning(NamedTuple):
 
 _UNUSABLE = Meaning(
     DataUnavailableError,
-    "{exchange} answered with something that makes no sense.",
+    "{exchange} sent an unusable response.",
     True,
 )
 _TOO_LARGE = Meaning(
     DataUnavailableError,
-    f"{{exchange}} answered with more than {LARGEST} MiB, which is not read.",
+    f"{{exchange}} sent a response of more than {LARGEST} MiB, which is refused.",
     False,
 )
 _DOWN = Meaning(
@@ -149,27 +149,27 @@ _BUSY = Meaning(
 )
 _NOT_OFFERED = Meaning(
     DataUnavailableError,
-    "{exchange} does not offer this, or not in this way.",
+    "{exchange} does not support this, or not with these arguments.",
     False,
 )
 """Why no request was made: arguments of ours are sound before they get to ccxt."""
 _REJECTED = Meaning(DataUnavailableError, "{exchange} rejected the request.", False)
 _KEYS = Meaning(
     ExchangeUnavailableError,
-    "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
+    "{exchange} does not accept the configured key, or requires one. Check MARKETDATA_*_API_KEY.",
     False,
     "key_refused",
 )
 _REFUSED = Meaning(
     ExchangeUnavailableError,
-    "{exchange} refuses requests from this place. Ask another exchange, or set "
-    "MARKETDATA_ENDPOINTS to a host of it that answers here.",
+    "{exchange} refuses requests from this location. Use another exchange, or set "
+    "MARKETDATA_ENDPOINTS to a host of it that responds here.",
     False,
     "location_refused",
 )
 _BROKEN = Meaning(
     InternalError,
-    "The call to {exchange} went wrong inside. Please report it.",
+    "The call to {exchange} failed because of a bug in this package. Please report it.",
     False,
 )
 
@@ -179,7 +179,7 @@ TRANSLATIONS: dict[str, Meaning] = {
         MissingParameterError, "{exchange} needs another argument.", False
     ),
     "BadRequest": Meaning(
-        InvalidParameterError, "{exchange} does not take these arguments.", False
+        InvalidParameterError, "{exchange} does not accept these arguments.", False
     ),
     "NotSupported": Meaning(DataUnavailableError, "{exchange} does not offer this.", False),
     "MarketClosed": Meaning(
@@ -199,7 +199,10 @@ TRANSLATIONS: dict[str, Meaning] = {
         ExchangeUnavailableError, "{exchange} is under maintenance. Try later.", True, "maintenance"
     ),
     "RequestTimeout": Meaning(
-        ExchangeUnavailableError, "{exchange} did not answer in time. Try later.", True, "timed_out"
+        ExchangeUnavailableError,
+        "{exchange} did not respond in time. Try later.",
+        True,
+        "timed_out",
     ),
     "InvalidNonce": _DOWN,
     "OperationFailed": _DOWN,
@@ -217,7 +220,7 @@ TRANSLATIONS: dict[str, Meaning] = {
     "ExchangeClosedByUser": _BROKEN,
     "UnsubscribeError": _BROKEN,
     "CancelPending": _BROKEN,
-    "ExchangeError": Meaning(DataUnavailableError, "{exchange} answered with an error.", False),
+    "ExchangeError": Meaning(DataUnavailableError, "{exchange} returned an error.", False),
     "BaseError": _BROKEN,
 }
 """What ccxt's error classes mean."""

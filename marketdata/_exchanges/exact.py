@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,7 @@ __all__ = ["ExactNumbers", "Theirs", "exact_frame"]
 
 
 def _floats() -> AbstractContextManager[None]:
-    return doing(current()._replace(in_floats=True))
+    return doing(replace(current(), in_floats=True))
 
 
 Theirs: Any = object

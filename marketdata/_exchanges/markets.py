@@ -22,7 +22,7 @@ from marketdata._exchanges.markets_cache import (
 )
 from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.log import logger
-from marketdata.arguments import code_of, divided, readings, written
+from marketdata.arguments import Written, code_of, divided, readings, written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair, ticks
 
@@ -86,7 +86,9 @@ class PairList:
         With ``halted``, a pair that is listed but cannot be traded now, where no active one has the
         name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
         """
-        asked = pair, written(pair), readings(pair), halted
+        asked: tuple[Any, ...] = pair, halted
+        if isinstance(pair, Written):
+            asked = *asked, written(pair), readings(pair)
         if self._is_current and (known := self._names.get(asked)) is not None:
             return known
         listing = await self.listing(MAX_AGE)
@@ -195,8 +197,8 @@ class PairList:
             quoted = self._of_base(coin)
             if quoted:
                 return PairNotSupportedError(
-                    f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that "
-                    f"base.{did_you_mean(quoted[:3])}",
+                    f"'{pair}' is not a pair of {self._exchange}, which has {len(quoted)} with "
+                    f"that base.{did_you_mean(quoted[:3])}",
                     details={
                         "exchange": self._exchange,
                         "pair": pair,

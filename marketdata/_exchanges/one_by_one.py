@@ -51,7 +51,7 @@ async def one_by_one(
         if error.retry_after is None or len(left) == 1:
             raise
         failure: MarketDataError = ExchangeUnavailableError(
-            f"{error.message} Each of {len(left)} pairs takes a request of its own; name fewer.",
+            f"{error.message} Each of {len(left)} pairs takes one request; request fewer pairs.",
             retryable=error.retryable,
             retry_after=error.retry_after,
             details=error.details,

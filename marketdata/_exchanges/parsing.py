@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from marketdata._exchanges import tickers
 from marketdata._exchanges.quirks import Quirk, quirk
 from marketdata._exchanges.ticker_layouts import layout
-from marketdata.errors import DataUnavailableError
+from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import (
     Columns,
     Fees,
@@ -26,12 +26,18 @@ from marketdata.models import (
     OrderBook,
     Pair,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
 from marketdata.models.decimals import EXACT, are_finite, as_given, as_number, exact, total
 
 Made = TypeVar("Made", Pair, Fees, FeeTier)
+
+
+class NoPriceError(ValueError):
+    """A ticker has no price."""
+
 
 _TICKER_FIELDS = {
     "last": "last",
@@ -52,7 +58,8 @@ _TICKER_FIELDS = {
     "percentage": "percentage",
 }
 
-_BLANK_TICKER = dict.fromkeys(Ticker.model_fields)
+_of_ticker = operator.itemgetter(*_TICKER_FIELDS.values())
+_BLANK_TICKER: dict[str, Any] = dict.fromkeys(Ticker.model_fields)
 
 _FAR_FUTURE = 253_402_300_800_000
 """The end of the year 9999, in Unix milliseconds: no datetime is later."""
@@ -67,13 +74,16 @@ def _number(value: float | None) -> float | None:
 _FLOATS = frozenset({float, type(None)})
 
 
-def _numbers(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float | None]:
-    values = dict(zip(names, map(raw.get, names.values()), strict=True))
+def _ticker_numbers(raw: Mapping[str, Any]) -> Iterable[float | None]:
+    found: tuple[float | None, ...]
+    try:
+        found = _of_ticker(raw)
+    except KeyError:
+        found = tuple(map(raw.get, _TICKER_FIELDS.values()))
     # Types and one sum tell whether all are finite floats, which they nearly always are.
-    found = values.values()
     if _FLOATS.issuperset(map(type, found)) and math.isfinite(sum(filter(None, found))):
-        return values
-    return {name: _number(value) for name, value in values.items()}
+        return found
+    return map(_number, found)
 
 
 def _check(value: float) -> float:
@@ -108,26 +118,26 @@ def ticker(
 ) -> Ticker:
     """Make a ticker of ccxt's ticker structure.
 
-    Raises ValueError where it has no price.
+    Raises `NoPriceError` where it has no price.
     """
     if not tickers.has_price(raw):
-        raise ValueError("a ticker without a price")
+        raise NoPriceError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    return Ticker.trusted(
-        {
-            **_BLANK_TICKER,
-            "exchange": exchange,
-            "pair": pair,
-            "timestamp": moment(raw["timestamp"], received_at),
-            "received_at": received_at,
-            "simulated": True if simulated else None,
-            "window": window,
-            "source": "ticker",
-            "open_time": tickers.open_time(info, how),
-            "trades": tickers.trade_count(info, how),
-            **tickers.settled(_numbers(raw, _TICKER_FIELDS), info, how),
-        }
-    )
+    fields = {
+        **_BLANK_TICKER,
+        "exchange": exchange,
+        "pair": pair,
+        "timestamp": moment(raw["timestamp"], received_at),
+        "received_at": received_at,
+        "simulated": True if simulated else None,
+        "window": window,
+        "source": "ticker",
+        "open_time": tickers.open_time(info, how),
+        "trades": tickers.trade_count(info, how),
+    }
+    fields.update(zip(_TICKER_FIELDS, _ticker_numbers(raw), strict=True))
+    tickers.settle(fields, info, how)
+    return Ticker.trusted(fields)
 
 
 def quote(
@@ -151,6 +161,19 @@ def quote(
             **_best_side(raw, "bid"),
             **_best_side(raw, "ask"),
         }
+    )
+
+
+def unreachable(exchange: str, error: UpstreamError) -> Status:
+    """Make the status of an exchange from the error of a call to it."""
+    now = datetime.now(UTC)
+    return Status(
+        exchange=exchange,
+        timestamp=now,
+        received_at=now,
+        reachable=False,
+        code=error.code,
+        reason=error.details.get("reason"),
     )
 
 

@@ -361,8 +361,10 @@ QUIRKS: dict[str, Quirk] = {
         ticker_stream_params={"event_trigger": "bbo"},
     ),
     # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs and, with a
-    # key, ask which pairs have margin trading and for the kind of the account.
+    # key, ask which pairs have margin trading and for the kind of the account. The newest candles
+    # ccxt asks for up to the second, whose own candle a range does not have.
     "kucoin": Quirk(
+        bars_from_start=True,
         depths=(20, 100),
         options={"fetchMarkets": {"fetchTickersFees": False}, "hf": False},
         markets_params={"marginables": False},

@@ -249,8 +249,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
 
     @property
     def lastPong(self) -> Any:  # noqa: N802 ccxt's name
-        """What ccxt keeps of the last answer to a ping; some of its handlers take the time of
-        the exchange, or a number."""
+        """The last answer to a ping, as ccxt keeps it: a time of the exchange, or a number."""
         return self._last_pong
 
     @lastPong.setter

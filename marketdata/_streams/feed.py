@@ -475,7 +475,7 @@ class Feed(ABC, Generic[R]):
             if not self.version and not isinstance(made, ExchangeUnavailableError):
                 made = PairNotSupportedError(
                     f"{self.upstream.id} refuses a stream of {self.subject.kind} of "
-                    f"{self.subject.pair}; it may not trade the pair now.",
+                    f"{self.subject.pair}; the pair may be halted.",
                 )
         else:
             reply = self._reply

@@ -77,7 +77,7 @@ class GatedAdmission(Admission):
             return super().caller(context)
         caller = _scope(context).get(CALLER)
         if not isinstance(caller, Caller):
-            raise UnauthorizedError("The call came by a way on which nobody asks for keys.")
+            raise UnauthorizedError("The call came over a transport that does not check keys.")
         return caller
 
     @contextmanager

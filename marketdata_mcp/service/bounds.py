@@ -280,10 +280,12 @@ def _named(headers: list[tuple[bytes, bytes]]) -> str:
 
 def _busy() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "The server has as many requests under way as it takes on for you. Send this again.",
+        "You have reached the limit of concurrent requests. Send this again.",
         retry_after=1.0,
     )
 
 
 def _closing() -> InternalError:
-    return InternalError("The server is closing; send this again.", retryable=True, retry_after=1.0)
+    return InternalError(
+        "The server is stopping; send this again.", retryable=True, retry_after=1.0
+    )

@@ -302,7 +302,7 @@ _OF_BODY = (b"content-length", b"content-type")
 
 def _crowded() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "There are as many sessions as may be for you. Close one, or use /mcp, which needs none.",
+        "You have reached the limit of sessions. Close one, or use /mcp, which needs none.",
         retry_after=10.0,
     )
 

@@ -23,6 +23,7 @@ from marketdata_mcp.service.access.accounts import (
     WEEK,
     Account,
     Bounds,
+    Counted,
     Key,
     Store,
     Used,
@@ -254,6 +255,63 @@ def test_many_tasks_count_exactly_up_to_the_bound(place: Place) -> None:
         assert sorted(done) == list(range(3, 901, 3))
         assert {one.used for one in counted if one.over} == {Used(300, 900)}
         assert await store.used("alice", FRIDAY) == (300, 900)
+
+    place.use(work)
+
+
+async def _in_turns(store: Store) -> None:
+    """Count four calls, each a turn of the event loop after the one before."""
+
+    async def later(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await store.count("alice", FRIDAY, 1, FREE)
+
+    await asyncio.gather(*map(later, range(4)))
+
+
+def test_calls_that_come_one_after_the_other_are_sent_to_redis_together(redis: RedisServer) -> None:
+    def reads(client: Any) -> int:
+        return int(client.info("stats")["total_reads_processed"])
+
+    async def work() -> None:
+        store = RedisStore(redis.url)
+        with redis.client() as client:
+            await _in_turns(store)
+            before = reads(client)
+            await _in_turns(store)
+            assert reads(client) - before == 2  # with the question how many there were
+        await store.close()
+
+    finish(work())
+
+
+def test_calls_that_come_one_after_the_other_are_one_transaction(tmp_path: Path) -> None:
+    began: list[str] = []
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = sqlite3.connect(*arguments, **options)
+        connection.set_trace_callback(lambda text: began.append(text))
+        return connection
+
+    async def work() -> None:
+        store = SqliteStore(tmp_path / "access.sqlite", connect)
+        await _in_turns(store)
+        assert sum(text.startswith("BEGIN") for text in began) == 1
+        await store.close()
+
+    finish(work())
+
+
+def test_calls_that_wait_when_a_store_is_closed_wait_no_longer(place: Place) -> None:
+    async def work(store: Store) -> None:
+        for turns in range(8):
+            waiting = [asyncio.create_task(store.count("alice", FRIDAY, 1, FREE)) for _ in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await store.close()
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            assert all(isinstance(one, asyncio.CancelledError | Counted) for one in outcomes)
 
     place.use(work)
 

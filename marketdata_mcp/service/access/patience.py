@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-__all__ = ["within"]
+__all__ = ["others_come", "within"]
 
 T = TypeVar("T")
 
 _LOOKS = 4
 """How often `within` looks whether there is an answer, before it counts as none."""
+_TURNS = 4
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
@@ -37,3 +38,12 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
             return await work
     finally:
         timer.cancel()
+
+
+async def others_come() -> None:
+    """Let what is asked of a store in the next turns of the event loop come, to be asked together.
+
+    A loop with nothing else to do is through with them at once.
+    """
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)

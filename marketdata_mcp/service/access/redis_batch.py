@@ -1,8 +1,9 @@
 """Questions to Redis that are asked at the same time, sent together.
 
 A server with a thousand calls open would otherwise wait for a thousand connections in turn, each
-of which costs more than the question. One at a time is under way: those that come meanwhile are
-sent together when it is back. So a question costs less the more there are.
+of which costs more than the question. Those that come in some turns of the event loop are sent
+together, and those that come while these are under way together after them. So a question costs
+less the more there are.
 
 The connection is kept: to take one out of a pool and to put it back costs as much as a question.
 """
@@ -16,7 +17,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from marketdata_mcp.service.access.patience import within
+from marketdata_mcp.service.access.patience import others_come, within
 
 __all__ = ["Batches"]
 
@@ -43,6 +44,7 @@ class Batches:
     async def _ask_all(self) -> None:
         try:
             while self._waiting:
+                await others_come()
                 batch, self._waiting = self._waiting, []
                 await self._ask(batch)
         finally:
@@ -80,6 +82,9 @@ class Batches:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
+        for _, answer in self._waiting:
+            answer.cancel()
+        self._waiting.clear()
         if self._connection is not None:
             await self._connection.disconnect()
 

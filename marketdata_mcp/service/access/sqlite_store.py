@@ -1,8 +1,8 @@
 """Accounts in one SQLite file: for the processes of one machine.
 
-Calls that come in one turn of the event loop are counted in one transaction, so counters are exact
-among processes. They are in the write-ahead log when their calls go on: killing the process loses
-nothing; a machine that loses its power may lose the last moments.
+Calls that come in some turns of the event loop are counted in one transaction, so counters are
+exact among processes. They are in the write-ahead log when their calls go on: killing the process
+loses nothing; a machine that loses its power may lose the last moments.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from marketdata_mcp.service.access.accounts import (
     Used,
     week_of,
 )
+from marketdata_mcp.service.access.patience import others_come
 from marketdata_mcp.service.access.sqlite_counters import Asked, count_each, read_used
 
 __all__ = ["SqliteStore"]
@@ -167,6 +168,7 @@ class SqliteStore:
         asked: list[Asked] = []
         found: list[Counted | None]
         try:
+            await others_come()
             async with self._transaction() as run:
                 asked = self._take_asked()
                 found = count_each(run, asked)
@@ -212,6 +214,8 @@ class SqliteStore:
         if self._counting is not None:
             self._counting.cancel()
             await asyncio.wait([self._counting])
+        for one in self._take_asked():
+            one.counted.cancel()
         self._close()
 
     def _close(self) -> None:

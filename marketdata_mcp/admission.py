@@ -65,6 +65,10 @@ class Admission:
         """
         yield self.client
 
+    def place(self, _caller: Caller) -> AbstractContextManager[None]:
+        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
+        return nullcontext()
+
     async def again(self, context: Context) -> None:
         """Raise where whoever sent a request would not be let in any more."""
 

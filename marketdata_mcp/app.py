@@ -246,10 +246,10 @@ async def _call_tool(
             call.caller = caller = served.admission.caller(context)
             async with served.admission.admit(caller, tool.name, arguments, call) as client:
                 answer = await tool.answer(served.to(caller, client), arguments)
+                return _result(answers.noted(answer, said))
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
             call.error = tool.reader.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
-        return _result(answers.noted(answer, said))
 
 
 def _result(answer: Answer) -> CallToolResult:

@@ -30,13 +30,16 @@ from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
 from marketdata.pages import page
 from marketdata_mcp import answers
-from marketdata_mcp.answers import Answer, Content
+from marketdata_mcp.answers import Answer, Content, Cut
 from marketdata_mcp.catalogue.schemas import outward
 
 if TYPE_CHECKING:
     from marketdata_mcp.served import Served
 
 __all__ = ["TOOLS", "Tool", "server_tool"]
+
+
+_NOTHING = Cut()
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,8 @@ class Adaptation:
     """Arguments with narrower bounds, or that only the tool has: annotation and default."""
     hidden: Sequence[str] = ()
     """Arguments of the operation that are not for agents."""
-    shared: Sequence[str] = ()
-    """Fields that are said once for all rows where all rows have the same."""
-    left_out: Sequence[str] = ()
-    """Fields of rows that are not for agents."""
-    sparse: Sequence[str] = ()
-    """Lists in rows that are left out where they are empty."""
+    cut: Cut = _NOTHING
+    """What rows do without."""
     alternatives: Sequence[str] = ()
     """Numbers of which one is given: 0 in the place of the other is as if left out."""
 
@@ -73,22 +72,26 @@ _PAGED: Mapping[str, Any] = {
 ADAPTATIONS: Mapping[str, Adaptation] = {
     "list_exchanges": Adaptation(
         arguments=_PAGED,
-        left_out=("derivedTimeframes", "streamTimeframes"),
-        sparse=("derived", "needsKey", "tradesFrom"),
+        cut=Cut(
+            left_out=("derivedTimeframes", "streamTimeframes"),
+            sparse=("derived", "needsKey", "tradesFrom"),
+        ),
     ),
     "list_pairs": Adaptation(
         arguments=_PAGED,
         hidden=("refresh",),
-        shared=("exchange", "receivedAt", "simulated"),
+        cut=Cut(("exchange", "receivedAt", "simulated")),
     ),
     "get_tickers": Adaptation(
         arguments={
             "pairs": (Annotated[PairNames, MaxLen(50)] | None, None),
             "limit": (Annotated[TickerLimit, Le(50)] | None, None),
         },
-        shared=(
-            *("exchange", "window", "source", "receivedAt", "simulated"),
-            *("derived", "derivedFields"),
+        cut=Cut(
+            (
+                *("exchange", "window", "source", "receivedAt", "simulated"),
+                *("derived", "derivedFields"),
+            )
         ),
     ),
     "get_orderbook": Adaptation(arguments={"depth": (Annotated[Depth, Le(100)], 20)}),
@@ -119,7 +122,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     ),
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
-        shared=("exchange", "pair", "receivedAt", "simulated"),
+        cut=Cut(("exchange", "pair", "receivedAt", "simulated")),
     ),
     "compare_exchanges": Adaptation(arguments=_SEVERAL),
     "get_consolidated_orderbook": Adaptation(
@@ -227,21 +230,20 @@ async def _answer(
     operation: Operation, adaptation: Adaptation, served: Served, **arguments: Any
 ) -> Answer:
     """Ask, and cut the answer to its bounds."""
-    ask, shared = getattr(served.client, operation.name), adaptation.shared
+    ask, cut = getattr(served.client, operation.name), adaptation.cut
     match operation.record, operation.many:
         case "Exchange" | "Pair", _:
             asked = {name: one for name, one in arguments.items() if name not in _PAGED}
             bounds = {name: arguments[name] for name in _PAGED}
-            cut = answers.Cut(shared, adaptation.left_out, adaptation.sparse)
             if asked.get("search") is not None and asked["exchange"] is None:
                 del asked["exchange"]
                 total, found = await served.client.page_of_pairs(**asked, **bounds)
                 return answers.page("pairs", found, cut, **bounds, total=total)
             return answers.page(operation.name, await ask(**asked), cut, **bounds)
         case "Ticker", True:
-            return await _tickers(ask, shared, arguments)
+            return await _tickers(ask, cut, arguments)
         case "Trade", _:
-            return answers.trades(await ask(**arguments), shared, arguments)
+            return answers.trades(await ask(**arguments), cut, arguments)
         case "Candles", _:
             asked = {**arguments, "fill": arguments["fill"] or "none"}
             columns = asked.pop("columns")
@@ -267,8 +269,8 @@ def _output(operation: Operation, adaptation: Adaptation) -> Content:
                 "items": properties["candles"]["items"]["items"],
             }
         return schema
-    shared = {name: properties[name] for name in adaptation.shared}
-    for name in adaptation.left_out:
+    shared = {name: properties[name] for name in adaptation.cut.shared}
+    for name in adaptation.cut.left_out:
         del properties[name]
     row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
     count = {"type": "integer"}
@@ -292,13 +294,13 @@ def _output(operation: Operation, adaptation: Adaptation) -> Content:
     }
 
 
-async def _tickers(ask: Callable[..., Any], shared: Sequence[str], asked: Content) -> Answer:
+async def _tickers(ask: Callable[..., Any], cut: Cut, asked: Content) -> Answer:
     if asked["pairs"] is not None:
-        return answers.tickers(await ask(**asked), shared)
+        return answers.tickers(await ask(**asked), cut)
     # All pairs of an exchange are more than anybody reads: it is asked for a ranking of them.
     sort, limit = asked["sort"] or _MOST_TRADED, asked["limit"] or _RANKED
     found = await ask(**{**asked, "sort": sort, "limit": limit})
-    return answers.ranking(found, shared, sort)
+    return answers.ranking(found, cut, sort)
 
 
 TOOLS: Mapping[str, Tool] = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,11 @@ from mcp.server.subscriptions import (
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 
 from marketdata import AsyncClient
-from marketdata.errors import MarketDataError, RateLimitExceededError
+from marketdata.errors import MarketDataError
 from marketdata.live import BARS, Following, LiveWatch
 from marketdata_mcp.admission import Admission, Context
 from marketdata_mcp.callers import Caller
-from marketdata_mcp.live.places import FULL_SECONDS, check_place, has_share
+from marketdata_mcp.live.places import check_place
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import Address, refused
 
@@ -255,8 +255,6 @@ class Listening(ListenHandler):
 
     def __init__(self, bus: SubscriptionBus, limits: Limits) -> None:
         super().__init__(bus, max_subscriptions=limits.listeners_in_all)
-        self._limits = limits
-        self._held: Counter[str] = Counter()
 
     async def __call__(
         self, ctx: Context, params: SubscriptionsListenRequestParams
@@ -266,29 +264,9 @@ class Listening(ListenHandler):
         uris = params.notifications.resource_subscriptions or ()
         async with AsyncExitStack() as stack:
             async with admitted(ctx, admission, uris) as caller:
-                stack.enter_context(self._place(caller.account))
+                stack.enter_context(admission.place(caller))
                 await stack.enter_async_context(updates.followed(caller.account, uris))
             served: SubscriptionsListenResult = await admission.serve(
                 ctx, partial(super().__call__, params=params)
             )
             return served
-
-    @contextmanager
-    def _place(self, owner: str) -> Iterator[None]:
-        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
-        mine, most = self._held[owner], self._limits.listeners
-        is_free = has_share(mine, self._held.total(), self._limits.listeners_in_all)
-        if mine >= most or not is_free:
-            error = RateLimitExceededError(
-                f"You have {mine} streams of events, and cannot have more now. End one, or try "
-                "again later.",
-                retry_after=FULL_SECONDS,
-                details={"limit": most},
-            )
-            raise refused(error)
-        self._held[owner] += 1
-        try:
-            yield
-        finally:
-            self._held[owner] -= 1
-            self._held += Counter()  # which leaves those out that have none

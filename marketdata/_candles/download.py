@@ -26,7 +26,7 @@ from marketdata.models.columns import Columns
 if TYPE_CHECKING:
     from marketdata._requests.reply import Reply
 
-CONCURRENT = 16
+CONCURRENT = 24
 """Requests in flight; the exchange's limits decide how fast they may follow another."""
 _AHEAD = 64
 """Pages that may wait for an earlier one."""

@@ -53,6 +53,7 @@ from marketdata.arguments import (
     checked,
 )
 from marketdata.errors import (
+    ExchangeUnavailableError,
     InvalidParameterError,
     MarketDataError,
     MissingParameterError,
@@ -505,11 +506,22 @@ class AsyncClient(AsyncStreams[Number]):
         If it does not respond, no error is raised: `reachable` is false.
         """
 
+        derived = False
+
         async def work(venue: Venue) -> Status:
+            nonlocal derived
             venue.check("status")
+            derived = not venue.is_native("status")
             return await venue.status()
 
-        return await self._session.ask(exchange, work, one=True)
+        try:
+            return await self._session.ask(exchange, work, one=True)
+        except ExchangeUnavailableError as error:
+            # The time of the call ended together with that of its requests, which is shorter.
+            from marketdata._exchanges.parsing import unreachable
+
+            found = unreachable(exchange or self.settings.exchange[0], error)
+            return found.as_derived() if derived else found
 
     @checked
     async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees[Number]:

@@ -455,18 +455,8 @@ class Venue(Connection):
         good = [one for one in answers if isinstance(one, Status)]
         if good:
             return good[0].model_copy(update={"maintenance": good[-1].maintenance})
-        return self._unreachable(next(one for one in answers if isinstance(one, UpstreamError)))
-
-    def _unreachable(self, error: UpstreamError) -> Status:
-        now = datetime.now(UTC)
-        return Status(
-            exchange=self.id,
-            timestamp=now,
-            received_at=now,
-            reachable=False,
-            code=error.code,
-            reason=error.details.get("reason"),
-        )
+        failed = next(one for one in answers if isinstance(one, UpstreamError))
+        return parsing.unreachable(self.id, failed)
 
     async def _status_of_another_call(self) -> Status:
         """Return the status from a small request, about a busy pair if possible."""
@@ -492,7 +482,7 @@ class Venue(Connection):
         try:
             return await within(0.9 * seconds_left(self._settings.timeout), self.id, work())
         except UpstreamError as error:
-            return self._unreachable(error).as_derived()
+            return parsing.unreachable(self.id, error).as_derived()
 
     def _status(
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from marketdata._exchanges import tickers
 from marketdata._exchanges.quirks import Quirk, quirk
 from marketdata._exchanges.ticker_layouts import layout
-from marketdata.errors import DataUnavailableError
+from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import (
     Columns,
     Fees,
@@ -26,6 +26,7 @@ from marketdata.models import (
     OrderBook,
     Pair,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
@@ -160,6 +161,19 @@ def quote(
             **_best_side(raw, "bid"),
             **_best_side(raw, "ask"),
         }
+    )
+
+
+def unreachable(exchange: str, error: UpstreamError) -> Status:
+    """Make the status of an exchange from the error of a call to it."""
+    now = datetime.now(UTC)
+    return Status(
+        exchange=exchange,
+        timestamp=now,
+        received_at=now,
+        reachable=False,
+        code=error.code,
+        reason=error.details.get("reason"),
     )
 
 

@@ -19,10 +19,10 @@ from .programs import run, running
 from .tapes import MINUTE, at, minutes, ms, opened, pages, rows, tables
 
 KLINES = "*/klines"
-LENGTH = 30_000
-WHOLE = 31
+LENGTH = 40_000
+WHOLE = 41
 """Pages that take all of it: one of 1,000 bars, and those of 999 more."""
-AT_ONCE = 16
+AT_ONCE = 24
 """Requests that are under way at a time."""
 
 PROGRAM = f"""

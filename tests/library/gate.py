@@ -59,6 +59,13 @@ def client_of(to: SimulatedExchange | Gate, exchange: Any = "binance", **more: A
     return md.AsyncClient(exchange, endpoints=dict.fromkeys(DIALECTS, to.url), **more)
 
 
+def let_all_time_pass() -> None:
+    """Have the time of all calls be over at once, as where a program holds its loop up."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + 1000.0  # type: ignore[method-assign]
+
+
 def told(client: md.AsyncClient, exchange: str = "binance") -> md.Upstream:
     """What a client tells of its calls to an exchange."""
     [found] = [one for one in client.upstream() if one.exchange == exchange]

@@ -106,7 +106,9 @@ async def loopback(
     if client is None:
         client = AsyncClient("binance", endpoints=dict(endpoints), home=home, retries=0)
     metrics = Metrics()
-    service = Service(client, admission=GatedAdmission(client, gate, metrics), limits=limits)
+    service = Service(
+        client, admission=GatedAdmission(client, gate, metrics, limits=limits), limits=limits
+    )
     web = Web(service, (), gate, True, metrics, Ceilings(**ceilings))
     listener = http.listen("127.0.0.1", 0)
     if small:

@@ -19,35 +19,6 @@ if TYPE_CHECKING:
     from marketdata._client.several import CandlesOf
     from marketdata.models import Candles
 
-__all__ = [
-    "average_price",
-    "candles",
-    "compare",
-    "consolidated_orderbook",
-    "exchanges",
-    "execution_cost",
-    "fees",
-    "function",
-    "live_chart",
-    "orderbook",
-    "pairs",
-    "quote",
-    "quotes",
-    "record",
-    "replay",
-    "status",
-    "streams",
-    "ticker",
-    "tickers",
-    "trades",
-    "watch_candles",
-    "watch_consolidated_orderbook",
-    "watch_orderbook",
-    "watch_quote",
-    "watch_ticker",
-    "watch_trades",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")

@@ -24,8 +24,6 @@ from marketdata.models import Upstream
 if TYPE_CHECKING:
     from marketdata.settings import Settings
 
-__all__ = ["READS", "SIGNED", "Caller", "closed"]
-
 T = TypeVar("T")
 
 SIGNED = {

@@ -11,8 +11,6 @@ from marketdata._exchanges.stream_offers import streamed_timeframes
 from marketdata.arguments import is_timeframe
 from marketdata.models import Exchange
 
-__all__ = ["WANTS_KEY", "Capabilities", "exchange", "offered_timeframes", "why_no_stream"]
-
 
 @dataclass(frozen=True)
 class _Operation:

@@ -11,9 +11,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-__all__ = ["ASKED", "NEAR_PAR", "RENAMED", "SPELLED", "Renamed", "aliases", "former", "renamed"]
-
-
 NEAR_PAR = (
     *("USD", "USDT", "USDC", "FDUSD", "TUSD", "DAI", "USDP"),
     *("PYUSD", "GUSD", "BUSD", "RLUSD", "USD1", "USDE", "USDS"),

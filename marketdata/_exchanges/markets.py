@@ -26,8 +26,6 @@ from marketdata.arguments import Written, code_of, divided, readings, written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair, ticks
 
-__all__ = ["PairList", "records", "search", "spot_markets"]
-
 _QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
 """Quote currencies of the busiest pairs, most frequent first."""
 _NEW_PAIR_AGE = 600.0

@@ -14,8 +14,6 @@ from marketdata.errors import (
 )
 from marketdata.models.lists import Missing, Records
 
-__all__ = ["one_by_one"]
-
 T = TypeVar("T")
 
 

@@ -14,8 +14,6 @@ from typing import NamedTuple
 from marketdata._requests.network import CERTIFICATES, proxy_variable
 from marketdata.errors import ExchangeUnavailableError, MarketDataError
 
-__all__ = ["Why", "in_short", "none_reached", "why_refused_by_proxy", "why_unreachable"]
-
 _REJECTS = {401: "rejected the user and password", 403: "refuses to connect to it"}
 _REJECTS[407] = _REJECTS[401]
 

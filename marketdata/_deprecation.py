@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-__all__ = ["deprecated"]
-
 
 def deprecated(name: str, instead: str, *, since: str) -> None:
     """Warn that a public name goes with the next major version.

@@ -23,8 +23,6 @@ from marketdata.errors import (
 if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
 
-__all__ = ["Answer", "Ask", "ask_each", "name_of", "nobody_answered", "pairs_of"]
-
 T = TypeVar("T")
 
 

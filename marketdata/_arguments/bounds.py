@@ -8,8 +8,6 @@ from typing import Any
 from marketdata._arguments.texts import whole
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["bounded", "check_size"]
-
 _LONGEST_TEXT = 1_000
 """Characters of a text; a cursor of fifty pairs is the longest that there is."""
 _LONGEST_LIST = 200

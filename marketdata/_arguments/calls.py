@@ -15,8 +15,6 @@ from marketdata.errors import InvalidParameterError, InvalidRequestError, Market
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Reader"]
-
 _OF_TYPE = ("type", "enum", "items", "maximum", "maxItems")
 _UNSAID = ("title", "description", "examples", "exclusiveMinimum", "minimum", "minItems")
 

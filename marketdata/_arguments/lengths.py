@@ -13,8 +13,6 @@ from marketdata._arguments.spoken import COUNTS, MONTHS, UNITS, unit_of
 from marketdata._arguments.texts import legible
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["TIMEFRAME", "is_timeframe", "nearest", "timeframe", "window", "window_length"]
-
 TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 _COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(COUNTS, key=len, reverse=True))})"
 _FORMS = [

@@ -12,8 +12,6 @@ from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, PairNotSupportedError
 from marketdata.exchange_names import WELL_KNOWN, exchange_id
 
-__all__ = ["MAX_WATCHED", "Written", "one_or_several", "pair", "readings", "written"]
-
 MAX_WATCHED = 200
 """Pairs that one call can watch."""
 

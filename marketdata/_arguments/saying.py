@@ -8,8 +8,6 @@ from typing import Any
 
 from marketdata.errors import InvalidParameterError, did_you_mean
 
-__all__ = ["Pattern", "Read", "refused", "was"]
-
 
 def was(value: object) -> str:
     """Repeat what was given, at most 60 characters of it."""

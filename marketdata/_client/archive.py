@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from marketdata.models.stored import Damage, Downloaded, Plan, Progress, Series
     from marketdata.settings import Settings
 
-__all__ = ["AsyncHistory"]
-
 T = TypeVar("T")
 
 _AT_ONCE = 2

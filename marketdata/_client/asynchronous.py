@@ -83,8 +83,6 @@ if TYPE_CHECKING:
     from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
-__all__ = ["AsyncClient"]
-
 T = TypeVar("T")
 
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
-__all__ = ["Client", "History", "default_client"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from marketdata._candles.calendar import Calendar
     from marketdata._candles.table import SeriesTable
 
-__all__ = ["check", "fetch", "parts"]
-
 _PART_CANDLES = 50_000
 """Candles of a part, which bounds how much a dying worker loses."""
 _RETRIES = 3

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from marketdata.settings import Settings
     from marketdata.sim import SimulatedExchange
 
-__all__ = ["Connections"]
-
 T = TypeVar("T")
 
 

@@ -19,35 +19,6 @@ if TYPE_CHECKING:
     from marketdata.models import Candles
     from marketdata.models.lists import Records
 
-__all__ = [
-    "average_price",
-    "candles",
-    "compare",
-    "consolidated_orderbook",
-    "exchanges",
-    "execution_cost",
-    "fees",
-    "function",
-    "live_chart",
-    "orderbook",
-    "pairs",
-    "quote",
-    "quotes",
-    "record",
-    "replay",
-    "status",
-    "streams",
-    "ticker",
-    "tickers",
-    "trades",
-    "watch_candles",
-    "watch_consolidated_orderbook",
-    "watch_orderbook",
-    "watch_quote",
-    "watch_ticker",
-    "watch_trades",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
@@ -111,7 +82,7 @@ def _function(method: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
 
 def __getattr__(name: str) -> Any:
     # Each is made when it is first needed: they are not alike in what their annotations import.
-    if name not in __all__:
+    if name.startswith("_") or not hasattr(Client, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()[name] = _function(getattr(Client, name))
     return made

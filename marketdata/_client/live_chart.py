@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from marketdata._charts.chart import LiveChart
     from marketdata._streams.watch import Watch
 
-__all__ = ["live_chart"]
-
 _KEPT = 1_000
 """Candles of the stream that a chart shown later still receives."""
 

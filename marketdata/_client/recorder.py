@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from marketdata.models import StreamKind
     from marketdata.settings import Settings
 
-__all__ = ["record", "replayed"]
-
 _TELLS_EVERY = 1.0
 """Seconds between two progress reports."""
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from marketdata.models import Exchange, Pair, Stream, StreamKind
     from marketdata.settings import Settings
 
-__all__ = ["Session"]
-
 T = TypeVar("T")
 
 _log = logging.getLogger("marketdata.candles")

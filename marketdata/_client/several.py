@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from marketdata.models import Candles
     from marketdata.models.lists import Records
 
-__all__ = ["AwaitedCandles", "BlockingCandles", "CandlesOf", "several"]
-
 One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 Texts: TypeAlias = list[str] | tuple[str, ...] | Set[str]

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from marketdata.models.aggregates import ConsolidatedOrderBook
     from marketdata.models.lists import Records
 
-__all__ = ["AsyncStreams"]
-
 
 class AsyncStreams(Numbers[Number]):
     """The streams of an `AsyncClient`."""

@@ -39,8 +39,6 @@ from marketdata.models import (
 if TYPE_CHECKING:
     from marketdata.settings import Settings
 
-__all__ = ["Connection"]
-
 T = TypeVar("T")
 _MONTHS = 60
 """Candles of a month that are requested at a time."""

@@ -1,4 +1,4 @@
-"""What ccxt's errors, and those of its parsers, mean in ours."""
+"""Translates errors of ccxt and its parsers to errors of this package."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ MALFORMED = (
     TypeError,
     ValueError,
 )
-"""What ccxt's parsers raise, besides ccxt's own errors, on a body of another shape."""
+"""Errors that ccxt's parsers raise, besides ccxt's own, on a body of another shape."""
 
 CUT_OFF = (AssertionError, OSError, RuntimeError)
-"""What aiohttp raises in a request whose session is closed under it."""
+"""The error of aiohttp in a request whose session is closed."""
 
 
 def translate(
     error: Exception, exchange: str, reply: Reply, *, keeps_answers: bool = True
 ) -> MarketDataError:
-    """Return the error of ours that says what an error of ccxt's, or of its parsers, means.
+    """Return the error for an error of ccxt or its parsers.
 
-    The most specific class of ccxt's that has an entry decides. No upstream text is kept.
-    ``keeps_answers`` says that ccxt may have read an answer that it has kept from before.
+    The most specific class of ccxt with an entry decides. No upstream text is kept.
+    ``keeps_answers`` says that ccxt may have used a cached response.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
     if not (keeps_answers or reply.asked) and isinstance(error, MALFORMED):
-        # There was no answer that could have been of another shape: the fault is ours or ccxt's.
+        # There was no response that could have another shape, so the bug is ours or ccxt's.
         faults.note(logging.ERROR, f"a call to {exchange} went wrong inside", error)
         meaning = _BROKEN
     else:
@@ -109,14 +109,14 @@ _BLAMES_CALLER = (InvalidParameterError, MissingParameterError)
 
 
 class Meaning(NamedTuple):
-    """What an error of ccxt's means."""
+    """The meaning of an error of ccxt."""
 
     kind: type[MarketDataError]
     said: str
     retryable: bool
-    """Whether trying again may help."""
+    """Whether a retry may help."""
     reason: str | None = None
-    """Why it cannot be reached, where that is known."""
+    """Why it cannot be reached, if known."""
 
 
 _UNUSABLE = Meaning(
@@ -223,4 +223,4 @@ TRANSLATIONS: dict[str, Meaning] = {
     "ExchangeError": Meaning(DataUnavailableError, "{exchange} returned an error.", False),
     "BaseError": _BROKEN,
 }
-"""What ccxt's error classes mean."""
+"""The meanings of ccxt's error classes."""

@@ -1,6 +1,6 @@
-"""Why an exchange could not be reached: in a word for programs, and in words.
+"""Why an exchange could not be reached: a word for programs, and a message.
 
-The word stands in ``details["reason"]`` of every `ExchangeUnavailableError`.
+The word is ``details["reason"]`` of every `ExchangeUnavailableError`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from typing import NamedTuple
 from marketdata._requests.network import CERTIFICATES, proxy_variable
 from marketdata.errors import ExchangeUnavailableError, MarketDataError
 
-__all__ = ["Why", "in_short", "none_reached", "why_refused_by_proxy", "why_unreachable"]
-
 _REJECTS = {401: "rejected the user and password", 403: "refuses to connect to it"}
 _REJECTS[407] = _REJECTS[401]
 
 
 class Why(NamedTuple):
-    """Why there was no connection."""
+    """The reason for a failed connection."""
 
     reason: str
     said: str
-    """What comes behind the name of the exchange."""
+    """The message after the name of the exchange."""
     retryable: bool = True
 
 
@@ -46,7 +44,7 @@ _TIMED_OUT = Why("timed_out", "did not respond in time. Try later.")
 
 
 def why_unreachable(error: BaseException | None) -> Why | None:
-    """Tell from what a connection failed with; None where it was none of the connection."""
+    """Return the reason for a connection's error; None if the error is not of the connection."""
     if error is None:
         return None
     if isinstance(error, socket.gaierror):
@@ -73,7 +71,7 @@ def why_unreachable(error: BaseException | None) -> Why | None:
 
 
 def why_refused_by_proxy(status: int) -> Why:
-    """Tell from the status with which a proxy, and not the exchange, has answered."""
+    """Return the reason for the HTTP status of a proxy's response."""
     return _proxy(_REJECTS.get(status, f"responds with HTTP {status}"), status)
 
 
@@ -90,7 +88,7 @@ def _of_system(error: OSError) -> Why | None:
 def _proxy(how: str, status: int | None, host: str | None = None, port: int | None = None) -> Why:
     variable = proxy_variable(host, port) or "HTTPS_PROXY"
     said = f"cannot be reached: the proxy in {variable} {how}. Correct that variable."
-    # A proxy that is broken may be mended meanwhile; one that refuses, or is none, stays as it is.
+    # A broken proxy may recover; one that refuses will not.
     return Why("proxy_failed", said, status is not None and status >= 500)
 
 
@@ -122,12 +120,12 @@ _IN_SHORT = {
 
 
 def in_short(reason: str | None) -> str:
-    """Say a reason in a few words."""
+    """Return a reason in a few words."""
     return _IN_SHORT.get(reason or "", "failing")
 
 
 def none_reached(failures: Mapping[str, MarketDataError]) -> ExchangeUnavailableError:
-    """Make one error of those of all exchanges that were asked: each reason once, and what to do.
+    """Combine the errors of all requested exchanges: each reason once, and what to do.
 
     ``failures`` has at least two.
     """

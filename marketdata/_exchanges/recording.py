@@ -30,8 +30,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
-__all__ = ["Event", "Writer", "exchanges_in", "is_recording", "read"]
-
 Kind = Literal["open", "sent", "got", "lost", "rest"]
 
 _HEADER_LINE = '{"marketdata": "recording", "version": 1}\n'

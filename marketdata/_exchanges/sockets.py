@@ -32,8 +32,6 @@ from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
 from marketdata._requests.request import current
 
-__all__ = ["StreamConnector", "Subscriber", "opposite", "stream_class"]
-
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
 

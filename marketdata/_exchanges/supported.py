@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["check_known", "described", "known", "serves_spot"]
-
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
 """Names the one of several timeframes from which another can be resampled."""
 

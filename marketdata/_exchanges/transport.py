@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from marketdata._requests.rate_limit import Budget
 
-__all__ = ["Transport"]
-
 _LONGEST_CONNECT = 3.0
 """Maximum seconds of a TCP connection, without TLS and the response. After a network failure,
 earlier attempts do not delay new ones."""

@@ -11,8 +11,6 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["LONGEST", "Avoided"]
-
 LONGEST = 3600.0
 """Maximum seconds; a later time was written by a wrong clock."""
 

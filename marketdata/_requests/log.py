@@ -8,7 +8,5 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ["logger"]
-
 logger = logging.getLogger("marketdata")
 logger.addHandler(logging.NullHandler())

@@ -10,8 +10,6 @@ from urllib.request import getproxies
 
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["CERTIFICATES", "check_proxies", "proxy_variable", "trusting"]
-
 CERTIFICATES = "SSL_CERT_FILE"
 
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["Ended", "Feed", "Subject"]
-
 Ended: TypeAlias = "Callable[[Feed[Any]], None]"
 """Called when a feed has ended."""
 R = TypeVar("R", bound=Record)

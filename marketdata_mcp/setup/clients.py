@@ -14,8 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ClientName", "Place", "Server", "addition", "place"]
-
 
 class ClientName(StrEnum):
     """The clients that can be set up."""

@@ -8,8 +8,6 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["UnusableError", "in_toml", "in_yaml", "with_toml", "with_yaml"]
-
 
 class UnusableError(Exception):
     """A file that cannot be changed without a loss."""

@@ -25,8 +25,6 @@ from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, pl
 from marketdata_mcp.setup.files import UnusableError, in_toml, in_yaml, with_toml, with_yaml
 from marketdata_mcp.setup.program import PROGRAM
 
-__all__ = ["install"]
-
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[!-~]+")

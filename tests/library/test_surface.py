@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from typing import Any
 
 import pytest
 
 import marketdata as md
-from marketdata import models
+from marketdata import _names, models
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.blocking import History
 from marketdata.models import aggregates
@@ -106,6 +108,26 @@ def test_importing_the_package_imports_nothing_else() -> None:
     program = f"import sys, marketdata; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_public_name_imports_what_it_needs() -> None:
+    others = [f"marketdata.{name}" for name in ("_public", "models.aggregates", "models.stored")]
+    others += ["marketdata._charts.chart", "marketdata._candles"]
+    program = f"import sys, marketdata; marketdata.ticker; print({{*{others}}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+def test_names_are_found_without_the_source_of_their_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _names.origins()
+    assert all(getattr(import_module(where), name) for name, where in before.items())
+    monkeypatch.setattr(SourceFileLoader, "get_source", lambda *_: None)
+    _names.origins.cache_clear()
+    try:
+        assert _names.origins().keys() == before.keys()
+        assert _names.public("Ticker") is md.Ticker
+    finally:
+        _names.origins.cache_clear()
 
 
 def test_exchanges_says_what_each_can_do() -> None:

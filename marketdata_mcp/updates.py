@@ -26,7 +26,7 @@ from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 from marketdata import AsyncClient
 from marketdata.errors import MarketDataError
 from marketdata.live import BARS, Following, LiveWatch
-from marketdata_mcp.admission import Admission, Context
+from marketdata_mcp.admission import Context
 from marketdata_mcp.callers import Caller
 from marketdata_mcp.live.places import check_place
 from marketdata_mcp.live.watches import Limits
@@ -35,7 +35,7 @@ from marketdata_mcp.resources import Address, refused
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-__all__ = ["Connection", "Listening", "Updates", "admitted"]
+__all__ = ["Connection", "Listening", "Updates", "admitted", "caller_of"]
 
 
 class Connection:
@@ -226,19 +226,23 @@ class Updates:
             session.tell(uri)
 
 
+def caller_of(context: Context) -> Caller:
+    """Tell who sends a request; raises `MCPError`."""
+    try:
+        caller: Caller = context.lifespan_context.admission.caller(context)
+        return caller
+    except MarketDataError as error:
+        raise refused(error) from None
+
+
 @asynccontextmanager
-async def admitted(
-    context: Context, admission: Admission, uris: Iterable[str]
-) -> AsyncIterator[Caller]:
+async def admitted(context: Context, uris: Iterable[str]) -> AsyncIterator[Caller]:
     """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
 
     What is about no resource is a call as well. What fails inside because an exchange does is not
     charged.
     """
-    try:
-        caller = admission.caller(context)
-    except MarketDataError as error:
-        raise refused(error) from None
+    caller, admission = caller_of(context), context.lifespan_context.admission
     async with AsyncExitStack() as stack:
         for uri in dict.fromkeys(uris) or ("",):
             try:
@@ -253,20 +257,16 @@ async def admitted(
 class Listening(ListenHandler):
     """Serves ``subscriptions/listen``: what is listened to is followed for as long."""
 
-    def __init__(self, bus: SubscriptionBus, limits: Limits) -> None:
-        super().__init__(bus, max_subscriptions=limits.listeners_in_all)
-
     async def __call__(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         """Serve one stream of events."""
-        admission, updates = ctx.lifespan_context.admission, ctx.lifespan_context.updates
+        served = ctx.lifespan_context
         uris = params.notifications.resource_subscriptions or ()
         async with AsyncExitStack() as stack:
-            async with admitted(ctx, admission, uris) as caller:
-                stack.enter_context(admission.place(caller))
-                await stack.enter_async_context(updates.followed(caller.account, uris))
-            served: SubscriptionsListenResult = await admission.serve(
-                ctx, partial(super().__call__, params=params)
-            )
-            return served
+            async with admitted(ctx, uris) as caller:
+                stack.enter_context(served.admission.place(caller))
+                await stack.enter_async_context(served.updates.followed(caller.account, uris))
+            work = partial(super().__call__, params=params)
+            result: SubscriptionsListenResult = await served.admission.serve(ctx, work)
+            return result

@@ -78,6 +78,11 @@ class Pages:
         return self.timeframe in self._refused
 
     @property
+    def is_timed(self) -> bool:
+        """Whether the exchange tells its time, or was looked at for candles later than ours."""
+        return self._looked_ahead or (self.reply is not None and self.reply.date is not None)
+
+    @property
     def first(self) -> int:
         """A time before which nothing is requested: no candle is given that opens earlier."""
         return self._first(self.calendar)
@@ -113,6 +118,11 @@ class Pages:
             )
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the last answer came from a simulated exchange, whose clock is right."""
+        return self.reply is not None and self.reply.simulated
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether there may be more candles in a place than the last that was given of it."""
         return self._leaves_out or self._has_odd
@@ -121,23 +131,29 @@ class Pages:
 
     async def newest(self, count: int) -> Page:
         """Get the newest so many candles, at most as many as one request gives."""
-        opened = self.calendar.floor(self.venue.now())
-        found = await self._newest(count)
+        asked, opened = self._newest_of(count), self.calendar.floor(self.venue.now())
+        found = await self._request(*asked)
         await self._look_ahead()
-        if opened < self.calendar.floor(self.venue.now()):
+        again = self._newest_of(count)
+        if asked != again or opened < self.calendar.floor(self.venue.now()):
             # They may have been asked for up to our time, which is too early.
-            found = await self._newest(count)
+            found = await self._request(*again)
         columns = _in_order(found, 0, None, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
-        start = columns.time[0] if len(columns) else clock.exchange
+        start = columns.time[0] if len(columns) else clock.reached
         return page(start, FOREVER, columns, clock)
 
-    async def _newest(self, count: int) -> Columns:
-        count, since = min(count, self.size), None
-        if self.venue.quirk.bars_from_start:
-            since = self.calendar.shift(self.venue.now(), 1 - count)
-        return await self._request(since, count)
+    def _newest_of(self, count: int) -> tuple[int | None, int]:
+        """Return from when on, and how many candles are requested to get the newest."""
+        count = min(count, self.size)
+        if not self.venue.quirk.bars_from_start:
+            return None, count
+        # They are in a range up to the later of both clocks.
+        later = self.venue.now()
+        now = later if self.clock is None else self.clock.exchange
+        since = self.calendar.shift(min(now, later), 1 - count)
+        return since, min(self.size, self.calendar.count(since, max(now, later) + 1))
 
     async def between(
         self, start: int, end: int | None, far: int | None = None, *, more: int = 1
@@ -152,6 +168,7 @@ class Pages:
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor, end = max(start, self.first), FOREVER if end is None else end
+        given = self._given
         now = max(our_now(), self.clock.exchange if self.clock else 0)
         # Nothing is requested from times to come, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
@@ -212,7 +229,9 @@ class Pages:
                     parts.append(fresh)
                 else:
                     over = max(over, fresh.time[0])
-            return self._page(start, max(cursor, over), parts, disputed, first)
+            made = self._page(start, max(cursor, over), parts, disputed, first)
+            # Candles older than one that was known before were closed, whatever clocks say.
+            return replace(made, newest=max(made.newest, given))
 
     def _not_later(self, moment: int) -> int:
         """Return a moment, or when the open candle opened where that is still to come."""
@@ -225,7 +244,7 @@ class Pages:
         Returns whether there are any. Of some exchanges the newest are those up to our time: they
         are asked for a page from then on, too.
         """
-        if self._looked_ahead or self.reply is None or self.reply.date is not None:
+        if self.is_timed:
             return False
         self._looked_ahead = True
         quirk, ahead = self.venue.quirk, self.venue.ahead
@@ -284,14 +303,13 @@ class Pages:
         """Return a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
         # A clock that is wrong does not tell where candles end.
-        if self.reply is not None and self.reply.simulated:
+        if self.is_simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
 
     def _reached(self) -> int:
         """Return the time up to which candles may have opened at the last answer."""
-        is_simulated = self.reply is not None and self.reply.simulated
-        return self._now().exchange if is_simulated else self._now().reached
+        return self._now().exchange if self.is_simulated else self._now().reached
 
     def _now(self) -> Clock:
         if self.clock is None:

@@ -90,8 +90,8 @@ class Known:
     """The time up to which what is known could be stored."""
     behind: int = 0
     """The open time of the first candle behind the range, where one is known; else 0."""
-    is_asked: bool = True
-    """Whether the exchange was asked: the store does not tell what time it is there."""
+    is_timed: bool = True
+    """Whether the exchange said what time it is there, or was looked at: the store does not."""
     revised: frozenset[int] = frozenset()
     renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -111,7 +111,7 @@ class Known:
             stretch.gaps,
             now,
             newest,
-            is_asked=False,
+            is_timed=False,
             revised=stretch.revised,
             simulated=simulated,
         )
@@ -406,7 +406,7 @@ class NativeSeries:
         made.begins = (
             first is not None and first.cause == "not_served" and first.start <= span.start
         )
-        made.is_asked = tail is not None
+        made.is_timed = tail is not None and self.pages.is_timed
         made.settled = max((one.end for one in found), default=0)
         return self._told(made, is_open=is_open)
 

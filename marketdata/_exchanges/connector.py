@@ -157,14 +157,14 @@ class Connector(Theirs):  # type: ignore[misc]
         ccxt requests candles of many exchanges up to now: by a clock that is behind, the newest
         would be missing, or the range would be empty. ``newest`` is in Unix milliseconds.
         """
-        # Not later than `milliseconds`, which cuts the same time.
-        ours = int(reply.received_at.timestamp() * 1000 - 0.5)
+        ours = round(reply.received_at.timestamp() * 1000)
+        date = 0 if reply.date is None else round(reply.date.timestamp() * 1000)
+        # `Date` has whole seconds, it may be almost one later; and ranges may lack their end.
+        latest = max(date, newest)
+        ahead = latest + _SECOND - ours if latest > ours else 0
         if reply.date is None:
-            self.ahead = max(self.ahead, newest - ours)
+            self.ahead = max(self.ahead, ahead)
             return
-        date = round(reply.date.timestamp() * 1000)
-        # `Date` has whole seconds: the time may be almost a second later.
-        ahead = max(date + _SECOND if date > ours else ours, newest) - ours
         # The time must not go back by the duration of a request.
         self.ahead = max(ahead, self.ahead) if self.ahead - ahead <= _CLOCKS_AGREE else ahead
 

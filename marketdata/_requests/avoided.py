@@ -7,7 +7,6 @@ last. A folder that cannot be used is ignored.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -52,5 +51,7 @@ class Avoided:
 
     @staticmethod
     def _file(folder: Path, source: str) -> Path:
+        import hashlib  # a millisecond, and nothing of it for who names one exchange
+
         # An address has characters that a name of a file may not have.
         return folder / hashlib.sha256(source.encode()).hexdigest()[:32]

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 
 @dataclass(slots=True)
@@ -72,6 +71,8 @@ class Reply:
 @functools.lru_cache(16)  # many answers come in one second, and each is asked for its date often
 def _http_date(text: str | None) -> datetime | None:
     """Read a date of HTTP, which is GMT whether it says so or not."""
+    from email.utils import parsedate_to_datetime  # which programs that ask nothing do without
+
     try:
         found = parsedate_to_datetime(text or "")
         return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)

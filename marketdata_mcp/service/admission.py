@@ -24,8 +24,8 @@ from marketdata.errors import (
 from marketdata_mcp.admission import Admission, Call, Context
 from marketdata_mcp.callers import Caller, Usage
 from marketdata_mcp.live.places import FULL_SECONDS
-from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import refused
+from marketdata_mcp.service.bounds import Ceilings
 from marketdata_mcp.service.costs import ask_of
 from marketdata_mcp.service.observe import Observer, observed
 from marketdata_mcp.service.shares import Shares
@@ -58,11 +58,11 @@ class GatedAdmission(Admission):
         client: AsyncClient,
         gate: Gate | None = None,
         *observers: Observer,
-        limits: Limits | None = None,
+        ceilings: Ceilings | None = None,
     ) -> None:
         super().__init__(client)
-        self._limits = limits or Limits()
-        self._streams = Shares(self._limits.listeners_in_all)
+        self._ceilings = ceilings or Ceilings()
+        self._streams = Shares(self._ceilings.streams)
         self._gate = gate
         self._observers = observers
         self.is_counted = gate is not None
@@ -83,7 +83,7 @@ class GatedAdmission(Admission):
     @contextmanager
     def place(self, caller: Caller) -> Iterator[None]:
         """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
-        mine, most = self._streams.held(caller.account), self._limits.listeners
+        mine, most = self._streams.held(caller.account), self._ceilings.streams_a_caller
         with self._streams.one(caller.account) as has_place:
             if mine >= most or not has_place:
                 error = RateLimitExceededError(

@@ -39,6 +39,9 @@ class Ceilings:
     """Requests under way, streams included. No address and no account can have all of them."""
     sessions: int = 2000
     """Sessions of the HTTP+SSE transport, divided likewise."""
+    streams: int = 1000
+    """Streams of events (``subscriptions/listen``), divided likewise."""
+    streams_a_caller: int = 100
     connections: int = 4096
     """Connections, divided among addresses likewise."""
     keyless_body: int = 8 * 1024

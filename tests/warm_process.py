@@ -36,10 +36,10 @@ OURS = (
 THEIRS = (
     *("aiohttp", "aiohttp.web", "requests", "orjson", "platformdirs", "pydantic", "sqlite3"),
     *("typer", "rich.console", "rich.live", "mcp.client.stdio", "mcp.server", "mcp.server.stdio"),
-    *("uvicorn", "starlette.applications", "pandas", "deltalake"),
+    *("uvicorn", "starlette.applications", "pandas"),
 )
 """What most programs import of others. All of ours each imports anew, and so names it itself; of
-ccxt it loads what it needs."""
+ccxt it loads what it needs. Delta Lake's library is none that may be forked."""
 
 IMPORTED = {"commands": OURS, "programs": THEIRS}
 

@@ -249,9 +249,10 @@ class Download:
         return _Window(rest, self._overlapping(wanted))
 
     async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+        latest = page.clock.exchange if self._pages.is_simulated else page.clock.latest
         if followed:
             page = replace(page, newest=max(page.newest, end))
-        elif page.newest < end <= page.clock.latest and page.clock.both < end:
+        elif page.newest < end <= latest and page.clock.both < end:
             # By one of the clocks the range is not over: whether it is, a newer candle tells.
             with contextlib.suppress(UpstreamError):
                 newest = (await self._pages.newest(self._pages.size)).newest

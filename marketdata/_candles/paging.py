@@ -118,6 +118,11 @@ class Pages:
             )
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the last answer came from a simulated exchange, whose clock is right."""
+        return self.reply is not None and self.reply.simulated
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether there may be more candles in a place than the last that was given of it."""
         return self._leaves_out or self._has_odd
@@ -298,14 +303,13 @@ class Pages:
         """Return a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
         # A clock that is wrong does not tell where candles end.
-        if self.reply is not None and self.reply.simulated:
+        if self.is_simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
 
     def _reached(self) -> int:
         """Return the time up to which candles may have opened at the last answer."""
-        is_simulated = self.reply is not None and self.reply.simulated
-        return self._now().exchange if is_simulated else self._now().reached
+        return self._now().exchange if self.is_simulated else self._now().reached
 
     def _now(self) -> Clock:
         if self.clock is None:

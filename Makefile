@@ -46,6 +46,8 @@ browser: $(BROWSER)/.ready ## Install the Chromium that the chart page is tried 
 demo: $(READY) ## Run the main job on the simulated exchange: no internet.
 	@$(BIN)/python examples/demo.py
 
+# Many tests wait for processes and sockets more than they work.
+test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2)')
 test: $(READY) ## Run the whole test suite: no internet.
 	$(BIN)/python -m pytest -n auto --dist worksteal
 

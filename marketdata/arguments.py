@@ -19,17 +19,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from marketdata._arguments.bounds import bounded, check_size
+from marketdata._arguments.calls import Reader
 from marketdata._arguments.checking import (
     arguments_of,
-    check_names,
     checked,
-    descriptions,
-    locate,
     one_of,
     parse_arguments,
     second_names,
-    with_named_exchange,
 )
 from marketdata._arguments.coins import code_of, divided, part
 from marketdata._arguments.described import AnyText, Described, EveryDigit, OneOrSeveral, SameAs
@@ -41,7 +37,7 @@ from marketdata._arguments.lengths import (
     window,
     window_length,
 )
-from marketdata._arguments.names import likely, meant, renamed
+from marketdata._arguments.names import likely, meant
 from marketdata._arguments.pairs import (
     MAX_WATCHED,
     Written,
@@ -57,7 +53,6 @@ from marketdata._arguments.times import (
     instant,
     range_end,
     range_start,
-    said_back,
 )
 from marketdata._arguments.words import choice
 from marketdata.errors import InvalidParameterError
@@ -102,6 +97,7 @@ __all__ = [
     "QuoteAmount",
     "QuoteCode",
     "QuoteCodes",
+    "Reader",
     "RecordingPath",
     "RecordingProgress",
     "Refresh",
@@ -128,19 +124,14 @@ __all__ = [
     "Written",
     "arguments_of",
     "average_window",
-    "bounded",
-    "check_names",
-    "check_size",
     "checked",
     "code_of",
-    "descriptions",
     "divided",
     "finite",
     "instant",
     "is_timeframe",
     "likely",
     "listed",
-    "locate",
     "meant",
     "nearest",
     "one_exchange",
@@ -150,15 +141,12 @@ __all__ = [
     "parse_arguments",
     "part",
     "readings",
-    "renamed",
-    "said_back",
     "second_names",
     "ticker_field",
     "timeframe",
     "whole",
     "window",
     "window_length",
-    "with_named_exchange",
     "written",
 ]
 
@@ -186,7 +174,7 @@ def each_exchange(text: str) -> str:
 def finite(value: float) -> float:
     """Check that a number is not infinite."""
     if math.isinf(value):
-        raise InvalidParameterError(f"A finite number is wanted; {was(value)}.")
+        raise InvalidParameterError(f"A finite number is expected; {was(value)}.")
     return value
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketdata._candles.calendar import expected
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.asynchronous import AsyncClient
-from marketdata._requests.deadline import within
 from marketdata.arguments import arguments_of, parse_arguments
 
 if TYPE_CHECKING:
@@ -24,42 +22,7 @@ __all__ = [
     "RECORD",
     "STREAMS",
     "Operation",
-    "candle_count",
-    "fitting_timeframe",
-    "shifted",
-    "within",
 ]
-
-_SHORT = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h")
-"""Timeframes that a range may be given in where the exchange has them, the shortest first."""
-_LONG = ("1d", "3d", "1w", "1M", "1y")
-"""The same on any exchange: the library resamples those that it lacks."""
-
-
-def candle_count(start: int, end: int, timeframe: str) -> int:
-    """Count the candles that can open in a range.
-
-    Both ends are Unix milliseconds, start inside and end outside; days open by UTC.
-    """
-    return expected(timeframe).count(start, end)
-
-
-def shifted(moment: int, timeframe: str, candles: int) -> int:
-    """Return when the candle opens that is so many after the one a moment is in, or before it.
-
-    Both times are Unix milliseconds; days open by UTC.
-    """
-    return expected(timeframe).shift(moment, candles)
-
-
-def fitting_timeframe(offered: Sequence[str], start: int, end: int, limit: int) -> str:
-    """Choose the shortest timeframe of which a range has no more candles than a limit.
-
-    ``offered`` are those of the exchange; start and end are Unix milliseconds. Short ones that
-    would have to be resampled are left out: they take several times as many requests.
-    """
-    names = [*(name for name in _SHORT if name in offered), *_LONG]
-    return next((name for name in names if candle_count(start, end, name) <= limit), _LONG[-1])
 
 
 @dataclass(frozen=True)

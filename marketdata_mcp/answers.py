@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydantic.alias_generators import to_camel
 
 from marketdata.arguments import instant
 from marketdata.errors import DataUnavailableError, MarketDataError
-from marketdata.models import Candles, Record, Ticker, Trade
+from marketdata.models import Record, Ticker, Trade
 from marketdata.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from marketdata.pages import Page
 
 __all__ = [
     "CANDLE",
@@ -43,8 +46,16 @@ MAX_STRETCHES = 100
 """Stretches of time that an answer lists as missing, or as filled."""
 
 Content: TypeAlias = dict[str, Any]
-Answer: TypeAlias = tuple[Content, str]
-"""The structured content, and the same as text."""
+
+
+class Answer(NamedTuple):
+    """What a tool answers."""
+
+    content: Content
+    text: str
+    """The same as JSON."""
+    picture: str | None = None
+    """A PNG in base64, for hosts that show images."""
 
 
 def compact(content: Content) -> str:
@@ -74,10 +85,10 @@ def noted(answer: Answer, said: Content) -> Answer:
     """Return an answer with what is said of its arguments; room for that is kept by `fitted`."""
     if not said:
         return answer
-    content = {**said, **answer[0]}
-    if notes := [one["note"] for one in (answer[0], said) if "note" in one]:
+    content = {**said, **answer.content}
+    if notes := [one["note"] for one in (answer.content, said) if "note" in one]:
         content["note"] = " ".join(notes)
-    return content, compact(content)
+    return answer._replace(content=content, text=compact(content))
 
 
 def record(answered: Record) -> Answer:
@@ -88,10 +99,10 @@ def record(answered: Record) -> Answer:
 class Cut(NamedTuple):
     """What rows of a table do without."""
 
-    shared: Sequence[str]
+    shared: Sequence[str] = ()
     """Fields that are said once where all rows have the same."""
     left_out: Sequence[str] = ()
-    """Fields that are not said."""
+    """Fields that are not said: not for agents, who pay for what they read."""
     sparse: Sequence[str] = ()
     """Lists that are not said where they are empty."""
 
@@ -160,27 +171,27 @@ def page(
     return table(name, records, cut, following, total=total)
 
 
-def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
+def tickers(answered: Sequence[Ticker], cut: Cut) -> Answer:
     """Return tickers; where not all fit, the other pairs are what to ask for next."""
 
     def following(count: int) -> Content | None:
         left = [one.pair for one in answered[count:]]
         return {"pairs": left} if left else None
 
-    return table("tickers", answered, Cut(shared), following)
+    return table("tickers", answered, cut, following)
 
 
-def ranking(answered: Sequence[Ticker], shared: Sequence[str], sort: str) -> Answer:
+def ranking(answered: Sequence[Ticker], cut: Cut, sort: str) -> Answer:
     """Return tickers of a ranking, with what a ranking is read for."""
-    shown = {*_RANKED, to_camel(sort), *shared}
+    shown = {*_RANKED, to_camel(sort), *cut.shared}
     left_out = [name for name in Ticker.json_schema()["properties"] if name not in shown]
-    return table("tickers", answered, Cut(shared, left_out), lambda _: None)
+    return table("tickers", answered, Cut(cut.shared, left_out), lambda _: None)
 
 
 _RANKED = ("timestamp", "pair", "last", "percentage", "quoteVolume")
 
 
-def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> Answer:
+def trades(answered: Sequence[Trade], cut: Cut, asked: Content) -> Answer:
     """Return trades; where they were asked for from somewhere on, say where they go on."""
 
     def following(count: int) -> Content | None:
@@ -194,26 +205,19 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
         time = instant(last.timestamp)
         return {"start": time + (time == instant(answered[0].timestamp))}
 
-    return table("trades", answered, Cut(shared), following)
+    return table("trades", answered, cut, following)
 
 
 CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
-def candles(
-    answered: Candles,
-    limit: int,
-    columns: Sequence[str] | None,
-    *,
-    named: Content | None = None,
-    note: str = "",
-) -> Answer:
-    """Return the first `limit` candles; `next` starts at the first that is left out.
+def candles(page: Page, columns: Sequence[str] | None) -> Answer:
+    """Return a page of candles; `next` starts at the first that is left out.
 
     A row has the `columns` named, all but the number of trades where none are: it is the one that
-    few ask for. `named` holds what else has to be in `next`. In the note, ``{rows}`` is how many
-    are given.
+    few ask for.
     """
+    answered, note = page.candles, page.note
     names = list(columns or CANDLE[:-1])
     places = [CANDLE.index(name) for name in names]
 
@@ -237,10 +241,10 @@ def candles(
         if notes:
             content["note"] = " ".join(notes)
         if left_out is not None:
-            content["next"] = {"start": left_out, **(named or {})}
+            content["next"] = {"start": left_out, **page.following}
         return {**content, "columns": names, "candles": rows}
 
-    return fitted(build, min(limit, len(answered)))
+    return fitted(build, min(page.rows, len(answered)))
 
 
 def fitted(build: Callable[[int], Content], count: int) -> Answer:
@@ -249,7 +253,7 @@ def fitted(build: Callable[[int], Content], count: int) -> Answer:
         content = build(count)
         text = compact(content)
         if len(text) <= MAX_CHARACTERS - _NOTE:
-            return content, text
+            return Answer(content, text)
         if count == 0:
             raise DataUnavailableError(
                 f"The answer is longer than {MAX_CHARACTERS} characters and cannot be divided."

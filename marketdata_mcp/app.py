@@ -17,9 +17,11 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ContentBlock,
     EmptyResult,
     GetPromptRequestParams,
     GetPromptResult,
+    ImageContent,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -42,21 +44,21 @@ from marketdata.errors import (
     closest,
     did_you_mean,
 )
+from marketdata.live import current
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission
-from marketdata_mcp.answers import MAX_CHARACTERS, Content
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.answers import MAX_CHARACTERS, Answer, Content
 from marketdata_mcp.catalogue import prompts
 from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.catalogue.groups import chosen, group_of
 from marketdata_mcp.catalogue.identity import DESCRIPTION, ICON, NAME, TITLE
 from marketdata_mcp.charts import views
-from marketdata_mcp.charts.picture import CHART_TOOL
+from marketdata_mcp.charts.picture import get_chart
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.served import Served
-from marketdata_mcp.tools import LONGEST_NAME, TOOLS, Tool
-from marketdata_mcp.updates import Connection, Listening, Updates, admitted
-from marketdata_mcp.usage import USAGE_TOOL
+from marketdata_mcp.tools import TOOLS, Tool
+from marketdata_mcp.updates import Connection, Listening, Updates, admitted, caller_of
+from marketdata_mcp.usage import get_usage
 from marketdata_mcp.watch_tools import WATCH_TOOLS
 
 __all__ = ["ALL", "ERROR_KEY", "Service", "tools", "unknown"]
@@ -67,13 +69,15 @@ ERROR_KEY = "io.github.marketdata-sdk/error"
 _logger = logging.getLogger(__name__)
 
 _HINT = CacheHint(ttl_ms=3_600_000, scope="public")
+_LONGEST_NAME = 60
+"""Characters of a name that can be meant for another: finding the nearest takes their square."""
 _PAGE = 200
 """Resources that are listed at once."""
 
 ALL: Mapping[str, Tool] = {
     **TOOLS,
     **WATCH_TOOLS,
-    **{tool.name: tool for tool in (USAGE_TOOL, CHART_TOOL)},
+    **{tool.name: tool for tool in (get_usage, get_chart)},
 }
 
 Context: TypeAlias = ServerRequestContext[Served]
@@ -155,7 +159,7 @@ class Service:
             on_read_resource=_read_resource,
             on_subscribe_resource=_subscribe if sessions else None,
             on_unsubscribe_resource=_unsubscribe if sessions else None,
-            on_subscriptions_listen=Listening(self._bus, self._limits),
+            on_subscriptions_listen=Listening(self._bus),
             on_list_prompts=_list_prompts,
             on_get_prompt=_get_prompt,
             on_completion=complete,
@@ -237,21 +241,27 @@ async def _call_tool(
     served = context.lifespan_context
     with served.admission.observed(tool.name) as call:
         try:
-            arguments, said = tool.understood(params.arguments or {})
+            arguments, said = tool.reader.read(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, tool.ask(arguments), call) as client:
-                answer = await tool.answer(served.by(client), caller, arguments)
-                content, text = answers.noted(answer, said)
+            async with served.admission.admit(caller, tool.name, arguments, call) as client:
+                answer = await tool.answer(served.to(caller, client), arguments)
+                return _result(answers.noted(answer, said))
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
-            call.error = tool.located(_ours(error, tool.name), params.arguments or {})
+            call.error = tool.reader.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
-        return tool.result(content, text)
+
+
+def _result(answer: Answer) -> CallToolResult:
+    blocks: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
+    if answer.picture is not None:
+        blocks.append(ImageContent(type="image", data=answer.picture, mime_type="image/png"))
+    return CallToolResult(content=blocks, structured_content=answer.content)
 
 
 def unknown(name: str) -> str:
     """Say that there is no tool of a name, and which one may be meant."""
-    near = did_you_mean(closest(name, ALL)) if len(name) <= LONGEST_NAME else ""
-    return f"Unknown tool: {name[:LONGEST_NAME]}.{near}"
+    near = did_you_mean(closest(name, ALL)) if len(name) <= _LONGEST_NAME else ""
+    return f"Unknown tool: {name[:_LONGEST_NAME]}.{near}"
 
 
 def _ours(error: Exception, what: str) -> MarketDataError:
@@ -283,13 +293,6 @@ def _failure(error: MarketDataError) -> CallToolResult:
 # ---------------------------------------------------------------------------- resources
 
 
-def _caller(context: Context) -> Caller:
-    try:
-        return context.lifespan_context.admission.caller(context)
-    except MarketDataError as error:
-        raise resources.refused(error) from None
-
-
 async def _list_templates(
     _: Context, __: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
@@ -300,7 +303,7 @@ async def _list_resources(
     context: Context, params: PaginatedRequestParams | None
 ) -> ListResourcesResult:
     served = context.lifespan_context
-    caller = _caller(context).account
+    caller = caller_of(context).account
     cursor = (params.cursor if params else None) or "0"
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise MCPError(INVALID_PARAMS, "cursor is the nextCursor of the page before.")
@@ -321,8 +324,10 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
                 return views.contents()
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, address.ask, call) as client:
-                text = await resources.read(client, served.lives, address)
+            about = address._asdict()
+            async with served.admission.admit(caller, "resources/read", about, call) as client:
+                found = await current(client, served.lives, address)
+                text = answers.record(found).text
         except Exception as error:  # noqa: BLE001 - as for a tool
             call.error = _ours(error, "resources/read")
             raise resources.refused(call.error, params.uri) from None
@@ -332,7 +337,7 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
 
 async def _subscribe(context: Context, params: SubscribeRequestParams) -> EmptyResult:
     served, uri = context.lifespan_context, params.uri
-    async with admitted(context, served.admission, [uri]) as caller:
+    async with admitted(context, [uri]) as caller:
         again = partial(served.admission.again, context)
         session = Connection(caller.account, context.session, again)
         connection = served.admission.connection(context)

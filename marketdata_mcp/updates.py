@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,23 +24,18 @@ from mcp.server.subscriptions import (
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 
 from marketdata import AsyncClient
-from marketdata.errors import MarketDataError, RateLimitExceededError
-from marketdata.live import LiveWatch
-from marketdata_mcp.admission import Admission, Context
-from marketdata_mcp.ask import Ask, Caller
-from marketdata_mcp.live.places import FULL_SECONDS, check_place, has_share
+from marketdata.errors import MarketDataError
+from marketdata.live import BARS, Following, LiveWatch
+from marketdata_mcp.admission import Context
+from marketdata_mcp.callers import Caller
+from marketdata_mcp.live.places import check_place
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import Address, refused
 
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-__all__ = ["Connection", "Listening", "Updates", "admitted"]
-
-_KEPT = 100
-"""Trades or candles of a resource's stream that are kept, which is as many as are read."""
-
-_logger = logging.getLogger(__name__)
+__all__ = ["Connection", "Listening", "Updates", "admitted", "caller_of"]
 
 
 class Connection:
@@ -77,15 +71,12 @@ class Connection:
 class _Followed:
     """A resource that somebody is subscribed to."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, stream: Following) -> None:
         self.uri = uri
-        self.address = Address.parse(uri)
+        self.stream = stream
         self.owners: Counter[str] = Counter()
         self.sessions: dict[str, Connection] = {}
         """Whom of earlier revisions to tell, by connection."""
-        self.live: LiveWatch | None = None
-        self.opening: asyncio.Task[None]
-        self.telling: asyncio.Task[None] | None = None
 
 
 class Updates:
@@ -101,12 +92,13 @@ class Updates:
     @property
     def lives(self) -> list[LiveWatch]:
         """The streams of all resources that somebody is subscribed to."""
-        return [one.live for one in self._followed.values() if one.live is not None]
+        streams = (one.stream.live for one in self._followed.values())
+        return [live for live in streams if live is not None]
 
     def of(self, owner: str) -> list[LiveWatch]:
         """Return the streams of a caller's resources."""
-        mine = (one for one in self._followed.values() if owner in one.owners)
-        return [one.live for one in mine if one.live is not None]
+        mine = (one.stream.live for one in self._followed.values() if owner in one.owners)
+        return [live for live in mine if live is not None]
 
     async def changed(self) -> None:
         """Tell that other subjects than before are watched."""
@@ -160,12 +152,10 @@ class Updates:
             if followed is None or owner not in followed.owners:
                 self._admit(owner)
             if followed is None:
-                followed = self._followed[uri] = _Followed(uri)
-                followed.opening = asyncio.create_task(self._begin(followed))
+                followed = self._followed[uri] = _Followed(uri, self._stream(uri))
             followed.owners[owner] += 1
             try:
-                # Whoever else waits for it is not concerned if this one gives up.
-                await asyncio.shield(followed.opening)
+                await followed.stream.opened()
             except BaseException:
                 self._leave(owner, uri)
                 raise
@@ -209,87 +199,56 @@ class Updates:
 
     # ------------------------------------------------------------------ one resource
 
-    async def _open(self, followed: _Followed) -> LiveWatch:
-        address = followed.address
-        live = LiveWatch(
+    def _stream(self, uri: str) -> Following:
+        address = Address.parse(uri)
+        watch = partial(
+            LiveWatch,
             self._client,
             address.kind,
             [address.pair],
             exchange=address.exchange,
             timeframe=address.timeframe or "1m",
-            kept=_KEPT,
+            kept=BARS,
         )
-        try:
-            await live.open()
-        except BaseException:
-            await live.close()
-            raise
-        followed.live = live
-        return live
-
-    async def _begin(self, followed: _Followed) -> None:
-        live = await self._open(followed)
-        followed.telling = asyncio.create_task(self._tell(followed, live))
+        tell = partial(self._publish, uri)
+        return Following(watch, tell, pause=self._limits.pause, again=self._limits.again)
 
     async def _close(self, followed: _Followed) -> None:
         for session in followed.sessions.values():
             session.end()
-        tasks = [one for one in (followed.opening, followed.telling) if one is not None]
-        for task in tasks:
-            task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception) and not isinstance(outcome, MarketDataError):
-                _logger.error("following %s failed", followed.uri, exc_info=outcome)
-        if followed.live is not None:
-            await followed.live.close()
+        await followed.stream.close()
         await self.changed()
 
-    async def _tell(self, followed: _Followed, live: LiveWatch) -> None:
-        """Tell of news, of several in a short time once."""
-        had = live.positions
-        while True:
-            await live.wait(had)
-            had = live.positions
-            await self._publish(followed)
-            if live.is_over:
-                if live.error is None or not live.error.retryable:
-                    return
-                live = await self._again(followed, live)
-                had = live.positions
-            await asyncio.sleep(self._limits.pause)
+    async def _publish(self, uri: str) -> None:
+        await self._bus.publish(ResourceUpdated(uri))
+        followed = self._followed.get(uri)
+        for session in () if followed is None else followed.sessions.values():
+            session.tell(uri)
 
-    async def _again(self, followed: _Followed, live: LiveWatch) -> LiveWatch:
-        """Begin to watch anew, as often as it takes."""
-        await live.close()
-        while True:
-            await asyncio.sleep(self._limits.again)
-            with contextlib.suppress(MarketDataError):
-                return await self._open(followed)
 
-    async def _publish(self, followed: _Followed) -> None:
-        await self._bus.publish(ResourceUpdated(followed.uri))
-        for session in followed.sessions.values():
-            session.tell(followed.uri)
+def caller_of(context: Context) -> Caller:
+    """Tell who sends a request; raises `MCPError`."""
+    try:
+        caller: Caller = context.lifespan_context.admission.caller(context)
+        return caller
+    except MarketDataError as error:
+        raise refused(error) from None
 
 
 @asynccontextmanager
-async def admitted(
-    context: Context, admission: Admission, uris: Iterable[str]
-) -> AsyncIterator[Caller]:
+async def admitted(context: Context, uris: Iterable[str]) -> AsyncIterator[Caller]:
     """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
 
     What is about no resource is a call as well. What fails inside because an exchange does is not
     charged.
     """
-    try:
-        caller = admission.caller(context)
-    except MarketDataError as error:
-        raise refused(error) from None
+    caller, admission = caller_of(context), context.lifespan_context.admission
     async with AsyncExitStack() as stack:
         for uri in dict.fromkeys(uris) or ("",):
             try:
-                ask = Address.parse(uri).ask if uri else Ask()
-                await stack.enter_async_context(admission.admit(caller, ask))
+                about = Address.parse(uri)._asdict() if uri else {}
+                admit = admission.admit(caller, "subscriptions/listen", about)
+                await stack.enter_async_context(admit)
             except MarketDataError as error:
                 raise refused(error, uri or None) from None
         yield caller
@@ -298,42 +257,16 @@ async def admitted(
 class Listening(ListenHandler):
     """Serves ``subscriptions/listen``: what is listened to is followed for as long."""
 
-    def __init__(self, bus: SubscriptionBus, limits: Limits) -> None:
-        super().__init__(bus, max_subscriptions=limits.listeners_in_all)
-        self._limits = limits
-        self._held: Counter[str] = Counter()
-
     async def __call__(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         """Serve one stream of events."""
-        admission, updates = ctx.lifespan_context.admission, ctx.lifespan_context.updates
+        served = ctx.lifespan_context
         uris = params.notifications.resource_subscriptions or ()
         async with AsyncExitStack() as stack:
-            async with admitted(ctx, admission, uris) as caller:
-                stack.enter_context(self._place(caller.account))
-                await stack.enter_async_context(updates.followed(caller.account, uris))
-            served: SubscriptionsListenResult = await admission.serve(
-                ctx, partial(super().__call__, params=params)
-            )
-            return served
-
-    @contextmanager
-    def _place(self, owner: str) -> Iterator[None]:
-        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
-        mine, most = self._held[owner], self._limits.listeners
-        is_free = has_share(mine, self._held.total(), self._limits.listeners_in_all)
-        if mine >= most or not is_free:
-            error = RateLimitExceededError(
-                f"You have {mine} streams of events, and cannot have more now. End one, or try "
-                "again later.",
-                retry_after=FULL_SECONDS,
-                details={"limit": most},
-            )
-            raise refused(error)
-        self._held[owner] += 1
-        try:
-            yield
-        finally:
-            self._held[owner] -= 1
-            self._held += Counter()  # which leaves those out that have none
+            async with admitted(ctx, uris) as caller:
+                stack.enter_context(served.admission.place(caller))
+                await stack.enter_async_context(served.updates.followed(caller.account, uris))
+            work = partial(super().__call__, params=params)
+            result: SubscriptionsListenResult = await served.admission.serve(ctx, work)
+            return result

@@ -34,10 +34,28 @@ def _warm() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def on_path(_warm: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What PATH begins with in a shell that uses the project's commands."""
+    return warm.commands(tmp_path_factory.mktemp("commands"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Start every process of a test from nothing that is marked ``cold``."""
     warm.allow("cold" not in item.keywords)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Let a timeout in a group of tasks be told from other failures, as `--only-rerun` has to."""
+    try:
+        return (yield)
+    except BaseExceptionGroup as group:
+        late, others = group.split(TimeoutError)
+        if late is None or others is not None:
+            raise
+        raise TimeoutError(str(group)) from group
 
 
 @pytest.fixture(autouse=True)

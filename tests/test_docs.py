@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import time_machine
+import warm
 from mcp import Client
 
 import marketdata as md
@@ -91,18 +92,19 @@ def test_what_does_not_run_says_why() -> None:
 def test_python_runs(page: Path, tmp_path: Path) -> None:
     found = [one for one in RUN if one.page == page and one.kind == "python"]
     given = json.dumps([{"name": one.name, "text": one.text} for one in found])
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", ONE_AFTER_ANOTHER]
+    command = [sys.executable, *warm.DEVELOPMENT, "-c", ONE_AFTER_ANOTHER]
     _run(command, tmp_path, given)
 
 
 @pytest.mark.parametrize(
     "block", [one for one in RUN if one.kind == "shell"], ids=lambda block: block.name
 )
-def test_commands_run(block: Block, tmp_path: Path) -> None:
+def test_commands_run(block: Block, tmp_path: Path, on_path: str) -> None:
     for program in ("grep", "curl", "jq"):
         if re.search(rf"\b{program}\b", block.text) and not shutil.which(program):
             pytest.skip(f"needs {program}")
-    assert _run(["bash", "-euc", block.text], tmp_path)
+    path = f"{on_path}{os.pathsep}{os.environ['PATH']}"
+    assert _run(["bash", "-euc", block.text], tmp_path, PATH=path)
 
 
 NOW = datetime(2026, 3, 20, 14, 32, 11, tzinfo=UTC)
@@ -159,11 +161,13 @@ def test_files_are_what_they_should_be(tmp_path: Path) -> None:
             assert Policy.read(policy) != Policy(), block.name
 
 
-def _run(command: list[str], folder: Path, given: str | None = None) -> str:
+def _run(command: list[str], folder: Path, given: str | None = None, **variables: str) -> str:
+    kept = {key: value for key, value in os.environ.items() if key[:11] != "MARKETDATA_"}
+    ours = {"MARKETDATA_SIM": "1", "MARKETDATA_HOME": str(folder / "home")}
     with subprocess.Popen(
         command,
         cwd=folder,
-        env={**_environment(), "MARKETDATA_SIM": "1", "MARKETDATA_HOME": str(folder / "home")},
+        env={**kept, **ours, **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -183,11 +187,6 @@ def _run(command: list[str], folder: Path, given: str | None = None) -> str:
 def _without_timings(text: str) -> str:
     """Leave out what the event loop's debug mode says of a busy machine."""
     return re.sub(r"^Executing <.*> took [\d.]+ seconds\n", "", text, flags=re.MULTILINE)
-
-
-def _environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key[:11] != "MARKETDATA_"}
-    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def test_the_readme_lists_every_operation() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+import warm
 
 from marketdata.operations import OPERATIONS
 
@@ -17,16 +18,16 @@ SCRIPTS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".py", "
 
 
 @pytest.fixture(autouse=True)
-def _simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, on_path: str) -> None:
     for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MARKETDATA_SIM", "1")
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", on_path, prepend=os.pathsep)
 
 
 def _run(script: Path) -> subprocess.CompletedProcess[str]:
-    program = ["bash"] if script.suffix == ".sh" else [sys.executable, "-X", "dev", "-W", "error"]
+    program = ["bash"] if script.suffix == ".sh" else [sys.executable, *warm.DEVELOPMENT]
     environment = dict(os.environ)
     if script.name == "demo.py":  # brings a simulated exchange of its own
         del environment["MARKETDATA_SIM"]

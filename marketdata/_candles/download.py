@@ -20,13 +20,13 @@ from marketdata._candles.paging import Pages
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, merged, without
 from marketdata._requests.tasks import all_of
 from marketdata._requests.tasks import end as end_tasks
-from marketdata.errors import DataUnavailableError
+from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
     from marketdata._requests.reply import Reply
 
-CONCURRENT = 16
+CONCURRENT = 24
 """Requests in flight; the exchange's limits decide how fast they may follow another."""
 _AHEAD = 64
 """Pages that may wait for an earlier one."""
@@ -230,7 +230,7 @@ class Download:
                 both = [before.cut(before.start, earlier.start), earlier, page]
                 both = both[1:] if earlier.start <= before.start else both
                 found = assemble(both, whole, calendar, page.clock)
-        columns = found.columns[:]
+        columns = found.columns
         columns.extend(found.open)
         # A gap stays whole: what is settled ends with the last candle before this window.
         last = bisect_left(found.columns.time, wanted.start)
@@ -249,12 +249,16 @@ class Download:
         return _Window(rest, self._overlapping(wanted))
 
     async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+        latest = page.clock.exchange if self._pages.is_simulated else page.clock.latest
         if followed:
             page = replace(page, newest=max(page.newest, end))
-        elif page.newest < end <= page.clock.exchange and page.clock.both < end:
-            # By our clock the range is not over: whether it is, a newer candle tells.
-            behind = await self._page(Span(end, self._calendar.next(end)))
-            page = replace(page, newest=max(page.newest, behind.newest))
+        elif page.newest < end <= latest and page.clock.both < end:
+            # By one of the clocks the range is not over: whether it is, a newer candle tells.
+            with contextlib.suppress(UpstreamError):
+                newest = (await self._pages.newest(self._pages.size)).newest
+                page = replace(
+                    page, newest=max(page.newest, newest), clock=page.clock.after(newest)
+                )
         found = assemble([page], Span(page.start, end), self._calendar, page.clock)
         gaps = found.gaps
         settled = max(

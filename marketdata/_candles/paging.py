@@ -5,9 +5,10 @@ Times are Unix milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata._requests.reply import Reply
 
+Aside = Callable[[Page, "Reply"], Awaitable[None]]
+
 FIRST_MARKET = 1_262_304_000_000
 """2010-01-01, before there was a market: nothing earlier is requested."""
 _OPENED = 5
@@ -36,8 +39,12 @@ class Pages:
     which candles there are.
     """
 
-    def __init__(self, venue: Venue, pair: str, calendar: Calendar) -> None:
+    def __init__(
+        self, venue: Venue, pair: str, calendar: Calendar, aside: Aside | None = None
+    ) -> None:
+        """``aside`` is told of pages of its own candles that only show where there are any."""
         self.venue = venue
+        self._aside = aside
         self.pair = pair
         self.calendar = calendar
         self.timeframe = calendar.timeframe
@@ -58,6 +65,10 @@ class Pages:
         """No candle opens before this, as far as is known."""
         self._refused: set[str] = set()
         """Timeframes of which a start was refused because it was too early."""
+        self._shown: dict[str, list[Page]] = {}
+        """Pages of longer candles, by timeframe."""
+        self._looked_ahead = False
+        """Whether candles later than our clock were looked for."""
         self._served: list[int] = []
         """The open times of all candles that are served, where those are the newest alone."""
 
@@ -65,6 +76,11 @@ class Pages:
     def is_refused(self) -> bool:
         """Whether the exchange refused to give candles from as early as they were asked for."""
         return self.timeframe in self._refused
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the exchange tells its time, or was looked at for candles later than ours."""
+        return self._looked_ahead or (self.reply is not None and self.reply.date is not None)
 
     @property
     def first(self) -> int:
@@ -102,6 +118,11 @@ class Pages:
             )
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the last answer came from a simulated exchange, whose clock is right."""
+        return self.reply is not None and self.reply.simulated
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether there may be more candles in a place than the last that was given of it."""
         return self._leaves_out or self._has_odd
@@ -110,20 +131,29 @@ class Pages:
 
     async def newest(self, count: int) -> Page:
         """Get the newest so many candles, at most as many as one request gives."""
-        since = None
-        if self.venue.quirk.bars_from_start:
-            since = self.calendar.shift(our_now(), 1 - count)
-        ahead = self.venue.ahead
-        found = await self._request(since, min(count, self.size))
-        now = our_now()
-        if self.calendar.floor(now + ahead) < self.calendar.floor(now + self.venue.ahead):
+        asked, opened = self._newest_of(count), self.calendar.floor(self.venue.now())
+        found = await self._request(*asked)
+        await self._look_ahead()
+        again = self._newest_of(count)
+        if asked != again or opened < self.calendar.floor(self.venue.now()):
             # They may have been asked for up to our time, which is too early.
-            found = await self._request(since, min(count, self.size))
+            found = await self._request(*again)
         columns = _in_order(found, 0, None, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
-        start = columns.time[0] if len(columns) else clock.exchange
+        start = columns.time[0] if len(columns) else clock.reached
         return page(start, FOREVER, columns, clock)
+
+    def _newest_of(self, count: int) -> tuple[int | None, int]:
+        """Return from when on, and how many candles are requested to get the newest."""
+        count = min(count, self.size)
+        if not self.venue.quirk.bars_from_start:
+            return None, count
+        # They are in a range up to the later of both clocks.
+        later = self.venue.now()
+        now = later if self.clock is None else self.clock.exchange
+        since = self.calendar.shift(min(now, later), 1 - count)
+        return since, min(self.size, self.calendar.count(since, max(now, later) + 1))
 
     async def between(
         self, start: int, end: int | None, far: int | None = None, *, more: int = 1
@@ -138,6 +168,7 @@ class Pages:
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor, end = max(start, self.first), FOREVER if end is None else end
+        given = self._given
         now = max(our_now(), self.clock.exchange if self.clock else 0)
         # Nothing is requested from times to come, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
@@ -148,6 +179,8 @@ class Pages:
             since = self._not_later(cursor)
             ask = max(1, min(self.size, self.calendar.count(since, stop) + more))
             found = await self._request(since, ask)
+            if end > self._now().exchange and await self._look_ahead():
+                continue  # It may have been asked for candles up to our time.
             clock = self._now()
             if since < self._not_later(cursor):
                 continue  # Our clock was behind the exchange's.
@@ -160,14 +193,14 @@ class Pages:
                 cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
-            inside = between(fresh, cursor, stop)
+            inside = fresh.time[bisect_left(fresh.time, cursor) : bisect_left(fresh.time, stop)]
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
-                self._leaves_out |= was_short and inside.time[0] <= first_place
-                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside.time))
+                self._leaves_out |= was_short and inside[0] <= first_place
+                self._has_odd = self._has_odd or bool(self.calendar.unexpected(inside))
                 was_short = len(found) < ask
-                if first_place < inside.time[0]:
-                    head = await self._beginning(found, cursor, inside.time[0], ask, more)
+                if first_place < inside[0]:
+                    head = await self._beginning(found, cursor, inside[0], ask, more)
                     parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
@@ -196,12 +229,31 @@ class Pages:
                     parts.append(fresh)
                 else:
                     over = max(over, fresh.time[0])
-            return self._page(start, max(cursor, over), parts, disputed, first)
+            made = self._page(start, max(cursor, over), parts, disputed, first)
+            # Candles older than one that was known before were closed, whatever clocks say.
+            return replace(made, newest=max(made.newest, given))
 
     def _not_later(self, moment: int) -> int:
         """Return a moment, or when the open candle opened where that is still to come."""
         now = self.venue.now()
         return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
+
+    async def _look_ahead(self) -> bool:
+        """Look for candles later than our clock where the exchange does not tell its time.
+
+        Returns whether there are any. Of some exchanges the newest are those up to our time: they
+        are asked for a page from then on, too.
+        """
+        if self.is_timed:
+            return False
+        self._looked_ahead = True
+        quirk, ahead = self.venue.quirk, self.venue.ahead
+        asked: list[tuple[int | None, int]] = [] if quirk.bars_from_start else [(None, 1)]
+        asked += [] if quirk.newest_bars_only else [(self.calendar.floor(our_now()), self.size)]
+        for since, count in asked:
+            with contextlib.suppress(InvalidParameterError, UpstreamError):
+                await self._request(since, count)
+        return self.venue.ahead > ahead
 
     async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
         """Get candles before the first of a page that may not have found room in it.
@@ -241,7 +293,8 @@ class Pages:
         self._given = max(self._given, max(found.time, default=0))
         self.clock = told.after(self._given)
         self._told = told
-        if self.venue.quirk.newest_bars_only and (since is None or len(found) >= self.size):
+        is_whole = len(found) >= self.size or (since is None and count >= self.size)
+        if self.venue.quirk.newest_bars_only and is_whole:
             # From a time on it gives only those behind that.
             self._served = sorted(found.time)
         return found
@@ -250,14 +303,13 @@ class Pages:
         """Return a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
         # A clock that is wrong does not tell where candles end.
-        if self.reply is not None and self.reply.simulated:
+        if self.is_simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
 
     def _reached(self) -> int:
         """Return the time up to which candles may have opened at the last answer."""
-        is_simulated = self.reply is not None and self.reply.simulated
-        return self._now().exchange if is_simulated else self._now().reached
+        return self._now().exchange if self.is_simulated else self._now().reached
 
     def _now(self) -> Clock:
         if self.clock is None:
@@ -286,13 +338,11 @@ class Pages:
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
         """Return when the first longer candle opens that ends after a moment; None: not known."""
-        pages = Pages(self.venue, self.pair, longer)
         # They may open elsewhere than is expected, at most one length earlier.
         at = longer.previous(longer.floor(moment))
         while at < stop:
-            try:
-                page = await pages.between(at, min(stop, longer.shift(at, pages.size)), stop)
-            except UpstreamError:
+            page = await self._longer_page(longer, at)
+            if page is None:
                 return None
             times = sorted([*page.columns.time, *page.rejected])
             later = next((time for time in times if longer.end(time) > moment), None)
@@ -300,6 +350,19 @@ class Pages:
                 return later
             at = max(page.end, longer.next(at))
         return at
+
+    async def _longer_page(self, longer: Calendar, moment: int) -> Page | None:
+        """Get a page of longer candles from a moment on, once; None where it cannot be used."""
+        for one in self._shown.get(longer.timeframe, ()):
+            if one.start <= moment < one.end:
+                return one
+        pages = Pages(self.venue, self.pair, longer)
+        try:
+            found = await pages.between(moment, longer.shift(moment, pages.size))
+        except UpstreamError:
+            return None
+        self._shown.setdefault(longer.timeframe, []).append(found)
+        return found
 
     async def before(self, moment: int) -> int | None:
         """Return a time near which the last candle before a moment is; None where there is none.
@@ -315,14 +378,23 @@ class Pages:
                 self._listed = moment
                 return None
             return earlier[-1] + 1
+        empty = moment  # from here on no candle opens up to the moment
         for calendar in (self.calendar, *self._longer()):
-            times = await self._all_before(moment, calendar)
+            start = calendar.shift(moment - 1, 1 - self._size(calendar))
+            times = await self._all_between(start, moment, calendar)
+            if times is None:
+                continue
             for opened in reversed(times):
                 if calendar is self.calendar:
                     return opened + 1
-                end = calendar.end(opened)
-                if end <= moment or await self._is_between(opened, moment):
-                    return min(end, moment)
+                if calendar.end(opened) <= empty:
+                    return calendar.end(opened)
+                if opened < empty:
+                    last = await self._last_between(opened, empty)
+                    if last is not None:
+                        return last + 1
+                    empty = opened
+            empty = min(empty, start)
             if calendar is self.calendar and self._given < moment:
                 # It may lie further back than even pages of the longest candles reach.
                 newest = () if self.venue.quirk.bars_from_start else await self._probe(calendar)
@@ -331,21 +403,31 @@ class Pages:
         self._listed = moment
         return None
 
-    async def _all_before(self, moment: int, calendar: Calendar) -> list[int]:
-        """List the open times in the page before a moment, also where its answers are short."""
-        cursor, found = calendar.shift(moment - 1, 1 - self._size(calendar)), list[int]()
-        while cursor < moment:
-            times = await self._probe(calendar, cursor) or []
-            found += [time for time in times if cursor <= time < moment]
-            if not times or times[-1] >= moment:
+    async def _all_between(self, start: int, end: int, calendar: Calendar) -> list[int] | None:
+        """List the open times in a range of one page, also where its answers are short.
+
+        None where the exchange does not say.
+        """
+        found = list[int]()
+        while start < end:
+            times = await self._probe(calendar, start)
+            if times is None:
+                return found or None
+            found += [time for time in times if start <= time < end]
+            if not times or times[-1] >= end or times[-1] < start:
                 break
-            if times[-1] < cursor:
-                break
-            cursor = times[-1] + 1
+            start = times[-1] + 1
         return found
 
-    async def _is_between(self, start: int, end: int) -> bool:
-        return any(start <= time < end for time in await self._probe(self.calendar, start) or ())
+    async def _last_between(self, start: int, end: int) -> int | None:
+        """Return when the last candle of a range opens; None where none is found in it."""
+        while start < end:
+            early = max(start, self.calendar.shift(end - 1, 1 - self.size))
+            times = await self._all_between(early, end, self.calendar)
+            if times:
+                return times[-1]
+            end = early
+        return None
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
         """Return the open times of one page, the newest by default; None where it does not say."""
@@ -354,9 +436,17 @@ class Pages:
             since = _whole_second(max(since, self._first(calendar)))
             until = calendar.shift(since, self._size(calendar)) - 1
         try:
-            found, _ = await self._ask(calendar, since, self._size(calendar), until, finite=True)
+            found, reply = await self._ask(
+                calendar, since, self._size(calendar), until, finite=True
+            )
         except UpstreamError:
             return None
+        if self._aside is not None and calendar is self.calendar:
+            start, end = since or 0, FOREVER if until is None else until + 1
+            disputed = set[int]()
+            columns = _in_order(found, start, end, disputed)
+            clock = clock_of(reply).after(max(found.time, default=0))
+            await self._aside(page(start, end, columns, clock, frozenset(disputed)), reply)
         return sorted(found.time)
 
     def _size(self, calendar: Calendar) -> int:
@@ -393,7 +483,7 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
     """Return the candles of a range, once, ascending; note those that came in two forms."""
     times, end = columns.time, FOREVER if end is None else end
     if all(map(operator.lt, times, times[1:])):
-        return columns[bisect_left(times, start) : bisect_left(times, end)]
+        return between(columns, start, end)
     rows: dict[int, Row] = {}
     for row in columns.rows():
         if start <= row[0] < end and rows.setdefault(row[0], row) != row:
@@ -402,6 +492,8 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
+    if len(parts) == 1:
+        return parts[0]
     joined = Columns.from_rows([])
     for one in parts:
         joined.extend(one)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, TypeVarTuple, Unpack
 
-from marketdata._candles.assembly import Clock, assemble
+from marketdata._candles.assembly import Clock, Page, assemble
 from marketdata._candles.calendar import Calendar, known, learned
 from marketdata._candles.causes import Causes
 from marketdata._candles.download import Download, Tail
@@ -86,6 +86,12 @@ class Known:
     """Whether no candle opens before the range."""
     is_refused: bool = False
     """Whether the exchange refused to give earlier candles than the first."""
+    settled: int = 0
+    """The time up to which what is known could be stored."""
+    behind: int = 0
+    """The open time of the first candle behind the range, where one is known; else 0."""
+    is_timed: bool = True
+    """Whether the exchange said what time it is there, or was looked at: the store does not."""
     revised: frozenset[int] = frozenset()
     renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -105,14 +111,18 @@ class Known:
             stretch.gaps,
             now,
             newest,
+            is_timed=False,
             revised=stretch.revised,
             simulated=simulated,
         )
 
     @property
     def over(self) -> int:
-        """The time up to which a candle can be missing: both clocks say so, or a newer candle."""
-        return max(self.clock.both, self.newest)
+        """The time up to which a candle can be missing.
+
+        Both clocks say so, or a newer candle, or did when it was stored.
+        """
+        return max(self.clock.both, self.newest, self.settled)
 
     def then(self, later: Known) -> Known:
         """Join what is known of the range behind this one."""
@@ -125,6 +135,7 @@ class Known:
             columns=columns,
             causes=merged([*self.causes, *later.causes]),
             newest=max(self.newest, later.newest),
+            settled=max(self.settled, later.settled),
             is_open=last.is_open,
             begins=self.begins,
             is_refused=self.is_refused or later.is_refused,
@@ -137,11 +148,13 @@ class Known:
         start, end = max(start, self.start), min(end, self.end)
         columns = between(self.columns, start, end)
         is_last = len(columns) > 0 and columns.time[-1] == self.columns.time[-1]
+        later = bisect_left(self.columns.time, end)
         return replace(
             self,
             start=start,
             end=end,
             columns=columns,
+            behind=self.columns.time[later] if later < len(self.columns) else self.behind,
             causes=[gap for gap in self.causes if gap.start < end and gap.end > start],
             is_open=self.is_open and is_last,
             begins=self.begins and (not len(self.columns) or start <= self.columns.time[0]),
@@ -158,7 +171,9 @@ class Known:
         there = bisect_left(times, upto) - bisect_left(times, start)
         if start >= upto or (regular and there == calendar.count(start, upto)):
             return []
-        places = calendar.gaps(times, start, upto)
+        # The range may end inside of a place, before its candle.
+        occupied = [*times, self.behind] if self.behind else times
+        places = calendar.gaps(occupied, start, upto)
         return with_causes(places, self.causes, calendar)
 
 
@@ -205,7 +220,7 @@ class NativeSeries:
         self, venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None
     ) -> None:
         self.calendar = known(venue.id, timeframe)
-        self.pages = Pages(venue, pair, self.calendar)
+        self.pages = Pages(venue, pair, self.calendar, self._heed)
         self.room = self.pages.size
         self.table: SeriesTable | None = None
         self._venue = venue
@@ -274,6 +289,8 @@ class NativeSeries:
         """Return a time near the next candle from a moment on."""
         upto = self.calendar.shift(moment, self.pages.size)
         page = await self.pages.between(moment, min(upto, end), end)
+        if self.pages.reply is not None:
+            await self._heed(page, self.pages.reply)
         return min(end, page.columns.time[0] if len(page.columns) else max(page.end, moment))
 
     async def why(self, gap: Span) -> list[Gap]:
@@ -313,6 +330,12 @@ class NativeSeries:
         for stretch in stretches:
             await self._revise(stretch.columns)
         await self._apart(self.table.add, stretches)
+
+    async def _heed(self, page: Page, reply: Reply) -> None:
+        """Let what the exchange says of a range count in the store, also where it is not asked."""
+        if reply.plays == self._plays:
+            found = assemble([page], Span(page.start, page.end), self.calendar, page.clock)
+            await self._revise(found.columns)
 
     async def _revise(self, closed: Columns) -> None:
         """Put what the exchange says now in the place of what is stored otherwise."""
@@ -383,6 +406,8 @@ class NativeSeries:
         made.begins = (
             first is not None and first.cause == "not_served" and first.start <= span.start
         )
+        made.is_timed = tail is not None and self.pages.is_timed
+        made.settled = max((one.end for one in found), default=0)
         return self._told(made, is_open=is_open)
 
     def _told(self, known: Known, *, is_open: bool) -> Known:
@@ -517,7 +542,7 @@ class ResampledSeries:
         fine = learned(expects.timeframe, found.columns.time, expects)
         if self._strict and fine != expects:
             raise ElsewhereError
-        upto = calendar.next(max(found.newest, clock.both))
+        upto = calendar.next(found.over)
         upto = upto if end is None else min(end, upto)
         gaps = found.gaps(fine, start, upto)
         # A place that is not over yet is no gap, and has no cause.
@@ -527,9 +552,8 @@ class ResampledSeries:
         columns, missing = resample(
             found.columns, calendar, gaps, start=start, until=upto, unknown=frozenset(unknown)
         )
-        last = columns.time[-1] if len(columns) else 0
-        behind = found.newest >= calendar.end(last)
-        is_open = bool(last) and not behind and not clock.has_reached(calendar.end(last))
+        end_of_last = calendar.end(columns.time[-1]) if len(columns) else 0
+        is_open = found.over < end_of_last and not clock.has_reached(end_of_last)
         return replace(
             found,
             start=start,

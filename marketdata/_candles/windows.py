@@ -36,10 +36,15 @@ _PATIENCE = 10.0
 """Seconds that a book is waited for where the call has no limit."""
 
 
-def check_window(venue: Venue, window: str) -> None:
-    """Raise `DataUnavailableError` for a window that cannot be had; asks nothing."""
+async def ticker(venue: Venue, pair: str, window: str) -> Ticker:
+    """Get a ticker of the pair that a text names over a window that `arguments.window` has checked.
+
+    Raises `DataUnavailableError` for a window that cannot be had, before anything is requested.
+    """
+    venue.check("ticker")
     if not venue.has_window(window):
         _finest(venue, window)
+    return await ticker_over(venue, await venue.listed.symbol(pair), window)
 
 
 async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
@@ -48,12 +53,12 @@ async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
     Bid and ask that the exchange's own of the last 24 hours lacks are those of its book.
     """
     if venue.has_window(window):
-        ticker = await venue.ticker(pair, window)
+        found = await venue.ticker(pair, window)
     else:
-        ticker = await _from_candles(venue, pair, window)
+        found = await _from_candles(venue, pair, window)
     # Some send 0 for a side that is empty.
-    is_whole = ticker.bid and ticker.ask
-    return ticker if is_whole or window != "24h" else await _with_best_prices(venue, ticker)
+    is_whole = found.bid and found.ask
+    return found if is_whole or window != "24h" else await _with_best_prices(venue, found)
 
 
 async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> Records[Ticker]:
@@ -67,8 +72,8 @@ async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> Records
     derived = not bulk and not venue.is_native("tickers")
 
     async def one(pair: str) -> Ticker:
-        ticker = await ticker_over(venue, pair, "24h")
-        return ticker.as_derived() if derived else ticker
+        found = await ticker_over(venue, pair, "24h")
+        return found.as_derived() if derived else found
 
     return await one_by_one(venue.id, pairs, one, every=every, known=bulk)
 

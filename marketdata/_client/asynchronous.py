@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
 from marketdata._client.several import several
+from marketdata._client.streams import AsyncStreams
 from marketdata.arguments import (
     Active,
     Aggregate,
@@ -19,8 +21,6 @@ from marketdata.arguments import (
     AverageWindow,
     BarLimit,
     BaseCode,
-    Buffer,
-    Delivery,
     Depth,
     EachExchange,
     End,
@@ -35,17 +35,12 @@ from marketdata.arguments import (
     QuoteAmount,
     QuoteCode,
     QuoteCodes,
-    RecordingPath,
-    RecordingProgress,
     Refresh,
     RefreshLists,
-    SameAsExchange,
     SameAsExchanges,
     Search,
-    Seconds,
     Speed,
     Start,
-    StreamKinds,
     Strict,
     TickerField,
     TickerLimit,
@@ -54,27 +49,23 @@ from marketdata.arguments import (
     TradeLimit,
     UseStore,
     WaitFor,
-    WatchedExchanges,
-    WatchedPairs,
     Window,
     checked,
 )
 from marketdata.errors import (
+    ExchangeUnavailableError,
     InvalidParameterError,
     MarketDataError,
     MissingParameterError,
     PairNotSupportedError,
 )
-from marketdata.number_form import Number, Numbers
+from marketdata.number_form import Number
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from marketdata._client.archive import AsyncHistory
     from marketdata._exchanges.exchange import Venue
-    from marketdata._streams.feed import Subject
-    from marketdata._streams.hub import Hub
-    from marketdata._streams.watch import AsyncWatch
     from marketdata.models import (
         AveragePrice,
         Candles,
@@ -83,9 +74,7 @@ if TYPE_CHECKING:
         OrderBook,
         Pair,
         Quote,
-        Recorded,
         Status,
-        Stream,
         Ticker,
         Trade,
         Upstream,
@@ -93,8 +82,6 @@ if TYPE_CHECKING:
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook, ExecutionCost
     from marketdata.models.lists import Records
     from marketdata.settings import Settings
-
-__all__ = ["AsyncClient"]
 
 T = TypeVar("T")
 
@@ -114,7 +101,15 @@ class Options(TypedDict, total=False):
     settings: Settings | None
 
 
-class AsyncClient(Numbers[Number]):
+@functools.cache
+def _ticker_of() -> Callable[[Venue, str, str], Awaitable[Ticker]]:
+    # An import statement takes a microsecond each time that it runs.
+    from marketdata._candles.windows import ticker
+
+    return ticker
+
+
+class AsyncClient(AsyncStreams[Number]):
     """Market data of spot exchanges for asynchronous code.
 
     ``exchange`` or ``exchanges`` sets the default exchange for calls that name none: one id, or
@@ -232,7 +227,7 @@ class AsyncClient(Numbers[Number]):
         kept on disk for a week. `search` without an exchange searches every list on disk, without
         a request. Each pair names its exchange and when that list was received. If no list is on
         disk, that of the default exchange is requested. `refresh` requests the list first, or with
-        `search` alone the lists of all spot exchanges; where that fails, the old list stays.
+        `search` alone the lists of all spot exchanges; if that fails, the old list is used.
         """
         from marketdata.models import Pair
         from marketdata.models.lists import Records
@@ -264,18 +259,18 @@ class AsyncClient(Numbers[Number]):
         """Search all exchanges as `pairs` does, and return the total and one page of pairs.
 
         Parameters:
-            search: What the pairs have in common, as in `pairs`.
+            search: Part of the pairs' names, as in `pairs`.
             base: Base asset; None: any.
             quote: Quote asset; None: any.
-            active: Whether pairs that are not traded are left out.
-            limit: Pairs of the page at most; None: all.
-            offset: Pairs before the page.
+            active: Whether to leave out halted pairs.
+            limit: Maximum number of pairs in the page; None: all.
+            offset: Number of pairs to skip.
 
         Returns:
             The number of all pairs found, and a list of `Pair`.
 
         Raises:
-            MarketDataError: No list of pairs is kept, and none can be requested.
+            MarketDataError: No list of pairs is on disk, and none can be requested.
         """
 
         return cast(
@@ -296,15 +291,11 @@ class AsyncClient(Numbers[Number]):
         come from the order book; `derived_fields` names them.
         """
 
-        async def work(venue: Venue) -> Ticker:
-            from marketdata._candles.windows import check_window, ticker_over
+        def work(venue: Venue) -> Awaitable[Any]:
+            return _ticker_of()(venue, pair, window)
 
-            venue.check("ticker")
-            check_window(venue, window)
-            symbol = await venue.listed.symbol(pair)
-            return await ticker_over(venue, symbol, window)
-
-        return cast("Ticker[Number]", await self._session.ask(exchange, work))
+        found: Ticker[Number] = await self._session.ask(exchange, work)
+        return found
 
     @checked
     async def tickers(
@@ -323,9 +314,8 @@ class AsyncClient(Numbers[Number]):
         They are in the requested order; without `pairs`, all pairs by name. `sort` ranks them by a
         field, highest first. Pairs without that field come last. `min_quote_volume` drops pairs
         whose volume is unknown. A requested pair without a ticker, such as one that never traded,
-        is in `errors` of the list. An exchange that cannot answer for several pairs at once gets
-        one request for each. Missing bids and asks are not taken from order books, as `ticker`
-        does.
+        is in `errors` of the list. If the exchange has no request for several pairs, each pair
+        takes one request. Unlike `ticker`, it does not take missing bids and asks from order books.
         """
         from marketdata._candles.ranking import Ranking
         from marketdata.models import Ticker
@@ -443,7 +433,7 @@ class AsyncClient(Numbers[Number]):
         )
         opened = await self._session.store()
         kept = None if isinstance(opened, MarketDataError) else opened
-        # What is stored are floats: Decimals come from the exchange each time.
+        # The store holds floats, so Decimals are requested each time.
         reads = store and self.settings.numbers == "float"
         keep = Keep(kept, read=reads, refresh=refresh and reads)
         if keep.store is not None and reads and not refresh and not self.settings.sim:
@@ -514,11 +504,22 @@ class AsyncClient(Numbers[Number]):
         If it does not respond, no error is raised: `reachable` is false.
         """
 
+        derived = False
+
         async def work(venue: Venue) -> Status:
+            nonlocal derived
             venue.check("status")
+            derived = not venue.is_native("status")
             return await venue.status()
 
-        return await self._session.ask(exchange, work, one=True)
+        try:
+            return await self._session.ask(exchange, work, one=True)
+        except ExchangeUnavailableError as error:
+            # The time of the call ended together with that of its requests, which is shorter.
+            from marketdata._exchanges.parsing import unreachable
+
+            found = unreachable(exchange or self.settings.exchange[0], error)
+            return found.as_derived() if derived else found
 
     @checked
     async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees[Number]:
@@ -632,161 +633,7 @@ class AsyncClient(Numbers[Number]):
 
         return AsyncHistory(self._session.in_floats())
 
-    # ------------------------------------------------------------------ streams
-
-    @checked
-    def watch_ticker(
-        self,
-        pair: WatchedPairs,
-        *,
-        exchange: WatchedExchanges | None = None,
-        exchanges: SameAsExchange | None = None,
-        delivery: Delivery = "latest",
-        buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Ticker[Number]]:
-        """Watch the 24-hour tickers of pairs: last price, best bid and ask, volume."""
-        return self._session.watch("ticker", pair, exchange, delivery=delivery, buffer=buffer)
-
-    @checked
-    def watch_quote(
-        self,
-        pair: WatchedPairs,
-        *,
-        exchange: WatchedExchanges | None = None,
-        exchanges: SameAsExchange | None = None,
-        delivery: Delivery = "latest",
-        buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Quote[Number]]:
-        """Watch the best bids and asks of pairs with their sizes."""
-        return self._session.watch("quote", pair, exchange, delivery=delivery, buffer=buffer)
-
-    @checked
-    def watch_orderbook(
-        self,
-        pair: WatchedPairs,
-        depth: Depth = 20,
-        *,
-        exchange: WatchedExchanges | None = None,
-        exchanges: SameAsExchange | None = None,
-        delivery: Delivery = "latest",
-        buffer: Buffer = 10_000,
-    ) -> AsyncWatch[OrderBook[Number]]:
-        """Watch the order books of pairs: every change is applied, and gaps are repaired."""
-        return self._session.watch(
-            "orderbook", pair, exchange, delivery=delivery, buffer=buffer, depth=depth
-        )
-
-    @checked
-    def watch_consolidated_orderbook(
-        self,
-        pair: PairName,
-        depth: Depth = 20,
-        *,
-        exchanges: EachExchange | None = None,
-        exchange: SameAsExchanges | None = None,
-        quotes: QuoteCodes | None = None,
-        delivery: Delivery = "latest",
-        buffer: Buffer = 10_000,
-    ) -> AsyncWatch[ConsolidatedOrderBook[Number]]:
-        """Watch one order book merged from several exchanges, with the sources of each level.
-
-        A stale source is marked and left out until it is current again. A source that failed for
-        good stays in the list with its error code. The first record comes once every source has an
-        order book or has failed. See also `consolidated_orderbook` and `watch_orderbook`.
-        """
-        from marketdata._aggregation.asking import ask_each, pairs_of
-        from marketdata._aggregation.watching import ConsolidatedWatch, Found
-
-        pairs = pairs_of(pair, quotes)
-
-        async def find() -> list[Found]:
-            here = await self._session.connections()
-
-            async def prepare(venue: Venue) -> None:
-                await here.hub(venue, "orderbook")
-
-            async def work(venue: Venue, symbol: str) -> tuple[Hub, Subject]:
-                from marketdata._streams.feed import Subject
-
-                return await here.hub(venue, "orderbook"), Subject("orderbook", symbol)
-
-            names = exchanges or self.settings.exchange
-            return await ask_each(self._session.ask, names, pairs, prepare, work)
-
-        return cast(
-            "AsyncWatch[ConsolidatedOrderBook[Number]]",
-            ConsolidatedWatch(
-                find,
-                pair,
-                mixed=len(pairs) > 1,
-                every=delivery == "every",
-                buffer=buffer,
-                depth=depth,
-            ),
-        )
-
-    @checked
-    def watch_trades(
-        self,
-        pair: WatchedPairs,
-        *,
-        exchange: WatchedExchanges | None = None,
-        exchanges: SameAsExchange | None = None,
-        delivery: Delivery = "every",
-        buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Trade[Number]]:
-        """Watch the trades of pairs, one record for each trade."""
-        return self._session.watch("trades", pair, exchange, delivery=delivery, buffer=buffer)
-
-    @checked
-    def watch_candles(
-        self,
-        pair: WatchedPairs,
-        timeframe: TimeframeName = "1m",
-        *,
-        exchange: WatchedExchanges | None = None,
-        exchanges: SameAsExchange | None = None,
-        delivery: Delivery = "latest",
-        buffer: Buffer = 10_000,
-    ) -> AsyncWatch[Candles[Number]]:
-        """Watch the candles of pairs: the open one as it changes, and each one that closes."""
-        return self._session.watch(
-            "candles", pair, exchange, delivery=delivery, buffer=buffer, timeframe=timeframe
-        )
-
-    @checked
-    async def record(
-        self,
-        pairs: PairNames,
-        path: RecordingPath,
-        *,
-        what: StreamKinds = ("trades", "orderbook"),
-        exchange: WatchedExchanges | None = None,
-        exchanges: SameAsExchange | None = None,
-        timeframe: TimeframeName = "1m",
-        depth: Depth = 100,
-        seconds: Seconds | None = None,
-        progress: RecordingProgress | None = None,
-    ) -> Recorded:
-        """Record the streams of pairs to a file, exactly as exchanges send them.
-
-        The file is compressed and appended to. If the process is killed, at most the last second is
-        lost. Recording runs for `seconds` or until it is cancelled. Each response and frame is
-        stored with the time it was received. No request is signed. `replay` plays the file.
-        """
-        from marketdata._client.recorder import record
-
-        return await record(
-            self.settings,
-            pairs,
-            Path(path),
-            what=what,
-            exchanges=exchange,
-            timeframe=timeframe,
-            depth=depth,
-            seconds=seconds,
-            progress=progress,
-        )
+    # ------------------------------------------------------------------ recordings
 
     @checked
     def replay(
@@ -802,18 +649,6 @@ class AsyncClient(Numbers[Number]):
 
         settings = replayed(self.settings, Path(path), speed, wait_for)
         return cast("AsyncClient[Number]", AsyncClient(settings=settings))
-
-    def streams(self) -> Records[Stream]:
-        """Return the state of each live subscription on the running event loop.
-
-        Returns:
-            `Records`: a list of `Stream`: state, messages, gaps, records dropped.
-            Empty if nothing is watched on this loop.
-        """
-        from marketdata.models import Stream
-        from marketdata.models.lists import Records
-
-        return Records(self._session.streams(), of=Stream)
 
     def upstream(self) -> Records[Upstream]:
         """Return the state of the calls to each exchange on the running event loop.

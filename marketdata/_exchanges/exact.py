@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,11 +18,9 @@ import orjson
 from marketdata._requests.request import current, doing
 from marketdata.models.decimals import decimal, decimal_or_nan, exact_json, plain
 
-__all__ = ["ExactNumbers", "Theirs", "exact_frame"]
-
 
 def _floats() -> AbstractContextManager[None]:
-    return doing(current()._replace(in_floats=True))
+    return doing(replace(current(), in_floats=True))
 
 
 Theirs: Any = object

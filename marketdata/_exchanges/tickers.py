@@ -27,16 +27,6 @@ from marketdata.models.decimals import (
     rounded,
 )
 
-__all__ = [
-    "has_price",
-    "is_positive",
-    "is_untraded",
-    "open_time",
-    "settled",
-    "trade_count",
-    "untraded",
-]
-
 Values: TypeAlias = dict[str, float | None]
 
 _FAR = 1 << 62
@@ -113,15 +103,15 @@ def trade_count(info: Any, how: TickerLayout) -> int | None:
     return None if count is None or count < 0 else int(count)
 
 
-def settled(values: Values, info: Any, how: TickerLayout) -> Values:
-    """Return the numbers of a ticker by our names, without what cannot be or is of another span."""
-    prices = _prices(values)
-    if 0 in prices or min(filter(None, prices), default=1) < 0:
+def settle(values: Values, info: Any, how: TickerLayout) -> None:
+    """Bring the numbers of a ticker, by our names, to one span; take out what cannot be."""
+    prices, sizes = _prices(values), _sizes(values)
+    if None in prices or min(prices) <= 0:
         for name in _PRICES:
             value = values[name]
             if value is not None and not value > 0:
                 values[name] = None
-    if min(filter(None, _sizes(values)), default=0) < 0:
+    if None in sizes or min(sizes) < 0:
         for name in _SIZES:
             value = values[name]
             if value is not None and not value >= 0:
@@ -140,7 +130,6 @@ def settled(values: Values, info: Any, how: TickerLayout) -> Values:
         with localcontext(EXACT):
             _relate_open(values, own_average=how.average)
     _bound(values)
-    return values
 
 
 def _figure(info: Any, name: str | None) -> Decimal | int | None:

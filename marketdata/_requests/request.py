@@ -1,4 +1,4 @@
-"""What the running task does, and for whom: one object, kept in one ContextVar."""
+"""The state of the running call: one object in one ContextVar."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from marketdata._requests.reply import Reply
 
 
 class TimeLimit:
-    """The time that one call has: the task that makes it is cancelled when it is over.
+    """The timeout of one call: its task is cancelled at the end.
 
     Like `asyncio.timeout`, without a timer for each call.
     """
@@ -24,43 +25,46 @@ class TimeLimit:
 
     def __init__(self, seconds: float) -> None:
         """Begin; it is made in the task that makes the call, and ended by `stop`."""
-        task = asyncio.current_task()
+        self._clock = clock = _clock()
+        task = asyncio.current_task(clock.loop)
         assert task is not None  # noqa: S101 - only coroutines are given time
         self.ends: float | None
-        """When the time is over, by the loop's clock; None where it stands still."""
+        """End by the loop's clock; None while it is paused."""
         self.expired = False
-        """Whether the time is over."""
+        """Whether the timeout has passed."""
         self.held = 0
-        """How much is under way for which the time stands still."""
+        """Number of pieces of work for which the timeout is paused."""
         self.seconds = seconds
         """How long the work may take, from its beginning or from when it last got on."""
         self._is_over = False
         self._task = task
         self._cancelling = task.cancelling()
-        self._clock = _clock()
-        self.ends = ends = self._clock.loop.time() + seconds
-        self._clock.keep(self, ends)
+        self.ends = ends = clock.loop.time() + seconds
+        clock.limits.add(self)
+        if ends < clock.looks_at:
+            clock.look_at(ends)
 
     def start(self) -> None:
-        """Let the time begin anew, or stand still where it is held."""
+        """Restart the timeout, or keep it paused."""
         if not self._is_over:
             self.ends = None if self.held else self._clock.loop.time() + self.seconds
-            self._clock.keep(self, self.ends)
+            if self.ends is not None and self.ends < self._clock.looks_at:
+                self._clock.look_at(self.ends)
 
     def end(self) -> None:
-        """Cancel the task: the time is over."""
+        """Cancel the task, because the timeout has passed."""
         self.expired = self._is_over = True
         self._task.cancel()
 
     def stop(self) -> bool:
-        """Watch the time no more; return whether it has cancelled the task, and nobody else has."""
+        """End the timeout; return whether only it has cancelled the task."""
         self._is_over = True
         self._clock.limits.discard(self)
         return self.expired and self._task.uncancel() <= self._cancelling
 
 
 class _Clock:
-    """Ends the calls of one loop whose time is over, with one timer for all.
+    """Ends the calls of one loop whose timeout has passed, with one timer for all.
 
     Nearly every call ends long before its time. A timer for each would cost a short call a tenth of
     its time.
@@ -70,18 +74,14 @@ class _Clock:
         self.loop = loop
         self.limits: set[TimeLimit] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._looks_at = math.inf
+        self.looks_at = math.inf
+        """Time of the next check."""
 
-    def keep(self, limit: TimeLimit, ends: float | None) -> None:
-        """End a call at a time, or not while that is None."""
-        self.limits.add(limit)
-        if ends is not None and ends < self._looks_at:
-            self._look_at(ends)
-
-    def _look_at(self, when: float) -> None:
+    def look_at(self, when: float) -> None:
+        """Check the timeouts at that time."""
         if self._timer is not None:
             self._timer.cancel()
-        self._looks_at = when
+        self.looks_at = when
         self._timer = None if when == math.inf else self.loop.call_at(when, self._look)
 
     def _look(self) -> None:
@@ -89,7 +89,7 @@ class _Clock:
         for limit in [one for one in self.limits if one.ends is not None and one.ends <= now]:
             self.limits.discard(limit)
             limit.end()
-        self._look_at(
+        self.look_at(
             min((one.ends for one in self.limits if one.ends is not None), default=math.inf)
         )
 
@@ -111,18 +111,19 @@ def _clock() -> _Clock:
 
 
 class SharedTimeLimit:
-    """The time that work has for which several calls wait: that of the one that has most."""
+    """The timeout of work for which several calls wait: the longest of theirs."""
+
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        self.waiting: dict[int, Deadline | None] = {}
-        """The time of each call that waits, by the id of what it waits for; None for one without a
-        limit. Connections keep this for long after: they are not to keep the answers as well."""
+        self.waiting: list[Deadline | None] = []
+        """The timeout of each waiting call; None for a call without one."""
 
     @property
     def ends(self) -> float | None:
-        """When the time is over, by the loop's clock; None where it stands still or has no end."""
+        """End by the loop's clock; None while it is paused or if it has no end."""
         latest = 0.0
-        for one in self.waiting.values():
+        for one in self.waiting:
             ends = None if one is None else one.ends
             if ends is None:
                 return None
@@ -131,65 +132,78 @@ class SharedTimeLimit:
 
     @property
     def expired(self) -> bool:
-        """Whether the time of all that wait is over."""
-        return all(one is not None and one.expired for one in self.waiting.values())
+        """Whether the timeouts of all waiting calls have passed."""
+        return all(one is not None and one.expired for one in self.waiting)
 
     @property
     def seconds(self) -> float:
         """How long the work may take, from its beginning or from when it last got on."""
-        limits = [one.seconds for one in self.waiting.values() if one is not None]
+        limits = [one.seconds for one in self.waiting if one is not None]
         return min(limits, default=math.inf)
 
     def start(self) -> None:
-        """Let the time of each begin anew, or stand still where it is held."""
-        for one in self.waiting.values():
+        """Restart each timeout, or keep it paused."""
+        for one in self.waiting:
             if one is not None:
                 one.start()
 
 
 Deadline: TypeAlias = TimeLimit | SharedTimeLimit
-"""When work is to be over."""
+"""The timeout of work."""
 
 
-class Request(NamedTuple):
-    """What is known of the work that a task does."""
+@dataclass(slots=True, eq=False)
+class Request:
+    """The state of the call that a task works for."""
 
     deadline: Deadline | None = None
-    """When it is to be over; None: whenever it is."""
+    """Its timeout; None: no limit."""
     patient: bool = False
-    """Whether it waits for its turn as long as that takes."""
+    """Whether it waits for the rate limit without a limit."""
     reply: Reply | None = None
-    """Where its requests note their answers."""
+    """Where its responses are noted."""
     subscriber: weakref.ref[Any] | None = None
     """Who has asked ccxt for a stream. Timers that the call starts, as aiohttp's connections do,
     keep this for long after."""
     listing: bool = False
     """Whether a list of markets is fetched."""
     in_floats: bool = False
-    """Whether numbers are read as floats, also where Decimals are wanted."""
+    """Whether numbers are parsed as floats even with `numbers="decimal"`."""
 
     def within(self, deadline: Deadline) -> Request:
-        """Return the same, to be over at another time."""
-        return tuple.__new__(Request, (deadline, *self[1:]))
+        """Return the same with another timeout."""
+        made = self._copy()
+        made.deadline = deadline
+        return made
 
     def noting(self, reply: Reply) -> Request:
-        """Return the same, with another place for what its requests are answered."""
-        return tuple.__new__(Request, (self.deadline, self.patient, reply, *self[3:]))
+        """Return the same with another object to note responses in."""
+        made = self._copy()
+        made.reply = reply
+        return made
+
+    def _copy(self) -> Request:
+        # A third of the time that the class would take: each call makes three.
+        made = object.__new__(Request)
+        made.deadline, made.patient, made.reply = self.deadline, self.patient, self.reply
+        made.subscriber, made.listing = self.subscriber, self.listing
+        made.in_floats = self.in_floats
+        return made
 
 
 _NOTHING = Request()
 _current: ContextVar[Request] = ContextVar("_current", default=_NOTHING)
 
 current = _current.get
-"""Gives what the running task does."""
+"""Returns the state of the running call."""
 
 begin = _current.set
-"""Has the running task do something else from now on."""
+"""Sets the state of the running call."""
 
 
 @contextlib.contextmanager
 def doing(request: Request) -> Iterator[None]:
-    """Do something else while inside."""
+    """Set the state of the running call inside the block."""
     token = _current.set(request)
     try:
         yield

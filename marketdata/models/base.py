@@ -24,13 +24,10 @@ from marketdata.models.decimals import Number, plain_json
 from marketdata.models.shown import Shown
 
 __all__ = [
-    "Derivable",
     "Level",
     "Record",
     "Side",
-    "Sourced",
     "StreamKind",
-    "Streamed",
     "absent_not_null",
     "stamped",
 ]
@@ -68,9 +65,9 @@ class Record(Shown, BaseModel):
         """
         made = cls.__new__(cls)
         _set(made, "__dict__", fields)
-        _set(made, "__pydantic_fields_set__", _field_names(cls))
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
+        _set_field_names(made, _field_names(cls))
+        _set_extra(made, None)
+        _set_private(made, None)
         return made
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,6 +89,11 @@ class Record(Shown, BaseModel):
 
 
 _set = object.__setattr__
+# Half the time of setting these by their names.
+_set_field_names, _set_extra, _set_private = (
+    vars(BaseModel)[name].__set__
+    for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 @functools.cache
@@ -122,7 +124,7 @@ def absent_not_null(schema: Any) -> Any:
     return schema
 
 
-class Sourced(Record):
+class _Sourced(Record):
     """Where and when an answer comes from."""
 
     exchange: str
@@ -137,7 +139,7 @@ _RECEIVED = "_received"
 """Beside a record's fields: when a stream received it, by the monotonic clock."""
 
 
-class Streamed(Sourced):
+class _Streamed(_Sourced):
     """An answer that may also come from a stream."""
 
     fresh_for: float | None = None
@@ -175,7 +177,7 @@ def stamped(record: R, at: float) -> R:
     return record
 
 
-class Derivable(Record):
+class _Derivable(Record):
     """A record that may be computed in part, or as a whole, from other calls."""
 
     derived: Literal[True] | None = None

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from marketdata import _above
 from marketdata.models import frames
-from marketdata.models.base import Derivable, Record, Streamed
+from marketdata.models.base import Record, _Derivable, _Streamed
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import Number
 from marketdata.number_form import Numbers
@@ -87,7 +87,7 @@ class Candle(Record, Numbers[Number]):
     """How it is unusual; None for nearly all."""
 
 
-class Candles(Derivable, Streamed, Numbers[Number]):
+class Candles(_Derivable, _Streamed, Numbers[Number]):
     """Candles of one pair and timeframe, oldest first, stored as columns.
 
     Indexing, iterating and ``len`` work on candles; slicing gives `Candles`. ``time``, ``open``,

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 
@@ -23,6 +24,8 @@ Row: TypeAlias = tuple[int, Number, Number, Number, Number, Number | None, int |
 NAMES = ("time", "open", "high", "low", "close", "volume", "trades")
 
 _UNCOUNTED = -1
+
+_all_of = attrgetter(*NAMES)
 
 
 def _array(code: str, values: Iterable[Any]) -> array[Any]:
@@ -157,6 +160,18 @@ class Columns(Numbers[Number]):
             setattr(made, name, values)
         return made
 
+    def _take(self, arrays: Sequence[Any]) -> None:
+        """Take arrays of what is known to fit together, one a column."""
+        (
+            self.time,
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+            self.volume,
+            self.trades,
+        ) = arrays
+
     def __getattr__(self, name: str) -> Any:
         """Take a column out of Arrow's memory; called for one that is not an array yet."""
         if name in NAMES and (values := self._arrow.get(name)) is not None:
@@ -231,6 +246,11 @@ class Columns(Numbers[Number]):
         """Return the candles of a slice."""
         first, behind, step = index.indices(len(self))
         kept = dict(self._arrow) if step == 1 else {}
+        if not kept:
+            made: Columns[Number] = Columns.__new__(Columns)
+            made._arrow = {}
+            made._take([values[index] for values in _all_of(self)])
+            return made
         arrays = {name: getattr(self, name)[index] for name in NAMES if name not in kept}
         count = max(0, behind - first)
         others = {name: values.slice(first, count) for name, values in kept.items()}
@@ -238,10 +258,15 @@ class Columns(Numbers[Number]):
 
     def extend(self, later: Columns) -> None:
         """Put later candles behind these, in place."""
+        if not len(later):
+            return
         if not len(self):
-            for name in NAMES:
-                setattr(self, name, getattr(later, name)[:])  # they may be of the other form
+            self._take([values[:] for values in _all_of(later)])  # they may be of the other form
             self._arrow = {}
+            return
+        if not self._arrow and not later._arrow:
+            for values, more in zip(_all_of(self), _all_of(later), strict=True):
+                values.extend(more)
             return
         for name in NAMES:
             mine, others = self._arrow.get(name), later._arrow.get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from marketdata.models.base import Record, Sourced
+from marketdata.models.base import Record, _Sourced
 from marketdata.models.decimals import Number
 from marketdata.number_form import Numbers
 
@@ -88,7 +88,7 @@ class FeeTier(Record, Numbers[Number]):
     taker: Number | None = None
 
 
-class Fees(Sourced, Numbers[Number]):
+class Fees(_Sourced, Numbers[Number]):
     """Trading fees of a pair, as fractions: 0.001 is 0.1%."""
 
     pair: str

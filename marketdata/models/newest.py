@@ -15,10 +15,10 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from marketdata._arguments.times import instant
-from marketdata.models import Candles, Record, Stream, Trade
+from marketdata.models import Candles, OrderBook, Record, Stream, Trade
 from marketdata.models.columns import Columns
 
-__all__ = ["Bars", "Newest", "Row", "Series", "State", "Tape", "trade_row"]
+__all__ = ["Bars", "Newest", "Row", "Series", "State", "Tape", "shortened", "trade_row"]
 
 Row: TypeAlias = Sequence[Any]
 
@@ -28,6 +28,13 @@ _INTERRUPTED = ("stale", "resyncing", "reconnecting", "ended", "failed")
 def trade_row(trade: Trade) -> Row:
     """Return a trade as time in Unix milliseconds, price, amount, side and id."""
     return [int(instant(trade.timestamp)), trade.price, trade.amount, trade.side, trade.id]
+
+
+def shortened(record: Record, levels: int) -> Record:
+    """Return a record; an order book with so many levels a side."""
+    if not isinstance(record, OrderBook):
+        return record
+    return record.model_copy(update={"bids": record.bids[:levels], "asks": record.asks[:levels]})
 
 
 class State:

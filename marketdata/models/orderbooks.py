@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from marketdata import _above
 from marketdata.errors import InvalidParameterError
-from marketdata.models.base import Record, Side, Streamed
+from marketdata.models.base import Record, Side, _Streamed
 from marketdata.models.decimals import (
     EXACT,
     LevelsOfEitherForm,
@@ -47,7 +47,7 @@ class Fill(Record, Numbers[Number]):
     """In base currency."""
 
 
-class OrderBook(Streamed, Numbers[Number]):
+class OrderBook(_Streamed, Numbers[Number]):
     """A snapshot of an order book: levels are (price, size in base currency), best first."""
 
     pair: str

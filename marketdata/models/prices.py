@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from marketdata.models.base import Derivable, Side, Sourced, Streamed
+from marketdata.models.base import Side, _Derivable, _Sourced, _Streamed
 from marketdata.models.decimals import Number, difference, mean
 from marketdata.number_form import Numbers
 
@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 
-class Ticker(Derivable, Streamed, Numbers[Number]):
+class Ticker(_Derivable, _Streamed, Numbers[Number]):
     """Price and volume over a window: by default the last 24 hours."""
 
     pair: str
@@ -51,7 +51,7 @@ class Ticker(Derivable, Streamed, Numbers[Number]):
     """Number of trades in the window."""
 
 
-class AveragePrice(Sourced, Numbers[Number]):
+class AveragePrice(_Sourced, Numbers[Number]):
     """The average price of a pair over a recent window, weighted by volume."""
 
     pair: str
@@ -67,7 +67,7 @@ class AveragePrice(Sourced, Numbers[Number]):
     """Number of trades in the window; None if unknown."""
 
 
-class Quote(Derivable, Streamed, Numbers[Number]):
+class Quote(_Derivable, _Streamed, Numbers[Number]):
     """Best bid and ask; sizes in base currency."""
 
     pair: str
@@ -89,7 +89,7 @@ class Quote(Derivable, Streamed, Numbers[Number]):
         return None if self.bid is None or self.ask is None else mean(self.ask, self.bid)
 
 
-class Trade(Streamed, Numbers[Number]):
+class Trade(_Streamed, Numbers[Number]):
     """One trade, or with ``aggregate`` the fills of one order at one price."""
 
     pair: str

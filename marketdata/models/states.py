@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from marketdata.models.base import Derivable, Record, Sourced, StreamKind
+from marketdata.models.base import Record, StreamKind, _Derivable, _Sourced
 
 __all__ = [
     "Recorded",
@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 
-class Status(Derivable, Sourced):
+class Status(_Derivable, _Sourced):
     """Whether an exchange responds, how fast, and how far its clock differs from ours."""
 
     reachable: bool

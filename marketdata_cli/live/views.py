@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from marketdata.live import Newest
 from marketdata.models._display import books
 from marketdata.models._display.candles import ROWS, newest
 from marketdata.models._display.cards import arrow, direction
@@ -37,13 +36,14 @@ from marketdata.models._display.numbers import (
     price_places,
 )
 from marketdata.models._display.origin import freshness, heading
+from marketdata.models.newest import Newest
 from marketdata_cli.views import drawing
 from marketdata_cli.views.chart import chart
 from marketdata_cli.views.layout import Screen, beside, table
 
 if TYPE_CHECKING:
-    from marketdata.live import Bars
     from marketdata.models import Candles, OrderBook, Quote, Stream, Ticker
+    from marketdata.models.newest import Bars
 
 T = TypeVar("T")
 V = TypeVar("V")

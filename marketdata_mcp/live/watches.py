@@ -11,11 +11,10 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from marketdata import AsyncClient
 from marketdata.errors import InvalidParameterError
-from marketdata.live import LiveWatch
+from marketdata.live import LiveWatch, Reading
 from marketdata.models import StreamKind
 from marketdata_mcp.live.places import check_place
 
@@ -48,73 +47,18 @@ class Limits:
     subscriptions: int = 100
     """Resources that one caller can be subscribed to."""
     subscriptions_in_all: int = 500
-    listeners: int = 100
-    """Streams of events (``subscriptions/listen``) of one caller."""
-    listeners_in_all: int = 1000
     pause: float = 0.5
     """Seconds between two notifications that a resource was updated."""
     again: float = 30.0
     """Seconds until a stream that failed is tried again for those who are subscribed."""
 
 
-class Held:
+class Held(Reading):
     """A watch and whose it is."""
 
     def __init__(self, name: str, owner: str, live: LiveWatch, idle: float) -> None:
-        self.name = name
+        super().__init__(name, live, idle)
         self.owner = owner
-        self.live = live
-        self.had: list[int] = []
-        """The furthest that any answer has gone, for each subject."""
-        self.readers = 0
-        """Reads that are waiting."""
-        self._idle = idle
-        self._read_at = asyncio.get_running_loop().time()
-
-    @property
-    def idle(self) -> float:
-        """Seconds since it was last read."""
-        return 0.0 if self.readers else asyncio.get_running_loop().time() - self._read_at
-
-    @property
-    def left(self) -> float:
-        """Seconds until it stops unless it is read."""
-        return self._idle - self.idle
-
-    @property
-    def stops_at(self) -> datetime:
-        """When it stops unless it is read."""
-        return datetime.now(UTC) + timedelta(seconds=self.left)
-
-    def touch(self) -> None:
-        """Note that it was read."""
-        self._read_at = asyncio.get_running_loop().time()
-
-    def positions(self, cursor: str | None) -> list[int]:
-        """Read a cursor; where there is none, go on behind the furthest answer.
-
-        Raises `InvalidParameterError` for what was not handed out for this watch.
-        """
-        if cursor is None:
-            return list(self.had)
-        counts = self.live.positions
-        parts = cursor.split(".")
-        sound = len(parts) == len(counts) and all(
-            part.isascii() and part.isdigit() and len(part) < 16 and int(part) <= count
-            for part, count in zip(parts, counts, strict=True)
-        )
-        if not sound:
-            raise InvalidParameterError(
-                f"cursor is what `next` of an answer about {self.name} holds; "
-                f"was {cursor[:_SHOWN]!r}.",
-                details={"parameter": "cursor"},
-            )
-        return [int(part) for part in parts]
-
-    def note(self, positions: Sequence[int]) -> str:
-        """Note how far an answer goes, and give the cursor that leads on behind it."""
-        self.had = [max(pair) for pair in zip(self.had, positions, strict=True)]
-        return ".".join(map(str, positions))
 
 
 class Watches:
@@ -184,18 +128,11 @@ class Watches:
         name = f"{kind}-{secrets.token_hex(4)}"
         # It takes its place at once: others may be starting too.
         held = self._held[name] = Held(name, owner, live, self._limits.idle)
-        held.readers += 1
         try:
-            await live.open()
-            held.had = [0] * len(live.subjects)
-            await live.first(self._limits.first)
-            if live.error is not None:
-                raise live.error
+            await held.open(self._limits.first)
         except BaseException:
             self._drop(held)
             raise
-        held.readers -= 1
-        held.touch()
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self._tidy())
         await self._changed()
@@ -217,24 +154,18 @@ class Watches:
     async def read(
         self, owner: str, name: str, cursor: str | None, seconds: float | None
     ) -> tuple[Held, list[int], bool]:
-        """Return a watch, where its reader is, and whether there is nothing new for it.
+        """Return a watch, where its reader is, and whether there is something new for it.
 
         Waits for news for so long at most. Raises, once, the error that ended its stream.
         """
         held = self.find(owner, name)
-        positions = held.positions(cursor)
-        held.readers += 1
-        try:
-            news = seconds is None or await held.live.wait(positions, seconds)
-        finally:
-            held.readers -= 1
-            held.touch()
+        positions, is_new = await held.wait(cursor, seconds)
         if held.live.error is not None:
             self._drop(held)
             raise held.live.error
         self.find(owner, name)
         held.live.look()
-        return held, positions, not news
+        return held, positions, is_new
 
     async def stop(self, owner: str, name: str) -> None:
         """End a caller's watch."""

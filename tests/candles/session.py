@@ -192,7 +192,11 @@ class _Session:
             if length_of(timeframe) % length_of(one) == 0 and self._has_all(one, timeframe)
         ]
         if named in offered and self.world.days != KNOWN[self.world.form]:
-            seen = {one.time for answered in sent for one in answered.candles}
+            # Its calendar is learned from the candles that the question is about.
+            own = [one for one in sent if (one.pair, one.timeframe) == (PAIR, named)]
+            times = {one.time for answered in own for one in answered.candles}
+            low, high = question.start or 0, question.end or 1 << 60
+            seen = [time for time in times if low <= time < high]
             if len(seen) < 3 or self.world.days.move or _has_no_place(question):
                 return named  # Too little is seen of its calendar to tell that it does not fit.
         if named not in right:

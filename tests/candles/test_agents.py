@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import marketdata as md
-from marketdata_mcp import candles
 from marketdata_mcp.tools import TOOLS
 
 from .setting import MORNING, Set
@@ -34,7 +34,8 @@ def test_next_leads_on_inside_a_place_with_two_candles(
             while following:
                 question = {"pair": PAIR, "timeframe": "1m", "end": end, "limit": rows}
                 asked = TOOLS["get_candles"].parse(question | following)
-                content, _ = await candles.ask(client, asked)
+                served = SimpleNamespace(client=client)
+                content = (await TOOLS["get_candles"].answer(served, asked)).content
                 found += content["candles"]
                 assert content["missing"] == []
                 following = content.get("next", {})

@@ -11,6 +11,7 @@ import pytest
 
 import marketdata as md
 from marketdata.models._display.pages import page
+from marketdata.pages import Page
 from marketdata_mcp import answers
 from marketdata_mcp.tools import TOOLS
 
@@ -151,11 +152,11 @@ def test_the_shell_and_agents_are_told_of_the_former_name(setting: Setting) -> N
 
     assert "The pair was MATIC/USDT before 2025-01-05 14:00" in str(page(answer))
     assert '"renamedFrom":"MATIC/USDT","renamedAt":"2025-01-05T14:00:00Z"' in answer.to_json()
-    content, _ = answers.candles(answer, 5, None)
+    content = answers.candles(Page(answer, 5), None).content
     assert content["renamedFrom"] == "MATIC/USDT"
     delisted = answer.model_copy(update={"delisted": True})
     assert "binance no longer lists the pair" in str(page(delisted))
-    assert answers.candles(delisted, 5, None)[0]["delisted"] is True
+    assert answers.candles(Page(delisted, 5), None)[0]["delisted"] is True
 
 
 def test_halted_pairs_are_listed_and_their_candles_served_at_each_door(setting: Setting) -> None:

@@ -11,6 +11,8 @@ from marketdata.sim import SimulatedExchange
 
 from .programs import run
 
+pytestmark = pytest.mark.cold
+
 USES = """
     import ccxt
     import ccxt.async_support as ccxt_async

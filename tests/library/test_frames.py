@@ -287,6 +287,7 @@ WITHOUT = """
 METHODS = ["to_pandas", "to_polars", "to_arrow", "__arrow_c_stream__", "plot"]
 
 
+@pytest.mark.cold
 @pytest.mark.parametrize(
     ("blocked", "missing"),
     [

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from marketdata import ConsolidatedOrderBook
-from marketdata.live import Bars, Newest, Tape, trade_row
 from marketdata.models import (
     Candles,
     Columns,
@@ -14,6 +13,7 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
+from marketdata.models.newest import Bars, Newest, Tape, trade_row
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 START = int(NOW.timestamp()) * 1000

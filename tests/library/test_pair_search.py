@@ -52,6 +52,7 @@ def test_it_is_by_exchange_then_name_and_says_what_each_exchange_says(
     assert {one.simulated for one in found} == {True}
 
 
+@pytest.mark.cold
 def test_neither_a_module_of_ccxt_nor_a_socket_is_needed(
     everywhere: md.Client, python: Run
 ) -> None:

@@ -293,6 +293,7 @@ def test_without_the_client_library_the_extra_is_named(
         client.ticker("BTC/USDT")
 
 
+@pytest.mark.cold
 def test_nobody_imports_what_is_not_used(python: Run) -> None:
     program = """
         import sys

@@ -20,7 +20,7 @@ BTC = {"pair": "BTC/USDT", "exchange": "binance"}
     ("asked", "drawn"),
     [
         ({}, 100),
-        ({"limit": 500, "timeframe": "1m", "theme": "dark", "log": True}, 500),
+        ({"limit": 9000, "timeframe": "1m", "theme": "dark", "log": True}, 500),
         ({"start": "1971-01-01", "end": "1971-01-02", "timeframe": "1h"}, 0),
     ],
 )

@@ -1,8 +1,8 @@
-"""Makes this process look like one on another system, before the library is imported.
+"""Makes a process look like one on another system, before the library is imported.
 
-Given as ``python elsewhere.py PLATFORM -c PROGRAM`` or ``PLATFORM -m MODULE ARGUMENTS``. What other
-packages and the standard library need of this system they have imported by then; nothing of what
-is taken away was imported by the library.
+Each line of its input is a program to run, in a fork of its own; each line of its output is the
+exit status of one. What other packages and the standard library need of this system they have
+imported by then; nothing of what is taken away was imported by the library.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib
+import json
 import os
 import pkgutil
-import runpy
 import signal
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
+
+from tests.warm_process import Work, started
 
 THEIRS = (
     *("aiohttp", "aiohttp.web", "anyio", "anyio._backends._asyncio", "ccxt", "ccxt.async_support"),
@@ -37,12 +38,12 @@ MISSING = {
     ),
     "darwin": ("sched_getaffinity", "memfd_create", "eventfd", "splice"),
 }
+NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 SIGNALS = ("SIGTSTP", "SIGSTOP", "SIGCONT", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGWINCH")
 
 
 def pretend(platform: str) -> None:
     """Take away what the other system lacks."""
-    _import_what_is_not_ours()
     if platform == "win32":
         for name in SIGNALS:
             delattr(signal, name)
@@ -84,12 +85,22 @@ async def _lacking_soon(*_: Any) -> NoReturn:
     raise NotImplementedError
 
 
+def main() -> Work | None:
+    """Run one program after the other; gives the work of a program, in a process of its own."""
+    _import_what_is_not_ours()
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            streams = zip(request["streams"], (os.O_RDONLY, NEW, NEW), strict=True)
+            work = started(request, [os.open(*stream) for stream in streams])
+            pretend(request["platform"])
+            return work
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+    return None
+
+
 if __name__ == "__main__":
-    _, other, how, what, *arguments = sys.argv
-    sys.argv = [what, *arguments]
-    sys.path[0] = str(Path.cwd())
-    pretend(other)
-    if how == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
-        exec(compile(what, "program", "exec"), {"__name__": "__main__"})
+    if work := main():
+        work()

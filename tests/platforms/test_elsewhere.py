@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,27 +22,55 @@ ELSEWHERE = Path(__file__).with_name("elsewhere.py")
 PATIENCE = 180.0
 PLATFORMS = ("win32", "darwin")
 
-pytestmark = pytest.mark.parametrize("platform", PLATFORMS)
+Run = Callable[..., str]
 
 
-def there(platform: str, folder: Path, *arguments: str, given: str = "") -> str:
-    """Run the interpreter as if on another system; give what it printed."""
-    ours = {"MARKETDATA_HOME": str(folder / "home"), "MARKETDATA_SIM": "1"}
-    done = subprocess.run(
-        [sys.executable, str(ELSEWHERE), platform, *arguments],
-        env={**os.environ, **ours, "PYTHONPATH": str(ROOT)},
-        input=given,
-        capture_output=True,
+@pytest.fixture(scope="module")
+def forked() -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported what is not ours, and is forked for each program."""
+    with subprocess.Popen(
+        [sys.executable, str(ELSEWHERE)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
-        check=False,
-        cwd=folder,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    ) as process:
+        yield process
+        process.communicate(timeout=PATIENCE)
 
 
-def test_every_module_is_imported(platform: str, tmp_path: Path) -> None:
+@pytest.fixture(params=PLATFORMS)
+def there(forked: subprocess.Popen[str], request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    """Runs a program, given with ``-c``, or a module as if on another system."""
+    streams = [tmp_path / name for name in ("given", "printed", "said")]
+    folder = tmp_path / "here"
+    folder.mkdir()
+    ours = {"MARKETDATA_HOME": str(folder / "home"), "MARKETDATA_SIM": "1"}
+
+    def run(how: str, what: str, *arguments: str, given: str = "") -> str:
+        streams[0].write_text(given)
+        program = {
+            **({"code": what} if how == "-c" else {"module": what}),
+            "argv": [how if how == "-c" else what, *arguments],
+            "env": {**os.environ, **ours, "PYTHONPATH": str(ROOT)},
+            "cwd": str(folder),
+            "streams": [*map(str, streams)],
+            "platform": request.param,
+        }
+        assert forked.stdin
+        assert forked.stdout
+        print(json.dumps(program), file=forked.stdin, flush=True)
+        hangs = threading.Timer(PATIENCE, forked.kill)
+        hangs.start()
+        status = forked.stdout.readline()
+        hangs.cancel()
+        assert (streams[2].read_text(), status) == ("", "0\n")
+        return streams[1].read_text()
+
+    return run
+
+
+def test_every_module_is_imported(there: Run) -> None:
     program = """
         import importlib, pkgutil
         for name in ("marketdata", "marketdata_cli", "marketdata_mcp"):
@@ -50,10 +80,10 @@ def test_every_module_is_imported(platform: str, tmp_path: Path) -> None:
                     importlib.import_module(module.name)
         print("all")
     """
-    assert there(platform, tmp_path, "-c", textwrap.dedent(program)) == "all\n"
+    assert there("-c", textwrap.dedent(program)) == "all\n"
 
 
-def test_the_library_asks_watches_stores_and_records(platform: str, tmp_path: Path) -> None:
+def test_the_library_asks_watches_stores_and_records(there: Run) -> None:
     program = """
         import sys
         from pathlib import Path
@@ -77,19 +107,19 @@ def test_the_library_asks_watches_stores_and_records(platform: str, tmp_path: Pa
         names = [name for file in Path.cwd().rglob("*") for name in file.parts[1:]]
         print([name for name in names if set(name) & set(':*?"<>|') or name[-1] in ". "])
     """
-    said = there(platform, tmp_path, "-c", textwrap.dedent(program)).splitlines()
+    said = there("-c", textwrap.dedent(program)).splitlines()
     assert said == [*["BTC/USDT"] * 2, "8", "8", "BTC/USDT", "True", "False", "[]"]
 
 
-def test_the_command_answers(platform: str, tmp_path: Path) -> None:
-    said = there(platform, tmp_path, "-m", "marketdata_cli", "ticker", "BTC/USDT", "-f", "json")
+def test_the_command_answers(there: Run) -> None:
+    said = there("-m", "marketdata_cli", "ticker", "BTC/USDT", "-f", "json")
     assert json.loads(said)["pair"] == "BTC/USDT"
     watch = ("watch", "quote", "BTC/USDT", "--count", "2", "-f", "jsonl", "--quiet")
-    lines = there(platform, tmp_path, "-m", "marketdata_cli", *watch).splitlines()
+    lines = there("-m", "marketdata_cli", *watch).splitlines()
     assert [json.loads(line)["pair"] for line in lines] == ["BTC/USDT"] * 2
 
 
-def test_the_server_answers_on_pipes(platform: str, tmp_path: Path) -> None:
+def test_the_server_answers_on_pipes(there: Run) -> None:
     hello = {
         "protocolVersion": "2025-06-18",
         "capabilities": {},
@@ -102,12 +132,12 @@ def test_the_server_answers_on_pipes(platform: str, tmp_path: Path) -> None:
         {"id": 2, "method": "tools/call", "params": call},
     ]
     lines = "".join(json.dumps({"jsonrpc": "2.0", **one}) + "\n" for one in asked)
-    said = there(platform, tmp_path, "-m", "marketdata_mcp", given=lines)
+    said = there("-m", "marketdata_mcp", given=lines)
     answers = {one["id"]: one["result"] for one in map(json.loads, said.splitlines())}
     assert answers[2]["structuredContent"]["pair"] == "BTC/USDT"
 
 
-def test_nothing_at_the_top_of_a_module_needs_posix(platform: str) -> None:
+def test_nothing_at_the_top_of_a_module_needs_posix() -> None:
     lacking = {"fcntl", "resource", "termios", "tty", "pty", "pwd", "grp"}
     for package in ("marketdata", "marketdata_cli", "marketdata_mcp"):
         for file in (ROOT / package).rglob("*.py"):

@@ -281,7 +281,7 @@ def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
         raise InvalidParameterError(
-            "The URL of Redis has an option that its client does not know, or a wrong value.",
+            "The URL of Redis has an unknown option or a wrong value.",
             details={"parameter": "redis"},
         ) from None
     return pool

@@ -1,4 +1,4 @@
-"""Live data as somebody finds it who asks now and then: a watch, read in the background."""
+"""A watch that is read in the background, for readers who come now and then."""
 
 from __future__ import annotations
 
@@ -6,37 +6,22 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marketdata.errors import InternalError, MarketDataError
+from marketdata.live.news import News, data_of, doing
 from marketdata.models import StreamKind
-from marketdata.models.newest import Bars, Newest, Row, Series, State, Tape, trade_row
+from marketdata.models.newest import Newest, Row, Series, State, trade_row
 
 if TYPE_CHECKING:
     from marketdata._client.asynchronous import AsyncClient
 
-__all__ = ["Bars", "LiveWatch", "Newest", "News", "Row", "Series", "State", "Tape", "trade_row"]
+__all__ = ["LiveWatch"]
 
 _BUFFER = 100_000
 """Trades that may come while the event loop is busy with something else."""
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class News:
-    """What a subject has for a reader."""
-
-    subject: State
-    rows: list[Row]
-    updates: int
-    """How much was new to the reader."""
-    unread: int
-    """How much of that is left for the next time."""
-    dropped: int
-    position: int
-    """Where the reader is afterwards."""
 
 
 class LiveWatch:
@@ -138,8 +123,11 @@ class LiveWatch:
         """See how the streams are doing."""
         self._newest.look(self._watch.streams, failed=self.error is not None)
 
-    def news(self, positions: Sequence[int], most: int) -> list[News]:
-        """Return what a reader at these positions gets: so many trades or candles a pair."""
+    def news(self, positions: Sequence[int], most: int) -> tuple[list[int], tuple[News, ...]]:
+        """Return what a reader at these positions gets, and its positions afterwards.
+
+        That is so many trades, candles a pair, or levels a side of an order book.
+        """
         found = [
             subject.rows(position, most) if isinstance(subject, Series) else []
             for subject, position in zip(self.subjects, positions, strict=True)
@@ -147,22 +135,22 @@ class LiveWatch:
         if self.kind == "trades":
             numbers = heapq.nsmallest(most, (number for rows in found for number, _ in rows))
             found = [[one for one in rows if one[0] <= numbers[-1]] for rows in found]
-        return [
-            _news(subject, position, [row for _, row in rows])
+        told = [
+            self._told(subject, position, [row for _, row in rows], most)
             for subject, position, rows in zip(self.subjects, positions, found, strict=True)
         ]
+        return [after for after, _ in told], tuple(news for _, news in told)
 
-
-def _news(subject: State, position: int, rows: list[Row]) -> News:
-    after = subject.count
-    if isinstance(subject, Series):
-        after = subject.after(position, len(rows))
-    updates, dropped = subject.behind(position)
-    return News(
-        subject,
-        rows,
-        updates=updates,
-        unread=subject.behind(after)[0],
-        dropped=dropped,
-        position=after,
-    )
+    def _told(self, subject: State, position: int, rows: list[Row], most: int) -> tuple[int, News]:
+        after = subject.count
+        if isinstance(subject, Series):
+            after = subject.after(position, len(rows))
+        updates, dropped = subject.behind(position)
+        return after, News(
+            **doing(subject),
+            updates=updates,
+            unread=subject.behind(after)[0],
+            dropped=dropped,
+            gaps=subject.stream.gaps,
+            **data_of(self.kind, subject, rows, most),
+        )

@@ -1,0 +1,107 @@
+"""A watch with how far somebody has read it, and since when nobody has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from marketdata.errors import InvalidParameterError
+from marketdata.live.watch import LiveWatch
+
+__all__ = ["Reading"]
+
+_SHOWN = 60
+"""Characters of what a caller sent that an error repeats."""
+
+
+class Reading:
+    """A watch that is read now and then, each time from where the reader was.
+
+    A cursor says where that is. It stops unless it is read; whoever holds it looks when.
+    """
+
+    def __init__(self, name: str, live: LiveWatch, idle: float) -> None:
+        """Name a watch; it stops when it was not read for so many seconds."""
+        self.name = name
+        self.live = live
+        self.had: list[int] = []
+        """The furthest that any answer has gone, for each subject."""
+        self._readers = 0
+        self._idle = idle
+        self._read_at = asyncio.get_running_loop().time()
+
+    async def open(self, seconds: float) -> None:
+        """Begin to watch, and wait so long for the first data.
+
+        Raises what a call about the same would raise.
+        """
+        self._readers += 1
+        await self.live.open()
+        self.had = [0] * len(self.live.subjects)
+        await self.live.first(seconds)
+        if self.live.error is not None:
+            raise self.live.error
+        self.live.look()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._readers -= 1
+        self._read_at = asyncio.get_running_loop().time()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since it was last read."""
+        return 0.0 if self._readers else asyncio.get_running_loop().time() - self._read_at
+
+    @property
+    def left(self) -> float:
+        """Seconds until it stops unless it is read."""
+        return self._idle - self.idle
+
+    @property
+    def stops_at(self) -> datetime:
+        """When it stops unless it is read, in whole seconds."""
+        return (datetime.now(UTC) + timedelta(seconds=self.left)).replace(microsecond=0)
+
+    async def wait(self, cursor: str | None, seconds: float | None) -> tuple[list[int], bool]:
+        """Wait so long for news behind a cursor, or behind the furthest answer where it is None.
+
+        Gives where the reader is, and whether there are news or will be no more. Raises
+        `InvalidParameterError` for a cursor that was not handed out for this watch.
+        """
+        positions = self._positions(cursor)
+        self._readers += 1
+        try:
+            return positions, seconds is None or await self.live.wait(positions, seconds)
+        finally:
+            self._leave()
+
+    def _positions(self, cursor: str | None) -> list[int]:
+        if cursor is None:
+            return list(self.had)
+        counts = self.live.positions
+        parts = cursor.split(".")
+        sound = len(parts) == len(counts) and all(
+            part.isascii() and part.isdigit() and len(part) < 16 and int(part) <= count
+            for part, count in zip(parts, counts, strict=True)
+        )
+        if not sound:
+            raise InvalidParameterError(
+                f"cursor is what `next` of an answer about {self.name} holds; "
+                f"was {cursor[:_SHOWN]!r}.",
+                details={"parameter": "cursor"},
+            )
+        return [int(part) for part in parts]
+
+    def note(self, positions: Sequence[int]) -> str:
+        """Note how far an answer goes, and give the cursor that leads on behind it."""
+        self.had = [max(pair) for pair in zip(self.had, positions, strict=True)]
+        return ".".join(map(str, positions))
+
+    def behind(self) -> tuple[int, int]:
+        """Count the news that no answer has had yet, and those that are lost."""
+        counts = [
+            subject.behind(had) for subject, had in zip(self.live.subjects, self.had, strict=True)
+        ]
+        return sum(unread for unread, _ in counts), sum(lost for _, lost in counts)

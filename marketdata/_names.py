@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from importlib.abc import InspectLoader
+    from types import CodeType
 
 __all__ = ["origins", "public"]
 
@@ -17,19 +18,19 @@ _LIST = "marketdata._public"
 @functools.cache
 def origins() -> dict[str, str]:
     """Return the module of each public name."""
-    import ast
+    import dis
 
     spec = util.find_spec(_LIST)
-    loader = None if spec is None else cast("InspectLoader", spec.loader)
-    source = None if loader is None else loader.get_source(_LIST)
-    if source is None:  # some programs are shipped without sources
-        return dict.fromkeys((one for one in vars(import_module(_LIST)) if one[0] != "_"), _LIST)
-    return {
-        alias.name: str(imported.module)
-        for imported in ast.parse(source).body
-        if isinstance(imported, ast.ImportFrom)
-        for alias in imported.names
-    }
+    loader = cast("InspectLoader", None if spec is None else spec.loader)
+    found: dict[str, str] = {}
+    module = ""
+    # Programs that are shipped without sources have the code, too.
+    for step in dis.get_instructions(cast("CodeType", loader.get_code(_LIST))):
+        if step.opname == "IMPORT_NAME":
+            module = step.argval
+        elif step.opname == "IMPORT_FROM":
+            found[step.argval] = module
+    return found
 
 
 def public(name: str) -> Any:

@@ -23,8 +23,6 @@ from marketdata.errors import (
 if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
 
-__all__ = ["Answer", "Ask", "ask_each", "name_of", "nobody_answered", "pairs_of"]
-
 T = TypeVar("T")
 
 
@@ -145,8 +143,8 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
     far = [quote for quote in (own, *others) if quote not in NEAR_PAR] if others else []
     if far:
         raise InvalidParameterError(
-            f"'quotes' takes currencies at par, and {far[0]} is not worth about a US dollar as the "
-            f"others are; it takes {', '.join(NEAR_PAR)}.",
+            f"'quotes' takes currencies at par, and {far[0]} is not worth about one US dollar; "
+            f"it takes {', '.join(NEAR_PAR)}.",
             details={"parameter": "quotes", "closest": list(NEAR_PAR)},
         )
     return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))
@@ -188,7 +186,7 @@ def _nobody_has(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataErro
     place = {one: min(each.index(one) for each in lists if one in each) for one in proposed}
     closest = sorted(proposed, key=lambda one: (-proposed[one], place[one], one))[:10]
     return PairNotSupportedError(
-        f"'{pair}' is no active spot pair of {', '.join(names)}.{did_you_mean(closest[:3])}",
+        f"'{pair}' is not an active spot pair of {', '.join(names)}.{did_you_mean(closest[:3])}",
         details={
             "pair": pair,
             "closest": closest,

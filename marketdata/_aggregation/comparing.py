@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata.models import Ticker
 
-__all__ = ["compare", "compared"]
-
 _OF_TICKERS = {"last", "bid", "bidVolume", "ask", "askVolume", "baseVolume"}
 """Fields of a row that are the ticker's, by their names in JSON."""
 

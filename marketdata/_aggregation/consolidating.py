@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata.models import Level, OrderBook
 
-__all__ = ["Books", "books", "consolidate", "consolidated", "merged", "source_of"]
-
 
 @dataclass(frozen=True)
 class Books:

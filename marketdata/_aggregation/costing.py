@@ -22,8 +22,6 @@ from marketdata.models.decimals import EXACT, as_given, basis_points, exact, quo
 if TYPE_CHECKING:
     from marketdata.models import Side
 
-__all__ = ["Order", "execution", "execution_cost"]
-
 _ZERO = Decimal(0)
 _HALF = Decimal("0.5")
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata.models import OrderBook
 
-__all__ = ["ConsolidatedWatch", "Found"]
-
 Found: TypeAlias = "Answer[tuple[Hub, Subject]]"
 """What is watched on an exchange, or why nothing is."""
 

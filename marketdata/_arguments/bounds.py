@@ -8,8 +8,6 @@ from typing import Any
 from marketdata._arguments.texts import whole
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["bounded", "check_size"]
-
 _LONGEST_TEXT = 1_000
 """Characters of a text; a cursor of fifty pairs is the longest that there is."""
 _LONGEST_LIST = 200
@@ -18,8 +16,8 @@ _MOST_ARGUMENTS = 50
 _SHOWN = 60
 """Characters of what a caller sent that an error repeats."""
 _GO_ON = {
-    "limit": " What comes behind is had by `next`, or by another start or offset.",
-    "timeout": " Ask again to wait longer.",
+    "limit": " Use `next`, or another start or offset, for the rest.",
+    "timeout": " Call again to wait longer.",
 }
 _ALL = ("all", "max", "maximum", "everything", "unlimited", "full", "complete", "inf", "infinity")
 

@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic.fields import FieldInfo
 
-__all__ = [
-    "arguments_of",
-    "check_names",
-    "checked",
-    "descriptions",
-    "locate",
-    "one_of",
-    "parse_arguments",
-    "second_names",
-    "with_named_exchange",
-]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")

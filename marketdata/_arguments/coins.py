@@ -5,8 +5,6 @@ from __future__ import annotations
 from marketdata._arguments.saying import was
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["QUOTES", "code_of", "divided", "part"]
-
 QUOTES = (
     *("USDT", "USDC", "FDUSD", "PYUSD", "USD1", "USDS", "DAI"),
     *("USD", "EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL", "INR", "IDR", "SGD"),

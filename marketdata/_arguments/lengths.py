@@ -13,8 +13,6 @@ from marketdata._arguments.spoken import COUNTS, MONTHS, UNITS, unit_of
 from marketdata._arguments.texts import legible
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["TIMEFRAME", "is_timeframe", "nearest", "timeframe", "window", "window_length"]
-
 TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 _COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(COUNTS, key=len, reverse=True))})"
 _FORMS = [
@@ -65,14 +63,13 @@ def _read(value: Any, name: str, otherwise: str) -> str:
         hours = (f"{number}h", f"{number}m") if name == "window" and number <= 24 else ()
         raise _without_unit(value, number, name, hours)
     if text in ("M", "m"):
-        raise refused(f"{name} {text} is a month to some and a minute to others", value, "1M", "1m")
+        raise refused(f"{name} {text} may mean a month or a minute", value, "1M", "1m")
     if (found := _several(text)) is not None:
         count, unit = found
         if unit == "M" and text[-1] == "M" and text[:-1].isdigit() and count in _MINUTES_OFFERED:
             meant = _shortest(count, "m")
             raise refused(
-                f"{text} would be {count} months, and is minutes to some: '{count} months' and "
-                f"'{count}m' are clear",
+                f"{text} may mean {count} months or minutes: write '{count} months' or '{count}m'",
                 value,
                 *([] if meant is None else [meant]),
                 f"{count} months",
@@ -80,9 +77,7 @@ def _read(value: Any, name: str, otherwise: str) -> str:
         if unit in "mM" and re.fullmatch(r"m\d+", text, re.IGNORECASE):
             if count not in _MINUTES_OFFERED:
                 both = [f"{count}m", f"{count}M"]
-                raise refused(
-                    f"{name} {text} is minutes to some and months to others", value, *both
-                )
+                raise refused(f"{name} {text} may mean minutes or months", value, *both)
             unit = "m"
         if (shortest := _shortest(count, unit)) is not None:
             return shortest
@@ -178,9 +173,7 @@ def window(text: str) -> str:
     if cleaned.lower() in ("day", "today", "utc day"):
         return "day"
     if cleaned.lower() == "daily":
-        raise refused(
-            "daily is the last 24 hours to some and the UTC day to others", text, "24h", "day"
-        )
+        raise refused("daily may mean the last 24 hours or the UTC day", text, "24h", "day")
     zeros = cleaned.lstrip("0") if re.fullmatch(r"0+\d+\D+", cleaned, re.ASCII) else cleaned
     length = _read(zeros, "window", _WINDOWS)
     count, unit = int(length[:-1]), length[-1]

@@ -9,8 +9,6 @@ from typing import Any
 from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
 
-__all__ = ["likely", "meant", "renamed", "unknown"]
-
 _LONGEST = 60
 """Characters of a name that can be meant for another: finding the nearest takes their square."""
 

@@ -8,15 +8,13 @@ from typing import Any
 
 from marketdata.errors import InvalidParameterError, did_you_mean
 
-__all__ = ["Pattern", "Read", "refused", "was"]
-
 
 def was(value: object) -> str:
     """Repeat what was given, at most 60 characters of it."""
     try:
         return f"was {repr(value)[:60]}"
     except ValueError:
-        return "was a number of thousands of digits"  # Python writes none of more than 4,300
+        return "was a number with thousands of digits"  # Python writes none of more than 4,300
 
 
 def refused(said: str, value: object, *meanings: Any) -> InvalidParameterError:

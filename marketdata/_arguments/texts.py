@@ -9,8 +9,6 @@ from typing import Any
 
 from marketdata._arguments.saying import Pattern, refused
 
-__all__ = ["fraction", "is_left_out", "legible", "listed", "number", "single", "truth", "whole"]
-
 _NOTHING = frozenset(
     ("", "null", "none", "undefined", "nil", "[]", "()", '""', "''", '[""]', "['']", "[null]")
 )

@@ -15,8 +15,6 @@ from marketdata._arguments.spoken import age, clock, last, length, not_a_time, p
 from marketdata._arguments.texts import legible
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["Milliseconds", "instant", "range_end", "range_start", "said_back"]
-
 _DIGITS = Pattern(r"\d{9,40}(?:\.\d*)?", re.ASCII)
 _COMPACT = Pattern(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{2}(?:\d\d){0,2}")
 _YEAR_FIRST = Pattern(r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?", re.ASCII)
@@ -266,6 +264,4 @@ def _of_numpy(value: Any) -> datetime | int | float:
 
 
 def _two_days(value: str, days: Sequence[str]) -> InvalidParameterError:
-    return refused(
-        "day and month of this date can be exchanged: write it as ISO-8601", value, *days
-    )
+    return refused("day and month of this date are ambiguous: write it as ISO-8601", value, *days)

@@ -9,8 +9,6 @@ from typing import Any
 from marketdata._arguments.saying import refused
 from marketdata.errors import closest
 
-__all__ = ["choice", "several_choices"]
-
 _SYNONYMS: dict[str, Sequence[str]] = {
     "buy": (
         *("b", "bid", "bids", "buying", "long", "purchase", "buyer", "buyside", "sidebuy"),

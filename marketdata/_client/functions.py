@@ -19,35 +19,6 @@ if TYPE_CHECKING:
     from marketdata.models import Candles
     from marketdata.models.lists import Records
 
-__all__ = [
-    "average_price",
-    "candles",
-    "compare",
-    "consolidated_orderbook",
-    "exchanges",
-    "execution_cost",
-    "fees",
-    "function",
-    "live_chart",
-    "orderbook",
-    "pairs",
-    "quote",
-    "quotes",
-    "record",
-    "replay",
-    "status",
-    "streams",
-    "ticker",
-    "tickers",
-    "trades",
-    "watch_candles",
-    "watch_consolidated_orderbook",
-    "watch_orderbook",
-    "watch_quote",
-    "watch_ticker",
-    "watch_trades",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
@@ -55,7 +26,7 @@ Owner = TypeVar("Owner")
 _RECORD = re.compile(r"\b[A-Z]\w*")
 """A name in an annotation that its module may import for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
-"""Annotations are those of `AsyncClient`; what blocks gives these in their places."""
+"""The types that blocking code returns instead of those in the annotations of `AsyncClient`."""
 
 
 def function(
@@ -63,10 +34,10 @@ def function(
     owner: Callable[[], Owner],
     module: str,
 ) -> Callable[P, T]:
-    """Make a function of a method of what ``owner`` gives, to stand in a module by its name.
+    """Make a module-level function of a method of the object that ``owner`` returns.
 
-    Its annotations are evaluated, and it does not refer to the method: programs
-    that look at functions, such as typer, pickle and completion in notebooks, find all they need.
+    Its annotations are evaluated, and it does not refer to the method, so that typer, pickle and
+    completion in notebooks work with it.
     """
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -81,7 +52,7 @@ def function(
     records = {name: public(name) for name in mentioned & origins().keys() - known.keys()}
     scope = {**records, **known, **_BLOCKING}
     hints = _evaluated(method.__annotations__, scope, include_extras=True)
-    # A signature is read by people: without bounds and descriptions, which the docstring has.
+    # People read signatures, so they omit bounds and descriptions, which are in the docstring.
     plain = _evaluated(hints, scope)
     signature = inspect.signature(method)
     call.__annotations__ = hints
@@ -111,7 +82,7 @@ def _function(method: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
 
 def __getattr__(name: str) -> Any:
     # Each is made when it is first needed: they are not alike in what their annotations import.
-    if name not in __all__:
+    if name.startswith("_") or not hasattr(Client, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()[name] = _function(getattr(Client, name))
     return made

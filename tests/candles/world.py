@@ -222,13 +222,18 @@ class Exchange:
         """List the candles that it has by now; the last one may be open."""
         world, trading = self.world, self._known_trading(pair)
         opened = self._opened(timeframe)
-        ends = [bisect_left(trading, (at,)) for at in opened]
-        found = []
-        for at, first, last in zip(opened, ends, [*ends[1:], len(trading)], strict=True):
+        over = self._over.setdefault((pair, timeframe, *self.revised.items()), [])
+        del over[max(0, len(opened) - 1) :]
+        begun = opened[len(over) :]
+        ends = [bisect_left(trading, (at,)) for at in begun]
+        for at, first, last in zip(begun, ends, [*ends[1:], len(trading)], strict=True):
             inside = [one for one in trading[first:last] if one.time <= self.now]
             traded = [one for one in inside if one.volume]
-            if traded or (inside and world.flat):
-                found.append(_together(at, traded or inside))
+            exists = traded or (inside and world.flat)
+            over.append(_together(at, traded or inside) if exists else None)
+        found = [one for one in over if one is not None]
+        # The last one may be open; those before it stay as they are.
+        del over[-1:]
         late = world.late
         if late is not None and not self.arrived and (PAIR, late.timeframe) == (pair, timeframe):
             # Those that were the newest when all began.
@@ -243,6 +248,8 @@ class Exchange:
         return self._made[key]
 
     _made: dict[object, list[Candle]] = field(default_factory=dict, repr=False)
+    _over: dict[object, list[Candle | None]] = field(default_factory=dict, repr=False)
+    """What was made of the openings of a timeframe but the last, in order; None: no candle."""
 
     def _opened(self, timeframe: str) -> list[int]:
         world = self.world
@@ -298,6 +305,8 @@ class Exchange:
 
 
 def _together(at: int, parts: list[Candle]) -> Candle:
+    if len(parts) == 1:
+        return parts[0]._replace(time=at)
     return Candle(
         at,
         parts[0].open,

@@ -52,7 +52,7 @@ def test_the_error_of_the_offset_holds_the_true_one(resolution: int, ahead: int)
 
     routes = {"/time": told, **binance({"BTCUSDT": binance_ticker("BTCUSDT")})}
     with Wire(routes) as wire:
-        client = md.Client("binance", endpoints={"binance": wire.url})
+        client = md.Client("binance", endpoints={"binance": wire.url}, retries=0)
         with client:
             for _ in range(3):
                 status = client.status()

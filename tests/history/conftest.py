@@ -45,11 +45,20 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connector, "throttle", throttle)
 
 
+@pytest.fixture(scope="module")
+def _made() -> dict[str, SimulatedExchange]:
+    """What a file's tests have started, by what it plays: tapes take time to read."""
+    return {}
+
+
 @pytest.fixture
-def play(tmp_path: Path) -> Iterator[Play]:
+def play(
+    _made: dict[str, SimulatedExchange], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Play]:
     """Starts exchanges that play so many minutes, but for gaps; see `minutes`.
 
-    ``others`` are more pairs and their gaps; ``now`` is where the clock stands, in minutes.
+    ``others`` are more pairs and their gaps; ``now`` is where the clock stands, in minutes. Each
+    test has servers, faults and requests of its own; what was read of tapes is shared.
     """
     started: list[SimulatedExchange] = []
 
@@ -62,21 +71,27 @@ def play(tmp_path: Path) -> Iterator[Play]:
         others: dict[str, list[tuple[int, int]]] | None = None,
         **more: Any,
     ) -> SimulatedExchange:
-        folder = tmp_path / f"tapes-{len(started)}"
-        folder.mkdir()
-        tapes = [
-            record(folder, minutes(0, length, *left_out), f"{exchange}_{name}-1m.csv")
-            for one, left_out in {pair: gaps, **(others or {})}.items()
-            for name in [one.replace("/", "_")]
-        ]
+        pairs = {pair: gaps, **(others or {})}
         clock = at(length if now is None else now)
-        sim = SimulatedExchange(tape=tapes, now=clock, frozen=True, **more)
+        played = repr((len(started), exchange, length, pairs, clock, more))
+        if played not in _made:
+            folder = tmp_path_factory.mktemp("tapes")
+            tapes = [
+                record(folder, minutes(0, length, *left_out), f"{exchange}_{name}-1m.csv")
+                for one, left_out in pairs.items()
+                for name in [one.replace("/", "_")]
+            ]
+            _made[played] = SimulatedExchange(tape=tapes, now=clock, frozen=True, **more)
+        sim = _made[played]
+        sim.clock.move(clock)
         started.append(sim.__enter__())
         return sim
 
     yield start
     for sim in started:
         sim.__exit__(None, None, None)
+        sim.faults.clear()
+        sim.forget()
 
 
 @pytest.fixture

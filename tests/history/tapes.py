@@ -9,6 +9,7 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -38,8 +39,9 @@ def ms(minute: int) -> int:
 
 def minutes(first: int, last: int, *gaps: Gap) -> list[tuple[Any, ...]]:
     """Rows of a tape: a bar a minute from one minute after START to another, but for the gaps."""
+    begin = ms(0)
     return [
-        (ms(one), price, price + 2, price - 1, price + 1, 1.5)
+        (begin + one * MINUTE, price, price + 2, price - 1, price + 1, 1.5)
         for one in range(first, last)
         if not any(low <= one < high for low, high in gaps)
         for price in [100.0 + one % 997]
@@ -87,8 +89,6 @@ def live(table: str | Path) -> pa.Table:
 def opened(table: str | Path) -> list[int]:
     """When the stored bars open, in minutes after START; twice what is there twice."""
     found = live(table)
-    return [
-        (row["time"] - START) // timedelta(minutes=1)
-        for row in found.select(["time", "cause"]).to_pylist()
-        if row["cause"] is None
-    ]
+    times = found["time"].filter(pc.is_null(found["cause"])).cast(pa.timestamp("ms", "UTC"))
+    begin = ms(0)
+    return [(one - begin) // MINUTE for one in times.cast(pa.int64()).to_pylist()]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -53,14 +51,6 @@ class Gate(Gateway):
             finally:
                 self.here -= 1
         return await super()._pass(session, request)
-
-
-async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it never came true"
-        await asyncio.sleep(0.002)
 
 
 def client_of(to: SimulatedExchange | Gate, exchange: Any = "binance", **more: Any):

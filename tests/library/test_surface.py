@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import py_compile
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import marketdata as md
-from marketdata import _names, models
+from marketdata import models
 from marketdata._client.archive import AsyncHistory
 from marketdata._client.blocking import History
 from marketdata.models import aggregates
@@ -118,16 +118,16 @@ def test_a_public_name_imports_what_it_needs() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_names_are_found_without_the_source_of_their_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _names.origins()
-    assert all(getattr(import_module(where), name) for name, where in before.items())
-    monkeypatch.setattr(SourceFileLoader, "get_source", lambda *_: None)
-    _names.origins.cache_clear()
-    try:
-        assert _names.origins().keys() == before.keys()
-        assert _names.public("Ticker") is md.Ticker
-    finally:
-        _names.origins.cache_clear()
+def test_names_are_found_without_sources(tmp_path: Path) -> None:
+    """Programs that PyInstaller makes have the compiled code of each module only."""
+    package = tmp_path / "marketdata"
+    for source in Path(md.__file__).parent.glob("*.py"):
+        py_compile.compile(str(source), str(package / f"{source.stem}.pyc"))
+    program = "import marketdata; print(marketdata.__file__, *dir(marketdata))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == [str(package / "__init__.pyc"), *md.__all__]
 
 
 def test_exchanges_says_what_each_can_do() -> None:

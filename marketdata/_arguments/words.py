@@ -1,4 +1,4 @@
-"""Words of which an argument has only a few: any case, and by the names that others give them."""
+"""Arguments with a few allowed words: any case, and other libraries' names."""
 
 from __future__ import annotations
 

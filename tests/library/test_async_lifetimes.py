@@ -248,7 +248,7 @@ def test_a_call_on_the_portals_own_thread_is_refused() -> None:
     async def deadlock() -> Any:
         return portal().call(value())
 
-    with pytest.raises(RuntimeError, match="would have to serve it"):
+    with pytest.raises(RuntimeError, match="has to run it"):
         portal().call(deadlock())
 
 

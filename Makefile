@@ -162,6 +162,9 @@ mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a cli
 release-check: chart ## Build and check all that a release publishes, into dist/; publish nothing.
 	$(BIN)/python release/check.py
 
+audit: $(READY) ## Look for known vulnerabilities in what the package brings along; takes the internet.
+	$(BIN)/python release/check.py --audit
+
 # What needs a server, and lacks the guard that skips it, fails there.
 SERVERS := redis_server|RedisServer|redis-server|rediss?://|nginx|NODE\b|\.node\b
 bare: $(READY) ## Run the tests of servers, and the demo, where there are only Python, git, make and coreutils.

@@ -27,10 +27,18 @@ SEVERAL = 100
 """Additions that are looked at together."""
 SKIPPABLE = ("ccxt", "freqtrade", "additions", "series")
 
-_YEAR = (
-    "import marketdata as md; "
-    f"print(len(md.candles('BTC/USDT', '1m', start={START}, end={END}, exchange='binance')))"
-)
+_STATUS = Path("/proc/self/status")
+_YEAR = f"""
+import marketdata as md
+candles = md.candles('BTC/USDT', '1m', start={START}, end={END}, exchange='binance')
+print(len(candles))
+"""
+if _STATUS.exists():
+    _YEAR += f"""
+for line in open('{_STATUS}'):
+    if line.startswith(('RssAnon', 'RssFile')):
+        print(line.split()[1])
+"""
 _IMPORTS = "import marketdata, deltalake, pyarrow.parquet; marketdata.candles"
 """The first name that the package is asked for is what imports it."""
 
@@ -177,7 +185,7 @@ def _downloads(setting: Setting, table: Table) -> Path:
         for name, command in ways.items():
             _say(f"download {turn + 1} of {setting.options.rounds}: {name}")
             done = setting.run(command, home)
-            if int(done.output) != BARS:
+            if int(done.output.split()[0]) != BARS:
                 raise SystemExit(f"{name} gave {done.output} bars")
             first.setdefault(name, []).append(done)
         if setting.freqtrade:
@@ -196,6 +204,7 @@ def _downloads(setting: Setting, table: Table) -> Path:
         for name, code in zip(short, (_YEAR, _IMPORTS, "pass"), strict=True):
             short[name].append(setting.run([sys.executable, "-c", code], home))
 
+    held = {"first": next(iter(first.values())), "second": short[whole]}
     lines = [_process(name, runs) for name, runs in first.items()]
     ours = lines[0].run
     bare = 1.3 * lines[1].value
@@ -214,7 +223,24 @@ def _downloads(setting: Setting, table: Table) -> Path:
     lines.insert(1, Line("marketdata, beyond what importing takes, CPU", beyond, "s"))
     lines[1].bounds = [(beyond, 0.15, "0.15 s")]
     table.add("The year for the second time, whole processes", *lines)
+    for time, runs in held.items():
+        if _STATUS.exists():
+            _tell_of_memory(table, f"What marketdata holds at the end of the {time} time", runs)
     return home
+
+
+def _tell_of_memory(table: Table, part: str, runs: Sequence[Run]) -> None:
+    """Tell its own memory from pages of files, mostly of libraries.
+
+    How many of those a system counts depends on how large the pieces are in which it has a file in
+    memory: a freshly installed library counts as up to twice as much as one that was read.
+    """
+    own, files = ([float(run.output.split()[at]) / 1024 for run in runs] for at in (1, 2))
+    table.add(
+        part,
+        Line("its own memory", max(own), "MiB"),
+        Line("pages of files", max(files), "MiB"),
+    )
 
 
 def _reads(setting: Setting, table: Table, home: Path) -> Line:

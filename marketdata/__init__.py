@@ -27,15 +27,13 @@ def __getattr__(name: str) -> object:
 
     if util.find_spec(f"marketdata.{name}"):  # asked for by `from marketdata import errors`
         return import_module(f"marketdata.{name}")
-    import marketdata._public as public
+    from marketdata._names import origins, public
 
     if name == "__all__":
-        return sorted(one for one in vars(public) if one[0] != "_")
-    try:
-        value = getattr(public, name)
-    except AttributeError:
-        raise AttributeError(f"module 'marketdata' has no attribute '{name}'") from None
-    globals()[name] = value
+        return sorted(origins())
+    if name not in origins():
+        raise AttributeError(f"module 'marketdata' has no attribute '{name}'")
+    value = globals()[name] = public(name)
     return value
 
 

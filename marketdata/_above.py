@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from marketdata._charts.chart import Chart
 
-__all__ = ["briefly", "charts", "page", "parts", "plot", "tables"]
-
 T = TypeVar("T")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-__all__ = ["deprecated"]
-
 
 def deprecated(name: str, instead: str, *, since: str) -> None:
     """Warn that a public name goes with the next major version.
@@ -20,8 +18,8 @@ def deprecated(name: str, instead: str, *, since: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "")[:10] == "marketdata":
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        f"{name} is deprecated since version {since} and goes with the next major version: "
-        f"use {instead}.",
+        f"{name} is deprecated since version {since} and will be removed in the next major "
+        f"version: use {instead}.",
         DeprecationWarning,
         stacklevel=level,
     )

@@ -1,7 +1,7 @@
 """The public names of the package: what ``marketdata.NAME`` finds, and ``__all__`` lists.
 
-This is the only list. The package imports it with the first name that is asked of it, so that
-``import marketdata`` alone imports next to nothing.
+This is the only list. Type checkers import it. The package reads it (`_names`), and imports what
+is asked of it alone: ``import marketdata`` imports next to nothing.
 """
 
 from marketdata import history as history

@@ -174,7 +174,7 @@ def each_exchange(text: str) -> str:
 def finite(value: float) -> float:
     """Check that a number is not infinite."""
     if math.isinf(value):
-        raise InvalidParameterError(f"A finite number is wanted; {was(value)}.")
+        raise InvalidParameterError(f"A finite number is expected; {was(value)}.")
     return value
 
 

@@ -11,21 +11,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from marketdata._client.blocking import History, default_client
 from marketdata._client.functions import function
-from marketdata.models import lists, stored
 
 __all__ = ["download", "export", "list", "plan", "remove", "repair", "verify"]
-
-_NAMES = {**vars(stored), **vars(lists)}
-"""What annotations of the store's operations mention."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _function(method: Callable[Concatenate[History, P], T]) -> Callable[P, T]:
-    return function(
-        method, lambda: default_client().history, __name__, {**vars(stored), **vars(lists)}
-    )
+    return function(method, lambda: default_client().history, __name__)
 
 
 download = _function(History.download)

@@ -111,7 +111,7 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         names = value.split(",") if isinstance(value, str) else value
         if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
-            raise ValueError("names of exchanges are wanted")
+            raise ValueError("names of exchanges are expected")
         return tuple(exchange_id(name) for name in names if name.strip())
 
     @field_validator("sim_tape", mode="before")
@@ -126,7 +126,7 @@ class Settings(BaseModel):
             return json.loads(value) if isinstance(value, str) else value
         except (json.JSONDecodeError, RecursionError):
             raise ValueError(
-                "a JSON object of exchange ids and base URLs is wanted, "
+                "a JSON object of exchange ids and base URLs is expected, "
                 'for example {"binance": "http://127.0.0.1:9000"}'
             ) from None
 
@@ -158,7 +158,7 @@ class Settings(BaseModel):
     def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _is_redis(value.get_secret_value()):
             raise ValueError(
-                "a URL that begins with redis://, rediss:// or unix:// is wanted, "
+                "a URL that begins with redis://, rediss:// or unix:// is expected, "
                 "for example redis://127.0.0.1:6379/0"
             )
         return value

@@ -10,8 +10,6 @@ from typing import NoReturn
 
 from _ccxt_marketdata import check_library
 
-__all__ = ["main", "serve"]
-
 
 def main() -> NoReturn:
     """Run the command line of this process and end it with the exit code."""

@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:  # noqa: BLE001 - the top level: nobody above could say it better
         said = f"{type(error).__name__}: {error}".rstrip(".")
-        bug = InternalError(f"{said}. Something in this package is broken; --debug shows where.")
+        bug = InternalError(f"{said}. This is a bug in the package; --debug shows where.")
         return _refuse(bug, error, debug)
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from marketdata.arguments import meant
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["in_our_names"]
-
 
 def in_our_names(args: Sequence[str], parameters: Sequence[Any]) -> list[str]:
     """Return what was typed with options such as ``--symbol`` and ``--interval`` as ours.

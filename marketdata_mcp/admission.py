@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mcp.server import ServerRequestContext
 
-from marketdata_mcp.ask import LOCAL, Ask, Caller, Usage
+from marketdata_mcp.callers import LOCAL, Caller, Usage
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
@@ -53,10 +53,21 @@ class Admission:
 
     @asynccontextmanager
     async def admit(
-        self, _caller: Caller, _ask: Ask, _call: Call | None = None
+        self,
+        _caller: Caller,
+        _what: str,
+        _arguments: Mapping[str, Any],
+        _call: Call | None = None,
     ) -> AsyncIterator[AsyncClient]:
-        """Return the client that answers a call; raises where it may not be made."""
+        """Return the client that answers a call; raises where it may not be made.
+
+        That is one of a tool, or of a method of the protocol, with its arguments as read.
+        """
         yield self.client
+
+    def place(self, _caller: Caller) -> AbstractContextManager[None]:
+        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
+        return nullcontext()
 
     async def again(self, context: Context) -> None:
         """Raise where whoever sent a request would not be let in any more."""

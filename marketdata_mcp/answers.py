@@ -99,10 +99,10 @@ def record(answered: Record) -> Answer:
 class Cut(NamedTuple):
     """What rows of a table do without."""
 
-    shared: Sequence[str]
+    shared: Sequence[str] = ()
     """Fields that are said once where all rows have the same."""
     left_out: Sequence[str] = ()
-    """Fields that are not said."""
+    """Fields that are not said: not for agents, who pay for what they read."""
     sparse: Sequence[str] = ()
     """Lists that are not said where they are empty."""
 
@@ -171,27 +171,27 @@ def page(
     return table(name, records, cut, following, total=total)
 
 
-def tickers(answered: Sequence[Ticker], shared: Sequence[str]) -> Answer:
+def tickers(answered: Sequence[Ticker], cut: Cut) -> Answer:
     """Return tickers; where not all fit, the other pairs are what to ask for next."""
 
     def following(count: int) -> Content | None:
         left = [one.pair for one in answered[count:]]
         return {"pairs": left} if left else None
 
-    return table("tickers", answered, Cut(shared), following)
+    return table("tickers", answered, cut, following)
 
 
-def ranking(answered: Sequence[Ticker], shared: Sequence[str], sort: str) -> Answer:
+def ranking(answered: Sequence[Ticker], cut: Cut, sort: str) -> Answer:
     """Return tickers of a ranking, with what a ranking is read for."""
-    shown = {*_RANKED, to_camel(sort), *shared}
+    shown = {*_RANKED, to_camel(sort), *cut.shared}
     left_out = [name for name in Ticker.json_schema()["properties"] if name not in shown]
-    return table("tickers", answered, Cut(shared, left_out), lambda _: None)
+    return table("tickers", answered, Cut(cut.shared, left_out), lambda _: None)
 
 
 _RANKED = ("timestamp", "pair", "last", "percentage", "quoteVolume")
 
 
-def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> Answer:
+def trades(answered: Sequence[Trade], cut: Cut, asked: Content) -> Answer:
     """Return trades; where they were asked for from somewhere on, say where they go on."""
 
     def following(count: int) -> Content | None:
@@ -205,7 +205,7 @@ def trades(answered: Sequence[Trade], shared: Sequence[str], asked: Content) -> 
         time = instant(last.timestamp)
         return {"start": time + (time == instant(answered[0].timestamp))}
 
-    return table("trades", answered, Cut(shared), following)
+    return table("trades", answered, cut, following)
 
 
 CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")

@@ -48,7 +48,6 @@ from marketdata.live import current
 from marketdata_mcp import answers, resources
 from marketdata_mcp.admission import Admission
 from marketdata_mcp.answers import MAX_CHARACTERS, Answer, Content
-from marketdata_mcp.ask import Caller
 from marketdata_mcp.catalogue import prompts
 from marketdata_mcp.catalogue.completions import complete
 from marketdata_mcp.catalogue.groups import chosen, group_of
@@ -58,7 +57,7 @@ from marketdata_mcp.charts.picture import get_chart
 from marketdata_mcp.live.watches import Limits, Watches
 from marketdata_mcp.served import Served
 from marketdata_mcp.tools import TOOLS, Tool
-from marketdata_mcp.updates import Connection, Listening, Updates, admitted
+from marketdata_mcp.updates import Connection, Listening, Updates, admitted, caller_of
 from marketdata_mcp.usage import get_usage
 from marketdata_mcp.watch_tools import WATCH_TOOLS
 
@@ -160,7 +159,7 @@ class Service:
             on_read_resource=_read_resource,
             on_subscribe_resource=_subscribe if sessions else None,
             on_unsubscribe_resource=_unsubscribe if sessions else None,
-            on_subscriptions_listen=Listening(self._bus, self._limits),
+            on_subscriptions_listen=Listening(self._bus),
             on_list_prompts=_list_prompts,
             on_get_prompt=_get_prompt,
             on_completion=complete,
@@ -244,12 +243,12 @@ async def _call_tool(
         try:
             arguments, said = tool.reader.read(params.arguments or {})
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, tool.ask(arguments), call) as client:
+            async with served.admission.admit(caller, tool.name, arguments, call) as client:
                 answer = await tool.answer(served.to(caller, client), arguments)
+                return _result(answers.noted(answer, said))
         except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
             call.error = tool.reader.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
-        return _result(answers.noted(answer, said))
 
 
 def _result(answer: Answer) -> CallToolResult:
@@ -294,13 +293,6 @@ def _failure(error: MarketDataError) -> CallToolResult:
 # ---------------------------------------------------------------------------- resources
 
 
-def _caller(context: Context) -> Caller:
-    try:
-        return context.lifespan_context.admission.caller(context)
-    except MarketDataError as error:
-        raise resources.refused(error) from None
-
-
 async def _list_templates(
     _: Context, __: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
@@ -311,7 +303,7 @@ async def _list_resources(
     context: Context, params: PaginatedRequestParams | None
 ) -> ListResourcesResult:
     served = context.lifespan_context
-    caller = _caller(context).account
+    caller = caller_of(context).account
     cursor = (params.cursor if params else None) or "0"
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise MCPError(INVALID_PARAMS, "cursor is the nextCursor of the page before.")
@@ -332,7 +324,8 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
                 return views.contents()
             address = resources.Address.parse(params.uri)
             call.caller = caller = served.admission.caller(context)
-            async with served.admission.admit(caller, address.ask, call) as client:
+            about = address._asdict()
+            async with served.admission.admit(caller, "resources/read", about, call) as client:
                 found = await current(client, served.lives, address)
                 text = answers.record(found).text
         except Exception as error:  # noqa: BLE001 - as for a tool
@@ -344,7 +337,7 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
 
 async def _subscribe(context: Context, params: SubscribeRequestParams) -> EmptyResult:
     served, uri = context.lifespan_context, params.uri
-    async with admitted(context, served.admission, [uri]) as caller:
+    async with admitted(context, [uri]) as caller:
         again = partial(served.admission.again, context)
         session = Connection(caller.account, context.session, again)
         connection = served.admission.connection(context)

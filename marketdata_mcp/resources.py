@@ -16,9 +16,7 @@ from marketdata.errors import InvalidParameterError, InvalidRequestError, Market
 from marketdata.exchange_names import exchange_id
 from marketdata.live import BARS, LEVELS, TRADES, LiveWatch, Subject
 from marketdata.models import StreamKind
-from marketdata.pages import lookback
 from marketdata_mcp import answers
-from marketdata_mcp.ask import Ask
 
 __all__ = ["JSON", "TEMPLATES", "Address", "listed", "refused"]
 
@@ -79,14 +77,6 @@ class Address(Subject):
         exchange, named = quote(self.exchange), "-".join(codes)
         path = self.kind if self.timeframe is None else f"{self.kind}/{self.timeframe}"
         return f"market://{exchange}/{named}/{path}"
-
-    @property
-    def ask(self) -> Ask:
-        """What access control has to know of reading it."""
-        if self.kind != "candles":
-            return Ask((self.exchange,))
-        asked = {"timeframe": self.timeframe, "start": None, "end": None, "limit": BARS}
-        return Ask((self.exchange,), lookback(asked))
 
 
 def listed(lives: Iterable[LiveWatch]) -> list[Resource]:

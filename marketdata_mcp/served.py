@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from marketdata_mcp.ask import LOCAL
+from marketdata_mcp.callers import LOCAL
 
 if TYPE_CHECKING:
     from marketdata import AsyncClient
     from marketdata.live import LiveWatch
     from marketdata_mcp.admission import Admission
-    from marketdata_mcp.ask import Caller
+    from marketdata_mcp.callers import Caller
     from marketdata_mcp.live.watches import Watches
     from marketdata_mcp.updates import Updates
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from mcp_types import Tool as Definition
@@ -27,20 +25,21 @@ from marketdata.arguments import (
     TimeframeName,
     TradeLimit,
     arguments_of,
-    window_length,
 )
 from marketdata.models import Record, absent_not_null
 from marketdata.operations import OPERATIONS, Operation
-from marketdata.pages import lookback, page
+from marketdata.pages import page
 from marketdata_mcp import answers
-from marketdata_mcp.answers import Answer, Content
-from marketdata_mcp.ask import Ask
-from marketdata_mcp.catalogue.schemas import advertised, outward, whole
+from marketdata_mcp.answers import Answer, Content, Cut
+from marketdata_mcp.catalogue.schemas import outward
 
 if TYPE_CHECKING:
     from marketdata_mcp.served import Served
 
 __all__ = ["TOOLS", "Tool", "server_tool"]
+
+
+_NOTHING = Cut()
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,11 @@ class Adaptation:
     """Arguments with narrower bounds, or that only the tool has: annotation and default."""
     hidden: Sequence[str] = ()
     """Arguments of the operation that are not for agents."""
-    shared: Sequence[str] = ()
-    """Fields that are said once for all rows where all rows have the same."""
-    left_out: Sequence[str] = ()
-    """Fields of rows that are not for agents."""
-    sparse: Sequence[str] = ()
-    """Lists in rows that are left out where they are empty."""
+    cut: Cut = _NOTHING
+    """What rows do without."""
     alternatives: Sequence[str] = ()
     """Numbers of which one is given: 0 in the place of the other is as if left out."""
 
-
-_CURRENT = timedelta(days=1)
-"""How far back data are current: what every ticker covers."""
 
 _MOST_TRADED = "quote_volume"
 _RANKED = 20
@@ -80,22 +72,26 @@ _PAGED: Mapping[str, Any] = {
 ADAPTATIONS: Mapping[str, Adaptation] = {
     "list_exchanges": Adaptation(
         arguments=_PAGED,
-        left_out=("derivedTimeframes", "streamTimeframes"),
-        sparse=("derived", "needsKey", "tradesFrom"),
+        cut=Cut(
+            left_out=("derivedTimeframes", "streamTimeframes"),
+            sparse=("derived", "needsKey", "tradesFrom"),
+        ),
     ),
     "list_pairs": Adaptation(
         arguments=_PAGED,
         hidden=("refresh",),
-        shared=("exchange", "receivedAt", "simulated"),
+        cut=Cut(("exchange", "receivedAt", "simulated")),
     ),
     "get_tickers": Adaptation(
         arguments={
             "pairs": (Annotated[PairNames, MaxLen(50)] | None, None),
             "limit": (Annotated[TickerLimit, Le(50)] | None, None),
         },
-        shared=(
-            *("exchange", "window", "source", "receivedAt", "simulated"),
-            *("derived", "derivedFields"),
+        cut=Cut(
+            (
+                *("exchange", "window", "source", "receivedAt", "simulated"),
+                *("derived", "derivedFields"),
+            )
         ),
     ),
     "get_orderbook": Adaptation(arguments={"depth": (Annotated[Depth, Le(100)], 20)}),
@@ -126,7 +122,7 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
     ),
     "get_trades": Adaptation(
         arguments={"limit": (Annotated[TradeLimit, Le(200)], 50)},
-        shared=("exchange", "pair", "receivedAt", "simulated"),
+        cut=Cut(("exchange", "pair", "receivedAt", "simulated")),
     ),
     "compare_exchanges": Adaptation(arguments=_SEVERAL),
     "get_consolidated_orderbook": Adaptation(
@@ -136,31 +132,31 @@ ADAPTATIONS: Mapping[str, Adaptation] = {
 }
 
 
+Run: TypeAlias = Callable[..., Awaitable[Answer]]
+
+
 @dataclass(frozen=True, kw_only=True)
-class Tool(ABC):
+class Tool:
     """What agents can call: its definition, the check of its arguments, its answer."""
 
     name: str
     purpose: str
     """What it is for, by which models choose it."""
+    make_arguments: Callable[[], type[BaseModel]]
+    """Makes the model of its arguments, and the next the schema of its answers: when needed."""
+    make_output: Callable[[], Content]
+    run: Run
+    """Answers a call: takes what is `Served`, and the arguments by name."""
     hidden: Sequence[str] = ()
     """See `Adaptation`, as for `alternatives`."""
     alternatives: Sequence[str] = ()
     is_repeatable: bool = True
     """Whether nothing more comes of calling it twice."""
 
-    @property
-    @abstractmethod
+    @cached_property
     def arguments(self) -> type[BaseModel]:
         """The model of its arguments."""
-
-    @abstractmethod
-    def output_schema(self) -> Content:
-        """Return the schema of its answers."""
-
-    @abstractmethod
-    async def answer(self, served: Served, arguments: Content) -> Answer:
-        """Answer a call, with arguments that `parse` gave."""
+        return self.make_arguments()
 
     def _with_said(self, schema: Content) -> Content:
         """Add what an answer says of the arguments: what a bound cut, how times were read."""
@@ -176,8 +172,8 @@ class Tool(ABC):
             name=self.name,
             title=self.name.replace("_", " ").capitalize(),
             description=self.purpose,
-            input_schema=advertised(self._schema, self.reader.description),
-            output_schema=self._with_said(self.output_schema()),
+            input_schema=self.reader.schema(),
+            output_schema=self._with_said(self.make_output()),
             annotations=ToolAnnotations(
                 read_only_hint=True,
                 destructive_hint=False,
@@ -187,208 +183,152 @@ class Tool(ABC):
         )
 
     @cached_property
-    def _schema(self) -> Content:
-        """All that is checked of arguments; clients get less of it."""
-        schema: Content = absent_not_null(self.arguments.model_json_schema())
-        return schema
-
-    @cached_property
     def reader(self) -> Reader:
-        """What reads its arguments."""
-        known = self._schema["properties"]
-        return Reader(self.name, self.arguments, known, self.hidden, self.alternatives)
+        """What reads its arguments, and tells clients of them."""
+        schema = absent_not_null(self.arguments.model_json_schema())
+        return Reader(self.name, self.arguments, schema, self.hidden, self.alternatives)
 
     def parse(self, given: Mapping[str, Any]) -> Content:
         """Check arguments; raises as `Reader.read`."""
         return self.reader.read(given)[0]
 
-    @abstractmethod
-    def ask(self, arguments: Content) -> Ask:
-        """Tell what access control has to know of a call, from arguments that `parse` gave."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperationTool(Tool):
-    """An operation as agents see it."""
-
-    operation: Operation
-    adaptation: Adaptation
-
-    @cached_property
-    def arguments(self) -> type[BaseModel]:
-        """The operation's, without what is hidden and with what only the tool has."""
-        own = self.operation.arguments
-        fields: dict[str, Any] = {
-            name: (info.annotation, info)
-            for name, info in own.model_fields.items()
-            if name not in self.adaptation.hidden
-        }
-        fields.update(self.adaptation.arguments)
-        model: type[BaseModel] = create_model(self.name, __config__=own.model_config, **fields)
-        return model
-
     async def answer(self, served: Served, arguments: Content) -> Answer:
-        """Ask with arguments that `parse` gave, and cut the answer to its bounds."""
-        ask = getattr(served.client, self.operation.name)
-        adaptation, shared = self.adaptation, self.adaptation.shared
-        match self.operation.record, self.operation.many:
-            case "Exchange" | "Pair", _:
-                asked = {name: one for name, one in arguments.items() if name not in _PAGED}
-                bounds = {name: arguments[name] for name in _PAGED}
-                cut = answers.Cut(shared, adaptation.left_out, adaptation.sparse)
-                if asked.get("search") is not None and asked["exchange"] is None:
-                    del asked["exchange"]
-                    total, found = await served.client.page_of_pairs(**asked, **bounds)
-                    return answers.page("pairs", found, cut, **bounds, total=total)
-                return answers.page(self.operation.name, await ask(**asked), cut, **bounds)
-            case "Ticker", True:
-                return await _tickers(ask, shared, arguments)
-            case "Trade", _:
-                return answers.trades(await ask(**arguments), shared, arguments)
-            case "Candles", _:
-                asked = {**arguments, "fill": arguments["fill"] or "none"}
-                columns = asked.pop("columns")
-                return answers.candles(await page(served.client, asked), columns)
-            case _:
-                return answers.record(await ask(**arguments))
-
-    def ask(self, arguments: Content) -> Ask:
-        """Tell what access control has to know of a call."""
-        is_candles = self.operation.record == "Candles"
-        return Ask(_named(arguments), (lookback if is_candles else _reach)(arguments))
-
-    def output_schema(self) -> Content:
-        """Return the record's schema, or that of a list of them."""
-        kind: type[Record] = getattr(marketdata, self.operation.record)
-        schema: Content = outward(kind.json_schema())
-        properties = schema["properties"]
-        more = {"type": "object", "description": "Arguments to change for what comes behind."}
-        if not self.operation.many:
-            if self.operation.record == "Candles":
-                properties["note"] = {"type": "string"}
-                properties["next"] = more
-                properties["columns"] = {"type": "array", "items": {"type": "string"}}
-                # As many as the call's `columns` has.
-                properties["candles"]["items"] = {
-                    "type": "array",
-                    "items": properties["candles"]["items"]["items"],
-                }
-            return schema
-        shared = {name: properties[name] for name in self.adaptation.shared}
-        for name in self.adaptation.left_out:
-            del properties[name]
-        row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
-        count = {"type": "integer"}
-        paged = {"total": count} if "offset" in self.adaptation.arguments else {}
-        failed = {}
-        if "pairs" in self.adaptation.arguments:
-            text = {name: {"type": "string"} for name in ("pair", "code", "message")}
-            row_of_error = {"type": "object", "properties": text, "required": list(text)}
-            failed = {"errors": {"type": "array", "items": row_of_error}}
-        return {
-            "type": "object",
-            "properties": {
-                **shared,
-                "returned": count,
-                **paged,
-                "next": more,
-                **failed,
-                self.operation.name: {"type": "array", "items": row},
-            },
-            "required": ["returned", *paged, self.operation.name],
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerTool(Tool):
-    """A tool about what the server itself holds: watches, what an account has used."""
-
-    run: Callable[..., Awaitable[Answer]]
-    record: type[Record]
-    asks: Callable[[Content], Ask]
-
-    @cached_property
-    def arguments(self) -> type[BaseModel]:
-        """The model of the function's arguments."""
-        return arguments_of(self.run)
-
-    def output_schema(self) -> Content:
-        """Return the record's schema."""
-        return whole(self.record.json_schema())
-
-    async def answer(self, served: Served, arguments: Content) -> Answer:
-        """Call the function."""
+        """Answer a call, with arguments that `parse` gave."""
         return await self.run(served, **arguments)
 
-    def ask(self, arguments: Content) -> Ask:
-        """Tell what access control has to know of a call."""
-        return self.asks(arguments)
+
+# ---------------------------------------------------------------------------- operations
 
 
-def _ask(arguments: Content) -> Ask:
-    return Ask(_named(arguments))
-
-
-def server_tool(
-    record: type[Record], *, asks: Callable[[Content], Ask] = _ask, is_repeatable: bool = True
-) -> Callable[[Callable[..., Awaitable[Answer]]], ServerTool]:
-    """Make a tool of a function whose answers are of a record.
-
-    Its name, docstring and signature are the tool's; what it takes first is what is `Served`.
-    """
-
-    def made(run: Callable[..., Awaitable[Answer]]) -> ServerTool:
-        return ServerTool(
-            name=run.__name__,
-            purpose=" ".join((run.__doc__ or "").split()),
-            is_repeatable=is_repeatable,
-            run=run,
-            record=record,
-            asks=asks,
-        )
-
-    return made
-
-
-async def _tickers(ask: Callable[..., Any], shared: Sequence[str], asked: Content) -> Answer:
-    if asked["pairs"] is not None:
-        return answers.tickers(await ask(**asked), shared)
-    # All pairs of an exchange are more than anybody reads: it is asked for a ranking of them.
-    sort, limit = asked["sort"] or _MOST_TRADED, asked["limit"] or _RANKED
-    found = await ask(**{**asked, "sort": sort, "limit": limit})
-    return answers.ranking(found, shared, sort)
-
-
-def _reach(arguments: Content) -> timedelta:
-    """Tell how far back trades and tickers reach, where that is further than a ticker's day."""
-    reach = timedelta()
-    if arguments.get("from_id") is not None:
-        return timedelta.max  # nobody can tell when a trade of that number was
-    if arguments.get("start") is not None:
-        reach = datetime.now(UTC) - datetime.fromtimestamp(arguments["start"] / 1000, UTC)
-    elif arguments.get("window") not in (None, "day"):
-        reach = window_length(arguments["window"])
-    return reach if reach > _CURRENT else timedelta()
-
-
-def _named(arguments: Content) -> tuple[str, ...]:
-    """Return the exchanges that a call names, in the one or the other argument that tools have."""
-    one = arguments.get("exchange")
-    return (one,) if one is not None else tuple(arguments.get("exchanges") or ())
-
-
-def _tool(name: str, operation: Operation) -> Tool:
+def _of_operation(name: str, operation: Operation) -> Tool:
     adaptation = ADAPTATIONS.get(name, Adaptation())
-    return OperationTool(
+    return Tool(
         name=name,
         purpose=operation.purpose,
+        make_arguments=partial(_arguments, name, operation, adaptation),
+        make_output=partial(_output, operation, adaptation),
+        run=partial(_answer, operation, adaptation),
         hidden=adaptation.hidden,
         alternatives=adaptation.alternatives,
-        operation=operation,
-        adaptation=adaptation,
     )
 
 
+def _arguments(name: str, operation: Operation, adaptation: Adaptation) -> type[BaseModel]:
+    """Return the operation's, without what is hidden and with what only the tool has."""
+    own = operation.arguments
+    fields: dict[str, Any] = {
+        name: (info.annotation, info)
+        for name, info in own.model_fields.items()
+        if name not in adaptation.hidden
+    }
+    fields.update(adaptation.arguments)
+    model: type[BaseModel] = create_model(name, __config__=own.model_config, **fields)
+    return model
+
+
+async def _answer(
+    operation: Operation, adaptation: Adaptation, served: Served, **arguments: Any
+) -> Answer:
+    """Ask, and cut the answer to its bounds."""
+    ask, cut = getattr(served.client, operation.name), adaptation.cut
+    match operation.record, operation.many:
+        case "Exchange" | "Pair", _:
+            asked = {name: one for name, one in arguments.items() if name not in _PAGED}
+            bounds = {name: arguments[name] for name in _PAGED}
+            if asked.get("search") is not None and asked["exchange"] is None:
+                del asked["exchange"]
+                total, found = await served.client.page_of_pairs(**asked, **bounds)
+                return answers.page("pairs", found, cut, **bounds, total=total)
+            return answers.page(operation.name, await ask(**asked), cut, **bounds)
+        case "Ticker", True:
+            return await _tickers(ask, cut, arguments)
+        case "Trade", _:
+            return answers.trades(await ask(**arguments), cut, arguments)
+        case "Candles", _:
+            asked = {**arguments, "fill": arguments["fill"] or "none"}
+            columns = asked.pop("columns")
+            return answers.candles(await page(served.client, asked), columns)
+        case _:
+            return answers.record(await ask(**arguments))
+
+
+def _output(operation: Operation, adaptation: Adaptation) -> Content:
+    """Return the record's schema, or that of a list of them."""
+    kind: type[Record] = getattr(marketdata, operation.record)
+    schema: Content = outward(kind.json_schema())
+    properties = schema["properties"]
+    more = {"type": "object", "description": "Arguments to change for what comes behind."}
+    if not operation.many:
+        if operation.record == "Candles":
+            properties["note"] = {"type": "string"}
+            properties["next"] = more
+            properties["columns"] = {"type": "array", "items": {"type": "string"}}
+            # As many as the call's `columns` has.
+            properties["candles"]["items"] = {
+                "type": "array",
+                "items": properties["candles"]["items"]["items"],
+            }
+        return schema
+    shared = {name: properties[name] for name in adaptation.cut.shared}
+    for name in adaptation.cut.left_out:
+        del properties[name]
+    row = {**schema, "required": [name for name in schema["required"] if name not in shared]}
+    count = {"type": "integer"}
+    paged = {"total": count} if "offset" in adaptation.arguments else {}
+    failed = {}
+    if "pairs" in adaptation.arguments:
+        text = {name: {"type": "string"} for name in ("pair", "code", "message")}
+        row_of_error = {"type": "object", "properties": text, "required": list(text)}
+        failed = {"errors": {"type": "array", "items": row_of_error}}
+    return {
+        "type": "object",
+        "properties": {
+            **shared,
+            "returned": count,
+            **paged,
+            "next": more,
+            **failed,
+            operation.name: {"type": "array", "items": row},
+        },
+        "required": ["returned", *paged, operation.name],
+    }
+
+
+async def _tickers(ask: Callable[..., Any], cut: Cut, asked: Content) -> Answer:
+    if asked["pairs"] is not None:
+        return answers.tickers(await ask(**asked), cut)
+    # All pairs of an exchange are more than anybody reads: it is asked for a ranking of them.
+    sort, limit = asked["sort"] or _MOST_TRADED, asked["limit"] or _RANKED
+    found = await ask(**{**asked, "sort": sort, "limit": limit})
+    return answers.ranking(found, cut, sort)
+
+
 TOOLS: Mapping[str, Tool] = {
-    one.tool: _tool(one.tool, one) for one in OPERATIONS if one.tool is not None
+    one.tool: _of_operation(one.tool, one) for one in OPERATIONS if one.tool is not None
 }
+
+# ---------------------------------------------------------------------------- the server's own
+
+
+def server_tool(record: type[Record], *, is_repeatable: bool = True) -> Callable[[Run], Tool]:
+    """Make a tool of a function about what the server holds, whose answers are of a record.
+
+    Its name, docstring and signature are the tool's.
+    """
+
+    def output() -> Content:
+        schema = record.json_schema()
+        whole: Content = outward(schema, schema.pop("$defs", {}))
+        return whole
+
+    def made(run: Run) -> Tool:
+        return Tool(
+            name=run.__name__,
+            purpose=" ".join((run.__doc__ or "").split()),
+            make_arguments=partial(arguments_of, run),
+            make_output=output,
+            run=run,
+            is_repeatable=is_repeatable,
+        )
+
+    return made

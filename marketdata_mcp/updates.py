@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,18 +24,18 @@ from mcp.server.subscriptions import (
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 
 from marketdata import AsyncClient
-from marketdata.errors import MarketDataError, RateLimitExceededError
+from marketdata.errors import MarketDataError
 from marketdata.live import BARS, Following, LiveWatch
-from marketdata_mcp.admission import Admission, Context
-from marketdata_mcp.ask import Ask, Caller
-from marketdata_mcp.live.places import FULL_SECONDS, check_place, has_share
+from marketdata_mcp.admission import Context
+from marketdata_mcp.callers import Caller
+from marketdata_mcp.live.places import check_place
 from marketdata_mcp.live.watches import Limits
 from marketdata_mcp.resources import Address, refused
 
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-__all__ = ["Connection", "Listening", "Updates", "admitted"]
+__all__ = ["Connection", "Listening", "Updates", "admitted", "caller_of"]
 
 
 class Connection:
@@ -226,24 +226,29 @@ class Updates:
             session.tell(uri)
 
 
+def caller_of(context: Context) -> Caller:
+    """Tell who sends a request; raises `MCPError`."""
+    try:
+        caller: Caller = context.lifespan_context.admission.caller(context)
+        return caller
+    except MarketDataError as error:
+        raise refused(error) from None
+
+
 @asynccontextmanager
-async def admitted(
-    context: Context, admission: Admission, uris: Iterable[str]
-) -> AsyncIterator[Caller]:
+async def admitted(context: Context, uris: Iterable[str]) -> AsyncIterator[Caller]:
     """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
 
     What is about no resource is a call as well. What fails inside because an exchange does is not
     charged.
     """
-    try:
-        caller = admission.caller(context)
-    except MarketDataError as error:
-        raise refused(error) from None
+    caller, admission = caller_of(context), context.lifespan_context.admission
     async with AsyncExitStack() as stack:
         for uri in dict.fromkeys(uris) or ("",):
             try:
-                ask = Address.parse(uri).ask if uri else Ask()
-                await stack.enter_async_context(admission.admit(caller, ask))
+                about = Address.parse(uri)._asdict() if uri else {}
+                admit = admission.admit(caller, "subscriptions/listen", about)
+                await stack.enter_async_context(admit)
             except MarketDataError as error:
                 raise refused(error, uri or None) from None
         yield caller
@@ -252,42 +257,16 @@ async def admitted(
 class Listening(ListenHandler):
     """Serves ``subscriptions/listen``: what is listened to is followed for as long."""
 
-    def __init__(self, bus: SubscriptionBus, limits: Limits) -> None:
-        super().__init__(bus, max_subscriptions=limits.listeners_in_all)
-        self._limits = limits
-        self._held: Counter[str] = Counter()
-
     async def __call__(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         """Serve one stream of events."""
-        admission, updates = ctx.lifespan_context.admission, ctx.lifespan_context.updates
+        served = ctx.lifespan_context
         uris = params.notifications.resource_subscriptions or ()
         async with AsyncExitStack() as stack:
-            async with admitted(ctx, admission, uris) as caller:
-                stack.enter_context(self._place(caller.account))
-                await stack.enter_async_context(updates.followed(caller.account, uris))
-            served: SubscriptionsListenResult = await admission.serve(
-                ctx, partial(super().__call__, params=params)
-            )
-            return served
-
-    @contextmanager
-    def _place(self, owner: str) -> Iterator[None]:
-        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
-        mine, most = self._held[owner], self._limits.listeners
-        is_free = has_share(mine, self._held.total(), self._limits.listeners_in_all)
-        if mine >= most or not is_free:
-            error = RateLimitExceededError(
-                f"You have {mine} streams of events, and cannot have more now. End one, or try "
-                "again later.",
-                retry_after=FULL_SECONDS,
-                details={"limit": most},
-            )
-            raise refused(error)
-        self._held[owner] += 1
-        try:
-            yield
-        finally:
-            self._held[owner] -= 1
-            self._held += Counter()  # which leaves those out that have none
+            async with admitted(ctx, uris) as caller:
+                stack.enter_context(served.admission.place(caller))
+                await stack.enter_async_context(served.updates.followed(caller.account, uris))
+            work = partial(super().__call__, params=params)
+            result: SubscriptionsListenResult = await served.admission.serve(ctx, work)
+            return result

@@ -46,6 +46,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     warm.allow("cold" not in item.keywords)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Let a timeout in a group of tasks be told from other failures, as `--only-rerun` has to."""
+    try:
+        return (yield)
+    except BaseExceptionGroup as group:
+        late, others = group.split(TimeoutError)
+        if late is None or others is not None:
+            raise
+        raise TimeoutError(str(group)) from group
+
+
 @pytest.fixture(autouse=True)
 def _no_ticks_of_another_test() -> None:
     """Displays of records made by hand do not depend on the pairs that other tests have loaded."""

@@ -76,7 +76,7 @@ class RedisServer:
             self.kill()
             # Somebody may have been quicker with the port.
             if time.monotonic() > ends:
-                raise RuntimeError((self.folder / "log").read_text()[-2000:])
+                raise TimeoutError((self.folder / "log").read_text()[-2000:])
             time.sleep(0.02)
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""Several exchanges as one market: asked at once, compared, consolidated, bought from."""
+"""Several exchanges combined: comparison, consolidated order book, execution cost."""

@@ -1,4 +1,4 @@
-"""One question to several exchanges at once: answers and errors side by side."""
+"""One call to several exchanges at the same time, with answers and errors of each."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ from marketdata.errors import (
 if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
 
-__all__ = ["Answer", "Ask", "ask_each", "name_of", "nobody_answered", "pairs_of"]
-
 T = TypeVar("T")
 
 
 class Ask(Protocol):
-    """Does work on an exchange, within the time of a call; raises errors of ours only."""
+    """Does work on an exchange within the timeout; raises only `MarketDataError`s."""
 
     def __call__(self, exchange: str, work: Callable[[Venue], Awaitable[Any]], /) -> Awaitable[Any]:
         """Do it."""
@@ -38,20 +36,20 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What one exchange said about one pair, or the error that came instead."""
+    """The answer of one exchange for one pair, or its error."""
 
     exchange: str
     pair: str
-    """As the exchange lists it; as it was asked for where there is an error."""
+    """As the exchange lists it; as requested if there is an error."""
     given: T | None = None
     fee: float | None = None
-    """The public taker fee as a fraction; None where there is none."""
+    """The public taker fee as a fraction; None if there is none."""
     latency_ms: float | None = None
     error: MarketDataError | None = None
     asked: str | None = None
-    """The pair as it was asked for; None where that is its name."""
+    """The pair as requested; None if that is its name."""
     book: str | None = None
-    """The book in which the exchange trades the pair; None where it is not known."""
+    """The id of the pair's order book; None if unknown."""
 
 
 async def ask_each(
@@ -61,7 +59,7 @@ async def ask_each(
     prepare: Callable[[Venue], Awaitable[None]],
     work: Callable[[Venue, str], Awaitable[T]],
 ) -> list[Answer[T]]:
-    """Ask each exchange about each pair at once, and wait for the slowest, or its time's end.
+    """Request each pair from each exchange at the same time, and wait for the slowest.
 
     In the order of exchanges, then of pairs. ``prepare`` comes first, before the list of an
     exchange's pairs is looked into. Raises `InvalidParameterError` where a pair without
@@ -102,7 +100,7 @@ def _is_about_the_pair(errors: Sequence[tuple[str, MarketDataError]]) -> bool:
 
 
 def _once(answers: Sequence[Answer[T]]) -> list[Answer[T]]:
-    """Leave out pairs that are there already by another of their names, or whose book is."""
+    """Leave out pairs that are there under another name, or that share an order book."""
     first: dict[tuple[str, str, bool], Answer[T]] = {}
     for one in answers:
         first.setdefault((one.exchange, one.book or one.pair, one.error is None), one)
@@ -120,16 +118,16 @@ def _check_is_one_pair(text: str, answers: Sequence[Answer[Any]]) -> None:
 
 
 def name_of(pair: str, answers: Sequence[Answer[Any]]) -> str:
-    """Return a pair under its one name where an exchange has told it; else as it was asked for."""
+    """Return a pair's name from an exchange's answer; otherwise as requested."""
     good = (one.pair for one in answers if one.error is None and (one.asked or one.pair) == pair)
     return next(good, str(pair))
 
 
 def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the pair, and those of its base with other quote currencies, once each.
+    """Return the pair, and its base with other quote currencies, each once.
 
-    Raises `InvalidParameterError` where only an exchange could tell what the base is, and for
-    currencies that are not worth about the same.
+    Raises `InvalidParameterError` for a pair without a slash, and for currencies that are not at
+    par.
     """
     pair = str(pair)  # what one exchange calls it means nothing to the others
     if quotes is None:
@@ -145,21 +143,21 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
     far = [quote for quote in (own, *others) if quote not in NEAR_PAR] if others else []
     if far:
         raise InvalidParameterError(
-            f"'quotes' takes currencies at par, and {far[0]} is not worth about a US dollar as the "
-            f"others are; it takes {', '.join(NEAR_PAR)}.",
+            f"'quotes' takes currencies at par, and {far[0]} is not worth about one US dollar; "
+            f"it takes {', '.join(NEAR_PAR)}.",
             details={"parameter": "quotes", "closest": list(NEAR_PAR)},
         )
     return tuple(dict.fromkeys([pair, *(f"{base}/{quote}" for quote in quotes)]))
 
 
 def _current(code: str) -> str:
-    """Return the newest name of a currency that is known under several."""
+    """Return the present name of a renamed currency."""
     renamed = RENAMED.get(code)
     return ASKED.get(code, code) if renamed is None else renamed.code
 
 
 def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:
-    """Make one error of those of all exchanges, by name: theirs where all have the same code."""
+    """Combine the errors of all exchanges; with one code, the error has that code."""
     first = errors[0][1]
     if len(errors) == 1:
         return first
@@ -180,7 +178,7 @@ def nobody_answered(errors: Sequence[tuple[str, MarketDataError]]) -> MarketData
 
 
 def _nobody_has(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataError:
-    """Make the error of a pair that no exchange has, with those that most of them propose."""
+    """Make the error of a pair that no exchange has, with the most often suggested pairs."""
     names = list(dict.fromkeys(name for name, _ in errors))
     pair = str(errors[0][1].details.get("pair", ""))
     lists = [list(error.details.get("closest", ())) for _, error in errors]
@@ -188,7 +186,7 @@ def _nobody_has(errors: Sequence[tuple[str, MarketDataError]]) -> MarketDataErro
     place = {one: min(each.index(one) for each in lists if one in each) for one in proposed}
     closest = sorted(proposed, key=lambda one: (-proposed[one], place[one], one))[:10]
     return PairNotSupportedError(
-        f"'{pair}' is no active spot pair of {', '.join(names)}.{did_you_mean(closest[:3])}",
+        f"'{pair}' is not an active spot pair of {', '.join(names)}.{did_you_mean(closest[:3])}",
         details={
             "pair": pair,
             "closest": closest,

@@ -15,16 +15,14 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata.models import Ticker
 
-__all__ = ["compare", "compared"]
-
 _OF_TICKERS = {"last", "bid", "bidVolume", "ask", "askVolume", "baseVolume"}
-"""Fields of a row that are the ticker's, by their names in JSON."""
+"""Fields of a row that come from the ticker, by JSON name."""
 
 
 async def compare(
     ask: Ask, pair: str, exchanges: Sequence[str], quotes: Sequence[str] | None
 ) -> Comparison:
-    """Ask all and compare what they say; see `AsyncClient.compare`."""
+    """Request all exchanges and compare them; see `AsyncClient.compare`."""
     answers = await ask_each(ask, exchanges, pairs_of(pair, quotes), _check, _ticker)
     return compared(pair, answers, datetime.now(UTC))
 
@@ -38,7 +36,7 @@ async def _ticker(venue: Venue, pair: str) -> Ticker:
 
 
 def compared(pair: str, answers: Sequence[Answer[Ticker]], now: datetime) -> Comparison:
-    """Compare answers that are all there by a time."""
+    """Compare answers received until a time."""
     given = [one.given for one in answers if one.given is not None]
     rows = tuple(_row(one, now) for one in answers)
     bids = [_best(row, row.bid, row.bid_volume) for row in rows if row.bid is not None]
@@ -102,7 +100,7 @@ def _row(answer: Answer[Ticker], now: datetime) -> ComparisonRow:
 
 
 def _spread(bid: float | None, ask: float | None) -> tuple[float | None, float | None]:
-    """Return ask minus bid, and that in basis points of their middle.
+    """Return ask minus bid, also in basis points of mid.
 
     The relative quoted spread: Foucault, Pagano and Roell, Market Liquidity, chapter 2.
     """

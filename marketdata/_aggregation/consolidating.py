@@ -1,4 +1,4 @@
-"""Several books as one, whose levels know who quotes them."""
+"""Several order books merged into one, with the sources of each level."""
 
 from __future__ import annotations
 
@@ -22,34 +22,32 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata.models import Level, OrderBook
 
-__all__ = ["Books", "books", "consolidate", "consolidated", "merged", "source_of"]
-
 
 @dataclass(frozen=True)
 class Books:
-    """The books of several exchanges, and who has none."""
+    """The order books of several exchanges, and the missing ones."""
 
     pair: str
     sources: tuple[BookSource, ...]
     books: tuple[OrderBook | None, ...]
-    """One a source; None where it is missing."""
+    """One for each source; None if it is missing."""
 
     @property
     def there(self) -> list[tuple[BookSource, OrderBook]]:
-        """The sources that have a book."""
+        """The sources with an order book."""
         both = zip(self.sources, self.books, strict=True)
         return [(source, book) for source, book in both if book is not None]
 
     @property
     def timestamp(self) -> datetime | None:
-        """The oldest of their times; None where there is no book."""
+        """The oldest of their times; None without an order book."""
         return min((book.timestamp for _, book in self.there), default=None)
 
 
 async def consolidate(
     ask: Ask, pair: str, exchanges: Sequence[str], depth: int, quotes: Sequence[str] | None
 ) -> ConsolidatedOrderBook:
-    """Ask all for their books and put them together; see `AsyncClient.consolidated_orderbook`."""
+    """Request all order books and merge them; see `AsyncClient.consolidated_orderbook`."""
     found = await books(ask, pair, exchanges, depth, quotes)
     return consolidated(found, depth, datetime.now(UTC))
 
@@ -57,7 +55,7 @@ async def consolidate(
 async def books(
     ask: Ask, pair: str, exchanges: Sequence[str], depth: int, quotes: Sequence[str] | None
 ) -> Books:
-    """Ask all for their books; raises what `nobody_answered` makes where nobody has one."""
+    """Request all order books; if there is none, raise the error of `nobody_answered`."""
 
     async def check(venue: Venue) -> None:
         venue.check("orderbook")
@@ -82,7 +80,7 @@ async def books(
 def source_of(
     answer: Answer[Any], book: OrderBook | None, now: datetime, *, mixed: bool
 ) -> BookSource:
-    """Tell of a source: its book where there is one already, and the error that it met."""
+    """Describe a source: its order book if there is one, and its error."""
     error = answer.error
     return BookSource(
         name=f"{answer.exchange} {answer.pair}" if mixed else answer.exchange,
@@ -99,11 +97,11 @@ def source_of(
 
 
 def consolidated(found: Books, depth: int, now: datetime) -> ConsolidatedOrderBook:
-    """Put books together that are all there by a time."""
+    """Merge order books received until a time."""
     there = found.there
     bids = merged([(source.name, book.bids) for source, book in there], depth, descending=True)
     asks = merged([(source.name, book.asks) for source, book in there], depth, descending=False)
-    # Checking a thousand levels takes longer than putting them together.
+    # Validating a thousand levels takes longer than merging them.
     return ConsolidatedOrderBook.model_construct(
         pair=found.pair,
         timestamp=found.timestamp or now,
@@ -140,16 +138,16 @@ def merged(
 def _best_prices(
     sides: Sequence[Sequence[Level]], depth: int, *, descending: bool
 ) -> Sequence[float]:
-    """Return the best ``depth`` different prices; looks no deeper into each side than it has to."""
+    """Return the best ``depth`` different prices, reading each side only as deep as needed."""
     share = 3 * depth // max(1, len(sides)) + 8
     while True:
         prices = [price for levels in sides for price, _ in levels[:share]]
-        # Sides that are sorted already are runs to Python's sort, which merges them.
+        # Python's sort merges sides that are sorted already.
         prices.sort(reverse=descending)
         different = list(dict.fromkeys(prices))
         ends = [levels[share - 1][0] for levels in sides if len(levels) > share]
         if ends and share < depth:
-            # Behind the first of the ends there may be prices that were not looked at.
+            # After the first end of a side there may be prices that were not read.
             end = max(ends) if descending else min(ends)
             if different.index(end) + 1 < depth:
                 share *= 2

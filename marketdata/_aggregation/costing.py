@@ -1,9 +1,9 @@
-"""What an order that is filled at once would cost, over several books.
+"""The cost of an order filled at once from several order books.
 
-The taker of a level pays price x (1 + fee) for a unit, or gets price x (1 - fee). Units are taken
-in the order of these net prices, which is the fractional knapsack: filling from the best on costs
-least for any amount (Dantzig, Discrete-Variable Extremum Problems, 1957), so that no other split,
-and no single exchange, fills the same amount for less, fees included.
+A taker pays price x (1 + fee) for a unit, or gets price x (1 - fee). Levels are taken in the order
+of these net prices. This is the fractional knapsack problem, for which that order is optimal
+(Dantzig, Discrete-Variable Extremum Problems, 1957): no other split, and no single exchange, fills
+the same amount for less, fees included.
 """
 
 from __future__ import annotations
@@ -22,25 +22,23 @@ from marketdata.models.decimals import EXACT, as_given, basis_points, exact, quo
 if TYPE_CHECKING:
     from marketdata.models import Side
 
-__all__ = ["Order", "execution", "execution_cost"]
-
 _ZERO = Decimal(0)
 _HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be filled: an amount in base currency, or one in quote currency."""
+    """The order: an amount in base currency, or one in quote currency."""
 
     side: Side
     amount: float | None = None
     quote_amount: float | None = None
-    """Fees included: what is paid in all, or is to be got after them."""
+    """Including fees: the total to pay, or to receive after fees."""
 
 
 @dataclass
 class _Part:
-    """What is taken of one book."""
+    """The part of the order that one order book fills."""
 
     source: BookSource
     amount: Decimal = _ZERO
@@ -61,14 +59,14 @@ class _Part:
 
 @dataclass(order=True)
 class _Unit:
-    """A level, in the order in which levels are taken."""
+    """A level, sortable in the order of filling."""
 
     rank: Decimal
     place: int
     price: float = field(compare=False)
     size: Decimal = field(compare=False)
     net: Decimal = field(compare=False)
-    """What a unit takes of an amount in quote currency."""
+    """The amount in quote currency that a unit takes."""
 
 
 async def execution_cost(
@@ -79,13 +77,13 @@ async def execution_cost(
     depth: int,
     quotes: Sequence[str] | None,
 ) -> ExecutionCost:
-    """Ask all for their books and fill an order from them; see `AsyncClient.execution_cost`."""
+    """Request all order books and fill an order; see `AsyncClient.execution_cost`."""
     found = await books(ask, pair, exchanges, depth, quotes)
     return execution(found, order, datetime.now(UTC))
 
 
 def execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
-    """Fill an order from books that are all there by a time."""
+    """Fill an order from order books received until a time."""
     with localcontext(EXACT):
         return _execution(found, order, now)
 
@@ -109,10 +107,9 @@ def _execution(found: Books, order: Order, now: datetime) -> ExecutionCost:
 
 
 def _units(found: Books, side: Side) -> Iterator[_Unit]:
-    """Return the levels that an order of a side meets, the cheapest with fees first.
+    """Return the levels for an order's side, cheapest after fees first.
 
-    A fee that is not known counts for nothing here, whatever the others take: what is paid in all
-    is not known then, either.
+    An unknown fee counts as zero here; the total is then unknown, too.
     """
     sign = 1 if side == "buy" else -1
     units = []
@@ -188,7 +185,7 @@ def _split(part: _Part) -> ExecutionSplit:
 
 
 def _form(found: Books) -> float:
-    """Return a price of the books, which are floats or Decimals all of them."""
+    """Return a price of the order books, which tells whether they have floats or Decimals."""
     levels = (level for _, book in found.there for level in (*book.bids[:1], *book.asks[:1]))
     return next(levels, (0.0, 0.0))[0]
 

@@ -1,4 +1,4 @@
-"""The books of several exchanges, live, as one."""
+"""The live consolidated order book."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from marketdata._streams.hub import Hub
     from marketdata.models import OrderBook
 
-__all__ = ["ConsolidatedWatch", "Found"]
-
 Found: TypeAlias = "Answer[tuple[Hub, Subject]]"
-"""What is watched on an exchange, or why nothing is."""
+"""The subject to watch on an exchange, or the error."""
 
 _MOST = 1_000
 
 
 class _Gathered:
-    """The newest state of each source; knows nothing of the watch that holds it."""
+    """The newest state of each source."""
 
     def __init__(
         self, find: Callable[[], Awaitable[Sequence[Found]]], pair: str, *, mixed: bool
@@ -35,12 +33,12 @@ class _Gathered:
         self._pair = pair
         self._mixed = mixed
         self._sources: dict[tuple[str, str], BookSource] = {}
-        """By exchange and pair, in the order in which they were asked for."""
+        """By exchange and pair, in the requested order."""
         self._errors: dict[tuple[str, str], MarketDataError] = {}
         self._books: dict[tuple[str, str], OrderBook] = {}
 
     async def subjects(self) -> Sequence[tuple[Hub, Subject]]:
-        """Find what is to be watched; raises where there is nothing."""
+        """Find the subjects to watch; raise an error if there are none."""
         found = await self._find()
         now = datetime.now(UTC)
         for one in found:
@@ -54,15 +52,15 @@ class _Gathered:
 
     @property
     def is_whole(self) -> bool:
-        """Whether each source has its book, or has failed."""
+        """Whether each source has an order book or has failed."""
         return len(self._books.keys() | self._errors.keys()) == len(self._sources)
 
     def take(self, book: OrderBook) -> None:
-        """Take a newer state."""
+        """Store a newer state."""
         self._books[book.exchange, book.pair] = book
 
     def fail(self, error: MarketDataError) -> None:
-        """Note which sources are over; raises where that was the last."""
+        """Note the sources that ended; raise the error if none is left."""
         exchange, pair = error.details.get("exchange"), error.details.get("pair")
         for key, source in self._sources.items():
             if key[0] == exchange and pair in (None, key[1]) and key not in self._errors:
@@ -79,7 +77,7 @@ class _Gathered:
             )
 
     def made(self, depth: int) -> ConsolidatedOrderBook:
-        """Put together what is there and not stale."""
+        """Merge the order books that are not stale."""
         now = datetime.now(UTC)
         sources, books = [], []
         for key, known in self._sources.items():
@@ -100,9 +98,9 @@ class _Gathered:
 
 
 class ConsolidatedWatch(AsyncWatch[ConsolidatedOrderBook]):
-    """A watch of several books that hands out what they are together.
+    """A watch of several order books that returns them merged.
 
-    A source whose stream is interrupted is left out, and says so, until it is mended; one that
+    A source whose stream is interrupted is marked and left out until it is current again; one that
     fails for good stays in ``sources`` with its code. The first record comes when each source has
     its book or has failed. Raises an error only when all have failed.
     """

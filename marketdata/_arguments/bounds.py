@@ -1,4 +1,4 @@
-"""Bounds of the size of arguments, for callers that nobody knows."""
+"""Maximum sizes of arguments from untrusted callers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 from marketdata._arguments.texts import whole
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["bounded", "check_size"]
-
 _LONGEST_TEXT = 1_000
-"""Characters of a text; a cursor of fifty pairs is the longest that there is."""
+"""Maximum characters of a string; the longest is a cursor of fifty pairs."""
 _LONGEST_LIST = 200
 """Elements of a list where its argument has no narrower bound."""
 _MOST_ARGUMENTS = 50
 _SHOWN = 60
-"""Characters of what a caller sent that an error repeats."""
+"""Maximum characters of a value that an error repeats."""
 _GO_ON = {
-    "limit": " What comes behind is had by `next`, or by another start or offset.",
-    "timeout": " Ask again to wait longer.",
+    "limit": " Use `next`, or another start or offset, for the rest.",
+    "timeout": " Call again to wait longer.",
 }
 _ALL = ("all", "max", "maximum", "everything", "unlimited", "full", "complete", "inf", "infinity")
 
@@ -40,7 +38,7 @@ def bounded(given: Mapping[str, Any], most: Mapping[str, int]) -> tuple[dict[str
 
 
 def check_size(what: str, given: Mapping[str, Any], most: Mapping[str, int]) -> None:
-    """Raise where arguments are larger than any can be, before anything looks into them.
+    """Raise an error for arguments that are too large, before they are parsed.
 
     ``most`` has the numbers of elements of lists that have a bound of their own.
     """
@@ -61,7 +59,7 @@ def check_size(what: str, given: Mapping[str, Any], most: Mapping[str, int]) -> 
 
 
 def _is_too_long(value: object) -> bool:
-    """Return whether a value is larger than an argument can be: a scalar, or a list of them."""
+    """Return whether a value, a scalar or a list of scalars, is too large for an argument."""
     if isinstance(value, str):
         return len(value) > _LONGEST_TEXT
     if isinstance(value, list | dict):

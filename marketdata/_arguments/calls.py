@@ -15,7 +15,8 @@ from marketdata.errors import InvalidParameterError, InvalidRequestError, Market
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Reader"]
+_OF_TYPE = ("type", "enum", "items", "maximum", "maxItems")
+_UNSAID = ("title", "description", "examples", "exclusiveMinimum", "minimum", "minItems")
 
 
 class Reader:
@@ -25,27 +26,46 @@ class Reader:
         self,
         tool: str,
         model: type[BaseModel],
-        properties: Mapping[str, Any],
+        schema: Mapping[str, Any],
         hidden: Sequence[str] = (),
         alternatives: Sequence[str] = (),
     ) -> None:
-        """Read what a model of arguments has, with what its JSON Schema says of each.
+        """Read what a model of arguments has, of which a JSON Schema says all.
 
         ``hidden`` are names that no error offers. Of ``alternatives`` one is given: 0 in the place
         of the other is as if left out.
         """
         self._tool = tool
         self._model = model
-        self._properties = properties
+        self._schema = schema
+        self._properties = properties = schema["properties"]
         self._hidden = hidden
         self._alternatives = alternatives
         self._items = _of_each(properties, "maxItems")
         self._most = _of_each(properties, "maximum")
 
-    def description(self, name: str) -> str:
-        """Return what an argument says of itself, in a few words."""
-        described = descriptions(self._model)[name]
-        return described.short or described.text
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the arguments in the form that all clients can convert.
+
+        An argument that may be left out may be null, because converters to strict schemas have
+        every argument given. There are one type and null at most; a time is text. What is refused
+        besides, such as an amount of 0, fewer rows than one or a name that is not known, an answer
+        tells: several hosts take no schema that says so, and a model that asks for nothing has not
+        read it.
+        """
+        required = self._schema.get("required", [])
+        said = descriptions(self._model)
+        properties = {
+            name: _argument(
+                one, said[name].short or said[name].text, is_optional=name not in required
+            )
+            for name, one in self._properties.items()
+        }
+        return {
+            "type": "object",
+            "properties": properties,
+            **({"required": required} if required else {}),
+        }
 
     def read(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """Check arguments, and return with them what the answer has to say of them.
@@ -92,6 +112,23 @@ class Reader:
 
 def _of_each(properties: Mapping[str, Any], bound: str) -> dict[str, int]:
     return {name: one[bound] for name, one in properties.items() if bound in one}
+
+
+def _argument(schema: dict[str, Any], description: str, *, is_optional: bool) -> dict[str, Any]:
+    kind = schema["type"] if isinstance(schema["type"], str) else "string"
+    said = {key: value for key, value in schema.items() if key not in _UNSAID}
+    if said.get("default") is False:
+        del said["default"]
+    if "items" in said:
+        said["items"] = {
+            key: value for key, value in said["items"].items() if key in ("type", "enum")
+        }
+    said["type"] = kind
+    if is_optional:
+        # Not a list of types: Anthropic's converter takes none.
+        typed = {key: said.pop(key) for key in _OF_TYPE if key in said}
+        said["anyOf"] = [typed, {"type": "null"}]
+    return {**said, "description": description}
 
 
 def _expected(schema: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from marketdata._arguments.coins import part
 from marketdata._arguments.described import Described, SameAs, is_sequence, kinds, kinds_of
@@ -27,18 +27,6 @@ from marketdata.errors import (
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic.fields import FieldInfo
-
-__all__ = [
-    "arguments_of",
-    "check_names",
-    "checked",
-    "descriptions",
-    "locate",
-    "one_of",
-    "parse_arguments",
-    "second_names",
-    "with_named_exchange",
-]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -243,7 +231,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
     """Make a method parse its arguments by their annotations before it runs; see above."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
-    awaits = inspect.iscoroutinefunction(method)
+    run: Any = _located if inspect.iscoroutinefunction(method) else _called
     remembered: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def parse(values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
@@ -273,9 +261,8 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
                 if len(remembered) >= _REMEMBERED:
                     remembered.clear()
                 remembered[call] = parsed
-        if awaits:
-            return cast("R", _located(method, args[0], parsed))
-        return method(args[0], **parsed)  # type: ignore[arg-type]
+        answer: R = run(method, args[0], parsed)
+        return answer
 
     wrapper.__doc__ = documented(method, parameters)
     return wrapper
@@ -286,6 +273,10 @@ _REMEMBERED = 1_000
 _TEXTS = frozenset({str})
 _LASTING = frozenset({str, Written, int, float, bool, type(None)})
 """What an argument is read as that nobody changes, and that means the same at any time."""
+
+
+def _called(method: Callable[..., Any], caller: Any, parsed: dict[str, Any]) -> Any:
+    return method(caller, **parsed)
 
 
 async def _located(method: Callable[..., Any], caller: Any, parsed: dict[str, Any]) -> Any:

@@ -1,18 +1,16 @@
-"""Coins and currencies by the names that people have for them."""
+"""Names of coins and currencies."""
 
 from __future__ import annotations
 
 from marketdata._arguments.saying import was
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["QUOTES", "code_of", "divided", "part"]
-
 QUOTES = (
     *("USDT", "USDC", "FDUSD", "PYUSD", "USD1", "USDS", "DAI"),
     *("USD", "EUR", "GBP", "JPY", "KRW", "AUD", "CAD", "CHF", "TRY", "BRL", "INR", "IDR", "SGD"),
     *("BTC", "XBT", "ETH", "BNB"),
 )
-"""Currencies that pairs end with, longer ones before those that they end with.
+"""Quote currencies at the end of pairs, longer ones before their endings.
 
 Without TUSD and BUSD: DOTUSD and BNBUSD are in dollars.
 """
@@ -82,9 +80,9 @@ def code_of(name: str) -> str | None:
 
 
 def divided(joined: str) -> tuple[str, str] | None:
-    """Divide a pair without a separator before the currency that it ends with, where it is known.
+    """Split a pair without a separator before its quote currency, if that is known.
 
-    Only an exchange's list of pairs can tell for sure.
+    Only an exchange's list of pairs can confirm it.
     """
     for quote in QUOTES:
         base = joined.removesuffix(quote)
@@ -94,7 +92,7 @@ def divided(joined: str) -> tuple[str, str] | None:
 
 
 def part(text: str) -> str:
-    """Check the name of a currency, or a part of a pair's name to search for."""
+    """Check the name of a currency, or a part of a pair's name."""
     cleaned = text.strip()
     if not 1 <= len(cleaned) <= 40 or not cleaned.isprintable():
         raise InvalidParameterError(f"A name has 1 to 40 characters; {was(text)}.")

@@ -20,17 +20,6 @@ from marketdata.errors import InvalidRequestError
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 
-__all__ = [
-    "AnyText",
-    "Described",
-    "EveryDigit",
-    "OneOrSeveral",
-    "SameAs",
-    "is_sequence",
-    "kinds",
-    "kinds_of",
-]
-
 
 @dataclass(frozen=True)
 class Described:

@@ -8,8 +8,6 @@ from typing import Any
 
 from marketdata._arguments.described import Described
 
-__all__ = ["documented", "notes"]
-
 
 def notes(method: Callable[..., Any], annotation: str) -> tuple[Any, ...]:
     """Return what an annotated type of this module, or one and None, says of a parameter.

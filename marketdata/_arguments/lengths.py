@@ -1,4 +1,4 @@
-"""Lengths of time: of a candle, and of a ticker's window."""
+"""Lengths: timeframes of candles, and windows of tickers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from marketdata._arguments.spoken import COUNTS, MONTHS, UNITS, unit_of
 from marketdata._arguments.texts import legible
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["TIMEFRAME", "is_timeframe", "nearest", "timeframe", "window", "window_length"]
-
 TIMEFRAME = re.compile(r"[1-9]\d{0,3}[smhdwMy]", re.ASCII)
 _COUNT = rf"(?P<count>\d{{1,5}}|{'|'.join(sorted(COUNTS, key=len, reverse=True))})"
 _FORMS = [
@@ -28,9 +26,9 @@ _FORMS = [
 _CANDLES = r"(?:candle(?:stick)?s?|klines?(?:_interval)?|bars?|ohlcv?)"
 _ISO = Pattern(r"P(?:(\d{1,4})([YMWD])|T(\d{1,5})([HMS]))", re.IGNORECASE | re.ASCII)
 _MINUTES_OFFERED = (5, 10, 15, 20, 30, 45, 60, 90, 120, 240)
-"""Numbers before an M that are mostly meant as minutes: no exchange has so many months."""
+"""Numbers before an M that usually mean minutes: no exchange has so many months."""
 _OTHER_UNITS = {"T": "m", "MN": "M"}
-"""As pandas and MetaTrader have them."""
+"""Names of pandas and MetaTrader."""
 _LONGER = (("s", 60, "m"), ("m", 60, "h"), ("h", 24, "d"))
 _COMMON = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "3m", "8h", "3d")
 
@@ -50,7 +48,7 @@ def timeframe(value: str) -> str:
     if isinstance(value, Read):
         return value
     found = _read(value, "timeframe", "timeframe is a number and one of s m h d w M y, such as 1h")
-    # What was written as 15 months is not to be asked about when it is read again.
+    # A value that was written as 15 months is not questioned when it is read again.
     return Read(found) if found[-1] == "M" and int(found[:-1]) in _MINUTES_OFFERED else found
 
 
@@ -65,14 +63,13 @@ def _read(value: Any, name: str, otherwise: str) -> str:
         hours = (f"{number}h", f"{number}m") if name == "window" and number <= 24 else ()
         raise _without_unit(value, number, name, hours)
     if text in ("M", "m"):
-        raise refused(f"{name} {text} is a month to some and a minute to others", value, "1M", "1m")
+        raise refused(f"{name} {text} may mean a month or a minute", value, "1M", "1m")
     if (found := _several(text)) is not None:
         count, unit = found
         if unit == "M" and text[-1] == "M" and text[:-1].isdigit() and count in _MINUTES_OFFERED:
             meant = _shortest(count, "m")
             raise refused(
-                f"{text} would be {count} months, and is minutes to some: '{count} months' and "
-                f"'{count}m' are clear",
+                f"{text} may mean {count} months or minutes: write '{count} months' or '{count}m'",
                 value,
                 *([] if meant is None else [meant]),
                 f"{count} months",
@@ -80,9 +77,7 @@ def _read(value: Any, name: str, otherwise: str) -> str:
         if unit in "mM" and re.fullmatch(r"m\d+", text, re.IGNORECASE):
             if count not in _MINUTES_OFFERED:
                 both = [f"{count}m", f"{count}M"]
-                raise refused(
-                    f"{name} {text} is minutes to some and months to others", value, *both
-                )
+                raise refused(f"{name} {text} may mean minutes or months", value, *both)
             unit = "m"
         if (shortest := _shortest(count, unit)) is not None:
             return shortest
@@ -90,7 +85,7 @@ def _read(value: Any, name: str, otherwise: str) -> str:
 
 
 def nearest(length: str, offered: Sequence[str]) -> list[str]:
-    """Return the offered timeframes that are most like one in length, at most three."""
+    """Return the at most three available timeframes that are closest in length."""
     wanted = _approximate(length)
     names = [one for one in offered if is_timeframe(one)]
     return sorted(names, key=lambda one: abs(math.log(_approximate(one) / wanted)))[:3]
@@ -103,7 +98,7 @@ def _approximate(length: str) -> float:
 
 
 def _several(text: str) -> tuple[int, str] | None:
-    """Read a number of units, in words or digits; a unit alone is one of it."""
+    """Parse a number of units, in words or digits; a unit alone counts as one."""
     if TIMEFRAME.fullmatch(text):
         return int(text[:-1]), text[-1]
     if found := _ISO.fullmatch(text):
@@ -127,7 +122,7 @@ def _several(text: str) -> tuple[int, str] | None:
 
 
 def _shortest(count: int, unit: str) -> str | None:
-    """Write a length in the longest unit that it is a whole number of; None for one too long."""
+    """Write a length in its longest whole unit; None if it is too long."""
     for shorter, size, longer in _LONGER:
         if unit == shorter and count % size == 0:
             count, unit = count // size, longer
@@ -150,7 +145,7 @@ def _without_unit(
 
 
 def _parts(text: str) -> list[str]:
-    """Return the timeframe that a number with a fraction, or of two units, comes to."""
+    """Return the timeframe of a fraction or of two units."""
     found = re.fullmatch(r"(\d{1,3}\.\d{1,2})\s*([a-z]+)", text, re.IGNORECASE | re.ASCII)
     if found and (unit := unit_of(found[2])) in UNITS:
         seconds = float(found[1]) * UNITS[unit].total_seconds()
@@ -178,9 +173,7 @@ def window(text: str) -> str:
     if cleaned.lower() in ("day", "today", "utc day"):
         return "day"
     if cleaned.lower() == "daily":
-        raise refused(
-            "daily is the last 24 hours to some and the UTC day to others", text, "24h", "day"
-        )
+        raise refused("daily may mean the last 24 hours or the UTC day", text, "24h", "day")
     zeros = cleaned.lstrip("0") if re.fullmatch(r"0+\d+\D+", cleaned, re.ASCII) else cleaned
     length = _read(zeros, "window", _WINDOWS)
     count, unit = int(length[:-1]), length[-1]

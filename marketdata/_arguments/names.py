@@ -1,4 +1,4 @@
-"""Names of arguments: those that other libraries, exchanges and servers have for ours."""
+"""Names that other libraries, exchanges and servers use for our arguments."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, closest, did_you_mean
 
-__all__ = ["likely", "meant", "renamed", "unknown"]
-
 _LONGEST = 60
-"""Characters of a name that can be meant for another: finding the nearest takes their square."""
+"""Maximum characters of a name to compare with others, which takes quadratic time."""
 
 _SAME: Mapping[str, Collection[str]] = {
     "pair": (
@@ -153,7 +151,7 @@ _NEAR: Mapping[str, Collection[str]] = {
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
-    """Return the argument that a name can only mean; None where there is none, or more than one."""
+    """Return the only argument that a name can mean; None if there is none or several."""
     if name in known:
         return name
     plain = _plain(name)
@@ -223,7 +221,7 @@ def _is_pair(text: Any) -> bool:
 
 
 def unknown(what: str, name: str, known: Iterable[str], near: list[str]) -> InvalidParameterError:
-    """Make the error of an argument that there is not, with those that may be meant."""
+    """Make the error of an unknown argument, with similar names."""
     shown = name[:_LONGEST]
     names = ", ".join(known)
     has = f" It has {names}." if names else " It has none."

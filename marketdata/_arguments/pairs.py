@@ -12,8 +12,6 @@ from marketdata._arguments.texts import listed
 from marketdata.errors import InvalidParameterError, PairNotSupportedError
 from marketdata.exchange_names import WELL_KNOWN, exchange_id
 
-__all__ = ["MAX_WATCHED", "Written", "one_or_several", "pair", "readings", "written"]
-
 MAX_WATCHED = 200
 """Pairs that one call can watch."""
 
@@ -103,7 +101,7 @@ def _pair(text: str) -> str:
     spot = _spot_of(upper)
     if spot is not None:
         raise PairNotSupportedError(
-            f"'{upper[:60]}' names a derivative; only spot pairs are served. "
+            f"'{upper[:60]}' is a derivative; only spot pairs are supported. "
             f"Ask for {' or '.join(spot)}.",
             details={"pair": upper[:60], "closest": spot},
         )

@@ -1,4 +1,4 @@
-"""How a refused argument is told of."""
+"""Errors about arguments."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any
 
 from marketdata.errors import InvalidParameterError, did_you_mean
 
-__all__ = ["Pattern", "Read", "refused", "was"]
-
 
 def was(value: object) -> str:
-    """Repeat what was given, at most 60 characters of it."""
+    """Repeat the given value, at most 60 characters of it."""
     try:
         return f"was {repr(value)[:60]}"
     except ValueError:
-        return "was a number of thousands of digits"  # Python writes none of more than 4,300
+        return "was a number with thousands of digits"  # Python writes none of more than 4,300
 
 
 def refused(said: str, value: object, *meanings: Any) -> InvalidParameterError:
@@ -30,7 +28,7 @@ def refused(said: str, value: object, *meanings: Any) -> InvalidParameterError:
 
 
 class Pattern:
-    """A regular expression that is compiled when it is first used: imports take no time for it."""
+    """A regular expression that is compiled at its first use, to keep imports fast."""
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
@@ -53,4 +51,4 @@ class Pattern:
 
 
 class Read(str):
-    """A text that has been read: whoever reads it again leaves it as it is."""
+    """A string that was parsed already; parsing it again does not change it."""

@@ -9,20 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from marketdata._arguments.saying import Pattern, refused
 from marketdata.errors import InvalidParameterError
 
-__all__ = [
-    "COUNTS",
-    "MONTHS",
-    "UNITS",
-    "age",
-    "clock",
-    "last",
-    "length",
-    "not_a_time",
-    "period",
-    "split_zone",
-    "unit_of",
-]
-
 UNITS = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),

@@ -1,4 +1,4 @@
-"""Lists, numbers and yes or no that arrive as text, and what counts as left out."""
+"""Lists, numbers and booleans as text, and values that count as omitted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marketdata._arguments.saying import Pattern, refused
-
-__all__ = ["fraction", "is_left_out", "legible", "listed", "number", "single", "truth", "whole"]
 
 _NOTHING = frozenset(
     ("", "null", "none", "undefined", "nil", "[]", "()", '""', "''", '[""]', "['']", "[null]")
@@ -46,7 +44,7 @@ _LONGEST = 100_000
 
 
 def is_left_out(value: object) -> bool:
-    """Return whether a value says nothing, for an argument that may be left out."""
+    """Return whether a value counts as omitted, for an optional argument."""
     if isinstance(value, str):
         return len(value) < 20 and value.strip().lower() in _NOTHING
     return isinstance(value, list | tuple | set | frozenset) and all(
@@ -55,9 +53,9 @@ def is_left_out(value: object) -> bool:
 
 
 def legible(text: str) -> str:
-    """Return a text with full-width letters and the digits of all scripts as plain ones.
+    """Return a string with full-width letters and digits of all scripts as ASCII.
 
-    Characters that nobody sees are left out.
+    Invisible characters are removed.
     """
     if text.isascii():
         return text

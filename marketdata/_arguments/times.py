@@ -1,4 +1,4 @@
-"""Points in time as callers write them."""
+"""Times in all forms that are accepted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from marketdata._arguments.saying import Pattern, refused, was
 from marketdata._arguments.spoken import age, clock, last, length, not_a_time, period, split_zone
 from marketdata._arguments.texts import legible
 from marketdata.errors import InvalidParameterError
-
-__all__ = ["Milliseconds", "instant", "range_end", "range_start", "said_back"]
 
 _DIGITS = Pattern(r"\d{9,40}(?:\.\d*)?", re.ASCII)
 _COMPACT = Pattern(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{2}(?:\d\d){0,2}")
@@ -51,7 +49,7 @@ class Milliseconds(int):
 
 
 def range_start(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Return where a range starts, as `instant`.
+    """Return the start of a range, as `instant` does.
 
     Also takes what can only mean a start there: lengths, which are ages then (``2h``, ``7 days``,
     ``P7D``), and periods, which start where they begin (``this week``, ``ytd``, ``Q3 2025``).
@@ -69,7 +67,7 @@ def range_start(value: Any, *, now: datetime | None = None) -> Milliseconds:
 
 
 def range_end(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Return where a range ends, as `instant`; a period is refused, with its start and end."""
+    """Return the end of a range, as `instant` does; a period is refused with its start and end."""
     if isinstance(value, str) and len(value) <= 200:
         text = _inside(value)
         text = found[1] if (found := _UNTIL.fullmatch(text)) else text
@@ -143,7 +141,7 @@ def said_back(given: Any, read: int) -> str | None:
 
 
 def _read(text: str, value: str, now: datetime) -> datetime:
-    """Read a text that is no number; `value` is what an error repeats."""
+    """Parse a string that is not a number; errors repeat `value`."""
     lower, midnight = text.lower(), _midnight(now)
     if lower == "now":
         return now
@@ -171,7 +169,7 @@ def _read(text: str, value: str, now: datetime) -> datetime:
 
 
 def _meant(text: str, midnight: datetime) -> list[str]:
-    """Return what a text may mean that is not taken, since it may mean something else as well."""
+    """Return the meanings of an ambiguous string."""
     lower = text.lower()
     if (ago := length(text)) is not None:
         return [ago]
@@ -184,7 +182,7 @@ def _meant(text: str, midnight: datetime) -> list[str]:
 
 
 def _dated(text: str, value: str) -> datetime | None:
-    """Read a date that ISO-8601 would write otherwise; raises where day and month are unclear."""
+    """Parse a date that is not ISO-8601; raise an error if day and month are unclear."""
     if re.fullmatch(r"(?:19|20)\d\d", text):
         return datetime(int(text), 1, 1)
     for pattern in _IN_WORDS:
@@ -239,7 +237,7 @@ def _of_digits(text: str) -> Milliseconds:
 
 
 def _counted(number: float) -> Milliseconds:
-    """Read a number of seconds, milliseconds, microseconds or nanoseconds, by its size."""
+    """Parse a number of seconds, milliseconds, microseconds or nanoseconds, by its size."""
     if isinstance(number, int) or math.isfinite(number):
         for least, scale in _SCALES:
             if least <= number < 100 * least:
@@ -266,6 +264,4 @@ def _of_numpy(value: Any) -> datetime | int | float:
 
 
 def _two_days(value: str, days: Sequence[str]) -> InvalidParameterError:
-    return refused(
-        "day and month of this date can be exchanged: write it as ISO-8601", value, *days
-    )
+    return refused("day and month of this date are ambiguous: write it as ISO-8601", value, *days)

@@ -1,4 +1,4 @@
-"""Words of which an argument has only a few: any case, and by the names that others give them."""
+"""Arguments with a few allowed words: any case, and other libraries' names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 from marketdata._arguments.saying import refused
 from marketdata.errors import closest
-
-__all__ = ["choice", "several_choices"]
 
 _SYNONYMS: dict[str, Sequence[str]] = {
     "buy": (

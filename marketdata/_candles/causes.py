@@ -32,6 +32,9 @@ class Causes:
         self._calendar = calendar
         is_short = nominal_length(calendar.timeframe) < HOUR and "1h" in venue.timeframes
         self._hours = expected("1h") if is_short else None
+        self._pages: dict[tuple[str, str], Pages] = {}
+        self._traded_since: dict[str, int] = {}
+        """A time by which each of the others was traded."""
         self._otherwise: Cause = "outage" if venue.quirk.quiet_bars else "no_trades"
 
     async def of(self, gaps: Sequence[Span]) -> list[Gap]:
@@ -42,6 +45,12 @@ class Causes:
         for group in _grouped(left, self._calendar, self._venue):
             found += await self._judged(group, self._calendar) or []
         return merged(sorted(found, key=lambda gap: gap.start))
+
+    def _pages_of(self, pair: str, calendar: Calendar) -> Pages:
+        named = (pair, calendar.timeframe)
+        if named not in self._pages:
+            self._pages[named] = Pages(self._venue, pair, calendar)
+        return self._pages[named]
 
     async def _whole_hours(self, gaps: Sequence[Span], hours: Calendar) -> list[Gap]:
         whole = [Span(hours.ceil(gap.start), hours.floor(gap.end)) for gap in gaps]
@@ -64,13 +73,14 @@ class Causes:
         left = [place for gap in gaps for place in calendar.openings(*gap)]
         otherwise: Cause | None = self._otherwise
         for other in self._venue.listed.traded_most(besides=self._pair) if left else ():
-            pages = Pages(self._venue, other, calendar)
+            pages = self._pages_of(other, calendar)
             try:
                 columns = (await pages.between(left[0], calendar.next(left[-1]) + 1)).columns
-                first = columns.time[0] if len(columns) else FOREVER
+                first = min([self._traded_since.get(other, FOREVER), *columns.time[:1]])
                 # A pair that was listed later says nothing.
                 if first > calendar.next(left[0]) and await pages.before(left[0]) is not None:
                     first = left[0]
+                self._traded_since[other] = first
             except UpstreamError:
                 otherwise = None
                 continue

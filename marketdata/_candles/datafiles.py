@@ -221,10 +221,12 @@ class DataFiles:
     def write(self, stretch: Stretch) -> File:
         """Write a stretch to a new file."""
         path = _name(stretch.start, stretch.end)
-        unmeasured = _count_nan(stretch.columns.volume)
+        unmeasured = sum(map(math.isnan, stretch.columns.volume))
+        uncounted = stretch.columns.trades.count(_UNCOUNTED)
+        rows = _rows_of(stretch, unmeasured=unmeasured, uncounted=uncounted)
         nulls = bool(stretch.gaps or unmeasured)
         with self._writer(path, nulls=nulls, marked=bool(stretch.revised)) as writer:
-            writer.write_table(_rows_of(stretch), row_group_size=_GROUP)
+            writer.write_table(rows, row_group_size=_GROUP)
         gaps = len(stretch.gaps)
         return File(
             path,
@@ -233,7 +235,7 @@ class DataFiles:
             len(stretch.columns) + gaps,
             gaps,
             unmeasured,
-            stretch.columns.trades.count(_UNCOUNTED),
+            uncounted,
             self._size(path),
         )
 
@@ -322,8 +324,11 @@ def _name(start: int, end: int) -> str:
 # ---------------------------------------------------------------------------- candles and Arrow
 
 
-def _rows_of(stretch: Stretch) -> pyarrow.Table:
-    """Return the rows of a stretch, gaps among the candles, in order."""
+def _rows_of(stretch: Stretch, *, unmeasured: int, uncounted: int) -> pyarrow.Table:
+    """Return the rows of a stretch, gaps among the candles, in order.
+
+    ``unmeasured`` and ``uncounted`` are how many of its candles have no volume, or no trades.
+    """
     import pyarrow as pa
 
     columns, kind = stretch.columns, schema(marked=bool(stretch.revised))
@@ -336,11 +341,11 @@ def _rows_of(stretch: Stretch) -> pyarrow.Table:
     data = {name: whole(getattr(columns, name)) for name in NAMES[1:]}
     data["time"] = _moments(columns.time)
     data["until"] = _moments(_until(stretch))
-    if columns.trades.count(_UNCOUNTED) == count:
+    if uncounted == count:
         data["trades"] = pa.nulls(count, pa.int64())
-    elif _UNCOUNTED in columns.trades:
+    elif uncounted:
         data["trades"] = _nulled(data["trades"], [one == _UNCOUNTED for one in columns.trades])
-    if _count_nan(columns.volume):
+    if unmeasured:
         data["volume"] = _nulled(data["volume"], list(map(math.isnan, columns.volume)))
     data["cause"] = pa.nulls(count, pa.string())
     if stretch.revised:
@@ -446,7 +451,3 @@ def _begin(group: Any) -> int:
 def span_of(file: File) -> Span:
     """Return the range that a file covers."""
     return Span(file.start, file.end)
-
-
-def _count_nan(values: Iterable[float]) -> int:
-    return sum(map(math.isnan, values))

@@ -26,7 +26,7 @@ from marketdata.models.columns import Columns
 if TYPE_CHECKING:
     from marketdata._requests.reply import Reply
 
-CONCURRENT = 16
+CONCURRENT = 24
 """Requests in flight; the exchange's limits decide how fast they may follow another."""
 _AHEAD = 64
 """Pages that may wait for an earlier one."""
@@ -249,12 +249,13 @@ class Download:
         return _Window(rest, self._overlapping(wanted))
 
     async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+        latest = page.clock.exchange if self._pages.is_simulated else page.clock.latest
         if followed:
             page = replace(page, newest=max(page.newest, end))
-        elif page.newest < end <= page.clock.latest and page.clock.both < end:
+        elif page.newest < end <= latest and page.clock.both < end:
             # By one of the clocks the range is not over: whether it is, a newer candle tells.
             with contextlib.suppress(UpstreamError):
-                newest = (await self._pages.newest(1)).newest
+                newest = (await self._pages.newest(self._pages.size)).newest
                 page = replace(
                     page, newest=max(page.newest, newest), clock=page.clock.after(newest)
                 )

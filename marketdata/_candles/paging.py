@@ -65,6 +65,8 @@ class Pages:
         """No candle opens before this, as far as is known."""
         self._refused: set[str] = set()
         """Timeframes of which a start was refused because it was too early."""
+        self._shown: dict[str, list[Page]] = {}
+        """Pages of longer candles, by timeframe."""
         self._looked_ahead = False
         """Whether candles later than our clock were looked for."""
         self._served: list[int] = []
@@ -74,6 +76,11 @@ class Pages:
     def is_refused(self) -> bool:
         """Whether the exchange refused to give candles from as early as they were asked for."""
         return self.timeframe in self._refused
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the exchange tells its time, or was looked at for candles later than ours."""
+        return self._looked_ahead or (self.reply is not None and self.reply.date is not None)
 
     @property
     def first(self) -> int:
@@ -111,6 +118,11 @@ class Pages:
             )
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the last answer came from a simulated exchange, whose clock is right."""
+        return self.reply is not None and self.reply.simulated
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether there may be more candles in a place than the last that was given of it."""
         return self._leaves_out or self._has_odd
@@ -119,23 +131,29 @@ class Pages:
 
     async def newest(self, count: int) -> Page:
         """Get the newest so many candles, at most as many as one request gives."""
-        opened = self.calendar.floor(self.venue.now())
-        found = await self._newest(count)
+        asked, opened = self._newest_of(count), self.calendar.floor(self.venue.now())
+        found = await self._request(*asked)
         await self._look_ahead()
-        if opened < self.calendar.floor(self.venue.now()):
+        again = self._newest_of(count)
+        if asked != again or opened < self.calendar.floor(self.venue.now()):
             # They may have been asked for up to our time, which is too early.
-            found = await self._newest(count)
+            found = await self._request(*again)
         columns = _in_order(found, 0, None, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
-        start = columns.time[0] if len(columns) else clock.exchange
+        start = columns.time[0] if len(columns) else clock.reached
         return page(start, FOREVER, columns, clock)
 
-    async def _newest(self, count: int) -> Columns:
-        count, since = min(count, self.size), None
-        if self.venue.quirk.bars_from_start:
-            since = self.calendar.shift(self.venue.now(), 1 - count)
-        return await self._request(since, count)
+    def _newest_of(self, count: int) -> tuple[int | None, int]:
+        """Return from when on, and how many candles are requested to get the newest."""
+        count = min(count, self.size)
+        if not self.venue.quirk.bars_from_start:
+            return None, count
+        # They are in a range up to the later of both clocks.
+        later = self.venue.now()
+        now = later if self.clock is None else self.clock.exchange
+        since = self.calendar.shift(min(now, later), 1 - count)
+        return since, min(self.size, self.calendar.count(since, max(now, later) + 1))
 
     async def between(
         self, start: int, end: int | None, far: int | None = None, *, more: int = 1
@@ -150,6 +168,7 @@ class Pages:
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor, end = max(start, self.first), FOREVER if end is None else end
+        given = self._given
         now = max(our_now(), self.clock.exchange if self.clock else 0)
         # Nothing is requested from times to come, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
@@ -210,7 +229,9 @@ class Pages:
                     parts.append(fresh)
                 else:
                     over = max(over, fresh.time[0])
-            return self._page(start, max(cursor, over), parts, disputed, first)
+            made = self._page(start, max(cursor, over), parts, disputed, first)
+            # Candles older than one that was known before were closed, whatever clocks say.
+            return replace(made, newest=max(made.newest, given))
 
     def _not_later(self, moment: int) -> int:
         """Return a moment, or when the open candle opened where that is still to come."""
@@ -223,7 +244,7 @@ class Pages:
         Returns whether there are any. Of some exchanges the newest are those up to our time: they
         are asked for a page from then on, too.
         """
-        if self._looked_ahead or self.reply is None or self.reply.date is not None:
+        if self.is_timed:
             return False
         self._looked_ahead = True
         quirk, ahead = self.venue.quirk, self.venue.ahead
@@ -282,14 +303,13 @@ class Pages:
         """Return a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
         # A clock that is wrong does not tell where candles end.
-        if self.reply is not None and self.reply.simulated:
+        if self.is_simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
 
     def _reached(self) -> int:
         """Return the time up to which candles may have opened at the last answer."""
-        is_simulated = self.reply is not None and self.reply.simulated
-        return self._now().exchange if is_simulated else self._now().reached
+        return self._now().exchange if self.is_simulated else self._now().reached
 
     def _now(self) -> Clock:
         if self.clock is None:
@@ -318,13 +338,11 @@ class Pages:
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
         """Return when the first longer candle opens that ends after a moment; None: not known."""
-        pages = Pages(self.venue, self.pair, longer)
         # They may open elsewhere than is expected, at most one length earlier.
         at = longer.previous(longer.floor(moment))
         while at < stop:
-            try:
-                page = await pages.between(at, min(stop, longer.shift(at, pages.size)), stop)
-            except UpstreamError:
+            page = await self._longer_page(longer, at)
+            if page is None:
                 return None
             times = sorted([*page.columns.time, *page.rejected])
             later = next((time for time in times if longer.end(time) > moment), None)
@@ -332,6 +350,19 @@ class Pages:
                 return later
             at = max(page.end, longer.next(at))
         return at
+
+    async def _longer_page(self, longer: Calendar, moment: int) -> Page | None:
+        """Get a page of longer candles from a moment on, once; None where it cannot be used."""
+        for one in self._shown.get(longer.timeframe, ()):
+            if one.start <= moment < one.end:
+                return one
+        pages = Pages(self.venue, self.pair, longer)
+        try:
+            found = await pages.between(moment, longer.shift(moment, pages.size))
+        except UpstreamError:
+            return None
+        self._shown.setdefault(longer.timeframe, []).append(found)
+        return found
 
     async def before(self, moment: int) -> int | None:
         """Return a time near which the last candle before a moment is; None where there is none.
@@ -347,14 +378,23 @@ class Pages:
                 self._listed = moment
                 return None
             return earlier[-1] + 1
+        empty = moment  # from here on no candle opens up to the moment
         for calendar in (self.calendar, *self._longer()):
-            times = await self._all_before(moment, calendar)
+            start = calendar.shift(moment - 1, 1 - self._size(calendar))
+            times = await self._all_between(start, moment, calendar)
+            if times is None:
+                continue
             for opened in reversed(times):
                 if calendar is self.calendar:
                     return opened + 1
-                end = calendar.end(opened)
-                if end <= moment or await self._is_between(opened, moment):
-                    return min(end, moment)
+                if calendar.end(opened) <= empty:
+                    return calendar.end(opened)
+                if opened < empty:
+                    last = await self._last_between(opened, empty)
+                    if last is not None:
+                        return last + 1
+                    empty = opened
+            empty = min(empty, start)
             if calendar is self.calendar and self._given < moment:
                 # It may lie further back than even pages of the longest candles reach.
                 newest = () if self.venue.quirk.bars_from_start else await self._probe(calendar)
@@ -363,25 +403,31 @@ class Pages:
         self._listed = moment
         return None
 
-    async def _all_before(self, moment: int, calendar: Calendar) -> list[int]:
-        """List the open times in the page before a moment, also where its answers are short."""
-        cursor, found = calendar.shift(moment - 1, 1 - self._size(calendar)), list[int]()
-        while cursor < moment:
-            times = await self._probe(calendar, cursor) or []
-            found += [time for time in times if cursor <= time < moment]
-            if not times or times[-1] >= moment:
+    async def _all_between(self, start: int, end: int, calendar: Calendar) -> list[int] | None:
+        """List the open times in a range of one page, also where its answers are short.
+
+        None where the exchange does not say.
+        """
+        found = list[int]()
+        while start < end:
+            times = await self._probe(calendar, start)
+            if times is None:
+                return found or None
+            found += [time for time in times if start <= time < end]
+            if not times or times[-1] >= end or times[-1] < start:
                 break
-            if times[-1] < cursor:
-                break
-            cursor = times[-1] + 1
+            start = times[-1] + 1
         return found
 
-    async def _is_between(self, start: int, end: int) -> bool:
-        try:
-            found = await self.between(start, end, more=0)
-        except UpstreamError:
-            return False
-        return any(start <= time < end for time in [*found.columns.time, *found.rejected])
+    async def _last_between(self, start: int, end: int) -> int | None:
+        """Return when the last candle of a range opens; None where none is found in it."""
+        while start < end:
+            early = max(start, self.calendar.shift(end - 1, 1 - self.size))
+            times = await self._all_between(early, end, self.calendar)
+            if times:
+                return times[-1]
+            end = early
+        return None
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
         """Return the open times of one page, the newest by default; None where it does not say."""

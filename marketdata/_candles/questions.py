@@ -265,12 +265,15 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
     found = await series.between(start, upto)
     while len(found.columns) < limit:
         now = found.clock.exchange if found.simulated else found.clock.reached
-        last = min(stop, now + 1) if found.is_asked else stop
+        last = min(stop, now + 1) if found.is_timed else stop
         if upto >= last:
             break
         at, later = upto, None
         if not found.columns or found.columns.time[-1] < calendar.previous(upto):
             at = await series.after(upto, last)
+            if not found.is_timed and stop < FOREVER:
+                # Whether the time of all places is over, only the last of them tells.
+                at = min(at, max(upto, calendar.previous(stop)))
         following = min(stop, calendar.shift(at, max(limit - len(found.columns), series.room - 1)))
         if at < last:
             later = await series.between(at, following)

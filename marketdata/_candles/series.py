@@ -86,10 +86,12 @@ class Known:
     """Whether no candle opens before the range."""
     is_refused: bool = False
     """Whether the exchange refused to give earlier candles than the first."""
+    settled: int = 0
+    """The time up to which what is known could be stored."""
     behind: int = 0
     """The open time of the first candle behind the range, where one is known; else 0."""
-    is_asked: bool = True
-    """Whether the exchange was asked: the store does not tell what time it is there."""
+    is_timed: bool = True
+    """Whether the exchange said what time it is there, or was looked at: the store does not."""
     revised: frozenset[int] = frozenset()
     renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -109,15 +111,18 @@ class Known:
             stretch.gaps,
             now,
             newest,
-            is_asked=False,
+            is_timed=False,
             revised=stretch.revised,
             simulated=simulated,
         )
 
     @property
     def over(self) -> int:
-        """The time up to which a candle can be missing: both clocks say so, or a newer candle."""
-        return max(self.clock.both, self.newest)
+        """The time up to which a candle can be missing.
+
+        Both clocks say so, or a newer candle, or did when it was stored.
+        """
+        return max(self.clock.both, self.newest, self.settled)
 
     def then(self, later: Known) -> Known:
         """Join what is known of the range behind this one."""
@@ -130,6 +135,7 @@ class Known:
             columns=columns,
             causes=merged([*self.causes, *later.causes]),
             newest=max(self.newest, later.newest),
+            settled=max(self.settled, later.settled),
             is_open=last.is_open,
             begins=self.begins,
             is_refused=self.is_refused or later.is_refused,
@@ -400,7 +406,8 @@ class NativeSeries:
         made.begins = (
             first is not None and first.cause == "not_served" and first.start <= span.start
         )
-        made.is_asked = tail is not None
+        made.is_timed = tail is not None and self.pages.is_timed
+        made.settled = max((one.end for one in found), default=0)
         return self._told(made, is_open=is_open)
 
     def _told(self, known: Known, *, is_open: bool) -> Known:
@@ -535,7 +542,7 @@ class ResampledSeries:
         fine = learned(expects.timeframe, found.columns.time, expects)
         if self._strict and fine != expects:
             raise ElsewhereError
-        upto = calendar.next(max(found.newest, clock.both))
+        upto = calendar.next(found.over)
         upto = upto if end is None else min(end, upto)
         gaps = found.gaps(fine, start, upto)
         # A place that is not over yet is no gap, and has no cause.
@@ -545,9 +552,8 @@ class ResampledSeries:
         columns, missing = resample(
             found.columns, calendar, gaps, start=start, until=upto, unknown=frozenset(unknown)
         )
-        last = columns.time[-1] if len(columns) else 0
-        behind = found.newest >= calendar.end(last)
-        is_open = bool(last) and not behind and not clock.has_reached(calendar.end(last))
+        end_of_last = calendar.end(columns.time[-1]) if len(columns) else 0
+        is_open = found.over < end_of_last and not clock.has_reached(end_of_last)
         return replace(
             found,
             start=start,

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from marketdata._charts.page import page
 
-__all__ = ["Chart", "LiveChart"]
-
 
 class Chart:
     """An interactive chart: the last value of a notebook's cell shows itself.

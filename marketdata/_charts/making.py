@@ -7,8 +7,6 @@ import html
 from marketdata._charts.chart import Chart
 from marketdata._charts.page import page
 
-__all__ = ["Frame", "chart"]
-
 
 class Frame(Chart):
     """A chart where there is no anywidget."""

@@ -8,8 +8,6 @@ from importlib.resources import files
 
 from marketdata.errors import DataUnavailableError
 
-__all__ = ["is_built", "page"]
-
 _CODE = ("common.js", "candles.js", "book.js", "page.js", "host.js")
 _BUNDLE = "bundle"
 """The folder with TradingView's library and its licence. `release/chart.py` makes it."""

@@ -12,8 +12,6 @@ import traitlets
 from marketdata._charts.chart import Chart, LiveChart
 from marketdata._charts.page import page
 
-__all__ = ["ChartWidget", "LiveChartWidget"]
-
 _PAUSE = 0.2
 """Seconds between two updates, at least: nobody reads numbers that change faster."""
 

@@ -1,4 +1,4 @@
-"""The stored candles of a client: filled, listed, checked, mended, handed out and removed."""
+"""The stored candles of a client: download, list, verify, repair, export, remove."""
 
 from __future__ import annotations
 
@@ -53,12 +53,10 @@ if TYPE_CHECKING:
     from marketdata.models.stored import Damage, Downloaded, Plan, Progress, Series
     from marketdata.settings import Settings
 
-__all__ = ["AsyncHistory"]
-
 T = TypeVar("T")
 
 _AT_ONCE = 2
-"""Series of one exchange that are downloaded at the same time; each has many requests under way."""
+"""Series of one exchange that are downloaded at the same time; each sends many requests."""
 _FOREVER = 1 << 62
 
 
@@ -316,9 +314,9 @@ class AsyncHistory:
         timeframe: str | None,
         exchanges: Sequence[str] | None,
     ) -> Sequence[SeriesName]:
-        """Choose among what is stored; pairs may lack their slash, exchanges may be any.
+        """Choose stored series; pairs may lack the slash.
 
-        A client of the simulated exchange has nothing to do with what is stored of real ones.
+        A client of the simulator only sees simulated series.
         """
         names = await asyncio.to_thread(store.series, pairs, timeframe, exchanges)
         if self._session.settings.sim:
@@ -342,7 +340,7 @@ class Job:
     async def run(
         self, progress: Callable[[Progress], object] | None, scheduler: Any | None
     ) -> Downloaded:
-        """Do it, here or on the workers of a scheduler, and tell what became of it."""
+        """Download here or on the workers of a scheduler, and return the report."""
         from marketdata._candles import inventory
         from marketdata._candles.calendar import known
         from marketdata._candles.spans import moment
@@ -411,7 +409,7 @@ class Job:
     async def fetch(
         self, start: int, end: int | None, report: Callable[[int], None] | None = None
     ) -> None:
-        """Store what is missing of a range."""
+        """Download and store the missing parts of a range."""
 
         async def work(venue: Venue) -> None:
             from marketdata._candles.questions import native
@@ -426,7 +424,7 @@ class Job:
         await self.session.ask(self.exchange, work)
 
     def _in_worker(self) -> Callable[[int, int | None], int]:
-        """Return what a worker does with a part of the range."""
+        """Return the function that a worker calls with a part of the range."""
         return functools.partial(
             _download_part,
             self.session.settings,
@@ -437,7 +435,7 @@ class Job:
         )
 
     async def plan(self) -> Plan:
-        """Tell what it would have to do, with no request but for the list of pairs."""
+        """Return what the download would do; requests at most the list of pairs."""
         from marketdata._candles.calendar import known
         from marketdata._candles.spans import Span, moment, without
         from marketdata.models.stored import Plan
@@ -500,7 +498,8 @@ class Job:
     def _reporter(
         self, name: SeriesName, progress: Callable[[Progress], object] | None, done: int
     ) -> Callable[[int | None], None] | None:
-        """Return what counts candles as they come, and reports how far that is; None: all have."""
+        """Return a function that counts new candles and reports progress; None as count:
+        finished."""
         if progress is None:
             return None
         from marketdata._candles.calendar import known
@@ -538,7 +537,7 @@ def _download_part(
     start: int,
     end: int | None,
 ) -> int:
-    """Store what is missing of one part, in a worker; return the number of its places."""
+    """Download the missing candles of a part in a worker; return its number of places."""
     from marketdata._candles.calendar import known
 
     async def work() -> int:
@@ -557,7 +556,7 @@ def _range(start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
     since = 0 if start is None else arguments.instant(start)
     until = None if end is None else arguments.instant(end)
     if until is not None and since >= until:
-        raise InvalidParameterError("start has to be before end.", details={"parameter": "start"})
+        raise InvalidParameterError("start must be before end.", details={"parameter": "start"})
     return since, until
 
 

@@ -7,7 +7,7 @@ import copy
 import functools
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from marketdata import arguments
 from marketdata._client.session import Session
@@ -53,6 +53,7 @@ from marketdata.arguments import (
     checked,
 )
 from marketdata.errors import (
+    ExchangeUnavailableError,
     InvalidParameterError,
     MarketDataError,
     MissingParameterError,
@@ -81,8 +82,6 @@ if TYPE_CHECKING:
     from marketdata.models.aggregates import Comparison, ConsolidatedOrderBook, ExecutionCost
     from marketdata.models.lists import Records
     from marketdata.settings import Settings
-
-__all__ = ["AsyncClient"]
 
 T = TypeVar("T")
 
@@ -228,7 +227,7 @@ class AsyncClient(AsyncStreams[Number]):
         kept on disk for a week. `search` without an exchange searches every list on disk, without
         a request. Each pair names its exchange and when that list was received. If no list is on
         disk, that of the default exchange is requested. `refresh` requests the list first, or with
-        `search` alone the lists of all spot exchanges; where that fails, the old list stays.
+        `search` alone the lists of all spot exchanges; if that fails, the old list is used.
         """
         from marketdata.models import Pair
         from marketdata.models.lists import Records
@@ -260,18 +259,18 @@ class AsyncClient(AsyncStreams[Number]):
         """Search all exchanges as `pairs` does, and return the total and one page of pairs.
 
         Parameters:
-            search: What the pairs have in common, as in `pairs`.
+            search: Part of the pairs' names, as in `pairs`.
             base: Base asset; None: any.
             quote: Quote asset; None: any.
-            active: Whether pairs that are not traded are left out.
-            limit: Pairs of the page at most; None: all.
-            offset: Pairs before the page.
+            active: Whether to leave out halted pairs.
+            limit: Maximum number of pairs in the page; None: all.
+            offset: Number of pairs to skip.
 
         Returns:
             The number of all pairs found, and a list of `Pair`.
 
         Raises:
-            MarketDataError: No list of pairs is kept, and none can be requested.
+            MarketDataError: No list of pairs is on disk, and none can be requested.
         """
 
         return cast(
@@ -292,10 +291,11 @@ class AsyncClient(AsyncStreams[Number]):
         come from the order book; `derived_fields` names them.
         """
 
-        def work(venue: Venue) -> Awaitable[Ticker]:
+        def work(venue: Venue) -> Awaitable[Any]:
             return _ticker_of()(venue, pair, window)
 
-        return cast("Ticker[Number]", await self._session.ask(exchange, work))
+        found: Ticker[Number] = await self._session.ask(exchange, work)
+        return found
 
     @checked
     async def tickers(
@@ -314,9 +314,8 @@ class AsyncClient(AsyncStreams[Number]):
         They are in the requested order; without `pairs`, all pairs by name. `sort` ranks them by a
         field, highest first. Pairs without that field come last. `min_quote_volume` drops pairs
         whose volume is unknown. A requested pair without a ticker, such as one that never traded,
-        is in `errors` of the list. An exchange that cannot answer for several pairs at once gets
-        one request for each. Missing bids and asks are not taken from order books, as `ticker`
-        does.
+        is in `errors` of the list. If the exchange has no request for several pairs, each pair
+        takes one request. Unlike `ticker`, it does not take missing bids and asks from order books.
         """
         from marketdata._candles.ranking import Ranking
         from marketdata.models import Ticker
@@ -434,7 +433,7 @@ class AsyncClient(AsyncStreams[Number]):
         )
         opened = await self._session.store()
         kept = None if isinstance(opened, MarketDataError) else opened
-        # What is stored are floats: Decimals come from the exchange each time.
+        # The store holds floats, so Decimals are requested each time.
         reads = store and self.settings.numbers == "float"
         keep = Keep(kept, read=reads, refresh=refresh and reads)
         if keep.store is not None and reads and not refresh and not self.settings.sim:
@@ -505,11 +504,22 @@ class AsyncClient(AsyncStreams[Number]):
         If it does not respond, no error is raised: `reachable` is false.
         """
 
+        derived = False
+
         async def work(venue: Venue) -> Status:
+            nonlocal derived
             venue.check("status")
+            derived = not venue.is_native("status")
             return await venue.status()
 
-        return await self._session.ask(exchange, work, one=True)
+        try:
+            return await self._session.ask(exchange, work, one=True)
+        except ExchangeUnavailableError as error:
+            # The time of the call ended together with that of its requests, which is shorter.
+            from marketdata._exchanges.parsing import unreachable
+
+            found = unreachable(exchange or self.settings.exchange[0], error)
+            return found.as_derived() if derived else found
 
     @checked
     async def fees(self, pair: PairName, *, exchange: ExchangeId | None = None) -> Fees[Number]:

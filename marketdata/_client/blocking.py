@@ -36,15 +36,13 @@ if TYPE_CHECKING:
     from marketdata.models.lists import Records
     from marketdata.settings import Settings
 
-__all__ = ["Client", "History", "default_client"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 
 
 def _raised_here(named: Callable[..., Any], call: Callable[P, T]) -> Callable[P, T]:
-    """Name a call like a method, and have what it raises end in the line of its own caller."""
+    """Name a function like a method, and end tracebacks of its errors in the caller's line."""
 
     @functools.wraps(named)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -239,7 +237,7 @@ _default: tuple[dict[str, str], Client] | None = None
 
 
 def default_client() -> Client:
-    """Return the client behind the module's functions; a new one when MARKETDATA_* has changed."""
+    """Return the client of the module's functions; a new one if MARKETDATA_* has changed."""
     global _default
     variables = {name: value for name, value in os.environ.items() if name[:11] == "MARKETDATA_"}
     default = _default

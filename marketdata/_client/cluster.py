@@ -1,7 +1,7 @@
-"""Downloading on many machines: one range in parts, each part done by a worker of Dask's.
+"""Downloads on many machines: the range is split into parts, one for each task of Dask.
 
-Workers write to one store, whose commits see to it that nothing is lost or there twice, whichever
-worker dies and whichever part is done again.
+Workers write to one store. Its commits ensure that no candle is lost or doubled, even if a worker
+dies or a part is repeated.
 """
 
 from __future__ import annotations
@@ -22,18 +22,16 @@ if TYPE_CHECKING:
     from marketdata._candles.calendar import Calendar
     from marketdata._candles.table import SeriesTable
 
-__all__ = ["check", "fetch", "parts"]
-
 _PART_CANDLES = 50_000
-"""Candles of a part: what a worker loses at most when it dies, apart from what it has stored."""
+"""Candles of a part, which bounds how much a dying worker loses."""
 _RETRIES = 3
-"""How often a part is given to another worker after one has died or failed."""
+"""How often a part is retried after a worker has died or failed."""
 
 
 def check(scheduler: Any) -> None:
-    """Raise `InvalidParameterError` for what is no client of ``distributed``.
+    """Raise `InvalidParameterError` unless this is a client of ``distributed``.
 
-    `MissingExtraError` where that is not installed.
+    Raises `MissingExtraError` if that is not installed.
     """
     try:
         from distributed import Client
@@ -41,7 +39,7 @@ def check(scheduler: Any) -> None:
         raise MissingExtraError("A scheduler", "cluster") from None
     if not isinstance(scheduler, Client):
         raise InvalidParameterError(
-            "scheduler has to be a client of Dask's distributed.",
+            "scheduler must be a `distributed.Client` of Dask.",
             details={"parameter": "scheduler"},
         )
 
@@ -54,10 +52,10 @@ async def fetch(
     *,
     retries: int,
 ) -> None:
-    """Return the parts of a download to the workers of a ``distributed`` client, and wait for all.
+    """Have the workers of a ``distributed`` client download the parts, and wait for all.
 
-    Raises what a worker has raised after its retries, and `DataUnavailableError` where workers or
-    the scheduler are lost.
+    Raises the error of a worker after its retries, and `DataUnavailableError` if workers or the
+    scheduler are lost.
     """
     futures = [
         scheduler.submit(do, start, end, pure=False, retries=min(_RETRIES, retries))
@@ -76,7 +74,7 @@ async def fetch(
 
 
 def _result(future: Any) -> int:
-    """Wait for a part; raise errors of ours only."""
+    """Wait for a part; raise only `MarketDataError`s."""
     try:
         return int(future.result())
     except MarketDataError:
@@ -94,9 +92,9 @@ def _result(future: Any) -> int:
 def parts(
     table: SeriesTable, calendar: Calendar, start: int, end: int | None, *, refresh: bool
 ) -> list[tuple[int, int | None]]:
-    """Divide what is missing of a range; the last part goes as far as the range does.
+    """Split the missing parts of a range; the last part ends where the range ends.
 
-    Where now is, the exchange knows better than our clock.
+    An open end stays open, because the exchange's clock decides what is now.
     """
     from marketdata._candles.spans import Span, without
 

@@ -1,4 +1,4 @@
-"""What one client holds open on one event loop: exchanges, their streams, a simulator."""
+"""The open connections of one client on one event loop: exchanges, streams, a simulator."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from marketdata.settings import Settings
     from marketdata.sim import SimulatedExchange
 
-__all__ = ["Connections"]
-
 T = TypeVar("T")
 
 
@@ -40,20 +38,20 @@ class Connections:
         self._venues: dict[str, asyncio.Future[Venue]] = {}
         self._apart: set[Venue] = set()
         self._hubs: dict[str, Hub] = {}
-        # A simulated exchange is another one in each process.
+        # Each process has its own simulator.
         self._avoided = Avoided(None if settings.sim else settings.folder() / "failing")
         self.checked: set[str] = set()
-        """Names that are known to be exchanges."""
+        """Names that have been checked to be exchanges."""
         self._simulator: asyncio.Future[SimulatedExchange] | None = None
         self._lifetime: AsyncGenerator[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
 
     async def tie_to_loop(self) -> None:
-        """End with the event loop, also where nobody calls close.
+        """Close when the event loop ends, even if `close` is not called.
 
-        ``asyncio.run`` ends every asynchronous generator before it closes its loop, which is the
-        one moment when sockets can still be closed in order.
+        ``asyncio.run`` ends all asynchronous generators before it closes the loop. That is the last
+        moment to close sockets properly.
         """
 
         async def lifetime() -> AsyncGenerator[None]:
@@ -67,7 +65,7 @@ class Connections:
         await anext(self._lifetime)
 
     def close_soon(self) -> None:
-        """Close from outside the loop, or from within a callback."""
+        """Close from another thread or from a callback."""
         # A forked child has its parent's loop, but nothing runs it there.
         here = os.getpid() == self._process
         if here and self._loop is not None and not self._loop.is_closed():
@@ -84,8 +82,8 @@ class Connections:
     async def _end(self) -> None:
         """Close all that is open.
 
-        A loop that ends cancels all tasks first, also the one that closes what was dropped with
-        the last of them: what is left then is closed all the same.
+        A loop that ends first cancels all tasks, including one that is closing connections; the
+        rest is still closed.
         """
         self.closed = True
         try:
@@ -126,19 +124,19 @@ class Connections:
         self.checked.add(name)
 
     def in_order(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Put exchanges behind the others that failed a moment ago, here or in another process."""
+        """Move exchanges to the end that failed recently, in this or another process."""
         if len(names) == 1:
             return names
         return tuple(sorted(names, key=lambda name: self._avoided.is_avoided(self._source(name))))
 
     def note_answer(self, name: str) -> None:
-        """Remember that an exchange has answered."""
+        """Note that an exchange has responded."""
         source = self._source(name)
         if self._avoided.is_avoided(source):
             self._avoided.forget(source)
 
     def note_failure(self, name: str, error: MarketDataError) -> None:
-        """Remember for a while that an exchange could not be reached, or gave no answer."""
+        """Note for a while that an exchange could not be reached or did not respond."""
         seconds = error.retry_after if error.retry_after is not None else 30.0
         for venue in self.venues:
             if venue.id == name and venue.pause is not None:
@@ -165,7 +163,7 @@ class Connections:
             raise
 
     async def ask_apart(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:
-        """Do the work on one exchange, and keep nothing open that was not before."""
+        """Do the work on one exchange; close connections that were not open before."""
         if name in self._venues:
             return await self.ask(name, work)
         self._check_open(name)
@@ -185,7 +183,7 @@ class Connections:
             raise exchange.closed(name) from None
 
     async def venue(self, name: str) -> Venue:
-        """Return the connection to one exchange, made at first use, shared by all callers."""
+        """Return the connection to one exchange; all callers share it."""
         future = self._venues.get(name)
         if future is None:
             future = self._venues[name] = asyncio.ensure_future(self._connect(name))
@@ -199,13 +197,13 @@ class Connections:
 
     @property
     def hubs(self) -> list[Hub]:
-        """The exchanges that are watched, or were."""
+        """The hubs of exchanges with streams."""
         return list(self._hubs.values())
 
     async def hub(self, venue: Venue, kind: str, timeframe: str | None = None) -> Hub:
-        """Return the live subjects of an exchange.
+        """Return the hub of an exchange.
 
-        Raises what `Venue.check_stream` raises, before anything is asked.
+        Raises the errors of `Venue.check_stream`, without a request.
         """
         if venue.id not in self._hubs:
             for module in ("marketdata._streams.hub", "marketdata._exchanges.sockets"):

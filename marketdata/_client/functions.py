@@ -3,71 +3,41 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from marketdata import models
-from marketdata._charts.chart import LiveChart
 from marketdata._client.blocking import Client, default_client
+from marketdata._names import origins, public
 from marketdata._streams.watch import Watch
 from marketdata.errors import MarketDataError, as_of_here
-from marketdata.models import aggregates, lists
 
 if TYPE_CHECKING:
     from marketdata._client.several import CandlesOf
     from marketdata.models import Candles
-
-__all__ = [
-    "average_price",
-    "candles",
-    "compare",
-    "consolidated_orderbook",
-    "exchanges",
-    "execution_cost",
-    "fees",
-    "function",
-    "live_chart",
-    "orderbook",
-    "pairs",
-    "quote",
-    "quotes",
-    "record",
-    "replay",
-    "status",
-    "streams",
-    "ticker",
-    "tickers",
-    "trades",
-    "watch_candles",
-    "watch_consolidated_orderbook",
-    "watch_orderbook",
-    "watch_quote",
-    "watch_ticker",
-    "watch_trades",
-]
+    from marketdata.models.lists import Records
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Owner = TypeVar("Owner")
 
-_NAMES = {**vars(models), **vars(aggregates), **vars(lists), "LiveChart": LiveChart}
-"""What annotations of operations mention, and their module imports for type checkers only."""
+_RECORD = re.compile(r"\b[A-Z]\w*")
+"""A name in an annotation that its module may import for type checkers only."""
 _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
-"""Annotations are those of `AsyncClient`; what blocks gives these in their places."""
+"""The types that blocking code returns instead of those in the annotations of `AsyncClient`."""
 
 
 def function(
     method: Callable[Concatenate[Owner, P], T],
     owner: Callable[[], Owner],
     module: str,
-    names: dict[str, Any] = _NAMES,
 ) -> Callable[P, T]:
-    """Make a function of a method of what ``owner`` gives, to stand in a module by its name.
+    """Make a module-level function of a method of the object that ``owner`` returns.
 
-    Its annotations are evaluated (with ``names``), and it does not refer to the method: programs
-    that look at functions, such as typer, pickle and completion in notebooks, find all they need.
+    Its annotations are evaluated, and it does not refer to the method, so that typer, pickle and
+    completion in notebooks work with it.
     """
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -77,9 +47,12 @@ def function(
             as_of_here(error)
             raise
 
-    scope = {**names, **inspect.unwrap(method).__globals__, **_BLOCKING}
+    known = inspect.unwrap(method).__globals__
+    mentioned = set(_RECORD.findall(" ".join(map(str, method.__annotations__.values()))))
+    records = {name: public(name) for name in mentioned & origins().keys() - known.keys()}
+    scope = {**records, **known, **_BLOCKING}
     hints = _evaluated(method.__annotations__, scope, include_extras=True)
-    # A signature is read by people: without bounds and descriptions, which the docstring has.
+    # People read signatures, so they omit bounds and descriptions, which are in the docstring.
     plain = _evaluated(hints, scope)
     signature = inspect.signature(method)
     call.__annotations__ = hints
@@ -107,28 +80,37 @@ def _function(method: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
     return function(method, default_client, "marketdata")
 
 
-exchanges = _function(Client.exchanges)
-pairs = _function(Client.pairs)
-ticker = _function(Client.ticker)
-tickers = _function(Client.tickers)
-average_price = _function(Client.average_price)
-quote = _function(Client.quote)
-quotes = _function(Client.quotes)
-orderbook = _function(Client.orderbook)
-candles: CandlesOf[Candles, lists.Records[Candles]] = _function(Client.candles)  # type: ignore[assignment]
-live_chart = _function(Client.live_chart)
-trades = _function(Client.trades)
-status = _function(Client.status)
-fees = _function(Client.fees)
-compare = _function(Client.compare)
-consolidated_orderbook = _function(Client.consolidated_orderbook)
-execution_cost = _function(Client.execution_cost)
-watch_ticker = _function(Client.watch_ticker)
-watch_quote = _function(Client.watch_quote)
-watch_orderbook = _function(Client.watch_orderbook)
-watch_consolidated_orderbook = _function(Client.watch_consolidated_orderbook)
-watch_trades = _function(Client.watch_trades)
-watch_candles = _function(Client.watch_candles)
-record = _function(Client.record)
-replay = _function(Client.replay)
-streams = _function(Client.streams)
+def __getattr__(name: str) -> Any:
+    # Each is made when it is first needed: they are not alike in what their annotations import.
+    if name.startswith("_") or not hasattr(Client, name):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = globals()[name] = _function(getattr(Client, name))
+    return made
+
+
+if TYPE_CHECKING:
+    exchanges = _function(Client.exchanges)
+    pairs = _function(Client.pairs)
+    ticker = _function(Client.ticker)
+    tickers = _function(Client.tickers)
+    average_price = _function(Client.average_price)
+    quote = _function(Client.quote)
+    quotes = _function(Client.quotes)
+    orderbook = _function(Client.orderbook)
+    candles: CandlesOf[Candles, Records[Candles]] = _function(Client.candles)  # type: ignore[assignment]
+    live_chart = _function(Client.live_chart)
+    trades = _function(Client.trades)
+    status = _function(Client.status)
+    fees = _function(Client.fees)
+    compare = _function(Client.compare)
+    consolidated_orderbook = _function(Client.consolidated_orderbook)
+    execution_cost = _function(Client.execution_cost)
+    watch_ticker = _function(Client.watch_ticker)
+    watch_quote = _function(Client.watch_quote)
+    watch_orderbook = _function(Client.watch_orderbook)
+    watch_consolidated_orderbook = _function(Client.watch_consolidated_orderbook)
+    watch_trades = _function(Client.watch_trades)
+    watch_candles = _function(Client.watch_candles)
+    record = _function(Client.record)
+    replay = _function(Client.replay)
+    streams = _function(Client.streams)

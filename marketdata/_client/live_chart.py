@@ -15,16 +15,14 @@ if TYPE_CHECKING:
     from marketdata._charts.chart import LiveChart
     from marketdata._streams.watch import Watch
 
-__all__ = ["live_chart"]
-
 _KEPT = 1_000
-"""Candles of the stream that a chart is told again, should it have been shown later."""
+"""Candles of the stream that a chart shown later still receives."""
 
 
 def live_chart(
     ask: Callable[[], Candles[Any]], watch: Callable[[Candles[Any]], Watch[Candles[Any]]]
 ) -> LiveChart:
-    """Draw the candles that one function gets, and what another's stream tells of them."""
+    """Draw the candles that one function returns, and update them from the stream of another."""
     try:
         from marketdata._charts.widget import LiveChartWidget
     except ImportError:
@@ -35,7 +33,7 @@ def live_chart(
 
 
 def _news(watch: Watch[Candles[Any]]) -> Iterator[str]:
-    """Return all that a stream has told so far, each time that there is more."""
+    """Yield all candles of a stream so far, each time that one arrives."""
     bars = Bars(_KEPT)
     for candles in watch:
         bars.take(candles)

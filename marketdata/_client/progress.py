@@ -1,4 +1,4 @@
-"""How far long work is, as notebooks show it; elsewhere nobody looks at it."""
+"""Progress of long calls, which only notebooks show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Callback: TypeAlias = Callable[["Progress"], Any]
 
 @contextlib.contextmanager
 def in_notebook() -> Iterator[Tell | None]:
-    """Return what shows progress in the running cell of a notebook; None where there is none."""
+    """Return a function that shows progress in a notebook cell; None outside notebooks."""
     if not {"IPython", "marimo"} & sys.modules.keys():
         yield None
         return
@@ -29,7 +29,7 @@ def in_notebook() -> Iterator[Tell | None]:
 
 @contextlib.contextmanager
 def shown(progress: Callback | None) -> Iterator[Callback | None]:
-    """Return what is told of a download: the caller's own, or a notebook, or nobody."""
+    """Return the receiver of a download's progress: the caller's function, a notebook, or None."""
     if progress is not None:
         yield progress
         return
@@ -48,7 +48,7 @@ def _through(tell: Tell) -> Callback:
 def fetching(
     pair: str, timeframe: str, start: int | None, end: int | None
 ) -> Iterator[Callable[[int], None] | None]:
-    """Return what is told of the candles of a range (Unix ms) that have come; see `in_notebook`."""
+    """Return the receiver of the progress of a range (Unix ms); see `in_notebook`."""
     if start is None:
         yield None
         return

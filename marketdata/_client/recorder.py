@@ -1,4 +1,4 @@
-"""Recording what exchanges stream, and playing it again."""
+"""Recordings of streams, and their replay."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from marketdata.models import StreamKind
     from marketdata.settings import Settings
 
-__all__ = ["record", "replayed"]
-
 _TELLS_EVERY = 1.0
-"""Seconds between two tellings of the progress."""
+"""Seconds between two progress reports."""
 
 
 async def record(
@@ -38,7 +36,7 @@ async def record(
     seconds: float | None,
     progress: Callable[[Recorded], Any] | None,
 ) -> Recorded:
-    """Record, on connections of its own, so that the file holds nothing else."""
+    """Record on separate connections, so that the file holds only these streams."""
     began = time.monotonic()
     with _writing(path) as writer:
         async with Session(settings, recorder=writer.write) as session:
@@ -92,9 +90,9 @@ async def record(
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[Writer]:
-    """Open a file, and close it when all of it is on the disk; otherwise raise `InternalError`.
+    """Open a file, and close it when it is completely on disk; otherwise raise `InternalError`.
 
-    No file is left where nothing was streamed, as when a pair does not exist.
+    If nothing was streamed, for example because a pair does not exist, no file is left.
     """
     writer = _open(path)
     try:
@@ -109,7 +107,7 @@ def _writing(path: Path) -> Iterator[Writer]:
 
 
 def _check(writer: Writer) -> None:
-    """Stop where the disk takes no more: going on would lose all that comes."""
+    """Stop if the disk is full, because later events would be lost."""
     if writer.error is not None:
         raise _broken_off(writer, writer.error)
 
@@ -154,13 +152,13 @@ def _watch(
 
 
 async def _read(watch: AsyncWatch[Any]) -> None:
-    """Read, so that an error that cannot be mended is heard of."""
+    """Read the stream, so that its final error is raised."""
     async for _ in watch:
         await asyncio.sleep(0.1)
 
 
 def replayed(settings: Settings, path: Path, speed: float, wait_for: int) -> Settings:
-    """Return the settings of a client that is served from a recording."""
+    """Return the settings of a client that replays a recording."""
     if not is_recording(path):
         raise InvalidParameterError(
             f"{path} is not a readable recording. `record` creates one.",

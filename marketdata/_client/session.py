@@ -1,4 +1,4 @@
-"""What all operations stand on: which exchange answers, its connections, the pairs, the store."""
+"""The basis of all operations: choice of the exchange, connections, pairs, candle store."""
 
 from __future__ import annotations
 
@@ -33,21 +33,19 @@ if TYPE_CHECKING:
     from marketdata.models import Exchange, Pair, Stream, StreamKind
     from marketdata.settings import Settings
 
-__all__ = ["Session"]
-
 T = TypeVar("T")
 
 _log = logging.getLogger("marketdata.candles")
 
 _LISTS_AT_ONCE = 8
-"""Lists of pairs that are fetched at once; each is some megabytes."""
+"""Lists of pairs that are requested at the same time; each has some megabytes."""
 
 
 class Session:
-    """The settings of one client, and what they lead to: connections, lists of pairs, a store.
+    """The state of one client: settings, connections, lists of pairs, candle store.
 
-    Connections belong to the running event loop, and are made at the first request. With a
-    ``recorder`` all that exchanges send is handed to it, and nothing is signed.
+    Connections belong to the running event loop, and are made at the first request. A ``recorder``
+    gets everything that exchanges send; no request is signed then.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Session:
         return twin
 
     def in_floats(self) -> Session:
-        """Return the session for what is stored, which are floats: this one, or one beside it."""
+        """Return the session for stored candles, which are floats: this one or a second one."""
         if self.settings.numbers == "float":
             return self
         if self._floats is None:
@@ -90,9 +88,9 @@ class Session:
         *,
         one: bool = False,
     ) -> T:
-        """Do the work on the exchange named, or on the first default that can be reached.
+        """Do the work on the named exchange, or on the first default exchange that can be reached.
 
-        With ``one`` on the first default alone.
+        With ``one``, only the first default exchange is tried.
         """
         here = self.open_here()
         if here is None:
@@ -111,13 +109,13 @@ class Session:
         failures: dict[str, MarketDataError] = {}
         for place, name in enumerate(names):
             if several:
-                # Each exchange gets its share of what is left, so that one that hangs cannot use up
-                # the time in which the next would have answered.
+                # Each exchange gets its share of the remaining time, so that one that hangs leaves
+                # time for the next.
                 share = (ends - loop.time()) / (len(names) - place)
             try:
                 answer = await within(share, name, here.ask(name, work))
             except UpstreamError as error:
-                # An exchange that has nothing of the kind has answered; nonsense is no answer.
+                # An exchange that lacks the data has responded; an unusable response is a failure.
                 is_failure = isinstance(error, ExchangeUnavailableError) or error.retryable
                 if here.closed or not is_failure:
                     raise
@@ -146,7 +144,8 @@ class Session:
     ) -> AsyncWatch[Any]:
         """Watch pairs on the exchanges named, or on the first default that can be reached.
 
-        ``buffer`` bounds what waits for a slow reader where ``delivery`` is "every".
+        ``buffer`` is the maximum number of records kept for a slow reader if ``delivery`` is
+        "every".
         """
         from marketdata._streams.watch import AsyncWatch
 
@@ -162,20 +161,20 @@ class Session:
 
             names: Sequence[str | None] = exchanges if exchanges is not None else (None,)
             found = await all_of(self.ask(name, work) for name in names)
-            # An exchange, or a pair, may have been given by two of its names.
+            # An exchange or a pair may have been given twice, by different names.
             return list(dict.fromkeys(subject for those in found for subject in those))
 
         return AsyncWatch(find, every=delivery == "every", buffer=buffer, depth=depth)
 
     def streams(self) -> list[Stream]:
-        """Tell how each live subject of the running loop is doing."""
+        """Return the state of each subscription on the running loop."""
         here = self.open_here()
         return [] if here is None else [one for hub in here.hubs for one in hub.stats()]
 
     # ------------------------------------------------------------------ exchanges and pairs
 
     async def exchanges(self) -> list[Exchange]:
-        """List the spot exchanges; of a simulator those that it serves."""
+        """List the spot exchanges; with the simulator, only the simulated ones."""
         here = await self.connections()
         from marketdata._candles.calendar import source_for
         from marketdata._exchanges.supported import known
@@ -191,8 +190,8 @@ class Session:
         if self._catalogue is None:
             from marketdata._exchanges.markets_cache import Catalogue
 
-            # What the simulator lists depends on how it was started, so it is not kept; a recording
-            # is to hold the list.
+            # Lists of the simulator depend on how it was started, so they are not kept. With a
+            # recorder, the list must be requested so that the recording holds it.
             passing = self.settings.sim or self._recorder is not None
             if passing or self.settings.redis is None:
                 self._catalogue = Catalogue(None if passing else self.settings.folder())
@@ -215,8 +214,8 @@ class Session:
     ) -> tuple[int, list[Pair]]:
         """Search the pairs of all exchanges; return how many were found, and some of them.
 
-        At most ``limit`` pairs from ``offset`` on. Lists that are on disk are searched; where there
-        is none, the default exchange's is fetched.
+        At most ``limit`` pairs from ``offset`` on. Searches the lists on disk; without any, that of
+        the default exchange is requested.
         """
 
         async def work(venue: Venue) -> list[Pair]:
@@ -248,7 +247,7 @@ class Session:
         return len(found), found[offset:][:limit]
 
     async def refresh_lists(self) -> None:
-        """Fetch the lists of all spot exchanges, several at once; leave out those that fail."""
+        """Request the lists of all spot exchanges, several at a time; failures are skipped."""
         here = await self.connections()
         turns = asyncio.Semaphore(_LISTS_AT_ONCE)
         sim = self.settings.sim
@@ -275,7 +274,7 @@ class Session:
     # ------------------------------------------------------------------ the store
 
     async def store(self) -> Store | MarketDataError:
-        """Open the store of candles, or say why there is none."""
+        """Open the candle store, or return the error that prevents it."""
         if self._store is None:
             self._store = await asyncio.to_thread(_open_store, self.settings)
         if isinstance(self._store, MarketDataError):
@@ -285,15 +284,15 @@ class Session:
     # ------------------------------------------------------------------ connections
 
     def open_here(self) -> Connections | None:
-        """Return the running loop's connections, where there are any."""
+        """Return the running loop's connections; None if there are none."""
         here = self._connections.get(asyncio.get_running_loop())
         return None if here is None or here.closed else here
 
     async def connections(self) -> Connections:
-        """Return the running loop's connections, made where there are none."""
+        """Return the running loop's connections, and make them if there are none."""
         here = self.open_here()
         if here is None:
-            # A thread imports what is needed, which takes longer than a loop should be held up.
+            # Imports take long, so a thread does them.
             for module in ("marketdata._exchanges.exchange", "marketdata._candles.questions"):
                 await asyncio.to_thread(importlib.import_module, module)
             here = self.open_here()
@@ -301,8 +300,8 @@ class Session:
             here = Connections(self.settings, self.catalogue(), self._recorder)
             self._connections[asyncio.get_running_loop()] = here
             await here.tie_to_loop()
-            # Until they are closed something has to hold them: sockets that are collected with
-            # their client complain of not having been closed.
+            # They are closed with the session: sockets that are garbage-collected open raise
+            # warnings.
             weakref.finalize(self._connections, here.close_soon).atexit = False
         return here
 
@@ -340,11 +339,11 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
         return error
     problem = store.unwritable() if settings.store is None else None
     if problem is None:
-        # Of a folder that somebody has named, the call that has to write to it says so.
+        # For a configured folder, the call that has to write raises the error.
         return store
     if not store.is_readable:
-        _log.warning("No candles are kept. %s", problem)
+        _log.warning("No candles are stored. %s", problem)
         return problem
-    _log.warning("Stored candles are read, and no new ones are kept. %s", problem)
+    _log.warning("Stored candles are read, but new ones are not stored. %s", problem)
     store.read_only = problem
     return store

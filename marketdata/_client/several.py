@@ -1,4 +1,4 @@
-"""`candles` of several pairs: all are asked for at once, and errors stand beside the rest."""
+"""`candles` of several pairs: all are requested at the same time, and errors are listed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ if TYPE_CHECKING:
     from marketdata.models import Candles
     from marketdata.models.lists import Records
 
-__all__ = ["AwaitedCandles", "BlockingCandles", "CandlesOf", "several"]
-
 One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 Texts: TypeAlias = list[str] | tuple[str, ...] | Set[str]
-"""Names of pairs; not any iterable of texts, as a text is one itself."""
+"""Names of pairs; not any iterable of strings, because a string is one itself."""
 
 
 class CandlesOf(Protocol[One, Many]):
-    """What type checkers know of `candles`: a pair gives its candles, several give a list."""
+    """The types of `candles`: one pair returns its candles, several return a list."""
 
     @overload
     def __call__(
@@ -88,18 +86,18 @@ def candles(client: Any, pair: PairNames, *, exchange: ExchangeId | None = None)
 
 _SEVERAL = """
 
-With several pairs, `Records` with the candles of each, in their order, all asked for at once. What
-failed is in its `errors`; the first error is raised where all failed. Its `to_pandas()` is one
-frame, indexed by pair and time; `to_polars()` and `to_arrow()` have a column `pair`.
+With several pairs, `Records` with the candles of each, in their order, all requested at the same
+time. Failed pairs are in its `errors`; if all failed, the first error is raised. Its `to_pandas()`
+is one frame, indexed by pair and time; `to_polars()` and `to_arrow()` have a column `pair`.
 
 Parameters:"""
 
 
 def several(method: Callable[..., Coroutine[Any, Any, Candles[Number]]]) -> AwaitedCandles:
-    """Have a method that takes a ``pair`` take an iterable of them as well.
+    """Let a method that takes a ``pair`` also take several.
 
-    All are asked for at once. Gives `Records`, in the order given and each pair once, with those
-    that failed in its ``errors``; raises the first error where all failed.
+    All are requested at the same time. Returns `Records` in the given order, each pair once, with
+    failed pairs in its ``errors``. If all failed, the first error is raised.
     """
 
     @functools.wraps(method)

@@ -1,4 +1,4 @@
-"""What a client watches and records: arguments checked, streams joined, records handed out."""
+"""The streams of a client: watch and record."""
 
 from __future__ import annotations
 
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     )
     from marketdata.models.aggregates import ConsolidatedOrderBook
     from marketdata.models.lists import Records
-
-__all__ = ["AsyncStreams"]
 
 
 class AsyncStreams(Numbers[Number]):

@@ -1,4 +1,4 @@
-"""Bodies of answers: read up to a bound, so that memory stays small, and parsed."""
+"""Response bodies: read up to a maximum size, and parsed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 LARGEST = 40
-"""MiB of a body, unpacked, that are read at most: twice the longest list of pairs that any
-exchange has, which is 20 MB."""
+"""Maximum MiB of a body, decompressed: twice the longest list of pairs, which has 20 MB."""
 
 
 LARGEST_FRAME = 10
-"""MiB of a frame of a socket, unpacked: as many as ccxt takes of one that is not packed."""
+"""Maximum MiB of a WebSocket frame, decompressed: ccxt's maximum of an uncompressed one."""
 
 
 class TooLargeError(ValueError):
@@ -28,17 +27,16 @@ class TooLargeError(ValueError):
 def parsed(text: str) -> Any:
     """Parse JSON; whole numbers keep all their digits.
 
-    ccxt's parser makes floats of those beyond 64 bits, as which two ids of trades are one. Raises
-    ValueError for what is no JSON.
+    ccxt's parser makes floats of numbers beyond 64 bits, which would make different trade ids
+    equal. Raises ValueError for invalid JSON.
     """
     return from_json(text, allow_inf_nan=False)
 
 
 class FlatRows(list[Any]):
-    """Rows of as many numbers each, one behind the other in one list.
+    """Rows of equal length, one after the other in one list.
 
-    A list for each row would keep the garbage collector busy: it looks at all that a process holds
-    once some ten thousand of them have lived for a while.
+    A list for each row would keep the garbage collector busy.
     """
 
     def __init__(self, numbers: list[Any], width: int) -> None:
@@ -54,9 +52,9 @@ _OF_NUMBERS = b'0123456789.+-eE"'
 
 
 def flat_rows(body: str, parse: Callable[[str], Any]) -> FlatRows | None:
-    """Parse a list of rows of numbers, with or without quotes; None where it is anything else.
+    """Parse a list of rows of numbers, with or without quotes; None if it is anything else.
 
-    Numbers in quotes are read as numbers. Raises ValueError where ``parse`` does.
+    Raises ValueError if ``parse`` does.
     """
     whole = body.encode()
     # What is left without the numbers tells whether all rows have the same form.
@@ -72,7 +70,7 @@ def flat_rows(body: str, parse: Callable[[str], Any]) -> FlatRows | None:
 def unpacked(frame: bytes, *, has_header: bool) -> str:
     """Unpack a frame that came as gzip, or as deflate without a header.
 
-    Raises `TooLargeError` as soon as it is too large, ValueError where it is neither.
+    Raises `TooLargeError` once it is too large, ValueError if it is neither.
     """
     unpack = zlib.decompressobj(31 if has_header else -15)
     try:
@@ -86,10 +84,10 @@ def unpacked(frame: bytes, *, has_header: bool) -> str:
 
 @functools.cache
 def bounded_response() -> type[ClientResponse]:
-    """Return aiohttp's class of answers, as one that reads bodies up to the bound.
+    """Return aiohttp's response class with a maximum size of bodies.
 
-    It raises `TooLargeError` at once where a header tells, else as soon as it has been too much;
-    the connection is closed then.
+    It raises `TooLargeError` by the header, or once too much was received, and closes the
+    connection.
     """
     import aiohttp  # which a process that finds its answer on the disk does without
 

@@ -1,4 +1,4 @@
-"""The calls to one exchange: shared, bounded, tried again, and not made while it keeps failing."""
+"""The calls to one exchange: shared, limited, retried, and stopped while it keeps failing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from marketdata.models import Upstream
 if TYPE_CHECKING:
     from marketdata.settings import Settings
 
-__all__ = ["READS", "SIGNED", "Caller", "closed"]
-
 T = TypeVar("T")
 
 SIGNED = {
@@ -49,7 +47,7 @@ READS = frozenset(
 
 
 def closed(name: str) -> DataUnavailableError:
-    """Make the error of a call whose client was closed under it."""
+    """Make the error of a call whose client was closed."""
     return DataUnavailableError(
         "The client was closed while the call was in flight.",
         retryable=True,
@@ -58,7 +56,7 @@ def closed(name: str) -> DataUnavailableError:
 
 
 class Caller:
-    """Calls ccxt's methods of one exchange; belongs to one event loop."""
+    """Calls ccxt's methods of one exchange; it belongs to one event loop."""
 
     def __init__(self, exchange: str, api: Any, settings: Settings) -> None:
         self._exchange = exchange
@@ -69,7 +67,7 @@ class Caller:
         self._breaker = Breaker(exchange, settings.trip_after)
         self._requests = 0
         self.unreadable = 0
-        """Rows of answers of which nothing could be made, and that were left out."""
+        """Number of unusable rows that were left out of responses."""
 
     def ask(
         self,
@@ -78,7 +76,7 @@ class Caller:
         args: tuple[Any, ...],
         params: dict[str, Any],
     ) -> Coroutine[Any, Any, T]:
-        """Call a method of ccxt's; return what ``make`` makes of its answer and of the reply.
+        """Call a method of ccxt; return what ``make`` makes of its result and the reply.
 
         Who asks while the same is being asked makes something of that answer, too: nobody is to
         change it. An answer of which nothing can be made is an error like any other. Retries errors
@@ -86,22 +84,24 @@ class Caller:
         allow, and no sooner than the exchange asks.
         """
         if method not in READS:
-            raise InternalError(f"{method} is not a call that is made here. Please report it.")
-        # Patient calls may wait for their turn for longer than others could.
-        key = f"{method}{args}{params}{current().patient}"
+            raise InternalError(
+                f"{method} is not a call that this package makes. Please report it."
+            )
+        # Patient calls may wait longer than the timeout of others.
+        key = f"{method}{args}{params or ''}{'patient' if current().patient else ''}"
         return self._questions.ask(key, partial(self._answer, method, args, params), make)
 
     async def close(self) -> None:
-        """End the calls that are under way with an error."""
+        """End the calls in flight with an error."""
         await self._questions.close(closed(self._exchange))
 
     @property
     def pause(self) -> float | None:
-        """Seconds for which it is left alone because it keeps failing; None where it is not."""
+        """Seconds of a pause because it keeps failing; None without one."""
         return None if self._breaker.state == "closed" else self._breaker.wait
 
     def stats(self) -> Upstream:
-        """Tell how the calls are doing."""
+        """Return the state of the calls."""
         state, budget = self._breaker.state, self._api.transport.budget
         return Upstream(
             exchange=self._exchange,
@@ -136,12 +136,12 @@ class Caller:
             await rest(pause)
 
     def _pause_after(self, error: MarketDataError, attempt: int) -> float | None:
-        """Return the seconds to wait before the next attempt; None where there is to be none."""
+        """Return the seconds before the next attempt; None: no further attempt."""
         pause, left = error.retry_after, seconds_left(self._settings.timeout)
         if pause is None:
             pause = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
         if error.retryable and self.pause is not None:
-            # Only long jobs wait for an exchange that is left alone.
+            # Only long downloads wait for an exchange that is paused.
             error.retry_after = pause = max(error.retry_after or 0.0, self.pause)
             left = 0.0
         may_pass = error.retryable and not self._api.transport.ended

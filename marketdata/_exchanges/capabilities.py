@@ -1,4 +1,4 @@
-"""What each exchange can be asked, and how: by a call that is meant for it, or from other calls."""
+"""The operations of each exchange: native, derived from other calls, or not available."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from marketdata._exchanges.stream_offers import streamed_timeframes
 from marketdata.arguments import is_timeframe
 from marketdata.models import Exchange
 
-__all__ = ["WANTS_KEY", "Capabilities", "exchange", "offered_timeframes", "why_no_stream"]
-
 
 @dataclass(frozen=True)
 class _Operation:
-    """Which of ccxt's calls answer an operation; any one of them is enough."""
+    """The calls of ccxt for an operation; one of them is enough."""
 
     noun: str
-    """What it gives, as errors call it."""
+    """The name of its data in errors."""
     native: tuple[str, ...]
-    """Calls that are meant for it."""
+    """Native calls."""
     derived: tuple[str, ...] = ()
-    """Calls of whose answers it can be made."""
+    """Calls from which it can be derived."""
 
 
 _OPERATIONS = {
@@ -53,18 +51,18 @@ _STREAMS = {
     "candles": ("watchOHLCV",),
 }
 
-WANTS_KEY = "it wants the key of an account"
+WANTS_KEY = "it requires an API key"
 
 _COMMON_TIMEFRAMES = (
     *("1m", "3m", "5m", "15m", "30m"),
     *("1h", "2h", "4h", "6h", "8h", "12h"),
     *("1d", "3d", "1w", "1M"),
 )
-"""Bar lengths that are told of where they can be made; others can be as well."""
+"""Common timeframes that are listed if they can be resampled; others can be resampled as well."""
 
 
 class Capabilities:
-    """What one exchange can be asked, with or without keys of an account."""
+    """The operations of one exchange, with or without API keys."""
 
     def __init__(self, has: Mapping[str, Any], special: Quirk, *, keyed: bool) -> None:
         """``has`` is ccxt's table of the exchange's calls."""
@@ -76,8 +74,8 @@ class Capabilities:
         self._served = frozenset(filter(self._can_be_served, _OPERATIONS))
 
     def why_not(self, call: str) -> str | None:
-        """Tell why a call of ccxt's is not offered; None where it is."""
-        # Where ccxt emulates a call it makes others, which we make ourselves.
+        """Return why a call of ccxt is not available; None if it is."""
+        # ccxt emulates some calls with others, which we do ourselves.
         if self._has.get(call) is not True:
             return "ccxt has no call for it"
         if call in self._quirk.not_offered:
@@ -87,7 +85,7 @@ class Capabilities:
         return None
 
     def is_native(self, operation: str) -> bool:
-        """Return whether the exchange has a call that is meant for an operation."""
+        """Return whether the exchange has a native call for an operation."""
         calls = _OPERATIONS[operation].native
         if operation == "quotes" and not self.has_best_in_bulk:
             calls = ("fetchBidsAsks",)
@@ -95,11 +93,11 @@ class Capabilities:
 
     @property
     def has_best_in_bulk(self) -> bool:
-        """Whether best bids and asks are in its bulk tickers."""
+        """Whether its bulk tickers have best bids and asks."""
         return self._quirk.full_tickers and self._quirk.best_in_tickers
 
     def is_served(self, operation: str) -> bool:
-        """Return whether an operation can be answered, natively or from other calls."""
+        """Return whether an operation is available, natively or derived."""
         return operation in self._served
 
     def _can_be_served(self, operation: str) -> bool:
@@ -109,13 +107,13 @@ class Capabilities:
         return self.is_native(operation) or not self.offered.isdisjoint(derived)
 
     def reason(self, operation: str) -> str:
-        """Tell why an operation is not served, or not natively."""
+        """Return why an operation is not available, or not natively."""
         told = _OPERATIONS[operation]
         able = Capabilities(self._has, self._quirk, keyed=True)
         if able.is_served(operation) and not self.is_served(operation):
             return f"no {told.noun}: {WANTS_KEY}"
         reasons = [why for call in told.native if (why := self.why_not(call)) is not None]
-        # ccxt's lack of a second call for the same tells nothing.
+        # The lack of a second call for the same data is no reason.
         why = next((one for one in reasons if not one.startswith("ccxt has")), reasons[0])
         return f"no {told.noun}: {why}"
 
@@ -125,9 +123,9 @@ def exchange(
     special: Quirk,
     source_for: Callable[[str, Sequence[str]], str | None],
 ) -> Exchange:
-    """Make an exchange of ccxt's description of it.
+    """Make the record of an exchange from ccxt's description.
 
-    ``source_for`` names the shorter candles of which some can be made.
+    ``source_for`` returns the timeframe from which another can be resampled.
     """
     has = described["has"]
     able = Capabilities(has, special, keyed=True)
@@ -175,7 +173,7 @@ def exchange(
 
 
 def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
-    """Tell why a kind of data cannot be streamed; None where it can.
+    """Return why a kind of data cannot be streamed; None if it can.
 
     ``able`` is made of the calls of ccxt's connector for streams.
     """
@@ -187,7 +185,7 @@ def why_no_stream(able: Capabilities, special: Quirk, kind: str) -> str | None:
 
 
 def offered_timeframes(names: Iterable[str], special: Quirk) -> list[str]:
-    """Choose the timeframes that are offered of those that ccxt has for an exchange."""
+    """Return the usable ones of ccxt's timeframes of an exchange."""
     left_out = {*special.misnamed_timeframes, *special.moved_timeframes}
     return [name for name in names if name not in left_out and is_timeframe(name)]
 

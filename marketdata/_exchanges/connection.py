@@ -1,7 +1,7 @@
 """One exchange as one client is connected to it: what it offers, and how it is called.
 
 A call goes through ccxt's unified methods and the machine's request budget, is retried while it may
-help and time is left, and comes back as a record of ours or as an error of ours.
+help and time is left, and returns a record or raises an error of this package.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ from marketdata.models import (
 if TYPE_CHECKING:
     from marketdata.settings import Settings
 
-__all__ = ["Connection"]
-
 T = TypeVar("T")
 _MONTHS = 60
 """Candles of a month that are requested at a time."""
@@ -63,7 +61,7 @@ class Connection:
         self._api = self._make(connector, endpoint)
         if not serves_spot(self._api):
             raise ExchangeNotSupportedError(
-                f"{self.id} has no spot markets; only spot is served.",
+                f"{self.id} has no spot markets; only spot is supported.",
                 details={"exchange": self.id},
             )
         self.listed = PairList(self.id, self._source, catalogue, self._fetch_listing, self._load)
@@ -72,7 +70,7 @@ class Connection:
         self._endpoint = endpoint
         self._live: Any = None
         self._refused_sizes: set[str] = set()
-        """Calls of which the exchange has refused a size that nobody documents."""
+        """Calls for which the exchange has refused a number of rows."""
         self._recorder: Callable[[Event], None] | None = None
 
     def _make(self, connector: type[Any], endpoint: str | None) -> Any:
@@ -83,8 +81,8 @@ class Connection:
             self.id,
             endpoint,
             settings.login(self.id),
-            # Looking for proxies takes aiohttp two turns in a thread, for each request.
-            # The simulated exchange is on this machine.
+            # aiohttp looks for proxies in a thread, twice for each request. The simulator needs
+            # none.
             trust_env=not settings.sim and check_proxies(),
             cafile=os.environ.get(CERTIFICATES) or None,
             used_weight=self._quirk.used_weight,
@@ -111,7 +109,7 @@ class Connection:
 
     @property
     def _connected(self) -> list[Any]:
-        """ccxt's connectors: for requests, and for streams where they were asked for."""
+        """ccxt's objects: for requests and, once used, for streams."""
         return [api for api in (self._live, self._api) if api is not None]
 
     def _capabilities(self, has: Mapping[str, Any]) -> Capabilities:
@@ -119,9 +117,9 @@ class Connection:
         return Capabilities(has, self._quirk, keyed=keyed)
 
     def live(self) -> Any:
-        """Return ccxt's connector for streams, which knows the same markets.
+        """Return ccxt's object for streams, with the same markets.
 
-        Raises `DataUnavailableError` where ccxt has none.
+        Raises `DataUnavailableError` if ccxt has none.
         """
         if self._live is None:
             # Most programs never watch anything.
@@ -130,7 +128,7 @@ class Connection:
             connector = stream_class(self.id, exact=self.is_exact)
             if connector is None:
                 raise DataUnavailableError(
-                    f"{self.id} has no streams that ccxt knows; ask it again and again instead.",
+                    f"{self.id} has no streams in ccxt; poll it instead.",
                     details={"exchange": self.id},
                 )
             self._live = self._make(connector, self._endpoint)
@@ -142,7 +140,7 @@ class Connection:
         return self._live
 
     def record(self, recorder: Callable[[Event], None]) -> None:
-        """Have all that is sent and received written down from now on; nothing is signed then."""
+        """Pass everything sent and received to a recorder; no request is signed then."""
         self._recorder = recorder
         for api in self._connected:
             api.transport.recorder = recorder
@@ -165,11 +163,11 @@ class Connection:
 
     @property
     def quirk(self) -> Quirk:
-        """What is special about the exchange."""
+        """What the exchange does differently."""
         return self._quirk
 
     async def close(self) -> None:
-        """Close its connections; calls that are under way end with an error."""
+        """Close its connections; calls in flight end with an error."""
         for api in self._connected:
             api.transport.ended = True
         await self.listed.close(closed(self.id))
@@ -187,7 +185,7 @@ class Connection:
         *args: Any,
         params: Mapping[str, Any] | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Call a method of ccxt's; return what ``make`` makes of its answer and of the reply.
+        """Call a method of ccxt; return what ``make`` makes of its result and the reply.
 
         See `Caller.ask`.
         """
@@ -195,36 +193,36 @@ class Connection:
 
     @property
     def pause(self) -> float | None:
-        """Seconds for which it is left alone because it keeps failing; None where it is not."""
+        """Seconds of a pause because it keeps failing; None without one."""
         return self._caller.pause
 
     def stats(self) -> Upstream:
-        """Tell how the calls to it are doing."""
+        """Return the state of the calls to it."""
         return self._caller.stats()
 
     def has(self, method: str) -> bool:
-        """Return whether ccxt has a call for this exchange that works for spot, and as we are."""
+        """Return whether ccxt has a call that works for spot and with our keys."""
         return method in self._able.offered
 
     def is_native(self, operation: str) -> bool:
-        """Return whether there is a call of ccxt's that is meant for an operation."""
+        """Return whether ccxt has a call for an operation."""
         return self._able.is_native(operation)
 
     def check(self, operation: str, *, native: bool = False) -> None:
-        """Raise `DataUnavailableError`, with the reason, for what cannot be had; asks nothing.
+        """Raise `DataUnavailableError` for an unsupported operation, without a request.
 
-        ``native`` says that it is not to be made of other calls.
+        ``native`` excludes data derived from other calls.
         """
         if self._able.is_native(operation) if native else self._able.is_served(operation):
             return
         reason = self._able.reason(operation)
         raise DataUnavailableError(
-            f"{self.id} gives {reason}.{self._to_set(reason)}",
+            f"{self.id} offers {reason}.{self._to_set(reason)}",
             details={"exchange": self.id, "operation": operation},
         )
 
     def _to_set(self, reason: str) -> str:
-        """Name the variables, as a sentence of its own, where the reason is that it wants a key."""
+        """Return a sentence with the variables to set, if the reason is a missing key."""
         if not reason.endswith(WANTS_KEY):
             return ""
         needed = self._api.requiredCredentials
@@ -235,9 +233,9 @@ class Connection:
         return f" Set {variables}."
 
     def check_stream(self, kind: str, timeframe: str | None = None) -> None:
-        """Raise `DataUnavailableError`, with the reason, where a kind has no stream; asks nothing.
+        """Raise `DataUnavailableError` with the reason if a kind has no stream, without a request.
 
-        Raises `TimeframeNotSupportedError` for a candle length that the exchange does not stream.
+        Raises `TimeframeNotSupportedError` for a timeframe that the exchange does not stream.
         """
         able = self._capabilities(self.live().has)
         reason = capabilities.why_no_stream(able, self._quirk, kind)
@@ -260,7 +258,7 @@ class Connection:
 
     @property
     def _fees(self) -> Mapping[str, Any]:
-        """The public fees of pairs that have none of their own."""
+        """The public fees of pairs without their own."""
         return (self._api.fees or {}).get("trading") or {}
 
     async def _fetch_listing(self) -> Fetched:
@@ -288,17 +286,17 @@ class Connection:
 
     @property
     def has_candles(self) -> bool:
-        """Whether the exchange gives candles of its own."""
+        """Whether the exchange has its own candles."""
         return self.has("fetchOHLCV")
 
     @property
     def timeframes(self) -> list[str]:
-        """The candle lengths that the exchange has; none where it gives no candles."""
+        """The exchange's timeframes; empty if it has no candles."""
         names = (self._api.timeframes if self.has_candles else None) or ()
         return capabilities.offered_timeframes(names, self._quirk)
 
     def candles_per_request(self, timeframe: str) -> int:
-        """How many candles one page holds at most; a cautious guess where ccxt does not say."""
+        """Maximum number of candles in a page; a cautious guess if ccxt does not say."""
         spot = (self._api.features or {}).get("spot") or {}
         size = self._quirk.bars_per_request.get(timeframe)
         size = size or int((spot.get("fetchOHLCV") or {}).get("limit") or 100)
@@ -306,7 +304,7 @@ class Connection:
         return min(size, _MONTHS) if timeframe.endswith("M") else size
 
     def seconds_for(self, requests: int) -> float:
-        """Tell how long so many pages of candles take at least, within the exchange's limits."""
+        """Return the minimum seconds for so many pages of candles within the rate limit."""
         pace = float(self._api.rateLimit) / 1000
         if not self._quirk.bursts:
             return requests * pace
@@ -319,5 +317,5 @@ class Connection:
         return int(self._api.ahead)
 
     def now(self) -> int:
-        """Return the time in Unix ms up to which it is asked for candles."""
+        """Return the time in Unix ms up to which candles are requested."""
         return int(self._api.milliseconds())

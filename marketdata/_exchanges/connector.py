@@ -1,7 +1,6 @@
-"""Changes how one exchange of ccxt asks.
+"""Our changes to ccxt's class of an exchange.
 
-Together with `_exchanges.loader`, `_exchanges.error_mapping` and `_exchanges.exchange` this is all
-that knows ccxt.
+Only this room (`_exchanges`) uses ccxt.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ if TYPE_CHECKING:
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1) // _MILLISECOND
 _CLOCKS_AGREE = timedelta(minutes=1) // _MILLISECOND
-"""Milliseconds by which two clocks may differ."""
+"""Milliseconds by which clocks may differ."""
 
 
 def _is_hollow(answer: Any, depth: int = 3) -> bool:
-    """Return whether there is no list in an answer, or one of nothing: no rows that may be none."""
+    """Return whether a response has no list, or only a list of empty entries."""
     if isinstance(answer, list):
         return bool(answer) and answer[0] in (None, [], {})
     if isinstance(answer, dict) and depth:
-        # A list that is behind so many fields is not missed where there are rows.
+        # Deeper lists do not matter: rows are not nested that deep.
         return all(_is_hollow(inner, depth - 1) for inner in islice(answer.values(), 32))
     return True
 
 
 class Connector(Theirs):  # type: ignore[misc]
-    """What is changed in ccxt's class of an exchange, mixed in before it.
+    """A mixin before ccxt's class of an exchange.
 
-    Its configuration is ccxt's, with a `Transport` as ``session``; one is made where there is none.
+    It takes ccxt's configuration, with a `Transport` as ``session``; without one, it makes one.
     """
 
     markets: dict[str, Any] | None
@@ -58,23 +57,23 @@ class Connector(Theirs):  # type: ignore[misc]
     is_exact: bool = False
     """Whether numbers are Decimals (`_exchanges.exact`)."""
     logger = logging.Logger("ccxt", logging.CRITICAL + 1)
-    """Nobody hears it: it would write keys and whole answers down."""
+    """Switched off, because it would log keys and whole responses."""
     candle_layout: CandleLayout | None = None
-    """Where a candle on the wire has its fields."""
+    """The positions of a candle's fields in the response."""
     plain_levels: bool = False
-    """Whether ccxt's own way of reading a level of a book would give nothing more."""
+    """Whether price and size are all that ccxt reads of an order book level."""
     envelope: str | None = None
-    """The field of each answer that holds what was asked for."""
+    """The field of each response that holds the data."""
     unneeded: tuple[str, ...] = ()
-    """Parts of URLs that ccxt asks for although no spot answer needs them."""
+    """Parts of URLs of requests that spot data do not need."""
     keyless_paths: tuple[str, ...] = ()
-    """Paths for which ccxt wants a key although the exchange does not."""
+    """Paths for which ccxt requires a key although the exchange does not."""
     commonCurrencies: dict[str, str]  # noqa: N815 ccxt's name
     currencies: Any
     currencies_by_id: Any
     transport: Transport
     renamed: Mapping[str, str]
-    """Codes of currencies that ccxt would give, and those that it gives instead."""
+    """ccxt's codes of currencies, and the codes that replace them."""
     ccxts_codes: Mapping[str, str]
     """ccxt's own map from the exchange's codes of currencies."""
     ahead: int = 0
@@ -83,7 +82,7 @@ class Connector(Theirs):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         given = config or {}
         self.transport = given.get("session") or Transport(type(self).__name__)
-        # Whom to trust is the transport's to know: ccxt reads no certificates then.
+        # The transport has the certificates, so ccxt need not read them.
         self._config = {**given, "session": self.transport, "verify": False}
         super().__init__(self._config)
         self.known_by_heart: list[Any] = list((self.markets or {}).values())
@@ -91,7 +90,7 @@ class Connector(Theirs):  # type: ignore[misc]
         self._list_spot_only()
 
     def _list_spot_only(self) -> None:
-        # Currencies are a second, sometimes a signed, request that no answer of ours needs.
+        # Currencies would need a second, sometimes signed, request that we do not need.
         self.has["fetchCurrencies"] = False
         self.options["defaultType"] = "spot"
         fetching = self.options.get("fetchMarkets")
@@ -104,26 +103,26 @@ class Connector(Theirs):  # type: ignore[misc]
             self.options["fetchMarkets"] = {"types": ["spot"]}
 
     def rename(self, codes: Mapping[str, str]) -> None:
-        """Have ccxt give other codes for some currencies, and its own for all others."""
+        """Replace ccxt's codes of some currencies."""
         if codes != self.renamed:
             self.renamed = dict(codes)
             self.commonCurrencies = {**self.ccxts_codes, **codes}
             self.currencies, self.currencies_by_id = {}, {}
 
     async def load_markets(self, reload: bool = False, params: Any = None) -> Any:
-        """Return the markets that are loaded; ccxt would have a task do it, for all who wait.
+        """Return the loaded markets.
 
-        Whoever is cancelled first would end that for the others.
+        ccxt would load them in a task shared by all callers, which the first cancelled one ends.
         """
         if self.markets and not reload:
             return self.markets
         return await super().load_markets(reload, params or {})
 
     async def fetch_markets(self, params: Any = None) -> Any:
-        """Return the exchange's list, or the one that ccxt knows by heart; nothing is loaded.
+        """Return the exchange's list, or the one built into ccxt, without loading it.
 
-        ccxt would give what is loaded for the one that it knows by heart. Codes are ccxt's own,
-        whatever has been renamed since.
+        ccxt would return the loaded markets instead of a built-in list. Codes are ccxt's own,
+        without our replacements.
         """
         if self.known_by_heart:
             return self.known_by_heart
@@ -132,20 +131,20 @@ class Connector(Theirs):  # type: ignore[misc]
             return await super(Connector, asked).fetch_markets(params or {})
 
     def _twin(self) -> Connector:
-        """Make another one, for the same transport, that has renamed nothing."""
+        """Make another one with the same transport and without replaced codes."""
         twin = type(self)(self._config)
         for name in ("apiKey", "secret", "password"):
             setattr(twin, name, getattr(self, name))
         return twin
 
     def set_markets(self, markets: Any, currencies: Any = None) -> Any:
-        """Load markets; not from within ccxt's own way to a list, which may be of nothing."""
+        """Load markets, except while ccxt itself requests a list, which may be empty."""
         if current().listing:
             return self.markets
         return super().set_markets(markets, currencies)
 
     def milliseconds(self) -> int:
-        """Return the time by our clock, or by the exchange's where that is ahead (`heed`)."""
+        """Return the time of our clock, or of the exchange's if that is ahead (`heed`)."""
         return int(super().milliseconds()) + self.ahead
 
     def seconds(self) -> int:
@@ -153,23 +152,24 @@ class Connector(Theirs):  # type: ignore[misc]
         return self.milliseconds() // 1000
 
     def heed(self, reply: Reply, newest: int) -> None:
-        """Go by the exchange's clock where that is ahead of ours: by `Date`, or its newest candle.
+        """Use the exchange's clock if it is ahead of ours, from `Date` or its newest candle.
 
-        ccxt asks many exchanges for candles up to now: by our time, the newest would be lacking,
-        or the range would end before it begins. ``newest`` is in Unix milliseconds.
+        ccxt requests candles of many exchanges up to now: by a clock that is behind, the newest
+        would be missing, or the range would be empty. ``newest`` is in Unix milliseconds.
         """
         ours = round(reply.received_at.timestamp() * 1000)
+        date = 0 if reply.date is None else round(reply.date.timestamp() * 1000)
+        # `Date` has whole seconds, it may be almost one later; and ranges may lack their end.
+        latest = max(date, newest)
+        ahead = latest + _SECOND - ours if latest > ours else 0
         if reply.date is None:
-            self.ahead = max(self.ahead, newest - ours)
+            self.ahead = max(self.ahead, ahead)
             return
-        date = round(reply.date.timestamp() * 1000)
-        # `Date` has whole seconds: it may be almost one later.
-        ahead = max(date + _SECOND if date > ours else ours, newest) - ours
-        # Time never goes back for as little as an answer takes.
+        # The time must not go back by the duration of a request.
         self.ahead = max(ahead, self.ahead) if self.ahead - ahead <= _CLOCKS_AGREE else ahead
 
     async def throttle(self, cost: float | None = None) -> None:
-        """Wait until a request may be made; ccxt calls it before each, unless limits are off."""
+        """Wait for the rate limit; ccxt calls it before each request, unless limits are off."""
         cost, budget = 1.0 if cost is None else cost, self.transport.budget
         if budget is None:
             await super().throttle(cost)
@@ -179,7 +179,7 @@ class Connector(Theirs):  # type: ignore[misc]
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
-        """Make one request; none for what is not needed."""
+        """Send a request, unless its data are not needed."""
         if any(part in url for part in self.unneeded):
             return {}
         if self.transport.ended:
@@ -193,16 +193,16 @@ class Connector(Theirs):  # type: ignore[misc]
         if reply is not None:
             reply.hollow, reply.empty = _is_hollow(content), content == []
         if not isinstance(content, dict | list | int | float):
-            # HTML, half a JSON text, nothing at all: ccxt's parsers would find no field in it and
-            # make a ticker of Nones, or no trades.
+            # HTML, truncated JSON or an empty body: ccxt's parsers would find no field and make a
+            # ticker of Nones, or no trades.
             raise ccxt_errors().BadResponse("not an answer")
         return answer
 
     def on_json_response(self, body: str) -> Any:
-        """Parse an answer; of candles that are nothing but rows of numbers, make `FlatRows`."""
+        """Parse a response; candles that are only rows of numbers become `FlatRows`."""
         layout = self.candle_layout
         if layout is not None and layout.quoted and body.startswith("[["):
-            # No number of a candle needs more than ccxt's parser, which is the fastest, keeps.
+            # ccxt's parser is the fastest, and exact enough for candles.
             rows = flat_rows(body, super().on_json_response)
             if rows is not None and rows.width > layout.last:
                 return rows
@@ -217,9 +217,9 @@ class Connector(Theirs):  # type: ignore[misc]
         limit: int | None = None,
         tail: bool = False,
     ) -> Any:
-        """Read candles by column where their layout is known; else as ccxt does, row by row.
+        """Read candles by column if their layout is known; otherwise as ccxt does, row by row.
 
-        Columns come oldest first but uncut: whoever asks takes the candles it asked for. ccxt's way
+        Columns are oldest first and not cut to the requested range; the caller does that. ccxt
         takes ten times as long and drops the number of trades.
         """
         layout = self.candle_layout
@@ -259,7 +259,7 @@ class Connector(Theirs):  # type: ignore[misc]
         return columns[::-1] if newest_first else columns
 
     def parse_order_book_bids_asks(self, bidasks: Any, *keys: Any) -> Any:
-        """Read price and size of levels; a third position is a count or a time, and dropped."""
+        """Read price and size of levels; a third field, a count or a time, is dropped."""
         if not self.plain_levels:
             return super().parse_order_book_bids_asks(bidasks, *keys)
         price, size = keys[:2] if len(keys) > 1 else (0, 1)
@@ -271,9 +271,9 @@ class Connector(Theirs):  # type: ignore[misc]
         return [(float(level[price]), float(level[size])) for level in levels]
 
     def sign(self, path: str, *more: Any, **named: Any) -> Any:
-        """Sign a request; as if for a public path where no key is needed.
+        """Sign a request; paths that need no key are treated as public.
 
-        Keys that are missing, or of which no signature can be made, are an AuthenticationError.
+        Raises AuthenticationError for keys that are missing or unusable.
         """
         if path in self.keyless_paths and not getattr(self, "apiKey", None):
             signed = super().sign("trades", *more, **named)
@@ -289,19 +289,18 @@ class Connector(Theirs):  # type: ignore[misc]
             ValueError,
         ):
             pass
-        # Raised out here: what went wrong may quote the key.
+        # Raised here, without the original error, which may contain the key.
         raise ccxt_errors().AuthenticationError("no signature")
 
     def __del__(self) -> None:
-        # ccxt logs a demand to call close() here. `Venue` closes what it opens; what is left at
-        # the end of a process that was told to stop is not the user's to close.
+        # ccxt would log a request to call close() here, but `Venue` closes its connections.
         pass
 
 
 def connector_class(name: str, *, exact: bool = False) -> type[Any]:
-    """Load ccxt's class of one exchange with `Connector` mixed in, and `ExactNumbers` for Decimals.
+    """Return ccxt's class of an exchange with `Connector`, and with `ExactNumbers` for Decimals.
 
-    Always gives the same class for the same exchange.
+    Returns the same class each time.
     """
     return _connector_class(name, exact)
 
@@ -315,7 +314,7 @@ def _connector_class(name: str, exact: bool) -> type[Any]:
 
 
 def connector_attributes(name: str, theirs: type[Any], *, exact: bool) -> dict[str, Any]:
-    """Return what `Connector` has to know of an exchange, whose class of ccxt's is given."""
+    """Return the attributes of `Connector` for an exchange and ccxt's class of it."""
     special = quirk(name)
     reads_levels = getattr(theirs, "parse_order_book_bid_ask", None)
     return {

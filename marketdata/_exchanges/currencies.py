@@ -1,4 +1,4 @@
-"""One name for each currency: tokens that were renamed, and other names that are understood.
+"""One name for each currency: renamed tokens, and other accepted names.
 
 ccxt's `commonCurrencies` give most currencies of an exchange one code, and tokens that share a
 ticker different ones. What it does not know is here. What it says of an exchange always wins, and
@@ -11,18 +11,15 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-__all__ = ["ASKED", "NEAR_PAR", "RENAMED", "SPELLED", "Renamed", "aliases", "former", "renamed"]
-
-
 NEAR_PAR = (
     *("USD", "USDT", "USDC", "FDUSD", "TUSD", "DAI", "USDP"),
     *("PYUSD", "GUSD", "BUSD", "RLUSD", "USD1", "USDE", "USDS"),
 )
-"""The US dollar and the tokens that promise one: what may be counted at par with each other."""
+"""The US dollar and its stablecoins, which may be counted at par."""
 
 
 class Renamed(NamedTuple):
-    """What a token is called now."""
+    """The present name of a token."""
 
     code: str
     year: int
@@ -51,7 +48,7 @@ ASKED: Mapping[str, str] = {
     "BCC": "BCH",  # until 2018; ccxt gave it up since other tokens are called so
     "XBT": "BTC",  # ISO 4217's form
 }
-"""Names that are understood, but that nothing listed is renamed from."""
+"""Names that are accepted in requests but do not rename listed tokens."""
 
 SPELLED: Mapping[str, str] = {
     "ALG": "ALGO",
@@ -94,8 +91,8 @@ SPELLED: Mapping[str, str] = {
     "YOYO": "YOYOW",
     "YYW": "YOYOW",
 }
-"""What exchanges call currencies in their own way, understood where ccxt's map of the exchange says
-so. Its other entries tell tokens apart: who asks for their ticker means the other one."""
+"""Exchanges' own names of currencies, accepted if ccxt's map of the exchange has them. Other
+entries of the map distinguish tokens with the same ticker."""
 
 
 def renamed(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str]:
@@ -113,7 +110,7 @@ def renamed(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str
         and old not in common
         and old not in common.values()
     }
-    # Two that would become one are two.
+    # Two codes that would become one stay two.
     times = Counter(found.values())
     return {old: new for old, new in found.items() if times[new] == 1}
 

@@ -1,4 +1,4 @@
-"""What ccxt's errors, and those of its parsers, mean in ours."""
+"""Translates errors of ccxt and its parsers to errors of this package."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ MALFORMED = (
     TypeError,
     ValueError,
 )
-"""What ccxt's parsers raise, besides ccxt's own errors, on a body of another shape."""
+"""Errors that ccxt's parsers raise, besides ccxt's own, on a body of another shape."""
 
 CUT_OFF = (AssertionError, OSError, RuntimeError)
-"""What aiohttp raises in a request whose session is closed under it."""
+"""The error of aiohttp in a request whose session is closed."""
 
 
 def translate(
     error: Exception, exchange: str, reply: Reply, *, keeps_answers: bool = True
 ) -> MarketDataError:
-    """Return the error of ours that says what an error of ccxt's, or of its parsers, means.
+    """Return the error for an error of ccxt or its parsers.
 
-    The most specific class of ccxt's that has an entry decides. No upstream text is kept.
-    ``keeps_answers`` says that ccxt may have read an answer that it has kept from before.
+    The most specific class of ccxt with an entry decides. No upstream text is kept.
+    ``keeps_answers`` says that ccxt may have used a cached response.
     """
     details = {"exchange": exchange, **({"httpStatus": reply.status} if reply.status else {})}
     if not (keeps_answers or reply.asked) and isinstance(error, MALFORMED):
-        # There was no answer that could have been of another shape: the fault is ours or ccxt's.
+        # There was no response that could have another shape, so the bug is ours or ccxt's.
         faults.note(logging.ERROR, f"a call to {exchange} went wrong inside", error)
         meaning = _BROKEN
     else:
@@ -109,24 +109,24 @@ _BLAMES_CALLER = (InvalidParameterError, MissingParameterError)
 
 
 class Meaning(NamedTuple):
-    """What an error of ccxt's means."""
+    """The meaning of an error of ccxt."""
 
     kind: type[MarketDataError]
     said: str
     retryable: bool
-    """Whether trying again may help."""
+    """Whether a retry may help."""
     reason: str | None = None
-    """Why it cannot be reached, where that is known."""
+    """Why it cannot be reached, if known."""
 
 
 _UNUSABLE = Meaning(
     DataUnavailableError,
-    "{exchange} answered with something that makes no sense.",
+    "{exchange} sent an unusable response.",
     True,
 )
 _TOO_LARGE = Meaning(
     DataUnavailableError,
-    f"{{exchange}} answered with more than {LARGEST} MiB, which is not read.",
+    f"{{exchange}} sent a response of more than {LARGEST} MiB, which is refused.",
     False,
 )
 _DOWN = Meaning(
@@ -149,27 +149,27 @@ _BUSY = Meaning(
 )
 _NOT_OFFERED = Meaning(
     DataUnavailableError,
-    "{exchange} does not offer this, or not in this way.",
+    "{exchange} does not support this, or not with these arguments.",
     False,
 )
 """Why no request was made: arguments of ours are sound before they get to ccxt."""
 _REJECTED = Meaning(DataUnavailableError, "{exchange} rejected the request.", False)
 _KEYS = Meaning(
     ExchangeUnavailableError,
-    "{exchange} does not accept the configured key, or wants one. Check MARKETDATA_*_API_KEY.",
+    "{exchange} does not accept the configured key, or requires one. Check MARKETDATA_*_API_KEY.",
     False,
     "key_refused",
 )
 _REFUSED = Meaning(
     ExchangeUnavailableError,
-    "{exchange} refuses requests from this place. Ask another exchange, or set "
-    "MARKETDATA_ENDPOINTS to a host of it that answers here.",
+    "{exchange} refuses requests from this location. Use another exchange, or set "
+    "MARKETDATA_ENDPOINTS to a host of it that responds here.",
     False,
     "location_refused",
 )
 _BROKEN = Meaning(
     InternalError,
-    "The call to {exchange} went wrong inside. Please report it.",
+    "The call to {exchange} failed because of a bug in this package. Please report it.",
     False,
 )
 
@@ -179,7 +179,7 @@ TRANSLATIONS: dict[str, Meaning] = {
         MissingParameterError, "{exchange} needs another argument.", False
     ),
     "BadRequest": Meaning(
-        InvalidParameterError, "{exchange} does not take these arguments.", False
+        InvalidParameterError, "{exchange} does not accept these arguments.", False
     ),
     "NotSupported": Meaning(DataUnavailableError, "{exchange} does not offer this.", False),
     "MarketClosed": Meaning(
@@ -199,7 +199,10 @@ TRANSLATIONS: dict[str, Meaning] = {
         ExchangeUnavailableError, "{exchange} is under maintenance. Try later.", True, "maintenance"
     ),
     "RequestTimeout": Meaning(
-        ExchangeUnavailableError, "{exchange} did not answer in time. Try later.", True, "timed_out"
+        ExchangeUnavailableError,
+        "{exchange} did not respond in time. Try later.",
+        True,
+        "timed_out",
     ),
     "InvalidNonce": _DOWN,
     "OperationFailed": _DOWN,
@@ -217,7 +220,7 @@ TRANSLATIONS: dict[str, Meaning] = {
     "ExchangeClosedByUser": _BROKEN,
     "UnsubscribeError": _BROKEN,
     "CancelPending": _BROKEN,
-    "ExchangeError": Meaning(DataUnavailableError, "{exchange} answered with an error.", False),
+    "ExchangeError": Meaning(DataUnavailableError, "{exchange} returned an error.", False),
     "BaseError": _BROKEN,
 }
-"""What ccxt's error classes mean."""
+"""The meanings of ccxt's error classes."""

@@ -18,8 +18,6 @@ import orjson
 from marketdata._requests.request import current, doing
 from marketdata.models.decimals import decimal, decimal_or_nan, exact_json, plain
 
-__all__ = ["ExactNumbers", "Theirs", "exact_frame"]
-
 
 def _floats() -> AbstractContextManager[None]:
     return doing(replace(current(), in_floats=True))

@@ -1,4 +1,4 @@
-"""One exchange: every question asked through ccxt, every answer a record."""
+"""One exchange: the requests through ccxt, and the records made of the responses."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ Rows = TypeVar("Rows", bound=Sized)
 
 
 class Venue(Connection):
-    """One exchange as one client is connected to it, and what it can be asked.
+    """One exchange as one client is connected to it, with its requests.
 
-    Pairs that its methods take are those that ``listed.symbol`` gave.
+    Its methods take pairs that ``listed.symbol`` returned.
     """
 
     async def pairs(
@@ -58,7 +58,7 @@ class Venue(Connection):
         active: bool = True,
         refresh: bool = False,
     ) -> list[Pair]:
-        """Return the active or halted pairs that fit, by name; ``refresh`` fetches them first."""
+        """Return the matching active or halted pairs by name; ``refresh`` requests the list."""
         self.check("pairs")
         if refresh:
             await self.listed.listing(0)
@@ -67,12 +67,12 @@ class Venue(Connection):
         return records(self.id, listing, found, exactly=self.is_exact)
 
     def taker(self, pair: str) -> float | None:
-        """Return a pair's public taker fee as a fraction; None where it is not known."""
+        """Return a pair's public taker fee as a fraction; None if unknown."""
         fee = parsing.public_fees(self.id, self.listed.market(pair), self._fees)[1]
         return parsing.in_decimal(fee) if self.is_exact and fee is not None else fee
 
     async def fees(self, pair: str) -> Fees:
-        """Get what the account whose keys there are pays, or else what everybody does."""
+        """Get the fees of the account with our keys, or the public ones."""
         for name, method in SIGNED.items():
             if self.has(name) and self._api.check_required_credentials(error=False):
                 of = [pair] if name == "fetchTradingFee" else []
@@ -94,7 +94,7 @@ class Venue(Connection):
         return make
 
     def book_of(self, pair: str) -> str:
-        """Name the book in which a pair is traded: several pairs of an exchange may share one."""
+        """Return the id of a pair's order book; several pairs may share one."""
         market = self.listed.market(pair)
         alias = self._quirk.alias_field
         shared = (market.get("info") or {}).get(alias) if alias is not None else None
@@ -127,7 +127,7 @@ class Venue(Connection):
 
         def make_day(sent: Any, reply: Reply) -> Ticker:
             raw = self._api.parse_ticker(sent, self._api.market(pair))
-            # The exchange's time is the end of the day, still to come.
+            # The exchange's time is the end of the day, in the future.
             return self._ticker({**raw, "timestamp": None}, reply, pair, window)
 
         if window == "24h":
@@ -170,7 +170,7 @@ class Venue(Connection):
         served = self._quirk.ticker_pairs
         if served is not None and pair not in served:
             raise DataUnavailableError(
-                f"{self.id} only has tickers of {', '.join(served)}; ask for the order book or "
+                f"{self.id} only has tickers of {', '.join(served)}; use the order book or "
                 f"the trades of {pair}.",
                 details={"exchange": self.id, "pair": pair},
             )
@@ -179,15 +179,15 @@ class Venue(Connection):
         found = await self.tickers([pair])
         if pair not in found:
             raise DataUnavailableError(
-                f"{self.id} gives no ticker of {pair}.",
+                f"{self.id} returned no ticker of {pair}.",
                 details={"exchange": self.id, "pair": pair},
             )
         return found[pair].as_derived()
 
     async def tickers(self, pairs: Sequence[str], *, every: bool = False) -> dict[str, Ticker]:
-        """Get 24-hour tickers in one request, where the exchange can; else, give none.
+        """Get 24-hour tickers in one request; none if the exchange has no such request.
 
-        A bulk answer may leave pairs out; ``every`` says that the pairs are all there are.
+        A response may lack pairs; ``every`` says that all pairs of the exchange are requested.
         """
 
         def make(raw: dict[str, Any], reply: Reply) -> dict[str, Ticker]:
@@ -205,7 +205,7 @@ class Venue(Connection):
         return dict(await self.call(make, "fetch_tickers", self._asked(pairs, every=every)))
 
     def _asked(self, pairs: Sequence[str], *, every: bool) -> list[str] | None:
-        """Return the pairs that a bulk call is told; None: all that there are."""
+        """Return the pairs to name in a bulk request; None: all."""
         if self._quirk.tickers_of_all:
             return None
         return list(pairs) if not every or self._quirk.tickers_of_named else None
@@ -217,9 +217,9 @@ class Venue(Connection):
         return await self._single_quote(pair)
 
     async def quotes(self, pairs: Sequence[str], *, every: bool = False) -> Records[Quote]:
-        """Get best bids and asks, in one request where the exchange can, in the order given.
+        """Get best bids and asks, in one request if possible, in the given order.
 
-        Named pairs that have none are in ``errors``; raises the error where that is all of them.
+        Requested pairs without one are in ``errors``; if all lack one, the error is raised.
         """
         pairs = tuple(pairs)
         known: dict[str, Quote] = {}
@@ -269,7 +269,7 @@ class Venue(Connection):
     async def orderbook(
         self, pair: str, depth: int, params: Mapping[str, Any] | None = None
     ) -> OrderBook:
-        """Get a book of at most so many levels a side."""
+        """Get an order book of at most so many levels a side."""
 
         def make(raw: dict[str, Any], reply: Reply) -> OrderBook | None:
             made = parsing.orderbook(
@@ -297,9 +297,9 @@ class Venue(Connection):
     async def _sized(
         self, method: str, ask: Callable[[int | None], Awaitable[T]], size: int | None
     ) -> T:
-        """Request so many rows; where that is refused, for as many as ccxt's default is.
+        """Request so many rows; if that is refused, request ccxt's default number.
 
-        What was refused once is not tried again.
+        A refused number is not tried again.
         """
         if method in self._refused_sizes:
             return await ask(None)
@@ -314,17 +314,17 @@ class Venue(Connection):
         except MarketDataError:
             found = None
         if found is None:
-            # Raised out here, it does not have the second one as its context.
+            # Raised here, it does not have the second error as its context.
             raise refusal
         self._refused_sizes.add(method)
         return found
 
     async def whole_book(self, pair: str, depth: int) -> OrderBook:
-        """Get a book as deep as the exchange gives it, or so deep, for changes to build upon."""
+        """Get an order book to apply a stream of changes to, at most so deep."""
         return await self.orderbook(pair, min(depth, self._quirk.max_depth or MAX_DEPTH))
 
     def _depth(self, wanted: int) -> int:
-        """Round a depth up to one that the exchange takes."""
+        """Round a depth up to one that the exchange accepts."""
         if self._quirk.depths is None:
             return min(wanted, self._quirk.max_depth or MAX_DEPTH)
         return next((one for one in self._quirk.depths if one >= wanted), self._quirk.depths[-1])
@@ -341,17 +341,17 @@ class Venue(Connection):
     ) -> tuple[Columns, Reply]:
         """Get one page of candles: the newest, or those from a time in Unix ms on; oldest first.
 
-        ``until`` is the last millisecond in which one of the page may open. With numbers that are
-        not ``finite`` it is no answer, unless the caller looks at each candle.
+        ``until`` is the last millisecond in which one of the page may open. ``finite`` rejects
+        pages with numbers that are not finite; otherwise the caller checks each candle.
         """
 
         def make(rows: Any, reply: Reply) -> tuple[Columns, Reply]:
             return _listed(parsing.columns(rows, finite=finite), reply), reply
 
         if since is not None and self._quirk.newest_bars_only:
-            # It is asked for the newest so many, and the wanted ones may be older.
+            # Only the newest can be requested, and the wanted ones may be older.
             limit = max(limit, self.candles_per_request(timeframe))
-        # A candle that opens right behind the page would take the place of its first one.
+        # A candle that opens right after the page would replace its first one.
         params = {"until": until} if until is not None and self._quirk.bars_until else {}
         if since is not None and self._quirk.bars_from is not None:
             params[self._quirk.bars_from] = since
@@ -363,7 +363,7 @@ class Venue(Connection):
         return columns[:], reply
 
     def averages_over(self, window: str) -> bool:
-        """Return whether the exchange tells the average price over this window itself."""
+        """Return whether the exchange has its own average price for this window."""
         return self._quirk.average_price is not None and self._quirk.average_price[0] == window
 
     async def average_price(self, pair: str, window: str) -> AveragePrice:
@@ -411,7 +411,7 @@ class Venue(Connection):
         since: int | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> tuple[list[Trade], datetime]:
-        """Get one page of trades, and the exchange's time when it answered, or else ours."""
+        """Get one page of trades, and the exchange's time of the response, or ours."""
 
         def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], datetime]:
             sound = [one for one in _listed(raw, reply) if parsing.is_trade(one)]
@@ -435,7 +435,7 @@ class Venue(Connection):
         return list(trades), date
 
     async def status(self) -> Status:
-        """Request the time and the state; an exchange that does not answer is reported, too."""
+        """Request time and state; an exchange that does not respond is reported, not raised."""
         questions: tuple[tuple[str, str, Callable[[Any, Reply], Status]], ...] = (
             ("fetchTime", "fetch_time", lambda time_ms, reply: self._status(reply, float(time_ms))),
             ("fetchStatus", "fetch_status", lambda state, reply: self._status(reply, state=state)),
@@ -443,7 +443,7 @@ class Venue(Connection):
         asked = [(make, method) for name, method, make in questions if self.has(name)]
         if not asked:
             return await self._status_of_another_call()
-        # Not quite all the time that there is: some is left to report in.
+        # Not the whole timeout: some time is left for the report.
         seconds = 0.9 * seconds_left(self._settings.timeout)
         answers = await asyncio.gather(
             *[within(seconds, self.id, self.call(make, method)) for make, method in asked],
@@ -455,21 +455,11 @@ class Venue(Connection):
         good = [one for one in answers if isinstance(one, Status)]
         if good:
             return good[0].model_copy(update={"maintenance": good[-1].maintenance})
-        return self._unreachable(next(one for one in answers if isinstance(one, UpstreamError)))
-
-    def _unreachable(self, error: UpstreamError) -> Status:
-        now = datetime.now(UTC)
-        return Status(
-            exchange=self.id,
-            timestamp=now,
-            received_at=now,
-            reachable=False,
-            code=error.code,
-            reason=error.details.get("reason"),
-        )
+        failed = next(one for one in answers if isinstance(one, UpstreamError))
+        return parsing.unreachable(self.id, failed)
 
     async def _status_of_another_call(self) -> Status:
-        """Tell what the answer to a small question tells: about a busy pair, where there is one."""
+        """Return the status from a small request, about a busy pair if possible."""
 
         def make(_: Any, reply: Reply) -> Status:
             return self._status(reply).as_derived()
@@ -492,7 +482,7 @@ class Venue(Connection):
         try:
             return await within(0.9 * seconds_left(self._settings.timeout), self.id, work())
         except UpstreamError as error:
-            return self._unreachable(error).as_derived()
+            return parsing.unreachable(self.id, error).as_derived()
 
     def _status(
         self, reply: Reply, time_ms: float | None = None, state: Mapping[str, Any] | None = None
@@ -502,7 +492,7 @@ class Venue(Connection):
         if time_ms is not None:
             server = parsing.moment(time_ms, reply.received_at)
             offset = (server - reply.sent_at).total_seconds() - latency / 2
-            # What it tells may be rounded down to the second, else to the millisecond.
+            # Its time may be rounded down to the second or the millisecond.
             error = round(latency * 500 + (1 if time_ms % 1000 else 1000), 3)
         return Status(
             exchange=self.id,
@@ -519,14 +509,14 @@ class Venue(Connection):
 
 
 def _listed(found: Rows, reply: Reply) -> Rows:
-    """Raise ValueError where ccxt took what is no list, or one of nothing, for an empty list."""
+    """Raise ValueError if ccxt read a response without a list as an empty list."""
     if reply.hollow and not len(found):
         raise ValueError("not a list")
     return found
 
 
 def _some(found: dict[str, T]) -> dict[str, T]:
-    """Raise ValueError where nothing was found of all that an exchange has."""
+    """Raise ValueError if a response about all pairs has none."""
     if not found:
         raise ValueError("an answer without a pair")
     return found

@@ -1,4 +1,4 @@
-"""Loads one exchange of ccxt without the hundred others.
+"""Loads one exchange of ccxt without the other hundred.
 
 ``import ccxt`` loads every exchange: 0.4 s and 70 MiB, twice that with the asynchronous half. Here
 these packages are put into ``sys.modules`` unexecuted, so that importing
@@ -55,8 +55,8 @@ class _LazyPackage(ModuleType):
         return sorted(self.__dict__)
 
     def _run(self) -> None:
-        # Other threads wait here until all of it is there; the one that runs it comes by again
-        # when the package asks itself for a name that it does not have yet.
+        # Other threads wait here until the package has run; the running thread gets here again when
+        # the package uses a name that it does not have yet.
         with _lock:
             spec, state = self.__spec__, self.__dict__
             if self.__class__ is not _LazyPackage or "_runs" in state:
@@ -71,7 +71,7 @@ class _LazyPackage(ModuleType):
 
 
 def prepare_packages() -> None:
-    """Put ccxt's packages into place, unexecuted, where they are not there already."""
+    """Put ccxt's packages into ``sys.modules`` without running them, unless they are there."""
     with _lock:
         for name in _PACKAGES:
             if name in sys.modules:
@@ -105,7 +105,7 @@ def version() -> str:
 
 @functools.cache
 def ids() -> tuple[str, ...]:
-    """Name all exchanges that ccxt has, spot or not, without importing one."""
+    """Return the ids of all exchanges of ccxt, spot or not, without importing one."""
     prepare_packages()
     path = importlib.import_module("ccxt.async_support").__path__
     return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg))
@@ -120,7 +120,7 @@ def is_exchange(name: str) -> bool:
 def described(name: str) -> Any:
     """Return an exchange as ccxt describes it, streams included where it has any.
 
-    Slow, and more than is needed to ask it anything: `connector_class` is for that.
+    Slow; for requests, `connector_class` is enough.
     """
     prepare_packages()
     module = f"ccxt.pro.{name}"

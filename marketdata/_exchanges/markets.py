@@ -1,4 +1,4 @@
-"""Which pairs one exchange has: a text's pair found, markets loaded when they are asked for."""
+"""The pairs of one exchange: finds pairs by name, and loads markets when they are needed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,17 @@ from marketdata.arguments import Written, code_of, divided, readings, written
 from marketdata.errors import MarketDataError, PairNotSupportedError, closest, did_you_mean
 from marketdata.models import Pair, ticks
 
-__all__ = ["PairList", "records", "search", "spot_markets"]
-
 _QUOTES = ("USDT", "USD", "USDC", "EUR", "BTC", "KRW", "JPY")
-"""Currencies in which exchanges have their busiest pairs, the most frequent first."""
+"""Quote currencies of the busiest pairs, most frequent first."""
 _NEW_PAIR_AGE = 600.0
-"""Seconds after which a list without the wanted pair is fetched again, in case it is new."""
+"""Seconds after which the list is requested again if a pair is not in it, which may be new."""
 
 
 class PairList:
-    """The spot pairs of one exchange, as the catalogue has them.
+    """The spot pairs of one exchange, from the catalogue.
 
-    Pairs that the exchange's other calls take are those that `symbol` gave, so that ``load`` has
-    been told of their markets.
+    Other calls take pairs that `symbol` returned, because it has loaded their markets with
+    ``load``.
     """
 
     def __init__(
@@ -49,9 +47,9 @@ class PairList:
         fetch: Callable[[], Awaitable[Fetched]],
         load: Callable[[list[dict[str, Any]], Mapping[str, str]], None],
     ) -> None:
-        """``fetch`` asks the exchange for its list.
+        """``fetch`` requests the exchange's list.
 
-        ``load`` gets all markets asked for so far, and the codes that are renamed in them.
+        ``load`` gets all markets used so far, and their renamed codes.
         """
         self._exchange = exchange
         self._source = source
@@ -64,27 +62,27 @@ class PairList:
         self._names: dict[tuple[Any, ...], str] = {}
         self._older: dict[str, str | None] = {}
         self.renamed: Mapping[str, str] = {}
-        """Codes that ccxt would give, and what the list has instead."""
+        """ccxt's codes, and the codes of the list that replace them."""
         self._listings = Sharing()
 
     async def close(self, error: Exception) -> None:
-        """End what is under way with an error."""
+        """End requests in flight with an error."""
         await self._listings.close(error)
 
     @property
     def loaded(self) -> list[dict[str, Any]]:
-        """ccxt's descriptions of the markets that were asked for."""
+        """ccxt's descriptions of the markets used so far."""
         return list(self._loaded.values())
 
     def market(self, pair: str) -> dict[str, Any]:
-        """Return ccxt's description of a pair that `symbol` gave."""
+        """Return ccxt's description of a pair that `symbol` returned."""
         return self._loaded[pair]
 
     async def symbol(self, pair: str, *, halted: bool = False) -> str:
-        """Return the active pair that a text names, as BASE/QUOTE, with its market loaded.
+        """Return the active pair of a name as BASE/QUOTE, and load its market.
 
-        With ``halted``, a pair that is listed but cannot be traded now, where no active one has the
-        name. Raises `PairNotSupportedError`, with the closest pairs, where there is no such pair.
+        With ``halted``, a halted pair is returned if no active one has the name. Raises
+        `PairNotSupportedError` with similar pairs if there is no such pair.
         """
         asked: tuple[Any, ...] = pair, halted
         if isinstance(pair, Written):
@@ -96,7 +94,7 @@ class PairList:
             return known  # somebody who waited for the same list has found it
         found = self._find(pair, halted=halted)
         if not found:
-            # It may be new, or the list may have turned out to be damaged.
+            # The pair may be new, or the list was damaged.
             listing = await self.listing(_NEW_PAIR_AGE)
             found = self._find(pair, halted=halted)
         if len(found) != 1:
@@ -112,10 +110,10 @@ class PairList:
         return found
 
     async def predecessor(self, pair: str) -> str | None:
-        """Return the pair under which one was traded before a token of it was renamed.
+        """Return the former pair of one with a renamed token.
 
-        ``pair`` is one that `symbol` gave. The market of the older one is loaded. None where no
-        token was renamed, or where the exchange lists the older pair no more, not even as halted.
+        ``pair`` is one that `symbol` returned. The market of the former pair is loaded. None if no
+        token was renamed, or if the exchange no longer lists the former pair, not even as halted.
         """
         if self._is_current and pair in self._older:
             return self._older[pair]
@@ -130,7 +128,7 @@ class PairList:
         return None
 
     async def symbols(self, pairs: Sequence[str] | None) -> list[str]:
-        """Return pairs as `symbol` does; all active ones, by name, for None."""
+        """Return pairs as `symbol` does; None: all active ones by name."""
         if pairs is not None:
             return [await self.symbol(pair) for pair in pairs]
         listing, found = await self.markets()
@@ -138,11 +136,11 @@ class PairList:
         return [market.pair for market in found]
 
     async def markets(self, **wanted: Any) -> tuple[Listing, list[Market]]:
-        """Return the markets that fit (`Catalogue.markets`) and the list that they are from."""
+        """Return the matching markets (`Catalogue.markets`) and their list."""
         listing = await self.listing(MAX_AGE)
         found = self._catalogue.markets(self._source, **wanted)
         if not found and self._catalogue.listing(self._source) is None:
-            # The list has turned out to be damaged.
+            # The list was damaged.
             listing = await self.listing(MAX_AGE)
             found = self._catalogue.markets(self._source, **wanted)
         if not found and (other := {**wanted, **_in_codes(wanted)}) != wanted:
@@ -150,7 +148,7 @@ class PairList:
         return listing, found
 
     async def plays(self) -> str | None:
-        """Return what the exchange plays where it is a simulated one; None for a real one."""
+        """Return what a simulated exchange plays; None for a real one."""
         # The list of the pair that is asked for: what another process has fetched since, the next
         # name is looked for in.
         listing = self._last if self._is_current else None
@@ -158,15 +156,15 @@ class PairList:
         return (listing.plays or "unnamed") if listing.simulated else None
 
     def forget(self) -> None:
-        """Have the list fetched again before it is next used."""
+        """Have the list requested again before its next use."""
         self._catalogue.forget(self._source)
         self._last = None
         self._names.clear()
 
     def traded_most(self, besides: str = "", count: int = 2) -> list[str]:
-        """Name pairs that are traded at any time on any exchange which has them.
+        """Return pairs that are traded actively wherever they are listed.
 
-        Fewer than ``count`` where the exchange does not have so many.
+        At most ``count``.
         """
         names = (f"{base}/{quote}" for base in ("BTC", "ETH") for quote in _QUOTES)
         found = [
@@ -197,13 +195,13 @@ class PairList:
             quoted = self._of_base(coin)
             if quoted:
                 return PairNotSupportedError(
-                    f"'{pair}' is no pair of {self._exchange}, which has {len(quoted)} with that "
-                    f"base.{did_you_mean(quoted[:3])}",
+                    f"'{pair}' is not a pair of {self._exchange}, which has {len(quoted)} with "
+                    f"that base.{did_you_mean(quoted[:3])}",
                     details={
                         "exchange": self._exchange,
                         "pair": pair,
                         "closest": quoted[:10],
-                        # No list of pairs has volumes, and an error is worth no request for them.
+                        # Lists of pairs have no volumes, and an error should not cost a request.
                         "closestBy": "pairs with the same quote",
                     },
                 )
@@ -214,25 +212,25 @@ class PairList:
         )
 
     def _near(self, pair: str) -> list[str]:
-        """Name the pairs that a text may mean which is none, the likeliest first."""
+        """Return the pairs that an unknown name may mean, likeliest first."""
         names = self._catalogue.names(self._source)
         base, _, quote = pair.partition("/")
         if not quote:
             base, quote = divided(pair) or (pair, "")
-        # What the exchange itself calls so may be another token: that is for the caller to say.
+        # A pair that the exchange itself calls so may be another token: the caller must decide.
         near = self._catalogue.called(self._source, pair)
         near += [names[one] for one in (f"{quote}/{base}",) if one in names]
         if quote:
             same = self._of_base(base)
             alike = closest(quote, [one.partition("/")[2] for one in same], max(1, len(same)))
             near += [f"{same[0].partition('/')[0]}/{one}" for one in alike]
-            # Another quote is worth more than another coin whose name looks alike.
+            # The same coin with another quote is likelier than a coin with a similar name.
             near += same[:3] if same else []
         near += [names[one] for one in closest(pair, names)]
         if "/" not in pair:
             by_joined = {name.replace("/", ""): pair for name, pair in names.items()}
             near += [by_joined[one] for one in closest(pair, by_joined)]
-            # A quote alone, or one like those that there are.
+            # A quote alone, or one similar to existing ones.
             quotes = {name.partition("/")[2] for name in names.values()}
             for alone in [pair] if pair in quotes else [] if quote else closest(pair, quotes, 1):
                 busy = (f"{one}/{alone}" for one in ("BTC", "ETH"))
@@ -240,7 +238,7 @@ class PairList:
         return list(dict.fromkeys(near))
 
     def _of_base(self, base: str) -> list[str]:
-        """Name the pairs that have this base, those first whose quote most pairs here have."""
+        """Return the pairs with this base, most common quotes first."""
         if "/" in base:
             return []
         found = [market.pair for market in self._catalogue.markets(self._source, base=base)]
@@ -256,7 +254,7 @@ class PairList:
         return sorted(found, key=order)
 
     async def listing(self, max_age: float = MAX_AGE) -> Listing:
-        """Tell when the list was fetched, fetching it where it is older than so many seconds."""
+        """Return the list's state; request it if it is older than so many seconds."""
         key = f"{max_age:g}"
         if not self._listings.under_way(key):
             listing = self._catalogue.listing(self._source)
@@ -266,11 +264,11 @@ class PairList:
 
     @property
     def _is_current(self) -> bool:
-        """Whether the list that was last looked at is new enough to go by."""
+        """Whether the last used list is new enough."""
         return self._last is not None and self._last.age < MAX_AGE
 
     def _noted(self, listing: Listing) -> Listing:
-        """Forget which names found what where the list is another one."""
+        """Clear found names if the list has changed."""
         if self._last is None or listing.fetched_at != self._last.fetched_at:
             self._names.clear()
             self._older.clear()
@@ -281,11 +279,11 @@ class PairList:
         question.answer(await self._catalogue.renew(self._source, max_age, self._fetch))
 
     def _load(self, markets: Iterable[Market], listing: Listing | None = None) -> None:
-        """Let ccxt know markets; only those that were asked for, since each costs 40 us."""
+        """Load the used markets into ccxt; each takes 40 us."""
         new = {one.pair: one.raw for one in markets if self._loaded.get(one.pair) != one.raw}
         renamed = self.renamed if listing is None else listing.facts.renamed
         if new or renamed != self.renamed:
-            # Those of an older list stay, for calls that are under way.
+            # Those of an older list stay for calls in flight.
             if renamed != self.renamed:
                 ids = {raw.get("id") for raw in new.values()}
                 kept = self._loaded.items()
@@ -343,7 +341,7 @@ def spot_markets(
 
 
 def _printable(markets: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out markets whose names could make a terminal or a log say something else."""
+    """Leave out markets whose names contain unprintable characters."""
     there = list(markets)
     names = ("symbol", "base", "quote", "id", "baseId", "quoteId")
     kept = [one for one in there if all(str(one.get(name)).isprintable() for name in names)]
@@ -356,10 +354,10 @@ def _printable(markets: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _told_apart(markets: Iterable[Market]) -> list[Market]:
-    """Name each active market: by a name that the exchange uses, where two have one.
+    """Give each active market its own name.
 
-    The first keeps the name. Another one is called by the exchange's own codes of its currencies;
-    where these do not tell them apart either, it is left out, and the log says so.
+    If two have the same name, the first keeps it. The second gets the exchange's own codes; if
+    these are equal too, it is left out and logged.
     """
     made: list[Market] = []
     taken: dict[str, Any] = {}
@@ -394,9 +392,9 @@ def _renamed(market: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str,
 def records(
     exchange: str, listing: Listing, markets: Iterable[Market], *, exactly: bool
 ) -> list[Pair]:
-    """Make the records of markets of a list; needs nothing of the exchange's module.
+    """Make records of markets; does not need the exchange's module.
 
-    ``exactly`` makes Decimals of what the list has as floats.
+    ``exactly`` makes Decimals of the list's floats.
     """
     received_at = datetime.fromtimestamp(listing.fetched_at, UTC)
     mode = listing.facts.precision_mode
@@ -416,7 +414,7 @@ def records(
 
 
 def _step(raw: Mapping[str, Any], of: str, mode: int | None) -> float | None:
-    """Return a precision as a step, whichever of ccxt's three ways the exchange has it in."""
+    """Return a precision as a step, from any of ccxt's three forms."""
     value = (raw.get("precision") or {}).get(of)
     if value is None:
         return None
@@ -436,7 +434,7 @@ def search(
     exactly: bool,
     **wanted: Any,
 ) -> tuple[int, list[Pair]] | None:
-    """Find pairs on all exchanges whose lists are kept, by exchange and name, without a request.
+    """Find pairs in all lists on disk, by exchange and name, without a request.
 
     As `Catalogue.search`. Of exchanges at another address only the lists from there count, and only
     exchanges that are ``among`` those given. None where there is no such list. Blocks.

@@ -1,11 +1,11 @@
-"""Which pairs an exchange has, kept on disk between processes.
+"""The lists of pairs of exchanges, on disk for all processes.
 
-One SQLite file holds ccxt's description of each market as a row of its own, so that a process
-that asks for one pair reads one row: building the other 2,000 is what makes ccxt slow to start.
-SQLite comes with Python, takes 10 ms to import and open, and lets any number of processes read
-while one writes. A file that cannot be used is as good as none: it is only a cache.
+A SQLite file holds ccxt's description of each market in a row, so that a process that needs one
+pair reads one row: building all 2,000 makes ccxt slow to start. SQLite comes with Python, takes 10
+ms to import and open, and lets processes read while one writes. A file that cannot be used is
+ignored, because it is only a cache.
 
-Machines that share a Redis look there, too, before they ask the exchange:
+Machines that share a Redis look there before they request a list:
 `_exchanges.shared_markets_cache`.
 """
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from marketdata.models import Exchange
 
 MAX_AGE = 24 * 3600.0
-"""Seconds after which an exchange's list is fetched again."""
+"""Seconds after which a list is requested again."""
 
 _TRY_AGAIN = 60.0
 """Seconds after which a file that could not be written is tried again."""
 
 KEPT = 7 * 24 * 3600.0
-"""Seconds after which a list that nobody fetches any more is dropped from the disk."""
+"""Seconds after which an unused list is deleted."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listing (
@@ -56,7 +56,8 @@ PRAGMA user_version = 3;
 """
 
 _RULES = ("symbol", "base", "quote", "active", "precision", "limits", "maker", "taker")
-"""What of a market's description makes a `Pair`: a tenth of it, kept aside for searches."""
+"""The fields of a market's description that make a `Pair`: a tenth, stored separately for
+searches."""
 
 _DROP_MARKETS = (
     "DELETE FROM market WHERE source IN (SELECT source FROM listing WHERE fetched_at < ?)"
@@ -64,7 +65,7 @@ _DROP_MARKETS = (
 
 
 def source(exchange: str, endpoint: str | None) -> str:
-    """Name where a list comes from: an exchange, or an exchange at another address."""
+    """Return the key of a list: an exchange, or an exchange at another address."""
     return exchange if endpoint is None else f"{exchange} at {endpoint}"
 
 
@@ -75,16 +76,16 @@ class Market:
     pair: str
     raw: dict[str, Any]
     text: bytes | None = field(default=None, repr=False, compare=False)
-    """The description as JSON, where it has been written already."""
+    """The description as JSON, if it was written already."""
 
     @property
     def is_active(self) -> bool:
-        """Whether it can be traded now; ccxt does not say so of each exchange's."""
+        """Whether it can be traded now; ccxt does not know that for every exchange."""
         return self.raw.get("active") is not False
 
 
 class Packed(Sequence[Market]):
-    """Markets in a sixth of their size, for as long as they wait to be kept.
+    """Markets in a sixth of their size, until they are stored.
 
     Where many lists come at once, that is what a process grows by.
     """
@@ -117,21 +118,21 @@ class Packed(Sequence[Market]):
 
 @dataclass(frozen=True)
 class Facts:
-    """What holds for all markets of a list, and is otherwise known to the exchange's module."""
+    """Facts about all markets of a list, which otherwise only the exchange's module has."""
 
     precision_mode: int | None = None
     """How ccxt counts the exchange's precisions."""
     fees: dict[str, float | None] = field(default_factory=dict)
-    """Maker and taker of pairs that have none of their own."""
+    """Maker and taker fees of pairs without their own."""
     renamed: dict[str, str] = field(default_factory=dict)
-    """Codes that ccxt would give, and what the list has instead."""
+    """ccxt's codes, and the codes of the list that replace them."""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Other names of codes, and the one that the list has."""
+    """Other names of codes, and the codes of the list."""
     former: dict[str, str] = field(default_factory=dict)
-    """Codes of tokens that were renamed, and their older codes, where the list has both."""
+    """Codes of renamed tokens and their former codes, if the list has both."""
 
     def formers(self, pair: str) -> list[str]:
-        """List the names that a pair may have had before a token of it was renamed."""
+        """Return the former names of a pair with renamed tokens."""
         base, quote = pair.split("/")
         bases, quotes = ([code, self.former.get(code)] for code in (base, quote))
         names = [f"{one}/{other}" for other in quotes for one in bases if one and other]
@@ -139,19 +140,19 @@ class Facts:
 
 
 class Fetched(NamedTuple):
-    """A list as an exchange gave it."""
+    """A list from an exchange."""
 
     markets: Sequence[Market]
     facts: Facts
     simulated: bool
     plays: str | None = None
     age: float = 0.0
-    """How many seconds ago that was."""
+    """Its age in seconds."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """When an exchange's list was fetched, and whether the simulator gave it."""
+    """When a list was received, and whether from the simulator."""
 
     fetched_at: float
     simulated: bool
@@ -161,7 +162,7 @@ class Listing:
 
     @property
     def age(self) -> float:
-        """Seconds since it was fetched; as many where a wrong clock put that in the future."""
+        """Its age in seconds; the absolute difference if a wrong clock put it in the future."""
         return abs(time.time() - self.fetched_at)
 
 
@@ -169,23 +170,23 @@ class Catalogue:
     """The pairs of exchanges by source: an exchange's id, or its id at another address."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Keep it in a folder, which is made when needed; None keeps it in memory."""
+        """Use a folder, which is created when needed; None keeps the lists in memory."""
         self._file = None if folder is None else folder / "catalogue.sqlite"
         self._memory: sqlite3.Connection | None = None
-        """What takes the file's place while that cannot be written."""
+        """The database in memory that replaces a file that cannot be written."""
         self._try_at = 0.0
-        """When the file is tried again, by the monotonic clock."""
+        """The next try of the file, by the monotonic clock."""
         self._lock = threading.Lock()
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
             weakref.WeakKeyDictionary()
         )
 
     def listing(self, source: str) -> Listing | None:
-        """Tell when a source's list was fetched; None where it never was."""
+        """Return the state of a source's list; None if there is none."""
         return self._listings("source = ?", source).get(source)
 
     def listings(self) -> dict[str, Listing]:
-        """Tell of all lists that are kept, by their source."""
+        """Return the state of all lists by source."""
         return self._listings("fetched_at >= ?", time.time() - KEPT)
 
     def _listings(self, which: str, value: Any) -> dict[str, Listing]:
@@ -207,11 +208,11 @@ class Catalogue:
             return {}
 
     def find(self, source: str, text: str, *, active: bool = True) -> list[Market]:
-        """Find the market that a text names: BASE/QUOTE, both without slash, or the native id.
+        """Find the market of a name: BASE/QUOTE, both without slash, or the exchange's id.
 
-        By other names of its currencies, and by what else the text may mean (`readings`), only
-        where that finds none. Case does not matter. More than one where the text without a slash
-        fits several. Halted markets where not ``active``.
+        If that finds none, other names of its currencies and other readings (`readings`) are tried.
+        Case does not matter. Several if the name without a slash is ambiguous. Halted markets
+        unless ``active``.
         """
         found: dict[str, Market] = {}
         others, is_unclear = readings(text)
@@ -240,14 +241,14 @@ class Catalogue:
         return []
 
     def named(self, source: str, pair: str) -> list[Market]:
-        """Find the market of a pair, active or halted, by this name alone."""
+        """Find the market of a pair, active or halted, by exactly this name."""
         rows = self._read(
             "SELECT pair, market FROM market WHERE source = ? AND name = ?", [source, pair.upper()]
         )
         return self._parse(rows)
 
     def names(self, source: str) -> dict[str, str]:
-        """Name all active pairs of a source, in order, with their other names behind them."""
+        """Return all active pairs of a source in order, with their other names."""
         rows = self._read(
             "SELECT pair, also FROM market WHERE source = ? AND active ORDER BY name", [source]
         )
@@ -255,7 +256,7 @@ class Catalogue:
         return {pair: pair for pair, _ in rows} | others
 
     def called(self, source: str, text: str) -> list[str]:
-        """Name the active pairs whose id at the exchange is this text without separators."""
+        """Return the active pairs whose exchange id is this text without separators."""
         rows = self._read(
             "SELECT pair FROM market WHERE source = ? AND active"
             " AND replace(replace(replace(native, '-', ''), '_', ''), '/', '') = ?",
@@ -272,7 +273,7 @@ class Catalogue:
         search: str | None = None,
         active: bool = True,
     ) -> list[Market]:
-        """Return the markets of a source that fit, active or halted, in order of their pairs."""
+        """Return the matching markets of a source, active or halted, by pair."""
         where, values = _fits(base, quote, search, active=active)
         rows = self._read(
             f"SELECT pair, market FROM market WHERE source = ?{where} ORDER BY name",  # noqa: S608
@@ -291,10 +292,10 @@ class Catalogue:
         limit: int | None = None,
         offset: int = 0,
     ) -> tuple[int, list[tuple[str, Market]]]:
-        """Return the markets of several sources that fit, each with its source, in order of both.
+        """Return the matching markets of several sources with their sources, in order.
 
-        At most ``limit`` from ``offset`` on, and how many there are in all. Of ccxt's description
-        they have no more than makes a `Pair`.
+        At most ``limit`` from ``offset`` on, and the total number. They have only the fields of
+        ccxt's description that make a `Pair`.
         """
         where, values = _fits(base, quote, search, active=active)
         among = ",".join("?" * len(sources))
@@ -325,10 +326,10 @@ class Catalogue:
     async def renew(
         self, source: str, max_age: float, fetch: Callable[[], Awaitable[Fetched]]
     ) -> Listing:
-        """Put a list of that age at most in the place of an older one, fetched if need be."""
+        """Replace a list that is older than this, with a requested one if needed."""
         fetched = await self._newest(source, max_age, fetch)
         markets, facts, simulated, plays, age = fetched
-        # Many at once would wait for each other in SQLite, and no write waits there for long.
+        # SQLite writes one at a time and does not wait long, so writes are queued here.
         async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             await asyncio.to_thread(
                 self.replace,
@@ -359,7 +360,7 @@ class Catalogue:
         plays: str | None = None,
         age: float = 0.0,
     ) -> None:
-        """Put a freshly fetched list in the place of an older one."""
+        """Replace a list with a newly requested one."""
         from pydantic_core import to_json
 
         called: dict[str, list[str]] = {}
@@ -388,7 +389,7 @@ class Catalogue:
                 rules = to_json({name: raw.get(name) for name in _RULES})
                 kept = market.text or to_json(raw)
                 rows.append((source, *names, market.is_active, rules, kept))
-        # Of several with one name the last one stays: an active one.
+        # Of several with the same name the last one stays: an active one.
         rows.sort(key=lambda row: row[-3])
         self._write(
             [
@@ -404,11 +405,11 @@ class Catalogue:
         )
 
     def forget(self, source: str) -> None:
-        """Drop a source's list."""
+        """Delete a source's list."""
         self._write([("DELETE FROM listing WHERE source = ?", [[source]])])
 
     def exchanges(self, version: str, describe: Callable[[], Sequence[Exchange]]) -> list[Exchange]:
-        """Return what is known of all exchanges in one version, described at first use."""
+        """Return the descriptions of all exchanges for a version, made at first use."""
         from pydantic import TypeAdapter
 
         from marketdata.models import Exchange
@@ -441,7 +442,7 @@ class Catalogue:
             return []
 
     def _discard(self) -> None:
-        """Remove a damaged file, so that it is made anew."""
+        """Delete a damaged file, so that it is created again."""
         if self._file is not None:
             discard(self._file)
 
@@ -482,7 +483,7 @@ class Catalogue:
         statements: Sequence[tuple[str, Sequence[Sequence[Any]]]],
     ) -> None:
         with connection:
-            # A cache need not be on the disk before the answer is out: that takes the longest.
+            # A cache need not be on disk before the call returns: syncing takes longest.
             connection.execute("PRAGMA synchronous = OFF")
             connection.executescript(_SCHEMA)
             connection.execute("BEGIN")
@@ -490,7 +491,7 @@ class Catalogue:
                 connection.executemany(statement, rows)
 
     def _turn_to_memory(self, file: Path) -> None:
-        """Go on in memory, with what the file holds."""
+        """Continue in memory with the content of the file."""
         with self._lock:
             if self._memory is not None:
                 return
@@ -529,7 +530,7 @@ class Catalogue:
 def _fits(
     base: str | None, quote: str | None, search: str | None, *, active: bool
 ) -> tuple[str, list[Any]]:
-    """Return the condition of markets that fit, and its values; other names of currencies count."""
+    """Return the SQL condition of matching markets and its values, including other names."""
     where = " AND active = ?"
     values: list[Any] = [active]
     for wanted, condition, form in (

@@ -1,4 +1,4 @@
-"""One question for each of several pairs, where an exchange has no call for all of them."""
+"""One request for each of several pairs, if an exchange has no bulk request."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from marketdata.errors import (
 )
 from marketdata.models.lists import Missing, Records
 
-__all__ = ["one_by_one"]
-
 T = TypeVar("T")
 
 
@@ -27,7 +25,7 @@ async def one_by_one(
     every: bool,
     known: Mapping[str, T] | None = None,
 ) -> Records[T]:
-    """Request all at once, a call each, and give what came, in the order of the pairs.
+    """Request all at the same time, one call each, and return the results in order.
 
     What is ``known`` already, of a bulk answer, is not asked for. ``every`` says that the pairs are
     simply all there are: those that have nothing are left out then, as from a bulk answer. Pairs
@@ -51,7 +49,7 @@ async def one_by_one(
         if error.retry_after is None or len(left) == 1:
             raise
         failure: MarketDataError = ExchangeUnavailableError(
-            f"{error.message} Each of {len(left)} pairs takes a request of its own; name fewer.",
+            f"{error.message} Each of {len(left)} pairs takes one request; request fewer pairs.",
             retryable=error.retryable,
             retry_after=error.retry_after,
             details=error.details,

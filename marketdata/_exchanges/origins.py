@@ -1,4 +1,4 @@
-"""Redirects: followed at the host that was asked, and to no other."""
+"""Redirects are followed on the same host only."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 async def same_origin(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Send a request, and end it where the answer leads to another host.
+    """Send a request, and end it if it is redirected to another host.
 
-    What is sent may be signed with the key of an account, and what comes from elsewhere is not the
-    exchange's. Sockets begin with a request as well.
+    Requests may be signed with an account's key, and another host's response is not the exchange's.
+    This includes the requests that open WebSockets.
     """
     response = await handler(request)
     location = response.headers.get("Location") or response.headers.get("URI")

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from marketdata._exchanges import tickers
 from marketdata._exchanges.quirks import Quirk, quirk
 from marketdata._exchanges.ticker_layouts import layout
-from marketdata.errors import DataUnavailableError
+from marketdata.errors import DataUnavailableError, UpstreamError
 from marketdata.models import (
     Columns,
     Fees,
@@ -26,6 +26,7 @@ from marketdata.models import (
     OrderBook,
     Pair,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
@@ -74,8 +75,9 @@ _FLOATS = frozenset({float, type(None)})
 
 
 def _ticker_numbers(raw: Mapping[str, Any]) -> Iterable[float | None]:
+    found: tuple[float | None, ...]
     try:
-        found: tuple[float | None, ...] = _of_ticker(raw)
+        found = _of_ticker(raw)
     except KeyError:
         found = tuple(map(raw.get, _TICKER_FIELDS.values()))
     # Types and one sum tell whether all are finite floats, which they nearly always are.
@@ -91,14 +93,14 @@ def _check(value: float) -> float:
 
 
 def printable(text: Any) -> Any:
-    """Return a text of an exchange's, or None where a terminal would not just print it."""
+    """Return an exchange's text, or None if it has unprintable characters."""
     return None if isinstance(text, str) and not text.isprintable() else text
 
 
 def moment(milliseconds: float | None, otherwise: datetime) -> datetime:
-    """Return Unix milliseconds as a datetime; the second argument where there are none.
+    """Return Unix milliseconds as a datetime; the second argument if there are none.
 
-    0 and less are what exchanges send where they have no time.
+    Exchanges send 0 or less if they have no time.
     """
     if milliseconds is None or milliseconds <= 0:
         return otherwise
@@ -121,15 +123,20 @@ def ticker(
     if not tickers.has_price(raw):
         raise NoPriceError("a ticker without a price")
     how, info = layout(exchange), raw.get("info")
-    fields = _BLANK_TICKER.copy()
+    fields = {
+        **_BLANK_TICKER,
+        "exchange": exchange,
+        "pair": pair,
+        "timestamp": moment(raw["timestamp"], received_at),
+        "received_at": received_at,
+        "simulated": True if simulated else None,
+        "window": window,
+        "source": "ticker",
+        "open_time": tickers.open_time(info, how),
+        "trades": tickers.trade_count(info, how),
+    }
     fields.update(zip(_TICKER_FIELDS, _ticker_numbers(raw), strict=True))
     tickers.settle(fields, info, how)
-    fields["exchange"], fields["pair"] = exchange, pair
-    fields["timestamp"], fields["received_at"] = moment(raw["timestamp"], received_at), received_at
-    fields["simulated"] = True if simulated else None
-    fields["window"], fields["source"] = window, "ticker"
-    fields["open_time"] = tickers.open_time(info, how)
-    fields["trades"] = tickers.trade_count(info, how)
     return Ticker.trusted(fields)
 
 
@@ -154,6 +161,19 @@ def quote(
             **_best_side(raw, "bid"),
             **_best_side(raw, "ask"),
         }
+    )
+
+
+def unreachable(exchange: str, error: UpstreamError) -> Status:
+    """Make the status of an exchange from the error of a call to it."""
+    now = datetime.now(UTC)
+    return Status(
+        exchange=exchange,
+        timestamp=now,
+        received_at=now,
+        reachable=False,
+        code=error.code,
+        reason=error.details.get("reason"),
     )
 
 
@@ -194,7 +214,7 @@ def _quote_of(
     source: Literal["orderbook", "ticker"],
     best: Sequence[float | None],
 ) -> Quote:
-    """Make a quote of bid and ask, each with its size, in another answer."""
+    """Make a quote of another record's bid and ask with sizes."""
     bid, bid_volume, ask, ask_volume = best
     return Quote(
         exchange=answer.exchange,
@@ -219,9 +239,9 @@ def orderbook(
     received_at: datetime,
     simulated: bool,
 ) -> OrderBook:
-    """Make a book of ccxt's order-book structure, cut to a depth.
+    """Make an order book of ccxt's structure, cut to a depth.
 
-    Levels of nothing are left out, sizes at one price added up. A side may be empty then, or both.
+    Levels of size 0 are left out, and sizes at the same price are added. Sides may be empty.
     """
     return OrderBook.model_validate(
         {
@@ -267,9 +287,9 @@ def _levels(
 
 
 def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> Columns:
-    """Make columns of ccxt's candle rows, where they are not columns already.
+    """Make columns of ccxt's candle rows, unless they are columns already.
 
-    Raises ValueError for a time that cannot be, and for numbers that are not ``finite``.
+    Raises ValueError for an impossible time and, with ``finite``, for infinite numbers.
     """
     made = raw if isinstance(raw, Columns) else Columns.from_rows(raw)
     if finite:
@@ -284,7 +304,7 @@ def columns(raw: Columns | Sequence[Sequence[Any]], *, finite: bool = True) -> C
 
 
 def is_trade(raw: Any) -> bool:
-    """Return whether ccxt's trade structure says what was traded, and at which price."""
+    """Return whether ccxt's trade structure has a price and an amount."""
     return (
         isinstance(raw, Mapping)
         and tickers.is_positive(raw.get("price"))
@@ -303,8 +323,8 @@ def trades(
 ) -> list[Trade]:
     """Make trades of ccxt's trade structures, oldest first.
 
-    ``seconds_at`` is where the exchange's own form has the time in seconds as a float, which may
-    be up to a microsecond short of a whole millisecond that was meant.
+    ``seconds_at`` is the position of a time in seconds in the exchange's own format: a float that
+    may be up to a microsecond below the intended millisecond.
     """
 
     merged = quirk(exchange).aggregated_ids
@@ -337,7 +357,7 @@ def trades(
 
 
 _CENT = 0.01
-"""Share by which the cost of a trade may be off because it is rounded."""
+"""Maximum relative error of a trade's cost due to rounding."""
 
 
 def _cost(raw: Mapping[str, Any]) -> float | None:
@@ -355,7 +375,7 @@ def _cost(raw: Mapping[str, Any]) -> float | None:
 
 
 def _merged_ids(info: Any) -> dict[str, str | None]:
-    # Binance's form of an aggregated trade; who copied it may leave the ids out.
+    # Binance's format of an aggregated trade; exchanges that copied it may omit the ids.
     ids = info if isinstance(info, dict) else {}
     if None not in (ids.get("a"), ids.get("f"), ids.get("l")):
         return {
@@ -370,9 +390,9 @@ def _trade_order(trade: Trade) -> tuple[datetime, int]:
 
 
 def merge_fills(single: Iterable[Trade]) -> list[Trade]:
-    """Merge neighbouring trades of one moment, price and side, as an exchange's own would be.
+    """Merge neighbouring trades of the same time, price and side.
 
-    The id of the merged trade is that of its first.
+    A merged trade has the id of its first trade.
     """
     merged: list[Trade] = []
     for trade in single:
@@ -436,9 +456,9 @@ def pair(
 def public_fees(
     exchange: str, raw: Mapping[str, Any], fees: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
-    """Return the maker and taker fee of ccxt's market structure, or else of the whole exchange.
+    """Return the maker and taker fee of ccxt's market, or else of the exchange, as fractions.
 
-    As fractions. None where there is none, and where it is beyond what any exchange takes.
+    None if there is none, or if it is higher than any exchange's fee.
     """
     special = quirk(exchange)
     maker, taker = (
@@ -452,7 +472,7 @@ def public_fees(
 
 
 _LOWEST_FEE = -0.001
-"""What an exchange pays back at most."""
+"""The lowest believable fee: a rebate."""
 
 
 def _scaled(value: Any, scale: str) -> Any:
@@ -481,7 +501,7 @@ def fees(
 ) -> Fees:
     """Make fees of ccxt's market or fee structure, or else of those of the whole exchange.
 
-    Raises ValueError for an account without a fee.
+    Raises ValueError if an account has no fee.
     """
     tiers, special = None, quirk(exchange)
     if source == "account":
@@ -511,7 +531,7 @@ def fees(
 
 
 def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
-    """Put both sides of ccxt's tiers, which may be the first of a list, together by volume."""
+    """Combine maker and taker of ccxt's tiers by volume."""
     if isinstance(sides, list):
         sides = sides[0]
     maker, taker = (
@@ -523,13 +543,13 @@ def _tiers(sides: Any, scale: str) -> Iterable[FeeTier]:
 
 
 def in_decimal(value: float) -> float:
-    """Return what a float was written as, up to 15 digits."""
+    """Return the Decimal that a float was written as, up to 15 digits."""
     found = exact(value)
     return as_given(found, as_number(found))
 
 
 def in_decimals(made: Made) -> Made:
-    """Return rules or fees, which the list of pairs keeps as floats, as the text of those."""
+    """Return rules or fees with Decimals instead of the floats of the list of pairs."""
     floats = {name: value for name, value in vars(made).items() if isinstance(value, float)}
     update: dict[str, Any] = {name: in_decimal(value) for name, value in floats.items()}
     if isinstance(made, Fees) and made.tiers is not None:

@@ -1,4 +1,4 @@
-"""What single exchanges do differently: the only place that names one."""
+"""The differences between exchanges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class CandleLayout:
-    """Where a candle on the wire, an array, has its fields."""
+    """The positions of a candle's fields in the exchange's array."""
 
     time: int = 0
     open: int = 1
@@ -18,11 +18,11 @@ class CandleLayout:
     volume: int = 5
     """In base currency."""
     trades: int | None = None
-    """Number of trades; None where it is not sent."""
+    """Number of trades; None if it is not sent."""
     seconds: bool = False
     """Whether the time is in seconds and not in milliseconds."""
     quoted: bool = False
-    """Whether an answer is nothing but rows, of numbers of which some are in quotes."""
+    """Whether a response is only rows of numbers, some of them in quotes."""
 
     @property
     def prices_and_volume(self) -> tuple[int, int, int, int, int]:
@@ -37,118 +37,118 @@ class CandleLayout:
 
 @dataclass(frozen=True)
 class Quirk:
-    """How one exchange differs from what ccxt's unified calls promise."""
+    """The differences of one exchange from ccxt's unified calls."""
 
     envelope: str | None = None
-    """The field of each answer that holds what was asked for."""
+    """The field of each response that holds the data."""
     depths: tuple[int, ...] | None = None
-    """The only order-book depths that it takes, ascending; None: any up to `max_depth`."""
+    """The only order book depths that it accepts, ascending; None: any up to `max_depth`."""
     max_depth: int | None = None
-    """The most levels a side that it takes or gives; None: as many as we ask for, or not known."""
+    """Maximum number of levels a side; None: no limit, or unknown."""
     not_offered: dict[str, str] = field(default_factory=dict)
     """ccxt's calls that do not work for spot although it has them, and why."""
     keyed: tuple[str, ...] = ()
-    """ccxt's calls for which it wants the key of an account although what they give is public."""
+    """ccxt's calls that need an API key although their data are public."""
     keyless_call: tuple[str, dict[str, Any]] | None = None
     """A call of ccxt's for one path, and its parameters, that answers without a key where no
     other does; tells whether the exchange can be reached."""
     ticker_pairs: tuple[str, ...] | None = None
-    """The only pairs that it has tickers of; None: all."""
+    """The only pairs with tickers; None: all."""
     tickers_of_named: bool = False
-    """Whether its calls for all pairs want to be told of which."""
+    """Whether its bulk requests must name the pairs."""
     tickers_of_all: bool = False
-    """Whether its bulk tickers can only be asked for of all pairs."""
+    """Whether its bulk tickers are only available for all pairs."""
     bars_from_start: bool = False
-    """Whether candles can only be asked for from a time on, not as the newest."""
+    """Whether requests for candles need a start time."""
     bars_until: bool = False
-    """Whether candles can only be asked for up to a time."""
+    """Whether requests for candles need an end time."""
     bars_from: str | None = None
     """The parameter with the time from which candles are requested, where ccxt would round it up
     to a multiple of their length since 1970: weeks open on Mondays, months on their first day."""
     bars_per_request: dict[str, int] = field(default_factory=dict)
-    """How many candles one page holds, by timeframe, where ccxt asks for fewer than it says."""
+    """Candles in a page by timeframe, if ccxt requests fewer than its documented number."""
     moved_timeframes: tuple[str, ...] = ()
-    """Timeframes of whose candles ccxt moves the times, and which are therefore not offered."""
+    """Timeframes that are not offered because ccxt changes the times of the candles."""
     options: dict[str, Any] = field(default_factory=dict)
-    """ccxt options that keep it from requests which a spot answer does not need."""
+    """Options of ccxt that prevent requests that spot data do not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
-    """Parameters that do so for the list of its markets."""
+    """Parameters of the request for its markets that do the same."""
     asked_by_code: bool = False
     """Whether ccxt asks for its pairs, or streams, by what it calls the currencies and not by the
     exchange's own ids: a renamed token would not be found."""
     unneeded: tuple[str, ...] = ()
-    """Parts of the URLs of what ccxt always asks for with the list, and spot has no use for."""
+    """Parts of URLs of requests that ccxt always sends with the list, and that spot data do not
+    need."""
     pair_fee_scale: str = "1"
-    """What a pair's own fees are multiplied by to be fractions: 0.01 where they are in percent."""
+    """Factor that makes a pair's fees fractions: 0.01 if they are in percent."""
     fee_scale: str = "1"
-    """The same of the fees of all pairs, which are written down in ccxt."""
+    """The same factor for the exchange's fees in ccxt."""
     highest_fee: float = 0.01
-    """The highest public fee that is believed; a higher one is not known."""
+    """Highest believable public fee; a higher one counts as unknown."""
     fees_unknown: bool = False
-    """Whether what ccxt has as fees is not to be believed."""
+    """Whether ccxt's fees are unreliable."""
     alias_field: str | None = None
-    """The raw field of a market that names the market whose book it shares."""
+    """The raw field of a market with the market whose order book it shares."""
     bursts: bool = False
-    """Whether its limits are a budget for a span of time, which ccxt knows, and not a pace."""
+    """Whether its rate limit has a time window, which ccxt knows, and not a minimum interval."""
     used_weight: tuple[str, float] | None = None
     """The header, in small letters, that tells how much of that budget is used by everything at
     this address, and how much that may be."""
     full_tickers: bool = True
-    """Whether its bulk tickers hold what a single one holds."""
+    """Whether its bulk tickers have all fields of a single one."""
     best_in_tickers: bool = True
-    """Whether its bulk tickers hold the best bid and ask."""
+    """Whether its bulk tickers have the best bid and ask."""
     best_in_ticker_stream: bool = True
-    """Whether those of its stream do."""
+    """Whether its streamed tickers have them."""
     quote_params: dict[str, Any] = field(default_factory=dict)
-    """Makes the order-book call answer with the best level only."""
+    """Parameters of the order book request for the best level only."""
     windows: tuple[str, ...] = ()
-    """Units of the rolling windows, and ``day``, that it has tickers for."""
+    """Units of the rolling windows, and ``day``, for which it has tickers."""
     average_price: tuple[str, str] | None = None
-    """The window of which it tells the average price itself, and ccxt's call for that path."""
+    """The window of its own average price, and ccxt's call for it."""
     candle_layout: CandleLayout | None = None
-    """Where a candle on the wire has its fields; None: ccxt reads it."""
+    """The positions of a candle's fields; None: ccxt parses candles."""
     quiet_bars: bool = False
     """Whether it has a candle, without volume, for a time in which nobody traded: a candle that it
     lacks then means that it did not work."""
     newest_bars_only: bool = False
-    """Whether it gives one page of the newest candles, from whatever time on they are asked for."""
+    """Whether it always returns one page of the newest candles, whatever the start time."""
     bars_kept: int | None = None
-    """How many of its newest candles it gives: a request for earlier ones it refuses."""
+    """Number of its newest candles; it refuses requests for earlier ones."""
     misnamed_timeframes: tuple[str, ...] = ()
-    """Timeframes of ccxt's whose requests ask for another length, or for none, and which are
-    therefore not offered."""
+    """Timeframes that are not offered because ccxt requests another length, or none."""
     book_is_list: bool = False
-    """Whether an answer with a book is a list of levels, or an empty one."""
+    """Whether an order book response is a list of levels, which may be empty."""
     plain_levels: bool = False
-    """Whether levels of a book are price and size although ccxt reads them its own way."""
+    """Whether levels are price and size although ccxt has its own parser."""
     keyless_paths: tuple[str, ...] = ()
     recent_trades: dict[str, Any] = field(default_factory=dict)
-    """Makes the trades call give single trades where it would give aggregated ones."""
+    """Parameters of the trades request for single instead of aggregated trades."""
     aggregates: bool = False
-    """Whether the trades call gives aggregated trades by itself."""
+    """Whether the trades request returns aggregated trades by default."""
     aggregated_ids: bool = False
     """Whether an aggregated trade on the wire has its id, and those of the first and the last
     trade in it, as ``a``, ``f`` and ``l``."""
     newest_trades: bool = True
-    """Whether the newest trades can be asked for."""
+    """Whether the newest trades can be requested."""
     trades_from_id: str | None = None
     """How trades are asked for from an id on: the name of the parameter that takes the id
     itself (``=name``), the id before it (``>name``) or, where pages run backwards, the id behind
     the page (``<name``)."""
     trades_from_id_params: dict[str, Any] = field(default_factory=dict)
     trades_from_time: bool = False
-    """Whether the trades call heeds a start time."""
+    """Whether the trades request respects a start time."""
     trades_since: bool = False
     """Whether ccxt sends the exchange a start time without a word of what that does: trades from a
     time on are given where the answer shows that it begins there."""
     trades_until: bool = False
-    """Whether it wants an end time beside it."""
+    """Whether a start time needs an end time."""
     trade_seconds: int | None = None
     """Where a trade on the wire has its time in seconds, a float that may be a hair too small."""
     trades_after_nanoseconds: str | None = None
     """The parameter that takes the nanosecond before that time, where ccxt sends whole seconds."""
     trades_span: int | None = None
-    """Milliseconds behind the start time that one answer looks at; None: all."""
+    """Milliseconds after the start time that one response covers; None: all."""
     trades_before_time: str | None = None
     """The parameter that asks for the trades before a time, where ids lead on from there."""
     trades_before_time_params: dict[str, Any] = field(default_factory=dict)
@@ -156,19 +156,19 @@ class Quirk:
     old_trades_per_request: int | None = None
     """The same from a time or an id on; None: as many."""
     subscriptions_a_line: int | None = None
-    """How many streams share a socket, where ccxt would open one for each."""
+    """Number of streams that share a socket, if ccxt would open one for each."""
     book_wire: Literal["numbered", "linked", "checked", "sided"] | None = None
-    """How its book stream is written (`_streams.wires`); None: ccxt keeps the book."""
+    """The format of its order book stream (`_streams.wires`); None: ccxt keeps the book."""
     book_stream_params: dict[str, Any] = field(default_factory=dict)
-    """Makes ccxt subscribe to the book stream that everybody may have."""
+    """Parameters for the public order book stream."""
     ticker_stream_params: dict[str, Any] = field(default_factory=dict)
-    """Makes its ticker stream a full one, with best bid and ask."""
+    """Parameters for the full ticker stream with best bid and ask."""
     numbered_trades: bool = False
-    """Whether the ids of a pair's trades are numbers without a gap."""
+    """Whether the trade ids of a pair are consecutive numbers."""
 
     @property
     def is_searchable(self) -> bool:
-        """Whether the first trade from a time on can be found by the ids of trades."""
+        """Whether the first trade after a time can be found by trade ids."""
         return self.numbered_trades and (self.trades_from_id or "").startswith("<")
 
 
@@ -547,5 +547,5 @@ _PLAIN = Quirk()
 
 
 def quirk(exchange: str) -> Quirk:
-    """Return what is special about an exchange; most have nothing."""
+    """Return the differences of an exchange; most have none."""
     return QUIRKS.get(exchange, _PLAIN)

@@ -1,6 +1,6 @@
-"""Why an exchange could not be reached: in a word for programs, and in words.
+"""Why an exchange could not be reached: a word for programs, and a message.
 
-The word stands in ``details["reason"]`` of every `ExchangeUnavailableError`.
+The word is ``details["reason"]`` of every `ExchangeUnavailableError`.
 """
 
 from __future__ import annotations
@@ -14,39 +14,37 @@ from typing import NamedTuple
 from marketdata._requests.network import CERTIFICATES, proxy_variable
 from marketdata.errors import ExchangeUnavailableError, MarketDataError
 
-__all__ = ["Why", "in_short", "none_reached", "why_refused_by_proxy", "why_unreachable"]
-
-_REJECTS = {401: "wants another user and password", 403: "refuses the way to it"}
+_REJECTS = {401: "rejected the user and password", 403: "refuses to connect to it"}
 _REJECTS[407] = _REJECTS[401]
 
 
 class Why(NamedTuple):
-    """Why there was no connection."""
+    """The reason for a failed connection."""
 
     reason: str
     said: str
-    """What comes behind the name of the exchange."""
+    """The message after the name of the exchange."""
     retryable: bool = True
 
 
 _UNKNOWN_NAME = Why(
     "name_not_resolved",
-    "cannot be reached: the name of its host is not found. Is this machine online?",
+    "cannot be reached: its host name cannot be resolved. Is this machine online?",
     False,
 )
 _NO_NAMES = Why(
     "name_not_resolved",
-    "cannot be reached: no name can be looked up now. Is this machine online?",
+    "cannot be reached: host names cannot be resolved now. Is this machine online?",
 )
 _REFUSED = Why("refused", "cannot be reached: it refuses the connection. Try later.")
-_NO_ROUTE = Why("no_route", "cannot be reached: no way leads there. Is this machine online?")
-_LOST = Why("connection_lost", "broke the connection off. Try later.")
-_NO_TLS = Why("tls_failed", "cannot be reached: no encrypted connection comes about. Try later.")
-_TIMED_OUT = Why("timed_out", "did not answer in time. Try later.")
+_NO_ROUTE = Why("no_route", "cannot be reached: there is no route to it. Is this machine online?")
+_LOST = Why("connection_lost", "closed the connection. Try later.")
+_NO_TLS = Why("tls_failed", "cannot be reached: the TLS handshake failed. Try later.")
+_TIMED_OUT = Why("timed_out", "did not respond in time. Try later.")
 
 
 def why_unreachable(error: BaseException | None) -> Why | None:
-    """Tell from what a connection failed with; None where it was none of the connection."""
+    """Return the reason for a connection's error; None if the error is not of the connection."""
     if error is None:
         return None
     if isinstance(error, socket.gaierror):
@@ -73,8 +71,8 @@ def why_unreachable(error: BaseException | None) -> Why | None:
 
 
 def why_refused_by_proxy(status: int) -> Why:
-    """Tell from the status with which a proxy, and not the exchange, has answered."""
-    return _proxy(_REJECTS.get(status, f"answers with HTTP {status}"), status)
+    """Return the reason for the HTTP status of a proxy's response."""
+    return _proxy(_REJECTS.get(status, f"responds with HTTP {status}"), status)
 
 
 def _of_system(error: OSError) -> Why | None:
@@ -90,44 +88,44 @@ def _of_system(error: OSError) -> Why | None:
 def _proxy(how: str, status: int | None, host: str | None = None, port: int | None = None) -> Why:
     variable = proxy_variable(host, port) or "HTTPS_PROXY"
     said = f"cannot be reached: the proxy in {variable} {how}. Correct that variable."
-    # A proxy that is broken may be mended meanwhile; one that refuses, or is none, stays as it is.
+    # A broken proxy may recover; one that refuses will not.
     return Why("proxy_failed", said, status is not None and status >= 500)
 
 
 def _certificate() -> Why:
     file = os.environ.get(CERTIFICATES)
     what = (
-        f"none of the certificates in {CERTIFICATES} ({file}) vouches for it"
+        f"none of the certificates in {CERTIFICATES} ({file}) is its authority"
         if file
-        else f"where a proxy looks into connections, name its certificate in {CERTIFICATES}"
+        else f"if a proxy inspects connections, set {CERTIFICATES} to its certificate"
     )
     said = f"cannot be reached: its certificate is not trusted; {what}."
     return Why("certificate_not_trusted", said, False)
 
 
 _IN_SHORT = {
-    "name_not_resolved": "host names are not found",
+    "name_not_resolved": "host names cannot be resolved",
     "refused": "connections are refused",
-    "no_route": "no way leads there",
+    "no_route": "there is no route to them",
     "connection_lost": "connections break off",
-    "timed_out": "no answer in time",
-    "tls_failed": "no encrypted connection comes about",
+    "timed_out": "no response in time",
+    "tls_failed": "the TLS handshake fails",
     "certificate_not_trusted": "certificates are not trusted",
-    "proxy_failed": "the proxy does not let requests through",
-    "location_refused": "requests from this place are refused",
+    "proxy_failed": "the proxy blocks requests",
+    "location_refused": "requests from this location are refused",
     "server_error": "servers are failing",
     "maintenance": "under maintenance",
-    "rate_limited": "fewer requests are asked for",
+    "rate_limited": "too many requests",
 }
 
 
 def in_short(reason: str | None) -> str:
-    """Say a reason in a few words."""
+    """Return a reason in a few words."""
     return _IN_SHORT.get(reason or "", "failing")
 
 
 def none_reached(failures: Mapping[str, MarketDataError]) -> ExchangeUnavailableError:
-    """Make one error of those of all exchanges that were asked: each reason once, and what to do.
+    """Combine the errors of all requested exchanges: each reason once, and what to do.
 
     ``failures`` has at least two.
     """
@@ -139,7 +137,7 @@ def none_reached(failures: Mapping[str, MarketDataError]) -> ExchangeUnavailable
     every = len(waits) == len(failures)
     return ExchangeUnavailableError(
         f"None of the exchanges could be reached: {'; '.join(parts)}; `marketdata doctor` looks "
-        "for the cause, HTTPS_PROXY names a proxy, and --sim (sim=True) needs no internet.",
+        "for the cause, HTTPS_PROXY sets a proxy, and --sim (sim=True) needs no internet.",
         retryable=any(error.retryable for error in failures.values()),
         retry_after=min(waits) if every else None,
         details={

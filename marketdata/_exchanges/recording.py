@@ -30,8 +30,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
-__all__ = ["Event", "Writer", "exchanges_in", "is_recording", "read"]
-
 Kind = Literal["open", "sent", "got", "lost", "rest"]
 
 _HEADER_LINE = '{"marketdata": "recording", "version": 1}\n'
@@ -84,7 +82,7 @@ class Writer:
         self.is_new = not self.path.exists()
         """Whether there was no such file."""
         if not self.is_new and self.path.stat().st_size and not is_recording(self.path):
-            raise ValueError("it is another kind of file")
+            raise ValueError("it is not a recording")
         whole = 0 if self.is_new else _whole(self.path)
         # Without a buffer: what could not be written is not tried again behind our back.
         self._file = self.path.open("ab", buffering=0)

@@ -32,8 +32,6 @@ from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
 from marketdata._requests.request import current
 
-__all__ = ["StreamConnector", "Subscriber", "opposite", "stream_class"]
-
 END_OF_RECORDING = 4000
 """The code with which a played recording closes its sockets."""
 
@@ -249,8 +247,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
 
     @property
     def lastPong(self) -> Any:  # noqa: N802 ccxt's name
-        """What ccxt keeps of the last answer to a ping; some of its handlers take the time of
-        the exchange, or a number."""
+        """The last answer to a ping, as ccxt keeps it: a time of the exchange, or a number."""
         return self._last_pong
 
     @lastPong.setter

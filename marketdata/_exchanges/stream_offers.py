@@ -15,8 +15,6 @@ from typing import Any
 from marketdata._exchanges.quirks import quirk
 from marketdata.arguments import TIMEFRAME
 
-__all__ = ["StreamOffer", "stream_offer", "streamed_timeframes"]
-
 
 @dataclass(frozen=True)
 class StreamOffer:

@@ -22,27 +22,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["check_known", "described", "known", "serves_spot"]
-
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
 """Names the one of several timeframes from which another can be resampled."""
 
 
 def check_known(name: str, served: dict[str, str] | None) -> None:
-    """Raise `ExchangeNotSupportedError` unless an exchange of this name can be asked.
+    """Raise `ExchangeNotSupportedError` unless there is an exchange of this name.
 
-    ``served`` holds the exchanges of the simulator where that stands in for all.
+    ``served`` has the exchanges of the simulator, if that is used.
     """
     if loader.is_exchange(name) if served is None else name in served:
         return
     if served is None:
-        # Only what can be asked: exchanges that have no spot are no help.
+        # Exchanges without spot markets are not suggested.
         alike = closest(name, loader.ids(), 8)
         near = [one for one in alike if serves_spot(loader.described(one))]
     else:
         near = closest(name, served, 8)
     near = near[:3]
-    where = "ccxt has no exchange" if served is None else "The simulated exchange does not speak"
+    where = "ccxt has no exchange" if served is None else "The simulator has no exchange"
     raise ExchangeNotSupportedError(
         f"{where} '{name[:40]}'.{did_you_mean(near)} `exchanges` lists all.",
         details={"exchange": name[:40], "closest": near},
@@ -50,18 +48,18 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
 
 
 def known(folder: Path, source_for: SourceFor) -> list[Exchange]:
-    """Return every spot exchange of the installed ccxt, by id; described once and kept there.
+    """Return all spot exchanges of the installed ccxt by id; their description is kept in a folder.
 
-    ``source_for`` names the shorter candles of which some can be made.
+    ``source_for`` returns the timeframe from which another can be resampled.
     """
-    # What was described by another version, or without a field of today, is of no use.
+    # A description by another version, or without a new field, is outdated.
     ours = hashlib.sha256(repr([*Exchange.model_fields, QUIRKS]).encode()).hexdigest()
     version = f"{loader.version()} {ours}"
     return Catalogue(folder).exchanges(version, lambda: described(source_for))
 
 
 def described(source_for: SourceFor) -> list[Exchange]:
-    """Describe every spot exchange of the installed ccxt, by id; takes seconds."""
+    """Describe all spot exchanges of the installed ccxt by id; takes seconds."""
     apis = [(name, loader.described(name)) for name in loader.ids()]
     return [
         capabilities.exchange(vars(api), quirk(name), source_for)

@@ -11,8 +11,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["LAYOUTS", "TickerLayout", "layout"]
-
 
 @dataclass(frozen=True)
 class TickerLayout:

@@ -27,16 +27,6 @@ from marketdata.models.decimals import (
     rounded,
 )
 
-__all__ = [
-    "has_price",
-    "is_positive",
-    "is_untraded",
-    "open_time",
-    "settle",
-    "trade_count",
-    "untraded",
-]
-
 Values: TypeAlias = dict[str, float | None]
 
 _FAR = 1 << 62

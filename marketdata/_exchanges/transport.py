@@ -1,4 +1,4 @@
-"""The one way to the network: ccxt sends its requests and opens its sockets through it."""
+"""The only access to the network: ccxt sends requests and opens sockets through it."""
 
 from __future__ import annotations
 
@@ -35,22 +35,20 @@ if TYPE_CHECKING:
 
     from marketdata._requests.rate_limit import Budget
 
-__all__ = ["Transport"]
-
 _LONGEST_CONNECT = 3.0
-"""Seconds that the connection of a socket may take, before TLS and the exchange's answer. A network
-that comes back is not waited for in attempts from before."""
+"""Maximum seconds of a TCP connection, without TLS and the response. After a network failure,
+earlier attempts do not delay new ones."""
 
 
 class Transport:
-    """What ccxt takes for its ``session``; it belongs to one event loop.
+    """The ``session`` that ccxt uses; it belongs to one event loop.
 
     ``exchange`` is its name in logs and recordings; ``used_weight`` the response header with the
     used part of its rate limit, and the whole of that limit.
 
-    Everything goes to ``base_url`` where that is given, path kept, in place of the exchange's own
-    hosts; ``login`` is the user and password of that place, as they are in a URL. ``trust_env`` has
-    it look for proxies; ``cafile`` holds the authorities that are trusted in place of the usual.
+    ``base_url`` replaces the exchange's hosts and keeps the path; ``login`` is its user and
+    password, as in a URL. ``trust_env`` uses proxies; ``cafile`` has the trusted authorities
+    instead of the usual ones.
     """
 
     def __init__(
@@ -64,13 +62,13 @@ class Transport:
         used_weight: tuple[str, float] | None = None,
     ) -> None:
         self.ended = False
-        """Whether nothing more is sent."""
+        """Whether it is closed for new requests."""
         self.in_flight = 0
-        """Requests that are not answered yet."""
+        """Requests in flight."""
         self.recorder: Callable[[Event], None] | None = None
-        """Gets all that is sent and received."""
+        """Gets everything sent and received."""
         self.budget: Budget | None = None
-        """The requests that may be made, in place of ccxt's own limiter."""
+        """The rate limit, instead of ccxt's own limiter."""
         self._exchange = exchange
         self._used_weight = used_weight
         self._base = None if base_url is None else URL(base_url)
@@ -81,11 +79,11 @@ class Transport:
         _transports.add(self)
 
     def get(self, url: URL, **options: Any) -> AbstractAsyncContextManager[ClientResponse]:
-        """Get what is at an address; as aiohttp's."""
+        """Send a GET request, as aiohttp does."""
         return self._sent("GET", url, **options)
 
     def post(self, url: URL, **options: Any) -> AbstractAsyncContextManager[ClientResponse]:
-        """Ask by POST; as aiohttp's."""
+        """Send a POST request, as aiohttp does."""
         return self._sent("POST", url, **options)
 
     @asynccontextmanager
@@ -106,7 +104,7 @@ class Transport:
             self.in_flight -= 1
 
     def asks(self) -> None:
-        """Note a request for the call that makes it."""
+        """Note a request for the running call."""
         reply = current().reply
         if reply is not None:
             reply.ask()
@@ -114,7 +112,7 @@ class Transport:
     def answered(
         self, method: str, url: URL, status: int, headers: Mapping[str, str], text: str
     ) -> None:
-        """Note a response: for the call that waits for it, the budget, the log and the recorder."""
+        """Note a response: for the running call, the budget, the log and the recorder."""
         reply = current().reply or Reply()
         reply.note(status, headers)
         if logger.isEnabledFor(DEBUG):
@@ -135,7 +133,7 @@ class Transport:
     def ws_connect(
         self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> _Opening:
-        """Open a socket; as aiohttp's, to be entered."""
+        """Open a WebSocket, as aiohttp does."""
 
         def begin() -> Awaitable[Any]:
             there = self.address(URL(url))
@@ -145,16 +143,16 @@ class Transport:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What every request is sent with; as aiohttp's."""
+        """The headers of every request, as in aiohttp."""
         return self._opened.headers
 
     @property
     def cookie_jar(self) -> Any:
-        """Where cookies are kept; as aiohttp's."""
+        """The cookies, as in aiohttp."""
         return self._opened.cookie_jar
 
     def address(self, url: URL) -> URL:
-        """Return where a request to one of the exchange's own addresses goes."""
+        """Return the address to use instead of one of the exchange's own."""
         base = self._base
         if base is None:
             return url
@@ -175,7 +173,7 @@ class Transport:
 
     @property
     def trusted(self) -> SSLContext | None:
-        """What is trusted, read once for all exchanges; None where nothing is encrypted."""
+        """The TLS context, one for all exchanges; None without TLS."""
         if self._base is not None and self._base.scheme == "http":
             return None
         return _trusted(self._cafile or certifi.where())
@@ -190,7 +188,8 @@ class Transport:
                     ssl=self.trusted or False,
                     family=socket.AF_UNSPEC,
                     happy_eyeballs_delay=0,
-                    # Older versions of Python leave connections open whose other end is silent.
+                    # Older versions of Python leave TLS connections open if the other end is
+                    # silent.
                     enable_cleanup_closed=sys.version_info < (3, 12, 7),
                 ),
                 trust_env=self._trusts_env,
@@ -214,7 +213,7 @@ class Transport:
 
 
 class _Opening:
-    """A socket that begins to open when it is waited for: a task may be cancelled before that."""
+    """A socket that opens when it is awaited, because its task may be cancelled before."""
 
     def __init__(self, begin: Callable[[], Awaitable[Any]]) -> None:
         self._begin = begin
@@ -225,7 +224,7 @@ class _Opening:
 
 @functools.cache
 def _trusted(cafile: str) -> SSLContext:
-    """Return what trusts the authorities in a file: ten milliseconds and most of a mebibyte."""
+    """Return a TLS context for a file of authorities; takes 10 ms and 1 MiB."""
     return trusting(cafile)
 
 

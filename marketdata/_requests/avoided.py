@@ -1,33 +1,30 @@
-"""Exchanges that could not be reached a moment ago, known to all processes of a machine.
+"""Exchanges that could not be reached recently, shared by all processes of a machine.
 
-One file each in a folder: the time until which the exchange is asked last is when the file was
-last changed. A folder that cannot be used is as good as none.
+Each has a file in a folder; its modification time is the time until which the exchange is tried
+last. A folder that cannot be used is ignored.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from pathlib import Path
 
-__all__ = ["LONGEST", "Avoided"]
-
 LONGEST = 3600.0
-"""Seconds at most; a time further ahead is one that a wrong clock has written."""
+"""Maximum seconds; a later time was written by a wrong clock."""
 
 
 class Avoided:
-    """Which exchanges, by where they are asked, failed a moment ago."""
+    """Exchanges that failed recently, by name and address."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Keep it in a folder, which is made when needed; None keeps it in this process alone."""
+        """Use a folder, which is created when needed; None keeps the state in this process only."""
         self._folder = folder
         self._until: dict[str, float] = {}
 
     def note(self, source: str, seconds: float) -> None:
-        """Have an exchange asked last for so many seconds."""
+        """Have an exchange tried last for some seconds."""
         until = time.time() + min(seconds, LONGEST)
         self._until[source] = until
         if self._folder is not None:
@@ -38,14 +35,14 @@ class Avoided:
                 os.utime(file, (until, until))
 
     def forget(self, source: str) -> None:
-        """Note that an exchange has answered."""
+        """Note that an exchange has responded."""
         self._until.pop(source, None)
         if self._folder is not None:
             with contextlib.suppress(OSError):
                 self._file(self._folder, source).unlink()
 
     def is_avoided(self, source: str) -> bool:
-        """Return whether an exchange is to be asked last."""
+        """Return whether an exchange should be tried last."""
         until = self._until.get(source, 0.0)
         if self._folder is not None:
             with contextlib.suppress(OSError):
@@ -54,5 +51,7 @@ class Avoided:
 
     @staticmethod
     def _file(folder: Path, source: str) -> Path:
+        import hashlib  # a millisecond, and nothing of it for who names one exchange
+
         # An address has characters that a name of a file may not have.
         return folder / hashlib.sha256(source.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Places for the attempts that are under way to one exchange, so that it cannot use up more."""
+"""The limit of concurrent requests to one exchange."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from marketdata._requests.deadline import is_patient, renew, seconds_left
 from marketdata.errors import ExchangeUnavailableError
 
 _FOR_OTHERS = 0.2
-"""Share of the places that long jobs leave to calls that cannot wait; one place at least."""
+"""Share of the limit that long downloads leave to other calls; at least one request."""
 _LOOKS_EVERY = 1.0
-"""Seconds between two looks at how much time a call has that waits for a place."""
+"""Seconds between two checks of the remaining time of a waiting call."""
 _TO_REPORT = 0.1
-"""Seconds of a call's time that are left to say what it has waited for."""
+"""Seconds that a waiting call keeps to raise its error."""
 _WEIGHT = 0.2
-"""What the last attempt counts in how long they usually take."""
+"""Weight of the last request in their average duration."""
 
 
 class Bulkhead:
-    """So many places, or as many as there are attempts (None); it belongs to one event loop."""
+    """A limit of concurrent requests, or none (None); it belongs to one event loop."""
 
     def __init__(self, exchange: str, places: int | None) -> None:
         self.under_way = 0
@@ -28,22 +28,22 @@ class Bulkhead:
         self._places = places or 0
         self._for_patient = max(1.0, self._places - max(1.0, _FOR_OTHERS * self._places))
         self._patient = 0
-        """Places that long jobs have."""
+        """The limit for long downloads."""
         self._queues: dict[bool, dict[asyncio.Future[float], None]] = {False: {}, True: {}}
-        """Who waits for a place, by whether it is a long job; first come, first served."""
+        """Waiting calls, by whether they are long downloads; first come, first served."""
         self._begun = 0.0
-        """The sum of the times at which those under way have begun."""
+        """The sum of the start times of requests in flight."""
         self._usual = 0.0
-        """Seconds that an attempt takes."""
+        """Average seconds of a request."""
         self._now = asyncio.get_running_loop().time
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
+        """Number of waiting calls."""
         return sum(map(len, self._queues.values()))
 
     def acquire(self) -> float | None:
-        """Take a place and give the time; it must be released. None: all places are taken."""
+        """Take a place and return the time, for `release`. None: the limit is reached."""
         if not self._is_bounded:
             self.under_way += 1
             return 0.0
@@ -53,7 +53,7 @@ class Bulkhead:
     async def wait(self) -> float:
         """Wait for a place, and take it.
 
-        Raises `ExchangeUnavailableError` where there will be none within the running call's time.
+        Raises `ExchangeUnavailableError` if none will be free within the running call's time.
         """
         patient = is_patient()
         queue = self._queues[patient]
@@ -109,7 +109,7 @@ class Bulkhead:
                 place.set_result(self._acquire(who))
 
     def _expected(self, ahead: int) -> float:
-        """Return the seconds until a place is free for who has so many ahead."""
+        """Return the expected seconds until a place is free behind so many waiting calls."""
         so_far = self._now() - self._begun / self.under_way
         return max(self._usual, so_far) * (ahead + 1) / self._places
 

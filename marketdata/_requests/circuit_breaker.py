@@ -1,4 +1,4 @@
-"""An exchange that keeps failing is left alone for a while."""
+"""The circuit breaker: an exchange that keeps failing gets no requests for a while."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Literal
 from marketdata.errors import ExchangeUnavailableError, MarketDataError, UpstreamError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-"""Seconds for which it is left alone at first, and after many probes."""
+"""Seconds of the first pause, and of the longest one after failed probes."""
 _LONGEST_BAN = 3600.0
-"""Seconds for which it is left alone at most, whatever it asks for."""
+"""Maximum seconds of a pause that the exchange asks for."""
 
 
 class Breaker:
-    """Counts an exchange's failures in a row; after ``trip_after`` of them nothing goes out.
+    """Counts consecutive failures; after ``trip_after`` of them no requests are sent.
 
-    After a pause one attempt goes out as a probe. If that is answered all go on, otherwise the
+    After a pause one request is sent as a probe. If it succeeds, requests continue; otherwise the
     next pause is twice as long.
     """
 
@@ -29,34 +29,34 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failures = 0
-        """All so far."""
+        """All failures so far."""
         self._exchange = exchange
         self._trip_after = trip_after
         self._clock = clock
         self._in_a_row = 0
         self._pause = 0.0
         self._until: float | None = None
-        """Until when nothing goes out but, from then on, one probe; None where all may."""
+        """End of the pause, after which one probe is sent; None: requests are allowed."""
         self._probing = False
         self._turn = 0
-        """Counts the changes: what became of attempts from before one says nothing any more."""
+        """Number of state changes: results of requests from before a change do not count."""
 
     @property
     def state(self) -> Literal["closed", "open", "half-open"]:
-        """Whether all attempts may go out, or none, or a single one."""
+        """Whether all requests may be sent, none, or a single probe."""
         if self._until is None:
             return "closed"
         return "half-open" if self._probing or self._until <= self._clock() else "open"
 
     @property
     def wait(self) -> float:
-        """Seconds for which no attempt may go out, or one second where a probe is under way."""
+        """Seconds until the next request is allowed; one second while a probe is in flight."""
         if self._until is None:
             return 0.0
         return _FIRST_PAUSE if self._probing else max(0.0, self._until - self._clock())
 
     def check(self) -> None:
-        """Raise `ExchangeUnavailableError` where no attempt may go out now."""
+        """Raise `ExchangeUnavailableError` if no request is allowed now."""
         if self._until is None:
             return
         wait = self.wait
@@ -69,7 +69,7 @@ class Breaker:
             )
 
     def begin(self) -> int:
-        """Let an attempt go out, and give the number by which to say what became of it."""
+        """Allow a request, and return the number to report its result with."""
         if self._until is not None:
             self.check()
             self._probing = True
@@ -77,7 +77,7 @@ class Breaker:
         return self._turn
 
     def answered(self, turn: int) -> None:
-        """Note that the exchange has answered, whatever it said."""
+        """Note a response, also one with an error."""
         if turn != self._turn:
             return
         self._in_a_row = 0
@@ -86,7 +86,7 @@ class Breaker:
             self._turn += 1
 
     def failed(self, turn: int, retry_after: float | None = None) -> None:
-        """Note that the exchange has not answered, and for how long it asks to be left alone."""
+        """Note a failure, and the seconds that the exchange asks to wait."""
         self.failures += 1
         longest = min(retry_after or 0.0, _LONGEST_BAN)
         if turn == self._turn:
@@ -100,13 +100,13 @@ class Breaker:
             self._until = max(self._until, self._clock() + longest)
 
     def judge(self, turn: int, error: MarketDataError) -> None:
-        """Note what an error says of the exchange that it comes from."""
+        """Note an error as a failure or as a response."""
         if isinstance(error, UpstreamError) and error.retryable:
             self.failed(turn, error.retry_after)
         else:
             self.answered(turn)
 
     def end(self, turn: int) -> None:
-        """Let another attempt be the probe where this one has come to nothing."""
+        """Allow another probe if this one ended without a result."""
         if turn == self._turn:
             self._probing = False

@@ -1,7 +1,6 @@
-"""Questions that come while the same one is under way wait for its answer.
+"""Identical calls share one request: later ones wait for the response to the first.
 
-Nothing is kept once the answer is there, so that nobody gets one older than the question by more
-than the time that one request takes.
+Responses are not cached, so a response is at most one request's time older than the call.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from marketdata._requests.tasks import begun, end
 T = TypeVar("T")
 
 Work = Callable[["Question"], Coroutine[Any, Any, None]]
-"""Finds the answer to a question and hands it to `Question.answer`, or raises."""
+"""Requests the answer and passes it to `Question.answer`, or raises."""
 
 
 class Sharing:
-    """The questions that are under way."""
+    """The calls in flight."""
 
     def __init__(self) -> None:
         self._questions: dict[str, Question] = {}
         self.shared = 0
-        """How many found the same one under way."""
+        """Number of calls that shared another call's request."""
 
     def under_way(self, key: str) -> bool:
-        """Return whether somebody waits for this answer."""
+        """Return whether a call waits for this answer."""
         return key in self._questions
 
     async def ask(self, key: str, work: Work, make: Callable[..., T]) -> T:
-        """Return what ``make`` makes of the answer; only the first to ask has it looked for.
+        """Return what ``make`` makes of the answer; only the first call requests it.
 
-        Records and errors are one for each. The work goes on as long as anybody waits, and may take
-        as long as the last of them may.
+        Each call gets its own record or error. The request goes on as long as any call waits,
+        within the longest of their timeouts.
         """
         question = self._questions.get(key)
         if question is None:
@@ -84,22 +83,22 @@ class Sharing:
 
 
 class Question:
-    """A question that is under way, and those who wait for its answer."""
+    """A request in flight, and the calls that wait for it."""
 
     __slots__ = ("deadline", "makers", "task")
 
     def __init__(self) -> None:
         self.makers: dict[asyncio.Future[Any], Callable[..., Any]] = {}
-        """What those who wait make of the answer."""
+        """The waiting calls, and what each makes of the answer."""
         self.deadline = SharedTimeLimit()
-        """When the time of the last of them is over."""
+        """The time limit of the waiting calls."""
         self.task: asyncio.Task[None] | None = None
 
     def answer(self, *given: Any) -> None:
-        """Pass to each waiting caller what it makes of the answer.
+        """Give each waiting call what it makes of the answer.
 
-        Raises what the first has raised that could make nothing of it, once all others have theirs:
-        then somebody still waits.
+        If some calls cannot use the answer, raises the first of their errors after the others have
+        got theirs.
         """
         failure: Exception | None = None
         for answer, make in list(self.makers.items()):
@@ -115,7 +114,7 @@ class Question:
             raise failure
 
     def fail(self, error: Exception) -> None:
-        """Have all who wait raise an error, each its own: errors grow where they are raised."""
+        """Have all waiting calls raise their own copy of an error, because raising changes it."""
         answers = [answer for answer in self.makers if not answer.done()]
         self.makers.clear()
         for answer in answers[1:]:

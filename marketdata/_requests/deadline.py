@@ -1,4 +1,4 @@
-"""How long the running call may take, for everything that it awaits."""
+"""The timeout of the running call, for everything that it awaits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 _RENEWED_EVERY = 1.0
-"""Seconds after which the time of a patient call starts anew, at most: somebody who has less time
-may come to wait for the same."""
+"""Maximum seconds between restarts of a patient call's timeout, because a call with less time may
+wait for the same response."""
 
 
 async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
-    """Return work so many seconds, then raise `ExchangeUnavailableError` in the exchange's name."""
+    """Limit work to some seconds; then raise `ExchangeUnavailableError` with a name."""
     before = current()
     limit = TimeLimit(seconds)
     begin(before.within(limit))
@@ -38,26 +38,26 @@ async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
     finally:
         begin(before)
     raise ExchangeUnavailableError(
-        f"{name} did not answer within {seconds:.3g} s. Try later, or raise MARKETDATA_TIMEOUT.",
+        f"{name} did not respond within {seconds:.3g} s. Try later, or raise MARKETDATA_TIMEOUT.",
         details={"exchange": name, "reason": "timed_out"},
     )
 
 
 def seconds_left(otherwise: float) -> float:
-    """Tell how much is left of the running call's time; the argument where it has no limit."""
+    """Return the seconds left to the running call; the argument if it has no limit."""
     deadline = current().deadline
     ends = None if deadline is None else deadline.ends
     return otherwise if ends is None else ends - asyncio.get_running_loop().time()
 
 
 def ran_out() -> bool:
-    """Return whether the running call was ended because its time is over."""
+    """Return whether the running call was cancelled by its timeout."""
     deadline = current().deadline
     return deadline is not None and deadline.expired
 
 
 def renew() -> None:
-    """Start the running call's time anew: a long job has got on."""
+    """Restart the running call's timeout after progress of a long download."""
     deadline = current().deadline
     if deadline is not None:
         deadline.start()
@@ -65,7 +65,7 @@ def renew() -> None:
 
 @contextlib.contextmanager
 def unhurried() -> Iterator[None]:
-    """Let the running call's time stand still for what no exchange does; it starts anew then."""
+    """Pause the running call's timeout for local work; it restarts afterwards."""
     limit = current().deadline
     if not isinstance(limit, TimeLimit):
         yield
@@ -81,18 +81,18 @@ def unhurried() -> Iterator[None]:
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """Let what runs inside wait for its turn as long as that takes: its time starts anew then."""
+    """Let the calls inside wait for the rate limit without a limit; their timeout restarts then."""
     with doing(replace(current(), patient=True)):
         yield
 
 
 def is_patient() -> bool:
-    """Return whether the running call waits for its turn as long as that takes."""
+    """Return whether the running call waits for the rate limit without a limit."""
     return current().patient
 
 
 async def rest(seconds: float) -> None:
-    """Wait; the time of a patient call starts anew meanwhile."""
+    """Sleep; the timeout of a patient call restarts meanwhile."""
     deadline = current().deadline
     if deadline is None or not is_patient():
         await asyncio.sleep(seconds)

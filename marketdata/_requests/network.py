@@ -1,4 +1,4 @@
-"""What the environment says of the way to the internet: proxies, and whom to trust."""
+"""Proxies and certificates from the environment."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from urllib.request import getproxies
 
 from marketdata.errors import InvalidParameterError
 
-__all__ = ["CERTIFICATES", "check_proxies", "proxy_variable", "trusting"]
-
 CERTIFICATES = "SSL_CERT_FILE"
 
 
 def check_proxies() -> bool:
-    """Return whether there is a proxy; raise `InvalidParameterError` for one that cannot be used.
+    """Return whether a proxy is set; raise `InvalidParameterError` if it cannot be used.
 
-    The error names the variable, and nothing of its value: a password may be in it.
+    The error names the variable but not its value, which may contain a password.
     """
     proxies = dict(_proxies())
     for variable, url in proxies.items():
@@ -31,7 +29,7 @@ def check_proxies() -> bool:
 
 
 def proxy_variable(host: str | None = None, port: int | None = None) -> str | None:
-    """Name the variable that names this proxy, or any proxy; None where there is none."""
+    """Return the variable that sets this proxy, or any proxy; None if there is none."""
     found = None
     for variable, url in _proxies():
         found = found or variable
@@ -42,26 +40,26 @@ def proxy_variable(host: str | None = None, port: int | None = None) -> str | No
 
 
 def trusting(cafile: str) -> ssl.SSLContext:
-    """Make what trusts the authorities in a file.
+    """Make a TLS context that trusts the authorities in a file.
 
-    Raises `InvalidParameterError`, naming the variable, where SSL_CERT_FILE names no such file.
+    Raises `InvalidParameterError` if SSL_CERT_FILE is not such a file.
     """
     try:
         return ssl.create_default_context(cafile=cafile)
     except FileNotFoundError:
         wrong = f"there is no file {cafile}"
     except ssl.SSLError:
-        wrong = f"{cafile} holds no certificate in PEM"
+        wrong = f"{cafile} has no PEM certificate"
     except OSError as error:
         wrong = f"{cafile} cannot be read: {error.strerror}"
     raise InvalidParameterError(f"{CERTIFICATES}: {wrong}.", details={"parameter": CERTIFICATES})
 
 
 def _proxies() -> Iterator[tuple[str, str]]:
-    """Return the proxies that requests would go through, by the variable that names each."""
+    """Return the proxies in use, by the variable that sets each."""
     for scheme, url in getproxies().items():
         if scheme in ("http", "https", "ws", "wss"):
-            # As `getproxies` has it, small letters win. Windows and macOS have settings, too.
+            # As in `getproxies`, lower case wins. Windows and macOS have system settings, too.
             names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")
             set_here = (name for name in names if os.environ.get(name))
             yield next(set_here, f"The system's proxy for {scheme}"), url
@@ -82,7 +80,7 @@ def _wrong_with(url: str) -> str | None:
         return "the scheme is missing"
     if scheme.lower() not in ("http", "https"):
         known = scheme if scheme.isalnum() and len(scheme) < 10 else "this"
-        return f"{known} is no kind of proxy that can be used here"
+        return f"{known} is not a supported kind of proxy"
     parts = _parts(url)
     if parts is None or parts.port == 0:
         return "the port is a number from 1 to 65535"

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _LONGEST_END = 5.0
-"""Seconds for a call that was cancelled, or a loop that was stopped, to end."""
+"""Seconds that a cancelled call or a stopped loop has to end."""
 
-_ENDING = "The program is ending; nothing is served any more."
+_ENDING = "The program is ending; no more calls are possible."
 
 _lock = threading.Lock()
 _portal: Portal | None = None
@@ -55,7 +55,7 @@ class Portal:
             self._ended.set_result(None)
 
     def _end(self) -> None:
-        """End what is left on the loop: its tasks, then its asynchronous generators.
+        """End the loop's remaining tasks, then its asynchronous generators.
 
         `asyncio.run` would also start a thread that waits for the loop's worker threads. From
         Python 3.12 on none can be started any more when the interpreter ends, which is when this
@@ -70,17 +70,17 @@ class Portal:
 
     @property
     def is_over(self) -> bool:
-        """Whether the loop has ended, as it does where something on it raises SystemExit."""
+        """Whether the loop has ended, for example because code on it raised SystemExit."""
         return self._ended.done()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; Ctrl-C cancels it, and waits for its end.
 
-        Raises RuntimeError on the loop's own thread, where waiting would never end.
+        Raises RuntimeError on the loop's own thread, where it would wait forever.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError("A blocking call was made on the loop that would have to serve it.")
+            raise RuntimeError("A blocking call was made on the event loop that has to run it.")
         ended = threading.Event()
         call = _signalling(coroutine, ended)
         try:
@@ -94,13 +94,13 @@ class Portal:
         finally:
             if not future.done():
                 future.cancel()
-                # What it has got so far may still have to be stored.
+                # Data received so far may still have to be stored.
                 ended.wait(timeout=_LONGEST_END)
 
     def stop(self) -> None:
-        """End the loop and wait for its thread; what runs on it is cancelled.
+        """End the loop, cancel its tasks, and wait for its thread.
 
-        Raises what the loop ended with, where that was an error.
+        Raises the error that ended the loop, if there was one.
         """
         with contextlib.suppress(RuntimeError):  # closed since
             self.loop.call_soon_threadsafe(self.loop.stop)
@@ -110,7 +110,7 @@ class Portal:
 
 
 async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
-    """Await a coroutine, and tell other threads when it has ended, however it did."""
+    """Await a coroutine, and signal its end to other threads in any case."""
     try:
         return await coroutine
     finally:
@@ -118,7 +118,7 @@ async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event)
 
 
 def portal() -> Portal:
-    """Return the process's portal, started at first use and again where its loop has ended."""
+    """Return the process's portal; it is started at first use, and again if its loop has ended."""
     global _portal
     if _portal is None or _portal.is_over:
         with _lock:

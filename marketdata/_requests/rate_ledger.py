@@ -1,12 +1,11 @@
-"""What all processes of the machine have asked of each exchange, in one SQLite file.
+"""The used rate limits of each exchange, shared by all processes of a machine in a SQLite file.
 
-With MARKETDATA_REDIS that is `_requests.rate_ledger_redis`'s, for all machines; this one steps in
-while Redis is away.
+With MARKETDATA_REDIS, `_requests.rate_ledger_redis` does this for all machines; this file is used
+while Redis cannot be reached.
 
-A row is an exchange's account, a text of some kilobytes at most; whoever changes it holds the
-file's lock for a fraction of a millisecond. A process that is killed meanwhile leaves the account
-as it was. A file that cannot be used is as good as none: the process then keeps accounts for
-itself.
+A row is an exchange's account, a text of a few kilobytes. A change holds the file's lock for a
+fraction of a millisecond. If the process is killed meanwhile, the account is unchanged. If the file
+cannot be used, the process keeps its own accounts in memory.
 """
 
 from __future__ import annotations
@@ -31,28 +30,28 @@ from marketdata.machine import discard, is_damage, is_locked, is_passing, privat
 T = TypeVar("T")
 
 SHARE = 0.9
-"""How much of a window is used at most: other programs behind the same address want some, too."""
+"""Maximum used share of a window: other programs may use the same address."""
 
 PATIENT_SHARE = 0.8
-"""How much of it long jobs use, and leases: what is left is for calls that cannot wait."""
+"""Maximum share for long downloads and leases; the rest is for other calls."""
 
 AHEAD = 1.0
-"""Seconds ahead of which a turn is reserved, and lost where the process dies before it comes."""
+"""Maximum seconds to reserve a turn in advance; if the process dies, the turn is lost."""
 
 GIVE_UP = 2.0
-"""Seconds after which a ledger that somebody holds locked is done without."""
+"""Seconds after which a locked ledger is no longer waited for."""
 
 APART = 10.0
-"""Seconds for which a file that is of no use is done without, before it is tried again."""
+"""Seconds before an unusable file is tried again."""
 
 LONGEST_BLOCK = 3600.0
-"""Seconds for which an exchange is left alone at most, whatever it asks for."""
+"""Maximum seconds of a pause that an exchange asks for."""
 
 SOON = 0.001
-"""Seconds after which to ask again, at least."""
+"""Minimum seconds before the next try."""
 
 _KEPT = 24 * 3600.0
-"""Seconds after which the account of an exchange that nobody asks any more is dropped."""
+"""Seconds after which the account of an unused exchange is deleted."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS account (
@@ -63,62 +62,62 @@ CREATE TABLE IF NOT EXISTS account (
 
 @dataclass(frozen=True)
 class Limit:
-    """How often an exchange may be asked, in the units that ccxt has for what requests cost."""
+    """The rate limit of an exchange, in ccxt's units of cost."""
 
     seconds_per_unit: float
     window: float | None = None
-    """Seconds over which the exchange adds requests up; None: it wants them to keep a distance."""
+    """Seconds of the time window in which the exchange counts requests; None: it requires a minimum
+    interval between requests."""
 
     @property
     def units(self) -> float:
-        """What a window holds."""
+        """The units of a window."""
         return (self.window or 0.0) / self.seconds_per_unit
 
     def part(self, parts: float) -> Limit:
-        """Return one of so many equal parts of it."""
+        """Return one of several equal parts of it."""
         return self if parts == 1 else Limit(self.seconds_per_unit * parts, self.window)
 
     @property
     def lease(self) -> float:
-        """Seconds for which a lease on a part of the window holds."""
+        """Seconds for which a lease is valid."""
         return min(1.0, (self.window or 0.0) / 60)
 
 
 class Answer(NamedTuple):
-    """What an account says to who wants to make a request."""
+    """The answer of an account to a request for units."""
 
     units: float | None
-    """Granted; None where it has to wait first."""
+    """Granted units; None: wait first."""
     wait: float = 0.0
-    """Seconds until the units may be spent or, where none were granted, asked for again."""
+    """Seconds until the units may be spent or, if none were granted, requested again."""
     since: float = -math.inf
-    """From when on the lease that was granted holds."""
+    """Start of the granted lease."""
     used: float = 0.0
-    """Units of the window that are used now, those granted included."""
+    """Used units of the window, including the granted ones."""
 
 
 @dataclass
 class Account:
-    """The requests to one exchange. Times are in seconds by a clock that all who share it have.
+    """The requests to one exchange; times are seconds of a clock that all processes share.
 
-    On one machine that is the one that counts from its start (CLOCK_MONOTONIC), which nobody sets;
-    with Redis it is that server's. A time in the future was noted before a new start, or before the
-    clock was set back, and counts as now: so nothing is forgotten, and nothing lasts longer than it
-    would have.
+    On one machine this is CLOCK_MONOTONIC, which counts from the start of the machine; with Redis
+    it is the clock of that server. A time in the future is from before a restart or before the
+    clock was set back, and counts as now: so no request is forgotten, and no pause gets longer.
     """
 
     granted: dict[float, float] = field(default_factory=dict)
-    """Leases on the window: units by the time from which on they hold."""
+    """Leases: units by start time."""
     reserved: tuple[float, float] = (0.0, 0.0)
-    """The last turn that somebody has, and for how many seconds nobody has the next."""
+    """The last reserved turn, and the seconds after it that are taken."""
     blocked: tuple[float, float] = (0.0, 0.0)
-    """When the exchange asked to be left alone, and for how many seconds."""
+    """When the exchange asked for a pause, and its seconds."""
     parts: float = 1
-    """Into how many parts the limit is divided among accounts that do not know of each other."""
+    """The number of parts into which the limit is divided among separate accounts."""
 
     @classmethod
     def parse(cls, text: str) -> Account:
-        """Read what `text` gave; an empty account where that is damaged."""
+        """Parse the result of `text`; an empty account if it is damaged."""
         with contextlib.suppress(ArithmeticError, LookupError, TypeError, ValueError):
             raw = json.loads(text)
             granted, reserved, blocked = (
@@ -131,7 +130,7 @@ class Account:
         return cls()
 
     def text(self) -> str:
-        """Write it down."""
+        """Return the account as text."""
         return json.dumps(
             {
                 "granted": list(self.granted.items()),
@@ -141,7 +140,7 @@ class Account:
         )
 
     def settle(self, now: float) -> None:
-        """Let nothing lie in the future."""
+        """Move times in the future to now."""
         leases, self.granted = self.granted, {}
         for at, units in leases.items():
             self._add(min(at, now), units)
@@ -149,7 +148,7 @@ class Account:
         self.blocked = (min(self.blocked[0], now), self.blocked[1])
 
     def block(self, now: float, seconds: float) -> None:
-        """Leave the exchange alone for so long at least, or for `LONGEST_BLOCK`."""
+        """Send the exchange no requests for so long, or for `LONGEST_BLOCK`."""
         seconds = min(seconds, LONGEST_BLOCK)
         if now + seconds > sum(self.blocked):
             self.blocked = (now, seconds)
@@ -157,7 +156,7 @@ class Account:
     def reserve(self, now: float, limit: Limit, cost: float, longest: float) -> Answer:
         """Reserve the next turn, unless it comes later than ``longest``."""
         limit = limit.part(self.parts)
-        # As in ccxt's limiter, one unit that was not used may be caught up on.
+        # As in ccxt's limiter, one unused unit can be spent later.
         turn = max(sum(self.reserved), sum(self.blocked), now - limit.seconds_per_unit)
         wait = max(0.0, turn - now)
         if wait > min(longest, AHEAD):
@@ -166,9 +165,9 @@ class Account:
         return Answer(cost, wait)
 
     def grant(self, now: float, limit: Limit, cost: float, wanted: float, share: float) -> Answer:
-        """Grant a lease on the window: of ``wanted`` units, or of ``cost`` where room is scarce.
+        """Grant a lease of ``wanted`` units, or of ``cost`` if few units are left.
 
-        It holds until the end of the running slot of `Limit.lease` seconds.
+        It is valid until the end of the current slot of `Limit.lease` seconds.
         """
         limit = limit.part(self.parts)
         used = self._used(now, limit)
@@ -176,7 +175,7 @@ class Account:
         if blocked > 0:
             return Answer(None, blocked, used=used)
         room = share * limit.units - used
-        # One that costs more than the window allows goes when there is nothing else in it.
+        # A request that costs more than the window is sent when the window is empty.
         if cost <= room or not self.granted:
             units = max(cost, min(wanted, PATIENT_SHARE * limit.units - used))
             since = _slot(now, limit)
@@ -191,13 +190,13 @@ class Account:
         return Answer(None, max(SOON, ends - now), used=used)
 
     def give_back(self, at: float, units: float) -> None:
-        """Take back what is left of a lease."""
+        """Return the unused units of a lease."""
         left = self.granted.pop(at, 0.0) - units
         if left > 0:
             self.granted[at] = left
 
     def correct(self, now: float, limit: Limit, units: float) -> float:
-        """Count as used what the exchange says is used, if that is more than we know of."""
+        """Count the exchange's number of used units, if it is higher than ours."""
         units /= self.parts
         used = self._used(now, limit)
         if units > used:
@@ -205,7 +204,7 @@ class Account:
         return max(used, units)
 
     def tell(self, other: Account, now: float) -> None:
-        """Have another account take in what this one knows."""
+        """Copy what this account knows to another one."""
         self.settle(now)
         for at, units in self.granted.items():
             other._add(at, units)
@@ -213,7 +212,7 @@ class Account:
         other.blocked = max(other.blocked, self.blocked, key=sum)
 
     def since(self, earlier: Account) -> Account:
-        """Return what has come to this account since it was a copy of an earlier one."""
+        """Return the changes of this account since an earlier copy."""
         more = {at: units - earlier.granted.get(at, 0.0) for at, units in self.granted.items()}
         return replace(self, granted={at: units for at, units in more.items() if units > 0})
 
@@ -240,24 +239,24 @@ Transact: TypeAlias = Callable[[Path, str, Step[Any], Callable[[], float], float
 
 
 class LedgerBusyError(Exception):
-    """Another process is changing an account just now."""
+    """Another process is changing an account at the moment."""
 
 
 class Ledger:
-    """The accounts in one file; what may go wrong with that costs no request its answer."""
+    """The accounts in one file; problems with the file do not make requests fail."""
 
     def __init__(self, file: Path, transact: Transact | None = None) -> None:
-        """`transact` does a step on an account in the file, alone among all processes."""
+        """`transact` applies a change to an account in the file, in a transaction."""
         self._file = file
         self._transact = transact or _in_file
         self._apart_since: float | None = None
-        """Since when the file is done without, by the clock of whoever asks."""
+        """Since when the file is not used, by the caller's clock."""
         self._accounts: dict[str, Account] = {}
-        """What takes the file's place meanwhile."""
+        """The accounts in memory that replace the file meanwhile."""
         self._last: dict[str, Account] = {}
-        """Accounts as they were when the file was last of use."""
+        """The accounts when the file was last usable."""
         self._untold: dict[str, list[Step[object]]] = {}
-        """Steps that are to be done on accounts in the file, before any other."""
+        """Changes that are still to be applied to the file, before any other."""
         self._lock = threading.Lock()
 
     def change(
@@ -310,7 +309,7 @@ class Ledger:
             return _done(self._accounts[source], step, clock())
 
     def _is_apart(self, now: float) -> bool:
-        """Return whether the file is done without; after a while it is tried again."""
+        """Return whether the file is not used; after a while it is tried again."""
         if self._apart_since is None:
             return False
         if 0 <= now - self._apart_since < APART:
@@ -355,11 +354,11 @@ class Ledger:
             return None
 
     def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
-        """Have all leave an exchange alone for so long: it has asked for that."""
+        """Have all processes pause for so long, because the exchange asked for that."""
         self.tell(source, partial(Account.block, seconds=seconds), clock, patience=0.25)
 
     def _turn_to_memory(self, now: float) -> None:
-        """Keep accounts for this process alone for a while."""
+        """Keep accounts in this process's memory for a while."""
         self._apart_since = now
 
 
@@ -380,7 +379,7 @@ def _in_file(
     with contextlib.closing(
         sqlite3.connect(file, timeout=patience, isolation_level=None)
     ) as connection:
-        # What is lost with the machine's power is a minute old when that is back.
+        # Data lost in a power failure are outdated when the machine is back.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_SCHEMA)
@@ -410,10 +409,10 @@ def _done(account: Account, step: Callable[[Account, float], T], now: float) -> 
 
 @functools.cache
 def ledger(file: Path) -> Ledger:
-    """Return the ledger in a file, the same to all of the process."""
+    """Return the ledger in a file, one for the whole process."""
     return Ledger(file)
 
 
 if hasattr(os, "register_at_fork"):
-    # A lock that another thread held in the parent would never be let go of in the child.
+    # A lock held by another thread of the parent would never be released in the child.
     os.register_at_fork(after_in_child=ledger.cache_clear)

@@ -1,19 +1,18 @@
-"""What all machines that share a Redis have asked of each exchange.
+"""The used rate limits of each exchange, shared by all machines in a Redis.
 
-An account is one hash: the account's text, and when each machine was last seen. It is changed
-while it is watched (WATCH, MULTI, EXEC), so that a change which another was quicker than is done
-anew, and by the time of that Redis (TIME): no two machines' clocks agree. All of it is done in a
-thread of its own, once per lease, since a network is slow now and then; the event loop never waits.
+An account is one hash: the account's text, and when each machine was last seen. It is changed in a
+transaction (WATCH, MULTI, EXEC) that is repeated if another machine was faster, and with the time
+of that Redis (TIME), because machines' clocks differ. This happens in a separate thread, once per
+lease, so that a slow network does not block the event loop.
 
-While Redis is away, nobody knows what the others ask for, nor whether they still share what this
-machine has lost sight of. So all machines without Redis share what those with it never spend: the
-tenth of each window that `SHARE` leaves. Each takes its part of that, by the number of machines
-that were there when it last looked, and keeps to it in the machine's own file. Together they stay
-inside the exchange's window, whoever is cut off from whom, at the price of slow answers until Redis
-is back; that is seen within a second or two. What costs more than a machine's part is asked for one
-at a time. Where an exchange wants requests to keep a distance, nothing is left over: there they go
-a tenth faster than it likes as long as only some are cut off. An exchange that has asked to be left
-alone is left alone on both sides of a loss.
+While a machine cannot reach Redis, it does not know the requests of the others. So all machines
+without Redis share the tenth of each window that `SHARE` leaves unused. Each takes its part, by the
+number of machines last seen, and counts it in its own file. Together they keep to the exchange's
+window, whichever machines are cut off, but calls are slow until Redis is back, which is noticed
+within two seconds. Requests that cost more than a machine's part are sent one at a time. If an
+exchange requires a minimum interval between requests, there is no unused part: then requests are a
+tenth too fast while only some machines are cut off. A pause that an exchange asked for holds in
+both cases.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ T = TypeVar("T")
 Step = Callable[[Account, float], T]
 
 _TRIES = 20
-"""How often a change is done anew before it waits for a moment."""
+"""How often a transaction is repeated before a short wait."""
 
 _KEPT = 24 * 3600
 """Seconds after which the account of an exchange that nobody asks any more is dropped."""
@@ -58,16 +57,16 @@ _PRESENT = 3600.0
 """Seconds for which a machine counts after it was last seen."""
 
 _OFTEN = 60.0
-"""Seconds after which a machine says again that it is there, where nothing else is to be said."""
+"""Seconds after which an idle machine reports that it is there."""
 
 _UNKNOWN = 10
-"""How many machines there may be, as long as Redis was never reached."""
+"""Assumed number of machines as long as Redis was never reached."""
 
 _ACCOUNT = b"account"
 
 
 class SharedLedger(Ledger):
-    """The accounts in one Redis, and in a file while that is away."""
+    """The accounts in a Redis, and in a file while that cannot be reached."""
 
     def __init__(self, file: Path, url: str) -> None:
         super().__init__(file)
@@ -76,19 +75,19 @@ class SharedLedger(Ledger):
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="marketdata redis")
         """One thread: what was told before a question is known when that is asked."""
         self._ahead = time.time() - time.monotonic()
-        """What is to be added to this process's clock."""
+        """The difference between Redis's clock and this process's clock."""
         self._machines = _UNKNOWN
         self._seen: dict[str, str] = {}
-        """The accounts as they last were in Redis, which may have lost them since."""
+        """The last known accounts in Redis, which may have lost them since."""
         self._blocks: dict[str, tuple[float, float]] = {}
-        """Since when and for how long exchanges are left alone."""
+        """Pauses of exchanges: start and seconds."""
 
     def clock(self) -> float:
         """Tell the time of Redis; by what it takes to ask, it may be late but never early."""
         return time.monotonic() + self._ahead
 
     async def ask(self, source: str, step: Step[T], clock: Callable[[], float]) -> T:
-        """Do a step on an account, in Redis where that is to be had."""
+        """Apply a change to an account, in Redis if it can be reached."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + GIVE_UP
         with contextlib.suppress(RedisAwayError):
@@ -116,7 +115,7 @@ class SharedLedger(Ledger):
         return None
 
     def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
-        """Have all machines leave an exchange alone for so long: it has asked for that."""
+        """Have all machines send an exchange no requests for so long, because it asked for that."""
         now, account = clock(), Account(blocked=self._blocks.get(source, (0.0, 0.0)))
         account.settle(now)
         account.block(now, seconds)
@@ -124,9 +123,9 @@ class SharedLedger(Ledger):
         super().block(source, seconds, clock)
 
     def _change(self, source: str, step: Step[T]) -> Callable[[Redis], T]:
-        """Return what does a step on the account in Redis.
+        """Return a function that applies a change to the account in Redis.
 
-        It raises `LedgerBusyError` where others are always quicker.
+        It raises `LedgerBusyError` if others are faster each time.
         """
         key = f"{PREFIX}budget:{source}"
         known = self._known(source, step)
@@ -187,7 +186,7 @@ class SharedLedger(Ledger):
         return known
 
     def _apart(self, source: str, step: Step[T]) -> Step[T]:
-        """Have a step keep to what is this machine's while Redis is away."""
+        """Limit a change to this machine's part while Redis cannot be reached."""
         known, parts = self._known(source, step), self._machines / (1 - SHARE)
 
         def apart(account: Account, now: float) -> T:
@@ -198,7 +197,7 @@ class SharedLedger(Ledger):
 
     @functools.cached_property
     def _name(self) -> bytes:
-        """What this machine, or the part of it with files of its own, is called among all."""
+        """The name of this machine, or of a container, among all."""
         host = socket.gethostname()
         try:
             private_folder(self._folder)
@@ -209,7 +208,7 @@ class SharedLedger(Ledger):
 
 
 def _fields(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
-    """Read a hash; an empty one where there is something else."""
+    """Read a hash; an empty one if the key holds something else."""
     from redis import ResponseError
 
     try:
@@ -229,7 +228,7 @@ def _moment(written: bytes) -> float:
 
 @functools.cache
 def shared_ledger(file: Path, url: str) -> SharedLedger:
-    """Return the ledger at a URL, the same to all of the process."""
+    """Return the ledger at a URL, one for the whole process."""
     return SharedLedger(file, url)
 
 

@@ -1,10 +1,9 @@
-"""The requests that may be made to one exchange, shared with all processes of the machine.
+"""The rate limit of one exchange, shared with all processes of the machine.
 
-Exchanges count requests by address, so everything behind one address spends from the same budget;
-with MARKETDATA_REDIS that may be many machines. Where an exchange adds requests up over a window
-of time, a process takes a small lease out of the window, for a second at most, and spends it
-without a look at the ledger that all share. Where it wants requests to keep a distance, each
-request reserves its turn there.
+Exchanges count requests by address, so all processes behind an address share a budget; with
+MARKETDATA_REDIS also several machines. If the limit has a time window, a process leases a small
+part of it, for at most a second, and spends that without access to the shared ledger. If the
+exchange requires a minimum interval, each request reserves its turn in the ledger.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ T = TypeVar("T")
 Step = Callable[[Account, float], T]
 
 _WATCHED = 0.5
-"""Share of its window up to which it does not matter who else uses it."""
+"""Used share of the window below which other users do not matter."""
 
 _NEVER = -math.inf
-"""When a lease began that there is not, or no longer."""
+"""The start of a lease that does not exist."""
 
 
 class Budget:
-    """What one connection may ask of an exchange; it belongs to one event loop.
+    """The requests that one connection may send; it belongs to one event loop.
 
-    ``source`` is the exchange's name in the ledger, ``exchange`` that in messages.
+    ``source`` is the exchange's name in the ledger, ``exchange`` its name in messages.
     """
 
     def __init__(
@@ -58,9 +57,9 @@ class Budget:
         redis: str | None = None,
         kept: Ledger | None = None,
     ) -> None:
-        """Keep to the accounts in a file, or to those in a Redis, which has a clock of its own.
+        """Use the accounts in a file, or those in a Redis, which has its own clock.
 
-        `kept` takes the place of the file's ledger that the process shares.
+        `kept` replaces the file's ledger that the process shares.
         """
         if redis is None and kept is not None:
             self._ledger, self._clock, self._whose = kept, clock, "this machine"
@@ -79,21 +78,21 @@ class Budget:
         self._since = _NEVER
         self._leased = 0.0
         self._left = 0.0
-        """When the last lease began, how many units it had, and how many it has."""
+        """Start of the last lease, its units, and its remaining units."""
         self._ended = 0
-        """How many leases ended before their time."""
+        """Number of leases that ended early."""
         self._used = 0.0
-        """Units of the window that all had taken when the ledger was last asked."""
+        """Used units of the window when the ledger was last read."""
         self._full: dict[bool, tuple[float, float]] = {}
-        """Since when and until when the window has no room, for patient calls and for others."""
+        """Start and end of the time without free units, for patient calls and for others."""
         self._waiting = 0.0
         """Units that calls are waiting for."""
 
     @property
     def used(self) -> float | None:
-        """Share of the window that all had taken when the ledger was last asked.
+        """Used share of the window when the ledger was last read.
 
-        0.0 once that window has passed; None where the exchange has no window.
+        0.0 once that window has passed; None if the limit has no window.
         """
         window = self._limit.window
         if window is None:
@@ -102,7 +101,7 @@ class Budget:
         return 0.0 if has_passed else self._used / self._limit.units
 
     def spend(self, cost: float) -> bool:
-        """Spend units of the lease; False where it does not have so many."""
+        """Spend units of the lease; False if it has too few."""
         if cost > self._left or not 0 <= self._clock() - self._since < self._limit.lease:
             return False
         self._left -= cost
@@ -111,8 +110,8 @@ class Budget:
     async def acquire(self, cost: float) -> None:
         """Wait until a request of this cost may be made.
 
-        Raises `ExchangeUnavailableError` at once where that takes longer than the running call
-        may, unless that is patient.
+        Raises `ExchangeUnavailableError` at once if that takes longer than the running call's
+        timeout, unless the call is patient.
         """
         turn = 0.0
         ahead = self._waiting
@@ -128,12 +127,12 @@ class Budget:
             await rest(turn)
 
     def block(self, seconds: float) -> None:
-        """Have every process leave the exchange alone for so long: it has asked for that."""
+        """Have all processes pause for so long, because the exchange asked for that."""
         self._end_lease()
         self._ledger.block(self._source, seconds, self._clock)
 
     def correct(self, used: float) -> None:
-        """Take in which share of the window the exchange says is used, by whomever."""
+        """Note the used share of the window that the exchange reports."""
         units = used * self._limit.units
         if used > _WATCHED and units > self._used:
             self._end_lease()
@@ -141,12 +140,12 @@ class Budget:
             self._used = self._ledger.tell(self._source, step, self._clock) or self._used
 
     def _end_lease(self) -> None:
-        """Have the next request see whether there is room."""
+        """End the lease, so that the next request reads the ledger."""
         self._since = _NEVER
         self._ended += 1
 
     async def _lease(self, cost: float) -> None:
-        """Spend units of the lease, or of the next one once the window has room for that."""
+        """Spend units of the lease, or of the next one once the window has free units."""
         patient = is_patient()
         while not self.spend(cost):
             async with self._renewing:  # whoever waited for that finds a new lease
@@ -177,8 +176,8 @@ class Budget:
 
         def step(account: Account, now: float) -> Answer:
             account.give_back(since, left)
-            # As much as was spent of the last one, and twice that where it did not do: so a single
-            # call takes what it needs, and a download a second's worth.
+            # As much as was spent of the last lease, or twice that if it was too small: so a single
+            # call leases what it needs, and a download what it needs for a second.
             runs = 0 <= now - since < self._limit.lease
             wanted = max(2 * leased if runs else leased - left, waiting)
             most = self._limit.lease / self._limit.seconds_per_unit
@@ -188,7 +187,7 @@ class Budget:
         return step
 
     async def _reserve(self, cost: float, ahead: float) -> float:
-        """Reserve a turn behind what other calls wait for, in units; return the seconds to it."""
+        """Reserve a turn after the units that other calls wait for; return the seconds to it."""
         wait = ahead * self._limit.seconds_per_unit
         while True:
             if wait > 0:
@@ -205,8 +204,8 @@ class Budget:
     def _check(self, wait: float) -> None:
         if not is_patient() and wait >= seconds_left(math.inf):
             raise ExchangeUnavailableError(
-                f"The request budget of {self._whose} for {self._exchange} is used up; it is "
-                f"free again in {math.ceil(wait)} s.",
+                f"The request budget of {self._whose} for {self._exchange} is used up. "
+                f"Try again in {math.ceil(wait)} s.",
                 retry_after=math.ceil(wait * 1000) / 1000,
                 details={"exchange": self._exchange, "reason": "rate_limited"},
             )

@@ -1,4 +1,4 @@
-"""One Redis or Valkey that machines share, for which nobody ever waits for long.
+"""A Redis or Valkey that machines share; every access has a short timeout.
 
 Redis's client is imported when the first question is put to it. All that is kept there is text or
 bytes that anybody might have written; who reads it checks it.
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PREFIX = "marketdata:1:"
-"""What all names begin with; the number is that of the format."""
+"""Prefix of all keys; the number is the version of the format."""
 
 _TIMEOUT = 0.25
-"""Seconds for connecting and for an answer; the URL may say otherwise."""
+"""Timeout in seconds of a connection and of a response; the URL may set others."""
 
 _PATIENCE = 3.0
 """Seconds for all that one question to it takes."""
 
 _PAUSE = 1.0
-"""Seconds for which a Redis that was of no use is not asked again."""
+"""Seconds after a failure before Redis is tried again."""
 
 
 class RedisAwayError(Exception):
-    """Redis cannot be used just now."""
+    """Redis cannot be used at the moment."""
 
 
 class SharedRedis:
     """One Redis, used by threads."""
 
     def __init__(self, url: str) -> None:
-        """Raise `MissingExtraError` where its client is not installed."""
+        """Raise `MissingExtraError` if its client is not installed."""
         if importlib.util.find_spec("redis") is None:
             raise MissingExtraError("MARKETDATA_REDIS", "server")
         self._url = url
@@ -53,14 +53,14 @@ class SharedRedis:
         self._lock = threading.Lock()
         self._away = False
         self._again = 0.0
-        """Whether it was of no use when last asked, and when to look whether it still is."""
+        """Whether the last access failed, and when to try again."""
         self._looking = False
 
     def run(self, work: Callable[[Redis], T]) -> T:
         """Do work with a client, which may block for a moment.
 
-        Raises `RedisAwayError` where Redis is of no use, for what reason ever; without asking it
-        where that is known.
+        Raises `RedisAwayError` if Redis cannot be used for any reason; without a try shortly after
+        a failure.
         """
         if self._away:
             raise RedisAwayError
@@ -74,7 +74,7 @@ class SharedRedis:
             return work(client)
         except (RedisError, OSError, UnicodeError):
             self.leave()
-        # Raised out here, it has no context: that may hold what was sent.
+        # Raised here, it has no context, which might contain sent data.
         raise RedisAwayError
 
     async def ask(self, work: Callable[[Redis], T], threads: Executor | None = None) -> T:
@@ -88,7 +88,7 @@ class SharedRedis:
         raise RedisAwayError
 
     def leave(self) -> None:
-        """Do without it for a while."""
+        """Do not use it for a while."""
         self._away, self._again = True, time.monotonic() + _PAUSE
 
     def is_away(self) -> bool:
@@ -129,7 +129,7 @@ def _client(url: str) -> Redis:
         made = None
     if made is None:
         raise InvalidParameterError(
-            "MARKETDATA_REDIS has an option that Redis's client does not know, or a wrong value.",
+            "MARKETDATA_REDIS has an unknown option or a wrong value.",
             details={"parameter": "redis"},
         )
     # What the URL says of it would change the types of all answers.
@@ -139,7 +139,7 @@ def _client(url: str) -> Redis:
 
 @functools.cache
 def shared(url: str) -> SharedRedis:
-    """Return the Redis at a URL, the same to all of the process."""
+    """Return the Redis at a URL, one for the whole process."""
     return SharedRedis(url)
 
 

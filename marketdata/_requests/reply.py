@@ -1,4 +1,4 @@
-"""What is known of the answers that a call has got, for whoever sends its requests."""
+"""What the responses to a call's requests say about themselves."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 
 @dataclass(slots=True)
 class Reply:
-    """What is known of the answers to the requests that one call made."""
+    """The metadata of the responses to one call's requests."""
 
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.monotonic, repr=False)
-    """When the last request was made, by the monotonic clock."""
+    """When the last request was sent, by the monotonic clock."""
     seconds: float = 0.0
-    """How long the last answer took."""
+    """Duration of the last request."""
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     requests: int = 0
-    """How many were answered."""
+    """Number of responses."""
     asked: int = 0
-    """How many were made."""
+    """Number of requests."""
     hollow: bool = False
-    """Whether the last answer had no list for what was asked, not even an empty one."""
+    """Whether the last response had no list at all where data was expected."""
     empty: bool = False
-    """Whether the last answer was nothing but an empty list."""
+    """Whether the last response was only an empty list."""
 
     def ask(self) -> None:
-        """Take in that a request is made."""
+        """Note that a request is sent."""
         self.asked += 1
         self.sent_at, self.began = datetime.now(UTC), time.monotonic()
 
     def note(self, status: int, headers: Mapping[str, str]) -> None:
-        """Take in one answer, the last one so far."""
+        """Note a response."""
         self.received_at = datetime.now(UTC)
         self.seconds = time.monotonic() - self.began
         self.status = status
@@ -46,12 +45,12 @@ class Reply:
 
     @property
     def date(self) -> datetime | None:
-        """The exchange's clock, in whole seconds, as its answer's Date header has it."""
+        """The exchange's clock in whole seconds, from the Date header."""
         return _http_date(self.headers.get("date"))
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds for which the exchange asks to be left alone."""
+        """Seconds that the exchange asks to wait before the next request."""
         text = self.headers.get("retry-after", "")
         if text.isascii() and text.isdigit():
             return float(text)
@@ -60,7 +59,7 @@ class Reply:
 
     @property
     def simulated(self) -> bool:
-        """Whether the simulated exchange gave the answer."""
+        """Whether the response is from the simulator."""
         return "x-marketdata-simulated" in self.headers
 
     @property
@@ -72,6 +71,8 @@ class Reply:
 @functools.lru_cache(16)  # many answers come in one second, and each is asked for its date often
 def _http_date(text: str | None) -> datetime | None:
     """Read a date of HTTP, which is GMT whether it says so or not."""
+    from email.utils import parsedate_to_datetime  # which programs that ask nothing do without
+
     try:
         found = parsedate_to_datetime(text or "")
         return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What the running task does, and for whom: one object, kept in one ContextVar."""
+"""The state of the running call: one object in one ContextVar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketdata._requests.reply import Reply
 
 
 class TimeLimit:
-    """The time that one call has: the task that makes it is cancelled when it is over.
+    """The timeout of one call: its task is cancelled at the end.
 
     Like `asyncio.timeout`, without a timer for each call.
     """
@@ -29,11 +29,11 @@ class TimeLimit:
         task = asyncio.current_task(clock.loop)
         assert task is not None  # noqa: S101 - only coroutines are given time
         self.ends: float | None
-        """When the time is over, by the loop's clock; None where it stands still."""
+        """End by the loop's clock; None while it is paused."""
         self.expired = False
-        """Whether the time is over."""
+        """Whether the timeout has passed."""
         self.held = 0
-        """How much is under way for which the time stands still."""
+        """Number of pieces of work for which the timeout is paused."""
         self.seconds = seconds
         """How long the work may take, from its beginning or from when it last got on."""
         self._is_over = False
@@ -45,26 +45,26 @@ class TimeLimit:
             clock.look_at(ends)
 
     def start(self) -> None:
-        """Let the time begin anew, or stand still where it is held."""
+        """Restart the timeout, or keep it paused."""
         if not self._is_over:
             self.ends = None if self.held else self._clock.loop.time() + self.seconds
             if self.ends is not None and self.ends < self._clock.looks_at:
                 self._clock.look_at(self.ends)
 
     def end(self) -> None:
-        """Cancel the task: the time is over."""
+        """Cancel the task, because the timeout has passed."""
         self.expired = self._is_over = True
         self._task.cancel()
 
     def stop(self) -> bool:
-        """Watch the time no more; return whether it has cancelled the task, and nobody else has."""
+        """End the timeout; return whether only it has cancelled the task."""
         self._is_over = True
         self._clock.limits.discard(self)
         return self.expired and self._task.uncancel() <= self._cancelling
 
 
 class _Clock:
-    """Ends the calls of one loop whose time is over, with one timer for all.
+    """Ends the calls of one loop whose timeout has passed, with one timer for all.
 
     Nearly every call ends long before its time. A timer for each would cost a short call a tenth of
     its time.
@@ -75,10 +75,10 @@ class _Clock:
         self.limits: set[TimeLimit] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.looks_at = math.inf
-        """When it next looks whose time is over."""
+        """Time of the next check."""
 
     def look_at(self, when: float) -> None:
-        """Look at that time whose time is over."""
+        """Check the timeouts at that time."""
         if self._timer is not None:
             self._timer.cancel()
         self.looks_at = when
@@ -111,17 +111,17 @@ def _clock() -> _Clock:
 
 
 class SharedTimeLimit:
-    """The time that work has for which several calls wait: that of the one that has most."""
+    """The timeout of work for which several calls wait: the longest of theirs."""
 
     __slots__ = ("waiting",)
 
     def __init__(self) -> None:
         self.waiting: list[Deadline | None] = []
-        """The time of each call that waits; None for one without a limit."""
+        """The timeout of each waiting call; None for a call without one."""
 
     @property
     def ends(self) -> float | None:
-        """When the time is over, by the loop's clock; None where it stands still or has no end."""
+        """End by the loop's clock; None while it is paused or if it has no end."""
         latest = 0.0
         for one in self.waiting:
             ends = None if one is None else one.ends
@@ -132,7 +132,7 @@ class SharedTimeLimit:
 
     @property
     def expired(self) -> bool:
-        """Whether the time of all that wait is over."""
+        """Whether the timeouts of all waiting calls have passed."""
         return all(one is not None and one.expired for one in self.waiting)
 
     @property
@@ -142,42 +142,42 @@ class SharedTimeLimit:
         return min(limits, default=math.inf)
 
     def start(self) -> None:
-        """Let the time of each begin anew, or stand still where it is held."""
+        """Restart each timeout, or keep it paused."""
         for one in self.waiting:
             if one is not None:
                 one.start()
 
 
 Deadline: TypeAlias = TimeLimit | SharedTimeLimit
-"""When work is to be over."""
+"""The timeout of work."""
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """What is known of the work that a task does."""
+    """The state of the call that a task works for."""
 
     deadline: Deadline | None = None
-    """When it is to be over; None: whenever it is."""
+    """Its timeout; None: no limit."""
     patient: bool = False
-    """Whether it waits for its turn as long as that takes."""
+    """Whether it waits for the rate limit without a limit."""
     reply: Reply | None = None
-    """Where its requests note their answers."""
+    """Where its responses are noted."""
     subscriber: weakref.ref[Any] | None = None
     """Who has asked ccxt for a stream. Timers that the call starts, as aiohttp's connections do,
     keep this for long after."""
     listing: bool = False
     """Whether a list of markets is fetched."""
     in_floats: bool = False
-    """Whether numbers are read as floats, also where Decimals are wanted."""
+    """Whether numbers are parsed as floats even with `numbers="decimal"`."""
 
     def within(self, deadline: Deadline) -> Request:
-        """Return the same, to be over at another time."""
+        """Return the same with another timeout."""
         made = self._copy()
         made.deadline = deadline
         return made
 
     def noting(self, reply: Reply) -> Request:
-        """Return the same, with another place for what its requests are answered."""
+        """Return the same with another object to note responses in."""
         made = self._copy()
         made.reply = reply
         return made
@@ -195,15 +195,15 @@ _NOTHING = Request()
 _current: ContextVar[Request] = ContextVar("_current", default=_NOTHING)
 
 current = _current.get
-"""Gives what the running task does."""
+"""Returns the state of the running call."""
 
 begin = _current.set
-"""Has the running task do something else from now on."""
+"""Sets the state of the running call."""
 
 
 @contextlib.contextmanager
 def doing(request: Request) -> Iterator[None]:
-    """Do something else while inside."""
+    """Set the state of the running call inside the block."""
     token = _current.set(request)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Things done side by side: the first that fails ends the others; what is ended is over."""
+"""Concurrent work: the first failure cancels the rest, and cancelled work is awaited."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 _LONGEST_END = 1.0
-"""Seconds that something cancelled is waited for."""
+"""Maximum seconds to wait for cancelled work."""
 
 
 def begun(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
-    """Return the task of some work, done at once as far as it need not wait.
+    """Return the task of some work that has already run up to its first wait.
 
     That saves a turn of the loop, a fifth of a call whose answer is at hand. Python has it from
     3.12 on.
@@ -27,7 +27,7 @@ _EAGER: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 async def end(*tasks: asyncio.Future[Any] | None) -> None:
-    """Cancel what is under way, and wait until it is over."""
+    """Cancel tasks, and wait until they have ended."""
     ending = {one for one in tasks if one is not None and one is not asyncio.current_task()}
     for task in ending:
         task.cancel()
@@ -36,7 +36,7 @@ async def end(*tasks: asyncio.Future[Any] | None) -> None:
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return the results of all, in order; where one fails, end the others and raise its error."""
+    """Return all results in order; if one fails, cancel the others and raise its error."""
     caller = asyncio.current_task()
     requests = 0 if caller is None else caller.cancelling()
     try:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["BookFeed", "KeptBookFeed"]
-
 _COMPARED = 20
 """Levels a side that are compared when a silent book is confirmed over REST."""
 _LEVELS_KEPT = 40_000

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["CandlesFeed"]
-
 _KEPT = 1_000
 """Candles that are kept for watchers that read slowly."""
 

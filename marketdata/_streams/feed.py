@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["Ended", "Feed", "Subject"]
-
 Ended: TypeAlias = "Callable[[Feed[Any]], None]"
 """Called when a feed has ended."""
 R = TypeVar("R", bound=Record)
@@ -475,7 +473,7 @@ class Feed(ABC, Generic[R]):
             if not self.version and not isinstance(made, ExchangeUnavailableError):
                 made = PairNotSupportedError(
                     f"{self.upstream.id} refuses a stream of {self.subject.kind} of "
-                    f"{self.subject.pair}; it may not trade the pair now.",
+                    f"{self.subject.pair}; the pair may be halted.",
                 )
         else:
             reply = self._reply

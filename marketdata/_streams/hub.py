@@ -19,8 +19,6 @@ from marketdata.models import Stream
 if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
 
-__all__ = ["Hub"]
-
 
 class Hub:
     """The feeds of one exchange: one per subject, shared by all its watchers."""

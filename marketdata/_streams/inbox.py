@@ -12,8 +12,6 @@ from marketdata.errors import MarketDataError
 if TYPE_CHECKING:
     from marketdata.models import Record, Stream
 
-__all__ = ["Inbox"]
-
 
 class Source(Protocol):
     """A stream that puts records into inboxes."""

@@ -9,8 +9,6 @@ from typing import Any, TypeAlias
 
 from marketdata.models import Level
 
-__all__ = ["Change", "Side", "Sides"]
-
 Change: TypeAlias = tuple[str | float, str | float]
 """Price and size, as text or numbers, in a sequence of two; size 0 removes the level."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["QuoteFeed", "TickerFeed"]
-
 R = TypeVar("R", Ticker, Quote)
 
 

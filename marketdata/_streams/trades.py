@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["TradesFeed"]
-
 _REMEMBERED = 5_000
 """Number of ids kept to recognise repeated trades."""
 _MOST_FETCHED = 5_000

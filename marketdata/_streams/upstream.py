@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from marketdata._exchanges.exchange import Venue
     from marketdata._exchanges.quirks import Quirk
 
-__all__ = ["Listener", "Upstream"]
-
 T = TypeVar("T")
 
 LOOKS_EVERY = 0.5

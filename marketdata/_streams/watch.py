@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from marketdata.models import Record, Stream
     from marketdata.models.lists import Records
 
-__all__ = ["AsyncWatch", "Watch"]
-
 R = TypeVar("R", bound="Record")
 
 _FRAME = 0.1

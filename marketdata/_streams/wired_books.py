@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from marketdata._streams.inbox import Inbox
     from marketdata._streams.upstream import Upstream
 
-__all__ = ["WiredBookFeed"]
-
 _ROOM = 20_000
 """Largest number of updates that wait for a whole book."""
 _LEVELS_KEPT = 10_000

@@ -15,8 +15,6 @@ from typing import Any, ClassVar, NamedTuple
 from marketdata._streams.sides import Change, Sides
 from marketdata.models import Level
 
-__all__ = ["WIRES", "Update", "Wire"]
-
 
 class Update(NamedTuple):
     """One frame of a book channel."""

@@ -37,7 +37,7 @@ def installed(settings: Settings | Check, extras: Collection[str] = ()) -> Itera
     if isinstance(settings, Check):
         yield settings
     else:
-        yield Check("ok", "variables", "every MARKETDATA_* value can be used")
+        yield Check("ok", "variables", "all MARKETDATA_* values are valid")
         yield machine.home(settings.folder())
     yield from machine.open_files()
 

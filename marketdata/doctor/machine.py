@@ -39,7 +39,7 @@ def python() -> Check:
     here = platform.python_version()
     if SpecifierSet(wanted).contains(here, prereleases=True):
         return Check("ok", "python", here)
-    return Check("fail", "python", f"{here}, where {wanted} is wanted", "install a newer one")
+    return Check("fail", "python", f"{here}, but {wanted} is required", "install a newer one")
 
 
 def packages(extras: set[str]) -> Iterator[Check]:
@@ -69,9 +69,9 @@ def packages(extras: set[str]) -> Iterator[Check]:
             good += 1
         else:
             state: State = "fail" if needed else "warn"
-            said = f"{one.name} is {here}, where {one.specifier} is wanted"
+            said = f"{one.name} is {here}, but {one.specifier} is required"
             yield Check(state, "packages", said, f"pip install '{one.name}{one.specifier}'")
-    yield Check("ok", "packages", f"{good} have a version that is wanted")
+    yield Check("ok", "packages", f"{good} have a supported version")
 
 
 def _applies(one: Requirement, extra: str) -> bool:
@@ -81,7 +81,7 @@ def _applies(one: Requirement, extra: str) -> bool:
 def namesakes() -> Iterator[Check]:
     """Look for other distributions that bring a package of our name."""
     for name in other_distributions():
-        said = f"{name} brings a package 'marketdata', too; whichever was installed last has it"
+        said = f"{name} also installs a package 'marketdata'; the one installed last is used"
         yield Check("warn", "packages", said, f"keep one of the two: pip uninstall {name}")
 
 
@@ -131,7 +131,7 @@ def home(folder: Path) -> Check:
             pass
     except OSError as error:
         said = f"{folder} cannot be written: {error.strerror}"
-        return Check("fail", "home", said, "give it to this user, or set MARKETDATA_HOME")
+        return Check("fail", "home", said, "make this user its owner, or set MARKETDATA_HOME")
     return Check("ok", "home", f"{folder} can be written")
 
 
@@ -144,19 +144,19 @@ def permissions(folder: Path, *more: Path | None) -> Iterator[Check]:
             if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 open_to_all.append(str(place))
     if open_to_all:
-        said = f"others may write {', '.join(open_to_all)}"
-        yield Check("fail", "permissions", said, "chmod go-w takes that from them")
+        said = f"other users can write {', '.join(open_to_all)}"
+        yield Check("fail", "permissions", said, "remove that permission with chmod go-w")
     else:
-        yield Check("ok", "permissions", "nobody else may write its files")
+        yield Check("ok", "permissions", "no other user can write its files")
 
 
 def open_files() -> Iterator[Check]:
     """Look how many connections a process may have."""
     limit = _allowed_files()
     if limit >= _ENOUGH_FILES:
-        yield Check("ok", "open files", "enough may be open")
+        yield Check("ok", "open files", "enough files can be open")
     else:
-        said = f"only {limit:.0f} may be open, and each connection is one"
+        said = f"only {limit:.0f} files can be open, and each connection needs one"
         yield Check("warn", "open files", said, "ulimit -n 65536, or LimitNOFILE= in the unit")
 
 

@@ -60,7 +60,7 @@ def redis(url: str) -> Iterator[Check]:
         if policy == "noeviction":
             yield Check("ok", "redis", "it never drops what it holds")
         else:
-            said = f"it drops counters when memory is short ({policy})"
+            said = f"it evicts counters when memory is short ({policy})"
             yield Check("warn", "redis", said, "CONFIG SET maxmemory-policy noeviction")
         yield _persistence(client, info)
 
@@ -85,8 +85,8 @@ def _persistence(client: Redis, info: Mapping[str, Any]) -> Check:
         snapshots = None
     if snapshots:
         return Check("ok", "redis", "it keeps snapshots on disk; counters since the last are lost")
-    said = "it keeps nothing on disk" if snapshots == "" else "it may keep nothing on disk"
-    said += ", and forgets counters then when it is restarted"
+    said = "it stores nothing on disk" if snapshots == "" else "it may store nothing on disk"
+    said += ", so counters are lost at a restart"
     return Check("warn", "redis", said, "CONFIG SET appendonly yes")
 
 
@@ -133,10 +133,10 @@ def _exchange(exchange: str, found: Status | MarketDataError, *, alone: bool) ->
         said = f"{exchange} cannot be reached: {in_short(found.reason)} ({found.code})"
         advice = "is it served in your country, is there a proxy (HTTPS_PROXY)? Or --exchange ID"
         return Check("fail" if alone else "warn", "exchange", said, advice)
-    said = f"{exchange} answers in {found.latency_ms or 0:.0f} ms"
+    said = f"{exchange} responds in {found.latency_ms or 0:.0f} ms"
     if found.clock_offset_ms is None:
         return Check("ok", "exchange", said)
     said += f", its clock is {found.clock_offset_ms / 1000:+.1f} s from ours"
     if abs(found.clock_offset_ms) > _CLOCK_MS + (found.latency_ms or 0) / 2:
-        return Check("warn", "exchange", said, "keep this machine's clock by NTP")
+        return Check("warn", "exchange", said, "synchronize this machine's clock (NTP)")
     return Check("ok", "exchange", said)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from marketdata.errors import InvalidParameterError, MissingExtraError
+from marketdata.errors import DataUnavailableError, InvalidParameterError, MissingExtraError
 from marketdata.models.columns import Columns
 
 if TYPE_CHECKING:
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from marketdata.models import Backend, Candles, Means
 
-__all__ = ["gathered", "plot", "title"]
+__all__ = ["gathered", "plot", "small_picture", "title"]
 
 _DRAWN = 1_000
 """Candles that a picture has room for."""
 _LARGEST = 20_000
 """Candles that a figure of plotly draws without getting slow."""
+_RESOLUTIONS = (110, 90, 70, 50)
+"""Dots per inch of a small picture, of which the first that fits is taken."""
+_COLOURS = 64
 _RISING, _FALLING, _GAP = "#26a69a", "#ef5350", "#9e9e9e"
 
 
@@ -113,6 +116,24 @@ def plot(
         raise InvalidParameterError(
             f"matplotlib has no style {style!r}; some that it has: {names}."
         ) from None
+
+
+def small_picture(candles: Candles[Any], style: str, log: bool, most: int) -> bytes:
+    """Draw a PNG of few colours and at most so many bytes.
+
+    Raises `DataUnavailableError` where no resolution makes it small enough.
+    """
+    figure = plot(candles, figsize=(8, 4.5), style=style, log=log)
+    from PIL import Image
+
+    for dots in _RESOLUTIONS:
+        whole, small = io.BytesIO(), io.BytesIO()
+        figure.savefig(whole, format="png", dpi=dots)
+        with Image.open(whole) as image:
+            image.convert("RGB").quantize(_COLOURS).save(small, "PNG", optimize=True)
+        if small.tell() <= most:
+            return small.getvalue()
+    raise DataUnavailableError(f"The chart does not fit into {most:,} bytes.")
 
 
 def _matplotlib(

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from marketdata.operations import Operation
 
-__all__ = ["DRAWN", "OPTIONS", "ask"]
-
 DRAWN = frozenset(("Candles", "OrderBook", "Comparison", "ConsolidatedOrderBook"))
 """Records that there is a chart of."""
 

@@ -39,7 +39,7 @@ EXAMPLES = (
 _CHUNK = 1 << 20
 _DAYS = binding.Parameter.of(
     inspect.Parameter("days", inspect.Parameter.KEYWORD_ONLY, default=False),
-    Annotated[bool, Described("Tell of each day, as --detail day does.")],
+    Annotated[bool, Described("Report each day, as --detail day does.")],
 ).as_keyword()
 _DRY_RUN = binding.Parameter.of(
     inspect.Parameter("dry_run", inspect.Parameter.KEYWORD_ONLY, default=False), DryRun
@@ -76,8 +76,10 @@ def _download(
         with board:
             found = asyncio.run(_fetched(given, options, board))
     except KeyboardInterrupt:
-        stored = f"{board.come:,} new candles are stored" if board.come else "Nothing new has come"
-        process.complain(f"Interrupted. {stored}; the same command goes on from there.")
+        stored = (
+            f"{board.come:,} new candles are stored" if board.come else "No new candles are stored"
+        )
+        process.complain(f"Interrupted. {stored}; run the same command again to continue.")
         return process.INTERRUPTED
     failed = [one.error for one in found if one.error is not None]
     wrong = {kind.code for kind in InvalidRequestError.__subclasses__()}
@@ -133,7 +135,7 @@ def _list(operation: Operation, given: dict[str, Any], options: Common, *, days:
     if found:
         said = f"Stored in {store}"
     elif given.keys() - {"detail"}:
-        said = "Nothing of that is stored."
+        said = "No such candles are stored."
     else:
         said = (
             f"Nothing is stored in {store}. `{NAME} history download BTC/USDT --start -30d` "
@@ -146,7 +148,7 @@ def _verify(operation: Operation, given: dict[str, Any], options: Common) -> int
     with answer.client(options) as client:
         found = client.history.verify(**given)
         said = "" if found else _all_well(client, given)
-    said = said or f"`{NAME} history repair` takes it out, to be fetched again."
+    said = said or f"`{NAME} history repair` removes it; the next request downloads it again."
     code = process.write(_with(said, operation, found, options))
     # A file that nobody needs is listed, and harms nothing.
     is_damaged = any(one.problem != "file_left_over" for one in found)
@@ -159,14 +161,14 @@ def _repair(operation: Operation, given: dict[str, Any], options: Common) -> int
         said = "" if found else _all_well(client, given)
     again = _again(found, options)
     if again:
-        said = "\n".join(["Taken out. To fetch it again:", *again])
+        said = "\n".join(["Removed. To download it again:", *again])
     return process.write(_with(said or "Mended.", operation, found, options))
 
 
 def _all_well(client: Client, given: dict[str, Any]) -> str:
     from marketdata.models._display.stored import total
 
-    return f"Nothing is damaged: {total(client.history.list(**given))}."
+    return f"No damage: {total(client.history.list(**given))}."
 
 
 def _again(found: Sequence[Damage], options: Common) -> list[str]:
@@ -208,7 +210,7 @@ def _export_to_output(given: dict[str, Any], options: Common) -> int:
     kind = given.setdefault("format", "csv")
     if kind != "csv" and sys.stdout.isatty():
         raise InvalidParameterError(
-            f"{kind} is nothing for a terminal: name a file, or send the output to one.",
+            f"{kind} cannot be shown on a terminal: name a file, or redirect the output.",
             details={"parameter": "format"},
         )
     import tempfile
@@ -229,7 +231,7 @@ def _remove(operation: Operation, given: dict[str, Any], options: Common, *, yes
             return process.FAILED
         found = client.history.remove(**given)
     if not found:
-        said = "Nothing of that is stored."
+        said = "No such candles are stored."
     else:
         said = "Nothing was removed: --dry-run." if given.get("dry_run") else "Removed."
     return process.write(_with(said, operation, found, options))

@@ -42,7 +42,7 @@ def simulator(
     host: Annotated[str, _option("HOST", "Address to listen on. [default: 127.0.0.1]")] = (
         "127.0.0.1"
     ),
-    seed: Annotated[int, _option("N", "What decides all prices. [default: 1]")] = 1,
+    seed: Annotated[int, _option("N", "Seed of all prices. [default: 1]")] = 1,
     pairs: Annotated[
         int | None, _option("N", "Pairs that each exchange lists. [default: a dozen]")
     ] = None,
@@ -56,17 +56,17 @@ def simulator(
     ] = None,
     speed: Annotated[
         float,
-        _option("X", "Times as fast as streams were recorded; inf: as fast as read. [default: 1]"),
+        _option("X", "Speed of recorded streams; inf: as fast as they are read. [default: 1]"),
     ] = 1.0,
     wait_for: Annotated[
         int, _option("N", "Subscriptions after which recorded streams begin. [default: 1]")
     ] = 1,
     now: Annotated[
-        str | None, _option("TIME", "Where the clock stands: ISO-8601, Unix ms, or -7d.")
+        str | None, _option("TIME", "Start of the clock: ISO-8601, Unix ms, or -7d.")
     ] = None,
     fault: Annotated[
         list[str] | None,
-        _option("RULE", "How to misbehave: EXCHANGE:PATH:EFFECT,... May be repeated."),
+        _option("RULE", "Faults: EXCHANGE:PATH:EFFECT,... May be repeated."),
     ] = None,
 ) -> Callable[[], int]:
     """Serve the simulated exchange on a port until Ctrl-C.

@@ -138,7 +138,7 @@ def chart(record: Candles, screen: Screen, room: int, least: int, most: int) -> 
     if sticks.bars > 1:
         below.append([(f"Each candlestick is {sticks.bars:,} candles.", FAINT)])
     if None in sticks.places:
-        below.append([("· is where there is none.", FAINT)])
+        below.append([("· marks gaps.", FAINT)])
     rows = max(least, min(room - len(below), most))
     scale = (rows * 2 - 1) / (high - low)
     level = round((last - low) * scale) // 2

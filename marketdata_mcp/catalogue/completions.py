@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from mcp_types import (
 )
 
 from marketdata.errors import MarketDataError
-from marketdata_mcp.ask import Ask
 from marketdata_mcp.catalogue.prompts import PROMPTS
 from marketdata_mcp.resources import TEMPLATES
 
@@ -40,27 +40,21 @@ async def complete(
     known = (params.context and params.context.arguments) or {}
     offered: list[str] = []
     if _is_ours(params.ref):
-        try:
+        with contextlib.suppress(MarketDataError):
             admission = context.lifespan_context.admission
             caller = admission.caller(context)
-            named = (known["exchange"],) if known.get("exchange") else ()
-            ask = Ask(named, free=True)
-            async with admission.admit(caller, ask) as client:
+            about = {"exchange": known.get("exchange") or None}
+            async with admission.admit(caller, "completion/complete", about) as client:
                 offered = await _values(client, params.argument.name, known)
-        except MarketDataError:
-            offered = []
     # Of several exchanges the last is still being typed.
     before, comma, begun = params.argument.value.lower().rpartition(",")
     if comma:
         offered = [f"{before},{one}" for one in offered]
     begun = before + comma + begun
     fitting = [one for one in offered if one.lower().startswith(begun)]
-    values = fitting[:_MOST]
-    return CompleteResult(
-        completion=Completion(
-            values=values, total=len(fitting), has_more=len(values) < len(fitting)
-        )
-    )
+    total = len(fitting)
+    completion = Completion(values=fitting[:_MOST], total=total, has_more=total > _MOST)
+    return CompleteResult(completion=completion)
 
 
 _ADDRESSES = {template.uri_template for template in TEMPLATES}

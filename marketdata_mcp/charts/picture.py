@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 from typing import Annotated, Any, Literal
 
 from annotated_types import Le
@@ -19,21 +18,18 @@ from marketdata.arguments import (
     Start,
     TimeframeName,
 )
-from marketdata.errors import DataUnavailableError
-from marketdata.models import Candles, Record
+from marketdata.models import Record
+from marketdata.models.plots import small_picture
 from marketdata.pages import page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
 from marketdata_mcp.served import Served
-from marketdata_mcp.tools import TOOLS, server_tool
+from marketdata_mcp.tools import server_tool
 
 __all__ = ["MAX_BYTES", "get_chart"]
 
 MAX_BYTES = 60_000
 """Of a picture: hosts and models take no large ones."""
-_RESOLUTIONS = (110, 90, 70, 50)
-"""Dots per inch, of which the first that fits is taken."""
-_COLOURS = 64
 _STYLES = {"light": "default", "dark": "dark_background"}
 
 
@@ -54,8 +50,7 @@ class _Chart(Record):
     next: Content | None = None
 
 
-# It costs what the candles cost that it draws.
-@server_tool(_Chart, asks=TOOLS["get_candles"].ask)
+@server_tool(_Chart)
 async def get_chart(
     served: Served,
     pair: PairName,
@@ -85,20 +80,5 @@ async def get_chart(
         note=whole.get("note"),
         next=whole.get("next"),
     )
-    picture = await asyncio.to_thread(_drawn, record, _STYLES[theme], log)
-    return answers.record(told)._replace(picture=picture)
-
-
-def _drawn(record: Candles, style: str, log: bool) -> str:
-    """Draw a PNG of few colours, in base64; raises where no resolution makes it small enough."""
-    figure = record.plot(figsize=(8, 4.5), style=style, log=log)
-    from PIL import Image
-
-    for dots in _RESOLUTIONS:
-        whole, small = io.BytesIO(), io.BytesIO()
-        figure.savefig(whole, format="png", dpi=dots)
-        with Image.open(whole) as image:
-            image.convert("RGB").quantize(_COLOURS).save(small, "PNG", optimize=True)
-        if small.tell() <= MAX_BYTES:
-            return base64.b64encode(small.getvalue()).decode("ascii")
-    raise DataUnavailableError(f"The chart does not fit into {MAX_BYTES:,} bytes.")
+    picture = await asyncio.to_thread(small_picture, record, _STYLES[theme], log, MAX_BYTES)
+    return answers.record(told)._replace(picture=base64.b64encode(picture).decode("ascii"))

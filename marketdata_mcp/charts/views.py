@@ -19,14 +19,9 @@ __all__ = ["EXTENSIONS", "URI", "contents", "listed", "with_view"]
 URI = "ui://marketdata/chart.html"
 EXTENSIONS: dict[str, dict[str, object]] = {EXTENSION_ID: {}}
 """What the server says that it has."""
-_VIEWED = frozenset(
-    (
-        "get_candles",
-        "get_orderbook",
-        "get_consolidated_orderbook",
-        "compare_exchanges",
-        "watch_read",
-    )
+_VIEWED = (
+    *("get_candles", "get_orderbook", "get_consolidated_orderbook", "compare_exchanges"),
+    "watch_read",
 )
 _META = {
     "ui": {

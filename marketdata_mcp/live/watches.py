@@ -47,9 +47,6 @@ class Limits:
     subscriptions: int = 100
     """Resources that one caller can be subscribed to."""
     subscriptions_in_all: int = 500
-    listeners: int = 100
-    """Streams of events (``subscriptions/listen``) of one caller."""
-    listeners_in_all: int = 1000
     pause: float = 0.5
     """Seconds between two notifications that a resource was updated."""
     again: float = 30.0

@@ -25,7 +25,7 @@ from marketdata.errors import (
     RateLimitExceededError,
 )
 from marketdata_mcp import app
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.service.access.gate import Gate
 from marketdata_mcp.service.admission import AGAIN, CALLER
 from marketdata_mcp.service.bounds import Ceilings, address
@@ -99,7 +99,7 @@ class AccessControl:
         wait = 0.0 if calls is None else self._rates.wait(caller.account, messages_a_minute(calls))
         if wait:
             raise RateLimitExceededError(
-                f"The account sends more messages than may be. Send this again in {wait:.3g} s.",
+                f"The account sends too many messages. Send this again in {wait:.3g} s.",
                 retry_after=wait,
             )
 
@@ -188,8 +188,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 def _crowded() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "The account has as many requests under way as the server takes on for it. Send this "
-        "again.",
+        "The account has reached its limit of concurrent requests. Send this again.",
         retry_after=1.0,
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,11 +14,21 @@ from uuid import UUID
 from mcp import MCPError
 from mcp_types import INVALID_PARAMS
 
-from marketdata.errors import InternalError, MarketDataError, UnauthorizedError, UpstreamError
+from marketdata.errors import (
+    InternalError,
+    MarketDataError,
+    RateLimitExceededError,
+    UnauthorizedError,
+    UpstreamError,
+)
 from marketdata_mcp.admission import Admission, Call, Context
-from marketdata_mcp.ask import Ask, Caller, Usage
+from marketdata_mcp.callers import Caller, Usage
+from marketdata_mcp.live.places import FULL_SECONDS
 from marketdata_mcp.resources import refused
+from marketdata_mcp.service.bounds import Ceilings
+from marketdata_mcp.service.costs import ask_of
 from marketdata_mcp.service.observe import Observer, observed
+from marketdata_mcp.service.shares import Shares
 
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
@@ -43,8 +53,16 @@ T = TypeVar("T")
 class GatedAdmission(Admission):
     """Lets calls through a gate, or all of them where there is none."""
 
-    def __init__(self, client: AsyncClient, gate: Gate | None = None, *observers: Observer) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        gate: Gate | None = None,
+        *observers: Observer,
+        ceilings: Ceilings | None = None,
+    ) -> None:
         super().__init__(client)
+        self._ceilings = ceilings or Ceilings()
+        self._streams = Shares(self._ceilings.streams)
         self._gate = gate
         self._observers = observers
         self.is_counted = gate is not None
@@ -59,8 +77,23 @@ class GatedAdmission(Admission):
             return super().caller(context)
         caller = _scope(context).get(CALLER)
         if not isinstance(caller, Caller):
-            raise UnauthorizedError("The call came by a way on which nobody asks for keys.")
+            raise UnauthorizedError("The call came over a transport that does not check keys.")
         return caller
+
+    @contextmanager
+    def place(self, caller: Caller) -> Iterator[None]:
+        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
+        mine, most = self._streams.held(caller.account), self._ceilings.streams_a_caller
+        with self._streams.one(caller.account) as has_place:
+            if mine >= most or not has_place:
+                error = RateLimitExceededError(
+                    f"You have {mine} streams of events, and cannot have more now. End one, or "
+                    "try again later.",
+                    retry_after=FULL_SECONDS,
+                    details={"limit": most},
+                )
+                raise refused(error)
+            yield
 
     async def again(self, context: Context) -> None:
         """Raise where whoever sent a request would not be let in any more.
@@ -77,7 +110,11 @@ class GatedAdmission(Admission):
 
     @asynccontextmanager
     async def admit(
-        self, caller: Caller, ask: Ask, call: Call | None = None
+        self,
+        caller: Caller,
+        what: str,
+        arguments: Mapping[str, Any],
+        call: Call | None = None,
     ) -> AsyncIterator[AsyncClient]:
         """Have a call counted and its tier looked at; return the client that answers it.
 
@@ -87,6 +124,7 @@ class GatedAdmission(Admission):
         if self._gate is None:
             yield self.client
             return
+        ask = ask_of(what, arguments)
         charge = await self._gate.charge(caller, ask)
         if call is not None:
             call.units = charge.units

@@ -39,6 +39,9 @@ class Ceilings:
     """Requests under way, streams included. No address and no account can have all of them."""
     sessions: int = 2000
     """Sessions of the HTTP+SSE transport, divided likewise."""
+    streams: int = 1000
+    """Streams of events (``subscriptions/listen``), divided likewise."""
+    streams_a_caller: int = 100
     connections: int = 4096
     """Connections, divided among addresses likewise."""
     keyless_body: int = 8 * 1024
@@ -277,10 +280,12 @@ def _named(headers: list[tuple[bytes, bytes]]) -> str:
 
 def _busy() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "The server has as many requests under way as it takes on for you. Send this again.",
+        "You have reached the limit of concurrent requests. Send this again.",
         retry_after=1.0,
     )
 
 
 def _closing() -> InternalError:
-    return InternalError("The server is closing; send this again.", retryable=True, retry_after=1.0)
+    return InternalError(
+        "The server is stopping; send this again.", retryable=True, retry_after=1.0
+    )

@@ -21,20 +21,22 @@ __all__ = ["doctor"]
 
 def doctor(
     http: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where it is to listen.")
+        str | None, typer.Option(metavar="HOST:PORT", help="Address to listen on.")
     ] = None,
     allow_remote: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Host in the URL that clients use; may be repeated."),
     ] = None,
-    access: Annotated[bool, typer.Option("--access", help="It asks for keys.")] = False,
+    access: Annotated[bool, typer.Option("--access", help="Require keys.")] = False,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Its tiers. [default: policy.toml in MARKETDATA_HOME]"),
+        typer.Option(
+            metavar="FILE", help="File with tiers. [default: policy.toml in MARKETDATA_HOME]"
+        ),
     ] = None,
     redis: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="What machines share (MARKETDATA_REDIS)."),
+        typer.Option(metavar="URL", help="Redis that machines share (MARKETDATA_REDIS)."),
     ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its certificate, with the chain.")
@@ -46,9 +48,7 @@ def doctor(
         str | None,
         typer.Option("--exchange", "-e", metavar="ID[,ID...]", help="Default exchanges."),
     ] = None,
-    sim: Annotated[
-        bool, typer.Option("--sim", help="It answers from the simulated exchange.")
-    ] = False,
+    sim: Annotated[bool, typer.Option("--sim", help="Use the simulated exchange.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no exchange.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

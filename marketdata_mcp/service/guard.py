@@ -1,5 +1,4 @@
-"""What uvicorn lacks for strangers: slow connections end, each address has its share, and what a
-client half says is half heard.
+"""Limits that uvicorn lacks: slow connections end, and each address has its share.
 
 uvicorn's protocols are not a public interface. `tests/mcp/test_mcp_guard.py` reads the source of
 the version that is installed, and the package has an upper bound on it.

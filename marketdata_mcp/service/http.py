@@ -44,7 +44,7 @@ def check(certificate: Path, key: Path) -> None:
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError:
         raise InvalidParameterError(
-            f"{certificate} and {key} are no certificate and its key without a password."
+            f"{certificate} and {key} are not a certificate and its key without a password."
         ) from None
     except OSError as error:
         raise InvalidParameterError(
@@ -55,8 +55,10 @@ def check(certificate: Path, key: Path) -> None:
 async def serve(
     web: Web, listener: socket.socket, certificate: tuple[Path, Path] | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM; then requests under way get two seconds, or no more at a
-    second signal. Streams of events end in order at once.
+    """Serve until SIGINT or SIGTERM.
+
+    Requests in flight then get two seconds, or none after a second signal. Streams of events
+    end properly at once.
 
     With a certificate and its key, over TLS.
     """
@@ -110,8 +112,10 @@ def _take_descriptors() -> int:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: through them sse-starlette, which the SDK uses, finds
-    out and cuts every stream, also one whose answer is about to come.
+    """uvicorn without its signal handlers.
+
+    Through them sse-starlette, which the SDK uses, would notice the end and cut every stream, also
+    one that is about to get its response.
     """
 
     @contextlib.contextmanager

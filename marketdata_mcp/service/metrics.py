@@ -30,14 +30,14 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 _OF_UPSTREAM = (
     ("requests", "Requests made to exchanges by calls.", CounterMetricFamily),
-    ("shared", "Calls that got the answer to another's request.", CounterMetricFamily),
+    ("shared", "Calls that shared the response to another call's request.", CounterMetricFamily),
     (
         "failures",
-        "Attempts that an exchange did not answer, or with a 5xx, 418, 429.",
+        "Requests without a response, or with HTTP 5xx, 418 or 429.",
         CounterMetricFamily,
     ),
     ("under_way", "Calls that an exchange has not answered yet.", GaugeMetricFamily),
-    ("waiting", "Calls that wait until fewer are under way.", GaugeMetricFamily),
+    ("waiting", "Calls that wait for the limit of concurrent calls.", GaugeMetricFamily),
 )
 """A field of `Upstream`, its meaning, and whether it only grows."""
 
@@ -119,7 +119,7 @@ class Metrics(Collector):
             yield family
         state = GaugeMetricFamily(
             "marketdata_upstream_breaker_open",
-            "1 where an exchange kept failing and is left alone, 0 otherwise.",
+            "1 if an exchange kept failing and gets no requests, 0 otherwise.",
             labels=["exchange"],
         )
         budget = GaugeMetricFamily(

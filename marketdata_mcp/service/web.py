@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import RateLimitExceededError
 from marketdata_mcp.app import Service
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.served import Served
 from marketdata_mcp.service.access.accounts import AwayError
 from marketdata_mcp.service.access.gate import Gate
@@ -302,7 +302,7 @@ _OF_BODY = (b"content-length", b"content-type")
 
 def _crowded() -> RateLimitExceededError:
     return RateLimitExceededError(
-        "There are as many sessions as may be for you. Close one, or use /mcp, which needs none.",
+        "You have reached the limit of sessions. Close one, or use /mcp, which needs none.",
         retry_after=10.0,
     )
 

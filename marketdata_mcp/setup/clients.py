@@ -14,8 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ClientName", "Place", "Server", "addition", "place"]
-
 
 class ClientName(StrEnum):
     """The clients that can be set up."""
@@ -104,7 +102,7 @@ def place(
                 typed="http",
                 says_stdio=True,
                 variable="${%s}",
-                then="Start claude anew; /mcp shows it. Approve a project's file once.",
+                then="Restart claude; /mcp shows it. Approve a project's file once.",
             )
         case ClientName.CURSOR:
             return Place(
@@ -135,14 +133,14 @@ def place(
                 (root / ".codex" if project else folder) / "config.toml",
                 servers="mcp_servers",
                 format="toml",
-                then="Start codex anew; /mcp shows it. A project's file counts once you trust it.",
+                then="Restart codex; /mcp shows it. A project's file counts once you trust it.",
             )
         case ClientName.GEMINI:
             return Place(
                 root / ".gemini" / "settings.json",
                 url="httpUrl",
                 variable="$%s",
-                then="Start gemini anew; /mcp shows it. It starts servers only in trusted folders.",
+                then="Restart gemini; /mcp shows it. It starts servers only in trusted folders.",
             )
         case ClientName.ZED:
             # On macOS, too, it is not below Library.
@@ -179,7 +177,7 @@ def place(
                 folder / "config.yaml",
                 servers="extensions",
                 format="yaml",
-                then="Begin a new session of goose.",
+                then="Start a new session of goose.",
             )
 
 
@@ -196,7 +194,7 @@ def _claude_desktop(programs: Path) -> Place:
 
 
 def _windsurf(file: Path, url: str) -> Place:
-    return Place(file, url=url, variable="${env:%s}", then="Begin a new session.")
+    return Place(file, url=url, variable="${env:%s}", then="Start a new session.")
 
 
 def addition(place: Place, server: Server, key: str | None = None) -> dict[str, Any]:

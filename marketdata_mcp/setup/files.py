@@ -8,8 +8,6 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["UnusableError", "in_toml", "in_yaml", "with_toml", "with_yaml"]
-
 
 class UnusableError(Exception):
     """A file that cannot be changed without a loss."""
@@ -61,7 +59,7 @@ def with_yaml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
     if not text.strip():
         return in_yaml(servers, name, entry)
     if "\t" in text or re.search(r"^(---|\.\.\.|%)", text, re.MULTILINE):
-        raise UnusableError("is YAML of a form that only its client should change")
+        raise UnusableError("is YAML in a form that only its client should change")
     begins = re.findall(rf"^[\"']?{servers}[\"']?[ ]*:.*$", text, re.MULTILINE)
     if not begins:
         return f"{text.rstrip()}\n{in_yaml(servers, name, entry)}"

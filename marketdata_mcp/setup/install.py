@@ -25,8 +25,6 @@ from marketdata_mcp.setup.clients import ClientName, Place, Server, addition, pl
 from marketdata_mcp.setup.files import UnusableError, in_toml, in_yaml, with_toml, with_yaml
 from marketdata_mcp.setup.program import PROGRAM
 
-__all__ = ["install"]
-
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[!-~]+")
@@ -49,7 +47,7 @@ def install(
         ),
     ] = None,
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="What the client is to call the server.")
+        str, typer.Option(metavar="NAME", help="Name of the server in the client.")
     ] = "marketdata",
     exchange: Annotated[
         str | None,
@@ -57,11 +55,9 @@ def install(
             "--exchange", "-e", metavar="ID[,ID...]", help="Default exchange of the server."
         ),
     ] = None,
-    sim: Annotated[
-        bool, typer.Option("--sim", help="Have it answer from the simulated exchange.")
-    ] = False,
+    sim: Annotated[bool, typer.Option("--sim", help="Use the simulated exchange.")] = False,
     project: Annotated[
-        bool, typer.Option("--project", help="For the project in this folder, not for you.")
+        bool, typer.Option("--project", help="Only for the project in this folder.")
     ] = False,
     show: Annotated[
         bool, typer.Option("--print", help="Show what would be written, and write nothing.")
@@ -100,9 +96,9 @@ def install(
     # Windows keeps files of a user from others, whatever their mode says.
     readable = sys.platform != "win32" and where.file.stat().st_mode & 0o077
     if key is not None and readable:
-        _say(f"others on this machine can read the key in {where.file}; chmod 600 keeps it yours.")
+        _say(f"others on this machine can read the key in {where.file}; chmod 600 prevents this.")
     if server.insecure and key_variable is not None:
-        _say("the key will go over the network unencrypted; https:// would hide it.")
+        _say("the key will be sent unencrypted; use https://.")
 
 
 def _server(
@@ -115,7 +111,7 @@ def _server(
             _refuse("--key-variable belongs to --url.")
         return Server(name, command=(*_program(), *_options(exchange, sim)))
     if exchange or sim:
-        _refuse("--exchange and --sim are for the server itself to say; leave them out with --url.")
+        _refuse("--exchange and --sim do not apply to a server at --url; leave them out.")
     if key_variable is not None and not _VARIABLE.fullmatch(key_variable):
         _refuse("--key-variable is the name of an environment variable, not the key.")
     return Server(name, url=url, key_variable=key_variable, insecure=_is_insecure(url))
@@ -130,7 +126,7 @@ def _is_insecure(url: str) -> bool:
     if not host or parts.scheme not in ("http", "https") or not _KEY.fullmatch(url):
         _refuse("--url is a URL such as https://example.org/mcp.")
     if parts.username is not None:
-        _refuse("--url has no user in it; --key-variable names a key.")
+        _refuse("--url must not contain a user; --key-variable names a key.")
     return parts.scheme == "http" and host not in ("localhost", "127.0.0.1", "::1")
 
 
@@ -165,7 +161,7 @@ def _key(client: str, where: Place, server: Server) -> str | None:
         return None
     key = os.environ.get(server.key_variable, "").strip()
     if not _KEY.fullmatch(key):
-        _refuse(f"{client} knows no variables, and {server.key_variable} has no key to write down.")
+        _refuse(f"{client} does not support variables, and {server.key_variable} holds no key.")
     return key
 
 

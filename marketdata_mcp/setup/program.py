@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["PROGRAM", "address", "is_loopback"]
-
 PROGRAM = "marketdata-mcp"
 
 

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from waiting import until
 
 from marketdata_mcp.app import ERROR_KEY
 from marketdata_mcp.service.access.accounts import Account, Key, Store, Used
@@ -54,14 +55,6 @@ def finish(work: Awaitable[T]) -> T:
             return await work
 
     return asyncio.run(bounded())
-
-
-def until(is_so: Callable[[], Any], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < ends, "waited in vain"
-        time.sleep(0.02)
 
 
 # ---------------------------------------------------------------------------- an operator
@@ -163,7 +156,7 @@ def serving(
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        until(lambda: process.poll() is not None or _address(lines), PATIENCE)
+        until(lambda: process.poll() is not None or _address(lines), seconds=PATIENCE)
         address = _address(lines)
         assert address, lines
         yield Server(process, address, lines)

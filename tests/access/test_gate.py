@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ from marketdata.errors import (
 )
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp.admission import Call
-from marketdata_mcp.ask import Ask
 from marketdata_mcp.service.access.accounts import Bounds
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
 from marketdata_mcp.service.admission import GatedAdmission
@@ -119,9 +118,10 @@ def test_who_pays_for_what_went_wrong(
         await server.newcomer("explorer")
         caller = await server.gate.identify(f"Bearer {server.keys['alice']}")
         admission = GatedAdmission(server.client, server.gate)
-        ask, call = Ask(("binance",), lookback=timedelta(days=31)), Call("get_candles")
+        asked = {"exchange": "binance", "timeframe": "1d", "start": None, "end": None, "limit": 32}
+        call = Call("get_candles")
         try:
-            async with admission.admit(caller, ask, call):
+            async with admission.admit(caller, "get_candles", asked, call):
                 assert call.units == 20
                 if error is not None:
                     raise error
@@ -130,7 +130,7 @@ def test_who_pays_for_what_went_wrong(
         assert await server.used() == (1, charged)
         assert call.units == charged
         with pytest.raises(ExchangeNotSupportedError):
-            async with admission.admit(caller, Ask(("gate",)), call):
+            async with admission.admit(caller, "get_ticker", {"exchange": "gate"}, call):
                 pass
         assert await server.used() == (2, charged + 1)
         assert call.units == 1

@@ -8,7 +8,7 @@ import pytest
 from access_gate import Gated, Serve
 
 from marketdata.errors import InvalidParameterError, QuotaExceededError, UnauthorizedError
-from marketdata_mcp.ask import Caller
+from marketdata_mcp.callers import Caller
 from marketdata_mcp.service.access import keys
 
 

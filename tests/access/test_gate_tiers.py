@@ -18,6 +18,7 @@ from marketdata.errors import HistoryLimitExceededError, InternalError
 from marketdata.pages import shifted
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp.service.access.tiers import SHIPPED, Policy, Tier
+from marketdata_mcp.service.costs import ask_of
 from marketdata_mcp.tools import TOOLS
 
 
@@ -187,7 +188,7 @@ def test_what_candles_cost_and_how_far_back_they_go(serve: Serve, tier: str) -> 
         await server.newcomer(tier)
         caller = await server.gate.identify(f"Bearer {server.keys['alice']}")
         for arguments, depth in DEPTHS:
-            ask = CANDLES.ask(CANDLES.parse({"pair": "BTC/USDT", **arguments}))
+            ask = ask_of("get_candles", CANDLES.parse({"pair": "BTC/USDT", **arguments}))
             allowed = depth in COSTS[tier]
             if allowed:
                 charge = await server.gate.charge(caller, ask)
@@ -252,7 +253,7 @@ def test_no_call_gets_bars_from_before_what_it_paid_for(
     async def work() -> None:
         asked = CANDLES.parse({"pair": "BTC/USDT", **arguments})
         now = time.time() * 1000
-        lookback = CANDLES.ask(asked).lookback
+        lookback = ask_of("get_candles", asked).lookback
         try:
             content = (await CANDLES.answer(SimpleNamespace(client=client), asked)).content
         except MarketDataError as error:

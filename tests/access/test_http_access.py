@@ -131,12 +131,12 @@ def test_what_is_no_key_in_force(server: Server, desk: Desk, name: str) -> None:
     revoked = desk.key(name)[0]
     desk.do(lambda registry: registry.revoke(revoked))
     wrong = {
-        "": "key is needed",
+        "": "key is required",
         shown[:-1]: "damaged",
         f"{shown[:30]} {shown[30:]}": "damaged",
         f"{shown}x": "damaged",
-        "sk_live_abcdefghijklmnop": "no key of this service",
-        "a.b.c": "no key of this service",
+        "sk_live_abcdefghijklmnop": "not a key of this service",
+        "a.b.c": "not a key of this service",
         keys.generate()[0]: "no such key",
         expired: f"{expired[4:14]} is expired",
         revoked: f"{revoked[4:14]} is revoked",

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from waiting import happened, joined
 
 import marketdata as md
 from marketdata._charts import page
@@ -102,13 +103,12 @@ def test_a_live_chart_follows_the_stream(client: md.Client) -> None:
     chart: Any = client.live_chart("btc-usdt", exchange="binance", limit=20)
     told = threading.Event()
     chart.observe(lambda _: told.set(), "news")
-    assert told.wait(30)
+    happened(told)
     news = json.loads(chart.news)
     assert (news["pair"], news["exchange"], news["timeframe"]) == ("BTC/USDT", "binance", "1m")
     assert news["candles"]
     chart.close()
-    chart._thread.join(30)
-    assert not chart._thread.is_alive()
+    joined(chart._thread)
     assert client.streams() == []
 
 

@@ -27,7 +27,7 @@ ALLOWED = {
     ("marketdata/_candles/assembly.py", "60000"): "by how much two clocks may differ",
     ("marketdata/_candles/trades.py", "60000"): "how far back a trade is looked for",
     ("marketdata/_candles/trades.py", "3600000"): "how far back a trade is looked for",
-    ("marketdata_mcp/tools.py", "window_length"): "how far back a ticker's window reaches",
+    ("marketdata_mcp/service/costs.py", "window_length"): "how far back a ticker's window reaches",
     ("marketdata/_candles/averages.py", "window_length"): "a window of an average is no candle",
     ("marketdata/_candles/windows.py", "window_length"): "a ticker's window is no candle",
     ("marketdata/_exchanges/quirks.py", "3600000"): "how long a time one answer with trades covers",

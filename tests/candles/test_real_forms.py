@@ -12,7 +12,7 @@ import pytest
 
 from marketdata._exchanges.quirks import QUIRKS
 
-from .setting import Setting, ms, opens
+from .setting import Setting, ms, opens, text
 from .wire import Answer, Sent, Wire
 from .world import DAY, HOUR, MINUTE, OTHERS, PAIR, Candle, Exchange, World, length
 
@@ -28,7 +28,7 @@ def connect(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     with ExitStack() as stack:
 
         def connect(world: World) -> Setting:
-            for path, answer in FORMS[world.form].items():
+            for path, answer in FORMS.get(world.form, {}).items():
                 monkeypatch.setitem(wire.answers, path, answer)
             return Setting(stack, wire, tmp_path, Exchange(world))
 
@@ -66,7 +66,10 @@ def _bitget(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[i
     """Give the newest up to ``endTime``, with the candle that opens then."""
     pair, count = _pair(asked["symbol"]), int(asked["limit"])
     start, end = int(asked.get("startTime", 0)), int(asked.get("endTime", 1 << 60))
-    found = [one for one in exchange.candles(pair, "1m") if start <= one.time <= end]
+    names = {"1min": "1m", "1h": "1h", "1Dutc": "1d", "1Mutc": "1M"}
+    timeframe = names[asked["granularity"]]
+    found = [one for one in exchange.candles(pair, timeframe) if start <= one.time <= end]
+    wire.sent.append(Sent(pair, timeframe, found, exchange.now))
     return 200, {"code": "00000", "data": [[*_texts(one), "1", "1"] for one in found[-count:]]}
 
 
@@ -197,6 +200,87 @@ def test_the_newest_candles_are_the_exchanges_where_our_clock_is_behind(
     assert opens(setting.each("1m", limit=5)) == setting.there("1m", now - 5 * MINUTE)
     start = now - 400 * MINUTE
     assert opens(setting.each("1m", start=start)) == setting.there("1m", start)
+
+
+@pytest.mark.parametrize(
+    ("form", "behind"), [("kucoin", DAY), ("gate", 10 * HOUR), ("bitget", DAY)]
+)
+def test_candles_later_than_our_clock_are_found_where_the_exchange_tells_no_time(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, form: str, behind: int
+) -> None:
+    now = MORNING + 1_700 * MINUTE + MINUTE // 2
+    setting = connect(World(MORNING, MINUTE, 1_800, now, form, listed=500, ours=-behind))
+    monkeypatch.setattr(setting.wire, "is_dated", False)
+    setting.client = setting.connect()
+    start = now - behind - HOUR
+    there = setting.there("1m", start)
+
+    assert opens(setting.each("1m", limit=5)) == there[-5:]
+    assert opens(setting.each("1m", start=start)) == there
+    assert opens(setting.each("1m", start=start, limit=7)) == there[:7]
+    assert (
+        opens(setting.each("1m", end=now - HOUR, limit=7))
+        == setting.there("1m", 0, now - HOUR)[-7:]
+    )
+
+
+@pytest.mark.parametrize("form", ["kucoin", "bitget", "binance"])
+def test_a_listing_between_our_clock_and_the_exchanges_is_one_gap(
+    connect: Connect, form: str
+) -> None:
+    now = MORNING + 1_700 * MINUTE + MINUTE // 2
+    setting = connect(World(MORNING, MINUTE, 1_800, now, form, listed=1_600, ours=-DAY))
+    start, listed = now - DAY - HOUR, MORNING + 1_600 * MINUTE
+
+    for question in ({"limit": 2}, {"end": listed - 90 * MINUTE}, {"end": listed + 2 * MINUTE}):
+        answer = setting.each("1m", start=start, **question)
+        [gap] = answer.missing
+        assert gap.cause == "not_served"
+        assert gap.end.timestamp() * 1000 == min(listed, question.get("end", listed))
+        assert len(answer) == (0 if gap.end.timestamp() * 1000 < listed else 2)
+
+
+def test_the_newest_candle_is_there_in_its_first_second(connect: Connect) -> None:
+    now = MORNING + 900 * MINUTE + 200
+    setting = connect(World(MORNING, MINUTE, 1_000, now, "kucoin"))
+    there = setting.there("1m", 0)
+
+    assert there[-1] == text(now - 200)
+    assert opens(setting.each("1m", limit=3)) == there[-3:]
+
+
+class Seldom(Exchange):
+    """An exchange whose pair is traded in one minute, before pages of it are empty."""
+
+    traded = 600
+
+    def _is_open(self, pair: str, unit: int) -> bool:
+        return pair != PAIR or unit in (self.traded, self.traded + 600)
+
+
+def test_a_minute_of_a_day_is_found_where_a_page_is_a_part_of_it(connect: Connect) -> None:
+    setting = connect(World(MORNING, MINUTE, 1_400, MORNING + 1_300 * MINUTE, "bitget"))
+    setting.exchange = setting.wire.exchange = Seldom(setting.exchange.world)
+    traded = MORNING + 600 * MINUTE
+
+    answer = setting.each("1m", start=traded + HOUR, end=traded + 9 * HOUR)
+    assert (len(answer), [one.cause for one in answer.missing]) == (0, ["no_trades"])
+    assert opens(setting.each("1m", end=traded + 9 * HOUR, limit=3)) == [text(traded)]
+
+
+@pytest.mark.parametrize("form", ["kucoin", "bitget"])
+def test_a_long_outage_of_seldom_traded_pairs_takes_a_few_requests(
+    connect: Connect, form: str
+) -> None:
+    world = World(MORNING, MINUTE, 2_600, MORNING + 2_500 * MINUTE, form, outages=((1, 2_157),))
+    setting = connect(replace(world, quiet=0.9))
+
+    for question in ({"limit": 100}, {}):
+        setting.wire.sent.clear()
+        answer = setting.ask("2m", start=MORNING + 200 * MINUTE, store=False, **question)
+        assert answer.columns.time[0] >= MORNING + 2_157 * MINUTE
+        assert {one.cause for one in answer.missing} == {"outage", "no_trades"}
+        assert len(setting.wire.sent) < 130
 
 
 def test_a_pair_that_was_halted_before_the_newest_page_takes_a_few_requests(

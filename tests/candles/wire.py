@@ -49,6 +49,8 @@ class Wire:
         self.sent: list[Sent] = []
         self.on_tick: Callable[[], None] = lambda: None
         """Called when time has passed: our clock is to go on as well."""
+        self.is_dated = True
+        """Whether answers have a ``Date``."""
         self.answers = dict(_ANSWERS)
         """What gives the answer to each path."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -204,7 +206,8 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
             self.send_response_only(status)
             # Whole seconds, rounded down, as servers write it.
             date = datetime.fromtimestamp(clock // 1000, UTC)
-            self.send_header("Date", format_datetime(date, usegmt=True))
+            if wire.is_dated:
+                self.send_header("Date", format_datetime(date, usegmt=True))
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()

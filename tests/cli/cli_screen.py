@@ -8,9 +8,9 @@ import struct
 import subprocess
 import termios
 import threading
-import time
 
 import warm
+from waiting import joined, until
 
 _PART = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
 
@@ -115,11 +115,11 @@ class LiveTerminal:
 
     def until(self, wanted):
         """Wait until the picture is as wanted, and give its lines."""
-        ends = time.monotonic() + 30
-        while not wanted(self.picture.lines):
-            assert time.monotonic() < ends, "\n".join(self.picture.lines)
-            assert self.process.poll() is None, "\n".join(self.picture.lines)
-            time.sleep(0.02)
+        until(
+            lambda: wanted(self.picture.lines),
+            what=lambda: "\n".join(self.picture.lines),
+            process=self.process,
+        )
         return self.picture.lines
 
     def end(self):
@@ -127,7 +127,7 @@ class LiveTerminal:
         code = self.process.wait(timeout=30)
         os.close(self._theirs)
         self._theirs = None
-        self._reader.join(timeout=30)
+        joined(self._reader)
         return code
 
     def close(self):

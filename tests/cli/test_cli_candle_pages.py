@@ -105,7 +105,7 @@ def test_a_year_with_holes_fits_any_width(width, draw):
     bars = rows(days * 24, without=gaps, price=60_000.0, step=step)
     text = draw(candles(bars, holes, timeframe="1h"), "Candles", width)
     assert max(map(breadth, text.splitlines())) <= width, text
-    assert "· is where there is none." in text
+    assert "· marks gaps." in text
     assert "  2025-01-30 12:00 to 2025-02-24 12:00" in text
 
 

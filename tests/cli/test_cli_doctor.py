@@ -11,7 +11,7 @@ def test_a_good_machine_is_told_of_line_by_line(command, environment):
     assert (done.returncode, done.stderr) == (0, "")
     for line in done.stdout.splitlines():
         assert re.fullmatch(r"(ok  |warn)  [a-z ]{12}  \S.*", line), line
-    assert "binance answers in" in done.stdout
+    assert "binance responds in" in done.stdout
 
 
 def test_exchanges_that_cannot_be_reached_say_why(command, environment):

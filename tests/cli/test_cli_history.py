@@ -141,7 +141,7 @@ def test_list_of_nothing_says_how_to_fill_it(here, store):
     code, out, err = here("history", "list", "-f", "table")
     assert (code, err) == (0, "")
     assert out.startswith(f"Nothing is stored in {store}. `marketdata history download ")
-    assert here("history", "list", "BTC/USDT", "-f", "table")[1] == "Nothing of that is stored.\n"
+    assert here("history", "list", "BTC/USDT", "-f", "table")[1] == "No such candles are stored.\n"
     header = here("history", "list", "-f", "csv")[1]
     assert header.startswith(
         "exchange,pair,timeframe,simulated,start,end,bars,missing,not_fetched,"
@@ -183,7 +183,7 @@ def test_list_verify_and_repair(here, store, asked):
 
     code, out, err = here("history", "verify", "-f", "table")
     assert (code, err) == (0, "")
-    assert out.startswith("Nothing is damaged: 2 series, 312 candles, ")
+    assert out.startswith("No damage: 2 series, 312 candles, ")
     assert here("history", "verify") == (0, "[]\n", "")
 
     [table, _] = sorted(one.parent for one in store.rglob("_delta_log"))
@@ -205,7 +205,9 @@ def test_list_verify_and_repair(here, store, asked):
     assert (damage["pair"], damage["problem"]) == ("BTC/USDT", "file_unreadable")
     code, out, _ = here("history", "verify", "-f", "table")
     assert code == 1
-    assert out.endswith("\n`marketdata history repair` takes it out, to be fetched again.\n")
+    assert out.endswith(
+        "\n`marketdata history repair` removes it; the next request downloads it again.\n"
+    )
     assert here("history", "verify", "ETH/USDT")[0] == 0
 
     code, out, _ = here("history", "repair", "-f", "table")
@@ -220,7 +222,7 @@ def test_list_verify_and_repair(here, store, asked):
     assert here(*again[1:], "-q")[0] == 0
     [btc] = json.loads(here("history", "list", "BTC/USDT")[1])
     assert btc["bars"] == 288
-    assert here("history", "repair", "-f", "table")[1].startswith("Nothing is damaged: 2 series")
+    assert here("history", "repair", "-f", "table")[1].startswith("No damage: 2 series")
 
 
 def test_export_in_every_format(here, tmp_path, asked):

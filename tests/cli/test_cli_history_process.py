@@ -10,9 +10,9 @@ import struct
 import subprocess
 import termios
 import threading
-import time
 
 import pytest
+from waiting import joined, until
 
 from marketdata import Client
 
@@ -76,7 +76,7 @@ class Terminal:
     def end(self):
         """Wait for the end: the exit code, what was shown, what was written elsewhere."""
         out, _ = self.process.communicate(timeout=60)
-        self._reader.join(timeout=60)
+        joined(self._reader)
         shown = ESCAPE.sub("", self.shown.decode()).replace("\r\n", "\n")
         return self.process.returncode, shown, out
 
@@ -101,16 +101,6 @@ def terminal(asking, interruptible):
         one.close()
 
 
-def until(told, process):
-    """Wait for something that a running process is about to do."""
-    ends = time.monotonic() + 60
-    while not (found := told()):
-        assert process.poll() is None, "ended early"
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-    return found
-
-
 def hanging_half_way(sim):
     """Have the exchange answer some pages and leave the others waiting."""
     sim.faults.add("binance:*/klines:after=8,hang")
@@ -122,7 +112,7 @@ def test_what_came_before_the_end_is_not_fetched_again(
 ):
     hanging_half_way(sim)
     started = terminal(*DOWNLOAD, stdout=subprocess.PIPE)
-    until(lambda: len(asked()) > 8 and stored(), started.process)
+    until(lambda: len(asked()) > 8 and stored(), process=started.process)
     started.process.send_signal(number)
     code, shown, out = started.end()
     before = stored()
@@ -130,7 +120,9 @@ def test_what_came_before_the_end_is_not_fetched_again(
     assert out == b""
     if number == signal.SIGINT:
         assert code == 130
-        said = re.search(r"Interrupted\. ([\d,]+) new candles are stored; the same command", shown)
+        said = re.search(
+            r"Interrupted\. ([\d,]+) new candles are stored; run the same command", shown
+        )
         assert said, shown
         assert int(said[1].replace(",", "")) == before.bars
 
@@ -182,7 +174,7 @@ def test_remove_asks_first(asked, terminal, here, stored):
     here("history", "download", "BTC/USDT", "--start", "2025-06-14", "--end", "2025-06-15")
     for answer, exits in {"n": 1, "": 1, "y": 0}.items():
         started = terminal("history", "remove", "BTC/USDT")
-        until(lambda shown=started: b"[y/N]" in shown.shown, started.process)
+        until(lambda shown=started: b"[y/N]" in shown.shown, process=started.process)
         started.type(f"{answer}\n")
         code, shown, _ = started.end()
         assert code == exits
@@ -202,7 +194,7 @@ def test_an_export_to_the_output(asked, terminal, here, asking, program):
     assert packed[:4] == packed[-4:] == b"PAR1"
     code, shown, _ = terminal(*export, "-f", "parquet").end()
     assert code == 2
-    assert "nothing for a terminal" in shown
+    assert "cannot be shown on a terminal" in shown
 
 
 def test_the_simulator_inside_and_on_a_port(environment, program, command):

@@ -126,7 +126,7 @@ def row(exchange, bid, **more):
     )
 
 
-AWAY = {"code": "EXCHANGE_UNAVAILABLE", "message": "okx did not answer within 5 s."}
+AWAY = {"code": "EXCHANGE_UNAVAILABLE", "message": "okx did not respond within 5 s."}
 
 
 def comparison(*rows, **more):
@@ -382,7 +382,7 @@ def test_candles_show_chart_rows_and_holes(draw):
     assert still_open == ["2024-03-02 05:00  129.00  132.50  128.25  130.50     300      29  open"]
     assert "Missing 3 candles:" in text
     assert "  2024-03-01 03:00 to 04:00 UTC, 1 candle\n" in text
-    assert "· is where there is none." in text
+    assert "· marks gaps." in text
     volumes = next(line for line in text.splitlines() if line.endswith(" volume"))
     assert volumes.count("·") == 3
     assert "║" in text, "rising bars are hollow where there is no colour"

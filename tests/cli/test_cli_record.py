@@ -6,10 +6,10 @@ import re
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 from cli_screen import LiveTerminal
+from waiting import until
 
 from marketdata._exchanges.recording import is_recording, read
 from marketdata.models import Recorded
@@ -55,7 +55,7 @@ def recording(live, tmp_path_factory, interruptible):
     line = [*interruptible, "record", "BTC/USDT", "ETH/USDT", "-o", str(path), "-q"]
     process = subprocess.Popen(line, env=env)
     try:
-        until(lambda: min(map(len, trades_in(path).values())) >= 3, process)
+        until(lambda: min(map(len, trades_in(path).values())) >= 3, process=process)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
     finally:
@@ -73,15 +73,6 @@ def trades_in(path):
             told = told.get("data", told)
             found[told["s"]].append(str(told["t"]))
     return found
-
-
-def until(wanted, process):
-    """Wait for something that a running process is about to do."""
-    ends = time.monotonic() + 60
-    while not wanted():
-        assert time.monotonic() < ends
-        assert process.poll() is None
-        time.sleep(0.05)
 
 
 def test_it_says_what_it_has_recorded(recorded, tmp_path):
@@ -169,9 +160,9 @@ def test_a_signal_ends_it_and_what_was_recorded_is_whole(
     )
     try:
         # What is told each second has been by when a second part is written.
-        until(lambda: file.exists() and file.stat().st_size > 5_000, process)
+        until(lambda: file.exists() and file.stat().st_size > 5_000, process=process)
         first = file.stat().st_size
-        until(lambda: file.stat().st_size > first, process)
+        until(lambda: file.stat().st_size > first, process=process)
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     finally:

@@ -7,10 +7,10 @@ import select
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 from cli_screen import LiveTerminal
+from waiting import until
 
 from marketdata.sim import SimulatedExchange
 
@@ -89,10 +89,7 @@ def started(env, interruptible):
 
 def subscribed(live, count):
     """Wait until there are so many subscriptions."""
-    ends = time.monotonic() + 30
-    while sum(len(one.subscriptions) for one in live.sockets if not one.closed) < count:
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+    until(lambda: sum(len(one.subscriptions) for one in live.sockets if not one.closed) >= count)
 
 
 # ---------------------------------------------------------------------------- terminals
@@ -200,10 +197,7 @@ def test_a_picture_stops_and_goes_on_with_its_job(terminal, live, going):
     shown.process.send_signal(signal.SIGTSTP)
     _, status = os.waitpid(shown.process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
-    ends = time.monotonic() + 30
-    while shown.picture.is_alternate:
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+    until(lambda: not shown.picture.is_alternate)
     assert shown.picture.shows_cursor
     shown.process.send_signal(signal.SIGCONT)
     shown.until(lambda lines: len(lines) > 2 and "BTC/USDT" in lines[2])
@@ -241,10 +235,7 @@ def test_a_signal_ends_it_with_whole_lines_and_a_summary(number, code, started, 
 def test_a_signal_ends_it_while_the_exchange_hangs(started, live):
     live.faults.add("binance:*:hang")
     process = started("ticker", "BTC/USDT", "-e", "binance")
-    ends = time.monotonic() + 30
-    while not live.requests:
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+    until(lambda: live.requests)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "")

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
+from email.utils import format_datetime
 from typing import Any
 
 import calls
@@ -66,10 +67,12 @@ def test_spot_case(
             start, timeframe = call.arguments["start"], call.arguments["timeframe"]
             call.arguments["start"] = shifted(start - 1, timeframe, 1)
         asked_more = len(oracle.asked.urls) > len(call.bodies)
-        by_us = playback.Playback(
-            *call.bodies, further=call.bodies[0] if in_range or asked_more else None
-        )
         before = datetime.now(UTC)
+        # An exchange that tells no time is asked whether there are later candles.
+        date = format_datetime(before, usegmt=True) if call.operation == "candles" else None
+        by_us = playback.Playback(
+            *call.bodies, further=call.bodies[0] if in_range or asked_more else None, date=date
+        )
         try:
             records = asyncio.run(_ask(call, case, markets, by_us, tmp_path, monkeypatch))
         except NOT_OFFERED as error:
@@ -92,6 +95,8 @@ def test_spot_case(
             for number in expected.direct_numbers(call.operation, one):
                 assert expected.digits(number) in wire
         wanted = _expected(call, case, oracle.parsed, markets, sent)
+        if date is not None:
+            assert sent[0]["timestamp"] == before.replace(microsecond=0)
         assert sent == wanted
         if case.parsed is not None:
             same = _same(call, case, markets, sent)
@@ -150,7 +155,8 @@ def _expected(
             return [expected.orderbook(parsed, **arguments, **about)]
         case "candles":
             counts = expected.counts(case.exchange, case.body)
-            return [expected.candles(parsed, counts=counts, **arguments, **about)]
+            candles = expected.candles(parsed, counts=counts, **arguments, **about)
+            return [candles | {"timestamp": sent[0]["timestamp"]}]
         case "trades":
             return expected.trades(parsed, pair=arguments["pair"], **about)
         case "fees":

@@ -135,7 +135,7 @@ def test_newest_bars_of_pages(
         wanted = asked[pages.limit]
         return inside[:wanted] if pages.since in asked else inside[-wanted:]
 
-    asked = playback.Playback(answer=rows)
+    asked = playback.Playback(answer=rows, date=format_datetime(datetime.now(UTC), usegmt=True))
     about = (pages.exchange, pages.pair, pages.markets, tmp_path, monkeypatch)
     bars = _ask(asked, *about, timeframe=pages.timeframe, limit=limit)
     invariants.check(bars)

@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from library.markets import DIALECTS
@@ -49,11 +48,3 @@ def ended(process: subprocess.Popen[str]) -> str:
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, said(errors)) == (0, "")
     return printed
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread or process does."""
-    ends = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen"
-        time.sleep(0.002)

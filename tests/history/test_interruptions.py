@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 from library.markets import DIALECTS
+from waiting import until
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play
-from .programs import run, running, wait_until
+from .programs import run, running
 from .tapes import MINUTE, at, minutes, ms, opened, pages, rows, tables
 
 KLINES = "*/klines"
-LENGTH = 30_000
-WHOLE = 31
+LENGTH = 40_000
+WHOLE = 41
 """Pages that take all of it: one of 1,000 bars, and those of 999 more."""
-AT_ONCE = 16
+AT_ONCE = 24
 """Requests that are under way at a time."""
 
 PROGRAM = f"""
@@ -132,7 +133,7 @@ def hang_after(sim: SimulatedExchange, answered: int) -> None:
 
 def wait_for_all_answers(sim: SimulatedExchange, answered: int) -> None:
     """Wait until all has been asked for that can be: whoever asks again has taken in an answer."""
-    wait_until(lambda: pages(sim) == answered + AT_ONCE)
+    until(lambda: pages(sim) == answered + AT_ONCE)
 
 
 def test_a_cancelled_call_keeps_what_came(
@@ -218,7 +219,7 @@ def test_a_killed_process_is_gone_on_from(
     sim: SimulatedExchange, connect: Connect, isolated: Path, seen: int
 ) -> None:
     with running(PROGRAM, sim.url) as process:
-        wait_until(lambda: pages(sim) >= seen)
+        until(lambda: pages(sim) >= seen)
         process.kill()
         process.wait()
     if not tables(isolated):  # it had no time to store anything
@@ -240,7 +241,7 @@ def test_a_process_that_is_killed_again_and_again_gets_to_the_end(
         hang_after(sim, 6)
         with running(PROGRAM, sim.url) as process:
             wait_for_all_answers(sim, 6)
-            wait_until(lambda: len(tables(isolated)) == 1)
+            until(lambda: len(tables(isolated)) == 1)
             process.kill()
             process.wait()
     check_the_rest(connect(sim), sim, isolated)

@@ -13,13 +13,14 @@ from typing import Any
 import deltalake
 import polars as pl
 import pytest
+from waiting import until
 
 import marketdata as md
 from marketdata._client import cluster
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play
-from .programs import ended, running, wait_until
+from .programs import ended, running
 from .tapes import at, minutes, ms, pages, rows, tables
 
 LENGTH = 9000
@@ -187,7 +188,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def kill_one_at_work(workers: Any, sim: SimulatedExchange) -> None:
     """Kill a worker that is waiting for an answer."""
-    wait_until(lambda: pages(sim) >= 8)
+    until(lambda: pages(sim) >= 8)
     busy = [name for name, tasks in workers.processing().items() if tasks]
     pid = workers.run(os.getpid, workers=busy[:1])[busy[0]]
     os.kill(pid, signal.SIGKILL)

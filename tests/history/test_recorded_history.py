@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 import marketdata as md
 from marketdata._exchanges.exchange import Venue
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect
-from .programs import running, wait_until
+from .programs import running
 from .tapes import live, pages, tables
 
 START, END = "2023-03-16T22:15Z", "2023-05-01T21:02Z"
@@ -57,7 +58,7 @@ def test_the_tape_is_downloaded_through_a_kill_row_for_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with running(PROGRAM, sim.url) as process:
-        wait_until(lambda: bool(tables(isolated)) and pages(sim) >= 25)
+        until(lambda: bool(tables(isolated)) and pages(sim) >= 25)
         process.kill()
         process.wait()
     sim.forget()

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from waiting import soon as until
 
 import marketdata as md
 from marketdata._requests import circuit_breaker
 from marketdata._requests.circuit_breaker import Breaker
 from marketdata.sim import SimulatedExchange
 
-from .gate import Gate, client_of, failure, told, until
+from .gate import Gate, client_of, failure, told
 
 TICKERS = "*/24hr"
 

@@ -33,8 +33,8 @@ def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
         assert virtual() == T0
         assert caught.value.to_dict() == {
             "code": "EXCHANGE_UNAVAILABLE",
-            "message": "The request budget of this machine for binance is used up; it is free "
-            "again in 45 s.",
+            "message": "The request budget of this machine for binance is used up. "
+            "Try again in 45 s.",
             "retryable": True,
             "retryAfter": 45.0,
             "details": {"exchange": "binance", "reason": "rate_limited"},
@@ -63,7 +63,7 @@ def test_calls_in_a_queue_fail_at_once_where_the_queue_is_too_long(file: Path) -
         ended = await asyncio.gather(*calls, return_exceptions=True)
         good = ended.count(None)
         assert 20 <= good <= 32
-        assert {str(one).split(";")[0] for one in ended if one is not None} == {
+        assert {str(one).split(".")[0] for one in ended if one is not None} == {
             "The request budget of this machine for binance is used up"
         }
         assert virtual() < T0 + 3
@@ -107,7 +107,7 @@ def test_a_patient_call_waits_for_longer_than_a_call_may_take(file: Path, limit:
             await work.acquire(1.0)
             await asyncio.sleep(3)
 
-        with patient(), pytest.raises(ExchangeUnavailableError, match="did not answer within 2 s"):
+        with patient(), pytest.raises(ExchangeUnavailableError, match="did not respond within 2 s"):
             await within(2, "binance", slow_answer())
 
     play(main)

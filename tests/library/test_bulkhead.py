@@ -7,13 +7,14 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from waiting import soon as until
 
 import marketdata as md
 from marketdata._requests.bulkhead import Bulkhead
 from marketdata._requests.deadline import patient, within
 from marketdata.sim import SimulatedExchange
 
-from .gate import Gate, client_of, failure, told, until
+from .gate import Gate, client_of, failure, told
 
 TICKERS = "*/24hr"
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "LTC/BTC")

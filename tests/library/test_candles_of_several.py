@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import soon as until
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
-from .gate import Gate, client_of, until
+from .gate import Gate, client_of
 from .markets import NOW
 from .test_number_types import with_errors
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -301,7 +303,11 @@ def test_every_depth_is_taken(probes: list[Probe]) -> None:
         if one.offered["fetchOrderBook"]:
             for depth in one.special.depths or (one.special.max_depth,):
                 assert one.was_asked(f"plain {depth}"), (one.name, depth)
-                asked, ours = one.said[f"plain {depth}"], one.said.get(f"depth {depth}")
+                # Some requests say when they are made.
+                asked, ours = (
+                    re.sub(r"timestamp=\d+", "", str(one.said.get(what)))
+                    for what in (f"plain {depth}", f"depth {depth}")
+                )
                 assert depth is None or ours == asked, (one.name, depth)
 
 
@@ -321,7 +327,10 @@ def test_bars_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
         special = one.special
         if special.bars_from_start:
             plain = one.said["plain fetchOHLCV"]
-            assert isinstance(plain, Exception) or "=-" in plain, one.name
+            # Up to our time there may be no candle that the exchange has just begun.
+            ends = re.findall(r"endAt=(\d+)", str(plain))
+            is_until_now = [abs(int(end) - time.time()) < 600 for end in ends] == [True]
+            assert isinstance(plain, Exception) or "=-" in plain or is_until_now, one.name
         if one.offered["fetchOHLCV"]:
             first, later = (one.said[f"plain bars {start}"] for start in (START, LATER))
             is_heeded = isinstance(first, str) and (first != later or special.newest_bars_only)

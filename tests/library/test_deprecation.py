@@ -19,7 +19,7 @@ def test_it_names_the_replacement_and_the_line_of_the_caller() -> None:
     [one] = warned
     assert one.filename == __file__
     assert str(one.message) == (
-        "md.old() is deprecated since version 1.2 and goes with the next major version: "
+        "md.old() is deprecated since version 1.2 and will be removed in the next major version: "
         "use md.new()."
     )
 

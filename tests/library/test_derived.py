@@ -26,7 +26,7 @@ from .other_exchanges import (
 
 def test_a_stream_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
     for exchange, routes, kind, why in (
-        ("bitso", wire.bitso("btc_mxn"), "ticker", "no streams that ccxt knows"),
+        ("bitso", wire.bitso("btc_mxn"), "ticker", "no streams in ccxt"),
         ("derive", wire.derive(), "candles", "no stream of candles"),
         ("blockchaincom", wire.blockchaincom(), "quote", "no stream of quote"),
     ):
@@ -50,7 +50,7 @@ def test_best_prices_without_a_book_are_the_tickers(speaking: Open) -> None:
 
 def test_a_book_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
     client, server = speaking("derive", wire.derive())
-    with pytest.raises(md.DataUnavailableError, match="derive gives no order books: ccxt has no"):
+    with pytest.raises(md.DataUnavailableError, match="derive offers no order books: ccxt has no"):
         client.orderbook("ETH/USDC")
     for ask in (
         lambda: client.consolidated_orderbook("ETH/USDC"),
@@ -127,7 +127,7 @@ def test_a_call_that_wants_a_key_says_which(speaking: Open) -> None:
         with pytest.raises(md.DataUnavailableError) as caught:
             ask()
         assert str(caught.value) == (
-            f"coinspot gives no {noun}: it wants the key of an account. "
+            f"coinspot offers no {noun}: it requires an API key. "
             "Set MARKETDATA_COINSPOT_API_KEY and MARKETDATA_COINSPOT_SECRET."
         )
     assert server.asked == []

@@ -135,7 +135,7 @@ def test_an_exchange_that_refuses_this_place_is_not_asked_twice(
         "attempts": 1,
     }
     assert len(sim.requests) == 1
-    assert "refuses requests from this place" in str(error)
+    assert "refuses requests from this location" in str(error)
     assert "another exchange" in str(error)
     assert "MARKETDATA_ENDPOINTS" in str(error)
 
@@ -205,7 +205,7 @@ def test_an_exchange_that_hangs_is_given_up_in_time(
         hurried.ticker("BTC/USDT")
 
     assert caught.value.retryable is True
-    assert "did not answer" in str(caught.value)
+    assert "did not respond" in str(caught.value)
 
 
 def test_an_exchange_that_nobody_serves_is_unavailable(connect: Factory) -> None:

@@ -59,7 +59,7 @@ def test_a_program_that_does_a_bit_of_everything_ends_quietly(tmp_path: Path) ->
         "BTC/USDT",
         "ETH/USDT",
         "PAIR_NOT_SUPPORTED",
-        "A blocking call was made on the loop that would have to serve it.",
+        "A blocking call was made on the event loop that has to run it.",
         "kraken",
         "okx",
     ]

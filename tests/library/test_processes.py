@@ -10,6 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from waiting import happened
+
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Run
@@ -172,7 +174,7 @@ def interrupted(program: str, gateway: Gateway, tmp_path: Path) -> subprocess.Co
         text=True,
     )
     try:
-        assert gateway.held.wait(60)
+        happened(gateway.held)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:
@@ -195,7 +197,7 @@ def test_ctrl_c_ends_a_hanging_call_and_its_request(gateway: Gateway, tmp_path: 
     done = interrupted(program, gateway, tmp_path)
 
     assert (done.returncode, done.stdout, said(done.stderr)) == (0, "interrupted\nBTC/USDT\n", "")
-    assert gateway.left.wait(30)
+    happened(gateway.left)
 
 
 def test_ctrl_c_that_nobody_catches_ends_the_program(gateway: Gateway, tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_ctrl_c_that_nobody_catches_ends_the_program(gateway: Gateway, tmp_path:
     assert done.returncode in (-signal.SIGINT, 130, 1)
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
     assert done.stderr.count("Traceback") == 1
-    assert gateway.left.wait(30)
+    happened(gateway.left)
 
 
 def test_ctrl_c_in_asyncio(gateway: Gateway, tmp_path: Path) -> None:
@@ -225,7 +227,7 @@ def test_ctrl_c_in_asyncio(gateway: Gateway, tmp_path: Path) -> None:
     done = interrupted(program, gateway, tmp_path)
 
     assert (done.returncode, done.stdout, said(done.stderr)) == (0, "interrupted\n", "")
-    assert gateway.left.wait(30)
+    happened(gateway.left)
 
 
 def test_the_program_ends_while_a_thread_is_asking(gateway: Gateway) -> None:
@@ -254,7 +256,7 @@ def test_the_program_ends_while_a_thread_is_asking(gateway: Gateway) -> None:
         text=True,
     )
     try:
-        assert gateway.held.wait(60)
+        happened(gateway.held)
         out, err = process.communicate("\n", timeout=60)
     finally:
         process.kill()

@@ -126,10 +126,10 @@ def test_a_certificate_that_nobody_vouches_for(
         error = refusal(connect(sim, endpoints={"binance": url}, retries=2))
         assert (error.details["reason"], error.retryable) == ("certificate_not_trusted", False)
         assert error.details["attempts"] == 1
-        assert "name its certificate in SSL_CERT_FILE" in error.message
+        assert "set SSL_CERT_FILE to its certificate" in error.message
         monkeypatch.setenv("SSL_CERT_FILE", str(elsewhere))
         error = refusal(connect(sim, endpoints={"binance": url}))
-        assert f"certificates in SSL_CERT_FILE ({elsewhere}) vouches" in error.message
+        assert f"certificates in SSL_CERT_FILE ({elsewhere}) is its" in error.message
 
 
 def test_a_port_that_speaks_no_tls(connect: Factory, sim: SimulatedExchange) -> None:
@@ -159,9 +159,9 @@ def test_a_proxy_that_cannot_be_reached(
 @pytest.mark.parametrize(
     ("status", "tunnel", "said", "retryable"),
     [
-        (407, False, "wants another user and password", False),
-        (407, True, "wants another user and password", False),
-        (502, True, "answers with HTTP 502", True),
+        (407, False, "rejected the user and password", False),
+        (407, True, "rejected the user and password", False),
+        (502, True, "responds with HTTP 502", True),
     ],
 )
 def test_a_proxy_that_does_not_let_requests_through(
@@ -195,8 +195,8 @@ def test_a_proxy_that_does_not_let_requests_through(
 @pytest.mark.parametrize(
     ("status", "reason", "said"),
     [
-        (403, "location_refused", "refuses requests from this place"),
-        (451, "location_refused", "refuses requests from this place"),
+        (403, "location_refused", "refuses requests from this location"),
+        (451, "location_refused", "refuses requests from this location"),
         (500, "server_error", "is failing (HTTP 500)"),
         (503, "server_error", "is failing (HTTP 503)"),
     ],
@@ -247,7 +247,7 @@ def test_none_of_several_is_one_sentence_with_the_reason_once(
     error = refusal(client)
     assert error.message == (
         "None of the exchanges could be reached: connections are refused (binance, kraken, okx, "
-        "coinbaseexchange); `marketdata doctor` looks for the cause, HTTPS_PROXY names a proxy, "
+        "coinbaseexchange); `marketdata doctor` looks for the cause, HTTPS_PROXY sets a proxy, "
         "and --sim (sim=True) needs no internet."
     )
     assert error.details["reason"] == "refused"
@@ -259,8 +259,9 @@ def test_none_of_several_with_two_reasons(connect: Factory, sim: SimulatedExchan
     url = f"http://127.0.0.1:{closed_port()}"
     client = connect(sim, ("binance", "kraken"), endpoints={"binance": url})
     error = refusal(client)
-    assert "connections are refused (binance); requests from this place are refused (kraken);" in (
-        error.message
+    assert (
+        "connections are refused (binance); requests from this location are refused (kraken);"
+        in (error.message)
     )
     assert "reason" not in error.details
     with pytest.raises(md.ExchangeUnavailableError, match=r"could be reached: conn.* \(binance\);"):
@@ -276,7 +277,7 @@ def test_none_of_several_with_two_reasons(connect: Factory, sim: SimulatedExchan
     [
         (f"me:{SECRET}@127.0.0.1:3128", "the scheme is missing"),
         ("127.0.0.1:3128", "the scheme is missing"),
-        (f"socks5://me:{SECRET}@127.0.0.1:1080", "socks5 is no kind of proxy"),
+        (f"socks5://me:{SECRET}@127.0.0.1:1080", "socks5 is not a supported kind of proxy"),
         (f"http://me:{SECRET}@127.0.0.1:99999", "the port is a number from 1 to 65535"),
         ("http://:3128", "the host is missing"),
     ],
@@ -304,7 +305,7 @@ def test_a_proxy_is_nothing_to_the_simulated_exchange(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "there is no file"), ("no certificate", "holds no certificate")]
+    ("content", "said"), [(None, "there is no file"), ("no certificate", "has no PEM certificate")]
 )
 def test_a_file_of_certificates_that_is_none_names_its_variable(
     connect: Factory,

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from redis_server import RedisServer
+from waiting import happened
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -217,7 +218,7 @@ def test_the_next_machine_tries_where_one_has_failed(
     gateway.hold("*/exchangeInfo")
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(join("one", gateway, timeout=1).pairs)
-        assert gateway.held.wait(20)
+        happened(gateway.held)
         gateway._hold = None
         assert join("other", gateway).pairs()
         with pytest.raises(md.ExchangeUnavailableError):

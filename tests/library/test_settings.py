@@ -232,7 +232,7 @@ def test_a_tape_that_cannot_be_played_is_an_error_with_a_code(
 def test_what_the_simulated_exchange_does_not_speak_is_said(exchange: str) -> None:
     with md.Client(sim=True) as client, pytest.raises(md.ExchangeNotSupportedError) as caught:
         client.ticker("BTC/USDT", exchange=exchange)
-    assert "simulated exchange" in str(caught.value)
+    assert "simulator" in str(caught.value)
 
 
 def test_a_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from waiting import soon as until
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
-from .gate import Gate, client_of, until
+from .gate import Gate, client_of
 from .markets import DIALECTS
 
 Ask = Callable[[md.AsyncClient], Awaitable[Any]]

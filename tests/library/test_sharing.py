@@ -39,12 +39,18 @@ def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
     asyncio.run(main())
 
 
-def test_each_makes_its_own_of_the_one_answer() -> None:
+EAGER: Any = getattr(asyncio, "eager_task_factory", None)
+"""Makes tasks that run at once as far as they need not wait; None before Python 3.12."""
+
+
+@pytest.mark.parametrize("tasks", [None] if EAGER is None else [None, EAGER])
+def test_each_makes_its_own_of_the_one_answer(tasks: Any) -> None:
     made = 0
 
     async def work(question: Question) -> None:
         nonlocal made
         made += 1
+        await asyncio.sleep(0)  # what is answered at once has nobody else waiting for it
         question.answer([1, 2, 3])
 
     def first(given: list[int], count: int = 1) -> list[int]:
@@ -57,6 +63,7 @@ def test_each_makes_its_own_of_the_one_answer() -> None:
         return lambda given: [given[place] for place in places]
 
     async def main() -> list[Any]:
+        asyncio.get_running_loop().set_task_factory(tasks)
         sharing = Sharing()
         makers = (first, twice, first, some_of([2]), some_of([0]))
         found = await asyncio.gather(*[sharing.ask("question", work, make) for make in makers])

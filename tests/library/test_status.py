@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
+from .derivation import Open
+from .gate import client_of, let_all_time_pass, until
 from .gateway import Gateway
 from .markets import DIALECTS
+from .other_exchanges import HANG, bitso
 
 STATES = {
     "binance": "*/system/status",
@@ -82,6 +88,74 @@ def test_an_exchange_that_hangs_is_an_answer_in_time(
     status = connect(sim, timeout=1).status(exchange=exchange)
 
     assert (status.reachable, status.code) == (False, "EXCHANGE_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("exchange", [*DIALECTS, "bitso"])
+def test_what_has_no_time_left_to_report_in_is_an_answer_all_the_same(
+    sim: SimulatedExchange, speaking: Open, exchange: str
+) -> None:
+    if exchange == "bitso":
+        _, server = speaking("bitso", {**bitso("btc_mxn"), "*/order_book": lambda _: HANG})
+        client = md.AsyncClient("bitso", endpoints={"bitso": server.url})
+
+        def is_asked() -> bool:
+            return server.paths()[-1:] == ["order_book"]
+    else:
+        sim.faults.add(exchange=exchange, hang=True)
+        client = client_of(sim, exchange)
+
+        def is_asked() -> bool:
+            return bool(sim.requests)
+
+    async def main() -> md.Status:
+        async with client:
+            call = asyncio.create_task(client.status())
+            await until(is_asked)
+            let_all_time_pass()
+            return await call
+
+    status = asyncio.run(main())
+    assert (status.exchange, status.reachable) == (exchange, False)
+    assert (status.code, status.reason) == ("EXCHANGE_UNAVAILABLE", "timed_out")
+    assert status.derived is (True if exchange == "bitso" else None)
+
+
+def test_rows_have_the_error_of_an_exchange_that_has_no_time_left(sim: SimulatedExchange) -> None:
+    calls: dict[str, Callable[[md.AsyncClient], Awaitable[Any]]] = {
+        "compare": lambda client: client.compare("BTC/USDT"),
+        "book": lambda client: client.consolidated_orderbook("BTC/USDT"),
+        "cost": lambda client: client.execution_cost("BTC/USDT", side="buy", amount=1),
+    }
+
+    async def main() -> dict[str, Any]:
+        found = {}
+        async with client_of(sim, ["binance", "kraken"]) as client:
+            for exchange in ("binance", "kraken"):
+                await client.pairs(exchange=exchange)
+            sim.faults.add(exchange="binance", hang=True)
+            for name, ask in calls.items():
+                sim.forget()
+                call = asyncio.create_task(ask(client))
+                await until(
+                    lambda: (
+                        len(sim.requests) > 1
+                        and [one.under_way for one in client.upstream()] == [1, 0]
+                    )
+                )
+                let_all_time_pass()
+                found[name] = await call
+        return found
+
+    found = asyncio.run(main())
+    for name, rows in (
+        ("compare", found["compare"].rows),
+        ("book", found["book"].sources),
+        ("cost", found["cost"].sources),
+    ):
+        assert {one.exchange: one.code for one in rows} == {
+            "binance": "EXCHANGE_UNAVAILABLE",
+            "kraken": None,
+        }, name
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import py_compile
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +108,26 @@ def test_importing_the_package_imports_nothing_else() -> None:
     program = f"import sys, marketdata; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_names_are_found_without_sources(tmp_path: Path) -> None:
+    """Programs that PyInstaller makes have the compiled code of each module only."""
+    package = tmp_path / "marketdata"
+    for source in Path(md.__file__).parent.glob("*.py"):
+        py_compile.compile(str(source), str(package / f"{source.stem}.pyc"))
+    program = "import marketdata; print(marketdata.__file__, *dir(marketdata))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == [str(package / "__init__.pyc"), *md.__all__]
+
+
+def test_a_public_name_imports_what_it_needs() -> None:
+    others = [f"marketdata.{name}" for name in ("_public", "models.aggregates", "models.stored")]
+    others += ["marketdata._charts.chart", "marketdata._candles"]
+    program = f"import sys, marketdata; marketdata.ticker; print({{*{others}}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_exchanges_says_what_each_can_do() -> None:

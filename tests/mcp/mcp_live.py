@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from mcp import Client
 from mcp_doors import content, over_stdio, serving
+from waiting import soon as until
 
 from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange
@@ -102,13 +103,6 @@ async def read_resource(client: Client, uri: str) -> dict[str, Any]:
     decoded: dict[str, Any] = json.loads(found.text)
     assert found.text == json.dumps(decoded, ensure_ascii=False, separators=(",", ":"))
     return decoded
-
-
-async def until(is_so: Callable[[], Any], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 def subscriptions(sim: SimulatedExchange) -> list[str]:

@@ -106,8 +106,10 @@ async def loopback(
     if client is None:
         client = AsyncClient("binance", endpoints=dict(endpoints), home=home, retries=0)
     metrics = Metrics()
-    service = Service(client, admission=GatedAdmission(client, gate, metrics), limits=limits)
-    web = Web(service, (), gate, True, metrics, Ceilings(**ceilings))
+    most = Ceilings(**ceilings)
+    admission = GatedAdmission(client, gate, metrics, ceilings=most)
+    service = Service(client, admission=admission, limits=limits)
+    web = Web(service, (), gate, True, metrics, most)
     listener = http.listen("127.0.0.1", 0)
     if small:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

@@ -75,7 +75,7 @@ def test_a_good_setup(home: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for line in done.stdout.splitlines():
         assert re.fullmatch(r"(ok  |warn)  [a-z ]{12}  \S.*", line), line
-    assert "binance answers in" in done.stdout
+    assert "binance responds in" in done.stdout
 
 
 def test_nothing_is_left_behind(doctor: Doctor, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_files_that_are_no_pair(
     for options, words in [
         ([*one[:2], *other[2:]], "is not the key of"),
         ([*one[:3], str(junk)], "is not a key in PEM"),
-        (["--tls-cert", str(junk), *one[2:]], "is no certificate in PEM"),
+        (["--tls-cert", str(junk), *one[2:]], "is not a PEM certificate"),
         (["--tls-cert", missing, *one[2:]], f"{missing} cannot be read"),
         ([*one[:3], missing], f"{missing} cannot be read"),
         (one[:2], "one of two files is missing"),

@@ -279,12 +279,12 @@ def test_variables_that_move_a_file(tmp_path: Path) -> None:
         (["cursor", "--url", "https://"], "--url is a URL"),
         (["cursor", "--url", "https://example.org:x/"], "--url is a URL"),
         (["cursor", "--url", "https://example.org/a b"], "--url is a URL"),
-        (["cursor", "--url", "https://me:pw@example.org/mcp"], "--url has no user"),
-        (["cursor", "--url", URL, "--sim"], "leave them out with --url"),
-        (["cursor", "--url", URL, "-e", "okx"], "leave them out with --url"),
+        (["cursor", "--url", "https://me:pw@example.org/mcp"], "--url must not contain a user"),
+        (["cursor", "--url", URL, "--sim"], "do not apply to a server at --url"),
+        (["cursor", "--url", URL, "-e", "okx"], "do not apply to a server at --url"),
         (["cursor", "--url", URL, "--key-variable", "mdk-1"], "name of an environment variable"),
         (["claude-desktop", "--project"], "has no file for a project"),
-        (["claude-desktop", "--url", URL, "--key-variable", "MKEY"], "MKEY has no key"),
+        (["claude-desktop", "--url", URL, "--key-variable", "MKEY"], "MKEY holds no key"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_2(arguments: list[str], said: str, user: Path) -> None:

@@ -150,7 +150,7 @@ def test_the_image_says_that_it_is_this_server() -> None:
 def test_its_numbers_are_those_of_the_readme() -> None:
     [number] = re.findall(r"(\d+) exchanges", SERVER["description"])
     assert int(number) == len(marketdata.exchanges())
-    assert f"All {number} of ccxt's are served." in (ROOT / "README.md").read_text()
+    assert f"the {number} spot exchanges of [ccxt]" in (ROOT / "README.md").read_text()
 
 
 def test_arguments_and_variables_are_known() -> None:

@@ -65,8 +65,8 @@ def test_streams_of_events_are_calls_and_have_shares(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
-        limits = Limits(listeners=5, listeners_in_all=12)
-        async with guarded(home, simulator, limits=limits) as server, AsyncExitStack() as stack:
+        most = {"streams_a_caller": 5, "streams": 12}
+        async with guarded(home, simulator, **most) as server, AsyncExitStack() as stack:
             for name in ACCOUNTS[:3]:
                 await server.newcomer(name)
             assert await server.registry.used(ACCOUNTS[0]) == (0, 0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 import marketdata as md
 from marketdata._exchanges.connector import Connector
@@ -17,7 +17,7 @@ from marketdata._exchanges.sockets import StreamConnector
 from marketdata._streams import feed, upstream
 from marketdata.sim import SimulatedExchange
 
-from .live import NOW
+from .live import NOW, open_sockets
 
 SEED = 7
 
@@ -81,10 +81,7 @@ def sim(_started: SimulatedExchange) -> Iterator[SimulatedExchange]:
     _started.forget()
     yield _started
     _started.faults.clear()
-    ends = time.monotonic() + 5
-    while left := [socket for socket in _started.sockets if not socket.closed]:
-        assert time.monotonic() < ends, left
-        time.sleep(0.005)
+    until(lambda: not open_sockets(_started), what=lambda: open_sockets(_started))
 
 
 @pytest.fixture

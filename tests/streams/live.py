@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
+from waiting import soon as until
+
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.log import Socket
@@ -82,19 +84,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(whole())
 
 
-async def until(
-    condition: Callable[[], T], *, seconds: float = PATIENCE, what: Callable[[], Any] | None = None
-) -> T:
-    """Wait until something holds, and give it; ``what`` is told where it never does."""
-    ends = time.monotonic() + seconds
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() > ends:
-            raise AssertionError(f"never came true; {what() if what else 'nothing more is known'}")
-        await asyncio.sleep(0.005)
-
-
 @contextlib.asynccontextmanager
 async def client_of(
     sim: SimulatedExchange, exchange: Any = "binance", **more: Any
@@ -154,7 +143,7 @@ async def flowing(
         if found := condition():
             return found
         if time.monotonic() > ends:
-            raise AssertionError(f"never came true; {what() if what else 'nothing more is known'}")
+            raise TimeoutError(f"never came true; {what() if what else 'nothing more is known'}")
         await sim.advance(step)
         await asyncio.sleep(0.005)
 
@@ -168,7 +157,7 @@ async def newest(watch: md.AsyncWatch[T], holds: Callable[[T], bool]) -> T:
                 if holds(last):
                     return last
     except TimeoutError:
-        raise AssertionError(f"never came; the last was {str(last)[:2000]}") from None
+        raise TimeoutError(f"never came; the last was {str(last)[:2000]}") from None
     raise AssertionError(f"ended before; the last was {str(last)[:2000]}")
 
 

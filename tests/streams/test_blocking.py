@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from waiting import joined, until
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -32,23 +32,15 @@ def connect(sim: SimulatedExchange) -> Iterator[Connect]:
     for client in made:
         client.close()
         assert client.streams() == []
-    wait(lambda: not open_sockets(sim))
-
-
-def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.005)
+    until(lambda: not open_sockets(sim))
 
 
 def test_plain_for(sim: SimulatedExchange, connect: Connect) -> None:
     client = connect()
     with client.watch_trades(PAIR) as watch:
-        wait(lambda: held(sim))
+        until(lambda: held(sim))
         sim.advance(40)
-        wait(lambda: watch.waiting > 10)
+        until(lambda: watch.waiting > 10)
         found = []
         for trade in watch:
             found.append(trade)
@@ -59,7 +51,7 @@ def test_plain_for(sim: SimulatedExchange, connect: Connect) -> None:
         )
         assert [one.pair for one in watch.streams] == [PAIR]
         assert watch.dropped == 0
-    wait(lambda: not open_sockets(sim))
+    until(lambda: not open_sockets(sim))
 
 
 def test_break_is_leaving(sim: SimulatedExchange, connect: Connect) -> None:
@@ -68,7 +60,7 @@ def test_break_is_leaving(sim: SimulatedExchange, connect: Connect) -> None:
         assert len(book.bids) == 5
         break
     gc.collect()
-    wait(lambda: not open_sockets(sim))
+    until(lambda: not open_sockets(sim))
     assert len(said(sim, "UNSUBSCRIBE")) == 1
     assert client.streams() == []
 
@@ -78,7 +70,7 @@ def test_the_latest_is_the_newest(sim: SimulatedExchange, connect: Connect) -> N
     with client.watch_orderbook(PAIR) as watch:
         next(watch)
         sim.advance(20)
-        wait(lambda: watch.streams[0].messages == 200)
+        until(lambda: watch.streams[0].messages == 200)
         rest = client.orderbook(PAIR, 20)
         assert levels(next(watch)) == levels(rest)
 
@@ -103,7 +95,7 @@ def test_inside_a_loop_that_runs(sim: SimulatedExchange, connect: Connect, excha
 def test_several_exchanges_in_one_iterator(sim: SimulatedExchange, connect: Connect) -> None:
     client = connect()
     with client.watch_trades([PAIR, OTHER], exchange=list(EXCHANGES)) as watch:
-        wait(lambda: len(held(sim)) == 2 * len(EXCHANGES))
+        until(lambda: len(held(sim)) == 2 * len(EXCHANGES))
         sim.advance(60)
         seen: set[tuple[str, str]] = set()
         for trade in watch:
@@ -132,13 +124,13 @@ def test_watches_in_threads_share_a_subscription(sim: SimulatedExchange, connect
     for thread in threads:
         thread.start()
     started.wait(20)
-    wait(lambda: held(sim))
+    until(lambda: held(sim))
     sim.advance(40)
     for thread in threads:
-        thread.join(20)
+        joined(thread)
     assert [found[number] for number in range(4)] == [found[0]] * 4
     assert len(said(sim, '"SUBSCRIBE"')) == 1
-    wait(lambda: not open_sockets(sim))
+    until(lambda: not open_sockets(sim))
 
 
 def test_closing_from_another_thread_ends_the_loop(
@@ -165,9 +157,9 @@ def test_closing_the_client_raises_where_somebody_waits(
 def test_a_closed_watch_gives_nothing_more(sim: SimulatedExchange, connect: Connect) -> None:
     client = connect()
     with client.watch_trades(PAIR) as watch:
-        wait(lambda: held(sim))
+        until(lambda: held(sim))
         sim.advance(40)
-        wait(lambda: watch.waiting > 10)
+        until(lambda: watch.waiting > 10)
         next(watch)
     assert list(watch) == []
     assert watch.waiting == 0
@@ -181,4 +173,4 @@ def test_functions_of_the_module(sim: SimulatedExchange, monkeypatch: pytest.Mon
         assert len(next(watch).bids) == 2
         assert [one.kind for one in md.streams()] == ["orderbook"]
     assert md.streams() == []
-    wait(lambda: not open_sockets(sim))
+    until(lambda: not open_sockets(sim))

@@ -39,7 +39,7 @@ async def up_to_now(
             while (last := seen.get(rest[-1].open_time)) is None or last.close != rest[-1].close:
                 seen |= {one.open_time: one for one in await anext(watch)}
     except TimeoutError:
-        raise AssertionError(f"the bar {rest[-1]} never came; {list(seen.values())[-2:]}") from None
+        raise TimeoutError(f"the bar {rest[-1]} never came; {list(seen.values())[-2:]}") from None
     first = min(seen)
     return [one for one in rest if one.open_time >= first]
 

@@ -135,7 +135,7 @@ def test_it_shares_what_is_watched_already_and_leaves_nothing(sim: SimulatedExch
                 break
             # Nobody holds it any more.
             await until(lambda: [one.watchers for one in client.streams()] == [1])
-            assert held(sim) == [NAMES["binance"].book]
+            await until(lambda: held(sim) == [NAMES["binance"].book])
 
     run(work())
 

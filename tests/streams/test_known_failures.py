@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 import pytest
+from waiting import joined
 
 import marketdata as md
 from marketdata._streams import feed
@@ -279,7 +280,7 @@ def test_w15_streams_begin_in_any_thread(sim: SimulatedExchange) -> None:
 
     thread = threading.Thread(target=tool)
     thread.start()
-    thread.join(20)
+    joined(thread)
     assert [len(book.bids) for book in found] == [2]
     client.close()
 

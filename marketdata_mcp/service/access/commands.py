@@ -22,9 +22,9 @@ __all__ = ["app"]
 
 T = TypeVar("T")
 
-app = typer.Typer(help="Say who may ask: accounts, keys, tiers, usage.", no_args_is_help=True)
-_account = typer.Typer(help="Accounts, which quota and rate are counted for.", no_args_is_help=True)
-_key = typer.Typer(help="Keys: shown once, kept as hashes only.", no_args_is_help=True)
+app = typer.Typer(help="Manage accounts, keys, tiers and usage.", no_args_is_help=True)
+_account = typer.Typer(help="Accounts, which have a quota and a rate limit.", no_args_is_help=True)
+_key = typer.Typer(help="Keys: shown once, stored as hashes.", no_args_is_help=True)
 app.add_typer(_account, name="account")
 app.add_typer(_key, name="key")
 
@@ -42,7 +42,7 @@ _Redis = Annotated[
 ]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 _Name = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name of the account.")]
-_MaybeName = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Of this one only.")]
+_MaybeName = Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this account.")]
 _KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or the key.")]
 _Tier = Annotated[str, typer.Option("--tier", help="Name of the tier.")]
 
@@ -131,7 +131,12 @@ def add_key(
     name: _Name,
     label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="SPAN", help="After 90d, 12h; else never.")
+        str | None,
+        typer.Option(
+            "--expires",
+            metavar="SPAN",
+            help="Expire after this time, such as 90d or 12h. [default: never]",
+        ),
     ] = None,
     policy: _Policy = None,
     redis: _Redis = None,
@@ -162,7 +167,12 @@ def revoke(key: _KeyId, policy: _Policy = None, redis: _Redis = None) -> None:
 def rotate(
     key: _KeyId,
     keep: Annotated[
-        str | None, typer.Option("--keep", metavar="SPAN", help="Let the old one hold for 24h, 7d.")
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="SPAN",
+            help="Keep the old key valid for this time, such as 24h or 7d.",
+        ),
     ] = None,
     policy: _Policy = None,
     redis: _Redis = None,
@@ -262,7 +272,7 @@ def _span(text: str) -> float:
     seconds = 0.0 if found is None else int(found[1]) * _SECONDS[found[2]]
     if not 0 < seconds <= _LONGEST:
         raise InvalidParameterError(
-            f"A span of time is a number and m, h, d or w, such as 24h or 90d, and "
+            f"A duration is a number and m, h, d or w, such as 24h or 90d, and "
             f"100 years at most; was {text[:20]!r}."
         )
     return seconds

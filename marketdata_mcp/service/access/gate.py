@@ -21,7 +21,7 @@ from marketdata.errors import (
     RateLimitExceededError,
     UnauthorizedError,
 )
-from marketdata_mcp.ask import Ask, Caller, Usage, Week, Window
+from marketdata_mcp.callers import Caller, Usage, Week, Window
 from marketdata_mcp.service.access import keys
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
@@ -35,9 +35,21 @@ from marketdata_mcp.service.access.accounts import (
 from marketdata_mcp.service.access.oauth import TokenVerifier
 from marketdata_mcp.service.access.tiers import Policy, Tier
 
-__all__ = ["Charge", "Gate"]
+__all__ = ["Ask", "Charge", "Gate"]
 
 _LONGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a call asks for, as far as tiers care."""
+
+    exchanges: tuple[str, ...] = ()
+    """Those that it names."""
+    lookback: timedelta = timedelta()
+    """How far back it reaches: before the current candle for candles, for other data before now."""
+    free: bool = False
+    """Whether it costs no units."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +85,14 @@ class Gate:
         kind, _, token = (authorization or "").strip().partition(" ")
         token = token.strip()
         if kind.lower() != "bearer" or not token:
-            raise UnauthorizedError("A key is needed: send 'Authorization: Bearer mdk_...'.")
+            raise UnauthorizedError("A key is required: send 'Authorization: Bearer mdk_...'.")
         if len(token) <= _LONGEST_TOKEN:
             if token.startswith(keys.PREFIX):
                 return await self._of_key(token)
             if self._verifier is not None and token.count(".") == 2:
                 return await self._of_token(token)
         raise UnauthorizedError(
-            f"That is no key of this service: its keys begin with {keys.PREFIX}. "
+            f"That is not a key of this service: its keys begin with {keys.PREFIX}. "
             "It may be another product's."
         )
 
@@ -110,7 +122,7 @@ class Gate:
         tier = next((name for name in reversed([*self.policy.tiers]) if name in granted), None)
         if tier is None:
             raise ForbiddenError(
-                "The token has no scope that opens this service.",
+                "No scope of the token gives access to this service.",
                 details={"scopes": sorted(tiers)},
             )
         return Caller(verified.account, tier, verified.client)
@@ -118,7 +130,7 @@ class Gate:
     def _check_not_suspended(self, suspended: bool) -> None:
         if suspended:
             raise ForbiddenError(
-                "The account is suspended. Its operator can tell why; another key does not help."
+                "The account is suspended. Ask its operator why; another key does not help."
             )
 
     async def charge(self, caller: Caller, ask: Ask) -> Charge:
@@ -135,7 +147,7 @@ class Gate:
             resets = week_of(now) + WEEK
             raise QuotaExceededError(
                 f"The call costs {units} of {tier.weekly_units} units a week, of which "
-                f"{counted.used.week} are used. They are free again at {moment(resets)}.",
+                f"{counted.used.week} are used. The quota resets at {moment(resets)}.",
                 retry_after=math.ceil(resets - now),
                 details={
                     "resetAt": moment(resets),
@@ -184,13 +196,13 @@ class Gate:
             return
         if not tier.history_days:
             said = (
-                "has no history: ask for the open candle with limit=1, for trades and windows of "
+                "has no history: request the open candle with limit=1, or trades and windows of "
                 "the last 24 hours"
             )
         else:
             said = f"reaches back {tier.history_days} days: shorten the range"
         if ask.lookback == timedelta.max:
-            said += ". How old a trade is, its number does not tell: use start, not from_id"
+            said += ". The age of a trade id is unknown: use start, not from_id"
         raise HistoryLimitExceededError(
             f"Tier {caller.tier} {said}.", details={"historicalDays": tier.history_days}
         )
@@ -234,7 +246,7 @@ class Gate:
         if found is None:
             # The operator has taken it out of the file, and accounts still have it.
             raise ForbiddenError(
-                f"The account's tier '{caller.tier}' does not exist any more. Its operator has to "
+                f"The account's tier '{caller.tier}' no longer exists. Its operator has to "
                 "give it another."
             )
         return found

@@ -89,7 +89,7 @@ class TokenVerifier:
             raise UnauthorizedError("The token has expired: get a new one.") from None
         except jwt.PyJWTError:
             raise UnauthorizedError(
-                "The token is not one of this service's issuer, or not for this service."
+                "The token was not issued by this service's issuer, or not for this service."
             ) from None
         scopes = claims.get("scope", claims.get("scp", ""))
         named = scopes.split() if isinstance(scopes, str) else scopes

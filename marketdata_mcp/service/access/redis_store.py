@@ -224,6 +224,7 @@ class RedisStore:
                 2,
                 *_counters(account, at),
                 *(units, calls, quota, 2 * MINUTE, KEPT_WEEKS * WEEK),
+                first=True,
             )
         return Counted(_OVER[over], Used(minute, week))
 
@@ -280,7 +281,7 @@ def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
         raise InvalidParameterError(
-            "The URL of Redis has an option that its client does not know, or a wrong value.",
+            "The URL of Redis has an unknown option or a wrong value.",
             details={"parameter": "redis"},
         ) from None
     return pool

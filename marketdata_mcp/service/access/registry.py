@@ -43,7 +43,7 @@ class Registry:
         account = Account(name, tier, created_at=self._clock())
         if not await self._store.add_account(account):
             raise InvalidParameterError(
-                f"There is an account '{name}' already.", details={"parameter": "name"}
+                f"An account '{name}' exists already.", details={"parameter": "name"}
             )
         return account
 
@@ -168,7 +168,7 @@ class Registry:
         if found is None:
             shown = name[:10]
             raise InvalidParameterError(
-                f"There is no key '{shown}'. `key list` names all.", details={"parameter": "key"}
+                f"There is no key '{shown}'. `key list` lists all.", details={"parameter": "key"}
             )
         return found[0]
 

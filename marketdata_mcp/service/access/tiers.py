@@ -93,7 +93,7 @@ class Issuer(BaseModel):
         plain = value.isascii() and value.isprintable() and not set(value) & set(' "\\<>')
         allowed = ("http", "https") if parts.hostname in _LOOPBACK else ("https",)
         if not (plain and parts.hostname and parts.scheme in allowed and parts.port != 0):
-            raise ValueError("a URL that starts with https:// is wanted")
+            raise ValueError("a URL that starts with https:// is expected")
         return value
 
 

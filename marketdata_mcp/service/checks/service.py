@@ -48,7 +48,9 @@ def accounts(settings: Settings) -> Check:
     except AwayError:
         where = "Redis" if settings.redis else f"access.sqlite in {settings.folder()}"
         said = f"{where} cannot be read and written"
-        return Check("fail", "accounts", said, "give it to this user, or restore it from a copy")
+        return Check(
+            "fail", "accounts", said, "make this user its owner, or restore it from a copy"
+        )
     if found == 0:
         return Check("warn", "accounts", "there are none", "marketdata-mcp access account add NAME")
     return Check("ok", "accounts", f"there are {found}, and calls can be counted")
@@ -71,13 +73,13 @@ def tls(certificate: Path | None, key: Path | None) -> Check:
         if error.reason == "KEY_VALUES_MISMATCH":
             return Check("fail", "tls", f"{key} is not the key of {certificate}", "use its own key")
         said = f"{key} is not a key in PEM without a password"
-        return Check("fail", "tls", said, "openssl pkey -in FILE -out NEW takes one off")
+        return Check("fail", "tls", said, "openssl pkey -in FILE -out NEW removes one")
     except OSError as error:
         said = f"{error.filename} cannot be read: {error.strerror}"
-        return Check("fail", "tls", said, "give it to this user")
+        return Check("fail", "tls", said, "make this user its owner")
     except ValueError:
-        said = f"{certificate} is no certificate in PEM"
-        return Check("fail", "tls", said, "openssl x509 -in FILE -out NEW makes one of it")
+        said = f"{certificate} is not a PEM certificate"
+        return Check("fail", "tls", said, "openssl x509 -in FILE -out NEW converts it")
     ends = min(one.not_valid_after_utc for one in chain)
     begins = max(one.not_valid_before_utc for one in chain)
     now = datetime.now(UTC)
@@ -88,7 +90,7 @@ def tls(certificate: Path | None, key: Path | None) -> Check:
         return Check("fail", "tls", f"{certificate} has expired on {ends:%Y-%m-%d}", "renew it")
     if ends - now < _SOON:
         return Check("warn", "tls", f"{certificate} expires on {ends:%Y-%m-%d}", "renew it")
-    return Check("ok", "tls", f"{certificate} is valid until {ends:%Y-%m-%d}, and the key is its")
+    return Check("ok", "tls", f"{certificate} is valid until {ends:%Y-%m-%d}, and the key matches")
 
 
 def port(host: str, port: int) -> Check:
@@ -97,7 +99,7 @@ def port(host: str, port: int) -> Check:
         listen(host, port).close()
     except OSError as error:
         reason = (error.strerror or "").partition(" (")[0]
-        advice = "stop what listens there (this server, perhaps), or take another port"
+        advice = "stop the program that listens there (perhaps this server), or use another port"
         return Check("fail", "address", f"cannot listen on {host}:{port}: {reason}", advice)
     return Check("ok", "address", f"{host}:{port} is free")
 
@@ -105,13 +107,18 @@ def port(host: str, port: int) -> Check:
 def exposure(setup: Setup, host: str) -> Check:
     """Tell who can reach the server, and with what."""
     if is_loopback(host):
-        return Check("ok", "exposure", "only this machine reaches it")
+        return Check("ok", "exposure", "only this machine can reach it")
     if not setup.access:
         if not setup.allow_remote:
-            said = f"it refuses to listen on {host}, where others could ask without a key"
+            said = (
+                f"it refuses to listen on {host}, where other machines could send requests without "
+                "a key"
+            )
             return Check("fail", "exposure", said, "--access, or --allow-remote NAME as well")
-        return Check("warn", "exposure", "everyone who reaches it may ask", "--access wants keys")
+        return Check(
+            "warn", "exposure", "everyone who can reach it may send requests", "--access wants keys"
+        )
     if setup.tls_cert is None:
-        said = "keys come unencrypted, unless a proxy before it speaks TLS"
+        said = "keys are sent unencrypted, unless a proxy in front of it speaks TLS"
         return Check("warn", "exposure", said, "--tls-cert and --tls-key, or see deploy/")
-    return Check("ok", "exposure", "who asks needs a key, and TLS hides it")
+    return Check("ok", "exposure", "a key is required, and TLS encrypts it")

@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-json",
         action="store_true",
-        help="log each call, and all else, as a line of JSON on stderr",
+        help="log each call and each other event as a line of JSON on stderr",
     )
     parser.add_argument(
         "-e",
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sim",
         action="store_true",
         default=None,
-        help="answer from the simulated exchange, without the internet",
+        help="use the simulated exchange, without internet",
     )
     parser.add_argument(
         "--tools",
@@ -203,7 +203,7 @@ def _serve_http(options: argparse.Namespace) -> None:
     if not (options.allow_remote or options.access or is_loopback(host)):
         _fail(
             2,
-            f"refuses to listen on {host}, where others than this machine could ask. "
+            f"refuses to listen on {host}, where other machines could send requests. "
             "Use 127.0.0.1, add --access, or --allow-remote NAME; see --help.",
         )
     client = _client(options, **_GUARDED)

@@ -1,13 +1,13 @@
-"""Who calls, for what, and what they have used."""
+"""Who calls, and what they have used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from marketdata.models import Record
 
-__all__ = ["LOCAL", "Ask", "Caller", "Usage", "Week", "Window"]
+__all__ = ["LOCAL", "Caller", "Usage", "Week", "Window"]
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,6 @@ class Caller:
 
 LOCAL = Caller("local")
 """Whoever has the process, or reaches a server without access control."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What a call asks for, as far as tiers care."""
-
-    exchanges: tuple[str, ...] = ()
-    """Those that it names."""
-    lookback: timedelta = timedelta()
-    """How far back it reaches: before the current candle for candles, for other data before now."""
-    free: bool = False
-    """Whether it costs no units."""
 
 
 class Window(Record):

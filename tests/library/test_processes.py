@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from waiting import happened
 
 from marketdata.sim import SimulatedExchange

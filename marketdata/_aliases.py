@@ -24,11 +24,11 @@ MOVED = {
     "marketdata.models.records": "marketdata.models",
     "marketdata.recorder": "marketdata._client.recorder",
 }
-"""Where each is now. A package that has moved needs a line, and so does each of its modules."""
+"""New names of modules. A moved package needs a line for itself and for each module."""
 
 
 class _Moved:
-    """Finds a module under its old name, and gives the module of the new name itself."""
+    """Finds a module by its old name and returns the module of the new name."""
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
         if name not in MOVED:
@@ -48,5 +48,5 @@ class _Moved:
             module.__spec__ = module.__spec__.loader_state
 
 
-# First, or the modules of a package that has moved would be loaded from their files once more.
+# First, so that modules of a moved package are not loaded twice.
 sys.meta_path.insert(0, _Moved())

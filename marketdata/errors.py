@@ -21,8 +21,8 @@
     │   └── ExchangeUnavailableError        EXCHANGE_UNAVAILABLE (retryable)
     └── InternalError                       INTERNAL_ERROR
 
-The code is the contract. Messages are for people and may change in any release; they say what to
-do next and never hold a text that an exchange sent.
+The code is the contract. Messages are for people and may change in any release; they say what to do
+next and never contain an exchange's text.
 """
 
 from __future__ import annotations
@@ -112,8 +112,7 @@ class MarketDataError(Exception):
         return answer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default rebuilds from args alone and would lose the keyword-only parts on the way
-        # between processes.
+        # The default pickles only args and would lose the keyword-only attributes.
         return _rebuild, (type(self), self.message, self.retryable, self.retry_after, self.details)
 
 
@@ -247,19 +246,19 @@ class InternalError(MarketDataError):
 
 
 def as_of_here(error: MarketDataError) -> None:
-    """Have an error that is raised again end in its caller's own line, and not deep inside.
+    """End the traceback of an error that is raised again in the caller's line.
 
-    What a caller has to mend stands in the message. What is broken inside keeps all its frames.
+    The message says what the caller must change. Bugs of this package keep all frames.
     """
     if not isinstance(error, InternalError):
         error.__traceback__ = None
 
 
 def closest(wanted: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return the names most like the one wanted, nearest first; empty when nothing is near."""
+    """Return the most similar names, closest first; empty if none is similar."""
     return difflib.get_close_matches(wanted, list(known), n=count, cutoff=0.6)
 
 
 def did_you_mean(names: list[str]) -> str:
-    """Return the names as a question that ends a message, with its leading blank, or nothing."""
+    """Return the names as a question with a leading blank, to end a message; or nothing."""
     return f" Did you mean {' or '.join(names)}?" if names else ""

@@ -1,7 +1,8 @@
-"""In which form numbers are, for type checkers: floats, or Decimals where these were asked for.
+"""The type of numbers for type checkers: floats, or Decimals with ``numbers="decimal"``.
 
-``Client(numbers="decimal")`` is a ``Client[Decimal]``: its ``ticker`` gives a ``Ticker[Decimal]``.
-``Client`` and ``Ticker`` alone have floats. When a program runs, these are the same classes.
+``Client(numbers="decimal")`` is a ``Client[Decimal]``, whose ``ticker`` returns a
+``Ticker[Decimal]``. ``Client`` and ``Ticker`` alone have floats. At run time these are the same
+classes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     Number = TypeVar("Number", bound=float | Decimal, default=float)
-    """A float; a Decimal in what a client made with ``numbers="decimal"`` gives."""
+    """A float, or a Decimal from a client made with ``numbers="decimal"``."""
 
     class Numbers(Generic[Number]):
         """What has numbers."""

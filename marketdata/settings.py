@@ -44,7 +44,7 @@ class Credentials(BaseModel):
 class Settings(BaseModel):
     """Settings of the library; `from_environment` reads them from the MARKETDATA_* variables."""
 
-    # What pydantic says of a wrong value has no part of it: it may be a URL with a password.
+    # pydantic's errors must not contain the value, which may be a URL with a password.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     exchange: tuple[str, ...] = Field(DEFAULT_EXCHANGES, min_length=1)
@@ -140,7 +140,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _keep_logins(self) -> Self:
-        # The URL is in records of where lists come from, in recordings and in what is printed.
+        # Lists, recordings and output contain the URL.
         for exchange, url in self.endpoints.items():
             parts = urlsplit(url)
             login, at, host = parts.netloc.rpartition("@")
@@ -150,7 +150,7 @@ class Settings(BaseModel):
         return self
 
     def login(self, exchange: str) -> SecretStr | None:
-        """Return the ``user:password`` of an exchange's base URL; None where it has none."""
+        """Return the ``user:password`` of an exchange's base URL; None if it has none."""
         return self._logins.get(exchange)
 
     @field_validator("redis")
@@ -190,7 +190,7 @@ class Settings(BaseModel):
             raise InvalidParameterError(f"{shown}: {said}.", details={"parameter": shown}) from None
 
     def folder(self) -> Path:
-        """Return the folder that files go to; it need not exist yet."""
+        """Return the folder for files; it may not exist yet."""
         if self.home is not None:
             return self.home.expanduser()
         import platformdirs
@@ -198,10 +198,10 @@ class Settings(BaseModel):
         return platformdirs.user_cache_path("marketdata", appauthor=False)
 
     def candle_store(self) -> str | None:
-        """Return where candles are kept; None for nowhere.
+        """Return the location of stored candles; None: they are not stored.
 
-        The folder ``candles`` under MARKETDATA_HOME, or the user's data folder for this package:
-        it is not a cache that may be emptied without a loss.
+        By default the folder ``candles`` in MARKETDATA_HOME or in the user's data folder, not in
+        the cache folder, which may be emptied.
         """
         if self.store is not None:
             if self.store.lower() == "none":

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from marketdata._exchanges.error_mapping import translate
-from marketdata._exchanges.sockets import RefusedError
+from marketdata._exchanges.lines import RefusedError
 from marketdata._requests.log import logger
 from marketdata._requests.reply import Reply
 from marketdata._requests.request import Request, begin

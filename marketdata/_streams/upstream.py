@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from marketdata._candles.trades import trades
-from marketdata._exchanges.sockets import Subscriber, opposite
+from marketdata._exchanges.lines import Subscriber, opposite
 from marketdata._requests.deadline import within
 from marketdata.errors import MarketDataError
 from marketdata.models import Columns, OrderBook, Trade

@@ -43,7 +43,7 @@ def python() -> Check:
 
 
 def packages(extras: set[str]) -> Iterator[Check]:
-    """Compare what is installed with what the package asks for, optional parts too."""
+    """Compare installed packages with the requirements, including optional ones."""
     from packaging.requirements import Requirement
 
     good = 0

@@ -1,8 +1,7 @@
 """Records that combine several exchanges: frozen, camelCase in JSON as all records.
 
-An exchange that could not answer is a row with the code of its error and not an error of the call.
-USD, USDT and USDC are different currencies; a call that was told to take them together
-(``quotes``) says of each row and source which pair it is.
+An exchange that failed is a row with its error code, not an error of the call. USD, USDT and USDC
+are different currencies; if a call combines them (``quotes``), each row and source names its pair.
 """
 
 from __future__ import annotations

@@ -58,10 +58,10 @@ class Record(Shown, BaseModel):
 
     @classmethod
     def trusted(cls, fields: dict[str, Any]) -> Self:
-        """Make a record of fields that are right already, all of them; nothing is checked.
+        """Make a record of all its fields without validation.
 
-        Checking a book of a thousand levels takes longer than applying fifty changes to it, and
-        checking a ticker a fifth of the time of the call.
+        Validating an order book of a thousand levels takes longer than applying fifty changes to
+        it, and validating a ticker takes a fifth of the call's time.
         """
         made = cls.__new__(cls)
         _set(made, "__dict__", fields)
@@ -102,7 +102,7 @@ def _field_names(record: type[Record]) -> set[str]:
 
 
 def absent_not_null(schema: Any) -> Any:
-    """Bring a schema of pydantic's to what is really sent: absent keys, no nulls, no titles."""
+    """Change pydantic's schema to what is sent: absent keys instead of nulls, no titles."""
     match schema:
         case {"anyOf": [*choices], **rest} if {"type": "null"} in choices:
             kept = [choice for choice in choices if choice != {"type": "null"}]
@@ -186,7 +186,7 @@ class _Derivable(Record):
     """Which fields, by their JSON names; None unless ``derived``."""
 
     def as_derived(self, names: Iterable[str] | None = None) -> Self:
-        """Return a copy that says of fields that they are derived; of all that are there, for None.
+        """Return a copy that marks fields as derived; None marks all that have a value.
 
         ``names`` are those in Python.
         """
@@ -204,4 +204,4 @@ _ORIGIN = {
     *("exchange", "pair", "window", "source", "timestamp", "received_at", "simulated"),
     *("open_time", "fresh_for", "stale", "derived", "derived_fields"),
 }
-"""Fields that say what an answer is about and where it is from."""
+"""Fields about the origin of a record."""

@@ -119,7 +119,7 @@ class Columns(Numbers[Number]):
         volume: _Column
         trades: array[int]
         _arrow: dict[str, pyarrow.ChunkedArray]
-        """Columns that nobody has asked for yet; unknown values are null."""
+        """Columns that were not used yet; unknown values are null."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class Columns(Numbers[Number]):
 
     @classmethod
     def _of(cls, arrays: dict[str, Any], others: dict[str, pyarrow.ChunkedArray]) -> Self:
-        """Make columns of what is known to fit together."""
+        """Make columns of arrays of equal length."""
         made = cls.__new__(cls)
         made._arrow = others
         for name, values in arrays.items():
@@ -192,7 +192,7 @@ class Columns(Numbers[Number]):
 
     @property
     def in_arrow(self) -> Mapping[str, pyarrow.ChunkedArray]:
-        """The columns that are still in Arrow's memory, with null for what is unknown."""
+        """The columns that are still in Arrow's memory; unknown values are null."""
         return MappingProxyType(self._arrow)
 
     @classmethod
@@ -257,7 +257,7 @@ class Columns(Numbers[Number]):
         return Columns._of(arrays, others)
 
     def extend(self, later: Columns) -> None:
-        """Put later candles behind these, in place."""
+        """Append later candles in place."""
         if not len(later):
             return
         if not len(self):

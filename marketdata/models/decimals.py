@@ -31,7 +31,7 @@ _UNKNOWN = Decimal("NaN")
 
 
 def decimal(value: Any) -> Decimal:
-    """Return the number that a text stands for, digit by digit, or a number of any kind.
+    """Return the exact Decimal of a string or number.
 
     Raises ValueError for what is no finite number, and for one of more places than any price or
     size has: it would fill the memory when it is written out.
@@ -49,7 +49,7 @@ def decimal(value: Any) -> Decimal:
 
 
 def decimal_or_nan(value: Any) -> Decimal:
-    """Return a number as `decimal` does, and NaN for what is none."""
+    """Return a number as `decimal` does; NaN if it is not one."""
     try:
         return decimal(value)
     except ValueError:
@@ -86,7 +86,7 @@ def as_number(value: Decimal) -> float:
 
 
 def as_given(value: Decimal, *given: Number | None) -> Number:
-    """Return a result as what it was made of: a Decimal where that is one, else a float."""
+    """Return a result in the type of its inputs: a Decimal if one is, otherwise a float."""
     for one in given:
         if isinstance(one, Decimal):
             return cast("Number", _short(value))
@@ -111,13 +111,13 @@ def mean(first: Number, second: Number) -> Number:
 
 
 def total(values: Iterable[float | Decimal]) -> Decimal:
-    """Add up; zero where there is nothing to add."""
+    """Return the exact sum; zero without numbers."""
     with localcontext(EXACT):
         return sum(map(exact, values), Decimal(0))
 
 
 def are_finite(values: Iterable[float]) -> bool:
-    """Return whether all numbers of one form are finite, which one sum tells."""
+    """Return whether all numbers are finite, from one sum."""
     with localcontext(EXACT):
         return math.isfinite(sum(values))
 

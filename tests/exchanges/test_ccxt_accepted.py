@@ -17,7 +17,8 @@ from typing import Any
 from marketdata._exchanges import relied_on
 from marketdata._exchanges.connector import Connector
 from marketdata._exchanges.exact import ExactNumbers
-from marketdata._exchanges.sockets import LineMethods, StreamConnector
+from marketdata._exchanges.lines import LineMethods
+from marketdata._exchanges.sockets import StreamConnector
 
 TABLE = Path(__file__).with_name("accepted_ccxt.json")
 ACCEPTS = bool(os.environ.get("MARKETDATA_ACCEPT"))

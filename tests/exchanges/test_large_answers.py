@@ -15,7 +15,7 @@ from aiohttp import WSMessage, WSMsgType
 
 from marketdata import DataUnavailableError
 from marketdata._exchanges.bodies import LARGEST, LARGEST_FRAME
-from marketdata._exchanges.sockets import LineMethods
+from marketdata._exchanges.lines import LineMethods
 
 from .asking import ASKED, Case, World, offences, spot
 from .loopback import MEBIBYTE, Body, endless, large

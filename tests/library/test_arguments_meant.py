@@ -12,7 +12,7 @@ import pytest
 
 import marketdata as md
 from marketdata import arguments
-from marketdata._arguments.names import renamed
+from marketdata._arguments import names
 from marketdata.operations import HISTORY, OPERATIONS, STREAMS
 from marketdata.sim import SimulatedExchange
 
@@ -100,11 +100,11 @@ def test_names_of_arguments_are_taken_where_nothing_else_can_be_meant() -> None:
     known = ("pair", "depth", "exchange")
     given = {"Symbol": "BTC/USDT", "limit": 5, "exchangeId": "okx"}
     wanted = {"pair": "BTC/USDT", "depth": 5, "exchange": "okx"}
-    assert renamed(given, known) == wanted
-    assert renamed({"size": 5, "period": 1}, known) == {"size": 5, "period": 1}
-    assert renamed({"limit": 5}, ("limit", "depth")) == {"limit": 5}
+    assert names.renamed(given, known) == wanted
+    assert names.renamed({"size": 5, "period": 1}, known) == {"size": 5, "period": 1}
+    assert names.renamed({"limit": 5}, ("limit", "depth")) == {"limit": 5}
     with pytest.raises(md.InvalidParameterError, match="same argument"):
-        renamed({"symbol": "BTC/USDT", "pair": "ETH/USDT"}, known)
+        names.renamed({"symbol": "BTC/USDT", "pair": "ETH/USDT"}, known)
 
 
 # ---------------------------------------------------------------------------- pairs

@@ -268,7 +268,7 @@ def test_streams_that_are_not_offered_fail_before_a_subscription(probes: list[Pr
     assert {name for name, _ in lines} == {"bitrue", "cex", "lighter", "luno"}
 
     async def subscribed(name: str, call: str) -> Said:
-        api = importlib.import_module(f"ccxt.pro.{name}").__dict__[name]()
+        api = importlib.import_module(f"ccxt.pro.{name}").__dict__[name]({"timeout_on_exit": 0})
 
         async def ask(*_: Any, **__: Any) -> None:
             raise Asked

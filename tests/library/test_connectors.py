@@ -9,9 +9,15 @@ from typing import Any
 
 import certifi
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from ccxt.base.errors import DDoSProtection
 
 from marketdata._exchanges.connector import connector_class
+from marketdata._exchanges.recording import Event
 from marketdata._exchanges.transport import Transport
+from marketdata._requests.reply import Reply
+from marketdata._requests.request import current, doing
 from marketdata.sim import SimulatedExchange
 
 
@@ -52,6 +58,39 @@ def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
         return api.last_http_response
 
     assert asyncio.run(ask()) is None
+
+
+def test_a_response_is_recorded_as_it_was_sent() -> None:
+    body = '{"serverTime": 1502448925216}\r\n'
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=body, headers={"Retry-After": "7"}, status=429)
+
+    async def ask() -> list[Event]:
+        events: list[Event] = []
+        application = web.Application()
+        application.router.add_get("/api/v3/time", answer)
+        async with TestServer(application) as server:
+            api = connector_class("binance")(
+                {"session": Transport("binance", str(server.make_url("/")))}
+            )
+            api.transport.recorder = events.append
+            reply = Reply()
+            with doing(current().noting(reply)), pytest.raises(DDoSProtection):
+                await api.fetch_time()
+            assert (reply.status, reply.retry_after, reply.asked, reply.requests) == (
+                429,
+                7.0,
+                1,
+                1,
+            )
+            await api.close()
+            await api.transport.close()
+        return events
+
+    [event] = asyncio.run(ask())
+    assert (event.text, event.status, event.exchange) == (body, 429, "binance")
+    assert event.url == "https://api.binance.com/api/v3/time"
 
 
 LONG = "10500517034273194594947"

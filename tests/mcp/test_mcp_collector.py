@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,17 +60,49 @@ async def _calls(port: int, at_once: int, rounds: int) -> None:
         await writer.wait_closed()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
-def test_a_call_costs_the_collector_no_more_where_many_requests_are_open(home: Path) -> None:
-    """It looks at some 60 objects for each of 800 calls side by side, at 230 with its defaults."""
+@contextmanager
+def _served(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     with running([sys.executable, "-c", SERVER], home) as server:
         assert server.stderr is not None
         found = None
         while found is None:
             found = re.search(rb"serving http://127.0.0.1:(\d+)/", server.stderr.readline())
-        port = int(found[1])
+        yield server, int(found[1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_call_costs_the_collector_no_more_where_many_requests_are_open(home: Path) -> None:
+    """It looks at some 60 objects for each of 800 calls side by side, at 230 with its defaults."""
+    with _served(home) as (server, port):
         asyncio.run(_calls(port, 8, 2))
         before = _looked(server)
         asyncio.run(_calls(port, 800, 2))
         looked = _looked(server) - before
     assert 0 < looked < 120 * 800 * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told in /proc")
+def test_long_lists_that_are_refused_leave_no_memory_behind(home: Path) -> None:
+    async def most(server: subprocess.Popen[bytes], port: int, pairs: int, times: int) -> int:
+        """Send a list again and again; give the memory at most, in MiB."""
+        found = 0
+        named = {"pairs": ["BTC/USDT"] * pairs}
+        sent = ask("tools/call", name="get_tickers", arguments=named)
+        for _ in range(times):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            assert (await answer(reader)).message["result"]["isError"]
+            writer.close()
+            found = max(found, _resident(server.pid))
+        return found
+
+    with _served(home) as (server, port):
+        small = asyncio.run(most(server, port, 1_000, 5))
+        # 40 lists are 22 MB of text, and 200 MiB of objects.
+        assert asyncio.run(most(server, port, 50_000, 40)) < small + 80
+
+
+def _resident(pid: int) -> int:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) // 1024

@@ -31,7 +31,7 @@ TIMES_OF_DAY = {
     "_exchanges/parsing.py": "when nobody answered",
     "_exchanges/transport.py": "when a response was received, for a recording",
     "_exchanges/recording.py": "what is written with each event",
-    "_exchanges/sockets.py": "when a frame was received, for its record and a recording",
+    "_exchanges/lines.py": "when a frame was received, for its record and a recording",
     "_candles/paging.py": "up to which bars there are",
     "_candles/series.py": "up to which bars there are",
     "_candles/delta.py": "when rows were written, and how old files are",

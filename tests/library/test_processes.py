@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from waiting import happened
 
 from marketdata.sim import SimulatedExchange
@@ -183,6 +184,7 @@ def interrupted(program: str, gateway: Gateway, tmp_path: Path) -> subprocess.Co
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
+@pytest.mark.cold
 def test_ctrl_c_ends_a_hanging_call_and_its_request(gateway: Gateway, tmp_path: Path) -> None:
     gateway.hold("*/24hr")
     program = """
@@ -200,6 +202,7 @@ def test_ctrl_c_ends_a_hanging_call_and_its_request(gateway: Gateway, tmp_path: 
     happened(gateway.left)
 
 
+@pytest.mark.cold
 def test_ctrl_c_that_nobody_catches_ends_the_program(gateway: Gateway, tmp_path: Path) -> None:
     gateway.hold("*/24hr")
     done = interrupted("import marketdata as md\nmd.ticker('BTC/USDT')\n", gateway, tmp_path)
@@ -209,6 +212,7 @@ def test_ctrl_c_that_nobody_catches_ends_the_program(gateway: Gateway, tmp_path:
     happened(gateway.left)
 
 
+@pytest.mark.cold
 def test_ctrl_c_in_asyncio(gateway: Gateway, tmp_path: Path) -> None:
     gateway.hold("*/24hr")
     program = """

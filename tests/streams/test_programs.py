@@ -174,6 +174,7 @@ def test_a_program_ends_quietly(program, text: str) -> None:
     assert program(text) == "nothing is left\n"
 
 
+@pytest.mark.cold
 def test_ctrl_c_ends_a_blocking_loop(tmp_path: Path) -> None:
     text = """
         import marketdata

@@ -46,6 +46,8 @@ browser: $(BROWSER)/.ready ## Install the Chromium that the chart page is tried 
 demo: $(READY) ## Run the main job on the simulated exchange: no internet.
 	@$(BIN)/python examples/demo.py
 
+# Many tests wait for processes and sockets more than they work.
+test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2)')
 test: $(READY) ## Run the whole test suite: no internet.
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -161,6 +163,9 @@ mcpb: $(READY) ## Build the bundle for clients that install MCP servers by a cli
 
 release-check: chart ## Build and check all that a release publishes, into dist/; publish nothing.
 	$(BIN)/python release/check.py
+
+audit: $(READY) ## Look for known vulnerabilities in what the package brings along; takes the internet.
+	$(BIN)/python release/check.py --audit
 
 # What needs a server, and lacks the guard that skips it, fails there.
 SERVERS := redis_server|RedisServer|redis-server|rediss?://|nginx|NODE\b|\.node\b

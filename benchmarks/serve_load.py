@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.serve import BARE, OURS, http_server, pin
+from benchmarks.serve import BARE, OURS, http_server, pin, verdict
 from benchmarks.serve_clients import Load, call, files, loaded, memory, p99
 from marketdata_mcp.service.access.redis_store import RedisStore
 from marketdata_mcp.service.access.registry import Registry
@@ -126,8 +126,7 @@ async def proxy(ports: Sequence[int]) -> AsyncIterator[int]:
 def line(text: str, value: float, bound: float, form: str = ".2f", *, least: bool = False) -> None:
     holds = value >= bound if least else value <= bound
     sign = ">=" if least else "<="
-    verdict = "" if holds else "   NOT HELD"
-    print(f"    {text:58} {value:10{form}}   ({sign} {bound:g}){verdict}", flush=True)
+    print(f"    {text:58} {value:10{form}}   ({sign} {bound:g}){verdict(holds)}", flush=True)
 
 
 async def came_back(pid: int, idle: tuple[float, int]) -> tuple[float, int]:

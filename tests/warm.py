@@ -39,9 +39,8 @@ DEVELOPMENT = ("-X", "dev", "-W", "error")
 _WITHOUT_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "_RJEM_MALLOC_CONF": "background_thread:false",
 }
-"""What keeps numpy, pyarrow and deltalake from starting threads when they are imported."""
+"""What keeps numpy and pyarrow from starting threads when they are imported."""
 
 _OPTIONS = {"commands": (), "programs": DEVELOPMENT}
 _MODULES = ("marketdata_cli", "marketdata_mcp")

@@ -33,8 +33,8 @@ class Causes:
         is_short = nominal_length(calendar.timeframe) < HOUR and "1h" in venue.timeframes
         self._hours = expected("1h") if is_short else None
         self._pages: dict[tuple[str, str], Pages] = {}
-        self._traded_since: dict[str, int] = {}
-        """A time by which each of the others was traded."""
+        self._served_since: dict[Pages, int] = {}
+        """A time by which there were candles of each of the others."""
         self._otherwise: Cause = "outage" if venue.quirk.quiet_bars else "no_trades"
 
     async def of(self, gaps: Sequence[Span]) -> list[Gap]:
@@ -76,11 +76,11 @@ class Causes:
             pages = self._pages_of(other, calendar)
             try:
                 columns = (await pages.between(left[0], calendar.next(left[-1]) + 1)).columns
-                first = min([self._traded_since.get(other, FOREVER), *columns.time[:1]])
+                first = min([self._served_since.get(pages, FOREVER), *columns.time[:1]])
                 # A pair that was listed later says nothing.
                 if first > calendar.next(left[0]) and await pages.before(left[0]) is not None:
                     first = left[0]
-                self._traded_since[other] = first
+                self._served_since[pages] = first
             except UpstreamError:
                 otherwise = None
                 continue

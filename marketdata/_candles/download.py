@@ -255,7 +255,7 @@ class Download:
         elif page.newest < end <= latest and page.clock.both < end:
             # By one of the clocks the range is not over: whether it is, a newer candle tells.
             with contextlib.suppress(UpstreamError):
-                newest = (await self._pages.newest(self._pages.size)).newest
+                newest = await self._pages.latest()
                 page = replace(
                     page, newest=max(page.newest, newest), clock=page.clock.after(newest)
                 )

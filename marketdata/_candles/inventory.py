@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from marketdata._candles.calendar import Calendar, expected, known, learned
 from marketdata._candles.paging import our_now
 from marketdata._candles.spans import (
+    FOREVER,
     Gap,
     Span,
     Stretch,
@@ -35,8 +37,54 @@ class Stored:
     gaps: tuple[Interval, ...] = ()
 
 
-def stored_of(table: SeriesTable, calendar: Calendar, start: int, end: int | None) -> Stored:
-    """Tell what is stored of a range (Unix ms)."""
+def stored_of(
+    tables: Sequence[SeriesTable], calendar: Calendar, start: int, end: int | None
+) -> Stored:
+    """Tell what is stored of a range (Unix ms).
+
+    ``tables`` are those of a pair and of the one that it was before a token was renamed: before its
+    own first candle, that one's count.
+    """
+    parts = [_stored_in(tables[0], calendar, start, end)]
+    upto = FOREVER if end is None else end
+    for table in tables[1:]:
+        for span in _before_the_first(tables[0]):
+            first, last = max(span.start, start), min(span.end, upto)
+            if first < last:
+                own, later = parts[-1], _stored_in(table, calendar, first, last)
+                gaps = tuple(gap for gap in own.gaps if gap.cause != "not_served")
+                places = own.places - calendar.count(first, last)
+                parts[-1:] = [later, replace(own, places=places, gaps=gaps)]
+    return Stored(
+        sum(one.candles for one in parts),
+        sum(one.places for one in parts),
+        tuple(gap for one in parts for gap in one.gaps),
+    )
+
+
+def covered_of(tables: Sequence[SeriesTable]) -> list[Span]:
+    """List the ranges that are stored, in the sense of `stored_of`."""
+    covered = [table.covered() if table.refresh() else [] for table in tables]
+    known = covered[0]
+    for spans in covered[1:]:
+        early = _before_the_first(tables[0])
+        left = [part for span in early for part in without(span, spans)]
+        known = [part for span in known for part in without(span, left)]
+    return known
+
+
+def _before_the_first(table: SeriesTable) -> list[Span]:
+    """List the stored ranges before the first candle of a pair."""
+    found = list[Span]()
+    for file in table.files() if table.refresh() else ():
+        gaps = [gap for part in table.read(file.start, file.end) for gap in part.gaps]
+        found += [Span(gap.start, gap.end) for gap in gaps if gap.cause == "not_served"]
+        if file.rows > file.gaps:
+            break
+    return found
+
+
+def _stored_in(table: SeriesTable, calendar: Calendar, start: int, end: int | None) -> Stored:
     if not table.refresh():
         return Stored()
     candles, places, gaps = 0, 0, list[Gap]()

@@ -112,6 +112,7 @@ class Pages:
             self._refused.add(timeframe)
             first = _whole_second(self._first(calendar))
             if since >= first:
+                self._refused.discard(timeframe)  # That is not why.
                 raise
             return await self.venue.candles(
                 self.pair, timeframe, first, count, until=until, finite=finite
@@ -143,6 +144,13 @@ class Pages:
         clock = self._now()
         start = columns.time[0] if len(columns) else clock.reached
         return page(start, FOREVER, columns, clock)
+
+    async def latest(self) -> int:
+        """Return when the newest candle opens."""
+        found = await self.newest(self.size)
+        if self._aside is not None and self.reply is not None:
+            await self._aside(found, self.reply)
+        return found.newest
 
     def _newest_of(self, count: int) -> tuple[int | None, int]:
         """Return from when on, and how many candles are requested to get the newest."""
@@ -252,7 +260,10 @@ class Pages:
         asked += [] if quirk.newest_bars_only else [(self.calendar.floor(our_now()), self.size)]
         for since, count in asked:
             with contextlib.suppress(InvalidParameterError, UpstreamError):
-                await self._request(since, count)
+                found = await self._request(since, count)
+                if self.reply is not None:
+                    until = None if since is None else self.calendar.shift(since, count) - 1
+                    await self._tell(found, since or 0, until, self.reply)
         return self.venue.ahead > ahead
 
     async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
@@ -288,7 +299,13 @@ class Pages:
         if since is not None:
             since = _whole_second(since)
             until = self.calendar.shift(since, count) - 1
-        found, self.reply = await self._ask(self.calendar, since, count, until, finite=False)
+        try:
+            found, self.reply = await self._ask(self.calendar, since, count, until, finite=False)
+        except InvalidParameterError:
+            if self.clock is None or since is None or since <= self.clock.exchange:
+                raise
+            # By the exchange's clock that is still to come, and some refuse it.
+            return Columns.from_rows([])
         told = clock_of(self.reply)
         self._given = max(self._given, max(found.time, default=0))
         self.clock = told.after(self._given)
@@ -441,13 +458,17 @@ class Pages:
             )
         except UpstreamError:
             return None
-        if self._aside is not None and calendar is self.calendar:
-            start, end = since or 0, FOREVER if until is None else until + 1
-            disputed = set[int]()
+        if calendar is self.calendar:
+            await self._tell(found, since or 0, until, reply)
+        return sorted(found.time)
+
+    async def _tell(self, found: Columns, start: int, until: int | None, reply: Reply) -> None:
+        """Tell of candles that were requested only to see where there are any."""
+        if self._aside is not None:
+            end, disputed = FOREVER if until is None else until + 1, set[int]()
             columns = _in_order(found, start, end, disputed)
             clock = clock_of(reply).after(max(found.time, default=0))
             await self._aside(page(start, end, columns, clock, frozenset(disputed)), reply)
-        return sorted(found.time)
 
     def _size(self, calendar: Calendar) -> int:
         return self.venue.candles_per_request(calendar.timeframe)

@@ -348,13 +348,14 @@ class Job:
 
         began = time.monotonic()
         failure: MarketDataError | None = None
-        name, table = None, None
+        name: SeriesName | None = None
+        tables: list[SeriesTable] = []
         before = there = inventory.Stored()
         try:
-            name, table = await self._series()
+            name, tables = await self._series()
             calendar = known(name.exchange, name.timeframe)
             before = await asyncio.to_thread(
-                inventory.stored_of, table, calendar, self.start, self.end
+                inventory.stored_of, tables, calendar, self.start, self.end
             )
             report = self._reporter(name, progress, 0 if self.refresh else before.places)
             if scheduler is None:
@@ -364,7 +365,7 @@ class Job:
 
                 parts = await asyncio.to_thread(
                     cluster.parts,
-                    table,
+                    tables,
                     calendar,
                     self.start,
                     self.end,
@@ -377,16 +378,17 @@ class Job:
                     report,
                     retries=self.session.settings.retries,
                 )
-                await asyncio.to_thread(table.tidy, 2)
+                for table in tables:
+                    await asyncio.to_thread(table.tidy, 2)
             if report is not None:
                 report(None)
         except MarketDataError as error:
             failure = error
-        if table is not None and name is not None:
+        if name is not None:
             with contextlib.suppress(MarketDataError):
                 there = await asyncio.to_thread(
                     inventory.stored_of,
-                    table,
+                    tables,
                     known(name.exchange, name.timeframe),
                     self.start,
                     self.end,
@@ -437,16 +439,17 @@ class Job:
     async def plan(self) -> Plan:
         """Return what the download would do; requests at most the list of pairs."""
         from marketdata._candles.calendar import known
+        from marketdata._candles.inventory import covered_of
         from marketdata._candles.spans import Span, moment, without
         from marketdata.models.stored import Plan
 
-        name, table = await self._series()
+        name, tables = await self._series()
         calendar = known(name.exchange, self.timeframe)
         now = round(time.time() * 1000)
         end = min(now if self.end is None else self.end, now)
         span = Span(calendar.ceil(self.start), calendar.ceil(max(end, self.start)))
-        await asyncio.to_thread(table.refresh)
-        left = without(span, [] if self.refresh else table.covered())
+        covered = [] if self.refresh else await asyncio.to_thread(covered_of, tables)
+        left = without(span, covered)
         wanted = sum(calendar.count(*one) for one in left)
 
         async def work(venue: Venue) -> tuple[int, float]:
@@ -468,15 +471,17 @@ class Job:
             seconds=round(seconds, 1),
         )
 
-    async def _series(self) -> tuple[SeriesName, SeriesTable]:
+    async def _series(self) -> tuple[SeriesName, list[SeriesTable]]:
         """Return the series' name as its exchange writes it, and its table.
+
+        Behind that comes the table of the pair that it was before a token was renamed.
 
         Raises `TimeframeNotSupportedError` for candles that the exchange lacks or that are not
         stored, `DataUnavailableError` where it has none at all.
         """
         from marketdata._candles.store import SeriesName
 
-        async def work(venue: Venue) -> SeriesName:
+        async def work(venue: Venue) -> tuple[SeriesName, str | None]:
             venue.check("candles", native=True)
             pair = await venue.listed.symbol(self.pair, halted=True)
             offered = [name for name in venue.timeframes if arguments.is_timeframe(name)]
@@ -490,10 +495,13 @@ class Job:
                         "closest": arguments.nearest(self.timeframe, offered),
                     },
                 )
-            return SeriesName(venue.id, pair, self.timeframe, await venue.listed.plays())
+            plays = await venue.listed.plays()
+            named = SeriesName(venue.id, pair, self.timeframe, plays)
+            return named, await venue.listed.predecessor(pair)
 
-        name = await self.session.ask(self.exchange, work)
-        return name, self.store.table(name)
+        name, former = await self.session.ask(self.exchange, work)
+        names = [name] if former is None else [name, name._replace(pair=former)]
+        return name, [self.store.table(one) for one in names]
 
     def _reporter(
         self, name: SeriesName, progress: Callable[[Progress], object] | None, done: int

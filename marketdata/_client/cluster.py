@@ -90,18 +90,19 @@ def _result(future: Any) -> int:
 
 
 def parts(
-    table: SeriesTable, calendar: Calendar, start: int, end: int | None, *, refresh: bool
+    tables: Sequence[SeriesTable], calendar: Calendar, start: int, end: int | None, *, refresh: bool
 ) -> list[tuple[int, int | None]]:
     """Split the missing parts of a range; the last part ends where the range ends.
 
     An open end stays open, because the exchange's clock decides what is now.
     """
+    from marketdata._candles.inventory import covered_of
     from marketdata._candles.spans import Span, without
 
     now = round(time.time() * 1000)
     upto = now if end is None else min(end, now)
     span = Span(calendar.floor(start), calendar.ceil(max(upto, start)))
-    stored = [] if refresh or not table.refresh() else table.covered()
+    stored = [] if refresh else covered_of(tables)
     found: list[tuple[int, int | None]] = []
     for left in without(span, stored):
         at = left.start

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.errors import InternalError, RateLimitExceededError
+from marketdata_mcp.service.memory import Bodies
 from marketdata_mcp.service.refusals import refusal
 from marketdata_mcp.service.shares import Shares
 
@@ -109,6 +110,7 @@ class Bounded:
         self._exchanges: set[_Exchange] = set()
         self._shares = Shares(ceilings.requests)
         self._starts = _Starts()
+        self._bodies = Bodies()
         self._is_ending = False
 
     @property
@@ -127,7 +129,7 @@ class Bounded:
             headers = [(name, value.strip()) for name, value in headers]
             scope = {**scope, "headers": headers}
         name = _named(headers)
-        exchange = _Exchange(receive, send, name, self._ceilings.body_seconds)
+        exchange = _Exchange(receive, send, name, self._ceilings.body_seconds, self._bodies)
         token = request_id.set(name)
         try:
             if scope["path"] in _ALWAYS:
@@ -169,6 +171,7 @@ class _Exchange:
 
     # There may be thousands at a time.
     __slots__ = (
+        "_bodies",
         "_body_seconds",
         "_is_answered",
         "_is_begun",
@@ -184,13 +187,16 @@ class _Exchange:
         "limit",
     )
 
-    def __init__(self, receive: Receive, send: Send, name: str, body_seconds: float) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, name: str, body_seconds: float, bodies: Bodies
+    ) -> None:
         self.limit = asyncio.timeout(None)
         """What the application runs in, so that it can be ended."""
         self._receive = receive
         self._send = send
         self._name = name
         self._body_seconds = body_seconds
+        self._bodies = bodies
         self._read_by: float | None = None
         self._is_read = self._is_slow = self._is_gone = False
         self._is_begun = self._is_answered = False
@@ -213,6 +219,7 @@ class _Exchange:
         else:
             if message["type"] == "http.request":
                 self._is_read = not message.get("more_body", False)
+                self._bodies.took(len(message.get("body", b"")))
                 return message
             self._is_gone = True
         self._stop()

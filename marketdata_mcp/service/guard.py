@@ -17,6 +17,9 @@ from marketdata_mcp.service.shares import Shares
 __all__ = ["protocol"]
 
 _MAX_HEADER = 64 * 1024
+_MAX_FIELDS = 200
+"""Fields of a header: browsers and proxies send some dozens. Ten thousand short ones fit into a
+header, and take 5 ms."""
 _MAX_UNREAD = 32 * 1024 * 1024
 """Bytes of a refused body that are taken and thrown away: whoever is sending reads its answer
 only then, and would lose it if the connection were closed before."""
@@ -119,6 +122,8 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
         def on_header(self, name: bytes, value: bytes) -> None:
             """Take a field of the header; those behind a body (trailers) say nothing to us."""
             if self._in_header:
+                if len(self.headers) >= _MAX_FIELDS:
+                    raise ValueError("more fields than a header has")  # answered with 400
                 super().on_header(name, value)
 
         def on_headers_complete(self) -> None:

@@ -150,3 +150,18 @@ def test_the_stored_range_ends_before_an_open_candle(set_up: Set, left: int) -> 
     assert series.end.timestamp() * 1000 == opened
     there = [one for one in setting.exchange.candles(PAIR, "1m") if one.time >= opened - 5 * MINUTE]
     assert list(later.columns.volume) == [one.volume for one in there]
+
+
+def test_what_is_stored_does_not_hide_what_our_clock_has_not_reached(set_up: Set) -> None:
+    world = replace(MINUTES, listed=800, ours=-DAY)
+    setting = set_up(world)
+    start, listed = MINUTES.now - DAY, setting.there("1m", 0)
+    setting.ask("1m", start=start, end=start + HOUR)
+
+    answer = setting.each("1m", start=start, limit=5)
+
+    assert opens(answer) == listed[:5]
+    assert [one.cause for one in answer.missing] == ["not_served"]
+    end = MORNING + 790 * MINUTE
+    [gap] = setting.each("1m", start=start, end=end, limit=5).missing
+    assert (gap.cause, gap.end.timestamp() * 1000) == ("not_served", end)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .setting import HALTED, MINUTES, MORNING, Set, ms, opens, text
+from .setting import HALTED, MINUTES, MORNING, Set, Told, candle, ms, opens, text
 from .world import DAY, HOUR, MINUTE, PAIR, World, length
 
 LISTED = World(ms("2017-08-17"), 6 * HOUR, 2_000, ms("2018-12-01T12:00"), form="binance", flat=True)
@@ -148,3 +148,19 @@ def test_a_limit_that_reaches_back_before_1970_is_one_gap_up_to_the_listing(
     assert (gap.bars, gap.cause) == (limit - len(answer), "not_served")
     assert gap.start.year < 1970
     assert gap.end.timestamp() * 1000 == answer.columns.time[0]
+
+
+@pytest.mark.parametrize("question", [{"limit": 3}, {"start": MORNING}])
+def test_a_place_whose_candle_opens_behind_the_end_is_no_gap(
+    set_up: Set, question: dict[str, Any]
+) -> None:
+    """The second candle opens a second before the end of its place, behind the end asked for."""
+    times = [MORNING, *(MORNING + at * 4 * HOUR for at in range(2, 9))]
+    odd = MORNING + 8 * HOUR - 1_000
+    candles = [candle(at) for at in sorted([*times, odd])]
+    setting = set_up(Told("4h", candles, MORNING + 33 * HOUR))
+
+    answer = setting.each("4h", end=MORNING + 5 * HOUR, fill="zero", **question)
+
+    assert (opens(answer), answer.filled) == ([text(MORNING)], ())
+    assert [one.cause for one in answer.missing] in ([], ["not_served"])

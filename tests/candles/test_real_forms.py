@@ -298,6 +298,15 @@ def test_a_pair_that_was_halted_before_the_newest_page_takes_a_few_requests(
         assert len(setting.wire.sent) < 20
 
 
+def test_what_only_our_clock_has_reached_may_be_refused(connect: Connect) -> None:
+    now = MORNING + 900 * MINUTE + MINUTE // 2
+    setting = connect(World(MORNING, MINUTE, 1_000, now, "gate", ended=890, ours=5 * MINUTE))
+
+    answer = setting.each("1m", start=now - HOUR)
+    assert opens(answer) == setting.there("1m", now - HOUR)
+    assert [one.cause for one in answer.missing] == ["no_trades"]
+
+
 def test_a_start_in_the_open_candle_asks_for_nothing_that_is_still_to_come(
     connect: Connect,
 ) -> None:

@@ -125,8 +125,12 @@ def test_a_download_over_a_rename_has_the_candles_of_both_names(setting: Setting
     question = {"start": at(20), "end": at(140)}
     [done] = setting.client.history.download([PRESENT], "1h", **question)
     assert (done.pair, done.error) == (PRESENT, None)
+    assert (done.bars, done.fetched) == (ENDS - 20 + 140 - LISTED, 120)
+    assert [(gap.bars, gap.cause) for gap in done.holes] == [(LISTED - ENDS, "no_trades")]
     stored = {one.pair: one.bars for one in setting.client.history.list()}
     assert stored == {OLDER: ENDS - 20, PRESENT: 140 - LISTED}
+    [plan] = setting.client.history.plan([PRESENT], "1h", **question)
+    assert (plan.stored, plan.wanted) == (120, 0)
     # Nothing of it has to be requested again, and nothing is.
     sent = len(setting.wire.sent)
     setting.client.history.download([PRESENT], "1h", **question)

@@ -131,7 +131,8 @@ def _flat(name: str, value: Any) -> Iterable[tuple[str, str]]:
 
 async def _requests(exchange: str, timeframes: Iterable[str]) -> dict[str, Any]:
     """Give what an exchange is asked for, by timeframe: two requests, or why there is none."""
-    api = getattr(importlib.import_module(f"ccxt.async_support.{exchange}"), exchange)()
+    of_ccxt = importlib.import_module(f"ccxt.async_support.{exchange}")
+    api = getattr(of_ccxt, exchange)({"timeout_on_exit": 0})
 
     async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> None:
         raise Asked(url, body)
@@ -261,12 +262,11 @@ def test_a_page_is_asked_for_as_many_candles_as_it_holds(isolated: Any) -> None:
     start, now = STARTS[-1], round(time.time() * 1000)
     short = dict[tuple[str, str], list[int]]()
     for exchange, requests in _all_requests().items():
-        special = quirk(exchange)
+        special, api = quirk(exchange), getattr(ccxt.async_support, exchange)()
         for timeframe, made in requests.items():
             # Months are asked for as 30 days: see `Venue.candles_per_request`.
             is_asked = timeframe[-1] != "M" and timeframe not in special.misnamed_timeframes
             if isinstance(made, tuple) and is_asked and not special.bars_until:
-                api = getattr(ccxt.async_support, exchange)()
                 size, calendar = _page_size(api, timeframe), expected(timeframe)
                 last = min(now - HOUR, calendar.shift(calendar.floor(start), size - 1))
                 later = [at for at in _times(made[3]) if at > start]

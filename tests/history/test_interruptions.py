@@ -18,6 +18,9 @@ from .conftest import Connect, Play
 from .programs import run, running
 from .tapes import MINUTE, at, minutes, ms, opened, pages, rows, tables
 
+# Delta Lake's library is for processes that were not forked.
+pytestmark = pytest.mark.cold
+
 KLINES = "*/klines"
 LENGTH = 40_000
 WHOLE = 41

@@ -23,6 +23,9 @@ from .conftest import Connect, Play
 from .programs import ended, running
 from .tapes import at, minutes, ms, pages, rows, tables
 
+# Delta Lake's library is for processes that were not forked.
+pytestmark = pytest.mark.cold
+
 LENGTH = 9000
 HOLE = (4000, 4100)
 DOWNLOAD = """

@@ -20,6 +20,9 @@ from .programs import run
 from .series import bars
 from .tapes import at, minutes, ms, opened, pages, rows, tables
 
+# Delta Lake's library is for processes that were not forked.
+pytestmark = pytest.mark.cold
+
 
 @pytest.fixture
 def sim(play: Play) -> SimulatedExchange:

@@ -19,6 +19,9 @@ from .conftest import Connect
 from .programs import running
 from .tapes import live, pages, tables
 
+# Delta Lake's library is for processes that were not forked.
+pytestmark = pytest.mark.cold
+
 START, END = "2023-03-16T22:15Z", "2023-05-01T21:02Z"
 OUTAGE = ("2023-03-24T12:40:00Z", "2023-03-24T14:00:00Z", 80, "outage")
 WHOLE = 67

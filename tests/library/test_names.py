@@ -200,7 +200,7 @@ def test_ccxt_asks_by_ids_where_tokens_are_renamed(exchange: str) -> None:
             asked.append(f"{sent[0]} {sent[2:3]}".upper())
             raise asyncio.CancelledError
 
-        api = getattr(module, exchange)({"enableRateLimit": False})
+        api = getattr(module, exchange)({"enableRateLimit": False, "timeout_on_exit": 0})
         [market] = spot("NEWCODE/NEWQUOTE", id="theid", baseId="old", quoteId="oldq", info={})
         api.set_markets([{**market, "type": "spot", "contract": False, "precision": {}}])
         api.fetch = api.watch = api.watch_multiple = note

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from waiting import soon as until
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
 from .derivation import Open
-from .gate import client_of, let_all_time_pass, until
+from .gate import client_of, let_all_time_pass
 from .gateway import Gateway
 from .markets import DIALECTS
 from .other_exchanges import HANG, bitso

@@ -122,6 +122,14 @@ def test_names_are_found_without_sources(tmp_path: Path) -> None:
     assert done.stdout.split() == [str(package / "__init__.pyc"), *md.__all__]
 
 
+def test_a_public_name_imports_what_it_needs() -> None:
+    others = [f"marketdata.{name}" for name in ("_public", "models.aggregates", "models.stored")]
+    others += ["marketdata._charts.chart", "marketdata._candles"]
+    program = f"import sys, marketdata; marketdata.ticker; print({{*{others}}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 def test_exchanges_says_what_each_can_do() -> None:
     known = {one.id: one for one in md.exchanges()}
     assert len(known) > 70

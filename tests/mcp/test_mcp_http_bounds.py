@@ -243,6 +243,20 @@ def test_a_header_without_end_is_cut_off(
     finish(work())
 
 
+def test_a_header_of_ten_thousand_fields_is_refused_after_two_hundred(
+    home: Path, simulator: SimulatedExchange
+) -> None:
+    async def work() -> None:
+        async with loopback(home, simulator.endpoints) as server:
+            for fields, status in ((150, 200), (10_000, 400)):
+                async with connected(server.port) as peer:
+                    head = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    peer.writer.write(head + b"X: y\r\n" * fields + b"\r\n")
+                    assert (await answer(peer.reader)).status == status
+
+    finish(work())
+
+
 def test_connections_are_fewer_than_files(home: Path) -> None:
     """One address has half of them, so that others still find some."""
     command = [*_FEW_FILES, str(COMMAND), "--http", "127.0.0.1:0", "--sim"]

@@ -158,7 +158,7 @@ def test_a_line_may_be_long(home: Path) -> None:
     assert {one["id"] for one in _messages(out)} == {1, 2}
 
 
-_PRINTING = """
+_PRINTING = """# warm
 import os, subprocess, sys
 import marketdata_mcp
 from marketdata._client.session import Session

@@ -48,6 +48,7 @@ def connect() -> Connect:
         exchange = getattr(ccxt, name)(
             {
                 "enableRateLimit": False,
+                "timeout_on_exit": 0,
                 "options": {"fetchMarkets": {"types": ["spot"]}, **options},
             }
         )
@@ -77,6 +78,7 @@ def stream() -> Connect:
         exchange = getattr(pro, name)(
             {
                 "enableRateLimit": False,
+                "timeout_on_exit": 0,
                 "newUpdates": True,
                 "options": {"fetchMarkets": {"types": ["spot"]}, **options},
             }

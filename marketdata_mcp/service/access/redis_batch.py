@@ -5,13 +5,17 @@ of which costs more than the question. Those that come in some turns of the even
 together, and those that come while these are under way together after them. So a question costs
 less the more there are.
 
+Those of a call that is under way already come before those that begin one. Otherwise a thousand
+calls would go on side by side, and need the memory for it.
+
 The connection is kept: to take one out of a pool and to put it back costs as much as a question.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import deque
+from typing import Any, TypeAlias
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
@@ -20,6 +24,13 @@ from redis.exceptions import RedisError, ResponseError
 from marketdata_mcp.service.access.patience import others_come, within
 
 __all__ = ["Batches"]
+
+_AT_ONCE = 64
+"""Questions that are sent together: as many callers go on in one turn of the event loop."""
+
+
+_Question: TypeAlias = tuple[tuple[Any, ...], asyncio.Future[Any]]
+_Waiting: TypeAlias = deque[_Question]
 
 
 class Batches:
@@ -30,31 +41,44 @@ class Batches:
         self._pool = pool
         self._seconds = seconds
         self._connection: AbstractConnection | None = None
-        self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
+        self._first: _Waiting = deque()
+        self._waiting: _Waiting = deque()
         self._asking: asyncio.Task[None] | None = None
 
-    async def ask(self, *command: Any) -> Any:
-        """Send a command, and give its answer; raises RedisError, OSError or TimeoutError."""
+    async def ask(self, *command: Any, first: bool = False) -> Any:
+        """Send a command, before others if it is to be `first`, and give its answer.
+
+        Raises RedisError, OSError or TimeoutError.
+        """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
+        (self._first if first else self._waiting).append((command, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_all())
         return await answer
 
     async def _ask_all(self) -> None:
         try:
-            while self._waiting:
+            while self._first or self._waiting:
                 await others_come()
-                batch, self._waiting = self._waiting, []
-                await self._ask(batch)
+                await self._ask(self._taken())
         finally:
             self._asking = None
 
-    async def _ask(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
+    def _taken(self) -> list[_Question]:
+        """Take those that are sent next."""
+        queues = [self._first] * len(self._first) + [self._waiting] * len(self._waiting)
+        return [queue.popleft() for queue in queues[:_AT_ONCE]]
+
+    async def _ask(self, batch: list[_Question]) -> None:
         found: list[Any]
         try:
             found = await within(self._seconds, self._sent([command for command, _ in batch]))
         except (RedisError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                # Those behind have waited as long, and each batch would wait as long again.
+                batch = [*batch, *self._first, *self._waiting]
+                self._first.clear()
+                self._waiting.clear()
             found = [error] * len(batch)
         except BaseException:
             for _, answer in batch:
@@ -82,9 +106,9 @@ class Batches:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
-        for _, answer in self._waiting:
-            answer.cancel()
-        self._waiting.clear()
+        while self._first or self._waiting:
+            for _, answer in self._taken():
+                answer.cancel()
         if self._connection is not None:
             await self._connection.disconnect()
 

@@ -224,6 +224,7 @@ class RedisStore:
                 2,
                 *_counters(account, at),
                 *(units, calls, quota, 2 * MINUTE, KEPT_WEEKS * WEEK),
+                first=True,
             )
         return Counted(_OVER[over], Used(minute, week))
 

@@ -52,7 +52,9 @@ def run(home: Path, body: Body, exchanges: tuple[str, ...]) -> tuple[list[Case],
 
 def test_what_a_header_tells_is_refused_at_once(home: Path) -> None:
     [body] = (one for one in large() if one.says)
-    cases, _, peak = run(home, body, spot(home))
+    names = spot(home)
+    run(home, body, names)  # imports what the first calls need, which is not what is measured
+    cases, _, peak = run(home, body, names)
 
     assert offences(cases) == []
     assert peak < MEBIBYTE

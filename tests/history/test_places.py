@@ -166,7 +166,7 @@ def test_a_default_store_that_cannot_be_written_to_is_read_and_the_log_says_so_o
         "to another folder, or to 'none'."
     )
     told, *lines = printed.splitlines()
-    assert told == f"Stored candles are read, and no new ones are kept. {refused}"
+    assert told == f"Stored candles are read, but new ones are not stored. {refused}"
     assert lines == [*["True"] * 5, "[300] []", "300", *[f"DATA_UNAVAILABLE {refused}"] * 3]
 
 
@@ -178,7 +178,7 @@ def test_a_default_folder_that_cannot_be_made_is_told_of_once(
     for _ in range(2):
         assert ask(client) == minutes(0, 500)
     [line] = [one.message for one in caplog.records if one.name == "marketdata.candles"]
-    assert line.startswith("No candles are kept. The candle store ")
+    assert line.startswith("No candles are stored. The candle store ")
 
 
 def test_looking_at_a_store_that_is_not_there_makes_none(

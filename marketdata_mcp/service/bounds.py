@@ -32,10 +32,8 @@ _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class Ceilings:
     """What a server takes on at most; docs/limits.md says what each protects."""
 
-    body: int = 1 << 20
-    """Bytes of a request; an argument has some dozens."""
-    event_body: int = 256 * 1024
-    """Bytes of a message of the HTTP+SSE transport, which is read several times over."""
+    body: int = 256 * 1024
+    """Bytes of a request, whose arguments have some dozens each; it is read several times over."""
     requests: int = 2048
     """Requests under way, streams included. No address and no account can have all of them."""
     sessions: int = 2000

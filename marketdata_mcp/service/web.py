@@ -155,7 +155,7 @@ class Web:
     # ------------------------------------------------------------------ HTTP+SSE
 
     def _event_routes(self) -> list[BaseRoute]:
-        transport = SseServerTransport(_MESSAGES, self._unchecked, self.ceilings.event_body)
+        transport = SseServerTransport(_MESSAGES, self._unchecked, self.ceilings.body)
         server = self._server(sessions=True)
 
         async def events(scope: Scope, receive: Receive, send: Send) -> None:

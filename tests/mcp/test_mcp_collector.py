@@ -98,8 +98,8 @@ def test_long_lists_that_are_refused_leave_no_memory_behind(home: Path) -> None:
 
     with _served(home) as (server, port):
         small = asyncio.run(most(server, port, 1_000, 5))
-        # 40 lists are 22 MB of text, and 200 MiB of objects.
-        assert asyncio.run(most(server, port, 50_000, 40)) < small + 80
+        # 110 lists are 22 MB of text, and 200 MiB of objects.
+        assert asyncio.run(most(server, port, 18_000, 110)) < small + 80
 
 
 def _resident(pid: int) -> int:

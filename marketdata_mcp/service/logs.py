@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-import sys
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 from marketdata_mcp.service.bounds import request_id
+from marketdata_mcp.service.log_writer import LogWriter
 from marketdata_mcp.service.observe import Observed
 
 __all__ = ["CallLog", "quiet", "write_json"]
 
 _NOISY = ("mcp.server.sse", "mcp.server.transport_security")
 """They log what a client sent."""
+_STRANGERS = ("Invalid HTTP request received.", "Unsupported upgrade request.")
+"""What uvicorn logs of requests that anybody can send, as many as he likes."""
 
 
 class _Lines(JsonFormatter):
@@ -29,7 +31,7 @@ class _Lines(JsonFormatter):
 
 def write_json(level: int) -> None:
     """Have everything that is logged written to stderr as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter()
     names = {"levelname": "level", "name": "logger"}
     handler.setFormatter(
         _Lines("%(levelname)s %(name)s %(message)s", rename_fields=names, timestamp="time")
@@ -44,6 +46,11 @@ def quiet() -> None:
     """Keep what clients send out of logs; the answer that they get tells them the same."""
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.msg not in _STRANGERS
 
 
 class CallLog:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -303,3 +305,39 @@ def test_how_the_exchanges_do_is_measured(home: Path) -> None:
     # Only one of them has a window in which it adds requests up.
     assert 'marketdata_upstream_budget_used_ratio{exchange="binance"} ' in text
     assert 'marketdata_upstream_budget_used_ratio{exchange="okx"} ' not in text
+
+
+# ---------------------------------------------------------------------- a log that nobody reads
+
+
+@pytest.mark.cold
+@pytest.mark.parametrize("options", [(), ("--log-json",)], ids=["text", "json"])
+def test_a_log_that_nobody_reads_holds_up_nobody(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """A pipe holds 64 KiB: each of 700 calls that fail writes a line, with a traceback in text."""
+    program = [sys.executable, "-c", BROKEN, "--http", "127.0.0.1:0", "--sim", *options]
+
+    async def work(port: int) -> None:
+        async with connected(port) as peer:
+            for _ in range(700):
+                assert (await peer.asks(ask("tools/call", **TICKER))).status == 200
+
+    with running(program, tmp_path) as server:
+        assert server.stderr
+        found = None
+        while found is None:
+            found = re.search(rb"serving http://127.0.0.1:(\d+)/", server.stderr.readline())
+        finish(work(int(found[1])))
+        # It ends, too.
+        server.terminate()
+        assert server.wait(PATIENCE) == 0
+
+
+def test_what_strangers_send_is_not_logged(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with operated(tmp_path, "--sim") as server:
+            for sent in (b"{}\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
+                assert (await exchange(server.port, sent)).status == 400
+            assert (await exchange(server.port, get("/healthz"))).status == 200
+        assert len(server.lines) == 1, server.lines
+
+    finish(work())

@@ -289,7 +289,11 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
 
         write_json(logging.INFO)
     else:
-        logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+        from marketdata_mcp.service.log_writer import LogWriter
+
+        handler = LogWriter()
+        handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
     flush = _traced()
     gc.freeze()
     # With the usual thresholds a server that has a thousand requests open looks through all of them
@@ -322,7 +326,9 @@ def _traced() -> Callable[[], None]:
 def _leave() -> NoReturn:
     # Everything is closed by now. An orderly exit would still wait for threads, for example for
     # one that asks a name server which does not answer, and take ccxt apart piece by piece.
-    sys.stderr.flush()
+    import logging
+
+    logging.shutdown()
     os._exit(0)
 
 

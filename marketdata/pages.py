@@ -1,4 +1,4 @@
-"""Candles for whoever takes only so many rows: the newest, or a range page by page.
+"""Candles in pages of a limited number of rows: the newest, or a range page by page.
 
 What is requested of an exchange is bounded by the rows that are given, however long the range is.
 """

@@ -338,7 +338,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
             return super().reject(error, message_hash)
         if message_hash is None:
             if isinstance(error, ccxt_errors().NetworkError):
-                # ccxt stops to listen, and tells nobody.
+                # ccxt stops reading the socket without an error.
                 self.on_error(error)
                 return error
             concerned = self._meant()

@@ -1,4 +1,4 @@
-"""A watch with how far somebody has read it, and since when nobody has."""
+"""A watch with its reader's position, and the time of the last read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 60
 class Reading:
     """A watch that is read now and then, each time from where the reader was.
 
-    A cursor says where that is. It stops unless it is read; whoever holds it looks when.
+    A cursor is that position. The watch is to stop if nobody reads it; its owner checks that.
     """
 
     def __init__(self, name: str, live: LiveWatch, idle: float) -> None:

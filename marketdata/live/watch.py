@@ -82,7 +82,7 @@ class LiveWatch:
         self._news = asyncio.Event()
 
     async def close(self) -> None:
-        """Watch no more; whoever waits for news waits no more."""
+        """Stop the watch; waiting readers return."""
         self.is_over = True
         self._tell()
         if self._reading is not None:

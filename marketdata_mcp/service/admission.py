@@ -96,7 +96,7 @@ class GatedAdmission(Admission):
             yield
 
     async def again(self, context: Context) -> None:
-        """Raise where whoever sent a request would not be let in any more.
+        """Raise if the sender of a request would no longer be admitted.
 
         Not where that cannot be found out just now: a stream lets nobody in who was not before.
         """
@@ -146,7 +146,7 @@ class GatedAdmission(Admission):
         return self.client.preferring(*allowed, among=among)
 
     async def serve(self, context: Context, work: Callable[[Context], Awaitable[T]]) -> T:
-        """Serve a stream for as long as whoever opened it would be let in."""
+        """Serve a stream while its owner would still be admitted."""
         if self._gate is None:
             return await work(context)
         again = partial(self.again, context)

@@ -16,7 +16,7 @@ __all__ = ["CallLog", "quiet", "write_json"]
 _NOISY = ("mcp.server.sse", "mcp.server.transport_security")
 """They log what a client sent."""
 _STRANGERS = ("Invalid HTTP request received.", "Unsupported upgrade request.")
-"""What uvicorn logs of requests that anybody can send, as many as he likes."""
+"""uvicorn's messages about malformed requests, which anyone can send in any number."""
 
 
 class _Lines(JsonFormatter):

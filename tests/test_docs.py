@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import time_machine
 import warm
+from built import NEEDS_CHART
 from mcp import Client
 
 import marketdata as md
@@ -86,7 +87,11 @@ def test_what_does_not_run_says_why() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if any(one.page == page and one.kind == "python" for one in RUN)],
+    [
+        pytest.param(page, marks=NEEDS_CHART if page.stem == "charts" else ())
+        for page in PAGES
+        if any(one.page == page and one.kind == "python" for one in RUN)
+    ],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_python_runs(page: Path, tmp_path: Path) -> None:

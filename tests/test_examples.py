@@ -9,6 +9,7 @@ import nbclient
 import nbformat
 import pytest
 import warm
+from built import NEEDS_CHART
 
 from marketdata.operations import OPERATIONS
 
@@ -74,6 +75,7 @@ def test_what_scripts_show_is_looked_at() -> None:
     assert SHOWN.keys() <= {script.name for script in SCRIPTS}
 
 
+@NEEDS_CHART
 def test_the_notebook_runs_in_a_real_kernel() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not [cell for cell in notebook.cells if cell.get("outputs")]

@@ -319,7 +319,8 @@ _OWN = "file system full"
 @contextlib.contextmanager
 def _mounted(folder: Path) -> Iterator[None]:
     line = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(line, capture_output=True).returncode:
+    may = not os.geteuid() and shutil.which("mount")
+    if not may or subprocess.run(line, capture_output=True).returncode:
         pytest.skip("may not mount a file system")
     try:
         yield

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built import NEEDS_CHART
 
 from marketdata._charts.page import page
 from marketdata.models import Candles
@@ -211,6 +212,7 @@ def test_news_change_the_end(opened: Any) -> None:
     )
 
 
+@NEEDS_CHART
 def test_the_page_is_small_and_says_whose_library_it_has() -> None:
     made = page()
     assert len(made.encode()) <= 250_000

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from built import NEEDS_CHART
 from mcp import Client
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 
@@ -78,6 +79,7 @@ def result(record: Any) -> dict[str, Any]:
     return {"content": [], "structuredContent": record.to_dict()}
 
 
+@NEEDS_CHART
 def test_tools_name_one_view_that_may_connect_to_nothing(server: Server) -> None:
     assert server.extensions == {EXTENSION_ID: {}}
     tools = server.tools()

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from built import NEEDS_OTHERS
 from library.gateway import Answer, Gateway
 
 import marketdata as md
@@ -89,6 +90,7 @@ _READING_ONLY = """
 """
 
 
+@NEEDS_OTHERS
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="has no permissions of this kind")
 def test_folders_that_are_for_reading_only(
     sim: SimulatedExchange, connect: Connect, monkeypatch: pytest.MonkeyPatch
@@ -147,6 +149,7 @@ _DEFAULT_FOR_READING_ONLY = """
 """
 
 
+@NEEDS_OTHERS
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="has no permissions of this kind")
 def test_a_default_store_that_cannot_be_written_to_is_read_and_the_log_says_so_once(
     sim: SimulatedExchange, connect: Connect, monkeypatch: pytest.MonkeyPatch

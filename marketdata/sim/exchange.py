@@ -204,9 +204,6 @@ class SimulatedExchange:
         """Close the port and all connections; does nothing when not started."""
         if self._server is not None:
             await self._server.stop()
-            # Sockets report their end a turn of the loop later, two where they were accepted last.
-            for _ in range(3):
-                await asyncio.sleep(0)
         self._server, self._url, self._loop = None, "", None
 
     async def serve_forever(self, host: str = "127.0.0.1", port: int = 0) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import functools
 import json
 import time
@@ -20,6 +19,7 @@ from marketdata.sim.clock import Clock
 from marketdata.sim.dialects import binance, coinbaseexchange, kraken, okx
 from marketdata.sim.dialects.dialect import Call, Dialect, RefusedError, Route, Venue
 from marketdata.sim.faults import Fault, Faults
+from marketdata.sim.listening import Listener
 from marketdata.sim.log import Request
 from marketdata.sim.recorded.echoes import Echoes
 from marketdata.sim.recorded.playing import RawSession
@@ -94,8 +94,8 @@ class Server:
         app.router.add_get(f"{_CONTROL}/faults", self._list_faults)
         app.router.add_post(f"{_CONTROL}/faults", self._add_fault)
         app.router.add_delete(f"{_CONTROL}/faults", self._clear_faults)
-        self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=1
+        self._listener = Listener(
+            web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         )
 
     def prefix(self, name: str) -> str:
@@ -103,31 +103,14 @@ class Server:
         return f"/{name}" if len(self._films) > 1 else ""
 
     async def start(self, host: str, port: int) -> str:
-        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL.
-
-        Where a machine has no loopback of IPv4, 127.0.0.1 is that of IPv6.
-        """
-        await self._runner.setup()
-        try:
-            try:
-                await web.TCPSite(self._runner, host, port).start()
-            except OSError as error:
-                lacks_it = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-                if not (lacks_it and host == "127.0.0.1"):
-                    raise
-                await web.TCPSite(self._runner, "::1", port).start()
-        except OSError:
-            await self._runner.cleanup()
-            raise
-        # Of a name that has several addresses, each may have another port.
-        address, bound = self._runner.addresses[0][:2]
-        return f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
+        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL."""
+        return await self._listener.start(host, port)
 
     async def stop(self) -> None:
         """Close the port and every connection, also those that hang."""
         self._stopping.set()
         await self.sockets.stop()
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     def _handler(self, dialect: Dialect, route: Route, opened: Any) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

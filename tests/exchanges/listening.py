@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from marketdata.sim import listening
+
 TOKEN = {
     "code": "200000",
     "data": {
@@ -36,14 +38,12 @@ class Listener:
         made = cls()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", made._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        listener = listening.Listener(web.AppRunner(app, shutdown_timeout=0.1))
+        made.url = await listener.start()
         try:
             yield made
         finally:
-            await runner.cleanup()
+            await listener.stop()
 
     def _note(self, exchange: str, what: str) -> None:
         self.heard[exchange].append(_OF_THE_MOMENT.sub("N", what))

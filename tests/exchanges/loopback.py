@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+from marketdata.sim.listening import close
+
 MEBIBYTE = 2**20
 CANARY = "Upstream5c4f1e"
 """A text that is the exchanges' own."""
@@ -135,7 +137,7 @@ class Loopback:
         try:
             yield made
         finally:
-            server.close()
+            await close(server)
             for transport in list(made.open):
                 transport.abort()  # type: ignore[attr-defined]
             await server.wait_closed()

@@ -10,19 +10,18 @@ from aiohttp import web
 
 import marketdata as md
 from marketdata._exchanges.markets_cache import Catalogue, Facts, source
+from marketdata.sim.listening import Listener
 
 from .asking import markets
 
 STATUSES = (301, 302, 303, 307, 308)
 
 
-async def _served(handler: object) -> tuple[web.AppRunner, str]:
+async def _served(handler: object) -> tuple[Listener, str]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)  # type: ignore[arg-type]
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    listener = Listener(web.AppRunner(app, shutdown_timeout=0.1))
+    return listener, await listener.start()
 
 
 @pytest.mark.parametrize("operation", ["ticker", "fees", "watch_trades"])
@@ -45,7 +44,7 @@ def test_a_redirect_to_another_host_is_not_followed(
             asked.add(status)
             return web.Response(status=status, headers={"Location": f"{there}{request.path_qs}"})
 
-        runner, endpoint = await _served(exchange)
+        listener, endpoint = await _served(exchange)
         named = source("binance", endpoint)
         Catalogue(home).replace(named, markets("binance"), facts=Facts(), simulated=False)
         async with md.AsyncClient(
@@ -54,8 +53,8 @@ def test_a_redirect_to_another_host_is_not_followed(
             made = getattr(client, operation)("BTC/USDT")
             with pytest.raises(md.ExchangeUnavailableError):
                 await (anext(made) if operation.startswith("watch") else made)
-        await runner.cleanup()
-        await away.cleanup()
+        await listener.stop()
+        await away.stop()
 
     async def ask_all() -> None:
         # At once, since a stream is dialled again until its time is over.
@@ -73,11 +72,11 @@ def test_a_redirect_at_the_same_host_is_followed(home: Path) -> None:
         return web.json_response({"serverTime": 1_700_000_000_000})
 
     async def work() -> None:
-        runner, endpoint = await _served(exchange)
+        listener, endpoint = await _served(exchange)
         async with md.AsyncClient(
             "binance", endpoints={"binance": endpoint}, home=home, retries=0, timeout=5
         ) as client:
             assert (await client.status()).reachable
-        await runner.cleanup()
+        await listener.stop()
 
     asyncio.run(work())

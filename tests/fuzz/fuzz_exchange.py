@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from marketdata.sim import SimulatedExchange
+from marketdata.sim.listening import Listener
 
 CANARY = "Upstream5c4f1e"
 """A text that is the exchanges' own."""
@@ -32,7 +33,7 @@ class Poisoned:
         self.change: Callable[[Any], bytes] | None = None
         """What is made of what it answers."""
         self._simulated = SimulatedExchange(seed=3)
-        self._runner = web.AppRunner(self._application(), access_log=None)
+        self._listener = Listener(web.AppRunner(self._application(), access_log=None))
         self._session: aiohttp.ClientSession | None = None
 
     def _application(self) -> web.Application:
@@ -44,15 +45,12 @@ class Poisoned:
         """Listen, and give the endpoints."""
         await self._simulated.start()
         self._session = aiohttp.ClientSession()
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        return {name: f"http://{host}:{port}/{name}" for name in self._simulated.endpoints}
+        url = await self._listener.start()
+        return {name: f"{url}/{name}" for name in self._simulated.endpoints}
 
     async def stop(self) -> None:
         """Listen no more."""
-        await self._runner.cleanup()
+        await self._listener.stop()
         assert self._session is not None
         await self._session.close()
         await self._simulated.stop()

@@ -13,6 +13,8 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from marketdata.sim.listening import Listener
+
 
 @dataclass
 class Answer:
@@ -97,14 +99,11 @@ class Gateway:
                 return await self._pass(session, request)
 
             server = web.Server(handle, access_log=None, handler_cancellation=True)
-            runner = web.ServerRunner(server, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            listener = Listener(web.ServerRunner(server, shutdown_timeout=0.1))
+            self.url = await listener.start()
             ready.set()
             await self._leave.wait()
-            await runner.cleanup()
+            await listener.stop()
 
     async def _pass(self, session: aiohttp.ClientSession, request: web.BaseRequest) -> web.Response:
         self.requests.append(f"{request.method} {request.raw_path}")

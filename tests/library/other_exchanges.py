@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 
+from marketdata.sim.listening import Listener
+
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 DATE = "Wed, 01 May 2024 12:00:00 GMT"
 
@@ -65,14 +67,11 @@ class OtherExchange:
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
         server = web.Server(self._answer, access_log=None, handler_cancellation=True)
-        runner = web.ServerRunner(server, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        listener = Listener(web.ServerRunner(server, shutdown_timeout=0.1))
+        self.url = await listener.start()
         ready.set()
         await self._leave.wait()
-        await runner.cleanup()
+        await listener.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         asked = Asked(

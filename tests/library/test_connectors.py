@@ -10,7 +10,6 @@ from typing import Any
 import certifi
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from ccxt.base.errors import DDoSProtection
 
 from marketdata._exchanges.connector import connector_class
@@ -19,6 +18,7 @@ from marketdata._exchanges.transport import Transport
 from marketdata._requests.reply import Reply
 from marketdata._requests.request import current, doing
 from marketdata.sim import SimulatedExchange
+from marketdata.sim.listening import Listener
 
 
 def test_what_to_trust_is_read_once_for_all(tmp_path: Path) -> None:
@@ -70,9 +70,10 @@ def test_a_response_is_recorded_as_it_was_sent() -> None:
         events: list[Event] = []
         application = web.Application()
         application.router.add_get("/api/v3/time", answer)
-        async with TestServer(application) as server:
+        listener = Listener(web.AppRunner(application))
+        try:
             api = connector_class("binance")(
-                {"session": Transport("binance", str(server.make_url("/")))}
+                {"session": Transport("binance", await listener.start())}
             )
             api.transport.recorder = events.append
             reply = Reply()
@@ -86,6 +87,8 @@ def test_a_response_is_recorded_as_it_was_sent() -> None:
             )
             await api.close()
             await api.transport.close()
+        finally:
+            await listener.stop()
         return events
 
     [event] = asyncio.run(ask())

@@ -1,12 +1,15 @@
 """Starting, stopping, and what is left behind."""
 
 import asyncio
+import contextlib
+import gc
 import socket
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -155,6 +158,26 @@ def test_stopping_leaves_no_warning_even_with_hung_connections() -> None:
     # The debug mode of asyncio tells of steps that a busy machine makes slow.
     left = [line for line in done.stderr.splitlines() if not line.startswith("Executing ")]
     assert (done.returncode, left) == (0, [])
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_stopping_closes_what_was_accepted_last(turns: int) -> None:
+    async def main() -> list[socket.socket]:
+        sim = SimulatedExchange()
+        await sim.start()
+        address = urlsplit(sim.url)
+        callers = [socket.create_connection((address.hostname, address.port)) for _ in range(9)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await sim.stop()
+        return callers
+
+    callers = asyncio.run(main())
+    gc.collect()  # Warnings of unclosed sockets are errors here.
+    for caller in callers:
+        with caller, contextlib.suppress(ConnectionResetError):
+            caller.settimeout(10)
+            assert caller.recv(1) == b""
 
 
 def test_the_clock() -> None:

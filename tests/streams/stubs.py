@@ -13,6 +13,7 @@ from aiohttp import web
 import marketdata as md
 from marketdata._exchanges.connector import connector_class
 from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
+from marketdata.sim.listening import Listener
 
 Talk = Callable[[web.WebSocketResponse, Any], Awaitable[None]]
 Answer = Callable[[web.Request], Any]
@@ -43,10 +44,8 @@ async def stub(
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    listener = Listener(web.AppRunner(app, shutdown_timeout=0.1))
+    endpoint = await listener.start()
     known = Catalogue(home)
     known.replace(source(exchange, endpoint), [_market(exchange)], facts=Facts(), simulated=False)
     try:
@@ -55,7 +54,7 @@ async def stub(
         ) as client:
             yield client
     finally:
-        await runner.cleanup()
+        await listener.stop()
 
 
 def _market(exchange: str) -> Market:

@@ -8,23 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import unpaced
 from access_doors import DEBUGGING, Desk, Server, finish, serving
 from access_gate import Gated, Serve, gated
 from redis_server import RedisServer
 
-from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 
 @pytest.fixture(autouse=True, scope="module")
 def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(patch)
         yield
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import unpaced
 from library.gateway import Gateway
 from library.markets import DIALECTS, record
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 from .tapes import at, minutes
@@ -38,11 +38,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import unpaced
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
 from marketdata._requests import rate_ledger_redis, redis
 from marketdata._requests.rate_ledger import Ledger
 from marketdata.sim import SimulatedExchange
@@ -49,11 +49,8 @@ def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     Tests marked ``paced`` keep it.
     """
 
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
     if "paced" not in request.keywords:
-        monkeypatch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="session")

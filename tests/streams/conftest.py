@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+import unpaced
 from waiting import until
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
-from marketdata._exchanges.sockets import StreamConnector
 from marketdata._streams import feed, upstream
 from marketdata.sim import SimulatedExchange
 
@@ -44,19 +41,9 @@ def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     Messages of tests marked ``paced`` keep it.
     """
 
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
     if "paced" not in request.keywords:
-        line = StreamConnector.client
-
-        def client(self: Any, url: str) -> Any:
-            made = line(self, url)
-            made.throttle = partial(throttle, made)
-            return made
-
-        monkeypatch.setattr(StreamConnector, "client", client)
+        unpaced.messages(monkeypatch)
 
 
 @pytest.fixture(scope="session")

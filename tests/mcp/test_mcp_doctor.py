@@ -313,7 +313,7 @@ def test_redis_that_does_not_answer(doctor: Doctor, monkeypatch: pytest.MonkeyPa
         assert found.of("accounts") == []
         server.stop()
         found = doctor("--redis", server.url)
-    assert found.one("redis") == ("fail", "it cannot be asked (connection)")
+    assert found.one("redis") == ("fail", "it does not answer (connection)")
     assert "hush" not in found.out
 
 

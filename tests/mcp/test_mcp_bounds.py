@@ -85,9 +85,7 @@ def test_fifty_tickers_of_two_thousand(crowd: SimulatedExchange, connect: Connec
 # ------------------------------------------------------------------------------- candles
 
 
-def test_a_hundred_candles_are_the_default(
-    simulator: SimulatedExchange, connect: Connect
-) -> None:
+def test_a_hundred_candles_are_the_default(simulator: SimulatedExchange, connect: Connect) -> None:
     asked = {"pair": "BTC/USDT", "exchange": "binance"}
     answer = content(ask(connect(simulator), "get_candles", asked))
     assert len(answer["candles"]) == 100
@@ -274,7 +272,9 @@ def test_a_too_long_single_record_is_an_error() -> None:
     assert error["code"] == "DATA_UNAVAILABLE"
 
 
-def test_order_books_have_at_most_a_hundred_levels_per_side(simulator: SimulatedExchange, connect: Connect) -> None:
+def test_order_books_have_at_most_a_hundred_levels_per_side(
+    simulator: SimulatedExchange, connect: Connect
+) -> None:
     asked = {"pair": "BTC/USDT", "exchange": "kraken"}
     book = content(ask(connect(simulator), "get_orderbook", {**asked, "depth": 100}))
     assert len(book["bids"]) == len(book["asks"]) == 100

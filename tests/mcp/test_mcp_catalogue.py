@@ -181,7 +181,9 @@ def test_tools_are_marked_as_read_only(tools: dict[str, Tool], name: str) -> Non
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_output_schemas_are_objects_that_allow_new_fields(tools: dict[str, Tool], name: str) -> None:
+def test_output_schemas_are_objects_that_allow_new_fields(
+    tools: dict[str, Tool], name: str
+) -> None:
     schema = tools[name].output_schema
     assert schema is not None
     assert schema["type"] == "object"

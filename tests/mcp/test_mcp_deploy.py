@@ -131,7 +131,9 @@ def test_the_sse_transport_passes_the_proxy(fleet: Fleet) -> None:
         ("/.well-known/oauth-protected-resource/mcp", 404),  # no issuer is set up
     ],
 )
-def test_only_public_paths_can_be_reached_from_outside(path: str, status: int, fleet: Fleet) -> None:
+def test_only_public_paths_can_be_reached_from_outside(
+    path: str, status: int, fleet: Fleet
+) -> None:
     # By hand: clients would put the path in order first.
     host, port = fleet.url.removeprefix("https://").split(":")
     with (

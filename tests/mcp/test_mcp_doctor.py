@@ -183,7 +183,9 @@ def test_an_address_in_use(doctor: Doctor) -> None:
         ("0.0.0.0", ["--access"], "warn"),
     ],
 )
-def test_exposure_to_other_machines(host: str, options: list[str], state: str, doctor: Doctor) -> None:
+def test_exposure_to_other_machines(
+    host: str, options: list[str], state: str, doctor: Doctor
+) -> None:
     assert doctor("--http", f"{host}:0", *options).one("exposure")[0] == state
 
 

@@ -187,7 +187,9 @@ def test_errors_of_the_library_arrive_complete(era: str, raised: MarketDataError
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_bug_is_logged_and_not_shown_to_the_client(era: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_not_shown_to_the_client(
+    era: str, caplog: pytest.LogCaptureFixture
+) -> None:
     result = ask(FedClient(status=RuntimeError("the secret is 42")), "get_status", era=era)
     error = failure(result)
     assert error["code"] == "INTERNAL_ERROR"

@@ -110,9 +110,7 @@ def test_a_stalled_body_times_out(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_slow_body_times_out(
-    home: Path, simulator: SimulatedExchange, version: str
-) -> None:
+def test_a_slow_body_times_out(home: Path, simulator: SimulatedExchange, version: str) -> None:
     async def trickle(peer: Peer) -> None:
         for byte in ask("tools/call", version, **TICKER).partition(b"\r\n\r\n")[2]:
             peer.writer.write(bytes([byte]))
@@ -243,9 +241,7 @@ def test_an_endless_header_is_cut_off(
     finish(work())
 
 
-def test_a_header_with_too_many_fields_is_refused(
-    home: Path, simulator: SimulatedExchange
-) -> None:
+def test_a_header_with_too_many_fields_is_refused(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with loopback(home, simulator.endpoints) as server:
             for fields, status in ((150, 200), (10_000, 400)):

@@ -213,9 +213,7 @@ def test_every_log_line_is_json_without_the_clients_text(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_logged_calls_have_the_id_of_their_request(
-    tmp_path: Path, key: str, version: str
-) -> None:
+def test_logged_calls_have_the_id_of_their_request(tmp_path: Path, key: str, version: str) -> None:
     async def work() -> None:
         async with operated(tmp_path, "--sim", "--access", "--log-json") as server:
             answers: dict[str, str] = {}

@@ -107,9 +107,7 @@ def test_prompts_use_existing_tools(era: str) -> None:
         ("watch_move", {"pair": "BTC/USDT", "percent": "-1"}, "above 0"),
     ],
 )
-def test_an_invalid_prompt_gives_the_reason(
-    name: str, given: dict[str, str], said: str
-) -> None:
+def test_an_invalid_prompt_gives_the_reason(name: str, given: dict[str, str], said: str) -> None:
     async def work() -> None:
         async with connected() as client:
             with pytest.raises(MCPError, match=said):

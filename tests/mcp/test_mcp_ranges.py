@@ -159,7 +159,9 @@ def test_two_servers_share_the_store(
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_five_hundred_bars_are_complete(call: Call, simulator: SimulatedExchange, over: int) -> None:
+def test_five_hundred_bars_are_complete(
+    call: Call, simulator: SimulatedExchange, over: int
+) -> None:
     start = _ago(MINUTE, 2_000)
     end = start + (500 + over) * MINUTE
     answer = call(**BTC, timeframe="1m", start=start, end=end)

@@ -143,9 +143,7 @@ def test_a_malformed_call_without_a_key_gets_its_error(
     finish(work())
 
 
-def test_missing_bodies_of_strangers_block_nobody(
-    home: Path, simulator: SimulatedExchange
-) -> None:
+def test_missing_bodies_of_strangers_block_nobody(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with (
             guarded(home, simulator, requests=40, keyless=8, keyless_seconds=0.2) as server,

@@ -191,9 +191,7 @@ WRONG: list[tuple[str, ...]] = [
 
 
 @pytest.mark.parametrize("options", WRONG, ids=" ".join)
-def test_conflicting_options_are_one_line_and_2(
-    home: Path, options: tuple[str, ...]
-) -> None:
+def test_conflicting_options_are_one_line_and_2(home: Path, options: tuple[str, ...]) -> None:
     done = _run(home, "--sim", *options)
     assert done.returncode == 2
     assert done.stderr.startswith("marketdata-mcp: --")

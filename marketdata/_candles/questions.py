@@ -252,7 +252,7 @@ async def _up_to(series: Source, found: Known, end: int) -> Known:
     # Where the newest are too old for one answer, what is before it is looked for afterwards.
     last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
-    causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
+    causes = [cause for gap in behind for cause in await series.why(gap.span)]
     upto = max([found.end, *(gap.end for gap in behind)])
     return replace(found, end=upto, causes=[*found.causes, *causes]).cut(found.start, end)
 

@@ -234,7 +234,7 @@ def _step(draw: Callable, world: World, timeframes: list[str], own: list[str]) -
         draw(st.sampled_from(timeframes)),
         start,
         end,
-        draw(st.sampled_from([None, 1, 2, 3, 7, 30, 100, 1_200])),
+        draw(st.sampled_from([None, None, None, None, 1, 2, 3, 7, 30, 100, 1_200])),
         draw(st.sampled_from(["none", "none", "none", "zero", "previous"])),
     )
     rare = st.sampled_from([False, False, False, False, True])

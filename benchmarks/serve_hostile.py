@@ -46,7 +46,11 @@ async def _served(kept: Accounts, home: str) -> AsyncIterator[tuple[str, int, in
 
 
 async def soak(options: argparse.Namespace) -> None:
-    """Mix those who ask with those who attack, and tell how the first fare."""
+    """Mix those who ask with those who attack, and tell how the first fare.
+
+    They ask for more than Binance allows in a minute. What is over that is refused with the time to
+    come back, which they wait: it is counted, and no error.
+    """
     took = options.soak_seconds
     print(f"\nSoak: {took:g} s, 16 clients who ask among hostile ones")
     with accounts("SQLite") as kept, tempfile.TemporaryDirectory() as other:
@@ -68,7 +72,7 @@ async def soak(options: argparse.Namespace) -> None:
             await asyncio.sleep(32)  # what does not end has its time, and no more
             after = await came_back(pid, idle)
     print(f"  {load.rate:.0f} answers/s, p50 {statistics.median(load.waits) * 1000:.0f} ms; "
-          f"{sum(done):,} attacks")  # fmt: skip
+          f"{load.refused:,} refused with a time to come back; {sum(done):,} attacks")  # fmt: skip
     line("p99 of those who ask, ms", p99(load.waits) * 1000, 200, ".0f")
     line("errors of those who ask", sum(load.wrong.values()), 0, ".0f")
     for what, count in load.wrong.items():

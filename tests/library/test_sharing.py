@@ -15,6 +15,8 @@ from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.deadline import patient, rest, seconds_left, unhurried, within
 from marketdata.errors import ExchangeUnavailableError
 
+from .budgets import play
+
 
 def test_shared_work_has_the_time_of_the_caller_with_most() -> None:
     left: list[float] = []
@@ -163,9 +165,9 @@ def test_work_that_waits_before_it_starts_notices_the_end() -> None:
 
 
 def test_each_call_ends_at_its_own_deadline_unless_its_time_is_paused() -> None:
-    async def main() -> list[str]:
-        ended: list[str] = []
+    ended: list[str] = []
 
+    async def main() -> None:
         async def call(name: str, seconds: float, work: Any) -> None:
             try:
                 await within(seconds, name, work)
@@ -183,9 +185,9 @@ def test_each_call_ends_at_its_own_deadline_unless_its_time_is_paused() -> None:
             call("answered", 0.01, asyncio.sleep(0)),
             call("held", 0.05, held()),
         )
-        return ended
 
-    assert asyncio.run(main()) == ["sooner", "later", "held"]
+    play(main)
+    assert ended == ["sooner", "later", "held"]
 
 
 def test_a_call_cancelled_at_its_deadline_is_cancelled() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from mcp_loopback import (
     message,
     post,
 )
+from waiting import taking_at_most
 
 from marketdata.sim import SimulatedExchange
 
@@ -95,13 +95,12 @@ def test_it_ends_cleanly_with_any_requests_in_flight(tmp_path: Path, signals: in
             _in_the_midst(urlsplit(url).port or 0) as peers,
         ):
             await silent.asked.wait()
-            began = time.monotonic()
-            for _ in range(signals):
-                process.send_signal(signal.SIGTERM)
-                await asyncio.sleep(0.05)
-            _, err = await process.communicate()
+            with taking_at_most(4):
+                for _ in range(signals):
+                    process.send_signal(signal.SIGTERM)
+                    await asyncio.sleep(0.05)
+                _, err = await process.communicate()
             assert process.returncode == 0
-            assert time.monotonic() - began < 4
             assert b"Traceback" not in err
             assert b"ERROR" not in err
             for name in ("a call", "a body"):
@@ -127,17 +126,19 @@ def test_it_does_not_wait_for_clients_that_do_not_read(
     home: Path, simulator: SimulatedExchange, parser: str
 ) -> None:
     async def work() -> None:
-        async with AsyncExitStack() as stack:
-            async with loopback(home, simulator.endpoints, parser=parser, small=True) as server:
-                for version in VERSIONS:
-                    for count in (1, 9):
-                        slow = await stack.enter_async_context(connected(server.port, small=True))
-                        slow.writer.transport.pause_reading()
-                        slow.writer.write(ask("tools/call", version, **BARS) * count)
-                made = {"tool": "get_candles", "code": "OK"}
-                await until(lambda: server.metric("calls_total", **made) >= 4)
-                began = time.monotonic()
-            assert time.monotonic() - began < 4
+        async with (
+            AsyncExitStack() as stack,
+            loopback(home, simulator.endpoints, parser=parser, small=True) as server,
+        ):
+            for version in VERSIONS:
+                for count in (1, 9):
+                    slow = await stack.enter_async_context(connected(server.port, small=True))
+                    slow.writer.transport.pause_reading()
+                    slow.writer.write(ask("tools/call", version, **BARS) * count)
+            made = {"tool": "get_candles", "code": "OK"}
+            await until(lambda: server.metric("calls_total", **made) >= 4)
+            # Left first of what the stack holds: as soon as the server has ended.
+            stack.enter_context(taking_at_most(4))
 
     finish(work())
 

@@ -1,6 +1,6 @@
 """How answers are cut to what an agent can read, and how they say where the rest is.
 
-``next`` in an answer holds the arguments to change in the same call for what comes behind it.
+``next`` in an answer holds the arguments to change in the same call for the next page.
 """
 
 from __future__ import annotations

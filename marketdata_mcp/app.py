@@ -172,30 +172,30 @@ class Service:
 
 def _instructions(exchanges: tuple[str, ...], counted: bool) -> str:
     units = (
-        "- A call costs a unit, candles that begin before the current bar more; get_usage tells "
+        "- A call costs a unit, candles that begin before the current bar more; get_usage returns "
         "what is left, and costs nothing.\n"
     )
     return f"""\
-Read-only market data of spot crypto exchanges, through ccxt. Nothing else than spot is served.
+Read-only market data of spot crypto exchanges, through ccxt. Only spot is served.
 
 - pair: BASE/QUOTE, such as BTC/USDT; btc-usdt and BTCUSDT are understood.
 - exchange: optional. Without it the first of {", ".join(exchanges)} that can be reached answers; \
 `exchange` in the answer says which. list_exchanges has the ids.
 - Times are UTC: ISO-8601 in answers, Unix milliseconds in candle rows. Arguments take ISO-8601, \
-Unix milliseconds or an age such as -7d; `start` is inside, `end` outside.
-- A value that the exchange did not give is absent. Sizes and volumes are in the base currency, \
+Unix milliseconds or an age such as -7d; `start` is inclusive, `end` exclusive.
+- A value that the exchange did not send is absent. Sizes and volumes are in the base currency, \
 `percentage` is in percent, fees are fractions. `simulated` marks data that are not real.
-- Fields that all rows share stand beside the list instead of in each row.
+- Fields that all rows share are next to the list instead of in each row.
 - Answers are bounded: 100 candles (500 of a range), 20 levels a side (100), 50 tickers, 200 \
 pairs, 50 trades (200), {MAX_CHARACTERS} characters. `next` holds the arguments to change in the \
-same call for what comes behind.
-- Live: watch_start, then watch_read with wait=true as often as you like; it goes on behind the \
-last answer, or behind `cursor`. A watch that is not read for 10 minutes stops.
+same call for the next page.
+- Live: watch_start, then watch_read with wait=true as often as you like; it continues after the \
+last answer, or after `cursor`. A watch that is not read for 10 minutes stops.
 - Resources market://EXCHANGE/BASE-QUOTE/ticker, quote, orderbook, trades, candles/TIMEFRAME hold \
 the current state; subscribe to hear of updates.
 {units if counted else ""}\
 - Errors are {{code, message, retryable, retryAfter?, details?}}; branch on code, and call again \
-unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
+unchanged only if retryable is true. Codes: {", ".join(get_args(Code))}.
 """
 
 

@@ -257,7 +257,7 @@ def _output(operation: Operation, adaptation: Adaptation) -> Content:
     kind: type[Record] = getattr(marketdata, operation.record)
     schema: Content = outward(kind.json_schema())
     properties = schema["properties"]
-    more = {"type": "object", "description": "Arguments to change for what comes behind."}
+    more = {"type": "object", "description": "Arguments to change for the next page."}
     if not operation.many:
         if operation.record == "Candles":
             properties["note"] = {"type": "string"}

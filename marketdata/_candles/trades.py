@@ -28,9 +28,9 @@ def check(venue: Venue, *, start: int | None, from_id: int | None) -> None:
         )
     quirk, reason = venue.quirk, None
     if from_id is not None and quirk.trades_from_id is None:
-        reason = "cannot be asked for trades from an id on"
+        reason = "has no trades by id"
     elif from_id is None and not quirk.newest_trades and not quirk.trades_from_time:
-        reason = "only gives trades from an id on; ask with from_id"
+        reason = "only has trades after an id; pass from_id"
     if reason is not None:
         raise DataUnavailableError(f"{venue.id} {reason}.", details={"exchange": venue.id})
 
@@ -202,7 +202,7 @@ async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequenc
         now = 1 if place == 0 else -1
         moved, further = now, 2 * further if now == moved else 1
     raise DataUnavailableError(
-        f"{venue.id} shows no trades from that far back; ask with from_id.",
+        f"{venue.id} has no trades from that time; pass from_id.",
         details={"exchange": venue.id},
     )
 

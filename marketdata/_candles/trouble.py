@@ -46,10 +46,10 @@ def _said(url: str, error: Exception) -> str:
         number = int(told[1])
     if number not in (None, errno.ENOENT, errno.EINVAL):
         return refused(url, number).message
-    hint = "`history verify` tells what is, `history repair` mends it."
+    hint = "`history verify` finds the damage, `history repair` removes it."
     if "://" in url:
         return (
-            f"The candle store {url} cannot be reached, or it is damaged: check its address and "
-            f"the variables that hold its keys; {hint}"
+            f"The candle store {url} cannot be reached, or it is damaged: check its address "
+            f"and the variables with its keys; {hint}"
         )
     return f"The stored candles in {url} are damaged: {hint}"

@@ -91,9 +91,9 @@ class Watches:
         held = self._held.get(name)
         if held is None or held.owner != owner or not held.live.subjects:
             raise InvalidParameterError(
-                f"There is no watch '{name[:_SHOWN]}'. One that nobody reads for "
-                f"{_spoken(self._limits.idle)}, or whose stream failed, is gone: start it again "
-                "with watch_start. watch_list names those there are.",
+                f"There is no watch '{name[:_SHOWN]}'. A watch ends if it is not read for "
+                f"{_spoken(self._limits.idle)} or if its stream fails: start it again with "
+                "watch_start. watch_list lists the active ones.",
                 details={"parameter": "watch"},
             )
         return held
@@ -143,12 +143,12 @@ class Watches:
         check_place(
             mine,
             self._limits.a_caller,
-            f"You have {mine} watches, and may not have more: end one with watch_stop, or watch "
+            f"You have {mine} watches, which is the maximum: end one with watch_stop, or watch "
             "several pairs with one.",
             len(self._held),
             self._limits.in_all,
-            "The server has as many watches as it can hold for you. Stop one, try again later, or "
-            "ask with the get_ tools.",
+            "The server has no free watch for you. Stop one, try again later, or use the get_ "
+            "tools.",
         )
 
     async def read(
@@ -186,7 +186,7 @@ class Watches:
             await asyncio.sleep(max(0.01, min(held.left for held in self._held.values())))
             idle = [held for held in self._held.values() if held.left <= 0]
             for held in idle:
-                _logger.info("%s stopped: nobody read it", held.name)
+                _logger.info("%s stopped: it was not read", held.name)
                 self._drop(held)
             if idle:
                 await self._changed()

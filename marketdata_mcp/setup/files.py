@@ -35,9 +35,9 @@ def with_toml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
         read = tomllib.loads(new)
     except tomllib.TOMLDecodeError:
         # Such as a table in one line, which nothing can be added to.
-        raise UnusableError(f"has '{servers}' in a form that cannot be added to") from None
+        raise UnusableError(f"has '{servers}' in a form that cannot be extended") from None
     if read != {**known, servers: {**there, name: dict(entry)}}:
-        raise UnusableError("would say something else afterwards")
+        raise UnusableError("would not be read as intended after the change")
     return new
 
 
@@ -64,7 +64,7 @@ def with_yaml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
     if not begins:
         return f"{text.rstrip()}\n{in_yaml(servers, name, entry)}"
     if len(begins) > 1 or not re.fullmatch(rf"{servers}:[ ]*(?:\{{\}})?[ ]*", begins[0]):
-        raise UnusableError(f"has '{servers}' in a form that cannot be added to")
+        raise UnusableError(f"has '{servers}' in a form that cannot be extended")
     before, _, behind = text.partition(begins[0])
     inner = re.match(r"\n(?:[ ]*(?:#.*)?\n)*([ ]+)\S", behind)
     indent = inner[1] if inner and not begins[0].rstrip().endswith("}") else "  "

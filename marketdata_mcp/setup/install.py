@@ -91,7 +91,7 @@ def install(
     if had:
         typer.echo(f"{where.file} has '{name}' already.")
         return
-    before = f" The file as it was is {kept.name}, beside it." if kept else ""
+    before = f" A backup of the file is {kept.name}, in the same folder." if kept else ""
     typer.echo(f"{where.file} has '{name}' now.{before} {where.then}")
     # Windows keeps files of a user from others, whatever their mode says.
     readable = sys.platform != "win32" and where.file.stat().st_mode & 0o077

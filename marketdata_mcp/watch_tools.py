@@ -1,4 +1,4 @@
-"""The tools for live data: start a watch, read it again and again, stop it."""
+"""The tools for live data: start, read and stop a watch."""
 
 from __future__ import annotations
 

@@ -453,7 +453,7 @@ def test_the_newest_page_is_not_used_if_it_is_shorter_than_a_bar(
 
 def test_an_empty_newest_page_proves_nothing(gateway: Gateway) -> None:
     gateway.answer("*/trades", [])
-    with pytest.raises(md.DataUnavailableError, match="no trades from that time"):
+    with pytest.raises(md.DataUnavailableError, match="no trades from that far back"):
         asked(gateway, "binance", NOW - timedelta(minutes=3), NOW, change=newest_only)
 
 

@@ -261,7 +261,7 @@ def _bridged(server: Server, key: str | None) -> dict[str, Any]:
         arguments.append("--allow-http")
     if key is None:
         return {"command": _npx(), "args": arguments}
-    # mcp-remote inserts the variable. There is no blank, because some clients split arguments there.
+    # mcp-remote inserts the variable. Some clients split arguments at blanks, so there is none.
     return {
         "command": _npx(),
         "args": [*arguments, "--header", "Authorization:${AUTHORIZATION}"],

@@ -49,8 +49,8 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
     class SlowClientGuard(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One connection."""
 
-        # These are in a separate object. uvicorn's class has as many attributes as Python can store
-        # compactly: with more, each connection would take another kilobyte.
+        # uvicorn's class has as many attributes as Python can store compactly. Without slots, each
+        # connection would take another kilobyte.
         __slots__ = (
             "_address",
             "_heading",
@@ -200,7 +200,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 self._stalling = None
 
         def shutdown(self) -> None:
-            """Close when the requests in flight are answered and the client has read the responses."""
+            """Close when requests in flight are answered and the client has read the responses."""
             super().shutdown()
             self._abort_in(_LAST_SECONDS)
 

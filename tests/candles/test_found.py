@@ -1,4 +1,4 @@
-"""Sequences that the model has found to break a rule once."""
+"""Sequences found by the model that once broke a rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``marketdata history``: what each command says and does, and its exit code."""
+"""``marketdata history``: output, effect and exit code of each command."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Arguments in every form, good and bad, and what is said of the bad ones."""
+"""Arguments in every form, valid and invalid, and the errors for invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments in the forms of others, at the doors of Python: what is taken, and what is named."""
+"""Arguments in the forms of other libraries: which are accepted, and which are suggested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The average price over the last minutes: the exchange's own, of trades, or of candles."""
+"""The average price over the last minutes: the exchange's own, or of trades or candles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars made of trades, as the exchange itself makes them, and every trade proven to be there."""
+"""Candles built from trades equal the exchange's own, and no trade is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exchange that keeps failing is left alone for a while, and found again."""
+"""An exchange that keeps failing is paused, and tried again later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The budget of requests that all processes of a machine share."""
+"""The request budget that all processes of a machine share."""
 
 from __future__ import annotations
 

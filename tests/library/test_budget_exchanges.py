@@ -1,4 +1,4 @@
-"""The budget of requests through ccxt: what exchanges ask for, count and limit."""
+"""The request budget through ccxt: requested pauses, used weights and limits of exchanges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of the budget of requests: damaged, locked, old, and beside a clock that is set back."""
+"""The file of the request budget: damaged, locked or old, and with a clock that is set back."""
 
 from __future__ import annotations
 

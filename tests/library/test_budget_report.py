@@ -1,4 +1,4 @@
-"""How much of an exchange's request budget is used, for operators."""
+"""The used part of an exchange's request budget, for operators."""
 
 from __future__ import annotations
 

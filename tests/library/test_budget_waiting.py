@@ -1,4 +1,4 @@
-"""Calls that wait for their turn in the budget of requests: deadlines, queues and blocks."""
+"""Calls that wait for their turn in the request budget: deadlines, queues and blocks."""
 
 from __future__ import annotations
 

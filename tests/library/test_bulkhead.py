@@ -1,4 +1,4 @@
-"""A slow or banned exchange fills its own places, and the others do not notice."""
+"""A slow or banned exchange uses only its own limit of calls, and does not affect the others."""
 
 from __future__ import annotations
 

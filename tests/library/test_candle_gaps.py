@@ -1,4 +1,4 @@
-"""Missing bars are listed, each run of them once, wherever in the range they are."""
+"""Missing bars are listed, each run once, anywhere in the range."""
 
 from datetime import UTC, datetime, timedelta
 

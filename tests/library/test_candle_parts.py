@@ -1,4 +1,4 @@
-"""Parts of candles by position and by time, and longer candles of them."""
+"""Slices of candles by position and by time, and longer candles of them."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Candles from a start to an end: whole, in order, each once, in as few pages as it takes."""
+"""Candles from a start to an end: complete, sorted, without repeats, in few pages."""
 
 from datetime import UTC, date, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The newest bars, the bar that is still forming, and the lengths that bars may have."""
+"""The newest bars, the open bar, and the supported timeframes."""
 
 from datetime import timedelta
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""`candles` of several pairs is a list of theirs, and one frame."""
+"""`candles` of several pairs returns a list of candles, which becomes one frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the table of quirks says of each exchange is what ccxt does, of all that it has.
+"""The table of quirks agrees with ccxt for each exchange.
 
 Connectors are ccxt's own; only their last step, the request itself, is noted instead of made.
 """

@@ -1,4 +1,4 @@
-"""The pairs of exchanges, kept on disk: shared, renewed, and no more than a cache."""
+"""The lists of pairs on disk: shared, renewed, and only a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pair on several exchanges at once: rows, failures, the best of them, fees."""
+"""One pair on several exchanges at once: rows, failures, the best prices, fees."""
 
 from __future__ import annotations
 

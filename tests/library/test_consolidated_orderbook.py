@@ -1,4 +1,4 @@
-"""One book of several exchanges' books: levels, who quotes them, sources, failures."""
+"""One order book of several exchanges: levels, who quotes them, sources, failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys for exchanges come from the environment and show up nowhere."""
+"""API keys of exchanges come from the environment and are shown nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of Decimals: JSON and back, arithmetic without a loss, frames and pictures."""
+"""Records with Decimals: JSON and back, exact arithmetic, frames and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients of Decimals: every digit that an exchange sends, and never a float in between."""
+"""Clients with Decimals: every digit that an exchange sends, and never a float in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exchange has no call for: made of other calls and marked, or refused before asking."""
+"""Operations without a call of the exchange: derived and marked, or refused without a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candles and trades that an exchange has no call for: all ranges of them."""
+"""Candles and trades without a call of the exchange, over all kinds of ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tickers and quotes that an exchange has no call for, or leaves incomplete."""
+"""Tickers and quotes that an exchange has no call for, or that it leaves incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What records show in notebooks and in one line, and what they hand out as tables."""
+"""Records in notebooks, in one line, and as tables."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The errors themselves: one root, stable codes, and a place for everything that ccxt raises."""
+"""The error classes: one root, stable codes, and a mapping of everything that ccxt raises."""
 
 from __future__ import annotations
 

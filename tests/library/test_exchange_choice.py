@@ -1,4 +1,4 @@
-"""Which exchange answers when none is named, and which errors pass on to the next."""
+"""Which exchange is used if none is named, and which errors try the next one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One or several exchanges are named by `exchange=` or by `exchanges=`, as one text or several."""
+"""One or several exchanges are named with `exchange=` or `exchanges=`, as one text or several."""
 
 from __future__ import annotations
 

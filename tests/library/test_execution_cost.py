@@ -1,4 +1,4 @@
-"""What an order would cost over several exchanges, against trying every split."""
+"""The cost of an order over several exchanges, compared with every split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exchange's refusals and failures become, how often it is asked, and how long."""
+"""Errors for refusals and failures of an exchange, and the number and time of retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public fees, the account's own, and that nothing else is ever signed."""
+"""Public fees, fees of the account, and that nothing else is ever signed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candles filled in where nothing was traded, and never where nobody knows."""
+"""Filled candles for places without trades, and never for unknown places."""
 
 from __future__ import annotations
 

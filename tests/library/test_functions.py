@@ -1,4 +1,4 @@
-"""The functions of the package are functions in their own right, whatever looks at them."""
+"""The functions of the package work as functions for every tool that inspects them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs that an exchange lists and nobody can trade now, and pairs under their older names."""
+"""Pairs that an exchange lists but has halted, and pairs under their former names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls from anywhere, and nothing left behind: threads, forks, loops, notebooks, Ctrl-C."""
+"""Calls from anywhere leave nothing behind: threads, forks, loops, notebooks, Ctrl-C."""
 
 from __future__ import annotations
 

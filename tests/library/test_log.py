@@ -1,4 +1,4 @@
-"""The logger ``marketdata``: silent unless set up, and never with what must not be seen."""
+"""The logger ``marketdata``: silent unless set up, and never with secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One name for each currency: what comes out, what may be asked for, and what is kept apart."""
+"""One name for each currency: names in answers, names in requests, and tokens kept separate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges by the names that people have for them, and pairs by their base alone."""
+"""Other names of exchanges, and pairs by their base alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch has brought, for whoever shows it or asks for it now and then."""
+"""The newest records of a watch, for displays and for callers that poll."""
 
 from datetime import UTC, datetime, timedelta
 

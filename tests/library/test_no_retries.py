@@ -1,4 +1,4 @@
-"""With retries=0 a request that fails is not made again, whoever makes it."""
+"""With retries=0, no operation repeats a failed request."""
 
 from __future__ import annotations
 

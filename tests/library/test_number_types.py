@@ -1,4 +1,4 @@
-"""Type checkers know of which form numbers are: what they let pass does not raise TypeError."""
+"""Type checkers know the number type of a client: code that type-checks raises no TypeError."""
 
 from __future__ import annotations
 

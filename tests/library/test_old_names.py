@@ -1,4 +1,4 @@
-"""Modules that have moved are found under their old names, and old pickles of records load.
+"""Moved modules are found under their old names, and old pickles of records load.
 
 ``pickles/0.1.0.json`` holds a pickle of each record, made by the code of that version, and the
 record's JSON.

@@ -1,4 +1,4 @@
-"""What can be read from a book: spread, mid, depth, imbalance, and what an order would get."""
+"""Numbers of an order book: spread, mid, depth, imbalance, and fills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs as people write them, and what is not a spot pair."""
+"""Pairs in common spellings, and names that are no spot pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of all exchanges whose lists are on the disk, found without a request."""
+"""A search in the lists of all exchanges on the disk, without a request."""
 
 from __future__ import annotations
 

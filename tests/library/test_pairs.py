@@ -1,4 +1,4 @@
-"""Which pairs an exchange has, and their trading rules."""
+"""The pairs of an exchange and their trading rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP_PROXY and its friends are honoured."""
+"""HTTP_PROXY and similar variables are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tickers sorted by a field, of one quote currency, above a volume, so many at most."""
+"""Tickers sorted by a field, filtered by quote currency and volume, and cut to a limit."""
 
 from __future__ import annotations
 

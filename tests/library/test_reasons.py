@@ -1,4 +1,4 @@
-"""Why an exchange cannot be reached: in a word for programs, in words, and without a secret."""
+"""Why an exchange cannot be reached: a word for programs, a message, and no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every answer carries, its JSON, and that numbers come through as they were sent."""
+"""The common fields of answers, their JSON, and numbers without loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Redis that is not there, hangs, comes back, forgets, or holds what nobody of ours wrote."""
+"""A Redis that is missing, hangs, returns, loses its data, or has foreign data."""
 
 from __future__ import annotations
 

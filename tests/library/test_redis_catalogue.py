@@ -1,4 +1,4 @@
-"""The pairs of an exchange, fetched once a day for all machines that share a Redis."""
+"""The pairs of an exchange, requested once a day for all machines that share a Redis."""
 
 from __future__ import annotations
 

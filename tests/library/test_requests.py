@@ -1,4 +1,4 @@
-"""Exactly which requests each operation makes: none that its answer does not need."""
+"""The exact requests of each operation: none that its answer does not need."""
 
 from __future__ import annotations
 

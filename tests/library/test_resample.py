@@ -1,4 +1,4 @@
-"""Longer candles: which are made of which, and how."""
+"""Resampled candles: their sources and their values."""
 
 from __future__ import annotations
 

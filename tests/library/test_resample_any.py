@@ -1,4 +1,4 @@
-"""Longer candles of any candles, and of real ones, against those made one by one."""
+"""Resampling of generated and of real candles, compared with a brute-force model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Longer candles where parts are missing, or not over yet."""
+"""Resampled candles with missing or open parts."""
 
 from __future__ import annotations
 

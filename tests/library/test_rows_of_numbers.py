@@ -1,4 +1,4 @@
-"""Candles on the wire that are rows of numbers, read into one list without a list for each row."""
+"""Candles that are rows of numbers are parsed into one list without a list for each row."""
 
 from __future__ import annotations
 

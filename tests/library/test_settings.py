@@ -1,4 +1,4 @@
-"""MARKETDATA_* variables and arguments of clients: what they do, and what is said of bad ones."""
+"""MARKETDATA_* variables and arguments of clients: their effects, and errors for invalid ones."""
 
 from __future__ import annotations
 

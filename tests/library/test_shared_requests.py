@@ -1,4 +1,4 @@
-"""Questions that are asked at the same time are one request, and each its caller's own."""
+"""Identical concurrent calls share one request, and each caller has its own record."""
 
 from __future__ import annotations
 

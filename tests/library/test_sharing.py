@@ -1,4 +1,4 @@
-"""Work that several wait for: whose time it takes, what each gets of it, and when it ends."""
+"""Work that several callers wait for: its time, the record of each caller, and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an exchange answers, how fast, what it says of itself, and what time it has."""
+"""Whether an exchange responds, how fast, its own state, and its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public names, and that every face of an operation is the same operation."""
+"""The public names, and that an operation is the same in all forms."""
 
 from __future__ import annotations
 

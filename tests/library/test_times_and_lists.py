@@ -1,4 +1,4 @@
-"""Times and lists as users of numpy and pandas have them are taken as what they are."""
+"""Times and lists of numpy and pandas are accepted."""
 
 from __future__ import annotations
 

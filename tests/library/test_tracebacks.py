@@ -1,4 +1,4 @@
-"""What a typo costs: the caller's own line, the call and the message."""
+"""Tracebacks of wrong calls are short: the caller's own line, the call and the message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trades: the newest, from a time on, from an id on, one by one or an order at a time."""
+"""Trades: the newest, from a time, from an id, single or by order."""
 
 from __future__ import annotations
 

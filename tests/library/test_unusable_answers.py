@@ -1,4 +1,4 @@
-"""Answers of any shape become a record or one of our errors, and none of their text gets out."""
+"""Responses of any shape become a record or one of our errors, without any of their text."""
 
 from __future__ import annotations
 

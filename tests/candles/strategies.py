@@ -1,4 +1,4 @@
-"""Worlds and what is done in them, for hypothesis to draw and to shrink."""
+"""Worlds and steps, for hypothesis to generate and to shrink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places that callers share: nobody takes what others need."""
+"""Shared limits: no caller can take all places."""
 
 import asyncio
 import json

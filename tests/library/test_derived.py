@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from inside.exchanges import described
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
 from .conftest import Factory
-from .derivation import BEST, Open, described, fields
+from .derivation import BEST, Open, fields
 from .other_exchanges import (
     DATE,
     HANG,

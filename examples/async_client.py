@@ -1,4 +1,4 @@
-"""The notebook's day with `await`: several exchanges at once, on one event loop."""
+"""The examples of the notebook with `await`: several exchanges at once, on one event loop."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Two days of minutes of two pairs: planned, downloaded, checked, read elsewhere, resampled."""
+"""Two days of 1m candles of two pairs: plan, download, check, read with polars, resample."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -28,12 +28,12 @@ def main() -> None:
         print(f"{series.pair}: {series.bars} bars are stored, missing: {dict(causes)}")
     assert not client.history.verify()
 
-    # Each series is a Delta table. Rows without a price are holes; `cause` says why.
+    # Each series is a Delta table. Rows without prices are gaps, with their `cause`.
     [stored] = client.history.list(["BTC/USDT"], "1m")
     rows = pl.read_delta(stored.location).filter(pl.col("open").is_not_null())
     print(f"polars reads {rows.height} bars from {rows['time'].min()!s} on")
 
-    # No request is made for what is stored; lengths that no exchange has are made of what is.
+    # Stored candles need no request; timeframes that the exchange lacks are resampled from them.
     hours = client.candles("BTC/USDT", "45m", start=START, end=END)
     print(f"{len(hours)} bars of 45m, made of {hours.resampled_from}")
 

@@ -52,7 +52,7 @@ def _flags(table: SeriesTable, calendar: Calendar, start: int, end: int) -> tupl
     for stretch in _stretches(table, start, end):
         revised |= stretch.revised
         times.extend(stretch.columns.time)
-    return flags(revised, learned(table.timeframe, times, calendar).unexpected(times))
+    return flags(times, revised, learned(table.timeframe, times, calendar).unexpected(times))
 
 
 def _stretches(table: SeriesTable, start: int, end: int) -> Iterator[Stretch]:

@@ -352,7 +352,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
         **_renamed(found, columns),
-        quality=flags(found.revised, odd) or None,
+        quality=flags(columns.time, found.revised, odd) or None,
         columns=columns,
     )
 

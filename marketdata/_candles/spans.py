@@ -150,11 +150,15 @@ def intervals(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Interval, ...]:
     )
 
 
-def flags(revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
-    """Return candles that are not as usual as records: revised ones, and those off the calendar."""
+def flags(times: Sequence[int], revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
+    """Return as records those of the candles that are revised or off the calendar."""
     marks: dict[int, Quality] = dict.fromkeys(revised, "revised")
     marks |= dict.fromkeys(odd, "off_calendar")
-    return tuple(Flag(open_time=moment(time), quality=marks[time]) for time in sorted(marks))
+    return tuple(
+        Flag(open_time=moment(time), quality=marks[time])
+        for time in sorted(marks)
+        if len(times) and times[0] <= time <= times[-1]
+    )
 
 
 def moment(milliseconds: int) -> datetime:

@@ -6,7 +6,7 @@ from operator import le, lt
 from typing import TYPE_CHECKING, NamedTuple
 
 from marketdata._candles.assembly import sound
-from marketdata._candles.calendar import Calendar, expected, learned
+from marketdata._candles.calendar import Calendar, expected
 from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of, span_of
 from marketdata._candles.spans import Span, Stretch, without
 from marketdata._candles.table import SeriesTable
@@ -100,9 +100,12 @@ def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
     return inside and all(map(lt, begins, ends)) and all(map(le, ends, begins[1:]))
 
 
-def _unexplained(stretch: Stretch, known: Calendar) -> bool:
-    """Return whether a place has neither a candle nor a gap."""
-    calendar = learned(known.timeframe, stretch.columns.time, known)
+def _unexplained(stretch: Stretch, calendar: Calendar) -> bool:
+    """Return whether a place has neither a candle nor a gap.
+
+    A download judges places by the calendar that is known of the exchange, not by what the candles
+    around a place show later.
+    """
     gaps = [Span(gap.start, gap.end) for gap in stretch.gaps]
     return any(
         calendar.count(*left)

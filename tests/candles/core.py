@@ -99,7 +99,10 @@ def run(puzzle: Puzzle) -> None:
         spans.append(Span(max(spans[-1].start if spans else cut, early), end))
         pages.append(_page(exchange, memory, timeframe, *spans[-1]))
     found = assemble(pages, whole, calendar, pages[-1].clock)
-    if found.again:
+    for _ in pages:
+        # What is requested again may differ from a page beside it: an exchange revises meanwhile.
+        if not found.again:
+            break
         again = [_page(exchange, memory, timeframe, *span) for span in found.again]
         fresh = {(one.start, one.end): one for one in again}
         pages = [fresh.get(span, one) for span, one in zip(spans, pages, strict=True)]

@@ -195,7 +195,7 @@ def test_list_verify_and_repair(here, store, asked):
     [listed] = json.loads(out)
     assert (code, err) == (0, "")
     assert (listed["problem"], listed["path"]) == ("file_left_over", left.name)
-    assert "file that nobody needs" in here("history", "repair", "-f", "table")[1]
+    assert "file that is not used" in here("history", "repair", "-f", "table")[1]
     assert not left.exists()
 
     spoil(store)

@@ -309,7 +309,7 @@ def test_redis_that_does_not_answer(doctor: Doctor, monkeypatch: pytest.MonkeyPa
         away = server.url.replace("hush", "hush2")
         monkeypatch.setenv("MARKETDATA_REDIS", away)
         found = doctor("--access")
-        assert found.one("redis") == ("fail", "it cannot be asked (authentication)")
+        assert found.one("redis") == ("fail", "it does not answer (authentication)")
         assert found.of("accounts") == []
         server.stop()
         found = doctor("--redis", server.url)

@@ -1,4 +1,4 @@
-"""Many clients of a server, what they send, and what they get."""
+"""Many clients of a server, their requests and the results."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _REFUSED = ("RATE_LIMIT_EXCEEDED",)
 
 @dataclass
 class Load:
-    """What many clients got in some seconds."""
+    """The results of many clients over some seconds."""
 
     clients: int
     seconds: float = 0.0
@@ -27,12 +27,12 @@ class Load:
     """Calls by client."""
     waits: list[float] = field(default_factory=list)
     refused: int = 0
-    """Told when to come back."""
+    """Responses with a `Retry-After`."""
     wrong: Counter[str] = field(default_factory=Counter)
     """Everything else."""
     probes: dict[str, list[float]] = field(default_factory=dict)
     cpu: float = 0.0
-    """Seconds of the servers."""
+    """CPU seconds of the servers."""
     memory: float = 0.0
     """MiB at most."""
 
@@ -46,7 +46,7 @@ class Load:
 
     @property
     def cost(self) -> float:
-        """Microseconds of CPU for each call."""
+        """CPU microseconds per call."""
         return self.cpu / max(1, self.calls) * 1e6
 
 
@@ -98,7 +98,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
 
 
 async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, ends: float) -> None:
-    """Call again and again; wait as long as told where refused."""
+    """Call repeatedly; after a refusal, wait for its `Retry-After`."""
     reader, writer = None, None
     while (began := time.perf_counter()) < ends:
         try:
@@ -134,7 +134,7 @@ async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, e
 async def probe(
     where: tuple[str, int], seconds: float, pause: float, *paths: str
 ) -> tuple[dict[str, list[float]], Counter[str]]:
-    """Have another process ask how a server is; gives the waits by path, and what went wrong."""
+    """Let another process check a server; return the latencies by path, and the errors."""
     line = [*where, seconds, pause, *paths]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.serve_probe", *map(str, line), stdout=subprocess.PIPE
@@ -158,9 +158,9 @@ async def loaded(
     *,
     probed: bool = True,
 ) -> Load:
-    """Have so many clients call for some seconds, each with one of the requests.
+    """Let clients call for some seconds, each with one of the requests.
 
-    Meanwhile `/healthz` and `/readyz` are asked where they are `probed`.
+    Meanwhile `/healthz` and `/readyz` are requested if `probed`.
     """
     load = Load(clients)
     before, began = sum(map(cpu_seconds, pids)), time.perf_counter()

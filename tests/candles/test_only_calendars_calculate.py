@@ -102,7 +102,7 @@ def test_what_counts_as_a_calculation(text: str, found: list[str]) -> None:
     assert list(lengths(ast.parse(text))) == found
 
 
-def test_no_other_module_calculates_with_lengths_of_candles() -> None:
+def test_no_other_module_calculates_with_timeframes() -> None:
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert ROOT / CALENDAR in paths
     found = {

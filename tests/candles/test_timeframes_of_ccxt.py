@@ -223,7 +223,7 @@ def _wrong(exchange: str, timeframe: str) -> object:
     return None if lengths == {of_name(timeframe)} else (lengths, texts(timeframe, made))
 
 
-def test_ccxt_asks_for_the_length_that_a_timeframe_has(isolated: Any) -> None:
+def test_ccxt_requests_the_timeframe(isolated: Any) -> None:
     wrong = {
         (exchange, timeframe): found
         for exchange, requests in _all_requests().items()
@@ -257,7 +257,7 @@ def test_no_candle_is_left_out_at_the_start_of_a_request(isolated: Any) -> None:
     assert late == {}
 
 
-def test_a_page_is_asked_for_as_many_candles_as_it_holds(isolated: Any) -> None:
+def test_a_page_requests_as_many_candles_as_it_holds(isolated: Any) -> None:
     """What is behind a shorter range would seem to be empty."""
     start, now = STARTS[-1], round(time.time() * 1000)
     short = dict[tuple[str, str], list[int]]()
@@ -274,7 +274,7 @@ def test_a_page_is_asked_for_as_many_candles_as_it_holds(isolated: Any) -> None:
     assert short == {}
 
 
-def test_candles_whose_times_ccxt_moves_are_not_offered(isolated: Any) -> None:
+def test_timeframes_with_times_changed_by_ccxt_are_not_offered(isolated: Any) -> None:
     api = ccxt.async_support.onetrading()
     monday = {"granularity": {"unit": "WEEKS", "period": "1"}, "time": "2024-01-01T00:00:00.000Z"}
     assert api.parse_ohlcv(monday)[0] < STARTS[-1]
@@ -285,7 +285,9 @@ def test_candles_whose_times_ccxt_moves_are_not_offered(isolated: Any) -> None:
 
 
 @pytest.mark.parametrize("exchange", [name for name in QUIRKS if quirk(name).misnamed_timeframes])
-def test_a_timeframe_of_another_length_is_not_offered(isolated: Any, exchange: str) -> None:
+def test_timeframes_that_ccxt_requests_wrongly_are_not_offered(
+    isolated: Any, exchange: str
+) -> None:
     """A line whose timeframe has its length by now is one too many."""
     for timeframe in quirk(exchange).misnamed_timeframes:
         assert _wrong(exchange, timeframe) is not None, timeframe
@@ -294,7 +296,7 @@ def test_a_timeframe_of_another_length_is_not_offered(isolated: Any, exchange: s
     assert not set(offered.timeframes) & set(quirk(exchange).misnamed_timeframes)
 
 
-def test_names_that_are_no_timeframes_are_not_offered(isolated: Any) -> None:
+def test_invalid_timeframes_are_not_offered(isolated: Any) -> None:
     with md.Client(sim=False) as client:
         offered = {one.id: one.timeframes for one in client.exchanges()}
     assert all(

@@ -98,13 +98,13 @@ def test_series_have_range_rows_completeness_and_size(draw):
     assert simulated.startswith("Stored candles   SIMULATED\n")
 
 
-def test_only_all_is_complete():
+def test_only_complete_series_are_100_percent():
     assert completeness(series(bars=10_000_000, not_fetched=1)) == "99.99%"
     assert completeness(series(bars=0, missing=0, not_fetched=1)) == "0.00%"
     assert completeness(series(bars=0, missing=7)) == "100%"
 
 
-def test_downloads_say_which_holes_there_are(draw):
+def test_downloads_name_their_gaps(draw):
     text = draw(PAGES["Downloaded"], "Downloaded", 140, many=True)
     assert "bars" not in text
     assert "80 outage, 37 not fetched, 3 no trades" in text.splitlines()[2]
@@ -126,12 +126,12 @@ def test_downloads_say_which_holes_there_are(draw):
     assert " 2023-01-01 01:02:03  " in draw([since], "Downloaded", 140, many=True)
 
 
-def test_plans_add_up_what_one_exchange_is_asked(draw):
+def test_plans_add_up_the_requests_of_one_exchange(draw):
     text = draw(PAGES["Plan"], "Plan", 120, many=True)
     assert text.endswith("\n560,648 candles to fetch in 646 requests, at least 13.2 s\n")
 
 
-def test_damage_is_in_words(draw):
+def test_damage_is_written_in_words(draw):
     text = draw(PAGES["Damage"], "Damage", 140, many=True)
     assert "unreadable file" in text
     assert "2023-a.parquet" in text
@@ -156,7 +156,7 @@ def test_sizes(count, text):
     assert numbers.size(count) == text
 
 
-def test_finished_bars_make_room_for_others(monkeypatch):
+def test_finished_progress_bars_make_room_for_others(monkeypatch):
     """Of many series the terminal shows those that are under way."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("LINES", "5")

@@ -105,7 +105,7 @@ def test_any_changes_in_any_order(tmp_path: Path, seed: int) -> None:
     assert findings(several[0]) == []
 
 
-def test_a_program_that_asks_every_minute_stores_each_bar_once_in_few_files(
+def test_polling_every_minute_stores_each_bar_once_in_few_files(
     play: Play, connect: Connect, isolated: Path
 ) -> None:
     sim = play("binance", 400, now=300)
@@ -132,7 +132,7 @@ def test_a_program_that_asks_every_minute_stores_each_bar_once_in_few_files(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_first_bars_from_anywhere(play: Play, connect: Connect, seed: int) -> None:
+def test_first_bars_from_any_start(play: Play, connect: Connect, seed: int) -> None:
     dice = random.Random(seed)
     exchange = ["binance", "coinbaseexchange"][seed % 2]
     length = 1800

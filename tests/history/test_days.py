@@ -89,7 +89,9 @@ runs = st.tuples(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(runs, min_size=1, max_size=10), st.integers(0, 24 * DAYS * 60))
-def test_each_day_is_what_its_places_are(runs: list[tuple[Place, int]], minute: int) -> None:
+def test_the_state_of_a_day_follows_from_its_places(
+    runs: list[tuple[Place, int]], minute: int
+) -> None:
     places = [place for place, count in runs for _ in range(count)]
     places = (places + [None] * 24 * DAYS)[: 24 * DAYS]
     if not any(places):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import localcontext
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import soon, taking_at_most
 
 import marketdata as md
 from marketdata._aggregation.asking import Answer
@@ -137,29 +139,38 @@ def test_pairs_of_a_coin_come_first_by_how_many_exchanges_have_them(
 
 
 def test_the_slow_are_cut_off_at_the_deadline(sim: SimulatedExchange, connect: Factory) -> None:
-    client = connect(sim, DIALECTS, timeout=1.5)
+    client = connect(sim, DIALECTS, timeout=3)
     client.compare("BTC/USDT")
     sim.faults.add(exchange="okx", path="*/ticker", hang=True)
     began = time.monotonic()
-    found = client.compare("BTC/USDT")
+    with taking_at_most(10):
+        found = client.compare("BTC/USDT")
 
-    assert 1.4 < time.monotonic() - began < 10
+    assert time.monotonic() - began > 2.9
     late = found.rows[DIALECTS.index("okx")]
     assert late.code == "EXCHANGE_UNAVAILABLE"
     assert late.message is not None
-    assert "within 1.5 s" in late.message
+    assert "within 3 s" in late.message
     assert sum(row.code is None for row in found.rows) == 3
     ages = [row.age for row in found.rows if row.age is not None]
     assert min(ages) > 1, "the others have waited for it, and say so"
 
 
-def test_exchanges_are_asked_at_once(sim: SimulatedExchange, connect: Factory) -> None:
-    client = connect(sim, DIALECTS)
-    client.compare("BTC/USDT")
-    sim.faults.add(path="*icker*", latency=0.4)
-    began = time.monotonic()
-    assert all(row.code is None for row in client.compare("BTC/USDT").rows)
-    assert 0.4 <= time.monotonic() - began < 1.5
+def test_exchanges_are_asked_at_once(sim: SimulatedExchange) -> None:
+    def asked() -> list[str]:
+        return sorted(one.exchange for one in sim.requests if "icker" in one.path)
+
+    async def main() -> None:
+        async with md.AsyncClient(endpoints=sim.endpoints) as client:
+            await client.compare("BTC/USDT", exchanges=DIALECTS)
+            sim.forget()
+            sim.faults.add(path="*icker*", hang=True)
+            comparing = asyncio.create_task(client.compare("BTC/USDT", exchanges=DIALECTS))
+            await soon(lambda: asked() == sorted(DIALECTS), what=asked)
+            comparing.cancel()
+            await asyncio.wait([comparing])
+
+    asyncio.run(main())
 
 
 def test_quote_currencies_are_mixed_only_when_asked(

@@ -16,6 +16,8 @@ from marketdata._requests.coalescing import Question, Sharing
 from marketdata._requests.deadline import rest, seconds_left, unhurried
 from marketdata.errors import ExchangeUnavailableError
 
+from .budgets import play
+
 
 def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
     left: list[float] = []
@@ -164,9 +166,9 @@ def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
 
 
 def test_each_call_ends_at_its_own_time_and_those_that_stand_still_do_not() -> None:
-    async def main() -> list[str]:
-        ended: list[str] = []
+    ended: list[str] = []
 
+    async def main() -> None:
         async def call(name: str, seconds: float, work: Any) -> None:
             try:
                 await within(seconds, name, work)
@@ -184,9 +186,9 @@ def test_each_call_ends_at_its_own_time_and_those_that_stand_still_do_not() -> N
             call("answered", 0.01, asyncio.sleep(0)),
             call("held", 0.05, held()),
         )
-        return ended
 
-    assert asyncio.run(main()) == ["sooner", "later", "held"]
+    play(main)
+    assert ended == ["sooner", "later", "held"]
 
 
 def test_who_is_cancelled_as_the_time_ends_is_cancelled() -> None:

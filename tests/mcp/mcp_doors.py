@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import CallToolResult
+from raw_server import listening
 
 from marketdata import AsyncClient
 from marketdata.operations import OPERATIONS
@@ -188,9 +189,7 @@ class Silent:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
         """Listen, and give what MARKETDATA_ENDPOINTS has to be."""
-        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(self._take) as port:
             yield json.dumps({"binance": f"http://127.0.0.1:{port}"})
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -198,4 +197,3 @@ class Silent:
         self.asked.set()
         await reader.read()
         self.left.set()
-        writer.close()

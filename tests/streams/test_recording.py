@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,21 +96,22 @@ def test_every_gzip_reader_understands_it(sim: SimulatedExchange, file: Path) ->
 def test_what_is_told_of_a_recording(sim: SimulatedExchange, file: Path) -> None:
     told: list[md.Recorded] = []
 
-    async def work() -> md.Recorded:
+    async def work() -> tuple[md.Recorded, float]:
         async with client_of(sim) as client:
+            began = time.monotonic()
             recording = asyncio.create_task(
-                client.record([PAIR], file, seconds=1.5, progress=told.append)
+                client.record([PAIR], file, seconds=4, progress=told.append)
             )
             await until(lambda: len(held(sim)) == 2)
             await asyncio.sleep(0.1)
             await sim.advance(5)
-            return await recording
+            return await recording, time.monotonic() - began
 
-    found = run(work())
+    found, took = run(work())
     assert told
     assert found.frames == len(list(read(file)))
     assert found.size == file.stat().st_size
-    assert 1.4 < found.seconds < 5
+    assert 3.9 < found.seconds <= took + 0.001  # it is rounded
     assert {one.kind for one in found.streams} == {"trades", "orderbook"}
     [book] = [one for one in found.streams if one.kind == "orderbook"]
     assert book.messages == 50

@@ -99,6 +99,7 @@ def test_one_closing_watch_leaves_the_others_theirs(sim: SimulatedExchange) -> N
             await asyncio.sleep(0)
             assert said(sim, "UNSUBSCRIBE") == []
             await sim.advance(30)
+            await until(lambda: all(one.messages for one in both.streams), what=client.streams)
             found = await both.batch()
             assert {one.pair for one in found} == {PAIR, OTHER}
 

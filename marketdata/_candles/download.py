@@ -168,7 +168,7 @@ class Download:
         finally:
             await end_tasks(workers)
         end = min(span.end, max(end, window.page.end))
-        return await self._finish(window.page, end, followed=followed)
+        return await self._finish(window.page, end, span.end, followed=followed)
 
     def _plan(self, start: int, end: int) -> Iterator[Span]:
         """Divide a range into windows that are requested with the candle before them."""
@@ -248,18 +248,23 @@ class Download:
         )
         return _Window(rest, self._overlapping(wanted))
 
-    async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+    async def _finish(self, page: Page, end: int, wanted: int, *, followed: bool) -> Tail:
+        """Settle the end of what was requested, which is up to ``wanted`` or up to now."""
         latest = page.clock.exchange if self._pages.is_simulated else page.clock.latest
+        pages = [page]
         if followed:
-            page = replace(page, newest=max(page.newest, end))
-        elif page.newest < end <= latest and page.clock.both < end:
+            pages = [replace(page, newest=max(page.newest, end))]
+        elif end == wanted and page.newest < end <= latest and page.clock.both < end:
             # By one of the clocks the range is not over: whether it is, a newer candle tells.
             with contextlib.suppress(UpstreamError):
                 newest = await self._pages.latest()
-                page = replace(
-                    page, newest=max(page.newest, newest), clock=page.clock.after(newest)
-                )
-        found = assemble([page], Span(page.start, end), self._calendar, page.clock)
+                if newest.start < end:
+                    pages.append(newest.cut(page.start, end))
+                else:
+                    clock = page.clock.after(newest.newest)
+                    pages = [replace(page, newest=max(page.newest, newest.newest), clock=clock)]
+        clock = pages[-1].clock
+        found = assemble(pages, Span(page.start, end), self._calendar, clock)
         gaps = found.gaps
         settled = max(
             [page.start, *(gap.end for gap in gaps[-1:])]
@@ -268,7 +273,7 @@ class Download:
         # Where days are longer or shorter than was expected, it may open before that.
         settled = min([settled, *found.open.time])
         settled = end if found.newest >= end or settled > end else settled
-        is_recent = settled > page.clock.exchange - _LATE and not followed
+        is_recent = settled > clock.exchange - _LATE and not followed
         late: list[Gap] = []
         if is_recent and gaps and gaps[-1].end >= settled > found.newest:
             late = [gaps.pop()]
@@ -278,7 +283,7 @@ class Download:
             # Nothing was handed on yet where it is the first of the range as well.
             leads = not self._begins_served and late[0].start <= page.start
             late = await self._explained([Span(*late[0][:2])], leads=leads)
-        return Tail(settled, found.open, late, found.newest, page.clock)
+        return Tail(settled, found.open, late, found.newest, clock)
 
     def _keep(self, plan: list[Span], pages: list[asyncio.Future[Page]]) -> None:
         """Hand on those windows behind a failure whose neighbours came, too, and agree."""

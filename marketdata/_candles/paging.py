@@ -145,12 +145,12 @@ class Pages:
         start = columns.time[0] if len(columns) else clock.reached
         return page(start, FOREVER, columns, clock)
 
-    async def latest(self) -> int:
-        """Return when the newest candle opens."""
+    async def latest(self) -> Page:
+        """Get the newest candles of one request."""
         found = await self.newest(self.size)
         if self._aside is not None and self.reply is not None:
             await self._aside(found, self.reply)
-        return found.newest
+        return found
 
     def _newest_of(self, count: int) -> tuple[int | None, int]:
         """Return from when on, and how many candles are requested to get the newest."""
@@ -182,6 +182,9 @@ class Pages:
         stop = now + 1 if start <= now < end else end
         first: Clock | None = None
         was_short = False
+        unsettled: int | None = None
+        """The open time of the last candle, if it was open when it was given."""
+        asked_again: int | None = None
         while True:
             # Some exchanges refuse a time to come: they are asked for the open candle instead.
             since = self._not_later(cursor)
@@ -201,6 +204,11 @@ class Pages:
                 cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
+            if unsettled is not None and len(fresh):
+                # Until the next one opened it may have gone on.
+                parts[-1] = parts[-1][:-1]
+                cursor, unsettled, asked_again = unsettled, None, unsettled
+                continue
             inside = fresh.time[bisect_left(fresh.time, cursor) : bisect_left(fresh.time, stop)]
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
@@ -212,7 +220,10 @@ class Pages:
                     parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
-                cursor = fresh.time[-1] + 1
+                last = fresh.time[-1]
+                if last != asked_again and not clock.has_reached(self.calendar.end(last)):
+                    unsettled = last
+                cursor = last + 1
                 if self.calendar.next(cursor - 1) < stop:
                     continue
                 if cursor < over and end <= clock.exchange:

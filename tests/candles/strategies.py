@@ -83,7 +83,11 @@ def sequences(draw: Callable, longest: int = 2_600) -> Sequence:
     lengths = [st.integers(1, 40), st.integers(40, 400), st.sampled_from([1_100, 1_500, 2_600])]
     past = draw(st.one_of(lengths[: 2 if longest < 1_100 else 3]))
     begun = round(datetime.fromisoformat(begin).replace(tzinfo=UTC).timestamp() * 1000)
-    elapsed = draw(st.sampled_from([0, unit // 2, 1, 999, SECOND, unit - SECOND, unit - 1]))
+    tick = draw(st.sampled_from([0, 0, 0, 0, 1, 300, SECOND]))
+    # Where time passes during a call, a unit may end in it.
+    edges = [unit - requests * tick for requests in (2, 3, 4, 6) if tick]
+    usual = [0, unit // 2, 1, 999, SECOND, unit - SECOND, unit - 1]
+    elapsed = draw(st.sampled_from([*usual, *edges]))
     timeframes = draw(
         st.lists(st.sampled_from(TIMEFRAMES[form, unit]), min_size=1, max_size=2, unique=True)
     )
@@ -149,7 +153,7 @@ def sequences(draw: Callable, longest: int = 2_600) -> Sequence:
         days=days,
         date=ahead,
         ours=ours,
-        tick=sometimes(st.sampled_from([1, 300, SECOND]), 0),
+        tick=tick,
         odd=tuple(odd),
         late=late,
         short=sometimes(st.sampled_from([0.2, 0.9]), 0.0),

@@ -189,16 +189,10 @@ class Exchange:
         # A candle that is over by a Date ahead must not be traded any more.
         moments = (0, world.unit // 2, world.unit - 1 if world.date <= 0 else 0)
         found = []
-        for unit in range(world.units):
-            moment, move, wick, size, wanted = (chance.random() for _ in range(5))
-            if not self._is_open(pair, unit):
-                continue
-            is_traded = wanted >= (world.quiet if pair == PAIR else 0.0) or unit == world.listed
-            at = world.begin + unit * world.unit
-            if not is_traded:
-                found.append(Candle(at, *(price / 8,) * 4, 0.0, 0))
-                continue
-            at += moments[int(moment * 3)]
+
+        def trade(at: int) -> None:
+            nonlocal price
+            move, wick, size = (chance.random() for _ in range(3))
             last, price = price, max(80, price + int(move * 9) - 4)
             high, low = max(last, price) + int(wick * 3), min(last, price) - int(wick * 3)
             volume = (1 + int(size * 80)) / 8
@@ -207,6 +201,21 @@ class Exchange:
             found.append(
                 Candle(at, last / 8, high / 8, low / 8, price / 8, volume, 1 + int(size * 9))
             )
+
+        for unit in range(world.units):
+            moment, wanted = chance.random(), chance.random()
+            if not self._is_open(pair, unit):
+                continue
+            is_traded = wanted >= (world.quiet if pair == PAIR else 0.0) or unit == world.listed
+            at = world.begin + unit * world.unit
+            if not is_traded:
+                found.append(Candle(at, *(price / 8,) * 4, 0.0, 0))
+                continue
+            trade(at + moments[int(moment * 3)])
+            if world.tick and world.date <= 0 and moment < 2 / 3:
+                # A unit may end while it is asked for: what it was a moment before is not final.
+                for early in (900, 500, 200, 1):
+                    trade(at + world.unit - early)
         return found
 
     def _is_open(self, pair: str, unit: int) -> bool:

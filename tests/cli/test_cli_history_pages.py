@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from inside.shown import numbers
 
 from marketdata import Damage, Downloaded, Interval, Plan, Progress, Series
-from marketdata.models._display import numbers
 from marketdata.models._display.stored import completeness, summary
 from marketdata_cli.live.progress import Board
 from marketdata_cli.views.layout import breadth

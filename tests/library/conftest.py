@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import unpaced
+from inside import unpaced
+from inside.requests import Ledger
 from redis_server import RedisServer
 
 import marketdata as md
 from marketdata._requests import rate_ledger_redis, redis
-from marketdata._requests.rate_ledger import Ledger
 from marketdata.sim import SimulatedExchange
 
 from .derivation import Open

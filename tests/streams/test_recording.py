@@ -17,9 +17,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from inside.recordings import exchanges_in, read
 
 import marketdata as md
-from marketdata._exchanges.recording import exchanges_in, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, PAIR, client_of, held, refused, run, until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -60,7 +61,10 @@ class Canvas:
     """The terminal that standard output is, or is not: its size, and what its lines are in it."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False)
+        # Not over standard output itself: the console writes to it even what it only captures.
+        self._console = Console(
+            file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, highlight=False
+        )
 
     @property
     def is_live(self) -> bool:

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     # With --debug, an error in the command line itself shows its traceback too.
     debug = "--debug" in arguments
     try:
-        job = _program().main(list(arguments or ("--help",)), prog_name=NAME, standalone_mode=False)
+        job = _read(arguments or ("--help",))
         return job() if callable(job) else int(job or 0)
     except MarketDataError as error:
         return _refuse(error, error, debug)
@@ -66,6 +66,14 @@ def run(arguments: Sequence[str]) -> int:
         said = f"{type(error).__name__}: {error}".rstrip(".")
         bug = InternalError(f"{said}. This is a bug in the package; --debug shows where.")
         return _refuse(bug, error, debug)
+
+
+def _read(arguments: Sequence[str]) -> Any:
+    """Read a command line: give its job, or an exit code where typer did all there was to do."""
+    try:
+        return _program().main(list(arguments), prog_name=NAME, standalone_mode=False)
+    except OSError as error:  # typer writes help and the version itself
+        return process.refuse_output(error)
 
 
 @functools.cache

@@ -392,15 +392,12 @@ def _limited(
 
 
 def _offset(found: Known, calendar: Calendar) -> int | None:
-    """Return the difference of the clocks if they disagree on whether the last candle is over."""
+    """Return the difference of the clocks if the last candle is open because one is behind."""
     clock = found.clock
-    if not clock.disagrees or not len(found.columns) or found.simulated:
+    if not clock.disagrees or not found.is_open or found.simulated:
         return None
-    last = found.columns.time[-1]
-    ends = calendar.end(last)
-    if last < found.newest or (clock.exchange >= ends) == (clock.ours >= ends):
-        return None
-    return clock.exchange - clock.ours
+    is_over = max(clock) >= calendar.end(found.columns.time[-1])
+    return clock.exchange - clock.ours if is_over else None
 
 
 def _renamed(found: Known, columns: Columns) -> dict[str, Any]:

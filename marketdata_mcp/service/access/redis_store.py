@@ -234,7 +234,7 @@ class RedisStore:
             await self._batches.ask("EVAL", _GIVE_BACK, 1, _counters(account, at)[1], units)
 
     async def used(self, account: str, at: float) -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
         async with self._reached():
             found = await self._batches.ask("MGET", *_counters(account, at))
             return Used(*(int(one or 0) for one in found))

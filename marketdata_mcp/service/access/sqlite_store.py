@@ -201,7 +201,7 @@ class SqliteStore:
             )
 
     async def used(self, account: str, at: float) -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
         with self._open() as connection:
             return read_used(connection.execute, account, at)
 

@@ -105,7 +105,7 @@ def port(host: str, port: int) -> Check:
 
 
 def exposure(setup: Setup, host: str) -> Check:
-    """Tell who can reach the server, and with what."""
+    """Return who can reach the server, and with what."""
     if is_loopback(host):
         return Check("ok", "exposure", "only this machine can reach it")
     if not setup.access:

@@ -77,6 +77,11 @@ class Page:
     unknown: tuple[Span, ...] = ()
     """Ranges in it that are unknown."""
 
+    @property
+    def span(self) -> Span:
+        """Its range."""
+        return Span(self.start, self.end)
+
     def has_closed(self, opened: int, calendar: Calendar) -> bool:
         """Return whether a candle was closed when it was sent."""
         return opened < self.newest or self.clock.has_reached(calendar.end(opened))
@@ -92,7 +97,11 @@ class Page:
             end=end,
             columns=between(self.columns, start, end),
             rejected=frozenset(time for time in self.rejected if start <= time < end),
-            unknown=tuple(_overlaps(self.unknown, start, end)),
+            unknown=tuple(
+                Span(max(one.start, start), min(one.end, end))
+                for one in self.unknown
+                if one.start < end and one.end > start
+            ),
         )
 
 
@@ -167,21 +176,27 @@ def assemble(pages: Sequence[Page], span: Span, calendar: Calendar, clock: Clock
     gone = disputed.union(doubtful)
     if gone.intersection(columns.time):
         columns = Columns.from_rows([row for row in columns.rows() if row[0] not in gone])
-    again = {number: Span(pages[number].start, pages[number].end) for number in doubtful.values()}
-    for number, one in enumerate(pages):
-        if one.unknown or any(one.start <= time < one.end for time in disputed):
-            again[number] = Span(one.start, one.end)
+    again = {
+        *doubtful.values(),
+        *(
+            number
+            for number, one in enumerate(pages)
+            if one.unknown or any(one.start <= time < one.end for time in disputed)
+        ),
+    }
     # A place after the newest candle is a gap only if both clocks have passed its end.
     over = max(calendar.floor(clock.after(newest).both), calendar.floor(newest) if newest else 0)
     upto = min(span.end, over)
     places = calendar.gaps(columns.time, span.start, upto) if upto > span.start else []
-    unknown = sorted([*_unknown(kept, span), *(_place(time, calendar) for time in gone)])
+    known = [part for one in kept for part in without(one.span, one.unknown)]
+    lost = [Span(calendar.floor(time), calendar.next(time)) for time in gone]
+    unknown = sorted([*without(span, known), *lost])
     return Assembly(
         columns[:-1] if is_open else columns,
         columns[-1:] if is_open else columns[:0],
         [part for place in places for part in _divided(Span(*place), unknown)],
         frozenset(disputed),
-        [again[number] for number in sorted(again)],
+        [pages[number].span for number in sorted(again)],
         newest,
     )
 
@@ -220,33 +235,11 @@ def _knows(one: Page, time: int) -> bool:
     return time not in one.rejected and not any(start <= time < end for start, end in one.unknown)
 
 
-def _overlaps(spans: Sequence[Span], start: int, end: int) -> list[Span]:
-    return [
-        Span(max(one.start, start), min(one.end, end))
-        for one in spans
-        if one.start < end and one.end > start
-    ]
-
-
-def _unknown(pages: Sequence[Page], span: Span) -> list[Span]:
-    """List the ranges that no page covers."""
-    known = [part for one in pages for part in without(Span(one.start, one.end), one.unknown)]
-    return without(span, known)
-
-
-def _place(time: int, calendar: Calendar) -> Span:
-    return Span(calendar.floor(time), calendar.next(time))
-
-
 def _divided(place: Span, unknown: Sequence[Span]) -> list[Gap]:
     known = without(place, unknown)
     gone = without(place, known)
-    return merged(
-        sorted(
-            [*(Gap(*one, None) for one in known), *(Gap(*one, "not_fetched") for one in gone)],
-            key=lambda gap: gap.start,
-        )
-    )
+    lost = [Gap(*one, "not_fetched") for one in gone]
+    return merged([*(Gap(*one, None) for one in known), *lost])
 
 
 # ---------------------------------------------------------------------------- validity

@@ -11,11 +11,11 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import NamedTuple, Protocol, TypeAlias
+from itertools import groupby, pairwise
+from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from marketdata._exchanges.openings import OPENINGS, Opening
@@ -39,19 +39,6 @@ _UTC = Opening()
 
 
 # ---------------------------------------------------------------------------- grids
-
-
-class Grid(Protocol):
-    """Open times that repeat without a change."""
-
-    def floor(self, moment: int) -> int:
-        """Return the last open time at or before a moment."""
-
-    def shift(self, opened: int, places: int) -> int:
-        """Return the open time ``places`` after another, or before it if negative."""
-
-    def count(self, start: int, end: int) -> int:
-        """Count the open times in a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +90,10 @@ class Monthly:
         return (last - first) // self.months
 
 
+Grid: TypeAlias = Fixed | Monthly
+"""Open times that repeat without a change."""
+
+
 def _month_of(moment: int) -> int:
     """Return the number of a moment's month, limited to the years 1 to 9999."""
     seconds = max(-62_135_596_800, min(moment // 1000, 253_402_300_799))
@@ -125,28 +116,18 @@ class Era(NamedTuple):
     grid: Grid
 
 
+@dataclass(frozen=True)
 class Calendar:
     """The expected open times of one series: its places."""
 
-    def __init__(self, timeframe: str, eras: Sequence[Era], *, sure: bool = False) -> None:
-        """``sure`` says that candles below a day do not overrule it."""
-        self.timeframe = timeframe
-        self.sure = sure and nominal_length(timeframe) < DAY
-        self.eras = tuple(eras)
-        self._since = [era.since for era in self.eras]
+    timeframe: str
+    eras: tuple[Era, ...]
+    sure: bool = field(default=False, compare=False)
+    """Whether candles do not overrule it."""
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Calendar)
-            and self.timeframe == other.timeframe
-            and self.eras == other.eras
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.timeframe, self.eras))
-
-    def __repr__(self) -> str:
-        return f"Calendar({self.timeframe!r}, {list(self.eras)})"
+    @functools.cached_property
+    def _since(self) -> list[int]:
+        return [era.since for era in self.eras]
 
     def floor(self, moment: int) -> int:
         """Return the open time of a moment's place."""
@@ -309,15 +290,15 @@ def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
     the first week of 1970, and several months from January.
     """
     if opening.zone is not None and nominal_length(timeframe) >= DAY:
-        return Calendar(timeframe, list(_zoned(timeframe, opening)))
-    return Calendar(timeframe, [Era(_BEGINNING, _grid(timeframe, opening, _offset(opening)))])
+        return Calendar(timeframe, tuple(_zoned(timeframe, opening)))
+    return Calendar(timeframe, (Era(_BEGINNING, _grid(timeframe, opening, _offset(opening))),))
 
 
 def known(exchange: str, timeframe: str) -> Calendar:
     """Return the expected calendar of a series, before its candles are known."""
     opening = OPENINGS.get(exchange)
     calendar = expected(timeframe, opening or _UTC)
-    return Calendar(timeframe, calendar.eras, sure=opening is not None)
+    return replace(calendar, sure=opening is not None and nominal_length(timeframe) < DAY)
 
 
 def _offset(opening: Opening) -> int:
@@ -383,7 +364,9 @@ def can_make(source: Calendar, target: Calendar) -> bool:
     return whole % step == 0 and isinstance(wanted, Fixed) and wanted.phase % step == grid.phase
 
 
-def sources(target: str, offered: Sequence[str], calendar_of: CalendarOf) -> list[str]:
+def sources(
+    target: str, offered: Sequence[str], calendar_of: Callable[[str], Calendar]
+) -> list[str]:
     """List the timeframes that another can be resampled from, longest first.
 
     ``calendar_of`` returns the calendar of a timeframe of the exchange.
@@ -399,17 +382,7 @@ def source_for(target: str, offered: Sequence[str]) -> str | None:
     return next(iter(sources(target, offered, expected)), None)
 
 
-class CalendarOf(Protocol):
-    """Returns the calendar of a timeframe."""
-
-    def __call__(self, timeframe: str, /) -> Calendar:
-        """Return it."""
-
-
 # ---------------------------------------------------------------------------- learning
-
-Run: TypeAlias = "tuple[int, list[int]]"
-"""Consecutive candles on one grid: its phase, and their open times."""
 
 
 def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
@@ -418,65 +391,46 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
     ``times`` are ascending. Candles in a row that open off the known calendar and agree with each
     other are a calendar of their own: all candles of a series, or those since a change. Single
     ones are off the calendar. Where the days move by an hour, or right before others that are off
-    it, a single one is enough. Candles
-    shorter than a day overrule a known line of the exchange never, and others only together.
+    it, a single one is enough. Candles shorter than a day overrule a known line of the exchange
+    never, and others only together.
     """
-    if known._is_regular(times) or not known.unexpected(times):
+    if known.sure or not known.unexpected(times):
         return known
-    phase_of = _month_phase if _months_in(timeframe) else functools.partial(_phase, timeframe)
-    fewest = _FEWEST if nominal_length(timeframe) < DAY else 2
-    if known.sure or (nominal_length(timeframe) < DAY and any(map(known.is_expected, times))):
+    length = nominal_length(timeframe)
+    is_short = length < DAY
+    if is_short and any(map(known.is_expected, times)):
         return known
-    runs: list[tuple[int, list[int]]] = []
-    for time in times:
-        phase = phase_of(time)
-        if runs and runs[-1][0] == phase:
-            runs[-1][1].append(time)
-        else:
-            runs.append((phase, [time]))
+
+    def phase_of(time: int) -> int:
+        return _month_phase(time) if _months_in(timeframe) else time % length
+
+    runs = [(phase, list(run)) for phase, run in groupby(times, phase_of)]
     kept: list[tuple[int, list[int]]] = []
     for number, (phase, run) in enumerate(runs):
         beside = kept[-1:] or runs[number + 1 : number + 2]
-        follows = _is_days(timeframe) and any(
-            _is_an_hour_off(timeframe, phase, other)
-            or (not number and _is_next(timeframe, run, after, known))
+        follows = not is_short and any(
+            (phase - other) % length in (HOUR, length - HOUR)
+            or (not number and _is_next(length, run, after, known))
             for other, after in beside
         )
         if kept and kept[-1][0] == phase:
             kept[-1][1].extend(run)
-        elif len(run) >= fewest or follows or known.is_expected(run[0]):
-            kept.append((phase, list(run)))
+        elif len(run) >= (_FEWEST if is_short else 2) or follows or known.is_expected(run[0]):
+            kept.append((phase, run))
     if not kept:
         phase = Counter(map(phase_of, times)).most_common(1)[0][0]
         kept = [(phase, [time for time in times if phase_of(time) == phase])]
     eras = [Era(_BEGINNING, _grid_of(timeframe, *kept[0]))]
     for (_, before), (phase, after) in pairwise(kept):
         # A place that a change lengthens or shortens is neither a gap nor two places.
-        half = nominal_length(timeframe) // 2
-        since = max(before[-1] + 1, after[0] - half)
+        since = max(before[-1] + 1, after[0] - length // 2)
         eras.append(Era(since, _grid_of(timeframe, phase, after)))
-    return Calendar(timeframe, eras)
+    return Calendar(timeframe, tuple(eras))
 
 
-def _is_next(timeframe: str, run: list[int], after: list[int], known: Calendar) -> bool:
+def _is_next(length: int, run: list[int], after: list[int], known: Calendar) -> bool:
     """Return whether no candle is missing between two runs with different calendars."""
-    return 2 * (after[0] - run[-1]) < 3 * nominal_length(timeframe) and not known.is_expected(
-        after[0]
-    )
-
-
-def _is_an_hour_off(timeframe: str, phase: int, other: int) -> bool:
-    """Return whether the candles of two runs open one hour apart, also across midnight."""
-    length = nominal_length(timeframe)
-    return (phase - other) % length in (HOUR, length - HOUR)
-
-
-def _is_days(timeframe: str) -> bool:
-    return nominal_length(timeframe) >= DAY
-
-
-def _phase(timeframe: str, time: int) -> int:
-    return time % nominal_length(timeframe)
+    return 2 * (after[0] - run[-1]) < 3 * length and not known.is_expected(after[0])
 
 
 def _month_phase(time: int) -> int:

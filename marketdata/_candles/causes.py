@@ -40,11 +40,11 @@ class Causes:
     async def of(self, gaps: Sequence[Span]) -> list[Gap]:
         """Return sorted gaps with their causes, split where the cause changes."""
         found = [] if self._hours is None else await self._whole_hours(gaps, self._hours)
-        known = [Span(*one[:2]) for one in found]
+        known = [one.span for one in found]
         left = [part for gap in gaps for part in without(gap, known)]
         for group in _grouped(left, self._calendar, self._venue):
             found += await self._judged(group, self._calendar) or []
-        return merged(sorted(found, key=lambda gap: gap.start))
+        return merged(found)
 
     def _pages_of(self, pair: str, calendar: Calendar) -> Pages:
         named = (pair, calendar.timeframe)

@@ -57,6 +57,11 @@ class File:
     """The number of candles with an unknown number of trades."""
     size: int
 
+    @property
+    def span(self) -> Span:
+        """The range that it covers."""
+        return Span(self.start, self.end)
+
 
 def load_arrow() -> None:
     """Import pyarrow, with the system's allocator if it is imported for the first time.
@@ -200,16 +205,9 @@ class DataFiles:
         if not start or not is_ours(rows.schema):
             return None
         gaps = rows["open"].null_count
-        return File(
-            path,
-            start[0],
-            end[0],
-            len(rows),
-            gaps,
-            rows["volume"].null_count - gaps,
-            rows["trades"].null_count - gaps,
-            self._size(path),
-        )
+        unmeasured, uncounted = (rows[name].null_count - gaps for name in ("volume", "trades"))
+        counts = len(rows), gaps, unmeasured, uncounted
+        return File(path, start[0], end[0], *counts, self._size(path))
 
     # ------------------------------------------------------------------ writing
 
@@ -227,17 +225,8 @@ class DataFiles:
         nulls = bool(stretch.gaps or unmeasured)
         with self._writer(path, nulls=nulls, marked=bool(stretch.revised)) as writer:
             writer.write_table(rows, row_group_size=_GROUP)
-        gaps = len(stretch.gaps)
-        return File(
-            path,
-            stretch.start,
-            stretch.end,
-            len(stretch.columns) + gaps,
-            gaps,
-            unmeasured,
-            uncounted,
-            self._size(path),
-        )
+        counts = len(rows), len(stretch.gaps), unmeasured, uncounted
+        return File(path, *stretch.span, *counts, self._size(path))
 
     def merge(self, files: Sequence[File]) -> File:
         """Merge adjacent files into a new one, a row group at a time."""
@@ -259,16 +248,10 @@ class DataFiles:
                             waiting.clear()
             if waiting:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
-        return File(
-            path,
-            files[0].start,
-            files[-1].end,
-            sum(file.rows for file in files),
-            sum(file.gaps for file in files),
-            sum(file.unmeasured for file in files),
-            sum(file.uncounted for file in files),
-            self._size(path),
-        )
+        each = [(one.rows, one.gaps, one.unmeasured, one.uncounted) for one in files]
+        rows, gaps, unmeasured, uncounted = map(sum, zip(*each, strict=True))
+        counts = rows, gaps, unmeasured, uncounted
+        return File(path, files[0].start, files[-1].end, *counts, self._size(path))
 
     @contextlib.contextmanager
     def _writer(
@@ -446,8 +429,3 @@ def _begin(group: Any) -> int:
     if found is None or not found.has_min_max:
         raise ValueError("a group of rows does not say when it begins")
     return int(found.min_raw // 1000)
-
-
-def span_of(file: File) -> Span:
-    """Return the range that a file covers."""
-    return Span(file.start, file.end)

@@ -52,7 +52,21 @@ class Delta:
 
     def files(self, table: deltalake.DeltaTable) -> list[File]:
         """List the current data files, by time."""
-        return _files(table)
+        import pyarrow as pa
+
+        # `pa.table` would import pandas to check for a frame.
+        actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
+        starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
+        nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
+        named = ["path", "num_records", *nulls, "size_bytes"]
+        facts = (actions[name].to_pylist() for name in named)
+        files = [
+            File(path, start, end, rows, gaps, unmeasured - gaps, uncounted - gaps, size)
+            for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
+                starts, ends, *facts, strict=True
+            )
+        ]
+        return sorted(files, key=lambda file: file.start)
 
     def create(self, url: str, added: Sequence[File], description: str) -> None:
         """Create a table; raises DeltaError if another process has created it."""
@@ -88,32 +102,6 @@ class Delta:
             table.schema(),
             commit_properties=CommitProperties(app_transactions=mine),
         )
-
-
-def _files(table: deltalake.DeltaTable) -> list[File]:
-    import pyarrow as pa
-
-    # `pa.table` would import pandas to check for a frame.
-    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-    starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
-    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
-    facts = (actions[name].to_pylist() for name in ["path", "num_records", *nulls, "size_bytes"])
-    files = [
-        File(
-            path,
-            start,
-            end,
-            rows,
-            gaps,
-            unmeasured - gaps,
-            uncounted - gaps,
-            size,
-        )
-        for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
-            starts, ends, *facts, strict=True
-        )
-    ]
-    return sorted(files, key=lambda file: file.start)
 
 
 def _action(file: File) -> deltalake.transaction.AddAction:

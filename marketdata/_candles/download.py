@@ -237,7 +237,7 @@ class Download:
         cut = min(wanted.start, calendar.next(columns.time[last - 1])) if last else whole.start
         cut = min([cut, *map(calendar.floor, found.open.time)])
         self._hand_on(Span(whole.start, cut), between(columns, whole.start, cut), found.gaps)
-        unknown = [Span(*gap[:2]) for gap in found.gaps if gap.cause == "not_fetched"]
+        unknown = [gap.span for gap in found.gaps if gap.cause == "not_fetched"]
         rest = Page(
             cut,
             whole.end,
@@ -282,7 +282,7 @@ class Download:
         if late and late[0].cause is None:
             # Nothing was handed on yet where it is the first of the range as well.
             leads = not self._begins_served and late[0].start <= page.start
-            late = await self._explained([Span(*late[0][:2])], leads=leads)
+            late = await self._explained([late[0].span], leads=leads)
         return Tail(settled, found.open, late, found.newest, clock)
 
     def _keep(self, plan: list[Span], pages: list[asyncio.Future[Page]]) -> None:
@@ -305,8 +305,8 @@ class Download:
         if span.start >= span.end:
             return
         inside = [gap for gap in gaps if gap.start < span.end and gap.end > span.start]
-        unknown = [Span(*gap[:2]) for gap in inside if gap.cause == "not_fetched"]
-        missing = [Span(*gap[:2]) for gap in inside if gap.cause is None]
+        unknown = [gap.span for gap in inside if gap.cause == "not_fetched"]
+        missing = [gap.span for gap in inside if gap.cause is None]
         stretch = Stretch(span.start, span.end, columns)
         leads = bool(missing) and (not len(columns) or missing[0].start < columns.time[0])
         leads, self._begins_served = leads and not self._begins_served, True
@@ -335,7 +335,7 @@ class Download:
         return merged([*begins, *await self._causes.of(missing)])
 
     def _add(self, stretch: Stretch, unknown: list[Span]) -> None:
-        left = without(Span(stretch.start, stretch.end), unknown)
+        left = without(stretch.span, unknown)
         self._ready[-1:] = joined([*self._ready[-1:], *(stretch.cut(*span) for span in left)])
         if self._progress is not None:
             self._progress(self._calendar.count(stretch.start, stretch.end))

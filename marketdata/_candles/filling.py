@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal, TypeAlias, TypeVar
 
 from marketdata._candles.calendar import Calendar
-from marketdata._candles.spans import Gap
+from marketdata._candles.spans import Gap, in_order
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import as_number
 
@@ -37,7 +37,7 @@ def fill(
     left: list[Gap] = []
     places: list[tuple[int, Sequence[int]]] = []
     blank = 0
-    for gap in sorted(gaps, key=lambda one: one.start):
+    for gap in in_order(gaps):
         index = bisect_left(times, gap.start)
         # A close from before an unknown gap is not the last close.
         known = how == "zero" or (index > 0 and times[index - 1] >= blank)

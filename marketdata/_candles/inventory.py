@@ -13,6 +13,7 @@ from marketdata._candles.spans import (
     Gap,
     Span,
     Stretch,
+    in_order,
     intervals,
     merged,
     moment,
@@ -78,7 +79,7 @@ def _before_the_first(table: SeriesTable) -> list[Span]:
     found = list[Span]()
     for file in table.files() if table.refresh() else ():
         gaps = [gap for part in table.read(file.start, file.end) for gap in part.gaps]
-        found += [Span(gap.start, gap.end) for gap in gaps if gap.cause == "not_served"]
+        found += [gap.span for gap in gaps if gap.cause == "not_served"]
         if file.rows > file.gaps:
             break
     return found
@@ -100,9 +101,7 @@ def _stored_in(table: SeriesTable, calendar: Calendar, start: int, end: int | No
         for part in table.read(first, upto):
             candles += len(part.columns)
             gaps += part.gaps
-    return Stored(
-        candles, places, intervals(merged(sorted(gaps, key=lambda gap: gap.start)), calendar)
-    )
+    return Stored(candles, places, intervals(merged(gaps), calendar))
 
 
 def describe(store: Store, name: SeriesName) -> Series | None:
@@ -150,9 +149,9 @@ def days(store: Store, name: SeriesName) -> tuple[Day, ...]:
         asked = Stretch(start, end, whole.columns[:0])
         if start < whole.end and end > whole.start:
             asked = whole.cut(start, end)
-        outside = without(Span(start, min(end, over)), [Span(whole.start, whole.end)])
+        outside = without(Span(start, min(end, over)), [whole.span])
         gaps = [*asked.gaps, *(Gap(*span, "not_fetched") for span in outside)]
-        gaps = [gap for gap in sorted(gaps, key=lambda gap: gap.start) if calendar.count(*gap[:2])]
+        gaps = [gap for gap in in_order(gaps) if calendar.count(*gap[:2])]
         state: DayState = "gaps" if gaps else "complete"
         if end > now:
             state = "not_over"

@@ -252,7 +252,7 @@ async def _up_to(series: Source, found: Known, end: int) -> Known:
     # If the newest are too old for one page, earlier ones are searched afterwards.
     last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
-    causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
+    causes = [cause for gap in behind for cause in await series.why(gap.span)]
     upto = max([found.end, *(gap.end for gap in behind)])
     return replace(found, end=upto, causes=[*found.causes, *causes]).cut(found.start, end)
 
@@ -392,15 +392,12 @@ def _limited(
 
 
 def _offset(found: Known, calendar: Calendar) -> int | None:
-    """Return the difference of the clocks if they disagree about the end of the last candle."""
+    """Return the difference of the clocks if the last candle is open because one is behind."""
     clock = found.clock
-    if not clock.disagrees or not len(found.columns) or found.simulated:
+    if not clock.disagrees or not found.is_open or found.simulated:
         return None
-    last = found.columns.time[-1]
-    ends = calendar.end(last)
-    if last < found.newest or (clock.exchange >= ends) == (clock.ours >= ends):
-        return None
-    return clock.exchange - clock.ours
+    is_over = max(clock) >= calendar.end(found.columns.time[-1])
+    return clock.exchange - clock.ours if is_over else None
 
 
 def _renamed(found: Known, columns: Columns) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from marketdata._candles.spans import (
     Span,
     Stretch,
     between,
+    in_order,
     joined,
     merged,
     placed_over,
@@ -253,11 +254,11 @@ class NativeSeries:
         columns = found.columns[:]
         columns.extend(found.open)
         unknown = [gap for gap in found.gaps if gap.cause is not None]
-        places = [Span(*gap[:2]) for gap in found.gaps if gap.cause is None]
+        places = [gap.span for gap in found.gaps if gap.cause is None]
         last = [Span(gap.start, min(gap.end, found.newest)) for gap in places]
         causes = await self._causes.of([gap for gap in last if gap.start < gap.end])
         end = columns.time[-1] + 1 if len(columns) else page.start
-        causes = sorted([*unknown, *causes], key=lambda gap: gap.start)
+        causes = in_order([*unknown, *causes])
         made = Known(page.start, end, columns, causes, page.clock, found.newest)
         return self._told(made, is_open=len(found.open) > 0)
 
@@ -334,7 +335,7 @@ class NativeSeries:
     async def _heed(self, page: Page, reply: Reply) -> None:
         """Update the store with the exchange's candles of a range, also if it is not read."""
         if reply.plays == self._plays:
-            found = assemble([page], Span(page.start, page.end), self.calendar, page.clock)
+            found = assemble([page], page.span, self.calendar, page.clock)
             await self._revise(found.columns)
 
     async def _revise(self, closed: Columns) -> None:
@@ -382,7 +383,7 @@ class NativeSeries:
         found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
         found = [one.cut(*span) for one in found]
         clock = tail.clock if tail else _settled(span.end)
-        there = [Span(one.start, one.end) for one in found]
+        there = [one.span for one in found]
         settled = span.end if tail is None else min(span.end, tail.start)
         left = without(Span(span.start, settled), there)
         causes = [Gap(*one, "not_fetched") for one in left]
@@ -398,7 +399,7 @@ class NativeSeries:
             if len(tail.open) and (not len(columns) or tail.open.time[0] > columns.time[-1]):
                 columns.extend(tail.open)
                 is_open = True
-        causes = sorted(causes, key=lambda gap: gap.start)
+        causes = in_order(causes)
         upto = span.end if span.end < FOREVER else max(newest + 1, clock.exchange)
         revised = frozenset[int]().union(*(one.revised for one in found))
         made = Known(span.start, upto, columns, causes, clock, newest, revised=revised)
@@ -443,15 +444,11 @@ class StoredSeries:
     async def between(self, start: int, end: int | None) -> Known:
         """Return all candles that open in a range; missing parts are gaps that are not fetched."""
         upto, whole = our_now() if end is None else end, self._stored
-        gaps = [
-            Gap(*one, "not_fetched")
-            for one in without(Span(start, upto), [Span(whole.start, whole.end)])
-        ]
+        gaps = [Gap(*one, "not_fetched") for one in without(Span(start, upto), [whole.span])]
+        part = Stretch(start, upto, whole.columns[:0])
         if start < whole.end and upto > whole.start:
             part = whole.cut(start, upto)
-        else:
-            part = Stretch(start, upto, whole.columns[:0])
-        gaps = sorted([*gaps, *part.gaps], key=lambda gap: gap.start)
+        gaps = in_order([*gaps, *part.gaps])
         told = Stretch(start, upto, part.columns, gaps, part.revised)
         return Known.stored(told, whole.end, simulated=False)
 

@@ -18,12 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from marketdata._candles.calendar import Calendar
-from marketdata._candles.datafiles import (
-    DataFiles,
-    File,
-    is_named_by_us,
-    span_of,
-)
+from marketdata._candles.datafiles import DataFiles, File, is_named_by_us
 from marketdata._candles.delta import Delta, text_of
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, without
 from marketdata._candles.trouble import translated
@@ -138,7 +133,7 @@ class SeriesTable:
             if spans and spans[-1].end >= file.start:
                 spans[-1] = Span(spans[-1].start, max(spans[-1].end, file.end))
             else:
-                spans.append(Span(file.start, file.end))
+                spans.append(file.span)
         return spans
 
     @_translating
@@ -186,11 +181,7 @@ class SeriesTable:
             while True:
                 self._make_sure()
                 known = self.covered()
-                left = {
-                    span: one
-                    for one in offered
-                    for span in without(Span(one.start, one.end), known)
-                }
+                left = {span: one for one in offered for span in without(one.span, known)}
                 for span, one in left.items():
                     part = one.cut(*span)
                     if span not in written and (len(part.columns) or part.gaps):
@@ -221,7 +212,7 @@ class SeriesTable:
         self._put_in_place(new)
 
     def _put_in_place(self, new: Sequence[Stretch]) -> None:
-        spans = [Span(one.start, one.end) for one in new]
+        spans = [one.span for one in new]
         with self._lock:
             while True:
                 began = self._delta.now()
@@ -235,7 +226,7 @@ class SeriesTable:
                 kept = [
                     part
                     for file in gone
-                    for span in without(span_of(file), spans)
+                    for span in without(file.span, spans)
                     for part in self.data.read([file], *span)
                 ]
                 told = [one for one in [*kept, *new] if len(one.columns) or one.gaps]
@@ -262,9 +253,7 @@ class SeriesTable:
                 columns = Columns.from_rows([rows[time] for time in sorted(rows)])
                 late = [Span(calendar.floor(time), calendar.next(time)) for time in sorted(changed)]
                 gaps = [
-                    Gap(*span, gap.cause)
-                    for gap in stored.gaps
-                    for span in without(Span(gap.start, gap.end), late)
+                    Gap(*span, gap.cause) for gap in stored.gaps for span in without(gap.span, late)
                 ]
                 revised = stored.revised | (changed & known.keys())
                 new = Stretch(stored.start, stored.end, columns, gaps, revised)
@@ -311,9 +300,8 @@ class SeriesTable:
             file = self.data.describe(path)
             if file is None:
                 continue
-            span = span_of(file)
-            left = without(span, sorted(map(span_of, taken)))
-            if left == [span]:
+            left = without(file.span, sorted(one.span for one in taken))
+            if left == [file.span]:
                 taken.append(file)
             else:
                 parts = [part for one in left for part in self.data.read([file], *one)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from marketdata._candles.assembly import sound
 from marketdata._candles.calendar import Calendar, expected
-from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of, span_of
+from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of
 from marketdata._candles.spans import Span, Stretch, without
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.trouble import UNREADABLE, translated
@@ -54,7 +54,7 @@ def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]
         if problem is None:
             reached = max(reached, file.end)
         else:
-            found.append(Finding(problem, file.path, span_of(file)))
+            found.append(Finding(problem, file.path, file.span))
     left_over = table.sweep(delete=False)
     return [*found, *(Finding("file_left_over", path) for path in left_over)]
 
@@ -105,7 +105,7 @@ def _unexplained(stretch: Stretch, calendar: Calendar) -> bool:
 
     A download uses the known calendar of the exchange, and not the one that later candles show.
     """
-    gaps = [Span(gap.start, gap.end) for gap in stretch.gaps]
+    gaps = [gap.span for gap in stretch.gaps]
     return any(
         calendar.count(*left)
         for place in calendar.gaps(stretch.columns.time, stretch.start, stretch.end)

@@ -44,7 +44,7 @@ CONVENTIONS = """\
 
 
 def links(server: dict[str, Any]) -> dict[str, str]:
-    """Give the links that install a server in one click, by the client."""
+    """Return the links that install a server in one click, by the client."""
     packed = base64.b64encode(json.dumps(server, separators=(",", ":")).encode()).decode()
     named = json.dumps({"name": NAME, **server}, separators=(",", ":"))
     return {
@@ -55,7 +55,7 @@ def links(server: dict[str, Any]) -> dict[str, str]:
 
 
 def made() -> dict[str, str]:
-    """Give all files, by their paths below the folder."""
+    """Return all files, by their paths below the folder."""
     package = project()
     author = {"name": package["authors"][0]["name"]}
     version = package["version"]

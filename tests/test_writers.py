@@ -44,10 +44,10 @@ class Kept(Protocol):
         """Write one more; raises where it is not on the disk then."""
 
     def there(self) -> set[int]:
-        """Tell what whoever opens it anew can read."""
+        """Return what whoever opens it anew can read."""
 
     def known(self) -> set[int]:
-        """Tell what a process that has it open answers; nothing where none has."""
+        """Return what a process that has it open answers; nothing where none has."""
 
     def close(self) -> None:
         """Let go of it."""

@@ -46,7 +46,7 @@ class Clock:
 
 
 def outcome(issuer: Issuer, *tokens: str, verifier: TokenVerifier | None = None) -> Any:
-    """Give whom a token stands for, or the error; of several a list."""
+    """Return whom a token stands for, or the error; of several a list."""
     verifier = verifier or TokenVerifier(issuer.policy)
 
     async def work() -> list[Any]:

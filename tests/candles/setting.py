@@ -77,7 +77,7 @@ class Setting:
         self._clock.move_to(self._ours / 1000)
 
     def there(self, timeframe: str, start: str | int, end: str | int | None = None) -> list[str]:
-        """Give when the candles open that the exchange has in a range."""
+        """Return when the candles open that the exchange has in a range."""
         low, high = (ms(at) if isinstance(at, str) else at for at in (start, end or 1 << 50))
         found = self.exchange.candles(PAIR, timeframe)
         return [text(one.time) for one in found if low <= one.time < high]

@@ -62,7 +62,7 @@ def _bybit(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[in
 
 
 def _bitget(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
-    """Give the newest up to ``endTime``, with the candle that opens then."""
+    """Return the newest up to ``endTime``, with the candle that opens then."""
     pair, count = _pair(asked["symbol"]), int(asked["limit"])
     start, end = int(asked.get("startTime", 0)), int(asked.get("endTime", 1 << 60))
     names = {"1min": "1m", "1h": "1h", "1Dutc": "1d", "1Mutc": "1M"}

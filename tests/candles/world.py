@@ -92,7 +92,7 @@ def _opened(days: Days, timeframe: str, first: int, last: int) -> list[int]:
 
 
 def length(timeframe: str) -> int:
-    """Give the length of a candle of seconds, minutes, hours, days or weeks."""
+    """Return the length of a candle of seconds, minutes, hours, days or weeks."""
     unit = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}[timeframe[-1]]
     return int(timeframe[:-1]) * unit
 
@@ -275,7 +275,7 @@ class Exchange:
         return sorted(at for at in opened if at <= self.now)
 
     def page(self, pair: str, timeframe: str, start: int | None, limit: int) -> list[Candle]:
-        """Give one answer: the first candles from a time on, or the newest; oldest first."""
+        """Return one answer: the first candles from a time on, or the newest; oldest first."""
         found = self.candles(pair, timeframe)
         if start is not None:
             found = [one for one in found if one.time >= start]
@@ -294,7 +294,7 @@ class Exchange:
         return found
 
     def unsound(self, timeframe: str) -> int | None:
-        """Give the time of the candle that is sent with numbers that cannot be, while it is."""
+        """Return the time of the candle that is sent with numbers that cannot be, while it is."""
         chosen = self.world.unsound
         if chosen is None or chosen.timeframe != timeframe:
             return None

@@ -36,7 +36,7 @@ def exactly(here, monkeypatch):
 
 
 def fractions(value):
-    """Give what is written as a number with a point, and is no time of ours."""
+    """Return what is written as a number with a point, and is no time of ours."""
     match value:
         case dict():
             return [

@@ -53,7 +53,7 @@ class Playback:
         self.urls: list[str] = []
 
     def __call__(self, url: str) -> tuple[str, dict[str, str]]:
-        """Give the text and the headers of the answer to one request."""
+        """Return the text and the headers of the answer to one request."""
         self.urls.append(url)
         if self._answer is not None:
             body = self._answer(url)
@@ -72,7 +72,7 @@ class Playback:
 
 
 def path(url: str) -> str:
-    """Give where a URL goes, without its query."""
+    """Return where a URL goes, without its query."""
     return "{0.netloc}{0.path}".format(urlsplit(url))
 
 
@@ -131,7 +131,7 @@ async def client(
     listed: list[dict[str, Any]] | None = None,
     **options: Any,
 ) -> Any:
-    """Give a client of ours to one exchange, which is a playback.
+    """Yield a client of ours to one exchange, which is a playback.
 
     Its catalogue holds the spot markets among ``markets``; nothing, where they are None. With
     ``listed`` that is what ccxt's own market call gives, contracts and all.
@@ -157,7 +157,7 @@ async def client(
 
 
 def is_served(market: dict[str, Any]) -> bool:
-    """Tell whether ccxt's market is a spot pair that is traded."""
+    """Return whether ccxt's market is a spot pair that is traded."""
     return bool(market.get("spot")) and market.get("active") is not False
 
 
@@ -172,7 +172,7 @@ async def plain_ccxt(
     *,
     unmarked: bool = False,
 ) -> Any:
-    """Give what ccxt alone, without any of ours, makes of recorded bodies."""
+    """Return what ccxt alone, without any of ours, makes of recorded bodies."""
     made = plain_connector(name, playback, unmarked=unmarked, **(options or {}))
     api = made({"enableRateLimit": False, **(keys or {})})
     if listed := list(markets):
@@ -214,20 +214,20 @@ async def oracle(case: Case, markets: list[dict[str, Any]]) -> Oracle:
 
 @functools.cache
 def described(name: str) -> Any:
-    """Give ccxt's own connector of an exchange, to look at and never to ask."""
+    """Return ccxt's own connector of an exchange, to look at and never to ask."""
     loader.prepare_packages()
     return plain_connector(name, Playback())()
 
 
 def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give markets as ccxt completes them, with the exchange's fees above all."""
+    """Return markets as ccxt completes them, with the exchange's fees above all."""
     api = plain_connector(name, Playback())()
     api.set_markets(markets)
     return list(api.markets.values())
 
 
 def step_of(name: str) -> Callable[[Any], float | None]:
-    """Give what makes a step of a precision of ccxt's, for an exchange."""
+    """Return what makes a step of a precision of ccxt's, for an exchange."""
     loader.prepare_packages()
     modes = importlib.import_module("ccxt.base.decimal_to_precision")
     mode = described(name).precisionMode

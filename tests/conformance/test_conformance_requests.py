@@ -40,7 +40,7 @@ SIZES = {"limit", "count", "len", "depth", "size", "sz"}
 
 
 def _calls(method: str, given: list[Any]) -> tuple[str, dict[str, Any]] | None:
-    """Give our operation for a unified call; None for one that we have no such operation for."""
+    """Return our operation for a unified call; None for one that we have no such operation for."""
     if any(isinstance(one, dict) for one in given):
         return None  # with parameters of its own
     first = given[0] if given else None

@@ -124,7 +124,7 @@ class Disk:
     is_faulty: bool = True
 
     def live(self, version: int) -> dict[str, File]:
-        """Tell which files count as of a version."""
+        """Return which files count as of a version."""
         found: dict[str, File] = {}
         for commit in self.log[: version + 1]:
             assert commit.removed <= found.keys(), "a file is removed that does not count"

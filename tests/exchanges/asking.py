@@ -77,7 +77,7 @@ def keyed(folder: Path) -> set[str]:
 
 
 def markets(exchange: str) -> list[dict[str, Any]]:
-    """Give a list of pairs as ccxt would make it of what the exchange sends."""
+    """Return a list of pairs as ccxt would make it of what the exchange sends."""
     api = connector_class(exchange)({})
     made = []
     for number, (base, quote) in enumerate((("BTC", "USDT"), ("ETH", "USDT"), ("BTC", "JPY")), 1):
@@ -205,7 +205,7 @@ class World:
 
 
 def offences(cases: Iterable[Case]) -> list[str]:
-    """Tell which cases should not have come out as they did, and why."""
+    """Return which cases should not have come out as they did, and why."""
     return [f"{why}: {case}" for case in cases for why in _wrong(case)]
 
 
@@ -222,7 +222,7 @@ def _wrong(case: Case) -> Iterable[str]:
 
 
 def _is_answer(case: Case) -> bool:
-    """Tell whether something may have been answered."""
+    """Return whether something may have been answered."""
     came, body = case.came, case.body
     if case.operation in ("pairs", "fees"):
         return case.requests == 0 and bool(came)  # what ccxt knows by heart, or the disk

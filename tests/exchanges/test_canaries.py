@@ -79,7 +79,7 @@ def signing(names: tuple[str, ...]) -> list[str]:
 
 
 def shown_of(cases: list[Case]) -> list[str]:
-    """Tell which secrets the calls' answers and errors show."""
+    """Return which secrets the calls' answers and errors show."""
     found = []
     for case in cases:
         parts = shown(case.came) if isinstance(case.came, BaseException) else [repr(case.came)]

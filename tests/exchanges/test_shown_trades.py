@@ -22,7 +22,7 @@ RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rows(value: Any, depth: int = 4) -> Iterator[dict[str, Any]]:
-    """Give what may be a trade in an answer."""
+    """Yield what may be a trade in an answer."""
     if isinstance(value, dict):
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -31,7 +31,7 @@ def rows(value: Any, depth: int = 4) -> Iterator[dict[str, Any]]:
 
 
 def trade(api: Any, exchange: str, row: dict[str, Any]) -> md.Trade | None:
-    """Give a row as a trade; None where it is none, or one of an account."""
+    """Return a row as a trade; None where it is none, or one of an account."""
     for name in PARSERS:
         try:
             raw = getattr(api, name)(row, api.market("BTC/USDT"))

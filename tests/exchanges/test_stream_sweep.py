@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 def cells(exchange: md.models.Exchange) -> Iterator[tuple[str, str, Row]]:
-    """Give each stream of an exchange: its name in the table, the method and its arguments."""
+    """Yield each stream of an exchange: its name in the table, the method and its arguments."""
     for kind in exchange.streams:
         if kind == "orderbook":
             for depth in DEPTHS:

@@ -50,7 +50,7 @@ def cell(operation: str, given: dict[str, Any]) -> str:
 
 
 def told(method: str, url: str, body: Any) -> str:
-    """Give a request without its host, and without what time and chance put into it."""
+    """Return a request without its host, and without what time and chance put into it."""
     parts = urlsplit(url)
     path = parts.path or "/"
     query = "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(parts.query)))

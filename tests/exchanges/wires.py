@@ -78,7 +78,7 @@ class Wire:
         return Answer({}, 404)
 
     def paths(self, part: str = "") -> list[Asked]:
-        """Give the requests whose path has this part."""
+        """Return the requests whose path has this part."""
         return [one for one in self.asked if part in one.path]
 
     def __enter__(self) -> Self:

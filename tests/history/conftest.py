@@ -26,7 +26,7 @@ Before = Callable[[SimulatedExchange], Gateway]
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

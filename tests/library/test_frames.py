@@ -356,7 +356,7 @@ def test_a_picture_of_more_bars_than_fit_keeps_their_extremes() -> None:
 
 
 def in_arrow(rows: list[Any], parts: int = 2) -> Columns:
-    """Give columns as the store reads them: in Arrow's memory, in several parts."""
+    """Return columns as the store reads them: in Arrow's memory, in several parts."""
     made = Columns.from_rows(rows)
     kinds = dict.fromkeys(FIELDS, pa.float64()) | {"trades": pa.int64()}
     values = {name: [row[place] for row in rows] for place, name in enumerate(FIELDS, start=1)}

@@ -68,7 +68,7 @@ follow_imports = normal
 
 
 def with_errors(program: str, folder: Path, cache: Path) -> set[int]:
-    """Give the lines with which mypy is not content."""
+    """Return the lines with which mypy is not content."""
     file, configuration = folder / "program.py", folder / "mypy.ini"
     file.write_text(program)
     configuration.write_text(CONFIGURATION)

@@ -196,7 +196,7 @@ def test_the_candle_in_which_the_outage_began_has_the_trades_before_it(recorded:
 
 
 def day_of(moment: datetime, timeframe: str) -> datetime:
-    """Tell when the days or weeks open that a moment is in, by the calendar on the wall."""
+    """Return when the days or weeks open that a moment is in, by the calendar on the wall."""
     day = moment.replace(hour=0, minute=0)
     back = {"1d": 0, "2d": day.toordinal() % 2 != EPOCH.toordinal() % 2, "1w": day.weekday()}
     return day - timedelta(days=int(back[timeframe]))

@@ -104,7 +104,7 @@ def _keys(schema: Any) -> set[str]:
 
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Give the schema of an argument without null."""
+    """Return the schema of an argument without null."""
     match schema:
         case {"anyOf": [typed, {"type": "null"}], **rest}:
             return {**rest, **typed}

@@ -27,7 +27,7 @@ async def stub(
     answer: Answer = lambda request: {},
     **more: Any,
 ) -> AsyncIterator[md.AsyncClient]:
-    """Give a client of one exchange that trades BTC/USDT, whose id is ``btcusdt``.
+    """Yield a client of one exchange that trades BTC/USDT, whose id is ``btcusdt``.
 
     ``talk`` is called with each message of the client, ``answer`` makes the answers to requests.
     """

@@ -43,10 +43,10 @@ async def recorded(
 
 
 def got(path: Path) -> list[str]:
-    """Give the frames of a recording."""
+    """Return the frames of a recording."""
     return [event.text for event in read(path) if event.kind == "got"]
 
 
 def events(path: Path, *kinds: str) -> list[Event]:
-    """Give the events of some kinds, or all."""
+    """Return the events of some kinds, or all."""
     return [event for event in read(path) if not kinds or event.kind in kinds]

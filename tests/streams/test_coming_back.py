@@ -13,7 +13,7 @@ from marketdata.errors import ExchangeUnavailableError
 
 
 def made(monkeypatch: pytest.MonkeyPatch) -> tuple[upstream.Upstream, list[float]]:
-    """Give an upstream whose pauses take no time, and the pauses."""
+    """Return an upstream whose pauses take no time, and the pauses."""
     now, pauses = [1_000.0], list[float]()
 
     async def sleep(seconds: float) -> None:

@@ -75,7 +75,7 @@ def longer(source: Path, target: Path) -> Sent:
 
 
 def subjects() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give what is recorded at once: candles may come from a socket of their own."""
+    """Yield what is recorded at once: candles may come from a socket of their own."""
     for exchange, names in NAMES.items():
         # Elsewhere tickers and quotes are one subscription.
         quote = ("quote",) if exchange in ("binance", "okx") else ()

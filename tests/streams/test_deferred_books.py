@@ -58,7 +58,7 @@ class Exchange:
         return f"{price:.8f}"
 
     def best(self, depth: int) -> tuple[Any, Any]:
-        """Give the book as a record has it."""
+        """Return the book as a record has it."""
         sides = []
         for side, sign in ((self.bids, -1), (self.asks, 1)):
             rows = [(float(price), float(size)) for price, size in side.items()]

@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def lines(path: Path) -> list[Any]:
-    """Give what any program reads from a recording: zcat, where the machine has it."""
+    """Return what any program reads from a recording: zcat, where the machine has it."""
     program = ["zcat"] if shutil.which("zcat") else [sys.executable, "-m", "gzip", "-d", "-"]
     with path.open("rb") as recording:
         done = subprocess.run(program, stdin=recording, capture_output=True, check=True, text=True)

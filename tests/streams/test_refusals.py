@@ -39,7 +39,7 @@ CODES = ("PAIR_NOT_SUPPORTED", "DATA_UNAVAILABLE", "INVALID_PARAMETER")
 
 @contextlib.asynccontextmanager
 async def delisting(exchange: str) -> AsyncIterator[tuple[SimulatedExchange, md.AsyncClient]]:
-    """Give an exchange that no longer has all pairs that a client knows of it, and the client."""
+    """Yield an exchange that no longer has all pairs that a client knows of it, and the client."""
     first = SimulatedExchange(now=NOW, frozen=True)
     await first.start()
     port = int(first.url.rpartition(":")[2])

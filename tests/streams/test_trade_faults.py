@@ -43,7 +43,7 @@ async def up_to_now(
 
 
 def holes(found: list[int]) -> list[tuple[int, int]]:
-    """Give the neighbours that are none."""
+    """Return the neighbours that are none."""
     return [(one, other) for one, other in pairwise(found) if other != one + 1]
 
 

@@ -1,4 +1,4 @@
-"""Servers that ask for keys, their operator's desk, and raw requests to them."""
+"""Servers that require keys, their operator's commands, and raw requests to them."""
 
 from __future__ import annotations
 

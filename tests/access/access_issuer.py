@@ -1,4 +1,4 @@
-"""An issuer of tokens on the loopback, which may be away, slow or nonsense."""
+"""A token issuer on the loopback that can be down, slow or wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places where accounts are kept, and processes that use them all at once."""
+"""Stores of accounts, and processes that use them at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges to ask, a Redis to share and servers in this process, for tests of access control."""
+"""Exchanges, a shared Redis and servers in this process, for tests of access control."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What accounts do not see of each other: sessions of HTTP+SSE, watches, subscriptions, streams."""
+"""Accounts are separate: sessions of HTTP+SSE, watches, subscriptions, streams."""
 
 from __future__ import annotations
 

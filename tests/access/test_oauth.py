@@ -1,4 +1,4 @@
-"""Tokens of an outside issuer: which are taken, and when its keys are fetched."""
+"""Tokens of an outside issuer: which are accepted, and when its keys are requested."""
 
 from __future__ import annotations
 

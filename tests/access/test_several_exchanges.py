@@ -1,4 +1,4 @@
-"""Calls that ask several exchanges at once, of tiers that do not have them all."""
+"""Calls for several exchanges, with tiers that lack some of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that cannot be used: nobody is let in, nothing is lost, they come back by themselves."""
+"""Unreachable stores: no call is admitted, nothing is lost, and they recover by themselves."""
 
 from __future__ import annotations
 

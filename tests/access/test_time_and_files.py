@@ -1,4 +1,4 @@
-"""Clocks that leap, disks that are full, files that others may write, and data that are damaged."""
+"""Clocks that jump, full disks, files that others can write, and damaged data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exchange of these tests on a socket, and an environment without settings of ours."""
+"""The exchange of these tests on a socket, and an environment without our settings."""
 
 from __future__ import annotations
 

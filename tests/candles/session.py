@@ -1,4 +1,4 @@
-"""A sequence of steps on one world and one store, over the wire, each answer held to the rules."""
+"""A sequence of steps on one world and one store, with a socket; answers must follow the rules."""
 
 from __future__ import annotations
 

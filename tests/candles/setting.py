@@ -1,4 +1,4 @@
-"""A client of an exchange of the model's own, for tests of single conditions."""
+"""A client of an exchange of the model, for tests of single conditions."""
 
 from __future__ import annotations
 

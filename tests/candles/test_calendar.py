@@ -1,4 +1,4 @@
-"""Calendars against the one on the wall: shifted days, summer time, weeks, months, learning."""
+"""Calendars and local time: shifted days, daylight saving time, weeks, months, learning."""
 
 from __future__ import annotations
 

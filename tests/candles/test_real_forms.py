@@ -1,4 +1,4 @@
-"""How exchanges divide their candles into pages, each as its reference says, a test a kind."""
+"""How exchanges split candles into pages by their references, with a test for each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candles over a rename of a token: those of the older pair, then those of the present one."""
+"""Candles across a rename of a token: those of the former pair, then those of the new one."""
 
 from __future__ import annotations
 

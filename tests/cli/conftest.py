@@ -1,4 +1,4 @@
-"""The installed command, and a simulated exchange for it to ask."""
+"""The installed command, and a simulated exchange for it."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Charts from a shell: ``--open`` and ``--save``."""
+"""Charts from the shell: ``--open`` and ``--save``."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The shell follows MARKETDATA_NUMBERS: text in JSON, the exchange's digits everywhere."""
+"""The shell follows MARKETDATA_NUMBERS: strings in JSON, the exchange's digits everywhere."""
 
 import csv
 import io

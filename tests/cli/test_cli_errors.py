@@ -1,4 +1,4 @@
-"""Errors: one line on standard error with a stable code, an exit code that tells whose fault."""
+"""Errors: one line on standard error with a stable code, and an exit code by cause."""
 
 import pytest
 

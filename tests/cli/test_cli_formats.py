@@ -1,4 +1,4 @@
-"""JSON, JSON lines and CSV hold what the library gave, digit for digit."""
+"""JSON, JSON lines and CSV have the library's values, digit for digit."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""``marketdata record``, and ``watch --replay``: what was recorded is what is played."""
+"""``marketdata record`` and ``watch --replay``: a replay equals the recording."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Answers about one pair as exchanges send them: found in ccxt's parsers, or written by hand."""
+"""Responses about one pair in the exchanges' formats: from ccxt's parsers, or written by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every operation of every spot exchange, and what has to be so of each answer."""
+"""Every operation of every spot exchange, and the rules for each answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets that can be recognised, and where they are looked for."""
+"""Recognizable secrets, and the places that are searched for them."""
 
 from __future__ import annotations
 

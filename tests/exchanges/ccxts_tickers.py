@@ -1,4 +1,4 @@
-"""What ccxt's parsers of tickers say of themselves: the fields they read, the answers they show."""
+"""The fields that ccxt's ticker parsers read, and the examples in their comments."""
 
 from __future__ import annotations
 

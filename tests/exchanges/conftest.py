@@ -1,4 +1,4 @@
-"""A home of the suite's own, and requests that wait for nobody."""
+"""A home for this suite, and requests without rate limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that takes any socket and any request, and notes what each exchange is asked for."""
+"""A server that accepts any socket and request, and notes the requests for each exchange."""
 
 from __future__ import annotations
 

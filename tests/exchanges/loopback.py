@@ -1,4 +1,4 @@
-"""A server on the loopback that answers every request with the same, whatever it is asked."""
+"""A server on the loopback that sends the same response to every request."""
 
 from __future__ import annotations
 

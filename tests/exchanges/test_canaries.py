@@ -1,4 +1,4 @@
-"""Keys and passwords are nowhere but in the requests that they are for."""
+"""Keys and passwords are only in the requests that need them."""
 
 from __future__ import annotations
 

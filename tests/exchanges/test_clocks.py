@@ -1,4 +1,4 @@
-"""What answers say of the exchange's clock."""
+"""The exchange's clock in answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All spot exchanges of ccxt against a server that answers nonsense: always a code."""
+"""All spot exchanges of ccxt with a server that answers nonsense: always an error code."""
 
 from __future__ import annotations
 

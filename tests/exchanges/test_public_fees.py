@@ -1,4 +1,4 @@
-"""Fees are fractions that an exchange can mean, or not known."""
+"""Fees are plausible fractions, or None."""
 
 from __future__ import annotations
 

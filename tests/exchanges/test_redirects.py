@@ -1,4 +1,4 @@
-"""No request and no socket is sent on to another host, with or without a key."""
+"""No request and no socket is redirected to another host, with or without a key."""
 
 from __future__ import annotations
 

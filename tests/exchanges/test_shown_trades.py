@@ -1,4 +1,4 @@
-"""What the comments of ccxt's parsers show of trades, of every exchange, agrees with itself."""
+"""The trades in the comments of ccxt's parsers, for every exchange, are consistent."""
 
 from __future__ import annotations
 

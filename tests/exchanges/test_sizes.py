@@ -1,4 +1,4 @@
-"""How many rows exchanges are asked for, and from which time on."""
+"""The number of rows that are requested from exchanges, and their start times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ticker's fields cover the span that it says, and agree with each other, on every exchange."""
+"""A ticker's fields cover its time span and agree with each other, on every exchange."""
 
 from __future__ import annotations
 

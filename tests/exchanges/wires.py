@@ -1,4 +1,4 @@
-"""Exchanges as they write, made by hand after their references: pairs, tickers and books."""
+"""Formats of exchanges, written by hand from their references: pairs, tickers and books."""
 
 from __future__ import annotations
 

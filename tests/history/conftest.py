@@ -1,4 +1,4 @@
-"""Exchanges that play what a test writes for them, clients of theirs, and a store of its own."""
+"""Exchanges that replay what a test writes, clients of them, and a separate store."""
 
 from __future__ import annotations
 

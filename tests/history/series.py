@@ -1,4 +1,4 @@
-"""Series made by hand, for what happens between processes and disks."""
+"""Series made by hand, for tests of processes and disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is asked for in whatever order, the answer is the exchange's, and all of it stored."""
+"""Ranges in any order give the exchange's candles, and all of them are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that was damaged behind our back says so, is mended, and gives the rest again."""
+"""A damaged store reports it, is repaired, and returns the rest again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of each day of a stored series, against a look at each of its places."""
+"""The report of each day of a stored series, compared with a look at each of its places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where candles are kept: folders that can be written to and others, names, forks, simulations."""
+"""Places of the store: writable and read-only folders, names, forks, simulations."""
 
 from __future__ import annotations
 

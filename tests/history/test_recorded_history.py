@@ -1,4 +1,4 @@
-"""The real recorded market through kills and the store: row for row, its outage the one hole."""
+"""A real recorded market, with kills and the store: row for row, with its outage as the one gap."""
 
 from __future__ import annotations
 

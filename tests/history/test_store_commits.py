@@ -1,4 +1,4 @@
-"""A series is changed by whole commits: nothing lost, nothing twice, whoever else is at it."""
+"""A series changes only by whole commits: nothing is lost or repeated with concurrent processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the budget of requests share: a clock that costs no time, and budgets of it."""
+"""Helpers for tests of the request budget: a clock that costs no time, and budgets with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients of the library connected to simulated exchanges by real sockets."""
+"""Clients of the library, connected to simulated exchanges over real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of answers that are made of other calls share."""
+"""Helpers for tests of derived answers."""
 
 from __future__ import annotations
 

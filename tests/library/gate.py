@@ -1,4 +1,4 @@
-"""A gateway that holds requests back until a test lets them pass, and clients behind it."""
+"""A gateway that holds back requests until a test releases them, and clients behind it."""
 
 from __future__ import annotations
 

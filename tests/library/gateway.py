@@ -1,4 +1,4 @@
-"""A real server between the connectors and a simulated exchange, which changes answers."""
+"""A real server between the connectors and a simulated exchange that can change responses."""
 
 from __future__ import annotations
 

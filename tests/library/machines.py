@@ -1,4 +1,4 @@
-"""Budgets of machines that share a Redis; a machine is a folder of its own."""
+"""Budgets of machines that share a Redis; each machine is a folder."""
 
 from __future__ import annotations
 

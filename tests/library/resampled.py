@@ -1,4 +1,4 @@
-"""Candles to resample, and what is made of them."""
+"""Candles to resample, and the expected results."""
 
 from __future__ import annotations
 

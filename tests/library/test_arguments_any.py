@@ -1,4 +1,4 @@
-"""Whatever is given, the answer is a record or one of our errors, never anything else."""
+"""Any arguments give a record or one of our errors, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The budget of requests through ccxt: what exchanges ask for, count and limit."""
+"""The request budget through ccxt: requested pauses, used weights and limits of exchanges."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ paced = pytest.mark.paced
 
 
 @paced
-def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_processes(
+def test_a_pause_requested_by_an_exchange_holds_for_all_processes(
     sim: SimulatedExchange, connect: Factory, python: Run
 ) -> None:
     client = connect(sim, timeout=20)
@@ -64,7 +64,7 @@ def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_processes(
 
 
 @paced
-def test_without_a_retry_after_the_next_request_is_made(
+def test_without_a_retry_after_the_next_request_is_sent(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, retries=1)
@@ -81,7 +81,7 @@ def weigh(gateway: Gateway, weight: int) -> None:
 
 
 @paced
-def test_the_used_weight_that_binance_tells_slows_us_down_before_the_ban(
+def test_the_used_weight_of_binance_slows_us_down_before_the_ban(
     gateway: Gateway, connect: Factory
 ) -> None:
     first = connect(gateway, timeout=20)
@@ -99,7 +99,7 @@ def test_the_used_weight_that_binance_tells_slows_us_down_before_the_ban(
 
 
 @paced
-def test_what_the_exchange_counts_is_what_we_count(connect: Factory, isolated: Path) -> None:
+def test_the_exchange_counts_what_we_count(connect: Factory, isolated: Path) -> None:
     with SimulatedExchange(seed=SEED, now=NOW, frozen=True) as alone:
         client = connect(alone)
         client.ticker("BTC/USDT")
@@ -113,7 +113,7 @@ def test_what_the_exchange_counts_is_what_we_count(connect: Factory, isolated: P
 
 
 @paced
-def test_requests_do_not_wait_for_ccxts_own_limiter_as_well(
+def test_requests_do_not_wait_for_ccxts_limiter_as_well(
     sim: SimulatedExchange, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def limit(*_: Any) -> None:
@@ -171,7 +171,9 @@ def impatient() -> Iterator[type[Any]]:
 
 
 @paced
-def test_a_long_job_waits_as_long_as_the_exchange_asks(impatient: type[Any], file: Path) -> None:
+def test_a_long_download_waits_as_long_as_the_exchange_asks(
+    impatient: type[Any], file: Path
+) -> None:
     async def main() -> None:
         venue = open_venue(impatient, settings=Settings(timeout=30))
         venue._api.transport.budget = budget(file)

@@ -1,4 +1,4 @@
-"""Longer candles of any candles, and of real ones, against those made one by one."""
+"""Resampling of generated and of real candles, compared with a brute-force model."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ LONGER = [("5m", 5), ("7m", 7), ("15m", 15), ("45m", 45), ("1h", 60)]
 
 
 @given(histories(), st.sampled_from(LONGER), st.sampled_from([NOT_FETCHED, UNKNOWN]))
-def test_any_candles_are_those_made_one_by_one(
+def test_any_candles_equal_a_brute_force_model(
     history: Any, to: tuple[str, int], unknown: frozenset[Any]
 ) -> None:
     rows, gaps, start, until = history
@@ -111,7 +111,7 @@ def test_any_candles_are_those_made_one_by_one(
 
 
 @given(histories(), st.sampled_from([NOT_FETCHED, UNKNOWN]))
-def test_two_steps_give_what_one_does(history: Any, unknown: frozenset[Any]) -> None:
+def test_two_steps_equal_one(history: Any, unknown: frozenset[Any]) -> None:
     rows, gaps, start, until = history
     fine = Columns.from_rows(rows)
     for middle, to in (("5m", "1h"), ("15m", "45m"), ("7m", "14m"), ("1h", "1d"), ("45m", "1M")):
@@ -124,7 +124,7 @@ def test_two_steps_give_what_one_does(history: Any, unknown: frozenset[Any]) -> 
 
 
 @given(histories(), st.sampled_from([NOT_FETCHED, UNKNOWN]))
-def test_nothing_is_won_or_lost(history: Any, unknown: frozenset[Any]) -> None:
+def test_volume_and_extremes_are_preserved(history: Any, unknown: frozenset[Any]) -> None:
     rows, gaps, start, until = history
     bars, missing = made(rows, "15m", *gaps, start=start, until=until, unknown=unknown)
     first = expected("15m").ceil(start)
@@ -183,7 +183,7 @@ def test_real_minutes_make_the_exchanges_own_candles(
     )
 
 
-def test_the_candle_in_which_the_outage_began_is_what_had_been_traded(recorded: Path) -> None:
+def test_the_candle_in_which_the_outage_began_has_the_trades_before_it(recorded: Path) -> None:
     minutes = read(recorded / "binance_BTC_USDT-1m.csv.gz")
     begin = ms("2023-03-24T12:00")
     inside = [row for row in minutes if begin <= row[0] < begin + HOUR]

@@ -1,4 +1,4 @@
-"""Simulated exchanges for the server to ask."""
+"""Simulated exchanges for the server."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

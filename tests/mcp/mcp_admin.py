@@ -1,4 +1,4 @@
-"""Runs the commands of ``marketdata-mcp`` besides serving, in this process."""
+"""Runs the administrative commands of ``marketdata-mcp`` in this process."""
 
 from __future__ import annotations
 

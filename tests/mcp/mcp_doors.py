@@ -1,4 +1,4 @@
-"""Ways to the server that the tests share, and a client behind it that is fed."""
+"""The transports that the tests share, and a client with prepared answers behind the server."""
 
 from __future__ import annotations
 

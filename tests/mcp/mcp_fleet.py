@@ -1,4 +1,4 @@
-"""nginx as `deploy/nginx.conf` sets it up, before two real replicas."""
+"""nginx with `deploy/nginx.conf` in front of two real replicas."""
 
 from __future__ import annotations
 

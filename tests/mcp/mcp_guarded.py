@@ -1,4 +1,4 @@
-"""A server behind a gate in the test's own process, its accounts, and how long its loop stalls."""
+"""A server with access control in the test's own process, its accounts, and stalls of its loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated exchange whose clock the test moves, and watches of it over every door."""
+"""A simulated exchange whose clock the test moves, and watches of it over every transport."""
 
 import asyncio
 import json

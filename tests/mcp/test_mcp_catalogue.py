@@ -1,4 +1,4 @@
-"""What tools/list says: the surface that agents and their hosts are built against."""
+"""The result of tools/list: the surface for agents and their hosts."""
 
 from typing import Any
 

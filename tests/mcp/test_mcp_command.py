@@ -1,4 +1,4 @@
-"""The installed command: its options, its refusals, and what it does not import."""
+"""The installed command: its options, its errors, and its imports."""
 
 import socket
 import subprocess

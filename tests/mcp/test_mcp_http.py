@@ -1,4 +1,4 @@
-"""The server on a port of the loopback."""
+"""The server on a port of the loopback interface."""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""``marketdata-mcp install`` where a client has a file already: nothing in it is ever lost."""
+"""``marketdata-mcp install`` with existing files: nothing in them is ever lost."""
 
 import json
 import os

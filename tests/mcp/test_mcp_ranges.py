@@ -1,4 +1,4 @@
-"""Ranges of candles for agents: from the store where it has them, bounded where they are long."""
+"""Ranges of candles for agents: from the store if possible, and limited in size."""
 
 import json
 import time

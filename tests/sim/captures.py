@@ -1,4 +1,4 @@
-"""Turns what others have recorded into recordings of ours."""
+"""Converts public recordings to our format."""
 
 import ast
 import gzip

@@ -1,4 +1,4 @@
-"""Recordings of streams, played again."""
+"""Replays of recorded streams."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Simulated exchanges whose clock stands still, and short patience where a test asks for it."""
+"""Simulated exchanges with a frozen clock, and short time limits on request."""
 
 from __future__ import annotations
 

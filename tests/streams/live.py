@@ -1,4 +1,4 @@
-"""Waiting for what happens on live streams, and comparing it with what the exchange says."""
+"""Waits for events of live streams, and compares them with the exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small servers that speak one exchange's wire, for what the simulated exchanges do not have."""
+"""Small servers with one exchange's format each, for cases that the simulator lacks."""
 
 from __future__ import annotations
 

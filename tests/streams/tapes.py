@@ -1,4 +1,4 @@
-"""Recordings made for tests, and what is in them."""
+"""Recordings for tests, and their content."""
 
 from __future__ import annotations
 

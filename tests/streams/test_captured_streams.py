@@ -1,4 +1,4 @@
-"""Half a minute of six exchanges, as others have recorded it: each trade once, each book right.
+"""Half a minute of six exchanges from public recordings: each trade once, each book correct.
 
 What has to come out is worked out here from the frames, without the library.
 """

@@ -1,4 +1,4 @@
-"""Durations are measured by a clock that nobody sets, and not while our own process sleeps."""
+"""Durations use a monotonic clock, and not the time in which our process was suspended."""
 
 from __future__ import annotations
 

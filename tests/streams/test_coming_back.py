@@ -1,4 +1,4 @@
-"""After an outage the exchange is tried again soon, by one subject for all."""
+"""After an outage the exchange is soon tried again, by one stream for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of Decimals: every digit of the frames, as the same exchange's REST answers have them."""
+"""Streams with Decimals: every digit of the frames, as in the exchange's REST responses."""
 
 from __future__ import annotations
 

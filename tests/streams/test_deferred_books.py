@@ -1,4 +1,4 @@
-"""A book that nobody looks at is kept as changes; whoever looks sees the exchange's book."""
+"""An unread book keeps changes; a reader gets the exchange's book."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Books of exchanges whose wire is not known to us: ccxt keeps them, we look after them."""
+"""Order books that ccxt keeps, for exchanges whose format we do not parse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a widely used server of live data got wrong (W1 to W15), each as a test of its own."""
+"""Known failures of a widely used server of live data (W1 to W15), each as a test."""
 
 from __future__ import annotations
 

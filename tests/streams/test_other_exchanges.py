@@ -1,4 +1,4 @@
-"""What exchanges do that are not simulated, each tried on one that does it."""
+"""Behaviour of exchanges that are not simulated, each tested on one exchange."""
 
 from __future__ import annotations
 

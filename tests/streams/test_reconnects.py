@@ -1,4 +1,4 @@
-"""A lost socket comes back by itself: soon, but not as a storm, and it is told of."""
+"""A lost socket reconnects by itself: soon, without a storm, and counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recording holds what exchanges sent, as they sent it, whatever becomes of the recorder."""
+"""A recording has the unchanged frames of exchanges, whatever happens to the recorder."""
 
 from __future__ import annotations
 

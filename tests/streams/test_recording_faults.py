@@ -1,4 +1,4 @@
-"""A recording whose disk fails: nothing is told that is not there, and what was there stays."""
+"""A recording on a failing disk: only written events are counted, and they stay readable."""
 
 from __future__ import annotations
 

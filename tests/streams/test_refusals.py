@@ -1,4 +1,4 @@
-"""What is wrong is said at once, once, and to nobody else."""
+"""Refusals are reported at once, once, and only to the stream that they concern."""
 
 from __future__ import annotations
 

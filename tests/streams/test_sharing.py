@@ -1,4 +1,4 @@
-"""One upstream subscription for a subject, and few sockets for many, whoever watches."""
+"""One subscription for each stream, and few sockets for many, for any number of readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trades: none is lost, none comes twice, and each in its turn, whatever happens on the way."""
+"""Trades: none is lost or repeated, and all are in order, with any fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What streams say is what the exchanges' REST answers say at the same moment."""
+"""Streamed values equal the exchanges' REST responses at the same moment."""
 
 from __future__ import annotations
 

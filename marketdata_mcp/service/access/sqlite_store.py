@@ -66,7 +66,8 @@ class SqliteStore:
         """`connect` opens the file, as `sqlite3.connect` does."""
         self._file = file
         self._connects = connect
-        self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        """One for all statements: a connection keeps something of each that it ever had."""
         self._inode = 0
         self._waiting = asyncio.Lock()
         self._found: dict[str, tuple[Key, Account]] = {}
@@ -140,14 +141,14 @@ class SqliteStore:
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
         """Return a key and its account as they are now; None where there is no such key."""
-        with self._open() as connection:
-            version = connection.execute("PRAGMA data_version").fetchone()
+        with self._open() as cursor:
+            version = cursor.execute("PRAGMA data_version").fetchone()
             if version != self._version or len(self._found) >= _KNOWN:
                 self._found.clear()
                 self._version = version
             found = self._found.get(key_id)
             if found is None:
-                row = connection.execute(_FIND, [key_id]).fetchone()
+                row = cursor.execute(_FIND, [key_id]).fetchone()
                 if row is None:
                     return None
                 found = self._found[key_id] = Key(*row[:7]), _account(row[7:])
@@ -202,8 +203,8 @@ class SqliteStore:
 
     async def used(self, account: str, at: float) -> Used:
         """Tell what an account has used."""
-        with self._open() as connection:
-            return read_used(connection.execute, account, at)
+        with self._open() as cursor:
+            return read_used(cursor.execute, account, at)
 
     async def check(self) -> None:
         """Count a call of nobody; raises `AwayError` where no call can be counted."""
@@ -219,15 +220,15 @@ class SqliteStore:
         self._close()
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._cursor is not None:
+            self._cursor.connection.close()
+            self._cursor = None
 
     # ------------------------------------------------------------------ the file
 
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._open() as connection:
-            return connection.execute(statement, values).fetchall()
+        with self._open() as cursor:
+            return cursor.execute(statement, values).fetchall()
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
@@ -239,27 +240,28 @@ class SqliteStore:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
         """Run statements, of which all are kept or none; nothing may be awaited in between."""
-        with self._open() as connection:
-            if self._waiting.locked() or not _done(connection, _BEGIN):
+        with self._open() as cursor:
+            if self._waiting.locked() or not _done(cursor, _BEGIN):
                 async with asyncio.timeout(_LOCK_SECONDS), self._waiting:
-                    while not _done(connection, _BEGIN):  # noqa: ASYNC110 - nobody would tell
+                    while not _done(cursor, _BEGIN):  # noqa: ASYNC110 - nobody would tell
                         await asyncio.sleep(_TRY_SECONDS)
             try:
-                yield connection.execute
-                connection.execute("COMMIT")
+                yield cursor.execute
+                cursor.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # not where a full disk has ended it already
-                    connection.execute("ROLLBACK")
+                # Not where a full disk has ended it already.
+                if cursor.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
                 raise
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Iterator[sqlite3.Cursor]:
         try:
             # An operator may have put another file in its place, such as one from a backup.
-            if self._connection is None or self._file.stat().st_ino != self._inode:
+            if self._cursor is None or self._file.stat().st_ino != self._inode:
                 self._reopen()
-            assert self._connection is not None  # noqa: S101 - has just been opened
-            yield self._connection
+            assert self._cursor is not None  # noqa: S101 - has just been opened
+            yield self._cursor
         except (sqlite3.Error, OSError) as error:
             # A file that was damaged while it was open may have been put right by then.
             if is_damage(error):
@@ -269,7 +271,7 @@ class SqliteStore:
     def _reopen(self) -> None:
         self._close()
         self._version = None
-        self._connection = self._connect()
+        self._cursor = self._connect().cursor()
         self._inode = self._file.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:
@@ -299,10 +301,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.executescript(_SCHEMA)
 
 
-def _done(connection: sqlite3.Connection, statement: str) -> bool:
+def _done(on: sqlite3.Connection | sqlite3.Cursor, statement: str) -> bool:
     """Run a statement; False where another process is in the way."""
     try:
-        connection.execute(statement)
+        on.execute(statement)
     except sqlite3.OperationalError as error:
         if not is_locked(error):
             raise

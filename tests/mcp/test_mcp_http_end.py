@@ -1,4 +1,4 @@
-"""The end of the server while its clients are in the midst of all that they can be in."""
+"""The shutdown of the server with clients in every possible state."""
 
 import asyncio
 import signal
@@ -85,7 +85,7 @@ async def _in_the_midst(port: int) -> AsyncIterator[dict[str, Peer]]:
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_it_ends_in_order_whatever_is_under_way(tmp_path: Path, signals: int) -> None:
+def test_it_ends_cleanly_with_any_requests_in_flight(tmp_path: Path, signals: int) -> None:
     async def work() -> None:
         silent = Silent()
         arguments = ("--http", "127.0.0.1:0", "--sse", "-e", "binance")
@@ -122,7 +122,7 @@ def test_it_ends_in_order_whatever_is_under_way(tmp_path: Path, signals: int) ->
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_it_does_not_wait_for_who_does_not_read(
+def test_it_does_not_wait_for_clients_that_do_not_read(
     home: Path, simulator: SimulatedExchange, parser: str
 ) -> None:
     async def work() -> None:
@@ -143,7 +143,7 @@ def test_it_does_not_wait_for_who_does_not_read(
     finish(work())
 
 
-def test_what_is_asked_before_the_end_is_answered(home: Path) -> None:
+def test_requests_before_the_end_are_answered(home: Path) -> None:
     async def work() -> None:
         async with serving(home) as (url, process):
             port = urlsplit(url).port or 0

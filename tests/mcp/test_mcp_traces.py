@@ -1,4 +1,4 @@
-"""Traces as a collector gets them that speaks OTLP over HTTP."""
+"""Traces for a collector with OTLP over HTTP."""
 
 import asyncio
 import gzip
@@ -93,7 +93,7 @@ def _collector() -> Iterator[Collector]:
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_calls_are_spans_that_go_on_from_the_clients(
+def test_calls_are_spans_that_continue_the_clients_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path))
@@ -150,7 +150,7 @@ def test_the_last_spans_are_sent_before_the_end(home: Path) -> None:
         finish(work(collector))
 
 
-def test_on_stdio_too(home: Path) -> None:
+def test_stdio_has_traces_too(home: Path) -> None:
     with (
         _collector() as collector,
         running([str(COMMAND), "--sim"], home, **{VARIABLES[0]: collector.url}) as process,
@@ -162,7 +162,7 @@ def test_on_stdio_too(home: Path) -> None:
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_collector_that_does_not_answer_holds_nothing_up(home: Path, is_there: bool) -> None:
+def test_a_silent_collector_delays_nothing(home: Path, is_there: bool) -> None:
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -183,7 +183,7 @@ def test_a_collector_that_does_not_answer_holds_nothing_up(home: Path, is_there:
 
 
 @pytest.mark.parametrize("is_wanted", [False, True])
-def test_nothing_of_it_is_imported_unless_it_is_wanted(home: Path, is_wanted: bool) -> None:
+def test_telemetry_is_imported_only_if_enabled(home: Path, is_wanted: bool) -> None:
     variables = {"PYTHONPROFILEIMPORTTIME": "1", "OTEL_SERVICE_NAME": "shop"}
 
     async def work(collector: Collector) -> None:

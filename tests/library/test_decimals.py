@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import marketdata as md
-from marketdata._candles.from_trades import bars
 from marketdata._exchanges.connector import connector_class
 from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 
+from .built import bars
 from .conftest import Factory
 from .gateway import Gateway
 from .markets import DIALECTS, NOW

@@ -190,9 +190,8 @@ class Exchange:
         moments = (0, world.unit // 2, world.unit - 1 if world.date <= 0 else 0)
         found = []
 
-        def trade(at: int) -> None:
+        def trade(at: int, move: float, wick: float, size: float) -> None:
             nonlocal price
-            move, wick, size = (chance.random() for _ in range(3))
             last, price = price, max(80, price + int(move * 9) - 4)
             high, low = max(last, price) + int(wick * 3), min(last, price) - int(wick * 3)
             volume = (1 + int(size * 80)) / 8
@@ -203,7 +202,7 @@ class Exchange:
             )
 
         for unit in range(world.units):
-            moment, wanted = chance.random(), chance.random()
+            moment, move, wick, size, wanted = (chance.random() for _ in range(5))
             if not self._is_open(pair, unit):
                 continue
             is_traded = wanted >= (world.quiet if pair == PAIR else 0.0) or unit == world.listed
@@ -211,11 +210,11 @@ class Exchange:
             if not is_traded:
                 found.append(Candle(at, *(price / 8,) * 4, 0.0, 0))
                 continue
-            trade(at + moments[int(moment * 3)])
+            trade(at + moments[int(moment * 3)], move, wick, size)
             if world.tick and world.date <= 0 and moment < 2 / 3:
                 # A unit may end while it is asked for: what it was a moment before is not final.
                 for early in (900, 500, 200, 1):
-                    trade(at + world.unit - early)
+                    trade(at + world.unit - early, size, move, wick)
         return found
 
     def _is_open(self, pair: str, unit: int) -> bool:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._candles.spans import Gap, Span, Stretch, merged
 from marketdata._candles.trouble import UNREADABLE
+from marketdata.machine import private_folder
 from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
@@ -121,8 +122,10 @@ def is_ours(found: pyarrow.Schema) -> bool:
 class DataFiles:
     """Reads and writes the data files of one series; which of them count its table's log says."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, private: bool = False) -> None:
+        """`private` tells that folders which are made are for this user alone."""
         self.url = url
+        self._private = private
 
     # ------------------------------------------------------------------ reading
 
@@ -215,7 +218,11 @@ class DataFiles:
 
     def make_folder(self) -> None:
         """Make the folder of the series where it is one on the disk."""
-        if "://" not in self.url:
+        if "://" in self.url:
+            return
+        if self._private:
+            private_folder(Path(self.url))
+        else:
             Path(self.url).mkdir(parents=True, exist_ok=True)
 
     def write(self, stretch: Stretch) -> File:

@@ -150,6 +150,17 @@ def test_a_home_that_cannot_be_written(
     assert doctor().one("home")[0] == "fail"
 
 
+@pytest.mark.parametrize("below", ["", "home"])
+def test_a_home_that_is_a_link_to_nothing(
+    below: str, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "link" / below))
+    state, said = doctor().one("home")
+    assert state == "fail"
+    assert f"{tmp_path / 'link'} is a link to nothing" in said
+
+
 def test_few_open_files(home: Path) -> None:
     line = f"ulimit -n 256 && exec {COMMAND} doctor --offline"
     done = subprocess.run(

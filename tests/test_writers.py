@@ -23,15 +23,14 @@ import pyarrow.parquet as pq
 import pytest
 from full_disk import full_disk
 from history.series import bars, read, table_in
+from inside.markets import Catalogue, spot_markets
+from inside.recordings import Event, Writer
+from inside.recordings import read as events_of
+from inside.requests import APART, Account, Ledger, LedgerBusyError
+from inside.store import SeriesTable
 
 import marketdata as md
-from marketdata._candles.table import SeriesTable
 from marketdata._exchanges import markets_cache
-from marketdata._exchanges.markets import spot_markets
-from marketdata._exchanges.markets_cache import Catalogue
-from marketdata._exchanges.recording import Event, Writer
-from marketdata._exchanges.recording import read as events_of
-from marketdata._requests.rate_ledger import APART, Account, Ledger, LedgerBusyError
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 from marketdata_mcp.service.command import admin
 

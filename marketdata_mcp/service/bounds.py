@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections import deque
+from collections import OrderedDict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -62,41 +62,58 @@ class Ceilings:
 
 
 class _Starts:
-    """Starts requests in the order of arrival, a few in each turn of the event loop.
+    """Starts requests a few in each turn of the event loop, one of each sender after the other.
 
     If a thousand started in one turn, each later turn would take a thousand times as long, and
     everything else that needs the loop would wait for seconds.
+
+    Addresses take turns, and within an address, which may be a proxy's, its credentials do: a
+    thousand requests of one sender delay no other.
     """
 
     _AT_ONCE = 4
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[str, OrderedDict[bytes, deque[asyncio.Future[None]]]]
+        self._waiting = OrderedDict()
         self._left = self._AT_ONCE
         self._is_due = False
 
-    async def turn(self) -> None:
+    async def turn(self, owner: str, credential: bytes) -> None:
         """Wait until it is this request's turn."""
+        loop = asyncio.get_running_loop()
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._next)
+            loop.call_soon(self._next)
         if self._left and not self._waiting:
             self._left -= 1
             return
-        mine = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
+        mine = loop.create_future()
+        of_owner = self._waiting.setdefault(owner, OrderedDict())
+        of_owner.setdefault(credential, deque()).append(mine)
         await mine
 
     def _next(self) -> None:
         self._left = self._AT_ONCE
         while self._waiting and self._left:
-            one = self._waiting.popleft()
+            one = self._take()
             if not one.done():
                 one.set_result(None)
                 self._left -= 1
         self._is_due = self._left < self._AT_ONCE
         if self._is_due:
             asyncio.get_running_loop().call_soon(self._next)
+
+    def _take(self) -> asyncio.Future[None]:
+        """Take the first request of whose turn it is, who then waits behind all others."""
+        owner, of_owner = self._waiting.popitem(last=False)
+        credential, mine = of_owner.popitem(last=False)
+        one = mine.popleft()
+        if mine:
+            of_owner[credential] = mine
+        if of_owner:
+            self._waiting[owner] = of_owner
+        return one
 
 
 class Bounded:
@@ -135,9 +152,10 @@ class Bounded:
             elif self._is_ending:
                 await refusal(_closing())(scope, receive, exchange.send)
             else:
-                with self._shares.one(address(scope)) as has_place:
+                owner = address(scope)
+                with self._shares.one(owner) as has_place:
                     if has_place:
-                        await self._run(scope, exchange, self._starts)
+                        await self._run(scope, exchange, owner)
                     else:
                         await refusal(_busy())(scope, receive, exchange.send)
         except TimeoutError:
@@ -147,12 +165,12 @@ class Bounded:
         finally:
             request_id.reset(token)
 
-    async def _run(self, scope: Scope, exchange: _Exchange, starts: _Starts | None = None) -> None:
+    async def _run(self, scope: Scope, exchange: _Exchange, owner: str | None = None) -> None:
         async with exchange.limit:
             self._exchanges.add(exchange)
             try:
-                if starts is not None:
-                    await starts.turn()
+                if owner is not None:
+                    await self._starts.turn(owner, _credential(scope["headers"]))
                 await self._app(scope, exchange.receive, exchange.send)
             finally:
                 self._exchanges.discard(exchange)
@@ -274,6 +292,10 @@ def address_of(client: tuple[str, int] | None) -> str:
     if ":" not in host:
         return host
     return str(ip_network((host.partition("%")[0], 64), strict=False))
+
+
+def _credential(headers: list[tuple[bytes, bytes]]) -> bytes:
+    return next((value for name, value in headers if name == b"authorization"), b"")
 
 
 def _named(headers: list[tuple[bytes, bytes]]) -> str:

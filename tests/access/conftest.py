@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import unpaced
 from access_doors import DEBUGGING, Desk, Server, finish, serving
 from access_gate import Gated, Serve, gated
+from inside import unpaced
 from redis_server import RedisServer
 
 from marketdata.sim import SimulatedExchange

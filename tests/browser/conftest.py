@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built import is_built
 
-from marketdata._charts.page import is_built
 from tests.browser.chromium import FOLDER, launched
 
 

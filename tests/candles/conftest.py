@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
 
 from .setting import Set, Setting
 from .wire import Wire

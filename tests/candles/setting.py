@@ -68,6 +68,8 @@ class Setting:
         assert rows[0] == rows[1] == rows[2]
         assert answers[0].missing == answers[1].missing == answers[2].missing
         assert answers[0].forming == answers[1].forming == answers[2].forming
+        offsets = [one.clock_offset_ms for one in answers]
+        assert offsets[0] == offsets[1] == offsets[2]
         return answers[0]
 
     def advance(self, by: int) -> None:

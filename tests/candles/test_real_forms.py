@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from marketdata._exchanges.quirks import QUIRKS
+from inside.exchanges import QUIRKS
 
 from .setting import Setting, ms, opens, text
 from .wire import Answer, Sent, Wire

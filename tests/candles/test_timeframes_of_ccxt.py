@@ -18,10 +18,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import ccxt.async_support
 import pytest
+from inside.candles import HOUR, expected
+from inside.exchanges import QUIRKS, quirk
 
 import marketdata as md
-from marketdata._candles.calendar import HOUR, expected
-from marketdata._exchanges.quirks import QUIRKS, quirk
 
 PAIR, LIMIT = "BTC/USDT", 10
 STARTS = (1_700_000_000_000, 1_735_600_000_000, 1_704_067_200_000)

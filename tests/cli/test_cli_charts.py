@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from built import NEEDS_CHART
 
-from marketdata._charts.page import is_built
-
-pytestmark = pytest.mark.skipif(not is_built(), reason="not built: make chart")
+pytestmark = NEEDS_CHART
 
 COMMANDS = ("candles", "orderbook", "compare", "consolidated")
 

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import expected
 import playback
+from inside.exchanges import loader
 from recorded import Case
 
-from marketdata._exchanges import loader
 from marketdata.arguments import MAX_DEPTH, MAX_TRADES
 
 ONLY_ROLLING = "4h"

@@ -12,10 +12,9 @@ import calls
 import playback
 import pytest
 import totals
+from inside.exchanges import loader
 from recorded import Case, Recordings
 from totals import Accepted, Cell, Totals
-
-from marketdata._exchanges import loader
 
 NEEDS = "needs recorded exchange answers: --recorded DIR or MARKETDATA_RECORDED=DIR"
 COLUMNS = (

@@ -11,8 +11,9 @@ from decimal import Context, Decimal
 from itertools import pairwise
 from typing import Any
 
+from inside.exchanges import quirk
+
 from marketdata._exchanges.currencies import RENAMED
-from marketdata._exchanges.quirks import quirk
 
 TICKER_FIELDS = (
     *("last", "bid", "ask", "bidVolume", "askVolume", "open", "high", "low", "close"),

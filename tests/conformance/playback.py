@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from inside.exchanges import Connector, loader
+from inside.markets import Facts, Lists
 from recorded import Case
 from yarl import URL
 
 from marketdata import AsyncClient
 from marketdata._exchanges import exchange
-from marketdata._exchanges.connector import Connector, _connector_class
-from marketdata._exchanges.loader import ccxt_errors, prepare_packages
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
+from marketdata._exchanges.connector import _connector_class
 from marketdata.settings import Settings
 
 Answer = Callable[[str], Any]
@@ -145,12 +145,12 @@ async def client(
         made.fetch_markets = fetch_markets
     monkeypatch.setattr(exchange, "connector_class", lambda wanted, **_: {name: made}[wanted])
     if markets is not None:
-        spot = [Market(one["symbol"], one) for one in markets if is_served(one)]
+        spot = [one for one in markets if is_served(one)]
         api = plain_connector(name, playback)()
         facts = Facts(
             api.precisionMode, {side: api.fees["trading"].get(side) for side in ("maker", "taker")}
         )
-        Catalogue(home).replace(name, spot, facts=facts, simulated=False)
+        Lists(home).plant(name, spot, facts=facts)
     settings = Settings(exchange=(name,), home=home, retries=0)
     async with AsyncClient(settings=settings) as made_client:
         yield made_client
@@ -208,14 +208,14 @@ async def oracle(case: Case, markets: list[dict[str, Any]]) -> Oracle:
 
     try:
         return await ask({})
-    except ccxt_errors().AuthenticationError:
+    except loader.ccxt_errors().AuthenticationError:
         return await ask(KEYS)
 
 
 @functools.cache
 def described(name: str) -> Any:
     """Return ccxt's own connector of an exchange, to look at and never to ask."""
-    prepare_packages()
+    loader.prepare_packages()
     return plain_connector(name, Playback())()
 
 
@@ -228,7 +228,7 @@ def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def step_of(name: str) -> Callable[[Any], float | None]:
     """Return what makes a step of a precision of ccxt's, for an exchange."""
-    prepare_packages()
+    loader.prepare_packages()
     modes = importlib.import_module("ccxt.base.decimal_to_precision")
     mode = described(name).precisionMode
     if mode == modes.TICK_SIZE:

@@ -12,9 +12,9 @@ import invariants
 import listings
 import playback
 from calls import Call
+from inside.exchanges import loader
 from recorded import Case, Recordings
 
-from marketdata._exchanges import loader
 from marketdata.errors import (
     DataUnavailableError,
     InvalidParameterError,

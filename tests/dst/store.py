@@ -13,11 +13,11 @@ from itertools import count
 from typing import Any
 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from inside.candles import Stretch, joined
+from inside.store import SeriesTable
 
 from marketdata._candles.datafiles import DataFiles, File
 from marketdata._candles.delta import Delta
-from marketdata._candles.spans import Stretch, joined
-from marketdata._candles.table import SeriesTable
 from marketdata.errors import DataUnavailableError
 from marketdata.models.columns import Columns
 

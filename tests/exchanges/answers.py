@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.quirks import quirk
+from inside.exchanges import connector_class, quirk
 
 from .asking import PAIR, markets
 from .ccxts_tickers import examples, fields
@@ -390,7 +389,7 @@ async def understood(exchange: str, answers: Row, *, of_all: bool = False) -> An
     try:
         if of_all and not (api.has.get("fetchTickers") and special.full_tickers):
             return None
-        api.set_markets([one.raw for one in markets(exchange)])
+        api.set_markets(markets(exchange))
         for row in rows(exchange):
             for answer in enveloped(row):
                 answers[exchange] = answer

@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
-from marketdata._exchanges import loader
-from marketdata._exchanges.supported import serves_spot
+from inside.exchanges import loader, serves_spot
 
 FIELDS = ("open", "high", "low", "change", "percentage", "average", "vwap", "previousClose")
 _PARSERS = ("parse_ticker", "parse_spot_or_uta_ticker")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
 
 # What starts servers with keys and asks them is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "access"))

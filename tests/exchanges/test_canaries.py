@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from access_doors import DEBUGGING, Desk, bearer, call, request, send, serving
+from inside.exchanges import connector_class
 
 from marketdata import AsyncClient
-from marketdata._exchanges.connector import connector_class
 from marketdata.errors import MarketDataError
 from marketdata.sim import SimulatedExchange
 
@@ -199,12 +199,12 @@ def test_the_command_shows_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def _list_pairs(home: Path, name: str, url: str) -> None:
-    from marketdata._exchanges.markets_cache import Catalogue, Facts, source
+    from inside.markets import Lists
 
     from .asking import markets
 
     endpoint = AsyncClient(endpoints={name: url}, home=home).settings.endpoints[name]
-    Catalogue(home).replace(source(name, endpoint), markets(name), facts=Facts(), simulated=False)
+    Lists(home).plant(name, markets(name), endpoint=endpoint)
 
 
 def _said(*arguments: str) -> str:

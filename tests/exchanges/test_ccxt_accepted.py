@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from inside.exchanges import Connector
+
 from marketdata._exchanges import relied_on
-from marketdata._exchanges.connector import Connector
 from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.lines import LineMethods
 from marketdata._exchanges.sockets import StreamConnector

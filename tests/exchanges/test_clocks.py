@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from inside.requests import Reply
 
 import marketdata as md
-from marketdata._requests.reply import Reply
 
 from .wires import Asked, Wire, binance, binance_ticker
 

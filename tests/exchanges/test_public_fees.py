@@ -6,8 +6,7 @@ from typing import Any
 
 import ccxt
 import pytest
-
-from marketdata._exchanges import parsing
+from inside.exchanges import parsing
 
 from .ccxts_tickers import spot_exchanges
 

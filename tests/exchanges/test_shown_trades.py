@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from inside.exchanges import connector_class, parsing, stream_class
+
 import marketdata as md
-from marketdata._exchanges import parsing
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.sockets import stream_class
 
 from .asking import markets
 from .ccxts_tickers import shown, spot_exchanges
@@ -54,7 +53,7 @@ def test_a_trade_is_worth_its_price_times_its_amount() -> None:
     async def all_of_them() -> None:
         for exchange in spot_exchanges():
             api = (stream_class(exchange) or connector_class(exchange))({})
-            api.set_markets([one.raw for one in markets(exchange)])
+            api.set_markets(markets(exchange))
             for name in METHODS:
                 method = getattr(api, name, None)
                 source = inspect.getsource(method) if callable(method) else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import unpaced
+from inside import unpaced
 from library.gateway import Gateway
 from library.markets import DIALECTS, record
 

@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+from inside.store import findings
 
 import marketdata as md
-from marketdata._candles.verify import findings
 
 from .conftest import Connect, Play
 from .series import bars, read, table_in

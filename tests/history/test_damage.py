@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inside.store import findings
 
 import marketdata as md
-from marketdata._candles.verify import findings
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play

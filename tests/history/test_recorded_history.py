@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inside.exchanges import Venue
 from waiting import until
 
 import marketdata as md
-from marketdata._exchanges.exchange import Venue
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Budget, Limit, within
 
-from marketdata._requests.deadline import within
-from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.rate_limit import Budget
 from marketdata.errors import ExchangeUnavailableError
 
 T0 = 1_790_000_000.0

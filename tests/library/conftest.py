@@ -8,16 +8,18 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-import unpaced
+from inside import unpaced
+from inside.requests import Ledger
 from redis_server import RedisServer
+from waiting import until
 
 import marketdata as md
 from marketdata._requests import rate_ledger_redis, redis
-from marketdata._requests.rate_ledger import Ledger
 from marketdata.sim import SimulatedExchange
 
 from .derivation import Open
@@ -27,6 +29,7 @@ from .markets import DIALECTS, NOW, SEED
 from .other_exchanges import OtherExchange
 from .programs import said
 
+T = TypeVar("T")
 Factory = Callable[..., md.Client]
 Run = Callable[..., str]
 
@@ -141,11 +144,34 @@ def python(sim: SimulatedExchange) -> Run:
 
 
 @pytest.fixture
-def redis_server(redis_server: RedisServer) -> Iterator[RedisServer]:
+def redis_server(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RedisServer]:
     """An empty Redis; at the end no connection to it is left."""
+    workers: list[ThreadPoolExecutor] = []
+    shared: list[redis.SharedRedis] = []
+    monkeypatch.setattr(
+        rate_ledger_redis, "ThreadPoolExecutor", _keeping(ThreadPoolExecutor, workers)
+    )
+    monkeypatch.setattr(redis, "SharedRedis", _keeping(redis.SharedRedis, shared))
     yield redis_server
     rate_ledger_redis.shared_ledger.cache_clear()
     redis.shared.cache_clear()
+    # The collector of garbage would close sockets before the clients that own them.
+    for worker in workers:
+        worker.shutdown()
+    for one in shared:
+        until(lambda one=one: not one._looking)
+        if one._client is not None:
+            one._client.connection_pool.disconnect()
+
+
+def _keeping(make: Callable[..., T], made: list[T]) -> Callable[..., T]:
+    def making(*arguments: Any, **more: Any) -> T:
+        made.append(make(*arguments, **more))
+        return made[-1]
+
+    return making
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inside.requests import Account, Budget, Limit, within
 from redis_server import RedisServer
 
-from marketdata._requests.deadline import within
-from marketdata._requests.rate_ledger import Account, Limit
 from marketdata._requests.rate_ledger_redis import SharedLedger
-from marketdata._requests.rate_limit import Budget
 from marketdata.errors import ExchangeUnavailableError
 
 MINUTE = Limit(0.05, 60.0)

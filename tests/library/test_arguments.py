@@ -315,8 +315,9 @@ def test_an_unknown_argument_is_an_invalid_parameter(client: md.Client, operatio
 def test_too_many_positional_arguments_are_an_invalid_parameter(
     client: md.Client, operation: str
 ) -> None:
-    with pytest.raises(md.InvalidParameterError, match=operation):
+    with pytest.raises(md.InvalidParameterError, match=operation) as caught:
         getattr(client, operation)("BTC/USDT", "1h", "binance", "more")
+    assert caught.value.message.endswith("by position. Write others as name=value.")
 
 
 @pytest.mark.parametrize("operation", BY_NAME)

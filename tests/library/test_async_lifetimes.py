@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from inside.requests import portal
 from waiting import happened, joined
 
 import marketdata as md
-from marketdata._requests.portal import Portal, portal
+from marketdata._requests.portal import Portal
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway

@@ -17,14 +17,14 @@ import pytest
 import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import expected, intervals
+from inside.exchanges import Quirk, connector_class, open_venue
 
 import marketdata as md
 from marketdata._candles import from_trades
-from marketdata._candles.calendar import expected
 from marketdata._candles.from_trades import TradesSeries, bars_of
-from marketdata._candles.spans import intervals
-from marketdata._exchanges.quirks import Quirk
 from marketdata.models import Columns
+from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway
@@ -162,13 +162,10 @@ def asked(
     change: Callable[[Quirk], Quirk] | None = None,
 ):
     """Bars of an exchange's trades, and the holes among them."""
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
 
     async def main():
         settings = Settings.from_environment(retries=0)
-        venue = Venue(connector_class(exchange), settings, Catalogue(None), to.url)
+        venue = open_venue(exchange, to.url, settings=settings)
         if change is not None:
             venue._quirk = change(venue.quirk)
         try:
@@ -515,10 +512,6 @@ def test_trades_without_ids_cannot_be_continued(gateway: Gateway) -> None:
 
 
 def test_an_exchange_without_trades_is_an_error(sim: SimulatedExchange) -> None:
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
-
     async def main() -> None:
         settings = Settings.from_environment()
         kraken = connector_class("kraken")
@@ -529,7 +522,7 @@ def test_an_exchange_without_trades_is_an_error(sim: SimulatedExchange) -> None:
                 return {**described, "has": {**described["has"], "fetchTrades": False}}
 
         WithoutTrades.__name__ = "kraken"
-        venue = Venue(WithoutTrades, settings, Catalogue(None), sim.url)
+        venue = open_venue(WithoutTrades, sim.url, settings=settings)
         try:
             await TradesSeries(venue, "BTC/USDT", "1m").between(NOON, NOON + HOUR)
         finally:

@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from marketdata._requests.deadline import patient
-from marketdata._requests.rate_ledger import Limit
+from inside.requests import Limit, patient
 
 from .budgets import (
     COINBASE,

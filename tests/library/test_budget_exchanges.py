@@ -10,15 +10,11 @@ from typing import Any
 import pytest
 from ccxt.async_support.base.throttler import Throttler
 from ccxt.base.errors import RateLimitExceeded
+from inside.exchanges import connector_class, open_venue
+from inside.requests import Limit, current, patient, within
 from yarl import URL
 
 import marketdata as md
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.exchange import Venue
-from marketdata._exchanges.markets_cache import Catalogue
-from marketdata._requests.deadline import patient, within
-from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.request import current
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
@@ -147,7 +143,7 @@ def test_the_simulator_has_no_limits(isolated: Path) -> None:
 )
 def test_limits_are_those_of_ccxt(exchange: str, limit: Limit) -> None:
     async def main() -> None:
-        venue = Venue(connector_class(exchange), Settings(), Catalogue(None), None)
+        venue = open_venue(exchange)
         found = venue._limit(venue._api)
         assert found.seconds_per_unit == pytest.approx(limit.seconds_per_unit)
         assert found.window == limit.window
@@ -179,7 +175,7 @@ def test_a_long_download_waits_as_long_as_the_exchange_asks(
     impatient: type[Any], file: Path
 ) -> None:
     async def main() -> None:
-        venue = Venue(impatient, Settings(timeout=30), Catalogue(None), None)
+        venue = open_venue(impatient, settings=Settings(timeout=30))
         venue._api.transport.budget = budget(file)
 
         async def ask() -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Account, Ledger, Limit
 
 from marketdata._requests import rate_ledger
-from marketdata._requests.rate_ledger import Account, Ledger, Limit, ledger
+from marketdata._requests.rate_ledger import ledger
 
 from .budgets import (
     BINANCE,

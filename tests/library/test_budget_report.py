@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Budget, Limit
 
 import marketdata as md
-from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.rate_limit import Budget
 from marketdata.sim import SimulatedExchange
 
 

@@ -6,9 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from inside.requests import Limit, patient, within
 
-from marketdata._requests.deadline import patient, within
-from marketdata._requests.rate_ledger import Limit
 from marketdata.errors import ExchangeUnavailableError
 
 from .budgets import (

@@ -7,12 +7,12 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from inside.requests import patient, within
 from waiting import soon as until
 from waiting import taking_at_most
 
 import marketdata as md
 from marketdata._requests.bulkhead import Bulkhead
-from marketdata._requests.deadline import patient, within
 from marketdata.sim import SimulatedExchange
 
 from .gate import Gate, client_of, failure, told

@@ -15,14 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pytest
+from inside.candles import known
+from inside.exchanges import QUIRKS, Quirk, Venue, connector_class, loader, open_venue, quirk
+from inside.markets import Catalogue, Market
 
 import marketdata as md
-from marketdata._candles.calendar import known
 from marketdata._candles.paging import Pages
-from marketdata._exchanges import loader
-from marketdata._exchanges.exchange import Venue, connector_class
-from marketdata._exchanges.markets_cache import Catalogue, Market
-from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata.errors import ExchangeNotSupportedError
 from marketdata.settings import Settings
 
@@ -199,7 +197,7 @@ def _probed() -> list[Probe]:
         catalogue, found = Catalogue(None), []
         for name in loader.ids():
             try:
-                venue = Venue(connector_class(name), settings, catalogue, None)
+                venue = open_venue(name, settings=settings, catalogue=catalogue)
             except ExchangeNotSupportedError:
                 continue
             found.append(await _probe(venue))

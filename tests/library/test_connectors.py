@@ -11,12 +11,12 @@ import certifi
 import pytest
 from aiohttp import web
 from ccxt.base.errors import DDoSProtection
+from inside.exchanges import connector_class
+from inside.recordings import Event
+from inside.requests import Reply, current
 
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.recording import Event
 from marketdata._exchanges.transport import Transport
-from marketdata._requests.reply import Reply
-from marketdata._requests.request import current, doing
+from marketdata._requests.request import doing
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.listening import Listener
 

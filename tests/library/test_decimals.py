@@ -15,10 +15,10 @@ import pytest
 from digits import FORMS, MORE, Form, Sent, numbers, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inside.exchanges import connector_class
 
 import marketdata as md
 from marketdata._candles.from_trades import bars
-from marketdata._exchanges.connector import connector_class
 from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 

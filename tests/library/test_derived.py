@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from inside.exchanges import described
 from waiting import taking_at_most
 
 import marketdata as md
@@ -14,7 +15,7 @@ from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
 from .conftest import Factory
-from .derivation import BEST, Open, described, fields
+from .derivation import BEST, Open, fields
 from .other_exchanges import (
     DATE,
     HANG,

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.exchanges import described
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
 from .conftest import Factory
-from .derivation import Open, described, fields, recent
+from .derivation import Open, fields, recent
 from .markets import NOW
 from .other_exchanges import (
     DAY,

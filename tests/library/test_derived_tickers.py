@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from inside.exchanges import described
 from waiting import taking_at_most
 
 import marketdata as md
 
 from . import other_exchanges as wire
-from .derivation import BEST, Open, described, fields
+from .derivation import BEST, Open, fields
 from .other_exchanges import (
     DAY,
     HANG,

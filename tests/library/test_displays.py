@@ -17,13 +17,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inside.shown import page
 
 import marketdata as md
 from marketdata import models
 from marketdata.models import Columns, Record, stored, ticks
 from marketdata.models._display.html import html
 from marketdata.models._display.numbers import evened
-from marketdata.models._display.pages import page
 from marketdata.models.decimals import plain_json
 from marketdata.sim import SimulatedExchange
 

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
+from inside.exchanges import parsing
+from inside.requests import portal
 
 import marketdata as md
-from marketdata._exchanges import parsing
 from marketdata._exchanges.caller import READS, SIGNED
-from marketdata._requests.portal import portal
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory

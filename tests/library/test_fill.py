@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import Gap, expected, intervals
 
 import marketdata as md
-from marketdata._candles.calendar import expected
 from marketdata._candles.filling import fill
-from marketdata._candles.spans import Gap, intervals
 from marketdata.models import Columns
 
 from .markets import ms, when

@@ -6,13 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from inside.exchanges import open_venue
+from inside.markets import Catalogue, spot_markets
 
 import marketdata as md
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.exchange import Venue
-from marketdata._exchanges.markets import spot_markets
-from marketdata._exchanges.markets_cache import Catalogue
-from marketdata.settings import Settings
 from marketdata.sim.markets.listings import listings
 
 from .markets import DIALECTS
@@ -50,7 +47,7 @@ def of(*markets: dict[str, object]) -> Catalogue:
 
 def asked(catalogue: Catalogue, text: str, *, halted: bool = False) -> str:
     async def ask() -> str:
-        venue = Venue(connector_class("binance"), Settings(), catalogue, None)
+        venue = open_venue("binance", catalogue=catalogue)
         try:
             symbol = await venue.listed.symbol(text, halted=halted)
             assert venue.listed.market(symbol)["symbol"] == symbol
@@ -63,7 +60,7 @@ def asked(catalogue: Catalogue, text: str, *, halted: bool = False) -> str:
 
 def earlier(catalogue: Catalogue, pair: str) -> str | None:
     async def ask() -> str | None:
-        venue = Venue(connector_class("binance"), Settings(), catalogue, None)
+        venue = open_venue("binance", catalogue=catalogue)
         try:
             found = await venue.listed.predecessor(await venue.listed.symbol(pair))
             if found is not None:

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.exchanges import QUIRKS, loader, parsing, quirk, spot_exchanges
+from inside.markets import Catalogue, Facts, Market, spot_markets
 
 import marketdata as md
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges import loader, parsing
 from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
-from marketdata._exchanges.markets import spot_markets
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
-from marketdata._exchanges.quirks import QUIRKS, quirk
-from marketdata._exchanges.supported import known
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 
@@ -332,7 +328,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """ccxt's maps of currencies, of all spot exchanges."""
     loader.prepare_packages()
     made = {}
-    for one in known(tmp_path_factory.mktemp("known"), source_for):
+    for one in spot_exchanges(tmp_path_factory.mktemp("known")):
         theirs = getattr(importlib.import_module(f"ccxt.async_support.{one.id}"), one.id)
         made[one.id] = theirs().commonCurrencies
     return made
@@ -341,7 +337,9 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
 def test_every_name_in_ccxts_maps_can_be_requested_and_kept(
     maps: dict[str, dict[str, str]],
 ) -> None:
-    from marketdata._candles.store import SeriesName, _unescaped
+    from inside.store import SeriesName
+
+    from marketdata._candles.store import _unescaped
 
     assert len(maps) > 80
     names = {exchange: {*common.values()} for exchange, common in maps.items()}

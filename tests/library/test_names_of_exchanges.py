@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from inside.exchanges import loader, serves_spot
 
 import marketdata as md
-from marketdata._exchanges import loader
-from marketdata._exchanges.supported import serves_spot
 from marketdata.exchange_names import _OTHER, exchange_id
 from marketdata.sim import SimulatedExchange
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from inside.exchanges import open_venue
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -84,13 +85,9 @@ def test_the_book_changes_with_the_market(sim: SimulatedExchange, connect: Facto
 
 
 def test_unsupported_depths_are_rounded_up(sim: SimulatedExchange) -> None:
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
-
     async def asked(name: str, *depths: int) -> list[int]:
         # Only this exchange's own rule is looked at, no simulated one has it.
-        venue = Venue(connector_class(name), Settings(), Catalogue(None), sim.url)
+        venue = open_venue(name, sim.url)
         try:
             return [venue._depth(depth) for depth in depths]
         finally:

@@ -8,9 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from inside.markets import Facts, Lists
 
 import marketdata as md
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run
@@ -143,7 +143,7 @@ def test_lists_from_other_endpoints_are_not_searched(
     # A real one's list counts for clients that would ask the real one.
     raw = {"symbol": "PEPE/EUR", "base": "PEPE", "quote": "EUR", "id": "PEPEEUR"}
     facts = Facts(4, {"taker": 0.0025})
-    Catalogue(isolated).replace("bitvavo", [Market("PEPE/EUR", raw)], facts=facts, simulated=False)
+    Lists(isolated).plant("bitvavo", [raw], facts=facts)
     [real] = md.Client().pairs(search="pepe")
     assert (real.exchange, real.pair, real.taker, real.simulated) == (
         *("bitvavo", "PEPE/EUR"),

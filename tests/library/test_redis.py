@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Limit, within
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._requests.deadline import within
-from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_ledger_redis import SharedLedger, shared_ledger
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.sim import SimulatedExchange

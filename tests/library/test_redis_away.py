@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Account
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._requests.rate_ledger import Account
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from marketdata._candles.calendar import (
+from inside.candles import (
+    OPENINGS,
+    Gap,
+    Opening,
     can_make,
     expected,
     known,
@@ -14,7 +16,6 @@ from marketdata._candles.calendar import (
     source_for,
     sources,
 )
-from marketdata._candles.spans import Gap
 
 from .markets import ms
 from .resampled import DAY, HOUR, MINUTE, NOON, at, made
@@ -123,8 +124,6 @@ def test_the_longest_possible_source_is_chosen(
 def test_a_source_must_open_with_the_longer_candles(
     exchange: str, wanted: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marketdata._exchanges.openings import OPENINGS, Opening
-
     monkeypatch.setitem(OPENINGS, "chicago", Opening(zone="America/Chicago"))
     offered = ["1m", "1h", "4h", "1d", "1w", "1M"]
     fitting = sources(wanted, offered, lambda name: known(exchange, name))

@@ -15,16 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import Gap, expected
 
-from marketdata._candles.calendar import (
-    expected,
-)
-from marketdata._candles.resampling import resample
-from marketdata._candles.spans import Gap
 from marketdata.models import Columns
 
 from .markets import ms
-from .resampled import HOUR, MINUTE, NOT_FETCHED, UNKNOWN, WORST_FIRST, Row, made, places
+from .resampled import HOUR, MINUTE, NOT_FETCHED, UNKNOWN, WORST_FIRST, Row, made, places, resample
 
 
 @st.composite

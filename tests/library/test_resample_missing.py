@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from inside.candles import Calendar, Gap, Span, can_make, expected, learned
 
 from marketdata._candles.assembly import Clock
-from marketdata._candles.calendar import (
-    Calendar,
-    can_make,
-    expected,
-    learned,
-)
 from marketdata._candles.series import ElsewhereError, Known, ResampledSeries
-from marketdata._candles.spans import Gap, Span
 from marketdata.models import Columns
 
 from .markets import ms

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.exchanges import connector_class
 
 from marketdata._exchanges.bodies import FlatRows, flat_rows, parsed
-from marketdata._exchanges.connector import connector_class
 
 NUMBERS = st.one_of(
     st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False, width=32)

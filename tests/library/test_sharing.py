@@ -10,9 +10,10 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from inside.requests import patient, within
 
 from marketdata._requests.coalescing import Question, Sharing
-from marketdata._requests.deadline import patient, rest, seconds_left, unhurried, within
+from marketdata._requests.deadline import rest, seconds_left, unhurried
 from marketdata.errors import ExchangeUnavailableError
 
 from .budgets import play

@@ -15,8 +15,6 @@ import pytest
 
 import marketdata as md
 from marketdata import models
-from marketdata._client.archive import AsyncHistory
-from marketdata._client.blocking import History
 from marketdata.models import aggregates
 from marketdata.operations import OPERATIONS
 
@@ -83,7 +81,7 @@ def public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
         value = getattr(md, name)
         if inspect.isfunction(value):
             yield name, value
-    for owner in (md.Client, md.AsyncClient, History, AsyncHistory):
+    for owner in (md.Client, md.AsyncClient, md.History, md.AsyncHistory):
         for name, value in inspect.getmembers(owner, inspect.isfunction):
             if name[0] != "_":
                 yield f"{owner.__name__}.{name}", value

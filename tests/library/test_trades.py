@@ -10,11 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from inside.exchanges import Quirk, parsing
 
 import marketdata as md
 from marketdata._candles import trades as search
-from marketdata._exchanges import parsing
-from marketdata._exchanges.quirks import Quirk
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.markets import bars as sim_bars
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
 
 from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
-from marketdata._exchanges.recording import Event, Writer
+from inside.recordings import Event, Writer
 
 _EXCHANGES = {
     "BITSTAMP": "bitstamp",

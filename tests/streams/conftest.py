@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
+from inside.streams import feed, upstream
 from waiting import until
 
 import marketdata as md
-from marketdata._streams import feed, upstream
 from marketdata.sim import SimulatedExchange
 
 from .live import NOW, open_sockets

@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from inside.recordings import Event, read
+
 import marketdata as md
-from marketdata._exchanges.recording import Event, read
 from marketdata.sim import SimulatedExchange
 
 from .live import PAIR, held, until

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from inside.streams import upstream
 
 import marketdata as md
-from marketdata._streams import upstream
 from marketdata.sim import SimulatedExchange
 
 from .live import PAIR, all_live, as_rest, client_of, flowing, run, stream, until

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from digits import MORE, Sent, numbers, told
+from inside.exchanges import quirks
+from inside.recordings import Writer, read
 
 import marketdata as md
-from marketdata._exchanges import quirks
 from marketdata._exchanges.exact import exact_frame
-from marketdata._exchanges.recording import Writer, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, NAMES, PAIR, as_rest, client_of, flowing, run, stream

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from inside.exchanges import quirks
 
-from marketdata._exchanges import quirks
 from marketdata.sim import SimulatedExchange
 
 from .live import (

@@ -11,11 +11,10 @@ import weakref
 from typing import Any
 
 import pytest
+from inside.streams import TickerFeed, feed
 from waiting import joined
 
 import marketdata as md
-from marketdata._streams import feed
-from marketdata._streams.tickers import TickerFeed
 from marketdata.sim import SimulatedExchange
 
 from .live import (

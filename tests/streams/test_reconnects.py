@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from inside.streams import feed
 
 import marketdata as md
-from marketdata._streams import feed
 from marketdata.sim import SimulatedExchange
 
 from .live import (

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from full_disk import full_disk
+from inside.recordings import Event, Writer, read
 
 import marketdata as md
-from marketdata._exchanges.recording import Event, Writer, read
 from marketdata.errors import InternalError, InvalidParameterError
 from marketdata.sim import SimulatedExchange
 

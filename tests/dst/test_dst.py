@@ -1,14 +1,16 @@
 """What must never be wrong, in a thousand worlds: quota counters, request budget, candle store."""
 
+import functools
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.utils
 from history.series import bars
 from inside.requests import Account, Answer, Budget, Step
 from inside.store import SeriesTable
@@ -19,6 +21,14 @@ from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
 from . import budget, quota, store
 from .world import World, first_that_fails, run, try_all
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _version_of_redis_read_once() -> Iterator[None]:
+    """Keep redis-py from looking up its version on the disk for each of thousands of clients."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version))
+        yield
 
 
 def in_world(work: Callable[[World], Awaitable[None]]) -> Callable[[int, float], None]:

@@ -172,7 +172,7 @@ def test_an_unreachable_bucket_is_a_marketdata_error(
 
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def workers(tmp_path: Path) -> Iterator[Any]:
     """Three processes that do what a client of Dask's tells them."""
     from distributed import Client, LocalCluster
 
@@ -183,6 +183,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             processes=True,
             dashboard_address=":0",
             silence_logs=False,
+            local_directory=str(tmp_path),
         ) as local,
         Client(local) as client,
     ):
@@ -289,7 +290,11 @@ def test_a_dask_client_of_the_running_loop_works(
     async def download() -> Any:
         async with (
             LocalCluster(
-                n_workers=1, processes=False, dashboard_address=":0", asynchronous=True
+                n_workers=1,
+                processes=False,
+                dashboard_address=":0",
+                asynchronous=True,
+                local_directory=str(isolated),
             ) as local,
             Client(local, asynchronous=True) as scheduler,
             md.AsyncClient(settings=client.settings) as here,

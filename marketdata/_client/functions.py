@@ -86,7 +86,7 @@ def _evaluated(
 
 
 def __getattr__(name: str) -> Any:
-    # Each is made when it is first needed: they are not alike in what their annotations import.
+    # Each is made when it is first needed, because their annotations import different modules.
     if name.startswith("_") or not hasattr(Client, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()[name] = _function(getattr(Client, name))

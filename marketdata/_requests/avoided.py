@@ -53,7 +53,7 @@ class Avoided:
 
     @staticmethod
     def _file(folder: Path, source: str) -> Path:
-        import hashlib  # a millisecond, and nothing of it for who names one exchange
+        import hashlib  # takes a millisecond, and a single exchange does not need it
 
         # An address has characters that a name of a file may not have.
         return folder / hashlib.sha256(source.encode()).hexdigest()[:32]

@@ -173,7 +173,7 @@ def test_an_unreachable_bucket_is_a_marketdata_error(
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[Any]:
-    """Three processes that do what a client of Dask's tells them."""
+    """Three worker processes of a Dask client."""
     from distributed import Client, LocalCluster
 
     with (

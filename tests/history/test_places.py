@@ -36,7 +36,7 @@ def ask(client: md.Client, **more: object) -> list[tuple[object, ...]]:
 
 
 def in_the_way(folder: Path) -> Path:
-    """Put a file where a folder would have to be."""
+    """Put a file in the place of a folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")
     return folder

@@ -54,7 +54,7 @@ SAID = {
     "orderbook": ("bids", "asks"),
     "candles": ("columns",),
 }
-"""What no exchange leaves to be worked out."""
+"""The fields that are never computed here."""
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -115,7 +115,7 @@ def kernel() -> Iterator[Any]:
 
 
 def completed(kernel: Any, code: str) -> set[str]:
-    """Return what Tab offers at the end of a cell."""
+    """Return the completions of Tab at the end of a cell."""
     message = kernel.complete(code, len(code))
     while True:
         reply = kernel.get_shell_msg(timeout=60)

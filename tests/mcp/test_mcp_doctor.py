@@ -25,7 +25,7 @@ Doctor = Callable[..., "Found"]
 
 
 class Found:
-    """What the doctor said, and how it ended."""
+    """The doctor's output and exit code."""
 
     def __init__(self, code: int, out: str) -> None:
         document = json.loads(out)
@@ -49,7 +49,7 @@ class Found:
 
 @pytest.fixture
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
-    """Run the command in this process, with a home of its own and without asking exchanges."""
+    """Run the command in this process, with a separate home and without requests to exchanges."""
     for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "home"))

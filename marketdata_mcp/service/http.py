@@ -121,3 +121,14 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A closed asyncio.Server makes no connection of a socket that it has just accepted, which
+        # takes three turns of the loop, and leaves it open.
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            with contextlib.suppress(NotImplementedError):  # loops that do not watch sockets
+                loop.remove_reader(listener.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)

@@ -2,13 +2,15 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from mcp_doors import Silent, finish, serving
+from mcp_doors import PATIENCE, Silent, finish, serving
 from mcp_live import until
 from mcp_loopback import (
     BARS,
@@ -30,6 +32,7 @@ from mcp_loopback import (
 from waiting import taking_at_most
 
 from marketdata.sim import SimulatedExchange
+from marketdata_mcp.service import http
 
 CALL = ask("tools/call", **TICKER)
 OLDER_CALL = ask("tools/call", HANDSHAKE, **TICKER)
@@ -161,3 +164,25 @@ def test_requests_before_the_end_are_answered(home: Path) -> None:
             assert (process.returncode, err) == (0, b"")
 
     finish(work())
+
+
+def test_a_connection_accepted_during_the_shutdown_is_closed(
+    home: Path, simulator: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutdown = http._Server.shutdown
+    late: list[socket.socket] = []
+
+    async def work() -> None:
+        async with loopback(home, simulator.endpoints) as server:
+
+            async def with_a_late_client(self: Any, sockets: list[socket.socket]) -> None:
+                late.append(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+                for _ in range(2):  # asyncio has accepted it then, but made no connection of it
+                    await asyncio.sleep(0)
+                await shutdown(self, sockets)
+
+            monkeypatch.setattr(http._Server, "shutdown", with_a_late_client)
+
+    finish(work())
+    with late[0] as client:
+        assert client.recv(1) == b""

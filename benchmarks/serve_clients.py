@@ -14,7 +14,12 @@ from pathlib import Path
 from benchmarks.serve import VERSIONS, cpu_seconds, message
 
 PATIENCE = 60.0
-_REFUSED = ("RATE_LIMIT_EXCEEDED",)
+_OVER = re.compile(
+    rb'"code":\s*"(?:RATE_LIMIT_EXCEEDED|EXCHANGE_UNAVAILABLE.*"reason":\s*"rate_limited)"',
+    re.DOTALL,
+)
+"""A call over the server's limits, or over what its exchange allows all callers together."""
+_AFTER = re.compile(rb'"retryAfter":\s*([\d.]+)')
 
 
 @dataclass
@@ -27,7 +32,7 @@ class Load:
     """Calls by client."""
     waits: list[float] = field(default_factory=list)
     refused: int = 0
-    """Responses with a `Retry-After`."""
+    """Responses over a limit that say when to try again: not errors."""
     wrong: Counter[str] = field(default_factory=Counter)
     """Everything else."""
     probes: dict[str, list[float]] = field(default_factory=dict)
@@ -115,12 +120,13 @@ async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, e
             await asyncio.sleep(0.1)
             continue
         code = re.search(rb'"code":\s*"([A-Z_]+)"', body)
+        later = _later(headers, body)
         if status == 200 and b'"isError":true' not in body:
             load.answered[number] += 1
             load.waits.append(time.perf_counter() - began)
-        elif "retry-after" in headers or (code and code[1].decode() in _REFUSED):
+        elif later is not None:
             load.refused += 1
-            await asyncio.sleep(float(headers.get("retry-after", 1)))
+            await asyncio.sleep(min(later, max(0, ends - time.perf_counter())))
         else:
             load.wrong[f"{status} {code and code[1].decode()}"] += 1
             await asyncio.sleep(0.1)
@@ -129,6 +135,14 @@ async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, e
             writer = None
     if writer is not None:
         writer.close()
+
+
+def _later(headers: dict[str, str], body: bytes) -> float | None:
+    """Give the seconds after which to come back; None where the answer does not say."""
+    if "retry-after" in headers:
+        return float(headers["retry-after"])
+    after = _AFTER.search(body)
+    return float(after[1]) if after and _OVER.search(body) else None
 
 
 async def probe(

@@ -46,7 +46,11 @@ async def _served(kept: Accounts, home: str) -> AsyncIterator[tuple[str, int, in
 
 
 async def soak(options: argparse.Namespace) -> None:
-    """Run honest and hostile clients together, and print the results of the honest ones."""
+    """Run honest and hostile clients together, and print the results of the honest ones.
+
+    The honest ones ask for more than Binance allows in a minute. What is over that is refused with
+    a time to try again, which they wait for: it is counted, and is no error.
+    """
     took = options.soak_seconds
     print(f"\nSoak: {took:g} s, 16 clients who ask among hostile ones")
     with accounts("SQLite") as kept, tempfile.TemporaryDirectory() as other:
@@ -68,7 +72,7 @@ async def soak(options: argparse.Namespace) -> None:
             await asyncio.sleep(32)  # until every connection has reached its time limit
             after = await came_back(pid, idle)
     print(f"  {load.rate:.0f} answers/s, p50 {statistics.median(load.waits) * 1000:.0f} ms; "
-          f"{sum(done):,} attacks")  # fmt: skip
+          f"{load.refused:,} refused with a time to come back; {sum(done):,} attacks")  # fmt: skip
     line("p99 of those who ask, ms", p99(load.waits) * 1000, 200, ".0f")
     line("errors of those who ask", sum(load.wrong.values()), 0, ".0f")
     for what, count in load.wrong.items():

@@ -82,7 +82,7 @@ def told(source: Path) -> dict[str, Any]:
 
 
 def read(source: Path) -> list[dict[str, float]]:
-    """Give the samples."""
+    """Return the samples."""
     with source.open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     # With --debug, an error in the command line itself shows its traceback too.
     debug = "--debug" in arguments
     try:
-        job = _program().main(list(arguments or ("--help",)), prog_name=NAME, standalone_mode=False)
+        job = _read(arguments or ("--help",))
         return job() if callable(job) else int(job or 0)
     except MarketDataError as error:
         return _refuse(error, error, debug)
@@ -66,6 +66,14 @@ def run(arguments: Sequence[str]) -> int:
         said = f"{type(error).__name__}: {error}".rstrip(".")
         bug = InternalError(f"{said}. This is a bug in the package; --debug shows where.")
         return _refuse(bug, error, debug)
+
+
+def _read(arguments: Sequence[str]) -> Any:
+    """Read a command line: give its job, or an exit code where typer did all there was to do."""
+    try:
+        return _program().main(list(arguments), prog_name=NAME, standalone_mode=False)
+    except OSError as error:  # typer writes help and the version itself
+        return process.refuse_output(error)
 
 
 @functools.cache
@@ -121,34 +129,35 @@ def application() -> typer.Typer:
         for name in (operation.command, *operation.aliases):
             app.command(
                 name,
-                cls=manual.Command,
+                cls=manual.LateCommand,
                 help=operation.description,
                 epilog=examples(operation.examples),
                 hidden=name != operation.command,
                 rich_help_panel=manual.SEVERAL if operation.record in _OF_SEVERAL else manual.DATA,
-            )(_command(operation))
+            )(_late(_command, operation))
     app.command(
-        cls=manual.Command,
+        "record",
+        cls=manual.LateCommand,
         help=RECORD.description,
         epilog=examples(RECORD.examples),
         rich_help_panel=manual.LIVE,
-    )(record.command())
+    )(record.command)
     live = _group("watch", watch.ABOUT, watch.EXAMPLES)
     for operation in STREAMS:
         live.command(
             watch.shell_name(operation),
-            cls=manual.Command,
+            cls=manual.LateCommand,
             help=operation.description,
             epilog=examples(operation.examples),
-        )(watch.command(operation))
+        )(_late(watch.command, operation))
     stored = _group("history", history.ABOUT, history.EXAMPLES)
     for operation in HISTORY:
         stored.command(
             operation.name,
-            cls=manual.Command,
+            cls=manual.LateCommand,
             help=operation.description,
             epilog=examples(operation.examples),
-        )(history.command(operation))
+        )(_late(history.command, operation))
     for group, panel in ((live, manual.LIVE), (stored, manual.STORED)):
         group.callback(invoke_without_command=True)(binding.shaped(_help, "common", everywhere))
         app.add_typer(group, rich_help_panel=panel)
@@ -203,6 +212,13 @@ def _help(context: typer.Context, **said: Any) -> None:
     _remember(context, **said)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def _late(
+    make: Callable[[Operation], Callable[..., Any]], operation: Operation
+) -> Callable[[], Callable[..., Any]]:
+    """Return what makes an operation's command, in the form that `manual.LateCommand` takes."""
+    return lambda: make(operation)
 
 
 def _command(operation: Operation) -> Callable[..., Any]:

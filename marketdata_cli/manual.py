@@ -57,8 +57,34 @@ class Command(typer.core.TyperCommand):
         _examples(formatter, self.epilog)
 
 
+class LateCommand(Command):
+    """A command whose parameters are read when it is called: a process calls one of forty.
+
+    Its function takes nothing and returns the function that has the parameters.
+    """
+
+    is_read = False
+
+    def read(self) -> None:
+        """Read the parameters, once."""
+        if self.is_read or self.callback is None:
+            return
+        alone = typer.Typer(add_completion=False)
+        alone.command()(self.callback())
+        command = typer.main.get_command(alone)
+        self.params, self.callback = command.params, command.callback
+        self.is_read = True
+
+
 class Group(typer.core.TyperGroup):
     """The help page of the program, commands first."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command with its parameters, None for an unknown one."""
+        command = super().get_command(ctx, cmd_name)
+        if isinstance(command, LateCommand):
+            command.read()
+        return command
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands with their full summaries, then the options."""

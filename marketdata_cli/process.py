@@ -66,9 +66,15 @@ def send(parts: Iterable[bytes]) -> int:
         _drop_output()
         return PIPE_CLOSED
     except OSError as error:
-        _drop_output()
-        return refuse(InternalError(f"The output could not be written: {error.strerror}."))
+        return refuse_output(error)
     return 0
+
+
+def refuse_output(error: OSError) -> int:
+    """Say that standard output failed, or a file, and give the exit code of that."""
+    _drop_output()
+    what = error.filename or "The output"
+    return refuse(InternalError(f"{what} could not be written: {error.strerror}."))
 
 
 def _drop_output() -> None:
@@ -95,6 +101,12 @@ def prepare() -> None:
     """Prepare a process that runs one command."""
     # Garbage collection costs more than the memory it would free in such a short process.
     gc.disable()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us, or a program without a console
+            # Opened for reading, it refuses output as a closed one does. It also takes the
+            # number, which would otherwise go to the next file, for other code to write to.
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8"))
 
 
 def leave(code: int) -> NoReturn:

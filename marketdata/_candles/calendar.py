@@ -1,6 +1,6 @@
 """Calendars: where the candles of a series are expected to open.
 
-The only place that knows how long a candle is. All times are Unix milliseconds.
+Only this module calculates with lengths of candles. All times are Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 _WEEK = 7 * DAY
 _MONDAY = 4 * DAY
-"""1970-01-05, from which weeks are counted."""
+"""1970-01-05, the Monday from which weeks are counted."""
 _JANUARY_1970 = 1970 * 12
 _UNITS = {"s": 1_000, "m": 60_000, "h": HOUR, "d": DAY, "w": _WEEK}
 _MONTHS = {"M": 1, "y": 12}
 _LONGEST = 10 * 366 * DAY
 _BEGINNING = -(1 << 62)
 _FEWEST = 3
-"""Candles in a row that make a calendar of their own, where they are shorter than a day."""
+"""The number of consecutive candles below a day that define another calendar."""
 _ZONE_YEARS = range(2009, 2051)
 _CHUNK = 4_096
 _UTC = Opening()
@@ -54,7 +54,7 @@ class Fixed:
         return moment - (moment - self.phase) % self.step
 
     def shift(self, opened: int, places: int) -> int:
-        """Return the open time so many places after another, or before it."""
+        """Return the open time ``places`` after another, or before it if negative."""
         return opened + places * self.step
 
     def count(self, start: int, end: int) -> int:
@@ -69,7 +69,7 @@ class Monthly:
 
     months: int
     phase: int
-    """The remainder of the number of the month, counted from January of the year 0."""
+    """The month's number, counted from January of the year 0, modulo the step."""
     offset: int
 
     def floor(self, moment: int) -> int:
@@ -78,7 +78,7 @@ class Monthly:
         return _first_of(number - (number - self.phase) % self.months) + self.offset
 
     def shift(self, opened: int, places: int) -> int:
-        """Return the open time so many places after another, or before it."""
+        """Return the open time ``places`` after another, or before it if negative."""
         number = _month_of(opened - self.offset) + places * self.months
         return _first_of(number) + self.offset
 
@@ -95,7 +95,7 @@ Grid: TypeAlias = Fixed | Monthly
 
 
 def _month_of(moment: int) -> int:
-    """Number the month that a moment is in; before the year 1 and after 9999 there are none."""
+    """Return the number of a moment's month, limited to the years 1 to 9999."""
     seconds = max(-62_135_596_800, min(moment // 1000, 253_402_300_799))
     found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     return found.year * 12 + found.month - 1
@@ -110,7 +110,7 @@ def _first_of(month: int) -> int:
 
 
 class Era(NamedTuple):
-    """A grid, and since when it holds."""
+    """A grid, and the time from which it holds."""
 
     since: int
     grid: Grid
@@ -130,14 +130,14 @@ class Calendar:
         return [era.since for era in self.eras]
 
     def floor(self, moment: int) -> int:
-        """Return the open time of the place that a moment is in."""
+        """Return the open time of a moment's place."""
         index = bisect_right(self._since, moment) - 1
         while True:
             since, grid = self.eras[index]
             opened = grid.floor(moment)
             if opened >= since or index == 0:
                 return opened
-            # The place before a change lasts until the first place after it.
+            # The last place before a change ends at the first place after it.
             index, moment = index - 1, since - 1
 
     def ceil(self, moment: int) -> int:
@@ -155,7 +155,7 @@ class Calendar:
             index += 1
 
     def end(self, opened: int) -> int:
-        """Return the end of a candle that opens then, on the calendar or off it."""
+        """Return the end of a candle with this open time, on the calendar or off it."""
         place = self.floor(opened)
         return self.next(place) + opened - place
 
@@ -164,7 +164,7 @@ class Calendar:
         return self.floor(moment - 1)
 
     def shift(self, moment: int, places: int) -> int:
-        """Return the open time so many places after that of the place a moment is in, or before."""
+        """Return the open time ``places`` after the place of a moment, or before it if negative."""
         opened = self.floor(moment)
         if len(self.eras) == 1:
             return self.eras[0].grid.shift(opened, places)
@@ -173,7 +173,7 @@ class Calendar:
         return opened
 
     def count(self, start: int, end: int) -> int:
-        """Count the places that open in a range, start inside and end outside."""
+        """Count the places that open in a range; start is inclusive, end exclusive."""
         total = 0
         for index, (since, grid) in enumerate(self.eras):
             until = self.eras[index + 1].since if index + 1 < len(self.eras) else end
@@ -183,7 +183,7 @@ class Calendar:
         return total
 
     def openings(self, start: int, end: int) -> Sequence[int]:
-        """List the open times in a range, start inside and end outside."""
+        """List the open times in a range; start is inclusive, end exclusive."""
         first = self.ceil(start)
         if len(self.eras) == 1 and isinstance(grid := self.eras[0].grid, Fixed):
             return range(first, end, grid.step)
@@ -194,7 +194,7 @@ class Calendar:
         return found
 
     def is_expected(self, opened: int) -> bool:
-        """Return whether a candle is expected to open then."""
+        """Return whether a candle is expected to open at this time."""
         return self.floor(opened) == opened
 
     def unexpected(self, times: Sequence[int]) -> list[int]:
@@ -210,10 +210,10 @@ class Calendar:
         ]
 
     def gaps(self, times: Sequence[int], start: int, end: int) -> list[tuple[int, int]]:
-        """List the runs of places in a range in which no candle opens.
+        """List the runs of consecutive places without a candle in a range.
 
-        ``times`` are the open times of all candles in the range, ascending; candles beside it do
-        no harm. Start is inside, end outside.
+        ``times`` are the open times of all candles in the range, ascending; others are ignored.
+        Start is inclusive, end exclusive.
         """
         found: list[tuple[int, int]] = []
         expected = self.ceil(start)
@@ -231,7 +231,7 @@ class Calendar:
         return found
 
     def _is_regular(self, times: Sequence[int]) -> bool:
-        """Return whether every place between two candles has one candle, and no other is there."""
+        """Return whether every place between two candles has exactly one candle."""
         if not len(times):
             return True
         if len(self.eras) > 1 or not isinstance(grid := self.eras[0].grid, Fixed):
@@ -243,10 +243,10 @@ class Calendar:
 
 
 def _are_even(times: array[int], step: int) -> bool:
-    """Return whether open times follow each other at one distance."""
+    """Return whether open times are equidistant."""
     expected = times[0]
     for part in _chunks(times):
-        # Compared as one large number: one by one takes six times as long.
+        # Comparing them as one large number takes a sixth of the time.
         ones, ramp = _row_of(len(part), step)
         if int.from_bytes(as_array(part), sys.byteorder) != expected * ones + ramp:
             return False
@@ -256,7 +256,7 @@ def _are_even(times: array[int], step: int) -> bool:
 
 @functools.lru_cache(16)
 def _row_of(count: int, step: int) -> tuple[int, int]:
-    """Return large numbers of so many parts: ones, and multiples of a step from 0 on."""
+    """Return two large numbers of ``count`` parts: ones, and multiples of a step from 0."""
     ones = int.from_bytes(array("q", [1]) * count, sys.byteorder)
     ramp = int.from_bytes(array("q", range(0, count * step, step)), sys.byteorder)
     return ones, ramp
@@ -271,7 +271,7 @@ def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
 
 @functools.cache
 def nominal_length(timeframe: str) -> int:
-    """Return the length of a candle in milliseconds; of a month or year, the shortest."""
+    """Return the length of a candle in milliseconds; for months and years, the shortest."""
     count, unit = int(timeframe[:-1]), timeframe[-1]
     if unit in _UNITS:
         return count * _UNITS[unit]
@@ -284,10 +284,10 @@ def _months_in(timeframe: str) -> int:
 
 @functools.lru_cache(256)
 def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
-    """Return the calendar of a timeframe on an exchange that opens its days and weeks so.
+    """Return the calendar of a timeframe on an exchange with these openings.
 
-    Candles shorter than a day, and those of several days, are counted from 1970-01-01, several
-    weeks from the first week of 1970, several months from January.
+    Candles below a day, and those of several days, are counted from 1970-01-01, several weeks from
+    the first week of 1970, and several months from January.
     """
     if opening.zone is not None and nominal_length(timeframe) >= DAY:
         return Calendar(timeframe, tuple(_zoned(timeframe, opening)))
@@ -295,14 +295,14 @@ def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
 
 
 def known(exchange: str, timeframe: str) -> Calendar:
-    """Return the calendar that a series should have before its candles are looked at."""
+    """Return the expected calendar of a series, before its candles are known."""
     opening = OPENINGS.get(exchange)
     calendar = expected(timeframe, opening or _UTC)
     return replace(calendar, sure=opening is not None and nominal_length(timeframe) < DAY)
 
 
 def _offset(opening: Opening) -> int:
-    """Return when the day of a date opens, from its midnight: from noon on, the evening before."""
+    """Return when days open relative to midnight: from 12:00 on, on the evening before."""
     return (opening.hours - 24 if opening.hours >= 12 else opening.hours) * HOUR
 
 
@@ -338,9 +338,9 @@ def _zoned(timeframe: str, opening: Opening) -> Iterator[Era]:
 
 
 def can_make(source: Calendar, target: Calendar) -> bool:
-    """Return whether candles of one calendar can be put together to those of another.
+    """Return whether candles of one calendar can be resampled to another.
 
-    The longer ones have to be a multiple of the shorter, and each has to open with a shorter one.
+    The longer ones must be a multiple of the shorter ones, and each must open with a shorter one.
     """
     months, parts = _months_in(target.timeframe), _months_in(source.timeframe)
     whole, step = nominal_length(target.timeframe), nominal_length(source.timeframe)
@@ -367,9 +367,9 @@ def can_make(source: Calendar, target: Calendar) -> bool:
 def sources(
     target: str, offered: Sequence[str], calendar_of: Callable[[str], Calendar]
 ) -> list[str]:
-    """List the timeframes of which another can be resampled, the longest first.
+    """List the timeframes that another can be resampled from, longest first.
 
-    ``calendar_of`` gives the calendar of a timeframe that the exchange has.
+    ``calendar_of`` returns the calendar of a timeframe of the exchange.
     """
     wanted = expected(target)
     named = [name for name in offered if is_timeframe(name) and name != target]
@@ -378,7 +378,7 @@ def sources(
 
 
 def source_for(target: str, offered: Sequence[str]) -> str | None:
-    """Name the longest timeframe that another can be resampled from where days open by UTC."""
+    """Return the longest timeframe that another can be resampled from if days open at 00:00 UTC."""
     return next(iter(sources(target, offered, expected)), None)
 
 
@@ -422,19 +422,19 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
         kept = [(phase, [time for time in times if phase_of(time) == phase])]
     eras = [Era(_BEGINNING, _grid_of(timeframe, *kept[0]))]
     for (_, before), (phase, after) in pairwise(kept):
-        # A place that a change makes longer or shorter is neither a gap nor two places.
+        # A place that a change lengthens or shortens is neither a gap nor two places.
         since = max(before[-1] + 1, after[0] - length // 2)
         eras.append(Era(since, _grid_of(timeframe, phase, after)))
     return Calendar(timeframe, tuple(eras))
 
 
 def _is_next(length: int, run: list[int], after: list[int], known: Calendar) -> bool:
-    """Return whether no candle lacks between two runs; the later has a calendar of its own."""
+    """Return whether no candle is missing between two runs with different calendars."""
     return 2 * (after[0] - run[-1]) < 3 * length and not known.is_expected(after[0])
 
 
 def _month_phase(time: int) -> int:
-    """Return how long before or after the first of the nearest month a candle opens."""
+    """Return the distance of a candle's open time from the first of the nearest month."""
     return time - _first_of(_month_of(time + 15 * DAY))
 
 

@@ -1,4 +1,4 @@
-"""Looking through a stored series for damage, and taking damaged files out of it."""
+"""Finds damage in a stored series, and removes damaged files."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, and the file that it is wrong with, if it is one."""
+    """One problem, and its file, if it is in a file."""
 
     problem: Problem
     path: str | None = None
     span: Span | None = None
-    """What the file covers, where a log says so."""
+    """The range of the file, if a log has it."""
 
 
 def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]:
-    """Read everything that a series has stored, and say what is wrong with it; takes a while.
+    """Read everything that is stored of a series, and return its problems; takes a while.
 
-    ``known`` is the calendar that the series is known to have.
+    ``known`` is the known calendar of the series.
 
-    Raises `DataUnavailableError` where the disk or the network does not let it be read.
+    Raises `DataUnavailableError` if the disk or the network fails.
     """
-    # What an open table remembers of its log says nothing about the disk.
+    # An open table has its log in memory, which says nothing about the disk.
     table = SeriesTable(table.url, table.timeframe)
     calendar = known or expected(table.timeframe)
     try:
         is_there = table.refresh()
         files = table.files()
     except DataUnavailableError:
-        _read_log(table.url)  # which raises where that is what cannot be done
+        _read_log(table.url)  # raises if the log cannot be read
         is_there, files = False, []
     if not is_there:
         return [Finding("log_unreadable")] if table.data.paths() else []
@@ -92,7 +92,7 @@ def _problem(table: SeriesTable, file: File, known: Calendar) -> Problem | None:
 
 
 def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
-    """Return whether rows follow one another inside the file's range without overlapping."""
+    """Return whether rows are sorted and do not overlap, inside the file's range."""
     begins, ends = milliseconds_of(rows["time"]), milliseconds_of(rows["until"])
     if not begins:
         return file.rows == 0
@@ -103,8 +103,7 @@ def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
 def _unexplained(stretch: Stretch, calendar: Calendar) -> bool:
     """Return whether a place has neither a candle nor a gap.
 
-    A download judges places by the calendar that is known of the exchange, not by what the candles
-    around a place show later.
+    A download uses the known calendar of the exchange, and not the one that later candles show.
     """
     gaps = [gap.span for gap in stretch.gaps]
     return any(

@@ -283,8 +283,7 @@ def _member(file: BinaryIO, read_ahead: bytes) -> tuple[bytes | None, bytes]:
             parts.append(unpack.decompress(data))
         except zlib.error:
             raise ValueError(
-                f"{file.name} is damaged: what is behind byte {file.tell() - len(data)} cannot be "
-                "read"
+                f"{file.name} is damaged: nothing after byte {file.tell() - len(data)} can be read"
             ) from None
         data = b""
     return b"".join(parts), unpack.unused_data

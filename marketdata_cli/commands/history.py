@@ -244,8 +244,8 @@ def _agreed(client: Client, given: dict[str, Any]) -> bool:
 
     if not sys.stdin.isatty():
         raise InvalidParameterError(
-            "remove deletes what is stored: give --yes where nobody can be asked, or --dry-run to "
-            "see what would go.",
+            "remove deletes stored candles and cannot ask for confirmation here: add --yes, or "
+            "--dry-run to see what it would delete.",
             details={"parameter": "yes"},
         )
     found = client.history.remove(**{**given, "dry_run": True})

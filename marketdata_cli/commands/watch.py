@@ -70,8 +70,8 @@ FORMAT = keyword(
             "--format",
             "-f",
             metavar="FORM",
-            help=f"{', '.join(FORMS)}: a picture that is kept up to date (only the last one where "
-            "there is no terminal), a record a line, rows. "
+            help=f"{', '.join(FORMS)}: a table or chart that is updated on a terminal (elsewhere "
+            "only the last one), one record per line, rows. "
             "[default: table on a terminal, jsonl elsewhere]",
             show_default=False,
             autocompletion=among(FORMS),

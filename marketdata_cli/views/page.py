@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -60,7 +61,10 @@ class Canvas:
     """Standard output, which may be a terminal: its size, and the codes of its styles."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False)
+        # Not over standard output itself: the console writes to it even what it only captures.
+        self._console = Console(
+            file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, highlight=False
+        )
 
     @property
     def is_live(self) -> bool:

@@ -1,4 +1,4 @@
-"""Exchanges to ask, a Redis to share and servers in this process, for tests of access control."""
+"""Exchanges, a shared Redis and servers in this process, for tests of access control."""
 
 import itertools
 import json
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import unpaced
 from access_doors import DEBUGGING, Desk, Server, finish, serving
 from access_gate import Gated, Serve, gated
+from inside import unpaced
 from redis_server import RedisServer
 
 from marketdata.sim import SimulatedExchange

@@ -1,4 +1,4 @@
-"""The exchange of these tests on a socket, and an environment without settings of ours."""
+"""The exchange of these tests on a socket, and an environment without our settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
 
 from .setting import Set, Setting
 from .wire import Wire

@@ -10,10 +10,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from inside.candles import Span, between, clipped, known, learned
 
 from marketdata._candles.assembly import Clock, Page, assemble, page
-from marketdata._candles.calendar import known, learned
-from marketdata._candles.spans import Span, between, clipped
 from marketdata.models.columns import Columns
 
 from .rules import Gap, Given, check

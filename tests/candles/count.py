@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import unpaced
+from inside import unpaced
 
 from . import core, session
 from .rules import RuleError

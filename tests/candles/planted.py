@@ -12,11 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import unpaced
+from inside import unpaced
+from inside.candles import DAY, FOREVER, Calendar, Gap
 
 from marketdata._candles import assembly, download, paging, questions, series
-from marketdata._candles.calendar import DAY, Calendar
-from marketdata._candles.spans import FOREVER, Gap
 from marketdata.models.columns import Columns
 
 from . import session

@@ -1,4 +1,4 @@
-"""What an agent gets of candles, page after page."""
+"""Candles for agents, page after page."""
 
 from __future__ import annotations
 

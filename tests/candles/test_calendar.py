@@ -1,4 +1,4 @@
-"""Calendars against the one on the wall: shifted days, summer time, weeks, months, learning."""
+"""Calendars and local time: shifted days, daylight saving time, weeks, months, learning."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def every(step: int, start: str, end: str) -> list[int]:
 
 
 def accounts_for(calendar: Calendar, times: list[int]) -> bool:
-    """Tell whether the candles stand on a calendar, one in each place."""
+    """Return whether the candles stand on a calendar, one in each place."""
     return (
         not calendar.unexpected(times)
         and not calendar.gaps(times, times[0], calendar.next(times[-1]))

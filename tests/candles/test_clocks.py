@@ -165,3 +165,19 @@ def test_stored_candles_do_not_hide_later_ones_than_our_clock(set_up: Set) -> No
     end = MORNING + 790 * MINUTE
     [gap] = setting.each("1m", start=start, end=end, limit=5).missing
     assert (gap.cause, gap.end.timestamp() * 1000) == ("not_served", end)
+
+
+@pytest.mark.parametrize("ours", [-2 * DAY, 2 * DAY])
+@pytest.mark.parametrize("timeframe", ["1m", "2m"])
+def test_a_stored_candle_is_closed_whatever_the_clocks_say(
+    set_up: Set, ours: int, timeframe: str
+) -> None:
+    setting = set_up(replace(MINUTES, ours=ours))
+    end = MINUTES.now - 10 * MINUTE
+    setting.ask(timeframe, start=end - 4 * MINUTE, end=end)
+
+    # The candles before those are requested now, and no newer one.
+    answer = setting.ask(timeframe, start=end - 8 * MINUTE, end=end)
+
+    assert len(answer) == 8 // int(timeframe[0])
+    assert (answer.forming, answer.clock_offset_ms) == (False, None)

@@ -1,4 +1,4 @@
-"""Sequences that the model has found to break a rule once."""
+"""Sequences found by the model that once broke a rule."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ FOUND = {
 
 
 @pytest.mark.parametrize("found", FOUND)
-def test_the_rules_hold_where_they_did_not(found: str, wire: Wire) -> None:
+def test_the_rules_hold_in_sequences_that_once_failed(found: str, wire: Wire) -> None:
     session.run(FOUND[found], wire)

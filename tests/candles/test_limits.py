@@ -1,4 +1,4 @@
-"""Starts before the listing, limits over halts, ends inside of resampled candles."""
+"""Starts before the listing, limits across halts, ends inside resampled candles."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def lengths(tree: ast.AST) -> Iterator[str]:
 
 
 def _bare(node: ast.expr) -> Iterator[ast.expr]:
-    """Give a name, or that of what is called, as it stands by itself in a comparison."""
+    """Yield a name, or that of what is called, as it stands by itself in a comparison."""
     match node:
         case ast.Name():
             yield node

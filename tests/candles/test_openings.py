@@ -1,4 +1,4 @@
-"""Days that open elsewhere than at midnight UTC, days that move, candles off the calendar."""
+"""Days that do not open at midnight UTC, days that move, candles off the calendar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How exchanges divide their candles into pages, each as its reference says, a test a kind."""
+"""How exchanges split candles into pages by their references, with a test for each kind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from marketdata._exchanges.quirks import QUIRKS
+from inside.exchanges import QUIRKS
 
 from .setting import Setting, ms, opens, text
 from .wire import Answer, Sent, Wire
@@ -63,7 +62,7 @@ def _bybit(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[in
 
 
 def _bitget(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
-    """Give the newest up to ``endTime``, with the candle that opens then."""
+    """Return the newest up to ``endTime``, with the candle that opens then."""
     pair, count = _pair(asked["symbol"]), int(asked["limit"])
     start, end = int(asked.get("startTime", 0)), int(asked.get("endTime", 1 << 60))
     names = {"1min": "1m", "1h": "1h", "1Dutc": "1d", "1Mutc": "1M"}

@@ -1,4 +1,4 @@
-"""Candles over a rename of a token: those of the older pair, then those of the present one."""
+"""Candles across a rename of a token: those of the former pair, then those of the new one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.shown import page
 
 import marketdata as md
-from marketdata.models._display.pages import page
 from marketdata.pages import Page
 from marketdata_mcp import answers
 from marketdata_mcp.tools import TOOLS

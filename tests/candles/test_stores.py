@@ -1,4 +1,4 @@
-"""Delisted pairs, other exchanges' ways, and what the model has found."""
+"""Delisted pairs, differences of exchanges, and findings of the model."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import ccxt.async_support
 import pytest
+from inside.candles import HOUR, expected
+from inside.exchanges import QUIRKS, quirk
 
 import marketdata as md
-from marketdata._candles.calendar import HOUR, expected
-from marketdata._exchanges.quirks import QUIRKS, quirk
 
 PAIR, LIMIT = "BTC/USDT", 10
 STARTS = (1_700_000_000_000, 1_735_600_000_000, 1_704_067_200_000)
@@ -55,13 +55,13 @@ class Asked(Exception):  # noqa: N818
 
 
 def of_name(name: str) -> Length:
-    """Give the length that a timeframe's name means."""
+    """Return the length that a timeframe's name means."""
     count, unit = int(name[:-1]), name[-1]
     return _length(count, "month" if unit == "M" else UNITS[unit])
 
 
 def of_text(text: str, unit_of_numbers: int) -> Length | None:
-    """Give the length that an exchange is asked for; None where a text says none."""
+    """Return the length that an exchange is asked for; None where a text says none."""
     text = text.removesuffix("utc")
     if text.isdigit():
         return ("seconds", int(text) * unit_of_numbers)
@@ -109,7 +109,7 @@ def texts(timeframe: str, requests: Mapping[str, tuple[dict[str, str], ...]]) ->
 
 
 def _parts(url: str, body: Any) -> dict[str, str]:
-    """Give all parts of a request, by where they are."""
+    """Return all parts of a request, by where they are."""
     address = urlsplit(url)
     steps = enumerate(re.split("[/:]", address.path))
     parts = {f"path {at}": step for at, step in steps} | dict(parse_qsl(address.query))
@@ -130,7 +130,7 @@ def _flat(name: str, value: Any) -> Iterable[tuple[str, str]]:
 
 
 async def _requests(exchange: str, timeframes: Iterable[str]) -> dict[str, Any]:
-    """Give what an exchange is asked for, by timeframe: two requests, or why there is none."""
+    """Return what an exchange is asked for, by timeframe: two requests, or why there is none."""
     of_ccxt = importlib.import_module(f"ccxt.async_support.{exchange}")
     api = getattr(of_ccxt, exchange)({"timeout_on_exit": 0})
 
@@ -194,7 +194,7 @@ def _page_size(api: Any, timeframe: str) -> int:
 
 @functools.cache
 def _all_requests() -> dict[str, dict[str, Any]]:
-    """Give what each exchange would be asked for, for the timeframes that are offered and not."""
+    """Return what each exchange would be asked for, for the timeframes that are offered and not."""
 
     async def work() -> dict[str, dict[str, Any]]:
         with md.Client(sim=False) as client:
@@ -210,7 +210,7 @@ def _all_requests() -> dict[str, dict[str, Any]]:
 
 
 def _wrong(exchange: str, timeframe: str) -> object:
-    """Tell what a timeframe asks for instead of its own length; None where it is that."""
+    """Return what a timeframe asks for instead of its own length; None where it is that."""
     requests = _all_requests()[exchange]
     if isinstance(requests[timeframe], Exception):
         return requests[timeframe]

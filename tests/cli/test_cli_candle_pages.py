@@ -1,4 +1,4 @@
-"""The page of candles that are not all there: missing and why, filled, made of shorter ones."""
+"""The page of candles with gaps, filled candles or resampled ones."""
 
 from datetime import UTC, datetime, timedelta
 

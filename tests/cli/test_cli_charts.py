@@ -1,14 +1,13 @@
-"""Charts from a shell: ``--open`` and ``--save``."""
+"""Charts from the shell: ``--open`` and ``--save``."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+from built import NEEDS_CHART
 
-from marketdata._charts.page import is_built
-
-pytestmark = pytest.mark.skipif(not is_built(), reason="not built: make chart")
+pytestmark = NEEDS_CHART
 
 COMMANDS = ("candles", "orderbook", "compare", "consolidated")
 

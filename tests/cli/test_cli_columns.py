@@ -1,4 +1,4 @@
-"""Only some fields of a list, and another order."""
+"""Chosen fields of a list, and another order."""
 
 import csv
 import io

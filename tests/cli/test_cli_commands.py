@@ -1,4 +1,4 @@
-"""The installed command: one for each operation, options before and after its name."""
+"""The installed command: one command for each operation, options before and after its name."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The shell follows MARKETDATA_NUMBERS: text in JSON, the exchange's digits everywhere."""
+"""The shell follows MARKETDATA_NUMBERS: strings in JSON, the exchange's digits everywhere."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ def exactly(here, monkeypatch):
 
 
 def fractions(value):
-    """Give what is written as a number with a point, and is no time of ours."""
+    """Return what is written as a number with a point, and is no time of ours."""
     match value:
         case dict():
             return [

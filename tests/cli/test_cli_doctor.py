@@ -1,4 +1,4 @@
-"""`marketdata doctor`: this machine, the settings and the way to the exchanges."""
+"""`marketdata doctor`: the machine, the settings and the connection to the exchanges."""
 
 from __future__ import annotations
 

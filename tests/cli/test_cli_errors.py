@@ -1,6 +1,8 @@
-"""Errors: one line on standard error with a stable code, an exit code that tells whose fault."""
+"""Errors: one line on standard error with a stable code, and an exit code by cause."""
 
 import pytest
+
+import marketdata as md
 
 
 @pytest.mark.parametrize(
@@ -85,12 +87,10 @@ def test_traceback_only_with_debug(here):
 
 
 def test_an_unexpected_error_is_one_line_too(here, monkeypatch):
-    from marketdata._client.blocking import Client
-
     def broken(client, **given):
         raise LookupError("first line\nsecond line")
 
-    monkeypatch.setattr(Client, "status", broken)
+    monkeypatch.setattr(md.Client, "status", broken)
     status, out, err = here("status")
     assert (status, out) == (1, "")
     assert err.startswith("error: INTERNAL_ERROR: LookupError: first line second line")

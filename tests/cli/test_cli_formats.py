@@ -1,4 +1,4 @@
-"""JSON, JSON lines and CSV hold what the library gave, digit for digit."""
+"""JSON, JSON lines and CSV have the library's values, digit for digit."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from marketdata import Trade
-from marketdata._client.blocking import Client
+from marketdata.clients import Client
 from marketdata.models.text import number
 from marketdata.operations import OPERATIONS
 from marketdata_cli import text

@@ -1,4 +1,4 @@
-"""Help pages: complete, from the library's own words, and there at once."""
+"""Help pages: complete, with the library's texts, and fast."""
 
 import inspect
 import subprocess

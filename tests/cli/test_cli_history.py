@@ -1,4 +1,4 @@
-"""``marketdata history``: what each command says and does, and its exit code."""
+"""``marketdata history``: output, effect and exit code of each command."""
 
 import csv
 import io
@@ -273,7 +273,7 @@ def test_remove_asks_only_where_somebody_can_answer(here, store, asked):
     here("history", "download", "BTC/USDT", *DAY, "-t", "1h", "-q")
     code, out, err = here("history", "remove", "BTC/USDT")
     assert (code, out) == (2, "")
-    assert "give --yes where nobody can be asked" in err
+    assert "cannot ask for confirmation here: add --yes" in err
     code, out, err = here("history", "remove", "BTC/USDT", "--dry-run", "-f", "table")
     assert (code, err) == (0, "")
     assert out.endswith("\nNothing was removed: --dry-run.\n")

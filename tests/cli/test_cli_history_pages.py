@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from inside.shown import numbers
 
 from marketdata import Damage, Downloaded, Interval, Plan, Progress, Series
-from marketdata.models._display import numbers
-from marketdata.models._display.stored import completeness, summary
+from marketdata.models._display.stored import requested, summary
 from marketdata_cli.live.progress import Board
 from marketdata_cli.views.layout import breadth
 
@@ -82,7 +82,7 @@ def test_no_line_is_wider_than_the_terminal(kind, width, draw):
     assert "coinbaseexchange 1000SATS/USDT 15m" in text
 
 
-def test_series_have_range_rows_completeness_and_size(draw):
+def test_series_have_range_rows_requested_and_size(draw):
     lines = draw(PAGES["Series"], "Series", 120, many=True).splitlines()
     assert lines[0] == "Stored candles"
     assert lines[1].split()[:5] == ["series", "from", "(UTC)", "to", "candles"]
@@ -98,10 +98,10 @@ def test_series_have_range_rows_completeness_and_size(draw):
     assert simulated.startswith("Stored candles   SIMULATED\n")
 
 
-def test_only_complete_series_are_100_percent():
-    assert completeness(series(bars=10_000_000, not_fetched=1)) == "99.99%"
-    assert completeness(series(bars=0, missing=0, not_fetched=1)) == "0.00%"
-    assert completeness(series(bars=0, missing=7)) == "100%"
+def test_only_all_requested_is_100_percent():
+    assert requested(series(bars=10_000_000, not_fetched=1)) == "99.99%"
+    assert requested(series(bars=0, missing=0, not_fetched=1)) == "0.00%"
+    assert requested(series(bars=0, missing=7)) == "100%"
 
 
 def test_downloads_name_their_gaps(draw):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from inside.shown import Column, Table, numbers
 
 from marketdata.models import (
     Candles,
@@ -20,8 +21,6 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
-from marketdata.models._display import numbers
-from marketdata.models._display.elements import Column, Table
 from marketdata.models.aggregates import (
     Best,
     BookSource,

@@ -72,15 +72,52 @@ def test_an_early_closed_pipe_loses_nothing_that_was_read(unbuffered, asking, pr
     assert done.returncode == 141
 
 
+LINES = [
+    "quote BTC/USDT",
+    "quote BTC/USDT -f table",
+    "quotes -f csv",
+    "history list",
+    "-h",
+    "--version",
+]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_an_error(started, asking):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("line", LINES)
+def test_output_that_cannot_be_written_is_an_error(line, unbuffered, started, asking):
     with Path("/dev/full").open("w") as full:
-        process = started("quote", "BTC/USDT", env=asking, stdout=full)
+        asking["PYTHONUNBUFFERED"] = unbuffered
+        process = started(*line.split(), env=asking, stdout=full)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert (
         err == "error: INTERNAL_ERROR: The output could not be written: No space left on device.\n"
     )
+
+
+@pytest.mark.cold
+@pytest.mark.parametrize("line", [LINES[1], LINES[-1]])
+def test_output_that_was_closed_before_the_start_is_an_error(line, asking, program):
+    done = subprocess.run(
+        ["sh", "-c", f"'{program}' {line} <&- >&-"],
+        env=asking,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: INTERNAL_ERROR: The output could not be written: Bad file descriptor.\n"
+    )
+
+
+@pytest.mark.cold
+def test_a_download_with_every_stream_closed_is_stored(asking, program, command):
+    line = f"'{program}' history download BTC/USDT -t 1h --start 2025-06-10 --end 2025-06-11"
+    subprocess.run(["sh", "-c", f"{line} <&- >&- 2>&-"], env=asking, check=False)
+    stored = json.loads(command("history", "list", env=asking).stdout)
+    assert [one["bars"] for one in stored] == [24]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,4 +1,4 @@
-"""``marketdata record``, and ``watch --replay``: what was recorded is what is played."""
+"""``marketdata record`` and ``watch --replay``: a replay equals the recording."""
 
 import json
 import os
@@ -9,9 +9,9 @@ import threading
 
 import pytest
 from cli_screen import LiveTerminal
+from inside.recordings import is_recording, read
 from waiting import until
 
-from marketdata._exchanges.recording import is_recording, read
 from marketdata.models import Recorded
 from marketdata.operations import RECORD
 from marketdata.sim import SimulatedExchange

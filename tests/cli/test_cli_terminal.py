@@ -1,4 +1,4 @@
-"""A real terminal, and its absence: when there is a table, when there are colours."""
+"""A real terminal or none: when tables and colours are used."""
 
 import fcntl
 import os

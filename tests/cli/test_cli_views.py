@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from inside.shown import DOWN, UP, WARNING
 
 from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
-from marketdata.models._display.elements import DOWN, UP, WARNING
 from marketdata_cli.live.views import VIEWS
 from marketdata_cli.views.layout import Screen, beside, length
 

@@ -1,4 +1,4 @@
-"""``marketdata watch``: what each command writes, when it ends, and its exit code."""
+"""``marketdata watch``: output, end and exit code of each command."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A home of the suite's own, and requests that wait for nobody."""
+"""A home for this suite, and requests without rate limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
 
 # What starts servers with keys and asks them is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "access"))

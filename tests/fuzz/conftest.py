@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import unpaced
+from inside import unpaced
 
 # What speaks HTTP by hand there is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "mcp"))

@@ -1,4 +1,4 @@
-"""Exchanges that play what a test writes for them, clients of theirs, and a store of its own."""
+"""Exchanges that replay what a test writes, clients of them, and a separate store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import unpaced
+from inside import unpaced
 from library.gateway import Gateway
 from library.markets import DIALECTS, record
 
@@ -26,7 +26,7 @@ Before = Callable[[SimulatedExchange], Gateway]
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Whatever is asked for in whatever order, the answer is the exchange's, and all of it stored."""
+"""Ranges in any order give the exchange's candles, and all of them are stored."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+from inside.store import findings
 
 import marketdata as md
-from marketdata._candles.verify import findings
 
 from .conftest import Connect, Play
 from .series import bars, read, table_in

@@ -1,4 +1,4 @@
-"""A store that was damaged behind our back says so, is mended, and gives the rest again."""
+"""A damaged store reports it, is repaired, and returns the rest again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inside.store import findings
 
 import marketdata as md
-from marketdata._candles.verify import findings
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play

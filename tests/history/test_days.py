@@ -1,4 +1,4 @@
-"""What is said of each day of a stored series, against a look at each of its places."""
+"""The report of each day of a stored series, compared with a look at each of its places."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside.candles import Gap, Stretch
+from inside.store import SeriesName, Store
 
 from marketdata._candles import inventory
-from marketdata._candles.spans import Gap, Stretch
-from marketdata._candles.store import SeriesName, Store
 from marketdata.models.columns import Columns
 from marketdata.models.stored import Day
 

@@ -1,4 +1,4 @@
-"""Whatever ends a download midway, what came is kept, and the next one goes on from there."""
+"""After any interruption of a download, received candles are kept and the next one continues."""
 
 from __future__ import annotations
 

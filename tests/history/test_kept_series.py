@@ -1,4 +1,4 @@
-"""What is kept is answered after a pair has left the list, and told day by day."""
+"""Stored candles are returned after a pair is no longer listed, and reported by day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One store for many processes and machines: nothing lost, nothing twice, whoever dies."""
+"""One store for many processes and machines: nothing is lost or repeated, whoever dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges about as long as pages are fetched whole, once, and in as few requests as it takes."""
+"""Ranges of about a page are complete, without repeats, in as few requests as possible."""
 
 from __future__ import annotations
 

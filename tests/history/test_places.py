@@ -1,4 +1,4 @@
-"""Where candles are kept: folders that can be written to and others, names, forks, simulations."""
+"""Places of the store: writable and read-only folders, names, forks, simulations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from built import NEEDS_OTHERS
+from inside.store import SeriesName, Store
 from library.gateway import Answer, Gateway
 
 import marketdata as md
-from marketdata._candles.store import SeriesName, Store
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Before, Connect, Play

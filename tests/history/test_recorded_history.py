@@ -1,4 +1,4 @@
-"""The real recorded market through kills and the store: row for row, its outage the one hole."""
+"""A real recorded market, with kills and the store: row for row, with its outage as the one gap."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inside.exchanges import Venue
 from waiting import until
 
 import marketdata as md
-from marketdata._exchanges.exchange import Venue
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect

@@ -1,4 +1,4 @@
-"""A series is changed by whole commits: nothing lost, nothing twice, whoever else is at it."""
+"""A series changes only by whole commits: nothing is lost or repeated with concurrent processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from typing import Any
 import deltalake
 import pytest
 from deltalake.exceptions import CommitFailedError
+from inside.store import Store, findings
 
 from marketdata._candles.inventory import repair
-from marketdata._candles.store import Store
-from marketdata._candles.verify import findings
 
 from .series import NAME, bars, read, table_in
 from .tapes import live, ms, opened
@@ -83,7 +82,7 @@ def test_a_replacement_changes_only_its_own_range(tmp_path: Path) -> None:
 
 
 def joined_at(*parts: Any) -> Any:
-    from marketdata._candles.spans import joined
+    from inside.candles import joined
 
     [one] = joined(parts)
     return one

@@ -1,4 +1,4 @@
-"""Bars that cannot be are asked for twice, never stored, and do not keep the others from it."""
+"""Invalid bars are requested twice, never stored, and do not affect the others."""
 
 from __future__ import annotations
 

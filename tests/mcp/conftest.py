@@ -1,10 +1,10 @@
-"""Simulated exchanges for the server to ask."""
+"""Simulated exchanges for the server."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
 
 from marketdata import AsyncClient
 from marketdata.sim import SimulatedExchange
@@ -20,7 +20,7 @@ def unhurried() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MARKETDATA_HOME of everything here, so that lists of pairs are fetched once."""
+    """A shared MARKETDATA_HOME, so that lists of pairs are requested once."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -40,7 +40,7 @@ def crowd() -> Iterator[SimulatedExchange]:
 
 @pytest.fixture
 def connect(tmp_path: Path) -> Callable[[SimulatedExchange], AsyncClient]:
-    """Return a function that gives a client of a simulator."""
+    """Return a function that makes a client of a simulator."""
 
     def client(simulator: SimulatedExchange) -> AsyncClient:
         return AsyncClient(endpoints=simulator.endpoints, home=tmp_path, retries=0)

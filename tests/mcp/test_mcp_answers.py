@@ -1,4 +1,4 @@
-"""Real answers of every tool, in both eras, against the schemas that the server lists."""
+"""Real answers of every tool, with old and new protocol versions, checked against the schemas."""
 
 from typing import Any
 

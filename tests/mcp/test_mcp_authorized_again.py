@@ -1,4 +1,4 @@
-"""Streams whose key, account or token has ended: they end too, with the code that says why."""
+"""Streams end with their key, account or token, with an error code that gives the reason."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""How much an answer may hold, and that what is left out can be had."""
+"""The size of answers is limited, and the rest can be requested."""
 
 import math
 from collections.abc import Callable

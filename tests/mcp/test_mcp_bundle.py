@@ -1,4 +1,4 @@
-"""The bundle that clients install by a click: what is in it, and that it starts and answers."""
+"""The bundle for installation with a click: its content, and that it starts and answers."""
 
 from __future__ import annotations
 

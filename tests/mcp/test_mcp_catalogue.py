@@ -1,4 +1,4 @@
-"""What tools/list says: the surface that agents and their hosts are built against."""
+"""The result of tools/list: the surface for agents and their hosts."""
 
 from typing import Any
 
@@ -104,7 +104,7 @@ def _keys(schema: Any) -> set[str]:
 
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Give the schema of an argument without null."""
+    """Return the schema of an argument without null."""
     match schema:
         case {"anyOf": [typed, {"type": "null"}], **rest}:
             return {**rest, **typed}

@@ -1,4 +1,4 @@
-"""The picture of candles that hosts get who show images."""
+"""The picture of candles for hosts that show images."""
 
 import base64
 import io

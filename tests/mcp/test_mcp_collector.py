@@ -1,4 +1,4 @@
-"""What Python's collector of garbage costs a server that has many requests open."""
+"""The cost of Python's garbage collector for a server with many open requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The installed command: its options, its refusals, and what it does not import."""
+"""The installed command: its options, its errors, and its imports."""
 
 import socket
 import subprocess
@@ -26,7 +26,7 @@ def _run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
 
 
 def _imported(log: str) -> set[str]:
-    """Give the packages that ``-X importtime`` tells of."""
+    """Return the packages that ``-X importtime`` tells of."""
     names = (line.rpartition("|")[2].strip() for line in log.splitlines() if "|" in line)
     return {name.partition(".")[0] for name in names}
 

@@ -1,4 +1,4 @@
-"""What hosts offer while the address of a resource is filled in."""
+"""Completions for the URI of a resource."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What answers cost a model, in tokens."""
+"""The tokens of answers."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is in `deploy/`: the proxy's configuration before two real replicas, and the other files."""
+"""The files in `deploy/`: the proxy in front of two real replicas, and the others."""
 
 import json
 import re

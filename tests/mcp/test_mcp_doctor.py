@@ -1,4 +1,4 @@
-"""``marketdata-mcp doctor``: each thing that can be wrong, made wrong."""
+"""``marketdata-mcp doctor``: each problem that it can find, caused on purpose."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the doctor says of files that others may write."""
+"""The doctor's checks of files that others can write."""
 
 from pathlib import Path
 

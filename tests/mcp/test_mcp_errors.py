@@ -1,4 +1,4 @@
-"""Every way in which a call can fail, as a program on the other side sees it."""
+"""Every way in which a call can fail, seen from a client."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What the guard of connections relies on in uvicorn, which is nobody's promise."""
+"""The undocumented parts of uvicorn that the connection guard relies on."""
 
 import hashlib
 import inspect

@@ -1,4 +1,4 @@
-"""The server on a port of the loopback."""
+"""The server on a port of the loopback interface."""
 
 import asyncio
 import http.client
@@ -236,7 +236,7 @@ def test_a_disconnect_cancels_the_call(tmp_path: Path, version: str) -> None:
 
 
 def _raw_call(version: str, host: str) -> bytes:
-    """Give a whole HTTP request for a ticker."""
+    """Return a whole HTTP request for a ticker."""
     params = {"name": "get_ticker", "arguments": {"pair": "BTC/USDT"}, "_meta": ENVELOPE}
     if version != VERSIONS[0]:
         del params["_meta"]

@@ -1,4 +1,4 @@
-"""Clients that send too much or too slowly: none of them concerns the others."""
+"""Clients that send too much or too slowly do not affect the others."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The end of the server while its clients are in the midst of all that they can be in."""
+"""The shutdown of the server with clients in every possible state."""
 
 import asyncio
 import signal

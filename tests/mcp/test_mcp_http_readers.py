@@ -1,4 +1,4 @@
-"""Clients that read nothing, leave connections lying, or are many: the others are answered."""
+"""Clients that read nothing, leave connections open, or are many do not affect the others."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""``marketdata-mcp install``: what it writes for each client, and what calls it refuses."""
+"""``marketdata-mcp install``: the entry for each client, and refused calls."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""``marketdata-mcp install`` where a client has a file already: nothing in it is ever lost."""
+"""``marketdata-mcp install`` with existing files: nothing in them is ever lost."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_the_rest_of_a_file_does_not_change(user: Path) -> None:
 
 
 def _written(file: Path) -> tuple[int, ...]:
-    """Tell which file it is and when it was written; reading it leaves that as it is."""
+    """Return which file it is and when it was written; reading it leaves that as it is."""
     found = file.stat()
     return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 

@@ -1,4 +1,4 @@
-"""Clients' files in TOML and YAML: a server is added, and all else stays as it stands."""
+"""Clients' files in TOML and YAML: a server is added, and nothing else changes."""
 
 from __future__ import annotations
 

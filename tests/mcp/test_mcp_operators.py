@@ -1,4 +1,4 @@
-"""What an operator sees of a server: whether it is well, what it did, its log."""
+"""The server for operators: health, metrics and logs."""
 
 import asyncio
 import json

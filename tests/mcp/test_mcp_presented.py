@@ -1,4 +1,4 @@
-"""What the server shows of itself: name and icon, groups of tools, prompts, its card."""
+"""How the server presents itself: name and icon, groups of tools, prompts, its card."""
 
 import asyncio
 import http.client

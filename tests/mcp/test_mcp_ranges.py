@@ -1,4 +1,4 @@
-"""Ranges of candles for agents: from the store where it has them, bounded where they are long."""
+"""Ranges of candles for agents: from the store if possible, and limited in size."""
 
 import json
 import time
@@ -44,7 +44,7 @@ def call(simulator: SimulatedExchange, settings: Settings) -> Call:
 
 
 def _rows(candles: Candles) -> list[list[Any]]:
-    """Give the rows that a call gets which names no columns: all but the number of trades."""
+    """Return the rows that a call gets which names no columns: all but the number of trades."""
     return [row[:6] for row in candles.to_dict()["candles"]]
 
 

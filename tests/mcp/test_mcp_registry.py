@@ -1,4 +1,4 @@
-"""`server.json`, by which the MCP registry lists the server: its form, and that it is true."""
+"""`server.json` for the MCP registry: its format, and that it is correct."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Current states as resources: described, listed and read."""
+"""Current states as resources: templates, lists and reads."""
 
 import asyncio
 from pathlib import Path

@@ -1,10 +1,11 @@
-"""Places that callers share: nobody takes what others need."""
+"""Shared limits: no caller can take all places."""
 
 import asyncio
 import json
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp_doors import Silent, finish
@@ -19,10 +20,12 @@ from mcp_loopback import (
     exchange,
     get,
 )
+from starlette.types import Receive, Scope, Send
 
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp.live.places import has_share
 from marketdata_mcp.live.watches import Limits
+from marketdata_mcp.service.bounds import Bounded, Ceilings
 from marketdata_mcp.service.rates import Rates
 from marketdata_mcp.service.shares import Shares
 
@@ -47,6 +50,42 @@ def test_a_new_caller_always_gets_a_watch(places: int) -> None:
             shares.give_back(str(owner))
     assert len(shares) == 0
     assert not has_share(1, places - 1, places)
+
+
+@pytest.mark.parametrize(
+    ("crowd", "other"),
+    [
+        pytest.param([("10.0.0.1", b"a")], ("10.0.0.2", b"b"), id="an address"),
+        pytest.param([("2001:db8::1", b"a"), ("2001:db8::2", b"a")], ("2001:db8:0:1::1", b"a"),
+                     id="a network of IPv6"),
+        pytest.param([("10.0.0.1", b"a")], ("10.0.0.1", b"b"), id="a key behind a proxy"),
+        pytest.param([("10.0.0.1", b"%d" % n) for n in range(500)], ("10.0.0.2", b"a"),
+                     id="an address with made-up keys"),
+    ],
+)  # fmt: skip
+def test_who_sends_one_request_does_not_wait_for_a_crowd_of_anothers(
+    crowd: list[tuple[str, bytes]], other: tuple[str, bytes]
+) -> None:
+    begun: list[tuple[str, bytes]] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        begun.append((scope["client"][0], scope["headers"][0][1]))
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError
+
+    async def work() -> None:
+        bounded = Bounded(app, Ceilings())
+        sent = [crowd[number % len(crowd)] for number in range(500)] + [other]
+        async with asyncio.TaskGroup() as group:
+            for host, key in sent:
+                headers = [(b"authorization", key)]
+                scope = {"type": "http", "path": "/mcp", "headers": headers, "client": (host, 1)}
+                group.create_task(bounded(scope, nothing, nothing))
+        assert sorted(begun) == sorted(sent)  # nobody is left out
+        assert begun.index(other) < 10
+
+    asyncio.run(work())
 
 
 async def _listens(server: Guarded, stack: AsyncExitStack, name: str) -> tuple[Peer, str]:

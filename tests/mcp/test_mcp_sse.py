@@ -1,4 +1,4 @@
-"""The older HTTP+SSE transport: sessions that are told of updates, and leave nothing behind."""
+"""The older HTTP+SSE transport: sessions with notifications that leave nothing behind."""
 
 import asyncio
 import contextlib

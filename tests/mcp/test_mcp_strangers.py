@@ -1,4 +1,4 @@
-"""What those can do who have no key: nothing that others notice."""
+"""Clients without a key cannot affect others."""
 
 import asyncio
 import json

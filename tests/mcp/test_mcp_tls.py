@@ -1,4 +1,4 @@
-"""TLS, and who a server may listen to: what does not go together is refused in one line."""
+"""TLS, and the addresses to listen on: conflicting options are refused in one line."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Traces as a collector gets them that speaks OTLP over HTTP."""
+"""Traces for a collector with OTLP over HTTP."""
 
 import asyncio
 import gzip

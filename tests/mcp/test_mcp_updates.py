@@ -1,4 +1,4 @@
-"""Who is told that a resource was updated, in the way of each protocol revision."""
+"""Notifications of updated resources, in each protocol revision."""
 
 import asyncio
 import signal

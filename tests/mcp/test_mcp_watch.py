@@ -1,4 +1,4 @@
-"""Live data by tools: watches that are started, read again and again, and stopped."""
+"""Live data with tools: watches that are started, read repeatedly, and stopped."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Watches that fail, are refused, are too many, or that nobody reads; and what is left of them."""
+"""Watches that fail, are refused, are too many or unread, and their cleanup."""
 
 import asyncio
 import signal

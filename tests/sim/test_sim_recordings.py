@@ -1,4 +1,4 @@
-"""Recordings of streams, played again."""
+"""Replays of recorded streams."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,12 @@ from typing import Any
 import aiohttp
 import captures
 import pytest
+from inside.recordings import Event, Writer
 from sim_wires import applied, rest, wire
 from test_sim_sockets_kraken import apply as apply_kraken
 from test_sim_sockets_okx import kept as kept_okx
 from waiting import taking_at_most
 
-from marketdata._exchanges.recording import Event, Writer
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.recorded.echoes import Echoes
 from marketdata.sim.recorded.playing import RawSession

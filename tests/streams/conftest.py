@@ -1,4 +1,4 @@
-"""Simulated exchanges whose clock stands still, and short patience where a test asks for it."""
+"""Simulated exchanges with a frozen clock, and short time limits on request."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import unpaced
+from inside import unpaced
+from inside.streams import feed, upstream
 from waiting import until
 
 import marketdata as md
-from marketdata._streams import feed, upstream
 from marketdata.sim import SimulatedExchange
 
 from .live import NOW, open_sockets

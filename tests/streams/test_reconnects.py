@@ -1,4 +1,4 @@
-"""A lost socket comes back by itself: soon, but not as a storm, and it is told of."""
+"""A lost socket reconnects by itself: soon, without a storm, and counted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from inside.streams import feed
 
 import marketdata as md
-from marketdata._streams import feed
 from marketdata.sim import SimulatedExchange
 
 from .live import (

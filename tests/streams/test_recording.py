@@ -1,4 +1,4 @@
-"""A recording holds what exchanges sent, as they sent it, whatever becomes of the recorder."""
+"""A recording has the unchanged frames of exchanges, whatever happens to the recorder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from inside.recordings import exchanges_in, read
 
 import marketdata as md
-from marketdata._exchanges.recording import exchanges_in, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, PAIR, client_of, held, refused, run, until
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def lines(path: Path) -> list[Any]:
-    """Give what any program reads from a recording: zcat, where the machine has it."""
+    """Return what any program reads from a recording: zcat, where the machine has it."""
     program = ["zcat"] if shutil.which("zcat") else [sys.executable, "-m", "gzip", "-d", "-"]
     with path.open("rb") as recording:
         done = subprocess.run(program, stdin=recording, capture_output=True, check=True, text=True)
@@ -253,6 +253,22 @@ def test_a_recording_that_is_refused_leaves_no_file(sim: SimulatedExchange, file
             assert not file.exists()
 
     run(work())
+
+
+def test_a_recording_of_nothing_is_an_error_and_leaves_no_file(
+    sim: SimulatedExchange, file: Path
+) -> None:
+    told: list[md.Recorded] = []
+
+    async def work() -> None:
+        async with client_of(sim) as client:
+            error = await refused(client.record([PAIR], file, seconds=1e-6, progress=told.append))
+            assert (error.code, error.details["reason"]) == ("EXCHANGE_UNAVAILABLE", "silent")
+            assert str(file) in error.message
+
+    run(work())
+    assert not file.exists()
+    assert (told[-1].frames, told[-1].size) == (0, 0)
 
 
 def test_several_exchanges_and_kinds_in_one_file(sim: SimulatedExchange, file: Path) -> None:

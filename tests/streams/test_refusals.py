@@ -1,4 +1,4 @@
-"""What is wrong is said at once, once, and to nobody else."""
+"""Refusals are reported at once, once, and only to the stream that they concern."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CODES = ("PAIR_NOT_SUPPORTED", "DATA_UNAVAILABLE", "INVALID_PARAMETER")
 
 @contextlib.asynccontextmanager
 async def delisting(exchange: str) -> AsyncIterator[tuple[SimulatedExchange, md.AsyncClient]]:
-    """Give an exchange that no longer has all pairs that a client knows of it, and the client."""
+    """Yield an exchange that no longer has all pairs that a client knows of it, and the client."""
     first = SimulatedExchange(now=NOW, frozen=True)
     await first.start()
     port = int(first.url.rpartition(":")[2])

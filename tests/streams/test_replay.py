@@ -1,4 +1,4 @@
-"""A recording that is played gives what was watched when it was made."""
+"""A replayed recording returns the records that were watched when it was made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One upstream subscription for a subject, and few sockets for many, whoever watches."""
+"""One subscription for each stream, and few sockets for many, for any number of readers."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_names_of_a_pair_are_one_subject(sim: SimulatedExchange) -> None:
 
 
 def asked(sim: SimulatedExchange) -> list[object]:
-    """Give the subscriptions that were asked for."""
+    """Return the subscriptions that were asked for."""
     sent = [json.loads(one) for socket in sim.sockets for one in socket.received if one[:1] == "{"]
     names = ("method", "op", "type")
     return [one for one in sent for name in names if str(one.get(name)).lower() == "subscribe"]

@@ -80,7 +80,7 @@ def series(records: Sequence[Series], _now: datetime) -> Page:
         *_range([one.start for one in records], [one.end for one in records]),
         Column("candles", [digits(one.bars) for one in records], 8),
         Column("missing", [digits(one.missing or None) for one in records], 7),
-        Column("complete", [completeness(one) for one in records], 8),
+        Column("requested", [requested(one) for one in records], 9),
         Column("size", [size(one.size) for one in records], 4),
         Column("files", [digits(one.files) for one in records], 1),
     ]
@@ -123,8 +123,8 @@ def total(records: Sequence[Series]) -> str:
     return f"{counted(len(records), 'series')}, {bars}, {size(sum(one.size for one in records))}"
 
 
-def completeness(record: Series) -> str:
-    """Write how much of a series is known between its ends; only a complete one is 100%."""
+def requested(record: Series) -> str:
+    """Write how much of a series was requested between its ends; only all of it is 100%."""
     known = record.bars + record.missing
     if not record.not_fetched:
         return "100%"

@@ -1,4 +1,4 @@
-"""Why bars are missing is found out once, stored with them, and told by the public call."""
+"""The cause of missing bars is determined once, stored with them, and returned."""
 
 from __future__ import annotations
 

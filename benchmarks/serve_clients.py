@@ -1,4 +1,4 @@
-"""Many clients of a server, what they send, and what they get."""
+"""Many clients of a server, their requests and the results."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _AFTER = re.compile(rb'"retryAfter":\s*([\d.]+)')
 
 @dataclass
 class Load:
-    """What many clients got in some seconds."""
+    """The results of many clients over some seconds."""
 
     clients: int
     seconds: float = 0.0
@@ -32,12 +32,12 @@ class Load:
     """Calls by client."""
     waits: list[float] = field(default_factory=list)
     refused: int = 0
-    """Over a limit, and told when to come back: not an error."""
+    """Responses over a limit that say when to try again: not errors."""
     wrong: Counter[str] = field(default_factory=Counter)
     """Everything else."""
     probes: dict[str, list[float]] = field(default_factory=dict)
     cpu: float = 0.0
-    """Seconds of the servers."""
+    """CPU seconds of the servers."""
     memory: float = 0.0
     """MiB at most."""
 
@@ -51,7 +51,7 @@ class Load:
 
     @property
     def cost(self) -> float:
-        """Microseconds of CPU for each call."""
+        """CPU microseconds per call."""
         return self.cpu / max(1, self.calls) * 1e6
 
 
@@ -103,7 +103,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
 
 
 async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, ends: float) -> None:
-    """Call again and again; wait as long as told where refused."""
+    """Call repeatedly; after a refusal, wait for its `Retry-After`."""
     reader, writer = None, None
     while (began := time.perf_counter()) < ends:
         try:
@@ -149,7 +149,7 @@ def _later(headers: dict[str, str], body: bytes) -> float | None:
 async def probe(
     where: tuple[str, int], seconds: float, pause: float, *paths: str
 ) -> tuple[dict[str, list[float]], Counter[str]]:
-    """Have another process ask how a server is; gives the waits by path, and what went wrong."""
+    """Let another process check a server; return the latencies by path, and the errors."""
     line = [*where, seconds, pause, *paths]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.serve_probe", *map(str, line), stdout=subprocess.PIPE
@@ -173,9 +173,9 @@ async def loaded(
     *,
     probed: bool = True,
 ) -> Load:
-    """Have so many clients call for some seconds, each with one of the requests.
+    """Let clients call for some seconds, each with one of the requests.
 
-    Meanwhile `/healthz` and `/readyz` are asked where they are `probed`.
+    Meanwhile `/healthz` and `/readyz` are requested if `probed`.
     """
     load = Load(clients)
     before, began = sum(map(cpu_seconds, pids)), time.perf_counter()

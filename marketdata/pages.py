@@ -69,7 +69,7 @@ async def page(client: AsyncClient, asked: Mapping[str, Any]) -> Page:
 
 
 def lookback(asked: Mapping[str, Any]) -> timedelta:
-    """Tell how far before the current candle the first place is that a call of `page` asks for.
+    """Return how far before the current candle the first place is that a call of `page` asks for.
 
     A limit counts places here: where candles are missing, its candles are older than that. How many
     are missing is only known once the exchange has been asked, and a price is known before.

@@ -44,7 +44,7 @@ def check_size(what: str, given: Mapping[str, Any], most: Mapping[str, int]) -> 
     """
     if len(given) > _MOST_ARGUMENTS:
         raise InvalidParameterError(
-            f"{what} was given {len(given)} arguments; it has no more than {_MOST_ARGUMENTS}."
+            f"{what} takes at most {_MOST_ARGUMENTS} arguments; {len(given)} were given."
         )
     for name, value in given.items():
         shown = name[:_SHOWN]

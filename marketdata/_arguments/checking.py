@@ -107,7 +107,7 @@ def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[s
             # pydantic takes True for 1.
             if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
                 raise InvalidParameterError(
-                    f"{name} is neither true nor false; {was(value)}.",
+                    f"{name} cannot be true or false; {was(value)}.",
                     details={"parameter": name},
                 )
         return with_named_exchange(model, vars(model.model_validate(given)))
@@ -231,6 +231,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
     """Make a method parse its arguments by their annotations before it runs; see above."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    listed = f"only {' and '.join(positional)}" if positional else "nothing"
     run: Any = _located if inspect.iscoroutinefunction(method) else _called
     remembered: dict[tuple[Any, ...], dict[str, Any]] = {}
 
@@ -242,7 +243,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
             raise InvalidParameterError(
                 f"{method.__name__} was given '{min(twice)}' twice."
                 if twice
-                else f"{method.__name__} takes {len(positional)} arguments by position.",
+                else f"{method.__name__} takes {listed} by position. Write others as name=value.",
                 details={"operation": method.__name__},
             )
         return parse_arguments(method, {**given, **named})

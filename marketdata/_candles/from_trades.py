@@ -36,23 +36,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CHUNK = 10_000
 _FIRST_IDS = (0, 1)
-"""Ids that only the first trade ever of a pair has."""
+"""Ids that only the very first trade of a pair has."""
 
 # ---------------------------------------------------------------------------- candles
 
 
 def bars(trades: Iterable[Trade], timeframe: str) -> Columns:
-    """Build candles from trades, which come in order of time; places without a trade have none.
+    """Build candles from trades in time order; places without trades have no candle.
 
-    Candles open where those of a resampled timeframe do. Volume is the exact sum of the amounts,
-    rounded once. An aggregated trade counts as one. Raises ValueError for trades that are out of
-    order.
+    Candles open like those of a resampled timeframe. Volume is the exact sum of the amounts,
+    rounded once. An aggregated trade counts as one. Raises ValueError for unsorted trades.
     """
     return bars_of(map(_tick, trades), timeframe)
 
 
 def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
-    """Build candles as `bars` does, from plain numbers; holds few of them at a time.
+    """Build candles like `bars`, from plain numbers, with few of them in memory.
 
     Raises ValueError also for a price or an amount that is not finite.
     """
@@ -63,16 +62,16 @@ def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
 
 
 class _Bars:
-    """Candles that grow at one end, a page of trades after another."""
+    """Candles that grow at one end, with page after page of trades."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._pages: deque[Columns] = deque()
         self._volumes: dict[int, list[float]] = {}
-        """What was traded in the first and the last candle of each page, which go on in others."""
+        """The trades of the first and last candle of each page, which continue in other pages."""
 
     def add(self, ticks: Sequence[Tick], *, before: bool = False) -> None:
-        """Add trades, in order of time, behind all others or before them."""
+        """Add trades in time order, after all others or before them."""
         if not ticks:
             return
         times, prices, amounts = zip(*ticks, strict=True)
@@ -119,7 +118,7 @@ class _Bars:
 
 
 def _condensed(values: list[float]) -> list[float]:
-    """Return the few numbers whose exact sum is that of many: their sum, its rounding, …"""
+    """Return a few numbers with the same exact sum: the rounded sum, its error, and so on."""
     if any(isinstance(value, Decimal) for value in values[:1]):
         return [total(values)]
     sums: list[float] = []
@@ -146,7 +145,7 @@ class TradesSeries:
     room = 100
 
     def __init__(self, venue: Venue, pair: str, timeframe: str) -> None:
-        """Raise `DataUnavailableError` where the exchange offers no trades."""
+        """Raise `DataUnavailableError` if the exchange has no trades."""
         if not venue.has("fetchTrades"):
             raise _unavailable(venue, "offers no trades to make candles of")
         self.calendar = expected(timeframe)
@@ -154,21 +153,21 @@ class TradesSeries:
         self._pair = pair
 
     async def newest(self, count: int) -> Known:
-        """Return the candles of the newest so many places."""
+        """Return the candles of the newest ``count`` places."""
         start = self.calendar.shift(our_now(), 1 - count)
         found = await self.between(start, None)
         end = found.columns.time[-1] + 1 if len(found.columns) else found.end
         return found.cut(start, end)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Build the candles that open in a range of all the exchange's trades in it.
+        """Build the candles of a range from all trades of the exchange in it.
 
-        Reads page after page and keeps the candles only. Each page has to hold a trade of the one
-        before, which proves that none in between was left out. Places before the first one of
-        which the exchange still gives all trades are a gap that is not served.
+        Reads page after page and keeps only the candles. Each page must contain a trade of the page
+        before, which proves that none in between is missing. Places before the first one with all
+        trades are a gap that is not served.
 
-        Raises `DataUnavailableError` where the exchange does not give all trades of any place,
-        cannot be asked for them, or gives pages that do not join.
+        Raises `DataUnavailableError` if the exchange has all trades of no place, does not support
+        the requests, or returns pages that do not overlap.
         """
         venue, calendar = self._venue, self.calendar
         first, upto = calendar.ceil(start), FOREVER if end is None else end
@@ -182,7 +181,7 @@ class TradesSeries:
             clock = clock_of(reply)
         gone: list[Gap] = []
         if left.since is not None:
-            # There may be others of the oldest one's moment.
+            # There can be other trades at the oldest one's time.
             served = calendar.ceil(left.since + 1)
             if served >= min(stop, clock.exchange):
                 begin = datetime.fromtimestamp(left.since / 1000, UTC)
@@ -207,7 +206,7 @@ class TradesSeries:
         )
 
     async def _read(self, start: int, stop: int) -> tuple[Columns, _Left, Reply]:
-        """Build candles of the trades of a range; tell what is left of those, and up to when."""
+        """Build candles of the trades in a range; return the rest of the trades, and up to when."""
         venue, backwards = self._venue, not _leads_on(self._venue.quirk)
         read = _read_back if backwards else _read_on
         made, left = _Bars(self.calendar), _Left()
@@ -232,23 +231,23 @@ class TradesSeries:
         return moment
 
     async def why(self, gap: Span) -> list[Gap]:
-        """Tell that nothing was traded in a range of which all trades were read."""
+        """Return the gap without trades: all trades of the range were read."""
         return [Gap(*gap, "no_trades")]
 
 
 @dataclass
 class _Left:
-    """What an exchange still has of its trades."""
+    """The trades that an exchange still has."""
 
     since: int | None = None
-    """The time (Unix ms) of the oldest, where that is later than was asked for; None elsewhere."""
+    """The time (Unix ms) of the oldest trade if it is later than requested, else None."""
 
 
 def _leads_on(quirk: Quirk) -> bool:
-    """Return whether trades can be read from a time on, to their end."""
+    """Return whether trades can be read from a start time to their end."""
     if quirk.trades_from_id is not None:
         return quirk.trades_from_id.startswith("=") and quirk.trades_from_time
-    # An answer that looks at a span only does not tell whether more is behind it.
+    # A response that covers a limited span does not show whether there are later trades.
     return quirk.trades_from_time and not quirk.aggregates and quirk.trades_span is None
 
 
@@ -257,15 +256,15 @@ async def _read_on(
     pair: str,
     start: int,
     stop: int,
-    left: _Left,  # noqa: ARG001 from a time on they come or they do not
+    left: _Left,  # noqa: ARG001 from a start time, trades are complete
 ) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Return pages of trades and their replies, from a time on until ``stop`` or later."""
+    """Return pages of trades and their replies, from a start time until ``stop`` or later."""
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
     if quirk.trades_from_id is None:
         ask = _since(quirk, start)
     else:
-        # This reply comes first: its time may not be later than the look for the first trade.
+        # This reply is first: its time must not be later than the search for the first trade.
         _, reply = await _page(venue, pair, 1, _Ask(quirk.recent_trades))
         found = await trades_from(venue, pair, limit=1, start=start, from_id=None, aggregate=False)
         if not found:
@@ -281,7 +280,7 @@ async def _read_on(
             return
         asked, last = ask, fresh[-1]
         if quirk.trades_from_id is None:
-            # With room, since times may have been sent a hair too small.
+            # With a margin, since times can be sent slightly too small.
             start = max(start, _ms(last) - 1)
             ask = _since(quirk, start)
         else:
@@ -295,9 +294,9 @@ async def _read_on(
 async def _read_back(
     venue: Venue, pair: str, start: int, stop: int, left: _Left
 ) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Return pages of trades, newest first, until one is before ``start`` or no more are there.
+    """Return pages of trades, newest first, until one is before ``start`` or none is left.
 
-    Each comes with the reply that tells up to when they are known.
+    Each page has the reply that shows up to when trades are known.
     """
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
@@ -332,7 +331,7 @@ async def _read_back(
 
 
 async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -> Trade:
-    """Return a trade at or after ``stop`` with few such before it, by halving the ids below one."""
+    """Return a trade at or soon after ``stop``, found by bisecting the ids below one."""
     low = 0
     while _id(venue, late) - low > enough:
         middle = (low + _id(venue, late)) // 2
@@ -345,7 +344,7 @@ async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -
 
 
 class _Ask(NamedTuple):
-    """What a page is asked for with, besides its size."""
+    """The parameters of a page, besides its size."""
 
     params: Mapping[str, Any]
     since: int | None = None
@@ -363,7 +362,7 @@ def _by_id(quirk: Quirk, trade_id: int) -> _Ask:
 
 
 async def _page(venue: Venue, pair: str, size: int, ask: _Ask) -> tuple[list[Trade], Reply]:
-    """Get a page of trades, oldest first, and the reply that brought it."""
+    """Get a page of trades, oldest first, and its reply."""
 
     def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], Reply]:
         if reply.hollow:
@@ -384,7 +383,7 @@ async def _page(venue: Venue, pair: str, size: int, ask: _Ask) -> tuple[list[Tra
 
 
 def _place(venue: Venue, page: Sequence[Trade], trade: Trade) -> int:
-    """Tell where in a page a trade of the page before is; raises where the two do not join."""
+    """Return the position of a trade of the page before; raises if the pages do not overlap."""
     for index, one in enumerate(page):
         if one.id is not None and one.id == trade.id:
             return index

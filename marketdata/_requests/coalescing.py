@@ -95,7 +95,7 @@ class Question:
         self.task: asyncio.Task[None] | None = None
 
     def answer(self, *given: Any) -> None:
-        """Give each waiting call what it makes of the answer.
+        """Give each waiting call the record that it makes of the response.
 
         If some calls cannot use the answer, raises the first of their errors after the others have
         got theirs.

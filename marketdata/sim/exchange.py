@@ -74,7 +74,7 @@ class SimulatedExchange:
         self._clock = Clock(now, frozen=bool(ends) if frozen is None else frozen)
         if self._recording is not None:
             if now is not None:
-                raise ValueError("a recording of streams tells the time itself: now cannot be set")
+                raise ValueError("a recording of streams has its own clock: now cannot be set")
             begin, end = self._recording.begin, self._recording.end
             self._clock = PlayedClock(begin, end, self._speed, frozen=bool(frozen))
         self._seed = seed

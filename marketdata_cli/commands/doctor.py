@@ -1,4 +1,4 @@
-"""The command ``marketdata doctor``: what is wrong with a machine and its settings."""
+"""The command ``marketdata doctor``: checks of the machine and its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``marketdata mcp``: the MCP server, which is a program of its own."""
+"""The command ``marketdata mcp``: the MCP server, which is a separate program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = ("mcp", "mcp --sim", "mcp install claude-code", "mcp --http 127.0.0.1
 
 
 def server(context: typer.Context) -> Callable[[], int]:
-    """Hand the rest of the command line to the server."""
+    """Pass the rest of the command line to the server."""
     before = context.obj or Common()
     options = ["--sim"] if before.sim else []
     if before.exchange is not None:

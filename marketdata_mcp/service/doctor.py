@@ -1,4 +1,4 @@
-"""``marketdata-mcp doctor``: what is wrong with a setup, and what to do about it."""
+"""``marketdata-mcp doctor``: checks a setup, with advice."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _listening(text: str | None) -> tuple[str, int] | None:
 
 
 def _told(found: Iterator[Check]) -> Iterator[Check]:
-    """Print each check as soon as it is made: some take seconds."""
+    """Print each check as soon as it is done: some take seconds."""
     for check in found:
         typer.echo(check.line)
         yield check

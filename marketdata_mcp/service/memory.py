@@ -1,4 +1,4 @@
-"""Memory that a load has left behind, given back to the system once the load is over."""
+"""Returns memory to the system after a load."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Bodies", "keep_small"]
 
 _LOOK_SECONDS = 0.5
 _LOAD = 100
-"""Requests under way at a time from which on there is something to give back."""
+"""Requests in flight from which memory is worth returning."""
 _OVER = 10
-"""A load is over when it has come down to this part of it."""
+"""A load is over when the requests in flight have dropped to this part of its maximum."""
 _GROWN = 1.05
-"""How much more memory than after the last time there may be before some is given back."""
+"""Relative growth of memory since the last time that causes another return."""
 _BODIES = 8 << 20
 """Bytes of requests after which garbage is collected; what is made of them takes several times as
 many."""
@@ -31,9 +31,9 @@ _ITERATORS = 255
 
 
 async def keep_small(under_way: Callable[[], int]) -> None:
-    """Look how many requests are under way, again and again, and give memory back after many.
+    """Check the number of requests in flight repeatedly, and return memory after many.
 
-    After few as well, where the process has grown by them: each may have been as large as it may.
+    Also after few requests if the process has grown, since each can have the maximum size.
     """
     most, small = 0, _resident()
     while True:
@@ -48,15 +48,15 @@ async def keep_small(under_way: Callable[[], int]) -> None:
 class Bodies:
     """Collects garbage by the bytes of requests.
 
-    Python does so by the number of objects. What is made of a long list of texts are few of those
-    that it counts, and an error that refuses the list holds it in a circle.
+    Python collects by the number of objects. A long list of strings has few of the objects that it
+    counts, and the error that refuses the list keeps it in a reference cycle.
     """
 
     def __init__(self) -> None:
         self._bytes = 0
 
     def took(self, size: int) -> None:
-        """Note that so many bytes of a request have come."""
+        """Count received bytes of a request."""
         self._bytes += size
         if self._bytes > _BODIES:
             self._bytes = 0
@@ -64,7 +64,7 @@ class Bodies:
 
 
 def _resident() -> int:
-    """Tell how many pages of memory the process has; 0 where the system does not say."""
+    """Return the number of memory pages of the process; 0 if the system does not report it."""
     try:
         return int(_STATE.read_bytes().split()[1])
     except OSError:
@@ -83,7 +83,7 @@ async def _give_back() -> None:
     gc.collect()
     _renew_iterators()
     if sys.platform == "linux":
-        # Of glibc; others, such as musl, give back by themselves.
+        # Only glibc needs this; others, such as musl, return memory by themselves.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)

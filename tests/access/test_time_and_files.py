@@ -1,4 +1,4 @@
-"""Clocks that leap, disks that are full, files that others may write, and data that are damaged."""
+"""Clocks that jump, full disks, files that others can write, and damaged data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from access_doors import finish
 from access_gate import WEDNESDAY, Serve
 from access_places import ALICE, FREE, a_key
 from full_disk import full_disk
+from inside.requests import Avoided, Budget
 from redis_server import RedisServer
 
 from marketdata import AsyncClient
-from marketdata._requests.avoided import Avoided
-from marketdata._requests.rate_limit import Budget
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
     WEEK,

@@ -1,4 +1,4 @@
-"""The exchange of these tests on a socket, and an environment without settings of ours."""
+"""The exchange of these tests on a socket, and an environment without our settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from marketdata._exchanges.connector import Connector
+from inside import unpaced
 
 from .setting import Set, Setting
 from .wire import Wire
@@ -31,11 +29,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without a budget, which no exchange of these tests needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="session")

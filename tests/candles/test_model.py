@@ -49,7 +49,7 @@ def explore(body: Callable[[T], None], drawn: st.SearchStrategy[T], count: int, 
     seed(base)(test)()
 
 
-def test_the_rules_hold_over_the_wire(wire: Wire) -> None:
+def test_the_rules_hold_with_a_simulated_exchange(wire: Wire) -> None:
     explore(lambda sequence: session.run(sequence, wire), sequences(), COUNT, BASE)
 
 

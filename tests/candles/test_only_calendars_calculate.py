@@ -72,7 +72,7 @@ def lengths(tree: ast.AST) -> Iterator[str]:
 
 
 def _bare(node: ast.expr) -> Iterator[ast.expr]:
-    """Give a name, or that of what is called, as it stands by itself in a comparison."""
+    """Yield a name, or that of what is called, as it stands by itself in a comparison."""
     match node:
         case ast.Name():
             yield node
@@ -102,7 +102,7 @@ def test_what_counts_as_a_calculation(text: str, found: list[str]) -> None:
     assert list(lengths(ast.parse(text))) == found
 
 
-def test_no_other_module_calculates_with_lengths_of_candles() -> None:
+def test_no_other_module_calculates_with_timeframes() -> None:
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert ROOT / CALENDAR in paths
     found = {

@@ -92,7 +92,7 @@ def _opened(days: Days, timeframe: str, first: int, last: int) -> list[int]:
 
 
 def length(timeframe: str) -> int:
-    """Give the length of a candle of seconds, minutes, hours, days or weeks."""
+    """Return the length of a candle of seconds, minutes, hours, days or weeks."""
     unit = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}[timeframe[-1]]
     return int(timeframe[:-1]) * unit
 
@@ -189,16 +189,10 @@ class Exchange:
         # A candle that is over by a Date ahead must not be traded any more.
         moments = (0, world.unit // 2, world.unit - 1 if world.date <= 0 else 0)
         found = []
-        for unit in range(world.units):
-            moment, move, wick, size, wanted = (chance.random() for _ in range(5))
-            if not self._is_open(pair, unit):
-                continue
-            is_traded = wanted >= (world.quiet if pair == PAIR else 0.0) or unit == world.listed
-            at = world.begin + unit * world.unit
-            if not is_traded:
-                found.append(Candle(at, *(price / 8,) * 4, 0.0, 0))
-                continue
-            at += moments[int(moment * 3)]
+
+        def trade(at: int) -> None:
+            nonlocal price
+            move, wick, size = (chance.random() for _ in range(3))
             last, price = price, max(80, price + int(move * 9) - 4)
             high, low = max(last, price) + int(wick * 3), min(last, price) - int(wick * 3)
             volume = (1 + int(size * 80)) / 8
@@ -207,6 +201,21 @@ class Exchange:
             found.append(
                 Candle(at, last / 8, high / 8, low / 8, price / 8, volume, 1 + int(size * 9))
             )
+
+        for unit in range(world.units):
+            moment, wanted = chance.random(), chance.random()
+            if not self._is_open(pair, unit):
+                continue
+            is_traded = wanted >= (world.quiet if pair == PAIR else 0.0) or unit == world.listed
+            at = world.begin + unit * world.unit
+            if not is_traded:
+                found.append(Candle(at, *(price / 8,) * 4, 0.0, 0))
+                continue
+            trade(at + moments[int(moment * 3)])
+            if world.tick and world.date <= 0 and moment < 2 / 3:
+                # A unit may end while it is asked for: what it was a moment before is not final.
+                for early in (900, 500, 200, 1):
+                    trade(at + world.unit - early)
         return found
 
     def _is_open(self, pair: str, unit: int) -> bool:
@@ -266,7 +275,7 @@ class Exchange:
         return sorted(at for at in opened if at <= self.now)
 
     def page(self, pair: str, timeframe: str, start: int | None, limit: int) -> list[Candle]:
-        """Give one answer: the first candles from a time on, or the newest; oldest first."""
+        """Return one answer: the first candles from a time on, or the newest; oldest first."""
         found = self.candles(pair, timeframe)
         if start is not None:
             found = [one for one in found if one.time >= start]
@@ -285,7 +294,7 @@ class Exchange:
         return found
 
     def unsound(self, timeframe: str) -> int | None:
-        """Give the time of the candle that is sent with numbers that cannot be, while it is."""
+        """Return the time of the candle that is sent with numbers that cannot be, while it is."""
         chosen = self.world.unsound
         if chosen is None or chosen.timeframe != timeframe:
             return None

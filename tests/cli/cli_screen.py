@@ -1,4 +1,4 @@
-"""A process on a terminal whose screen can be looked at, as text."""
+"""A process on a terminal whose screen can be read as text."""
 
 import fcntl
 import os

@@ -107,7 +107,7 @@ def hanging_half_way(sim):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_came_before_the_end_is_not_fetched_again(
+def test_an_interrupted_download_requests_nothing_twice(
     number, sim, asked, stored, asking, terminal, command
 ):
     hanging_half_way(sim)
@@ -154,7 +154,7 @@ def test_a_narrow_terminal_gets_a_bar_for_each_series_and_a_table(asked, termina
     assert max(map(len, table.splitlines())) <= 40
 
 
-def test_a_piped_answer_leaves_the_bars_on_the_terminal(asked, terminal, sim):
+def test_a_piped_answer_leaves_the_progress_on_the_terminal(asked, terminal, sim):
     sim.faults.add("binance:*/klines:latency=0.2")
     code, shown, out = terminal(*DOWNLOAD, columns=140, stdout=subprocess.PIPE).end()
     assert code == 0
@@ -164,7 +164,7 @@ def test_a_piped_answer_leaves_the_bars_on_the_terminal(asked, terminal, sim):
     assert shown.endswith("1 series, 14,400 candles, 14,400 of them new\n")
 
 
-def test_quiet_is_quiet_on_a_terminal_too(asked, terminal):
+def test_quiet_shows_no_progress_on_a_terminal_either(asked, terminal):
     code, shown, _ = terminal(*DOWNLOAD[:3], "--start", "2025-06-14", "-q", "-f", "jsonl").end()
     assert code == 0
     assert json.loads(shown)["pair"] == "BTC/USDT"
@@ -184,7 +184,7 @@ def test_remove_asks_first(asked, terminal, here, stored):
         assert (stored() is None) is (not exits)
 
 
-def test_an_export_to_the_output(asked, terminal, here, asking, program):
+def test_an_export_to_standard_output(asked, terminal, here, asking, program):
     here("history", "download", "BTC/USDT", "--start", "2025-06-14", "--end", "2025-06-15")
     export = ("history", "export", "-", "BTC/USDT")
     code, out, err = here(*export)
@@ -197,7 +197,7 @@ def test_an_export_to_the_output(asked, terminal, here, asking, program):
     assert "cannot be shown on a terminal" in shown
 
 
-def test_the_simulator_inside_and_on_a_port(environment, program, command):
+def test_the_simulator_in_the_process_and_on_a_port(environment, program, command):
     """Both play the same, so what one was asked for the other need not be."""
     environment["MARKETDATA_SIM_NOW"] = "2025-06-15T12:00Z"
     line = ("history", "download", "BTC/USDT", "--start", "2025-06-14", "--end", "2025-06-15", "-q")

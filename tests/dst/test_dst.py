@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 from history.series import bars
+from inside.requests import Account, Answer, Budget, Step
+from inside.store import SeriesTable
 
-from marketdata._candles.datafiles import File
-from marketdata._candles.table import SeriesTable
-from marketdata._requests.rate_ledger import Account, Answer
-from marketdata._requests.rate_limit import Budget, Step
 from marketdata_mcp.service.access.accounts import Bounds, Counted, Used, over
 from marketdata_mcp.service.access.redis_store import RedisStore, _counters
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
@@ -45,7 +43,7 @@ def test_stored_candles_are_kept_and_stored_once() -> None:
 
 def test_the_virtual_log_takes_what_delta_lake_takes(tmp_path: Path) -> None:
     def happens(one: SeriesTable, other: SeriesTable, transaction: bool) -> list[bool]:
-        def write(table: SeriesTable, first: int) -> list[File]:
+        def write(table: SeriesTable, first: int) -> list[store.File]:
             return [table.data.write(bars(first, first + 5))]
 
         if not transaction:

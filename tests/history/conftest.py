@@ -1,4 +1,4 @@
-"""Exchanges that play what a test writes for them, clients of theirs, and a store of its own."""
+"""Exchanges that replay what a test writes, clients of them, and a separate store."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import unpaced
 from library.gateway import Gateway
 from library.markets import DIALECTS, record
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 from .tapes import at, minutes
@@ -26,7 +26,7 @@ Before = Callable[[SimulatedExchange], Gateway]
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -38,11 +38,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Programs that use the library, to be killed, interrupted and run side by side."""
+"""Programs that use the library, to be killed, interrupted and run at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Minutes that exchanges play, and what of them is in a store for every program to see."""
+"""Recorded minutes for exchanges, and their content of a store for every program to see."""
 
 from __future__ import annotations
 

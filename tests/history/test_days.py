@@ -1,4 +1,4 @@
-"""What is said of each day of a stored series, against a look at each of its places."""
+"""The report of each day of a stored series, compared with a look at each of its places."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside.candles import Gap, Stretch
+from inside.store import SeriesName, Store
 
 from marketdata._candles import inventory
-from marketdata._candles.spans import Gap, Stretch
-from marketdata._candles.store import SeriesName, Store
 from marketdata.models.columns import Columns
 from marketdata.models.stored import Day
 
@@ -89,7 +89,9 @@ runs = st.tuples(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(runs, min_size=1, max_size=10), st.integers(0, 24 * DAYS * 60))
-def test_each_day_is_what_its_places_are(runs: list[tuple[Place, int]], minute: int) -> None:
+def test_the_state_of_a_day_follows_from_its_places(
+    runs: list[tuple[Place, int]], minute: int
+) -> None:
     places = [place for place, count in runs for _ in range(count)]
     places = (places + [None] * 24 * DAYS)[: 24 * DAYS]
     if not any(places):

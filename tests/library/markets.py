@@ -1,4 +1,4 @@
-"""What the simulated exchanges trade, read from the simulator itself: the truth to compare with."""
+"""The markets of the simulated exchanges, read from the simulator itself for comparison."""
 
 from __future__ import annotations
 

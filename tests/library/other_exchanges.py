@@ -1,4 +1,4 @@
-"""A server that speaks as exchanges do that the simulator does not: by hand, a path an answer."""
+"""A server with the formats of exchanges that the simulator lacks, written by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs whole programs, since what they leave behind shows only when they end."""
+"""Runs whole programs, because some errors show only when a program ends."""
 
 from __future__ import annotations
 

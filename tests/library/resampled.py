@@ -1,15 +1,13 @@
-"""Candles to resample, and what is made of them."""
+"""Candles to resample, and the expected results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from marketdata._candles.calendar import (
-    expected,
-)
+from inside.candles import Gap, expected
+
 from marketdata._candles.resampling import resample
-from marketdata._candles.spans import Gap
 from marketdata.models import Columns
 
 from .markets import ms

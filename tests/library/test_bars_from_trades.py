@@ -1,4 +1,4 @@
-"""Bars made of trades, as the exchange itself makes them, and every trade proven to be there."""
+"""Candles built from trades equal the exchange's own, and no trade is missing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import pytest
 import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import expected, intervals
+from inside.exchanges import Quirk, connector_class, open_venue
 
 import marketdata as md
 from marketdata._candles import from_trades
-from marketdata._candles.calendar import expected
 from marketdata._candles.from_trades import TradesSeries, bars_of
-from marketdata._candles.spans import intervals
-from marketdata._exchanges.quirks import Quirk
 from marketdata.models import Columns
+from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway
@@ -72,7 +72,7 @@ def test_the_volume_is_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bars_of(big, "1m").rows()[0][5] == 1e16 + 10
 
 
-def test_it_is_all_the_same_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_batches_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = [(NOON + 7_000 * index, 100.0 + index % 13, 0.1 * index) for index in range(100)]
     whole = bars_of(ticks, "1m")
     for chunk in (1, 2, 7, 99, 100):
@@ -81,14 +81,14 @@ def test_it_is_all_the_same_how_many_are_held_at_a_time(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("chunk", [1, 100])
-def test_trades_out_of_order_are_refused(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_unsorted_trades_are_refused(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(from_trades, "_CHUNK", chunk)
     with pytest.raises(ValueError, match="order of time"):
         bars_of([(NOON, 1.0, 1.0), (NOON - 1, 1.0, 1.0)], "1m")
 
 
 @pytest.mark.parametrize("values", [(float("nan"), 1.0), (1.0, float("nan")), (1.0, float("inf"))])
-def test_what_is_no_number_is_refused(values: tuple[float, float]) -> None:
+def test_invalid_numbers_are_refused(values: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="without a price or an amount"):
         bars_of([(NOON, 1.0, 1.0), (NOON, *values)], "1m")
 
@@ -118,7 +118,7 @@ def naive(ticks: Sequence[Tick], timeframe: str) -> list[Row]:
 
 
 @given(tapes(), st.sampled_from(["1s", "1m", "7m", "1h", "1d", "1w", "1M", "1y"]))
-def test_any_trades_make_the_bars_that_hold_them(ticks: list[Tick], timeframe: str) -> None:
+def test_any_trades_are_in_the_bars_of_their_time(ticks: list[Tick], timeframe: str) -> None:
     assert bars_of(ticks, timeframe).rows() == naive(ticks, timeframe)
 
 
@@ -144,7 +144,7 @@ def test_records_make_the_same_bars() -> None:
     assert from_trades.bars(records, "1m") == bars_of(ticks, "1m")
 
 
-def test_a_trade_a_microsecond_before_the_minute_is_before_it() -> None:
+def test_a_trade_a_microsecond_before_the_minute_is_in_the_earlier_bar() -> None:
     moment = when(NOON) - timedelta(microseconds=1)
     assert from_trades.bars([trade(moment, 1.0, 1.0)], "1m").time[0] == NOON - MINUTE
 
@@ -162,13 +162,10 @@ def asked(
     change: Callable[[Quirk], Quirk] | None = None,
 ):
     """Bars of an exchange's trades, and the holes among them."""
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
 
     async def main():
         settings = Settings.from_environment(retries=0)
-        venue = Venue(connector_class(exchange), settings, Catalogue(None), to.url)
+        venue = open_venue(exchange, to.url, settings=settings)
         if change is not None:
             venue._quirk = change(venue.quirk)
         try:
@@ -217,7 +214,7 @@ def lacked(holes: Sequence[md.Interval], step: int = MINUTE) -> list[int]:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_they_are_the_exchanges_own_bars(sim: SimulatedExchange, exchange: str) -> None:
+def test_they_equal_the_exchanges_own_bars(sim: SimulatedExchange, exchange: str) -> None:
     start, end = "2024-03-05T23:41", "2024-03-06T00:22"
     rows, holes = asked(sim, exchange, start, end)
 
@@ -226,7 +223,7 @@ def test_they_are_the_exchanges_own_bars(sim: SimulatedExchange, exchange: str) 
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_exchange_says_the_same_itself(
+def test_an_exchange_without_candles_returns_the_same(
     sim: SimulatedExchange, client: md.Client, exchange: str
 ) -> None:
     start, end = NOW - timedelta(minutes=40), NOW - timedelta(minutes=10)
@@ -248,7 +245,7 @@ def test_shorter_and_longer_bars(sim: SimulatedExchange, exchange: str, timefram
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_minutes_without_a_trade_are_named(sim: SimulatedExchange, exchange: str) -> None:
+def test_minutes_without_a_trade_are_gaps(sim: SimulatedExchange, exchange: str) -> None:
     start, end = "2024-04-20T01:00", "2024-04-20T06:00"
     rows, holes = asked(sim, exchange, start, end, pair="LTC/BTC")
 
@@ -258,7 +255,9 @@ def test_minutes_without_a_trade_are_named(sim: SimulatedExchange, exchange: str
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_bars_are_those_that_open_in_the_range(sim: SimulatedExchange, exchange: str) -> None:
+def test_only_bars_that_open_in_the_range_are_returned(
+    sim: SimulatedExchange, exchange: str
+) -> None:
     start, end = "2024-03-06T00:00:01", "2024-03-06T00:05:01"
     rows, _ = asked(sim, exchange, start, end)
 
@@ -266,7 +265,7 @@ def test_bars_are_those_that_open_in_the_range(sim: SimulatedExchange, exchange:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
+def test_ranges_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
     start, end = NOW - timedelta(minutes=5, seconds=30), NOW + timedelta(hours=2)
     rows, holes = asked(sim, exchange, start, end, pair="LTC/BTC")
 
@@ -277,7 +276,7 @@ def test_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("behind", [timedelta(minutes=3), timedelta(hours=1)])
-def test_up_to_now_by_the_exchange_where_our_clock_is_behind(
+def test_up_to_now_follows_the_exchanges_clock_if_ours_is_behind(
     sim: SimulatedExchange, exchange: str, behind: timedelta
 ) -> None:
     start, end = NOW - timedelta(minutes=5, seconds=30), NOW + timedelta(hours=2)
@@ -307,7 +306,7 @@ def test_a_range_before_the_listing(sim: SimulatedExchange, exchange: str) -> No
     assert lacked(holes) == quiet([], start, end)
 
 
-def test_far_back_takes_few_requests_more(sim: SimulatedExchange) -> None:
+def test_an_old_range_needs_few_more_requests(sim: SimulatedExchange) -> None:
     start, end = "2018-01-01T00:00", "2018-01-01T00:10"
     rows, _ = asked(sim, "coinbaseexchange", start, end)
 
@@ -315,7 +314,7 @@ def test_far_back_takes_few_requests_more(sim: SimulatedExchange) -> None:
     assert len(sim.requests) < 40
 
 
-def test_no_page_is_asked_for_twice(sim: SimulatedExchange) -> None:
+def test_no_page_is_requested_twice(sim: SimulatedExchange) -> None:
     for exchange in DIALECTS:
         sim.forget()
         asked(sim, exchange, "2024-03-06T00:00", "2024-03-06T00:30")
@@ -348,9 +347,7 @@ FROM_TIME = ["binance", "kraken"]
 
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
-def test_many_trades_in_a_millisecond_across_the_ends_of_pages(
-    tmp_path: Path, exchange: str
-) -> None:
+def test_many_trades_in_a_millisecond_across_pages(tmp_path: Path, exchange: str) -> None:
     moments = sorted([NOON + 10 * (index // 300) for index in range(4_000)])
     with played(tmp_path, exchange, moments, NOON + HOUR) as sim:
         rows, holes = asked(sim, exchange, when(NOON), when(NOON + 3 * MINUTE))
@@ -359,7 +356,7 @@ def test_many_trades_in_a_millisecond_across_the_ends_of_pages(
     assert lacked(holes) == [NOON + MINUTE, NOON + 2 * MINUTE]
 
 
-def test_more_in_a_millisecond_than_a_page_holds_is_no_matter_where_ids_lead_on(
+def test_more_trades_in_a_millisecond_than_a_page_are_paged_by_id(
     tmp_path: Path,
 ) -> None:
     moments = [NOON, *[NOON + 5] * 3_500, NOON + MINUTE]
@@ -369,7 +366,7 @@ def test_more_in_a_millisecond_than_a_page_holds_is_no_matter_where_ids_lead_on(
     assert rows == of_moments(moments)
 
 
-def test_more_in_a_millisecond_than_a_page_holds_is_said_where_they_do_not(
+def test_without_ids_more_trades_in_a_millisecond_than_a_page_are_an_error(
     tmp_path: Path,
 ) -> None:
     moments = [NOON, *[NOON + 5] * 3_500, NOON + MINUTE]
@@ -382,7 +379,7 @@ def test_more_in_a_millisecond_than_a_page_holds_is_said_where_they_do_not(
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
 @pytest.mark.parametrize("count", [1, 2, 999, 1000, 1001])
-def test_the_last_trade_of_all_ends_it(tmp_path: Path, exchange: str, count: int) -> None:
+def test_the_last_trade_of_all_ends_the_range(tmp_path: Path, exchange: str, count: int) -> None:
     moments = [NOON + index // 2 for index in range(count)]
     with played(tmp_path, exchange, moments, NOON + HOUR) as sim:
         for start in (NOON, NOON - DAY):
@@ -393,7 +390,7 @@ def test_the_last_trade_of_all_ends_it(tmp_path: Path, exchange: str, count: int
 
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
-def test_quiet_days_in_between(tmp_path: Path, exchange: str) -> None:
+def test_days_without_trades_in_between(tmp_path: Path, exchange: str) -> None:
     moments = [NOON - 3 * DAY, NOON - 3 * DAY + 1, NOON - DAY, NOON]
     with played(tmp_path, exchange, moments, NOON + HOUR) as sim:
         rows, holes = asked(sim, exchange, when(NOON - 4 * DAY), when(NOON + MINUTE))
@@ -417,7 +414,7 @@ def newest_only(quirk: Quirk) -> Quirk:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_will_do_where_it_reaches_back(
+def test_the_newest_page_is_used_if_it_reaches_back_far_enough(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     start = NOW - timedelta(minutes=3, seconds=30)
@@ -428,7 +425,7 @@ def test_the_newest_page_will_do_where_it_reaches_back(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_gives_the_bars_that_it_has_all_of(
+def test_the_newest_page_gives_only_its_complete_bars(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     start, stop = NOW - timedelta(hours=2), NOW + timedelta(minutes=1)
@@ -442,7 +439,7 @@ def test_the_newest_page_gives_the_bars_that_it_has_all_of(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_will_not_do_where_it_is_shorter_than_a_bar(
+def test_the_newest_page_is_not_used_if_it_is_shorter_than_a_bar(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     with pytest.raises(md.DataUnavailableError, match="only gives its newest trades") as caught:
@@ -451,13 +448,13 @@ def test_the_newest_page_will_not_do_where_it_is_shorter_than_a_bar(
     assert not caught.value.retryable
 
 
-def test_a_newest_page_without_a_trade_proves_nothing(gateway: Gateway) -> None:
+def test_an_empty_newest_page_proves_nothing(gateway: Gateway) -> None:
     gateway.answer("*/trades", [])
     with pytest.raises(md.DataUnavailableError, match="no trades from that far back"):
         asked(gateway, "binance", NOW - timedelta(minutes=3), NOW, change=newest_only)
 
 
-def test_trades_that_are_kept_for_a_time_only(gateway: Gateway) -> None:
+def test_trades_that_the_exchange_keeps_for_a_limited_time(gateway: Gateway) -> None:
     start = NOW - timedelta(minutes=20)
     kept = ms(NOW - timedelta(minutes=10))
 
@@ -482,7 +479,7 @@ def test_trades_that_are_kept_for_a_time_only(gateway: Gateway) -> None:
         ("okx", "*/history-trades", lambda answer: answer["data"]),
     ],
 )
-def test_pages_that_do_not_join_are_noticed(
+def test_pages_that_do_not_overlap_are_detected(
     gateway: Gateway, exchange: str, path: str, rows_of: Callable[[Any], list[Any]]
 ) -> None:
     pages = 0
@@ -504,7 +501,7 @@ def test_pages_that_do_not_join_are_noticed(
     assert pages == 2
 
 
-def test_trades_without_ids_lead_nowhere(gateway: Gateway) -> None:
+def test_trades_without_ids_cannot_be_continued(gateway: Gateway) -> None:
     def strip(answer: Any) -> None:
         for row in answer["result"]["XBTUSDT"]:
             del row[6:]
@@ -514,11 +511,7 @@ def test_trades_without_ids_lead_nowhere(gateway: Gateway) -> None:
         asked(gateway, "kraken", NOW - timedelta(hours=1), NOW)
 
 
-def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
-
+def test_an_exchange_without_trades_is_an_error(sim: SimulatedExchange) -> None:
     async def main() -> None:
         settings = Settings.from_environment()
         kraken = connector_class("kraken")
@@ -529,7 +522,7 @@ def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
                 return {**described, "has": {**described["has"], "fetchTrades": False}}
 
         WithoutTrades.__name__ = "kraken"
-        venue = Venue(WithoutTrades, settings, Catalogue(None), sim.url)
+        venue = open_venue(WithoutTrades, sim.url, settings=settings)
         try:
             await TradesSeries(venue, "BTC/USDT", "1m").between(NOON, NOON + HOUR)
         finally:
@@ -571,7 +564,7 @@ def test_real_trades_make_the_recorded_bars(recorded: Path) -> None:
     assert sum(columns.trades) == len(trades)
 
 
-def test_real_trades_played_by_an_exchange_make_the_recorded_bars(recorded: Path) -> None:
+def test_replayed_real_trades_make_the_recorded_bars(recorded: Path) -> None:
     with SimulatedExchange(tape=recorded / "kraken_BTC_USDT-trades.csv.gz") as sim:
         rows, holes = asked(sim, "kraken", "2023-11-17", "2023-11-22T08:42")
 

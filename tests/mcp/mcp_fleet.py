@@ -1,4 +1,4 @@
-"""nginx as `deploy/nginx.conf` sets it up, before two real replicas."""
+"""nginx with `deploy/nginx.conf` in front of two real replicas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Fleet:
     nginx: subprocess.Popen[str]
 
     def http(self, key: str | None = None) -> httpx2.AsyncClient:
-        """Give a plain client that trusts the proxy."""
+        """Return a plain client that trusts the proxy."""
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         return httpx2.AsyncClient(
             base_url=self.url, headers=headers, verify=self.trusted, timeout=PATIENCE
@@ -83,7 +83,7 @@ def _configured(folder: Path, port: int, replicas: list[str]) -> Path:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 

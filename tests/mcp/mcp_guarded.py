@@ -1,4 +1,4 @@
-"""A server behind a gate in the test's own process, its accounts, and how long its loop stalls."""
+"""A server with access control in the test's own process, its accounts, and stalls of its loop."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Guarded:
         return self.keys[name]
 
     def signed(self, request: bytes, name: str = "alice") -> bytes:
-        """Give a request with an account's key."""
+        """Return a request with an account's key."""
         return with_headers(request, Authorization=f"Bearer {self.keys[name]}")
 
     async def call(self, tool: str, name: str = "alice", **arguments: Any) -> Answer:
@@ -77,7 +77,7 @@ async def guarded(
 
 
 def error(answer: Answer) -> dict[str, Any]:
-    """Give the error of an answer, whether it is one of the protocol's or a tool's."""
+    """Return the error of an answer, whether it is one of the protocol's or a tool's."""
     message = answer.message
     if "error" in message:
         data: dict[str, Any] = message["error"]["data"]

@@ -1,4 +1,4 @@
-"""What Python's collector of garbage costs a server that has many requests open."""
+"""The cost of Python's garbage collector for a server with many open requests."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _served(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
-def test_a_call_costs_the_collector_no_more_where_many_requests_are_open(home: Path) -> None:
+def test_open_requests_do_not_make_garbage_collection_slower(home: Path) -> None:
     """It looks at some 60 objects for each of 800 calls side by side, at 230 with its defaults."""
     with _served(home) as (server, port):
         asyncio.run(_calls(port, 8, 2))
@@ -82,7 +82,7 @@ def test_a_call_costs_the_collector_no_more_where_many_requests_are_open(home: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told in /proc")
-def test_long_lists_that_are_refused_leave_no_memory_behind(home: Path) -> None:
+def test_refused_long_lists_leave_no_memory_behind(home: Path) -> None:
     async def most(server: subprocess.Popen[bytes], port: int, pairs: int, times: int) -> int:
         """Send a list again and again; give the memory at most, in MiB."""
         found = 0

@@ -1,4 +1,4 @@
-"""Places that callers share: nobody takes what others need."""
+"""Shared limits: no caller can take all places."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ ACCOUNTS = tuple(f"account{number}" for number in range(6))
 
 
 @pytest.mark.parametrize("places", [1, 2, 10, 100, 1000])
-def test_whoever_comes_next_finds_a_place(places: int) -> None:
+def test_a_new_caller_always_gets_a_watch(places: int) -> None:
     shares = Shares(places)
     had = []
     for owner in range(places.bit_length()):
@@ -100,7 +100,7 @@ async def _listens(server: Guarded, stack: AsyncExitStack, name: str) -> tuple[P
     return peer, str(data["code"])
 
 
-def test_streams_of_events_are_calls_and_have_shares(
+def test_streams_of_events_count_as_calls_and_are_shared(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
@@ -120,7 +120,7 @@ def test_streams_of_events_are_calls_and_have_shares(
     finish(work())
 
 
-def test_five_accounts_cannot_hold_all_watches(home: Path, simulator: SimulatedExchange) -> None:
+def test_five_accounts_cannot_take_all_watches(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         limits = Limits(in_all=30, a_caller=6, first=0.0)
         async with guarded(home, simulator, limits=limits) as server:
@@ -138,7 +138,7 @@ def test_five_accounts_cannot_hold_all_watches(home: Path, simulator: SimulatedE
     finish(work())
 
 
-def test_one_account_cannot_have_all_requests(home: Path, simulator: SimulatedExchange) -> None:
+def test_one_account_cannot_take_all_requests(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         silent = Silent()
         async with silent.listening() as told:
@@ -169,7 +169,7 @@ def test_one_account_cannot_have_all_requests(home: Path, simulator: SimulatedEx
     finish(work())
 
 
-def test_everything_that_costs_has_a_rate(home: Path, simulator: SimulatedExchange) -> None:
+def test_everything_expensive_has_a_rate_limit(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with guarded(home, simulator) as server:
             await server.newcomer(tier=SLOW)
@@ -184,7 +184,7 @@ def test_everything_that_costs_has_a_rate(home: Path, simulator: SimulatedExchan
     finish(work())
 
 
-def test_a_rate_is_kept_to_and_nobody_is_remembered_for_ever() -> None:
+def test_rates_are_limited_and_old_callers_are_forgotten() -> None:
     now = 1000.0
     rates = Rates(lambda: now)
     for _ in range(2):

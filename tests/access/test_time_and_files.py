@@ -19,7 +19,7 @@ from access_doors import finish
 from access_gate import WEDNESDAY, Serve
 from access_places import ALICE, FREE, a_key
 from full_disk import full_disk
-from inside.requests import Budget
+from inside.requests import Avoided, Budget
 from redis_server import RedisServer
 
 from marketdata import AsyncClient

@@ -1,5 +1,6 @@
 """Budgets of requests, and how long a call may take."""
 
+from marketdata._requests.avoided import LONGEST, Avoided
 from marketdata._requests.deadline import patient, within
 from marketdata._requests.portal import portal
 from marketdata._requests.rate_ledger import APART, Account, Answer, Ledger, LedgerBusyError, Limit
@@ -9,8 +10,10 @@ from marketdata._requests.request import current
 
 __all__ = [
     "APART",
+    "LONGEST",
     "Account",
     "Answer",
+    "Avoided",
     "Budget",
     "Ledger",
     "LedgerBusyError",

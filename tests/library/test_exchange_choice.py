@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import LONGEST, Avoided
 
 import marketdata as md
-from marketdata._requests.avoided import LONGEST, Avoided
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import sys
 from collections.abc import Callable
@@ -69,6 +68,8 @@ def _give_back() -> None:
     # What the collector looks at are some thousand objects: those of imports are frozen.
     gc.collect()
     if sys.platform == "linux":
+        import ctypes
+
         # Of glibc; others, such as musl, give back by themselves.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

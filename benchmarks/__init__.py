@@ -1,1 +1,1 @@
-"""What the library costs beside plain ccxt, measured in one run: ``python -m benchmarks``."""
+"""Compares the library with plain ccxt in the same run: ``python -m benchmarks``."""

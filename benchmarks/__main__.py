@@ -1,4 +1,4 @@
-"""Run the benchmarks named on the command line, or the short ones."""
+"""Runs the benchmarks named on the command line, or the short ones."""
 
 import importlib
 import sys
@@ -6,7 +6,7 @@ import sys
 SUITES = ("startup", "overhead", "several", "memory", "layout", "tokens", "charts")
 SHORT = SUITES[:2]
 LONG = ("history", "serve", "streams")
-"""Take long, need the network for their peers, and options may follow them."""
+"""Benchmarks that take long, download other libraries, and take options."""
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
         every = ", ".join((*SUITES, *LONG))
         print(f"no benchmark {unknown[0]!r}; there are {every}", file=sys.stderr)
         return 2
-    # Each is imported alone: a process starts with its parent's memory, so that has to be small.
+    # Only the named benchmark is imported: child processes start with their parent's memory.
     return max(importlib.import_module(f"benchmarks.{name}").main() for name in names)
 
 

@@ -1,8 +1,8 @@
-"""How long the chart page takes to draw, in the Chromium of ``make browser``.
+"""The time that the chart page takes to draw, in the Chromium of ``make browser``.
 
-``shown`` is from the start of the page's own code to the end of the first frame, by the clock;
-``processor`` is what the page's thread worked until then, the parsing of the library with it. On a
-busy machine only the second means something.
+``shown`` is the clock time from the start of the page's own code to the end of the first frame.
+``processor`` is the CPU time of the page's thread until then, including parsing the library. On a
+busy machine, only ``processor`` is meaningful.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.browser import markets
 from tests.browser.chromium import launched
 
 BOUNDS = {500: 200, 5_000: 300, 20_000: None}
-"""Candles, and the milliseconds in which they have to be drawn."""
+"""The maximum milliseconds by number of candles."""
 RUNS = 7
 
 

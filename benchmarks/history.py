@@ -1,7 +1,7 @@
-"""A year of one-minute bars: fetched, read, added to; beside ccxt, freqtrade and bare parts.
+"""A year of 1m candles: downloads, reads and additions, compared with ccxt and freqtrade.
 
-Takes twenty minutes. Freqtrade is installed from the package index, once, into an
-environment of its own; where that fails its lines are left out.
+This takes twenty minutes. Freqtrade is installed once from the package index, into its own
+environment; if that fails, its lines are left out.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from benchmarks.year import BARS, END, START
 
 LATENCY = 0.03
 SHORT_ROUNDS = 11
-"""Rounds of what takes less than a second."""
+"""Rounds of measurements below a second."""
 SEVERAL = 100
-"""Additions that are looked at together."""
+"""Additions that are summarized together."""
 SKIPPABLE = ("ccxt", "freqtrade", "additions", "series")
 
 _STATUS = Path("/proc/self/status")
@@ -40,18 +40,18 @@ for line in open('{_STATUS}'):
         print(line.split()[1])
 """
 _IMPORTS = "import marketdata, deltalake, pyarrow.parquet; marketdata.candles"
-"""The first name that the package is asked for is what imports it."""
+"""The package is imported when the first name is used."""
 
 
 @dataclass
 class Setting:
-    """What every part works with."""
+    """The settings of all parts."""
 
     base: str
     folder: Path
     options: argparse.Namespace
     freqtrade: Path | None
-    """The folder of its commands; None where it is left out."""
+    """The folder of freqtrade's commands; None if it is left out."""
 
     def run(self, command: Sequence[str | Path], home: Path | None = None) -> Run:
         environment = own_environment(MARKETDATA_ENDPOINTS=json.dumps({"binance": self.base}))
@@ -60,7 +60,7 @@ class Setting:
         return run(command, environment, self.base)
 
     def python(self, module: str, *arguments: object, home: Path | None = None) -> Any:
-        """Run a module of the benchmarks; give what it printed."""
+        """Run a module of the benchmarks and return its JSON output."""
         command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
         return json.loads(self.run(command, home).output)
 
@@ -74,7 +74,7 @@ class Line:
     unit: str = "ms"
     run: Run | None = None
     bounds: list[tuple[float, float, str]] = field(default_factory=list)
-    """What was measured, what it may be at most, and how that is said."""
+    """Measured values, their maximum, and its description."""
 
 
 class Table:
@@ -84,7 +84,7 @@ class Table:
         self._parts: dict[str, list[Line]] = {}
 
     def add(self, part: str, *lines: Line) -> None:
-        """Add lines; the ratios of a part are to its first line."""
+        """Add lines; the ratios of a part are relative to its first line."""
         self._parts.setdefault(part, []).extend(lines)
 
     def print(self) -> None:
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] = ()) -> int:
                 _series(setting, table, home)
         finally:
             print(
-                f"\n{BARS:,} bars of one minute of BTC/USDT; {LATENCY * 1000:.0f} ms a request, "
+                f"\n{BARS:,} 1m candles of BTC/USDT; {LATENCY * 1000:.0f} ms per request, "
                 f"none where bars are added.\nMedians, of {options.rounds} for downloads; the most "
                 "memory."
             )
@@ -169,7 +169,7 @@ def _freqtrade(options: argparse.Namespace) -> Path | None:
 
 
 def _downloads(setting: Setting, table: Table) -> Path:
-    """Fetch the year in every way, in turns, and a second time; give the folder with ours."""
+    """Download the year in every way, by turns, twice; return the folder with ours."""
     python = [sys.executable, "-m", "benchmarks.history_peers"]
     ways: dict[str, list[str | Path]] = {
         "marketdata": [sys.executable, "-c", _YEAR],
@@ -230,10 +230,10 @@ def _downloads(setting: Setting, table: Table) -> Path:
 
 
 def _tell_of_memory(table: Table, part: str, runs: Sequence[Run]) -> None:
-    """Tell its own memory from pages of files, mostly of libraries.
+    """Separate a process's own memory from pages of files, mostly of libraries.
 
-    How many of those a system counts depends on how large the pieces are in which it has a file in
-    memory: a freshly installed library counts as up to twice as much as one that was read.
+    The counted pages depend on the size of the blocks in the page cache: a freshly installed
+    library counts up to twice as much as one that was read before.
     """
     own, files = ([float(run.output.split()[at]) / 1024 for run in runs] for at in (1, 2))
     table.add(
@@ -244,7 +244,7 @@ def _tell_of_memory(table: Table, part: str, runs: Sequence[Run]) -> None:
 
 
 def _reads(setting: Setting, table: Table, home: Path) -> Line:
-    """Read the year and a day of it over and over; give what it takes polars to write it."""
+    """Read the year and a day of it repeatedly; return the time that polars takes to write it."""
     _say("reading")
     ours = setting.python("history_ours", "reads", home=home)
     parquet = setting.folder / "year.parquet"
@@ -280,7 +280,7 @@ def _reads(setting: Setting, table: Table, home: Path) -> Line:
 
 
 def _additions(setting: Setting, table: Table, home: Path, rewriting: Line) -> None:
-    """Add bar after bar to a year."""
+    """Add single candles to a year."""
     _say("adding bars")
     home = shutil.copytree(home, setting.folder / "home-added-to")
     took = setting.python("history_ours", "additions", 0, setting.options.additions, home=home)
@@ -305,7 +305,7 @@ def _additions(setting: Setting, table: Table, home: Path, rewriting: Line) -> N
 
 
 def _series(setting: Setting, table: Table, home: Path) -> None:
-    """Do small things in stores of different sizes."""
+    """Run small operations in stores of different sizes."""
     most = setting.options.series
     alone: dict[str, float] = {}
     for turn, count in enumerate(sorted({1, min(100, most), most})):

@@ -1,6 +1,6 @@
-"""Freqtrade in an environment of its own: installed once, its configuration, its reading.
+"""Freqtrade in its own environment: installation, configuration, and reading its files.
 
-Run as a program, by freqtrade's interpreter, this reads what ``download-data`` stored.
+As a program, run by freqtrade's interpreter, this reads the files of ``download-data``.
 """
 
 import json
@@ -15,9 +15,9 @@ DAY = "20230630-20230701"
 
 
 def install(cache: Path) -> Path:
-    """Give the folder of freqtrade's commands, installing it where it is missing.
+    """Return the folder of freqtrade's commands, after installing it if needed.
 
-    Raises RuntimeError, with the last thing that was said, where that fails.
+    Raises RuntimeError with the last line of output if the installation fails.
     """
     commands = cache / "freqtrade" / "bin"
     if not (commands / "freqtrade").exists():
@@ -35,7 +35,7 @@ def install(cache: Path) -> Path:
 
 
 def prepare(folder: Path, base: str) -> list[str]:
-    """Make a fresh user folder; give the arguments that download the year into it."""
+    """Make a new user folder; return the arguments that download the year into it."""
     user = folder / "user_data"
     user.mkdir(parents=True)
     config = folder / "config.json"
@@ -47,7 +47,7 @@ def prepare(folder: Path, base: str) -> list[str]:
         "dapiPublic": "dapi/v1",
     }
     urls = {"api": {kind: f"{base}/{path}" for kind, path in paths.items()}}
-    # The other way it has, daily archives, comes from a host that cannot be set.
+    # Its other way, daily archives, uses a host that cannot be configured.
     exchange = {"name": "binance", "only_from_ccxt": True, "ccxt_config": {"urls": urls}}
     config.write_text(json.dumps({"stake_currency": "USDT", "dry_run": True, "exchange": exchange}))
     return [
@@ -58,7 +58,7 @@ def prepare(folder: Path, base: str) -> list[str]:
 
 
 def read(folder: str) -> None:
-    """Load the year, and a day of it, from where ``download-data`` put it."""
+    """Load the year, and a day of it, from the files of ``download-data``."""
     from freqtrade.configuration import TimeRange
     from freqtrade.data.history import load_pair_history
 

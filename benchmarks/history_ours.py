@@ -1,6 +1,6 @@
-"""The year as this library reads and adds to it: ``python -m benchmarks.history_ours <what>``.
+"""This library's reads and additions of the year: ``python -m benchmarks.history_ours <what>``.
 
-Only what the library offers to everybody is used; MARKETDATA_HOME holds the year already.
+It uses only the public API. MARKETDATA_HOME already has the year.
 """
 
 import json
@@ -13,12 +13,12 @@ from benchmarks.year import DAY, END, MINUTE, ONE_DAY, START
 
 PAIR = "BTC/USDT"
 SMALL = 60
-"""Bars of a small range."""
+"""Candles of a small range."""
 ADDED = 21
-"""Bars that are added for a median."""
+"""Candles that are added for one median."""
 PACE = 0.03
-"""Seconds between two additions: the exchange allows no more than 45 requests a second, and what
-it makes one wait is not a cost of the store."""
+"""Seconds between two additions. The exchange allows 45 requests a second, and waiting for it is
+not a cost of the store."""
 
 
 def reads() -> dict[str, float]:
@@ -31,10 +31,10 @@ def reads() -> dict[str, float]:
 
 
 def additions(first: int, count: int) -> list[float]:
-    """Add bar after bar behind the year, from a given one on; each in ms of CPU time.
+    """Add single candles after the year, starting with a given one; return CPU ms for each.
 
-    Asks for the bars of an hour, of which the last is new. A first question, which is answered
-    without the store, loads what a process needs to ask at all.
+    Requests the candles of an hour, of which the last one is new. A first call without the store
+    loads the modules that every call needs.
     """
     md.candles(PAIR, "1m", limit=1, store=False, exchange="binance")
     took = []
@@ -49,7 +49,7 @@ def additions(first: int, count: int) -> list[float]:
 
 
 def fill(count: int) -> int:
-    """Store small ranges of other pairs, so that there are so many series."""
+    """Store small ranges of other pairs until there are ``count`` series."""
     others = [one.pair for one in md.pairs(exchange="binance") if one.pair != PAIR][: count - 1]
     for pair in others:
         _candles(START, START + SMALL * MINUTE, pair)
@@ -57,7 +57,7 @@ def fill(count: int) -> int:
 
 
 def small(turn: int) -> dict[str, float]:
-    """Do what should not depend on how many other series there are; medians."""
+    """Return medians of operations that should not depend on the number of other series."""
     return {
         "Reading a day": timed(lambda: _candles(ONE_DAY, ONE_DAY + DAY).to_polars()),
         "Adding a bar": sorted(additions(turn * ADDED, ADDED))[ADDED // 2],

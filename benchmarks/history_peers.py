@@ -1,4 +1,4 @@
-"""The year as others fetch and keep it: ``python -m benchmarks.history_peers <way> <address>``."""
+"""The year with other libraries: ``python -m benchmarks.history_peers <way> <address>``."""
 
 import asyncio
 import json
@@ -95,7 +95,7 @@ async def _columns(base: str) -> list[array]:
 
 
 def parquet(base: str, path: str) -> None:
-    """Write the year with polars, then read it over and over."""
+    """Write the year with polars, then read it repeatedly."""
     from datetime import UTC, datetime, timedelta
 
     import polars as pl
@@ -116,9 +116,9 @@ def parquet(base: str, path: str) -> None:
 
 
 def timed(call: Callable[[], Any], rounds: int = 15) -> float:
-    """Give the median of what a call takes once it is warm, in milliseconds of CPU time.
+    """Return the median duration of a warm call, in milliseconds of CPU time.
 
-    Of all threads, on one core: as long as it takes where nothing else runs.
+    It counts all threads on one core, so it is the time on an otherwise idle core.
     """
     call()
     samples = []

@@ -1,15 +1,14 @@
-"""An exchange with a year of one-minute bars that costs as little as possible per request.
+"""A stand-in exchange with a year of 1m candles that needs little CPU per request.
 
-``python -m benchmarks.history_stand_in [seconds]`` prints its address and the word ready; each
-answer comes after that many seconds. Bars are made up from a seed, and each answer says so in the
-simulator's headers. They are text from the start: an answer is one slice of it. Every pair that is
-listed has the same bars. ``startTime``, ``endTime`` and ``limit`` mean what they do at Binance.
-``GET /_requests`` gives the number of requests since the last time that was asked, and
-``GET /_latency?seconds=`` sets how long an answer takes from then on; neither is counted or
-delayed.
+``python -m benchmarks.history_stand_in [seconds]`` prints its address and the word ready. Each
+response takes that many seconds. The candles are generated from a seed, and responses have the
+simulator's headers. All candles are one text in advance, and a response is a slice of it. Every
+listed pair has the same candles. ``startTime``, ``endTime`` and ``limit`` work as on Binance.
+``GET /_requests`` returns the number of requests since its last call, and ``GET
+/_latency?seconds=`` sets the duration of later responses. Neither is counted or delayed.
 
-HTTP is spoken by hand, because a server framework would take longer over a request than some of
-the clients that are measured.
+HTTP is implemented by hand, because a server framework would need more time for a request than some
+of the measured clients.
 """
 
 import asyncio
@@ -31,22 +30,22 @@ from marketdata.sim.server import HEADER, PLAYS_HEADER
 
 SEED = 2023
 SERVED = BARS + 14 * 1440
-"""Bars: the year, and two weeks beyond it that can be added to it."""
+"""Candles of the year and of the two weeks after it, which can be added."""
 
 
 class Bars:
-    """The bars of one length as text, and where each begins in it."""
+    """The candles of one timeframe as text, and the offset of each."""
 
     def __init__(self, step: int, rows: list[bytes]) -> None:
         self.step = step
         self.text = b",".join(rows)
-        # Where each row begins, and where one behind the last would.
+        # The offset of each row, and the end of the last.
         self.starts = array("q", [0])
         for row in rows:
             self.starts.append(self.starts[-1] + len(row) + 1)
 
     def page(self, query: dict[str, str]) -> bytes:
-        """Give what Binance would answer."""
+        """Return the response that Binance would send."""
         count = len(self.starts) - 1
         limit = min(int(query.get("limit", 500)), 1000)
         low, high = 0, count
@@ -64,7 +63,7 @@ class Bars:
 
 
 def make_bars() -> dict[str, Bars]:
-    """Make up the minutes, and their days."""
+    """Generate the 1m candles, and the daily candles of them."""
     rng = random.Random(SEED)
     uniform = rng.random
     minutes: list[tuple[int, ...]] = []
@@ -105,7 +104,7 @@ def _row(opened: int, bar: tuple[int, ...], step: int = MINUTE) -> bytes:
 
 
 class Exchange:
-    """What every connection shares."""
+    """The state that all connections share."""
 
     def __init__(self, latency: float, bars: dict[str, Bars], listing: bytes) -> None:
         self.latency = latency
@@ -121,7 +120,7 @@ class Exchange:
         }
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
-        """Give the status and the body."""
+        """Return the status and the body."""
         if path == "/api/v3/klines":
             if query.get("symbol") not in self.symbols:
                 return 400, b'{"code":-1121,"msg":"Invalid symbol."}'
@@ -136,7 +135,7 @@ class Exchange:
         return 404, b'{"code":-1,"msg":"Not found."}'
 
     def control(self, path: str, query: dict[str, str]) -> bytes:
-        """Do what the benchmark asks for itself."""
+        """Handle a request of the benchmark itself."""
         if path == "/_latency":
             self.latency = float(query["seconds"])
         seen, self.requests = self.requests, 0
@@ -144,7 +143,7 @@ class Exchange:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: GET after GET, none of them with a body."""
+    """The connection of one client: GET requests without bodies."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange

@@ -1,11 +1,10 @@
-"""How large a process is that is connected to twenty exchanges, beside plain ccxt with the same.
+"""The memory of a process with twenty connected exchanges, compared with plain ccxt.
 
-The exchanges are twenty of ccxt's own modules, and each has answered a request for a ticker over
-TLS, whose connection is still open. What they ask is a stand-in on the loopback
-(`memory_exchanges`): tickers are in each exchange's own form, but lists of pairs, 2,000 for each,
-are not. They come as ccxt has them when it has read them, so that neither side pays for reading;
-that costs plain ccxt, which reads all 20 in each process, more than it costs this library, which
-does so once a day. Plain ccxt holds what it must: all pairs of each exchange.
+The exchanges are twenty modules of ccxt. Each has answered a ticker request over a TLS connection
+that is still open. They connect to a stand-in on the loopback (`memory_exchanges`). Its tickers
+have the exchange's own format, but its lists of 2,000 pairs have ccxt's unified format, so that
+neither side parses them. Parsing would cost plain ccxt more, since it parses all 20 lists in each
+process and this library only once a day. Plain ccxt has to keep all pairs of each exchange.
 """
 
 import json
@@ -21,7 +20,7 @@ from benchmarks.processes import own_environment, stand_in
 
 ROUNDS = 5
 MOST = 250.0
-"""MiB, resident, of this library."""
+"""Maximum resident MiB of this library."""
 
 KINDS = {
     "marketdata, lists on disk": "marketdata",
@@ -61,7 +60,7 @@ def main() -> int:
 
 
 def _run(kind: str, base: str, folder: Path, home: str, names: list[str]) -> dict[str, float]:
-    """Measure one process; the program ends here unless all are connected to it."""
+    """Measure one process; exit if it is not connected to all exchanges."""
     environment = own_environment(
         MARKETDATA_HOME=str(folder / home),
         SSL_CERT_FILE=str(folder / "trusted.pem"),

@@ -1,10 +1,10 @@
-"""Twenty spot exchanges that answer one ticker each, over TLS on the loopback.
+"""Twenty stand-ins of spot exchanges that answer one ticker each, over TLS on the loopback.
 
-Each answers in its own form, with invented numbers. ``/<id>/_list`` gives its list of pairs, in
-ccxt's unified form and not in its own: it is that of one of the simulated exchanges, by turns, with
-2,000 pairs and all that these tell of one. ``python -m benchmarks.memory_exchanges FOLDER`` serves
-with the certificate and the lists of pairs there and prints its address; ``GET /_state`` gives who
-was asked for a ticker and how many connections are open now.
+Each answers in its own format, with invented numbers. ``/<id>/_list`` returns its list of 2,000
+pairs in ccxt's unified format, taken from one of the simulated exchanges in turn. ``python -m
+benchmarks.memory_exchanges FOLDER`` serves with the certificate and the lists in the folder, and
+prints its address. ``GET /_state`` returns which exchanges got a ticker request, and the number of
+open connections.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from marketdata.sim import SimulatedExchange
 
 PAIR = "BTC/USDT"
 PAIRS = 2_000
-"""What each of them has."""
+"""The fields of every list of pairs."""
 _LAST = "100.5"
 
 TICKERS: dict[str, Any] = {
@@ -73,13 +73,13 @@ TICKERS: dict[str, Any] = {
     "upbit": [{"market": "BTCUSDT", "trade_price": _LAST}],
     "whitebit": {"success": True, "result": {"last": _LAST, "bid": "100", "ask": "101"}},
 }
-"""What each answers when it is asked for a ticker."""
+"""The ticker response of each exchange."""
 MARKS = ("code", "status", "result", "success", "error_code", "retCode")
-"""Fields by which they say that all went well."""
+"""Fields that mark a response as successful."""
 
 
 def prepare(folder: Path) -> None:
-    """Put a certificate, what trusts it, and lists of pairs into a folder."""
+    """Put a certificate, its authority, and lists of pairs into a folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = datetime.now(UTC)
@@ -103,14 +103,14 @@ def prepare(folder: Path) -> None:
         serialization.NoEncryption(),
     )
     (folder / "server.pem").write_bytes(secret + made)
-    # As many authorities as a machine trusts.
+    # As many authorities as a machine usually trusts.
     (folder / "trusted.pem").write_bytes(Path(certifi.where()).read_bytes() + made)
     for number, found in enumerate(asyncio.run(_lists())):
         (folder / f"pairs{number}.json").write_text(json.dumps(found))
 
 
 async def _lists() -> list[list[dict[str, Any]]]:
-    """Give the lists of pairs of the simulated exchanges, as ccxt reads each."""
+    """Return the lists of pairs of the simulated exchanges, as parsed by ccxt."""
     found = []
     async with SimulatedExchange(pairs=PAIRS, frozen=True) as simulated:
         for name, url in simulated.endpoints.items():
@@ -125,7 +125,7 @@ async def _lists() -> list[list[dict[str, Any]]]:
 
 
 def _wrapping(body: Any) -> tuple[bytes, bytes]:
-    """Give what is around a list in an answer that says it is one as the ticker's does."""
+    """Return the text around a list in a response that is marked as successful."""
     if isinstance(body, list):
         return b"", b""
     marks = {name: value for name, value in body.items() if value in (0, [], True) or name in MARKS}
@@ -143,7 +143,7 @@ async def serve(folder: Path, kept: list[bytes]) -> None:
     async def answer(request: web.Request) -> web.Response:
         first, _, rest = request.path.lstrip("/").partition("/")
         if first == "_state":
-            # The connection that asks is none of theirs.
+            # Leave out the connection of this request.
             return web.json_response({"asked": asked, "open": len(runner.server.connections) - 1})
         if rest == "_list":
             start, end = wrapped[first]

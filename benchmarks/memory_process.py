@@ -1,8 +1,8 @@
-"""A process that is connected to all twenty exchanges, one way or the other, and says its size.
+"""A process that connects to all twenty exchanges and prints its size.
 
-``python -m benchmarks.memory_process KIND ADDRESS FOLDER``; KIND is ``marketdata`` (the lists of
-pairs are on disk, or else fetched), ``ccxt`` or ``nothing``. Nothing is imported that the kind
-does not need.
+``python -m benchmarks.memory_process KIND ADDRESS FOLDER``. KIND is ``marketdata`` (with lists of
+pairs from the disk, or else requested), ``ccxt`` or ``nothing``. Only the modules that the kind
+needs are imported.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ async def with_marketdata(names: list[str], base: str, folder: Path) -> dict[str
     from marketdata._exchanges import connector
 
     for name in names:
-        # Their own lists are not simulated; all else is theirs.
+        # Only the lists of pairs come from the simulator; everything else is the exchange's own.
         connector.connector_class(name).fetch_markets = _fetch_markets
     endpoints = {name: f"{base}/{name}" for name in names}
     async with md.AsyncClient(names, endpoints=endpoints) as client:
@@ -50,7 +50,7 @@ async def with_ccxt(names: list[str], base: str, folder: Path) -> dict[str, Any]
 
             fetch_markets = _fetch_markets
 
-        # Lists of currencies, which it would also fetch, are spared it.
+        # It need not request lists of currencies, as it would.
         api = Redirected({"cafile": str(folder / "trusted.pem")})
         api.id = name
         api.has["fetchCurrencies"] = False
@@ -68,7 +68,7 @@ async def with_ccxt(names: list[str], base: str, folder: Path) -> dict[str, Any]
 
 
 def _state(base: str, folder: Path) -> dict[str, Any]:
-    """Give the size of this process as it is now, and what the exchanges see of it."""
+    """Return the current size of this process, and its state at the exchanges."""
     import ssl
 
     sizes = {}

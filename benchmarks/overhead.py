@@ -1,4 +1,4 @@
-"""What a call costs beyond ccxt's own call, with the answer already there."""
+"""The cost of a call beyond ccxt's own call, with the response in memory."""
 
 import asyncio
 import statistics
@@ -67,7 +67,7 @@ async def _timed(call: Callable[[], Awaitable[Any]], count: int) -> float:
 
 
 async def _answers(client: marketdata.AsyncClient) -> dict[str, Any]:
-    """Ask each question once and keep what the exchange said, by the path that was asked."""
+    """Make each request once and keep the responses by path."""
     await client.ticker("BTC/USDT")
     api = _venue(client)._api
     real, answers = api.fetch, {}
@@ -91,7 +91,7 @@ def _canned(answers: dict[str, Any]) -> Callable[..., Awaitable[Any]]:
 
 
 def _as_sent(answer: Any) -> Any:
-    """Give an answer as ccxt would parse it."""
+    """Return a response as ccxt would parse it."""
     if not isinstance(answer, FlatRows):
         return answer
     starts = range(0, len(answer), answer.width)

@@ -1,4 +1,4 @@
-"""Measured processes on one core, and on another the exchange that they talk to."""
+"""Runs measured processes on one core, and their exchange on another."""
 
 import contextlib
 import json
@@ -15,20 +15,20 @@ from pathlib import Path
 
 @dataclass
 class Run:
-    """What one process took, from its start to its end, and what it printed."""
+    """The time and memory of one process from start to end, and its output."""
 
     seconds: float
     mebibytes: float
-    """The most that it held."""
+    """Its maximum memory."""
     requests: int
     output: str
     cpu: float = 0.0
-    """Seconds of computing, its own and the system's for it: what else runs does not count."""
+    """Seconds of CPU, of the process and of the system for it."""
 
 
 @contextlib.contextmanager
 def stand_in(module: str, *arguments: str) -> Iterator[str]:
-    """Start an exchange and give its address; it gets a core, what is started later another."""
+    """Start an exchange and yield its address; it gets one core, later processes another."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -50,7 +50,7 @@ def _pin(pid: int, core: int) -> None:
 
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str], base: str) -> Run:
-    """Run a command to its end; the program ends here where it fails."""
+    """Run a command to its end; exit if it fails."""
     with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors)
@@ -69,16 +69,16 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str], base: str
 
 
 def ask(url: str) -> int:
-    """Ask the exchange something that is not measured."""
+    """Send the exchange a request that is not measured."""
     with urllib.request.urlopen(url) as response:
         return json.load(response)
 
 
 def own_environment(**variables: str) -> dict[str, str]:
-    """Give the environment without settings of this library, and with these variables.
+    """Return the environment without settings of this library, but with these variables.
 
-    Python may keep what it has compiled, as it does of installed packages: otherwise each process
-    would compile this library anew, and nothing else.
+    Python may write bytecode, as for installed packages. Otherwise each process would compile only
+    this library again.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MARKETDATA_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,6 +1,7 @@
-"""The MCP server with access, quota and metrics on, beside a tool that does nothing on the bare
-SDK: calls a second, waiting, starting; how many requests a thousand callers make; then what
-`benchmarks.serve_load` and `benchmarks.serve_hostile` measure.
+"""The MCP server with access, quota and metrics, compared with an empty tool on the bare SDK.
+
+It measures calls per second, latency, start-up, and the upstream requests of a thousand callers.
+Then it runs `benchmarks.serve_load` and `benchmarks.serve_hostile`.
 """
 
 import argparse
@@ -35,14 +36,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Measured:
-    """Calls of one round."""
+    """The calls of one round."""
 
     a_second: float
     median: float
     slowest: float
-    """99th percentile; both in milliseconds."""
+    """The 99th percentile; both in milliseconds."""
     cpu: float
-    """Microseconds of the server's a call."""
+    """CPU microseconds of the server per call."""
 
 
 def message(tool: str, version: str, number: int = 1, arguments: dict | None = None) -> bytes:
@@ -67,7 +68,7 @@ def pin(pid: int, core: int) -> None:
 async def measured(
     pid: int, seconds: float, callers: Sequence[Callable[[], "asyncio.Future[None]"]]
 ) -> Measured:
-    """Have callers call one after the other, all side by side, for so many seconds."""
+    """Let all callers make call after call concurrently for a number of seconds."""
     taken: list[float] = []
     before, began = cpu_seconds(pid), time.perf_counter()
     ends = began + seconds
@@ -109,7 +110,7 @@ async def http_server(command: Sequence[str], home: str) -> AsyncIterator[tuple[
 
 
 class HttpCaller:
-    """A connection on which one call is made after another."""
+    """A connection with one call at a time."""
 
     def __init__(self, reader, writer, request: bytes) -> None:
         self._reader, self._writer, self._request = reader, writer, request
@@ -181,7 +182,7 @@ async def over_http(options: argparse.Namespace, home: str, key: str) -> None:
 
 
 class Pipe:
-    """A server on its stdin and stdout, with any number of calls under way."""
+    """A server on stdin and stdout, with any number of calls in flight."""
 
     def __init__(self, process, version: str, tool: str) -> None:
         self.process, self._version, self._tool = process, version, tool
@@ -307,7 +308,7 @@ async def shared(home: str, key: str) -> None:
 
 
 def verdict(holds: bool) -> str:
-    """Give what a line ends with that misses its bound."""
+    """Return the end of a line: empty, or a mark that its bound is not met."""
     return "" if holds else "   NOT HELD"
 
 

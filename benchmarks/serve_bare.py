@@ -1,4 +1,4 @@
-"""A tool that does nothing on the bare SDK: ``python -m benchmarks.serve_bare stdio|http``."""
+"""An empty tool on the bare SDK: ``python -m benchmarks.serve_bare stdio|http``."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Many clients of a server, what they send, and what they get."""
+"""Many clients of a server, their requests and the results."""
 
 import asyncio
 import json
@@ -14,12 +14,17 @@ from pathlib import Path
 from benchmarks.serve import VERSIONS, cpu_seconds, message
 
 PATIENCE = 60.0
-_REFUSED = ("RATE_LIMIT_EXCEEDED",)
+_OVER = re.compile(
+    rb'"code":\s*"(?:RATE_LIMIT_EXCEEDED|EXCHANGE_UNAVAILABLE.*"reason":\s*"rate_limited)"',
+    re.DOTALL,
+)
+"""A call over the server's limits, or over what its exchange allows all callers together."""
+_AFTER = re.compile(rb'"retryAfter":\s*([\d.]+)')
 
 
 @dataclass
 class Load:
-    """What many clients got in some seconds."""
+    """The results of many clients over some seconds."""
 
     clients: int
     seconds: float = 0.0
@@ -27,12 +32,12 @@ class Load:
     """Calls by client."""
     waits: list[float] = field(default_factory=list)
     refused: int = 0
-    """Told when to come back."""
+    """Responses over a limit that say when to try again: not errors."""
     wrong: Counter[str] = field(default_factory=Counter)
     """Everything else."""
     probes: dict[str, list[float]] = field(default_factory=dict)
     cpu: float = 0.0
-    """Seconds of the servers."""
+    """CPU seconds of the servers."""
     memory: float = 0.0
     """MiB at most."""
 
@@ -46,7 +51,7 @@ class Load:
 
     @property
     def cost(self) -> float:
-        """Microseconds of CPU for each call."""
+        """CPU microseconds per call."""
         return self.cpu / max(1, self.calls) * 1e6
 
 
@@ -98,7 +103,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
 
 
 async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, ends: float) -> None:
-    """Call again and again; wait as long as told where refused."""
+    """Call repeatedly; after a refusal, wait for its `Retry-After`."""
     reader, writer = None, None
     while (began := time.perf_counter()) < ends:
         try:
@@ -114,13 +119,15 @@ async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, e
             writer = None
             await asyncio.sleep(0.1)
             continue
+        body = body.replace(rb"\"", b'"')  # an error is JSON in a text of JSON
         code = re.search(rb'"code":\s*"([A-Z_]+)"', body)
+        later = _later(headers, body)
         if status == 200 and b'"isError":true' not in body:
             load.answered[number] += 1
             load.waits.append(time.perf_counter() - began)
-        elif "retry-after" in headers or (code and code[1].decode() in _REFUSED):
+        elif later is not None:
             load.refused += 1
-            await asyncio.sleep(float(headers.get("retry-after", 1)))
+            await asyncio.sleep(min(later, max(0, ends - time.perf_counter())))
         else:
             load.wrong[f"{status} {code and code[1].decode()}"] += 1
             await asyncio.sleep(0.1)
@@ -131,10 +138,18 @@ async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, e
         writer.close()
 
 
+def _later(headers: dict[str, str], body: bytes) -> float | None:
+    """Give the seconds after which to come back; None where the answer does not say."""
+    if "retry-after" in headers:
+        return float(headers["retry-after"])
+    after = _AFTER.search(body)
+    return float(after[1]) if after and _OVER.search(body) else None
+
+
 async def probe(
     where: tuple[str, int], seconds: float, pause: float, *paths: str
 ) -> tuple[dict[str, list[float]], Counter[str]]:
-    """Have another process ask how a server is; gives the waits by path, and what went wrong."""
+    """Let another process check a server; return the latencies by path, and the errors."""
     line = [*where, seconds, pause, *paths]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.serve_probe", *map(str, line), stdout=subprocess.PIPE
@@ -158,9 +173,9 @@ async def loaded(
     *,
     probed: bool = True,
 ) -> Load:
-    """Have so many clients call for some seconds, each with one of the requests.
+    """Let clients call for some seconds, each with one of the requests.
 
-    Meanwhile `/healthz` and `/readyz` are asked where they are `probed`.
+    Meanwhile `/healthz` and `/readyz` are requested if `probed`.
     """
     load = Load(clients)
     before, began = sum(map(cpu_seconds, pids)), time.perf_counter()

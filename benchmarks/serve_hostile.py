@@ -1,4 +1,4 @@
-"""The MCP server among hostile clients: for a while, and the worst messages of each door."""
+"""The MCP server with hostile clients: a mixed load, and the worst messages of each transport."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ _LONG = "x" * 250_000
 
 @contextlib.asynccontextmanager
 async def _served(kept: Accounts, home: str) -> AsyncIterator[tuple[str, int, int]]:
-    """Run a simulator, and a server of all doors that asks it."""
+    """Run a simulator, and a server with all transports that uses it."""
     simulator = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _SIMULATOR,
         stdout=subprocess.PIPE, env=own_environment(MARKETDATA_HOME=home),
@@ -46,7 +46,11 @@ async def _served(kept: Accounts, home: str) -> AsyncIterator[tuple[str, int, in
 
 
 async def soak(options: argparse.Namespace) -> None:
-    """Mix those who ask with those who attack, and tell how the first fare."""
+    """Run honest and hostile clients together, and print the results of the honest ones.
+
+    The honest ones ask for more than Binance allows in a minute. What is over that is refused with
+    a time to try again, which they wait for: it is counted, and is no error.
+    """
     took = options.soak_seconds
     print(f"\nSoak: {took:g} s, 16 clients who ask among hostile ones")
     with accounts("SQLite") as kept, tempfile.TemporaryDirectory() as other:
@@ -65,10 +69,10 @@ async def soak(options: argparse.Namespace) -> None:
             ]
             load = await loaded(where, [pid], 16, sent, took)
             done = await asyncio.gather(*attacks)
-            await asyncio.sleep(32)  # what does not end has its time, and no more
+            await asyncio.sleep(32)  # until every connection has reached its time limit
             after = await came_back(pid, idle)
     print(f"  {load.rate:.0f} answers/s, p50 {statistics.median(load.waits) * 1000:.0f} ms; "
-          f"{sum(done):,} attacks")  # fmt: skip
+          f"{load.refused:,} refused with a time to come back; {sum(done):,} attacks")  # fmt: skip
     line("p99 of those who ask, ms", p99(load.waits) * 1000, 200, ".0f")
     line("errors of those who ask", sum(load.wrong.values()), 0, ".0f")
     for what, count in load.wrong.items():
@@ -84,7 +88,7 @@ _LIST = json.dumps(
     {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
 ).encode()
 ATTACKS = (
-    # Without a key: large, wrong, half, smuggled, none at all.
+    # Without a key: large, invalid, incomplete and smuggled requests, and none at all.
     lambda _: call("get_tickers", None, {"pairs": ["BTC/USDT"] * 18_000}),
     lambda _: call("get_ticker", "md_nobody_0000", {"pair": "BTC/USDT"}),
     lambda _: request(b"{" * 4_000, key=None),
@@ -96,7 +100,7 @@ ATTACKS = (
     lambda _: b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
     lambda _: os.urandom(5_000),
     lambda _: b"",
-    # With the key of the lowest tier: what costs most before it is refused.
+    # With a key of the lowest tier: the most expensive requests that are refused.
     lambda key: call("get_tickers", key, {"pairs": ["BTC/USDT"] * 18_000}),
     lambda key: call("get_ticker", key, {"pair": _LONG}),
     lambda key: call("get_candles", key, {"pair": "BTC/USDT", "start": _LONG}),
@@ -108,7 +112,7 @@ ATTACKS = (
 
 
 async def _attack(where: tuple[str, int], sent: bytes, took: float, wait: float = 1) -> int:
-    """Send something again and again, each time on a new connection; read little of the answer."""
+    """Send a request repeatedly, each time on a new connection; read little of the response."""
     ends, done = time.perf_counter() + took, 0
     while time.perf_counter() < ends:
         with contextlib.suppress(OSError, TimeoutError):
@@ -125,11 +129,11 @@ async def _attack(where: tuple[str, int], sent: bytes, took: float, wait: float 
     return done
 
 
-# ---------------------------------------------------------------------- the worst of each door
+# ---------------------------------------------------------------------- the worst messages
 
 
 def _worst(key: str | None) -> dict[str, bytes]:
-    """What costs most before it is refused; without a key as much as is looked at, too."""
+    """Return the most expensive refused messages; without a key, also the largest parsed ones."""
     some = 800 if key is None else 14_000
     return {
         "a list": call("get_tickers", key, {"pairs": ["BTC/USDT"] * 18_000}),
@@ -145,7 +149,7 @@ def _worst(key: str | None) -> dict[str, bytes]:
 
 
 async def doors(options: argparse.Namespace) -> None:
-    """Send the worst messages of each door, and print for how long nothing else was answered."""
+    """Send the worst messages over each transport, and print how long they block the server."""
     took = options.door_seconds
     print(f"\nThe worst messages of each door, {took:g} s each; 4 clients ask meanwhile")
     with accounts("SQLite") as kept, tempfile.TemporaryDirectory() as other:
@@ -171,8 +175,9 @@ async def _door(
     took: float,
     bound: float,
 ) -> None:
-    # What is asked all the time on one connection waits as long as a turn of the loop takes. What
-    # else the machine does makes single waits longer, so that the middle of some rounds counts.
+    # The latency of repeated requests on one connection shows the duration of the event loop's
+    # turns. Other load of the machine makes single latencies longer, so the median of some rounds
+    # counts.
     longest: list[float] = []
     load = None
     for _ in range(3):
@@ -188,7 +193,7 @@ async def _door(
 
 @contextlib.asynccontextmanager
 async def _session(where: tuple[str, int], key: str) -> AsyncIterator[str]:
-    """Open a session of HTTP+SSE, and give where its messages go."""
+    """Open a session of HTTP+SSE, and yield the path of its messages."""
     reader, writer = await asyncio.open_connection(*where)
     writer.write(
         f"GET /sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n".encode()

@@ -1,6 +1,6 @@
 """The MCP server with a thousand clients, and with two replicas.
 
-One server process has one core, its clients the other. Counts go to SQLite or to a Redis.
+A server process has one core, and its clients the other. Counters are in SQLite or Redis.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from redis_server import RedisServer
 from servers import NGINX, REDIS
 
 BACK_SECONDS = 80.0
-"""Until a connection that nobody uses any more has ended, and its timers with it."""
+"""Seconds until an unused connection and its timers have ended."""
 _PROXY = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
 events {{ worker_connections 4096; }}
@@ -53,15 +53,15 @@ http {{
 
 
 class Accounts:
-    """Keys in one place, a home or a Redis."""
+    """Keys in a home folder or in Redis."""
 
     def __init__(self, home: str, redis: str | None) -> None:
         Path(home, "policy.toml").write_text("[tiers.unbounded]\n")
         self.variables = {"MARKETDATA_HOME": home} | ({"MARKETDATA_REDIS": redis} if redis else {})
 
     def key(self, name: str, tier: str = "unbounded") -> str:
-        """Make an account, and give a key of it."""
-        with ThreadPoolExecutor(1) as thread:  # for a loop of its own
+        """Create an account, and return a key of it."""
+        with ThreadPoolExecutor(1) as thread:  # it needs its own event loop
             return thread.submit(asyncio.run, self._made(name, tier)).result()
 
     async def _made(self, name: str, tier: str) -> str:
@@ -130,7 +130,7 @@ def line(text: str, value: float, bound: float, form: str = ".2f", *, least: boo
 
 
 async def came_back(pid: int, idle: tuple[float, int]) -> tuple[float, int]:
-    """Give memory and files once they are as before, or a little later than the longest timer."""
+    """Return memory and open files once they are back, or after the longest timer."""
     for _ in range(round(BACK_SECONDS)):
         await asyncio.sleep(1)
         after = memory(pid), files(pid)
@@ -140,7 +140,7 @@ async def came_back(pid: int, idle: tuple[float, int]) -> tuple[float, int]:
 
 
 async def lines(options: argparse.Namespace) -> None:
-    """Print the lines of load, each with its bound."""
+    """Print the results under load, each with its bound."""
     took, many = options.load_seconds, options.clients
     with tempfile.TemporaryDirectory() as home:
         async with http_server([*BARE, "http"], home) as (host, port, pid):

@@ -1,7 +1,7 @@
-"""Asks a server how it is, from a process of its own, which nothing but the server keeps waiting.
+"""Checks the health of a server from a separate process, so that only the server delays it.
 
-``python -m benchmarks.serve_probe HOST PORT SECONDS PAUSE PATH...`` prints the waits for each path
-as JSON. With a pause of 0 it asks again and again on one connection.
+``python -m benchmarks.serve_probe HOST PORT SECONDS PAUSE PATH...`` prints the latencies of each
+path as JSON. With a pause of 0 it sends request after request on one connection.
 """
 
 import contextlib

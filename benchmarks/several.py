@@ -1,7 +1,7 @@
-"""Several exchanges at once: how long the slowest keeps a comparison, and books as one.
+"""Several exchanges at once: the duration of a comparison, and consolidated order books.
 
-Twenty exchanges are twenty modules of ccxt's, made here of its binance, that ask a stand-in which
-takes 80 ms for an answer. The time of a single call is that of the slowest: all take as long.
+Twenty exchange modules, derived here from ccxt's binance, connect to a stand-in that takes 80 ms
+for a response. A comparison should take as long as a single call, since all take the same time.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ async def _compare(names: list[str], url: str, home: str) -> None:
 async def _timed(call: Callable[[], Awaitable[object]]) -> float:
     spent = []
     for _ in range(ROUNDS):
-        # As far apart as the exchange's pace wants, so that nothing waits for that.
+        # Wait between the calls, so that the rate limit delays none of them.
         await asyncio.sleep(0.2)
         began = time.perf_counter()
         await call()

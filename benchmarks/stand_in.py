@@ -1,10 +1,10 @@
-"""An exchange that answers at once, so that what is measured is the client.
+"""A stand-in exchange that answers at once, so that only the client is measured.
 
-The simulated exchange makes the answers, with 2,000 spot pairs; they are then served as bytes.
-Contracts, which plain ccxt also loads, are made from the first spot pairs. ``python -m
-benchmarks.stand_in [SECONDS [PAIRS]]`` prints its address and the word ready; it takes so long
-for each answer, and has so many pairs; ``GET /_requests`` gives the number
-of requests since the last time that was asked.
+The simulated exchange generates the responses, with 2,000 spot pairs; they are then served as
+bytes. Contracts, which plain ccxt also loads, are made from the first spot pairs. ``python -m
+benchmarks.stand_in [SECONDS [PAIRS]]`` prints its address and the word ready. SECONDS is the
+duration of each response, PAIRS the number of pairs. ``GET /_requests`` returns the number of
+requests since its last call.
 """
 
 import asyncio

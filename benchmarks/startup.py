@@ -1,4 +1,4 @@
-"""Whole processes: a first and a second ticker, importing, the help page; beside plain ccxt."""
+"""Whole processes: first and second ticker, import, help page; compared with plain ccxt."""
 
 import json
 import statistics
@@ -47,7 +47,7 @@ _MARKETDATA = str(Path(sys.executable).with_name("marketdata"))
 
 @dataclass
 class Measured:
-    """Medians over the rounds; the largest memory."""
+    """The medians of all rounds, and the largest memory."""
 
     seconds: float
     mebibytes: float
@@ -78,13 +78,13 @@ def main() -> int:
 def _interleaved(
     runs: dict[str, list[str]], environment: dict[str, str], base: str, home: Path
 ) -> dict[str, Measured]:
-    # All take turns, so that a busy moment of the machine hits each alike.
+    # The processes take turns, so that other load of the machine affects all of them.
     samples: dict[str, list[Run]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
         for name, command in runs.items():
             folder = home / (f"empty-{turn}" if "first" in name else "warm")
             sample = run(command, {**environment, "MARKETDATA_HOME": str(folder)}, base)
-            if turn:  # the first turn warms the file cache and, for the second ticker, the pairs
+            if turn:  # the first turn fills the file cache and the list of pairs
                 samples[name].append(sample)
     return {
         name: Measured(

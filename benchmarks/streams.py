@@ -1,8 +1,8 @@
-"""Live order books flat out, steadily, and with losses; beside ccxt, cryptofeed and bare parts.
+"""Live order books: maximum rate, steady rate, lost messages; beside ccxt and cryptofeed.
 
-Takes ten minutes. Cryptofeed is installed from the package index, once, into an environment of
-its own; where that fails its lines are left out. ``--soak 60m`` does something else: it watches ten
-books for so long, and leaves the samples and a picture of them behind.
+This takes ten minutes. Cryptofeed is installed once from the package index, into its own
+environment; if that fails, its lines are left out. ``--soak 60m`` instead watches ten order books
+for that time, and writes the samples and a plot of them.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from benchmarks.processes import ask, own_environment, run, stand_in
 
 FEED = "benchmarks.streams_feed"
 LOST = 100
-"""Of so many messages one is lost, where some are."""
+"""One of this number of messages is lost in the test of losses."""
 SLOW = 50
-"""Messages a second there."""
+"""Messages a second in the test of losses."""
 BOOKS = 10
 BOOKS_RATE = 100
-"""Messages a second and book, where memory is looked at."""
+"""Messages a second for each book in the test of memory."""
 SKIPPABLE = ("ccxt", "cryptofeed", "flat", "steady", "losing", "memory")
 
 Result = dict[str, Any]
@@ -36,7 +36,7 @@ Bound = tuple[str, Callable[[Result], bool]]
 
 @dataclass
 class Way:
-    """A client and how it is watched with."""
+    """A client and its way to watch."""
 
     name: str
     command: list[str | Path]
@@ -44,17 +44,17 @@ class Way:
 
 @dataclass
 class Column:
-    """What a table tells of each way."""
+    """A column of a table."""
 
     title: str
     value: Callable[[Result], float]
     form: str = ".1f"
     ratio: bool = False
-    """Whether the ratio to the first line is told too."""
+    """Whether it also has the ratio to the first line."""
 
 
 class Suite:
-    """The feed's address, and what every part works with."""
+    """The feed's address, and the settings of all parts."""
 
     def __init__(self, options: argparse.Namespace, cryptofeed: Path | None, home: str) -> None:
         self.options = options
@@ -83,7 +83,7 @@ class Suite:
     def measure(
         self, base: str, what: str, ways: Sequence[Way], *arguments: object
     ) -> dict[str, Result]:
-        """Measure each way in turns; give medians."""
+        """Measure all ways by turns; return medians."""
         found: dict[str, list[Result]] = {way.name: [] for way in ways}
         for turn in range(self.options.rounds):
             for way in ways:
@@ -151,7 +151,7 @@ def _cryptofeed(options: argparse.Namespace) -> Path | None:
 
 
 def _flat(suite: Suite) -> None:
-    """Send the tape as fast as it is taken."""
+    """Send the tape as fast as clients read it."""
     ours = suite.ours
     ways = [*(ours[how] for how in ("every20", "every1000", "hundred", "latest20")), *suite.others]
     count = suite.options.messages
@@ -175,15 +175,15 @@ def _flat(suite: Suite) -> None:
 
 
 def _check_counts(result: Result, count: int, seen: int) -> None:
-    """End the program where a message was not counted, or one of each not seen."""
+    """Exit if a message was not counted, or not seen by a reader of every message."""
     own = result["own"]
-    # The whole book, which the first message leads on from, is an update too.
+    # The snapshot that the first message follows is an update, too.
     if (own["updates"], own["dropped"], own["gaps"]) != (count + 1, 0, 0) or result["seen"] < seen:
         raise SystemExit(f"of {count} messages there came {result}")
 
 
 def _steady(suite: Suite) -> None:
-    """Send so many messages a second."""
+    """Send messages at a steady rate."""
     ours = [suite.ours["every20"], suite.ours["latest20"]]
     rate, seconds = suite.options.rate, suite.options.seconds
     with stand_in(FEED) as base:
@@ -205,7 +205,7 @@ def _steady(suite: Suite) -> None:
 
 
 def _losing(suite: Suite) -> None:
-    """Send few messages, and not all of them; the bare parts would not notice."""
+    """Send few messages, and leave out some; clients without checks would not notice."""
     ours = [suite.ours["every20"], suite.ours["latest20"]]
     with stand_in(FEED) as base:
         results = suite.measure(base, "losing", [*ours, *suite.others], SLOW, 10, LOST)
@@ -243,7 +243,7 @@ def _memory(suite: Suite) -> None:
 
 
 def _soak(options: argparse.Namespace, home: str) -> int:
-    """Watch ten books for long, and draw what came of it."""
+    """Watch ten books for a long time, and plot the samples."""
     samples = options.folder / "soak.csv"
     with stand_in(FEED, "--pairs", str(BOOKS)) as base:
         command = [sys.executable, "-m", "benchmarks.streams_soak", base]
@@ -256,7 +256,7 @@ def _soak(options: argparse.Namespace, home: str) -> int:
 
 
 def _middle(results: Sequence[Result]) -> Result:
-    """Give the median of each number; what is true has to be so each time."""
+    """Return the median of each number; a flag must be true in each round."""
     made: Result = {}
     for name, first in results[0].items():
         values = [one[name] for one in results]

@@ -1,6 +1,6 @@
-"""Order books as cryptofeed watches them, in an environment of its own.
+"""Order books with cryptofeed, in its own environment.
 
-Installed once; run by its interpreter: ``python -m benchmarks.streams_cryptofeed <what> ...``.
+It is installed once and run by its interpreter: ``python -m benchmarks.streams_cryptofeed <what>``.
 """
 
 import subprocess
@@ -13,9 +13,9 @@ from benchmarks.streams_measure import Caller, Levels, Peer, measure
 
 
 def install(cache: Path) -> Path:
-    """Give the interpreter that has cryptofeed, installing it where it is missing.
+    """Return the interpreter that has cryptofeed, after installing it if needed.
 
-    Raises RuntimeError, with the last thing that was said, where that fails.
+    Raises RuntimeError with the last line of output if the installation fails.
     """
     environment = cache / "cryptofeed"
     commands = environment / "bin"
@@ -33,7 +33,7 @@ def install(cache: Path) -> Path:
 
 
 class Cryptofeed(Peer):
-    """Its handler with one feed; as it wants it, on uvloop."""
+    """Its handler with one feed, on uvloop as it recommends."""
 
     def __init__(self) -> None:
         from cryptofeed import FeedHandler
@@ -44,7 +44,7 @@ class Cryptofeed(Peer):
         from cryptofeed import connection
         from cryptofeed.exchanges import Binance
 
-        # It takes nothing but encrypted addresses.
+        # It accepts only encrypted addresses.
         connect = connection.connect
         connection.connect = lambda address, **more: connect(address.replace("wss:", "ws:"), **more)
         address = base.replace("http:", "wss:")

@@ -1,17 +1,18 @@
-"""An exchange that sends changes of order books as fast as it is told to, in Binance's wire.
+"""A stand-in exchange that sends order book updates at a given rate, in Binance's format.
 
 ``python -m benchmarks.streams_feed [--pairs 10] [--tape 100000]`` prints its address and the word
-ready. Every book has about 1,000 levels a side; each message changes ten of them on either side.
-Messages of a tape are made before it is ready and are sent flat out, of one book; without a tape
-they are made when they are sent. A book that is subscribed to gets one message at once, the others
-when the benchmark says so:
+ready. Every book has about 1,000 levels per side, and each message changes ten of them on each
+side. With a tape, messages of one book are generated before it is ready and sent at the maximum
+rate. Without a tape, they are generated when they are sent. A new subscription gets one message at
+once, and the others on a request of the benchmark:
 
-- ``GET /_begin?rate=&count=&lose=``: sends so many messages a book, so many a second; each n-th
-  is left out. With a tape: sends the tape. Gives the number of the last state of each book.
-- ``GET /_log``: what was sent since then, what was left out, and which books were asked for.
-- ``GET /_book?symbol=``: what the book is when everything has been sent.
-- ``GET /_reset``: the tape begins anew.
-- ``GET /_requests``: the number of requests since the last time that was asked.
+- ``GET /_begin?rate=&count=&lose=``: sends ``count`` messages for each book at ``rate`` per second,
+  and leaves out each ``lose``-th. With a tape, sends the tape. Returns the last number of each
+  book.
+- ``GET /_log``: the messages sent and left out since then, and the requested snapshots.
+- ``GET /_book?symbol=``: the book after all messages.
+- ``GET /_reset``: the tape starts again.
+- ``GET /_requests``: the number of requests since the last call.
 """
 
 import argparse
@@ -35,21 +36,21 @@ from marketdata.sim.server import HEADER
 SEED = 2026
 LEVELS = 1_000
 CHANGED = 10
-"""Levels a side in a message: one comes, one goes, the others get another size."""
+"""Levels per side in a message: one is new, one is removed, the others change their size."""
 STEP = 2 * CHANGED
-"""By how much each message raises the number of the state, as at Binance one for each change."""
+"""The increase of the sequence number per message: one for each change, as on Binance."""
 FIRST = 1_000_000_000
 CENTS = 6_400_000
-"""Bids are below this price, asks above, so that they never cross."""
+"""Bids are below and asks above this price, so that they never cross."""
 AT_ONCE = 200
-"""Messages of the tape in one write."""
+"""The number of messages of the tape in one write."""
 AHEAD = 1 << 20
-"""Bytes that may wait in a socket before more are written."""
+"""Maximum bytes in a socket's buffer before more are written."""
 LOGGED = 200_000
 
 
 class Side:
-    """The levels of one side by their distance to the middle, in cents."""
+    """The levels of one side by their distance from the middle, in cents."""
 
     def __init__(self, rng: random.Random, sign: int) -> None:
         self._rng, self._sign = rng, sign
@@ -63,7 +64,7 @@ class Side:
         return self._rng.randint(1, 500_000)
 
     def change(self) -> str:
-        """Change levels, most of them near the best, and give them as text."""
+        """Change levels, most of them near the best, and return them as text."""
         rng, sizes, near = self._rng, self.sizes, self._near
         changed: dict[int, int] = {}
         gone = near.pop(self._index())
@@ -83,7 +84,7 @@ class Side:
         return min(int(self._rng.expovariate(0.03)), len(self._near) - 1)
 
     def text(self, limit: int) -> str:
-        """Give the best levels."""
+        """Return the best levels."""
         return ",".join([self._text(n, self.sizes[n]) for n in self._near[:limit]])
 
     def _text(self, distance: int, size: int) -> str:
@@ -93,7 +94,7 @@ class Side:
 
 
 class Market:
-    """One book, the messages that change it, and what of them has been sent."""
+    """One book, its messages, and the position of the last sent one."""
 
     def __init__(self, symbol: str, seed: int, tape: int) -> None:
         rng = random.Random(seed)
@@ -105,7 +106,7 @@ class Market:
         self.sent = 0
 
     def _make(self) -> bytes:
-        """Change the book; give the message without its beginning, which has the time."""
+        """Change the book; return the message without its beginning, which has the time."""
         first, self.number = self.number + 1, self.number + STEP
         return (
             f',"s":"{self.symbol}","U":{first},"u":{self.number},'
@@ -113,31 +114,31 @@ class Market:
         ).encode()
 
     def next(self) -> bytes:
-        """Give the next message, likewise."""
+        """Return the next message, without its beginning."""
         self.sent += 1
         return self.tape[self.sent - 1] if self.sent <= len(self.tape) else self._make()
 
     def book(self, limit: int) -> bytes:
-        """Give the book when everything is sent that was made."""
+        """Return the book after all generated messages."""
         bids, asks = self._bids.text(limit), self._asks.text(limit)
         return f'{{"lastUpdateId":{self.number},"bids":[{bids}],"asks":[{asks}]}}'.encode()
 
     def snapshot(self, limit: int) -> bytes:
-        """Give the book that what is sent leads on from."""
+        """Return the book before the next message."""
         return self._opening if self.tape and self.sent <= 1 else self.book(limit)
 
 
 @dataclass(eq=False)
 class Connection:
-    """One socket, and what is subscribed to on it."""
+    """One socket and its subscriptions."""
 
     transport: asyncio.Transport
     is_combined: bool
     streams: dict[str, str] = field(default_factory=dict)
-    """The stream of each symbol."""
+    """The streams by symbol."""
 
     def frame(self, market: Market, message: bytes) -> bytes:
-        """Make a text frame, stamped with the time."""
+        """Make a text frame with the current time."""
         data = b'{"e":"depthUpdate","E":%d' % (time.time() * 1000) + message
         if self.is_combined:
             data = b'{"stream":"%s","data":%s}' % (self.streams[market.symbol].encode(), data)
@@ -288,7 +289,7 @@ class Feed:
         self._began = time.time()
         for chunk in chunks:
             transport.write(chunk)
-            # The server in between does not say when it has been written.
+            # aiohttp does not report when the buffer is written.
             while transport.get_write_buffer_size() > AHEAD:  # noqa: ASYNC110
                 await asyncio.sleep(0.0005)
 
@@ -322,7 +323,7 @@ if __name__ == "__main__":
     parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--tape", type=int, default=0)
     options = parser.parse_args()
-    # Of the selectors, only select waits for less than a millisecond.
+    # Only this selector can wait for less than a millisecond.
     with asyncio.Runner(
         loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
     ) as loop:

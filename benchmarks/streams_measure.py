@@ -1,6 +1,6 @@
-"""What is measured of a client that watches order books; the same for each of them.
+"""The measurements of a client that watches order books, the same for each client.
 
-Needs nothing but the standard library, because it is also run by the interpreters of peers.
+It needs only the standard library, because the interpreters of other libraries run it as well.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ PAIRS = (
     *("BTC/USDT", "ETH/USDT", "SOL/USDT", "BTC/USDC", "ETH/BTC"),
     *("BTC/EUR", "DOGE/USDT", "XRP/USDT", "PEPE/USDT", "ADA/USDT"),
 )
-"""What the feed has."""
+"""The pairs of the feed."""
 PATIENCE = 60.0
-"""Seconds for the first books, and for the last one once all is sent."""
+"""Maximum seconds until the first books, and from the last message to the last book."""
 ENOUGH = 20
-"""Levels a side that everybody sees."""
+"""Levels per side that every client watches."""
 TOO_LATE = 3.0
-"""Seconds after the last message in which a client may mend what it has lost."""
+"""Seconds after the last message in which a client can recover from losses."""
 
 Levels = list[tuple[float, float]]
 
 
 class Caller:
-    """What somebody who watches a book sees of it."""
+    """The states of a book that one reader sees."""
 
     def __init__(self) -> None:
         self.numbers = array("q")
-        """The number of each state that was seen."""
+        """The number of each state."""
         self.times = array("d")
-        """When, in Unix seconds."""
+        """The time of each state in Unix seconds."""
         self.errors = 0
 
     def see(self, number: int) -> None:
@@ -50,14 +50,14 @@ class Caller:
 
 
 class Peer(ABC):
-    """A client that is measured."""
+    """A measured client."""
 
     watchers = 1
-    """How many see each book."""
+    """The number of readers of each book."""
 
     @abstractmethod
     async def open(self, base: str) -> None:
-        """Connect to the feed, without a stream."""
+        """Connect to the feed without subscribing."""
 
     @abstractmethod
     async def watch(self, callers: Mapping[str, Caller]) -> None:
@@ -65,10 +65,10 @@ class Peer(ABC):
 
     @abstractmethod
     def book(self) -> tuple[Levels, Levels]:
-        """Give the bids and asks that were seen last, of the only pair."""
+        """Return the last seen bids and asks of the only pair."""
 
     def told(self) -> dict[str, Any]:
-        """Tell what the client itself counts."""
+        """Return the client's own counters."""
         return {}
 
     @abstractmethod
@@ -77,7 +77,7 @@ class Peer(ABC):
 
 
 async def flat(peer: Peer, base: str) -> dict[str, Any]:
-    """Take the tape as fast as it goes."""
+    """Measure the tape at the maximum rate."""
     caller, watching = await _begin_to_watch(peer, base)
     seen, spent = len(caller.numbers), time.process_time()
     last = (await ask(f"{base}/_begin"))[_symbol(PAIRS[0])]
@@ -96,7 +96,7 @@ async def flat(peer: Peer, base: str) -> dict[str, Any]:
 
 
 async def steady(peer: Peer, base: str, rate: str, seconds: str) -> dict[str, Any]:
-    """Take so many messages a second."""
+    """Measure a steady rate."""
     caller, watching = await _begin_to_watch(peer, base)
     count = int(float(rate) * float(seconds))
     spent, started = time.process_time(), time.perf_counter()
@@ -120,7 +120,7 @@ async def steady(peer: Peer, base: str, rate: str, seconds: str) -> dict[str, An
 
 
 async def losing(peer: Peer, base: str, rate: str, seconds: str, lose: str) -> dict[str, Any]:
-    """Take so many messages a second, of which each n-th is lost."""
+    """Measure a steady rate with each n-th message lost."""
     caller, watching = await _begin_to_watch(peer, base)
     count = int(float(rate) * float(seconds))
     last = (await ask(f"{base}/_begin?rate={rate}&count={count}&lose={lose}"))[_symbol(PAIRS[0])]
@@ -148,7 +148,7 @@ async def losing(peer: Peer, base: str, rate: str, seconds: str, lose: str) -> d
 
 
 async def memory(peer: Peer, base: str, rate: str, seconds: str) -> dict[str, Any]:
-    """Hold all books while they change so many times a second."""
+    """Measure the memory with all books at a steady rate."""
     await peer.open(base)
     gc.collect()
     idle = resident()
@@ -164,7 +164,7 @@ async def memory(peer: Peer, base: str, rate: str, seconds: str) -> dict[str, An
 
 
 def resident() -> float:
-    """Give the MiB that the process holds; where the system does not tell, the most it ever did."""
+    """Return the MiB of the process, or its maximum if the system has no current value."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -178,7 +178,7 @@ async def _begin_to_watch(peer: Peer, base: str) -> tuple[Caller, asyncio.Task[N
     caller = Caller()
     watching = asyncio.create_task(peer.watch({PAIRS[0]: caller}))
     await _until(lambda: len(caller.numbers) >= peer.watchers, watching)
-    await asyncio.sleep(0.2)  # the message that follows a subscription may still be on its way
+    await asyncio.sleep(0.2)  # the first message after a subscription may be in flight
     return caller, watching
 
 
@@ -193,7 +193,7 @@ def _is_done(peer: Peer, caller: Caller, last: int) -> bool:
 
 
 async def _is_right(peer: Peer, base: str) -> bool:
-    """Tell whether the book that was seen last is the feed's, as deep as it was asked for."""
+    """Return whether the last seen book equals the feed's, to the requested depth."""
     theirs = await ask(f"{base}/_book?symbol={_symbol(PAIRS[0])}")
     for seen, side in zip(peer.book(), ("bids", "asks"), strict=True):
         levels = [(float(price), float(size)) for price, size in theirs[side]]
@@ -205,7 +205,7 @@ async def _is_right(peer: Peer, base: str) -> bool:
 async def _until(
     is_true: Callable[[], bool], watching: asyncio.Task[None], patience: float = PATIENCE
 ) -> None:
-    """Wait for something that watching leads to, or for as long as it may take."""
+    """Wait for a condition, or until the time limit."""
     end = time.monotonic() + patience
     while not is_true():
         if watching.done():
@@ -218,7 +218,7 @@ async def _until(
 
 
 async def ask(url: str) -> Any:
-    """Ask the feed something that is not measured."""
+    """Send the feed a request that is not measured."""
 
     def answer() -> Any:
         with urllib.request.urlopen(url) as response:
@@ -232,6 +232,6 @@ def _symbol(pair: str) -> str:
 
 
 def measure(peer: Peer, what: str, *arguments: str) -> None:
-    """Measure something and print it: the address of the feed is the first argument."""
+    """Run a measurement and print it; its first argument is the address of the feed."""
     scenarios = {one.__name__: one for one in (flat, steady, losing, memory)}
     print(json.dumps(asyncio.run(scenarios[what](peer, *arguments))))

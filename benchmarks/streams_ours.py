@@ -1,6 +1,6 @@
-"""Order books as this library watches them: ``python -m benchmarks.streams_ours <how> <what> ...``.
+"""Order books with this library: ``python -m benchmarks.streams_ours <how> <what> ...``.
 
-Only what the library offers to everybody is used.
+It uses only the public API.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ import marketdata as md
 from benchmarks.streams_measure import PAIRS, Caller, Levels, Peer, measure
 
 PAUSE = 0.01
-"""Seconds after which one who wants the newest state looks again."""
+"""Seconds between two reads of the newest state."""
 
 
 class Ours(Peer):
-    """A client of this library, and those who watch with it."""
+    """A client of this library with its readers."""
 
     def __init__(self, depth: int, *, every: bool, watchers: int = 1, pause: float = 0.0) -> None:
         self.watchers = watchers

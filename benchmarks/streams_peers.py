@@ -1,4 +1,4 @@
-"""Order books as others watch them: ``python -m benchmarks.streams_peers <who> <what> ...``."""
+"""Order books with other libraries: ``python -m benchmarks.streams_peers <who> <what> ...``."""
 
 import asyncio
 import sys
@@ -9,7 +9,7 @@ from benchmarks.streams_measure import Caller, Levels, Peer, measure
 
 
 class Ccxt(Peer):
-    """ccxt.pro, as its manual has it: wait for the next state, and again."""
+    """ccxt.pro as in its manual: wait for the next state in a loop."""
 
     async def open(self, base: str) -> None:
         import ccxt.pro
@@ -52,7 +52,7 @@ def _redirected(urls: dict[str, Any], base: str) -> dict[str, Any]:
 
 
 class Bare(Peer):
-    """aiohttp, orjson and two dicts; nothing is checked, counted or sorted."""
+    """aiohttp, orjson and two dicts, without checks, counters or sorting."""
 
     async def open(self, base: str) -> None:
         import aiohttp

@@ -1,7 +1,7 @@
 """Ten books for a long time: ``python -m benchmarks.streams_soak <address> <seconds> <csv>``.
 
-Each changes 100 times a second, and has one watcher who gets every state and one who gets the
-newest. What the process holds and what it counts is written down each second.
+Each book changes 100 times a second and has two readers: one of every state, one of the newest.
+Memory and counters of the process are written each second.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ import marketdata as md
 from benchmarks.streams_measure import PAIRS, ask, resident
 
 RATE = 100
-"""Messages a second and book."""
+"""Messages a second for each book."""
 COUNTED = ("messages", "updates", "dropped", "gaps", "resyncs", "reconnects", "unreadable")
 COLUMNS = ("seconds", "mebibytes", *COUNTED, "every", "latest", "waiting", "lag_ms")
 
 
 async def soak(base: str, seconds: int, target: Path) -> None:
-    """Watch for so long, and write the samples."""
+    """Watch for a time, and write the samples."""
     seen = {"every": 0, "latest": 0}
 
     async def look(books: md.AsyncWatch[md.OrderBook], delivery: str) -> None:
@@ -64,7 +64,7 @@ async def soak(base: str, seconds: int, target: Path) -> None:
 
 
 def told(source: Path) -> dict[str, Any]:
-    """Sum the samples up; memory is looked at from when a tenth of the time was over."""
+    """Summarize the samples; memory counts after the first tenth of the time."""
     samples = read(source)
     late = samples[len(samples) // 10 :]
     seconds = [one["seconds"] for one in late]
@@ -82,7 +82,7 @@ def told(source: Path) -> dict[str, Any]:
 
 
 def read(source: Path) -> list[dict[str, float]]:
-    """Give the samples."""
+    """Return the samples."""
     with source.open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 

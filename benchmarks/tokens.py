@@ -1,7 +1,7 @@
-"""What agents pay: tokens of tool definitions and answers, beside what other servers need.
+"""The tokens of tool definitions and answers, compared with other servers.
 
-``python -m benchmarks tokens``. The tokenizer is that of the packages in ``.node``, which make
-fetches. Ends with 1 where something is above its bound.
+``python -m benchmarks tokens``. The tokenizer is in ``.node``, where make installs it. Exits with 1
+if a number is above its bound.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ _CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "get_usage": ("get_usage", {}),
 }
 _LARGE = ("get_ticker", "get_orderbook, 20", "get_candles, 100 of 1h")
-"""Asked for with the largest numbers that are likely, too."""
+"""Answers that are also measured with the largest likely numbers."""
 _SUFFIX = ", large"
 
 _PUBLISHED = """
@@ -135,7 +135,7 @@ async def _watched(client: Client) -> list[_Text]:
 
 
 async def _answer(client: Client, name: str, tool: str, **arguments: Any) -> list[_Text]:
-    """Give an answer as text and as structured content."""
+    """Return an answer as text and as structured content."""
     result = await client.call_tool(tool, arguments)
     if result.is_error:
         raise SystemExit(f"{name}: {result.content[0].text}")
@@ -154,7 +154,7 @@ def _counted(texts: list[_Text]) -> dict[int, tuple[int, int]]:
     }
 
 
-# ---------------------------------------------------------------------------- what is printed
+# ---------------------------------------------------------------------------- output
 
 
 def _print_definitions(texts: list[_Text], counts: dict[int, tuple[int, int]]) -> list[str]:
@@ -178,7 +178,7 @@ def _print_answers(texts: list[_Text], counts: dict[int, tuple[int, int]]) -> li
 
 
 def _print_line(one: _Text, bound: int | None, *counts: tuple[int, int]) -> list[str]:
-    """Print a line; give the name where even the better tokenizer needs more than the bound."""
+    """Print a line; return the name if even the better tokenizer is above the bound."""
     is_above = bound is not None and max(map(min, counts)) > bound
     cells = "".join(f"{o200k:>10,}{cl100k:>8,}" for o200k, cl100k in counts)
     said = "" if bound is None else f"{bound:>9,}{' ABOVE' if is_above else ''}"
@@ -190,7 +190,7 @@ def _print_line(one: _Text, bound: int | None, *counts: tuple[int, int]) -> list
 
 
 class _Large(AsyncClient):
-    """Answers with the largest numbers that are likely: prices of eight digits."""
+    """Answers with the largest likely numbers: prices of eight digits."""
 
     async def ticker(self, *arguments: Any, **named: Any) -> Ticker:
         return _enlarged(await super().ticker(*arguments, **named))

@@ -1,4 +1,4 @@
-"""The year that the history benchmark is about, in Unix milliseconds and bars."""
+"""The year of the history benchmark, in Unix milliseconds and candles."""
 
 MINUTE = 60_000
 DAY = 1440 * MINUTE
@@ -7,4 +7,4 @@ START = 1_672_531_200_000
 BARS = 365 * 1440
 END = START + BARS * MINUTE
 ONE_DAY = START + 180 * DAY
-"""2023-06-30, the day of it that is read alone."""
+"""2023-06-30, the day that is read separately."""

@@ -64,7 +64,7 @@ REASONS = """
 
 
 def page(known: Iterable[md.Exchange], version: str) -> str:
-    """Give the page about exchanges, in Markdown."""
+    """Return the page about exchanges, in Markdown."""
     rows = list(known)
     keyed = ", ".join(one.id for one in rows if "pairs" in one.needs_key)
     but = f", on {keyed} only with a key" if keyed else ""

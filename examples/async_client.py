@@ -1,4 +1,4 @@
-"""The notebook's day with `await`: several exchanges at once, on one event loop."""
+"""The examples of the notebook with `await`: several exchanges at once, on one event loop."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def main() -> None:
         print(f"0.5 BTC would cost {bought.cost:,.2f} USDT, {bought.average_price} each")
 
         day = await client.candles("BTC/USDT", "1h", start="-24h", exchange="binance")
-        print(f"{len(day)} bars, {len(day.missing)} holes, last is forming: {day.forming}")
+        print(f"{len(day)} candles, {len(day.missing)} gaps, the last one is open: {day.forming}")
 
         try:
             await client.candles("BTC/USDT", "4h", exchange="coinbaseexchange")

@@ -1,4 +1,4 @@
-"""The main job in half a minute, on the simulated exchange: what ``make demo`` runs."""
+"""The main features in half a minute, on the simulated exchange; ``make demo`` runs this."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def shell(line: str) -> None:
-    """Run a command as it would be typed, showing it."""
+    """Show and run a command line."""
     print(f"\n$ {line}", flush=True)
     program, *arguments = shlex.split(line)
     subprocess.run([PROGRAMS / program, *arguments], check=True)
 
 
 async def ticker_by_mcp() -> str:
-    """Ask the stdio server for the ticker, as an agent's host would."""
+    """Request the ticker from the stdio server, like the host of an agent."""
     settings = {key: value for key, value in os.environ.items() if key.startswith("MARKETDATA_")}
     server = StdioServerParameters(command=str(PROGRAMS / "marketdata-mcp"), env=settings)
     async with Client(stdio_client(server)) as client:

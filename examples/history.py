@@ -1,4 +1,4 @@
-"""Two days of minutes of two pairs: planned, downloaded, checked, read elsewhere, resampled."""
+"""Two days of 1m candles of two pairs: plan, download, check, read with polars, resample."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -17,25 +17,25 @@ START = END - timedelta(days=2)
 def main() -> None:
     client = md.Client("coinbaseexchange")
     for plan in client.history.plan(PAIRS, "1m", start=START, end=END):
-        print(f"{plan.pair}: {plan.wanted} bars to fetch, {plan.requests} requests")
+        print(f"{plan.pair}: {plan.wanted} candles in {plan.requests} requests")
 
     for series in client.history.download(PAIRS, "1m", start=START, end=END):
         if series.error is not None:
             raise SystemExit(series.error["message"])
         causes: Counter[str | None] = Counter()
-        for hole in series.holes:
-            causes[hole.cause] += hole.bars
-        print(f"{series.pair}: {series.bars} bars are stored, missing: {dict(causes)}")
+        for gap in series.holes:
+            causes[gap.cause] += gap.bars
+        print(f"{series.pair}: {series.bars} candles are stored, missing: {dict(causes)}")
     assert not client.history.verify()
 
-    # Each series is a Delta table. Rows without a price are holes; `cause` says why.
+    # Each series is a Delta table. Rows without prices are gaps, with their `cause`.
     [stored] = client.history.list(["BTC/USDT"], "1m")
     rows = pl.read_delta(stored.location).filter(pl.col("open").is_not_null())
-    print(f"polars reads {rows.height} bars from {rows['time'].min()!s} on")
+    print(f"polars reads {rows.height} candles from {rows['time'].min()!s} on")
 
-    # No request is made for what is stored; lengths that no exchange has are made of what is.
+    # Stored candles need no request; timeframes that the exchange lacks are resampled from them.
     hours = client.candles("BTC/USDT", "45m", start=START, end=END)
-    print(f"{len(hours)} bars of 45m, made of {hours.resampled_from}")
+    print(f"{len(hours)} candles of 45m, resampled from {hours.resampled_from}")
 
     with TemporaryDirectory() as folder:
         file = client.history.export(Path(folder) / "btc.csv", "BTC/USDT", "1m", start=START)

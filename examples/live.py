@@ -1,4 +1,4 @@
-"""Live data: one iterator over two exchanges, a book that is cut off and mends, a recording."""
+"""Live data: one iterator over two exchanges, an order book that recovers, a recording."""
 
 import asyncio
 from pathlib import Path
@@ -28,7 +28,7 @@ async def watch(client: md.AsyncClient, simulated: SimulatedExchange) -> None:
         for name, quote in sorted(best.items()):
             print(f"{name}: {quote.bid} to {quote.ask}, {quote.age * 1000:.0f} ms old")
 
-        # The connection is cut; the book is marked, then goes on from a new snapshot.
+        # The connection is cut: the book is marked as stale, then continues from a new snapshot.
         async with client.watch_orderbook("BTC/USDT", depth=5, exchange="binance") as books:
             await anext(books)
             simulated.hang_up("binance")

@@ -1,4 +1,4 @@
-"""List the server's tools and call each, as an agent's host would, over stdio."""
+"""List the server's tools and call each of them over stdio, like the host of an agent."""
 
 import asyncio
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# In a pipe, answers are JSON, JSON lines or CSV, for whatever comes next.
+# In a pipe, answers are JSON, JSON lines or CSV for the next program.
 set -euo pipefail
 
 echo "the last price:"

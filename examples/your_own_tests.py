@@ -1,4 +1,4 @@
-"""Test code that uses an exchange against the simulated one, faults included."""
+"""Test your own code against the simulated exchange, with faults."""
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange

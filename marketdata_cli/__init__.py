@@ -16,7 +16,7 @@ def main() -> NoReturn:
     check_library()
     try:
         if sys.argv[1:2] == ["mcp"]:
-            # Its client waits for it: not by way of all that the other commands import.
+            # An MCP client waits for it, so skip the imports of the other commands.
             code = serve(sys.argv[2:])
         else:
             from marketdata_cli import process
@@ -32,6 +32,6 @@ def main() -> NoReturn:
 
 def serve(arguments: Sequence[str]) -> int:
     """Run the MCP server with these arguments; it ends the process itself."""
-    # By its name: neither front end imports the other.
+    # Imported by name, because neither front end may import the other.
     importlib.import_module("marketdata_mcp").main(arguments)
     return 0

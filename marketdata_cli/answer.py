@@ -1,4 +1,4 @@
-"""One question to the library, and its answer in the form that was asked for."""
+"""One call of the library, and its answer in the chosen format."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is shown of a list, and in which order."""
+    """The columns and the order of a list."""
 
     columns: list[str] | None = None
     sort: str | None = None
-    """The field to sort by; with a minus before it, the highest first."""
+    """The field to sort by; a leading minus puts the highest first."""
 
     def check(self, form: Format) -> None:
-        """Raise `InvalidParameterError` where a form has no columns."""
+        """Raise `InvalidParameterError` if columns were chosen for a format without columns."""
         if self.columns is not None and form not in (Format.TABLE, Format.CSV):
             raise InvalidParameterError(
                 f"--columns is for tables and CSV, not for {form}: jq chooses fields of JSON.",
@@ -37,7 +37,7 @@ class Shape:
             )
 
     def sorted(self, found: Any) -> Any:
-        """Return a list in the order that is wanted."""
+        """Return a list in the chosen order."""
         if self.sort is None:
             return found
         return found.sorted_by(self.sort.removeprefix("-"), ascending=self.sort[:1] != "-")
@@ -46,7 +46,7 @@ class Shape:
 def answer(
     operation: Operation, given: dict[str, Any], options: Common, shape: Shape | None = None
 ) -> int:
-    """Ask, write the answer and give the exit code."""
+    """Call the library, write the answer and return the exit code."""
     form, shape = options.form, shape or Shape()
     shape.check(chosen(form))
     with client(options) as asked:
@@ -60,7 +60,7 @@ def answer(
 
 
 def _has_nothing(found: Any) -> bool:
-    """Return whether a comparison is one of exchanges that all failed."""
+    """Return whether all exchanges of a comparison failed."""
     rows = getattr(found, "rows", None)
     return rows is not None and all(row.code is not None for row in rows)
 
@@ -68,7 +68,7 @@ def _has_nothing(found: Any) -> bool:
 def written(
     operation: Operation, found: Any, options: Common, columns: list[str] | None = None
 ) -> str:
-    """Write an answer in the form that was asked for, see `chosen`; ``columns`` are a list's."""
+    """Return an answer as text in the format of `chosen`; ``columns`` are those of a list."""
     match chosen(options.form):
         case Format.TABLE:
             from marketdata_cli.views.page import page
@@ -83,12 +83,12 @@ def written(
 
 
 def chosen(form: Format | None) -> Format:
-    """Choose for eyes on a terminal and for programs elsewhere, where no form was asked for."""
+    """Return the format; the default is a table on a terminal and JSON elsewhere."""
     return form or (Format.TABLE if sys.stdout.isatty() else Format.JSON)
 
 
 def _remark(found: Any) -> None:
-    """Say on standard error what rows cannot: which candles are missing between them, or filled."""
+    """Write to standard error which candles between the rows are missing or filled."""
     for what, intervals in (
         ("missing", getattr(found, "missing", ())),
         ("filled", getattr(found, "filled", None) or ()),
@@ -110,7 +110,7 @@ def _ranges(what: str, intervals: Sequence[Interval]) -> str:
 
 
 def settings(options: Common) -> Settings:
-    """Read the settings that a command line and the environment make."""
+    """Return the settings from the command line and the environment."""
     from marketdata.settings import Settings
 
     tape = options.tape or None
@@ -119,7 +119,7 @@ def settings(options: Common) -> Settings:
 
 
 def client(options: Common) -> Client:
-    """Make the client that a command line asks for."""
+    """Make the client for a command line."""
     from marketdata.clients import Client
 
     return Client(settings=settings(options))

@@ -39,19 +39,19 @@ EXAMPLES = (
 _OF_SEVERAL = ("Comparison", "ConsolidatedOrderBook", "ExecutionCost")
 
 Job: TypeAlias = Callable[[], int]
-"""The run of one command; gives the exit code."""
+"""Runs one command and returns the exit code."""
 
 
-# Since 0.26 typer has a copy of click of its own, and of its errors only this one is public.
+# Since 0.26, typer contains its own copy of click, and this is its only public error.
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line, without the name of the program, and give the exit code."""
-    # Also an error in the command line itself is shown in full when that is asked for.
+    """Run a command line, without the name of the program, and return the exit code."""
+    # With --debug, an error in the command line itself shows its traceback too.
     debug = "--debug" in arguments
     try:
-        job = _program().main(list(arguments or ("--help",)), prog_name=NAME, standalone_mode=False)
+        job = _read(arguments or ("--help",))
         return job() if callable(job) else int(job or 0)
     except MarketDataError as error:
         return _refuse(error, error, debug)
@@ -60,17 +60,25 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return process.INTERRUPTED
     except SystemExit as end:
-        # The completion of a shell, and a closed pipe while typer writes help.
+        # Raised by shell completion, and by a closed pipe while typer writes help.
         return end.code if isinstance(end.code, int) else 0
-    except Exception as error:  # noqa: BLE001 - the top level: nobody above could say it better
+    except Exception as error:  # noqa: BLE001 - the top level: every error becomes one line
         said = f"{type(error).__name__}: {error}".rstrip(".")
         bug = InternalError(f"{said}. This is a bug in the package; --debug shows where.")
         return _refuse(bug, error, debug)
 
 
+def _read(arguments: Sequence[str]) -> Any:
+    """Read a command line: give its job, or an exit code where typer did all there was to do."""
+    try:
+        return _program().main(list(arguments), prog_name=NAME, standalone_mode=False)
+    except OSError as error:  # typer writes help and the version itself
+        return process.refuse_output(error)
+
+
 @functools.cache
 def _program() -> Any:
-    """Make the commands of `application`, once for all command lines of a process."""
+    """Make the commands of `application`, once for each process."""
     return typer.main.get_command(application())
 
 
@@ -81,7 +89,7 @@ def _refuse(refusal: MarketDataError, error: BaseException, debug: bool) -> int:
 
 
 def _wrong(error: Any) -> MarketDataError:
-    """Bring what typer says of a command line to the library's codes."""
+    """Convert typer's error about a command line to an error of the library."""
     said = _with_ours(error, error.format_message())
     place = NAME if error.ctx is None else error.ctx.command_path
     kind = MissingParameterError if said.startswith("Missing ") else InvalidParameterError
@@ -89,7 +97,7 @@ def _wrong(error: Any) -> MarketDataError:
 
 
 def _with_ours(error: Any, said: str) -> str:
-    """Name our option in place of one that others have, such as --interval."""
+    """Suggest our option for one of another program, such as --interval."""
     name = getattr(error, "option_name", None)
     if name is None or error.ctx is None or not said.startswith("No such option"):
         return said
@@ -105,8 +113,8 @@ def _with_ours(error: Any, said: str) -> str:
 def application() -> typer.Typer:
     """Make the application.
 
-    A command gives its `Job` back instead of doing it: typer would make messages of its own of
-    Ctrl-C and of a closed pipe.
+    A command returns its `Job` instead of running it, because typer would write its own messages
+    for Ctrl-C and for a closed pipe.
     """
     exchange = next(
         parameter.as_keyword()
@@ -200,7 +208,7 @@ def _remember(context: typer.Context, **said: Any) -> None:
 
 
 def _help(context: typer.Context, **said: Any) -> None:
-    """Take in the options of a group; without a command behind them it shows its page."""
+    """Note the options of a group; without a command after them, show its help page."""
     _remember(context, **said)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -220,7 +228,7 @@ def _command(operation: Operation) -> Callable[..., Any]:
 
 
 def _of_lists(operation: Operation) -> list[inspect.Parameter]:
-    """Return the options of a command that lists something, but for those that it has itself."""
+    """Return the options of all commands with lists, except those that the command has itself."""
     own = {one.name for one in binding.parameters(operation)}
     return [one for one in (COLUMNS, SORT) if operation.many and one.name not in own]
 

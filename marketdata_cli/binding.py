@@ -1,7 +1,7 @@
-"""Commands made from the operations of the library.
+"""Makes commands from the operations of the library.
 
-Names, order, bounds, defaults and texts of a command's parameters are those of the method, read
-from its annotations; this module only chooses how they are typed in a shell.
+Names, order, bounds, defaults and descriptions of a command's parameters come from the annotations
+of the method. This module only decides how they are typed in a shell.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SHORT = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of an operation, as its annotation describes it."""
+    """One parameter of an operation, read from its annotation."""
 
     name: str
     kind: Any
@@ -46,11 +46,11 @@ class Parameter:
     examples: tuple[str, ...]
     least: Any
     most: Any
-    """Bounds, None where there is none."""
+    """Bounds; None if there are none."""
     default: Any
-    """`inspect.Parameter.empty` where it must be given."""
+    """`inspect.Parameter.empty` if it is required."""
     named: bool
-    """Whether it cannot be given by position."""
+    """Whether it can be passed only by name."""
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, hint: Any) -> Parameter:
@@ -72,17 +72,17 @@ class Parameter:
 
     @property
     def typeable(self) -> bool:
-        """Whether it can be written on a command line: programs also hand over objects."""
+        """Whether it can be typed on a command line; some parameters take only objects."""
         return self.kind is not Any and typing.get_origin(self.kind) is not Callable
 
     @property
     def many(self) -> bool:
-        """Whether it takes a sequence, if only as one possibility."""
+        """Whether it accepts a sequence, possibly among other types."""
         return self._sequence is not None
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The only values that it, or each of several, can have; empty where there are others."""
+        """The allowed values, also of each item of a sequence; empty if any value is allowed."""
         kind = self.kind if self._sequence is None else typing.get_args(self._sequence)[0]
         return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
@@ -94,17 +94,17 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Whether it is required."""
         return self.default is inspect.Parameter.empty
 
     @property
     def is_argument(self) -> bool:
-        """Whether it is typed without the name of an option."""
+        """Whether it is an argument and not an option."""
         return not self.named and (self.required or self.many)
 
     @property
     def help(self) -> str:
-        """Its text, with default and bounds."""
+        """Its description with default and bounds."""
         facts = []
         if self.default is True:
             facts.append(f"default: {self._flag}")
@@ -118,7 +118,7 @@ class Parameter:
 
     @property
     def metavar(self) -> str:
-        """What stands for its value in help."""
+        """The placeholder of its value in help."""
         if self.many:
             one = "|".join(self.choices) or self.name.upper().removesuffix("S")
             return one if self.is_argument else f"{one},..."
@@ -135,7 +135,7 @@ class Parameter:
         return f"--{self.name.removesuffix('s' if self.many else '').replace('_', '-')}"
 
     def as_keyword(self) -> inspect.Parameter:
-        """Return it in typer's terms."""
+        """Return it as a parameter for typer."""
         if self.is_argument:
             argument = typer.Argument(metavar=self.metavar, help=self.help, show_default=False)
             kind = list[str] | None if self.many else str
@@ -162,17 +162,17 @@ class Parameter:
         return keyword(self.name, Annotated[option_kind, option], default)
 
     def value(self, said: Any) -> Any:
-        """Return what was typed as the library takes it: options take several with commas."""
+        """Convert the typed text for the library; options split values at commas."""
         if not self.many or self.is_argument:
             return said
         return ",".join(said)
 
 
 def parameters(operation: Operation) -> list[Parameter]:
-    """Read the parameters of an operation that can be typed."""
+    """Return the parameters of an operation that can be typed."""
     method = inspect.unwrap(operation.method)
     annotations = {name: text for name, text in method.__annotations__.items() if name != "return"}
-    # The annotation of the result names a record, and records would bring pydantic.
+    # The annotation of the result names a record, and records would import pydantic.
     without_result = types.SimpleNamespace(__annotations__=annotations)
     hints = typing.get_type_hints(without_result, method.__globals__, include_extras=True)
     found = (
@@ -186,7 +186,7 @@ def parameters(operation: Operation) -> list[Parameter]:
 def shaped(
     function: Callable[..., Any], name: str, keywords: Iterable[inspect.Parameter]
 ) -> Callable[..., Any]:
-    """Return a function under the name and with the signature that typer shall see."""
+    """Return a function with the name and the signature that typer needs."""
 
     def call(**said: Any) -> Any:
         for one in UNSEEN:
@@ -200,7 +200,7 @@ def shaped(
 
 
 def extended(function: Callable[..., Any], *more: inspect.Parameter) -> Callable[..., Any]:
-    """Return a function of typer's usual kind with more parameters."""
+    """Return a function for typer with additional parameters."""
     own = inspect.signature(function, eval_str=True).parameters.values()
     return shaped(function, function.__name__, [*own, *more])
 
@@ -213,10 +213,9 @@ def command(
 ) -> Callable[..., Any]:
     """Make the function of an operation's command.
 
-    It calls ``ask`` with the operation, what was typed for it and the common options, and with
-    what was typed for parameters of the command's own (``more``) by name; ``without`` names those
-    of the operation's that it gives itself. Either may stand in the place of an option that all
-    commands have.
+    It calls ``ask`` with the operation, its typed parameters and the common options. The command's
+    own parameters, ``more``, are passed by name. ``without`` names parameters of the operation that
+    the command sets itself. Both can replace an option that all commands have.
     """
     own = {one.name: one for one in parameters(operation) if one.name not in without}
     special = {one.name: one for one in more}

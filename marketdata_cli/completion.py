@@ -1,4 +1,4 @@
-"""What a shell offers when the value of an option is to be completed."""
+"""Shell completion of the values of options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from marketdata.errors import MarketDataError
 
 
 def values_of(name: str, values: tuple[str, ...], many: bool) -> Callable[[str], list[str]] | None:
-    """Return what completes a parameter: exchange ids, or some values; several have commas."""
+    """Return the completion of a parameter: exchange ids, or its values; several with commas."""
     complete: Callable[[str], list[str]]
     if name in ("exchange", "exchanges"):
         complete = exchange_ids
@@ -20,7 +20,7 @@ def values_of(name: str, values: tuple[str, ...], many: bool) -> Callable[[str],
 
 
 def listed(complete: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """Return what completes the last of some values with commas between them."""
+    """Return a completion of the last of several values with commas between them."""
 
     def complete_last(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -30,7 +30,7 @@ def listed(complete: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
 
 
 def among(values: tuple[str, ...]) -> Callable[[str], list[str]]:
-    """Return what completes one of some values."""
+    """Return a completion of one of the values."""
 
     def complete(incomplete: str) -> list[str]:
         return [value for value in values if value.startswith(incomplete)]
@@ -39,7 +39,7 @@ def among(values: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 
 def exchange_ids(incomplete: str) -> list[str]:
-    """Name the exchanges that begin so; none where the environment is not in order."""
+    """Return the exchanges with this prefix; none if a variable of the environment is invalid."""
     from marketdata.clients import Client
 
     try:

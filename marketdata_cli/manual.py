@@ -1,4 +1,4 @@
-"""Help pages: usage, what it does, arguments, options, options of every command, examples."""
+"""Help pages: usage, description, arguments, options, common options, examples."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from marketdata_cli.options import COMMON, DEBUG, SIM
 from marketdata_cli.synonyms import in_our_names
 
 PANELS = ("Data", "Several exchanges", "History", "Live", "Service")
-"""Groups of commands on the first page, in their order."""
+"""Groups of commands on the first help page, in order."""
 DATA, SEVERAL, STORED, LIVE, SERVICE = PANELS
 
 _EVERYWHERE = {get_args(one.annotation)[1].help for one in (*COMMON, DEBUG)}
-"""What is said of options that stand apart on the page of an operation."""
+"""The description of the options in a separate section of an operation's page."""
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help page is the same under all versions of typer.
+    """A command whose help page is the same with all versions of typer.
 
-    It takes options by their usual other names, too.
+    It also accepts the usual synonyms of options.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what was typed."""
+        """Parse the command line."""
         return super().parse_args(ctx, in_our_names(args, self.params))
 
     def collect_usage_pieces(self, _ctx: Any) -> list[str]:
-        """Return what follows the name in the usage line."""
+        """Return the words after the name in the usage line."""
         return ["[OPTIONS]", *(_usage(one) for one in self.params if _is_argument(one))]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options, those of every command last."""
+        """Write arguments and options, with the common options last."""
         arguments = [_record(one) for one in self.params if _is_argument(one)]
         divided = any(one.name == SIM.name for one in self.params)
         options: list[tuple[str, str]] = []
@@ -77,7 +77,7 @@ class LateCommand(Command):
 
 
 class Group(typer.core.TyperGroup):
-    """The page of the program itself, commands first."""
+    """The help page of the program, commands first."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command with its parameters, None for an unknown one."""
@@ -87,7 +87,7 @@ class Group(typer.core.TyperGroup):
         return command
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands with their whole summaries, then the options."""
+        """Write the commands with their full summaries, then the options."""
         panels: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             command = self.commands[name]
@@ -137,7 +137,7 @@ def _section(formatter: Any, title: str, records: list[tuple[str, str]]) -> None
 
 
 def styled(text: str, **style: Any) -> str:
-    """Colour what a terminal shows that can."""
+    """Colour a text if the output is a terminal with colours."""
     is_plain = (
         not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     )

@@ -1,4 +1,4 @@
-"""Options that every command has, before or after its name."""
+"""The options that every command has, before or after its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "marketdata"
 
 @dataclass(frozen=True)
 class Common:
-    """What was said with the options of all commands."""
+    """The values of the common options."""
 
     format: str | None = None
     sim: bool = False
@@ -30,11 +30,11 @@ class Common:
 
     @property
     def form(self) -> Format | None:
-        """The form that was asked for; raises `InvalidParameterError` for an unknown one."""
+        """The chosen format; raises `InvalidParameterError` for an unknown one."""
         return self.form_of(Format)
 
     def form_of(self, forms: Iterable[Format]) -> Format | None:
-        """Return the form that was asked for, if it is one of these; raises as `form` does."""
+        """Return the chosen format if it is one of ``forms``; raises like `form`."""
         if self.format is None:
             return None
         names = tuple(forms)
@@ -46,7 +46,7 @@ class Common:
         )
 
     def then(self, later: Common) -> Common:
-        """Return these options, those said later on the command line winning."""
+        """Return these options, replaced by those that come later on the command line."""
         said: dict[str, Any] = {
             field.name: getattr(later, field.name) or getattr(self, field.name)
             for field in fields(self)
@@ -55,7 +55,7 @@ class Common:
 
 
 def keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
-    """Return a parameter for a signature that typer reads."""
+    """Return a parameter for a signature for typer."""
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
@@ -174,7 +174,7 @@ VERSION = keyword(
 )
 
 COMMON = (FORMAT, RAW, SIM, TAPE)
-"""What every operation's command takes besides its own parameters and DEBUG."""
+"""The options of every operation's command, besides its own parameters and DEBUG."""
 
 UNSEEN = (DEBUG, VERSION)
-"""Options that no command looks at: they have had their effect before it runs."""
+"""Options that commands ignore, because they take effect before the command runs."""

@@ -1,4 +1,4 @@
-"""A command's process: output that may fail, errors in one line, exit codes, the end."""
+"""The process of a command: its output, errors in one line, exit codes, the end."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from marketdata.errors import InternalError, InvalidRequestError, MarketDataErro
 WRONG_CALL = 2
 FAILED = 1
 INTERRUPTED = 130
-# What a shell shows for a program that this signal ended.
+# The exit code that a shell shows after this signal.
 PIPE_CLOSED = 141
 TERMINATED = 143
 
 
 def write(text: str) -> int:
-    """Write to standard output and give the exit code that follows from it."""
-    # A frame that the terminal has no signs for is no reason to show nothing.
+    """Write to standard output and return the exit code."""
+    # Characters that the terminal cannot show are replaced and are no error.
     return send([text.encode(sys.stdout.encoding, "replace")])
 
 
 def write_paged(text: str) -> int:
-    """Write as `write` does, through the user's pager where a terminal has too few lines."""
+    """Write like `write`, but through the user's pager if the terminal has too few lines."""
     import shlex
     import shutil
     import signal
@@ -39,11 +39,11 @@ def write_paged(text: str) -> int:
     command = shlex.split(pager)
     if not command or shutil.which(command[0]) is None:
         return write(text)
-    # Colours as they are, and nothing is cleared away at the end.
+    # Keep colours, and do not clear the screen at the end.
     variables = {"LESS": "-FRX", **os.environ}
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pager handles Ctrl-C
     try:
-        # The user's own choice of a program, as git and man take it.
+        # The user chooses the program, as for git and man.
         subprocess.run(  # noqa: S603
             command, input=text.encode(sys.stdout.encoding, "replace"), env=variables, check=False
         )
@@ -53,12 +53,11 @@ def write_paged(text: str) -> int:
 
 
 def send(parts: Iterable[bytes]) -> int:
-    """Write bytes to standard output and give the exit code that follows from it."""
+    """Write bytes to standard output and return the exit code."""
     try:
         sys.stdout.flush()
         for part in parts:
-            # Unbuffered (PYTHONUNBUFFERED), a write may take only a part and does not say so
-            # itself.
+            # With PYTHONUNBUFFERED, a write can write only a part without raising an error.
             left = memoryview(part)
             while left:
                 left = left[sys.stdout.buffer.write(left) :]
@@ -67,44 +66,56 @@ def send(parts: Iterable[bytes]) -> int:
         _drop_output()
         return PIPE_CLOSED
     except OSError as error:
-        _drop_output()
-        return refuse(InternalError(f"The output could not be written: {error.strerror}."))
+        return refuse_output(error)
     return 0
 
 
+def refuse_output(error: OSError) -> int:
+    """Say that standard output failed, or a file, and give the exit code of that."""
+    _drop_output()
+    what = error.filename or "The output"
+    return refuse(InternalError(f"{what} could not be written: {error.strerror}."))
+
+
 def _drop_output() -> None:
-    # The interpreter flushes what is left in the buffer when it ends, which would fail again.
+    # The interpreter flushes the buffer at its end, which would fail again.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def complain(line: str) -> None:
-    """Write one line to standard error; a closed one is nobody's loss."""
+    """Write one line to standard error; errors of a closed one are ignored."""
     with contextlib.suppress(OSError):
         sys.stderr.write(" ".join(line.split()) + "\n")
         sys.stderr.flush()
 
 
 def refuse(error: MarketDataError) -> int:
-    """Say an error in one line and give its exit code."""
+    """Write an error in one line and return its exit code."""
     complain(f"error: {error.code}: {error.message}")
     return WRONG_CALL if isinstance(error, InvalidRequestError) else FAILED
 
 
 def prepare() -> None:
-    """Prepare a process that answers one question."""
-    # Collecting garbage costs more than the memory it would free before the end.
+    """Prepare a process that runs one command."""
+    # Garbage collection costs more than the memory it would free in such a short process.
     gc.disable()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us, or a program without a console
+            # Opened for reading, it refuses output as a closed one does. It also takes the
+            # number, which would otherwise go to the next file, for other code to write to.
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8"))
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once, without taking apart what the end of the process frees anyway.
+    """End the process at once, without freeing what the operating system frees anyway.
 
-    Connections close with the process; the answer has been written. Taking down the background
-    loop and some hundred modules costs tens of milliseconds that nobody gains from.
+    The answer is written, and connections close with the process. Stopping the background loop and
+    freeing hundreds of modules would cost tens of milliseconds.
     """
-    # Who interrupts a program that waits for its reader does not want it to wait again.
+    # After Ctrl-C, do not wait for a slow reader again.
     if code != INTERRUPTED:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):

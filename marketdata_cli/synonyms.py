@@ -1,4 +1,4 @@
-"""Options by the names that other programs have for them: taken, and in no help page."""
+"""Accepts names of options from other programs, which no help page lists."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from marketdata.errors import InvalidParameterError
 
 
 def in_our_names(args: Sequence[str], parameters: Sequence[Any]) -> list[str]:
-    """Return what was typed with options such as ``--symbol`` and ``--interval`` as ours.
+    """Replace options such as ``--symbol`` and ``--interval`` by our names.
 
-    ``parameters`` are click's. What a command takes without an option's name may be given by one:
-    it moves to its place. Raises `InvalidParameterError` where an option is given by two names.
+    ``parameters`` are click's. An argument of a command can also be given as an option, and is
+    moved to its position. Raises `InvalidParameterError` if an option is given with two names.
     """
     ours = {one.name: one for one in parameters}
     flags = {flag for one in parameters for flag in (*one.opts, *one.secondary_opts)} | {"--help"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """The forms that an answer can be written in."""
+    """The formats of answers."""
 
     TABLE = "table"
     JSON = "json"
@@ -36,9 +36,9 @@ _OF_CANDLES = ("exchange", "pair", "timeframe", "received_at", "stale")
 
 
 def stream_names(operation: Operation) -> list[str]:
-    """Return the CSV columns of records that come one after the other.
+    """Return the CSV columns of streamed records.
 
-    Levels and candles stand behind what tells whose they are.
+    The columns of levels and candles follow those of the record that they belong to.
     """
     import marketdata as md
     from marketdata.models.tables import csv_names
@@ -53,14 +53,14 @@ def stream_names(operation: Operation) -> list[str]:
 
 
 def stream_header(operation: Operation) -> str:
-    """Write the CSV header of records that come one after the other."""
+    """Write the CSV header of streamed records."""
     return ",".join(stream_names(operation)) + "\n"
 
 
 def stream_rows(operation: Operation, records: Iterable[Record], *, raw: bool = False) -> str:
     """Write CSV rows under `stream_header`: one for each record, level or candle.
 
-    ``raw`` is that of `to_csv`.
+    ``raw`` has the meaning of `to_csv`.
     """
     from marketdata.models.tables import CsvRows, csv_rows
 

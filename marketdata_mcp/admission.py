@@ -1,4 +1,4 @@
-"""What stands between a call and its answer."""
+"""Admits calls before they are answered."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ T = TypeVar("T")
 
 @dataclass
 class Call:
-    """A call that is over, or is about to be."""
+    """A call, finished or in progress."""
 
     name: str
     """The tool, or ``resources/read``."""
     caller: Caller | None = None
-    """None where it failed before anybody looked who makes it."""
+    """The caller; None if the call failed before the caller was known."""
     error: MarketDataError | None = None
     units: int = 0
-    """What it was charged in the end."""
+    """The units that it was finally charged."""
 
 
 class Admission:
-    """Lets everybody in, and takes note of nothing: a service puts its own in this place."""
+    """Admits every call and notes nothing; a service replaces it with its own."""
 
     is_counted = False
     """Whether calls cost units."""
@@ -44,11 +44,11 @@ class Admission:
         self.client = client
 
     def caller(self, _context: Context) -> Caller:
-        """Tell who makes a call; raises what kept that from being known."""
+        """Return the caller; raises the error that prevents knowing it."""
         return LOCAL
 
     def observed(self, name: str) -> AbstractContextManager[Call]:
-        """Take note of what happens to a call inside the block."""
+        """Note the result of a call inside the block."""
         return nullcontext(Call(name))
 
     @asynccontextmanager
@@ -59,27 +59,27 @@ class Admission:
         _arguments: Mapping[str, Any],
         _call: Call | None = None,
     ) -> AsyncIterator[AsyncClient]:
-        """Return the client that answers a call; raises where it may not be made.
+        """Return the client that answers a call; raises if the call is not allowed.
 
-        That is one of a tool, or of a method of the protocol, with its arguments as read.
+        The call is one of a tool, or of a method of the protocol, with parsed arguments.
         """
         yield self.client
 
     def place(self, _caller: Caller) -> AbstractContextManager[None]:
-        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
+        """Count a stream inside the block; raises `MCPError` above the limit of streams."""
         return nullcontext()
 
     async def again(self, context: Context) -> None:
-        """Raise where whoever sent a request would not be let in any more."""
+        """Raise if the sender of a request would no longer be admitted."""
 
     async def serve(self, context: Context, work: Callable[[Context], Awaitable[T]]) -> T:
-        """Serve a stream for as long as whoever opened it would be let in."""
+        """Serve a stream while its owner would still be admitted."""
         return await work(context)
 
     def connection(self, _context: Context) -> str:
-        """Name the connection that a message came by; empty where there is only one."""
+        """Return the name of a message's connection; empty if there is only one."""
         return ""
 
     async def usage(self, _caller: Caller) -> Usage:
-        """Tell what a caller has used and may use."""
+        """Return the usage and the limits of a caller."""
         return Usage(tier="unlimited")

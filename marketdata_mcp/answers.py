@@ -1,6 +1,6 @@
-"""How answers are cut to what an agent can read, and how they say where the rest is.
+"""Limits answers to a size that agents can read, and says how to get the rest.
 
-``next`` in an answer holds the arguments to change in the same call for what comes behind it.
+``next`` in an answer holds the arguments to change in the same call for the next page.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ __all__ = [
 
 MAX_CHARACTERS = 80_000
 _NOTE = 400
-"""Characters that are kept for a note on bounds."""
+"""Characters reserved for a note about limits."""
 MAX_STRETCHES = 100
-"""Stretches of time that an answer lists as missing, or as filled."""
+"""Maximum number of gaps, and of filled ranges, in an answer."""
 
 Content: TypeAlias = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """What a tool answers."""
+    """The answer of a tool."""
 
     content: Content
     text: str
-    """The same as JSON."""
+    """The answer as JSON."""
     picture: str | None = None
     """A PNG in base64, for hosts that show images."""
 
 
 def compact(content: Content) -> str:
-    """Return JSON without blanks; raises ValueError for a number that JSON does not have."""
+    """Return JSON without blanks; raises ValueError for NaN and infinities."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -68,21 +68,21 @@ _TOOLS = {one.name: one.tool for one in OPERATIONS if one.tool is not None}
 
 
 def told(error: MarketDataError) -> str:
-    """Return an error as JSON, bounded, of characters that can be sent.
+    """Return an error as JSON of limited size that can be encoded.
 
-    Where its message names an operation of the library, it names the tool instead.
+    Names of the library's operations in its message become names of tools.
     """
     said = error.to_dict()
     said["message"] = _OPERATION.sub(lambda found: _TOOLS.get(found[1], found[1]), error.message)
     text = compact(said)
     if len(text) > MAX_CHARACTERS:
         text = compact({**said, "message": said["message"][:1000], "details": {}})
-    # What a caller sent may be in here, and need not be encodable.
+    # It can contain text of the caller that cannot be encoded.
     return text.encode("utf-8", "replace").decode()
 
 
 def noted(answer: Answer, said: Content) -> Answer:
-    """Return an answer with what is said of its arguments; room for that is kept by `fitted`."""
+    """Return an answer with a note about its arguments; `fitted` reserves space for it."""
     if not said:
         return answer
     content = {**said, **answer.content}
@@ -97,14 +97,14 @@ def record(answered: Record) -> Answer:
 
 
 class Cut(NamedTuple):
-    """What rows of a table do without."""
+    """The fields that rows of a table leave out."""
 
     shared: Sequence[str] = ()
-    """Fields that are said once where all rows have the same."""
+    """Fields that are written once if all rows have the same value."""
     left_out: Sequence[str] = ()
-    """Fields that are not said: not for agents, who pay for what they read."""
+    """Fields that agents do not get, because they pay for what they read."""
     sparse: Sequence[str] = ()
-    """Lists that are not said where they are empty."""
+    """Lists that are left out if they are empty."""
 
 
 def table(
@@ -114,9 +114,9 @@ def table(
     following: Callable[[int], Content | None],
     **more: int,
 ) -> Answer:
-    """Return records as rows under a name, and why others are not among them under ``errors``.
+    """Return records as rows under a name, and the errors of others under ``errors``.
 
-    `following` tells the arguments that lead on behind the given number of rows.
+    `following` returns the arguments for the rows after the given number.
     """
     rows = [one.to_dict() for one in records]
     common = {
@@ -158,9 +158,9 @@ def page(
     offset: int,
     total: int | None = None,
 ) -> Answer:
-    """Return at most `limit` of the records from `offset` on.
+    """Return at most `limit` of the records, starting at `offset`.
 
-    Where `total` tells how many there are in all, the records are those alone.
+    With `total`, the number of all records, ``records`` has only the requested ones.
     """
     if total is None:
         total, records = len(records), records[offset : offset + limit]
@@ -172,7 +172,7 @@ def page(
 
 
 def tickers(answered: Sequence[Ticker], cut: Cut) -> Answer:
-    """Return tickers; where not all fit, the other pairs are what to ask for next."""
+    """Return tickers; pairs that do not fit are in `next`."""
 
     def following(count: int) -> Content | None:
         left = [one.pair for one in answered[count:]]
@@ -182,7 +182,7 @@ def tickers(answered: Sequence[Ticker], cut: Cut) -> Answer:
 
 
 def ranking(answered: Sequence[Ticker], cut: Cut, sort: str) -> Answer:
-    """Return tickers of a ranking, with what a ranking is read for."""
+    """Return tickers of a ranking, with the fields that a ranking needs."""
     shown = {*_RANKED, to_camel(sort), *cut.shared}
     left_out = [name for name in Ticker.json_schema()["properties"] if name not in shown]
     return table("tickers", answered, Cut(cut.shared, left_out), lambda _: None)
@@ -192,7 +192,7 @@ _RANKED = ("timestamp", "pair", "last", "percentage", "quoteVolume")
 
 
 def trades(answered: Sequence[Trade], cut: Cut, asked: Content) -> Answer:
-    """Return trades; where they were asked for from somewhere on, say where they go on."""
+    """Return trades; those from a time or an id have a `next`."""
 
     def following(count: int) -> Content | None:
         from_somewhere = asked["start"] is not None or asked["from_id"] is not None
@@ -201,7 +201,7 @@ def trades(answered: Sequence[Trade], cut: Cut, asked: Content) -> Answer:
         last = answered[count - 1]
         if asked["from_id"] is not None and last.id is not None and last.id.isdecimal():
             return {"from_id": int(last.id) + 1}
-        # From the last one's millisecond on, not from the next: there may be more trades in it.
+        # Continue in the last trade's millisecond and not in the next: it can have more trades.
         time = instant(last.timestamp)
         return {"start": time + (time == instant(answered[0].timestamp))}
 
@@ -212,10 +212,10 @@ CANDLE = ("time", "open", "high", "low", "close", "volume", "trades")
 
 
 def candles(page: Page, columns: Sequence[str] | None) -> Answer:
-    """Return a page of candles; `next` starts at the first that is left out.
+    """Return a page of candles; `next` starts at the first one that is left out.
 
-    A row has the `columns` named, all but the number of trades where none are: it is the one that
-    few ask for.
+    Rows have the named `columns`. The default is all but the number of trades, which few agents
+    need.
     """
     answered, note = page.candles, page.note
     names = list(columns or CANDLE[:-1])
@@ -223,7 +223,7 @@ def candles(page: Page, columns: Sequence[str] | None) -> Answer:
 
     def build(count: int) -> Content:
         content = answered[:count].to_dict()
-        for name in ("start", "end"):  # said where the call has other words for them
+        for name in ("start", "end"):  # written if the call has other forms of them
             content.pop(name, None)
         rows = [[row[one] for one in places] for row in content.pop("candles")]
         left_out = answered.columns.time[count] if count < len(answered) else None
@@ -248,7 +248,7 @@ def candles(page: Page, columns: Sequence[str] | None) -> Answer:
 
 
 def fitted(build: Callable[[int], Content], count: int) -> Answer:
-    """Return the answer with as many of `count` rows as the bound allows."""
+    """Return the answer with as many of `count` rows as the limit allows."""
     while True:
         content = build(count)
         text = compact(content)

@@ -1,4 +1,4 @@
-"""The MCP server itself, whatever it is reached over."""
+"""The MCP server, independent of its transport."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ from marketdata_mcp.watch_tools import WATCH_TOOLS
 __all__ = ["ALL", "ERROR_KEY", "Service", "tools", "unknown"]
 
 ERROR_KEY = "io.github.marketdata-sdk/error"
-"""Where a failed call's result holds the error under ``_meta``, for programs."""
+"""The key of the error in ``_meta`` of a failed call's result, for programs."""
 
 _logger = logging.getLogger(__name__)
 
 _HINT = CacheHint(ttl_ms=3_600_000, scope="public")
 _LONGEST_NAME = 60
-"""Characters of a name that can be meant for another: finding the nearest takes their square."""
+"""Maximum characters of a name to suggest similar ones for: the cost grows with their square."""
 _PAGE = 200
-"""Resources that are listed at once."""
+"""Resources per page of the list."""
 
 ALL: Mapping[str, Tool] = {
     **TOOLS,
@@ -84,7 +84,7 @@ Context: TypeAlias = ServerRequestContext[Served]
 
 
 class Service:
-    """What one process serves, to any number of connections."""
+    """The service of one process, for any number of connections."""
 
     def __init__(
         self,
@@ -94,10 +94,10 @@ class Service:
         limits: Limits | None = None,
         groups: Collection[str] = (),
     ) -> None:
-        """Answer through a client, which is closed in the end.
+        """Answer with a client, which is closed at the end.
 
-        Every call passes `admission`; without one nobody is asked for a key. `groups` names those
-        of `GROUPS` to serve, the usual ones otherwise.
+        Every call passes `admission`; without it, no key is required. `groups` are the groups of
+        `GROUPS` to serve; the default is the usual ones.
         """
         self._tools = {tool.name: ALL[tool.name] for tool in tools(groups)}
         self._admission = admission or Admission(client)
@@ -111,7 +111,7 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[Served]:
-        """Return what there is to serve from: begun by the first who asks, ended by the last."""
+        """Yield the shared state; the first connection creates it, the last one closes it."""
         self._users += 1
         try:
             async with self._beginning:
@@ -135,8 +135,8 @@ class Service:
     def server(self, *, sessions: bool = True) -> Server[Served]:
         """Make a server of the protocol.
 
-        `sessions` tells whether a connection outlives its requests: only then can clients of
-        revisions before 2026-07-28 be told of something.
+        `sessions` says whether a connection outlives its requests. Only then can clients of
+        revisions before 2026-07-28 be notified.
         """
         server = Server(
             NAME,
@@ -165,37 +165,37 @@ class Service:
             on_completion=complete,
         )
         server.extensions.update(views.EXTENSIONS)
-        # An argument only from mcp 2.3 on; without it the tools are listed anew for each HTTP call.
+        # This is an argument only since mcp 2.3. Without it, each HTTP call lists the tools again.
         server.get_tool_input_schema = _input_schema
         return server
 
 
 def _instructions(exchanges: tuple[str, ...], counted: bool) -> str:
     units = (
-        "- A call costs a unit, candles that begin before the current bar more; get_usage tells "
+        "- A call costs a unit, candles that begin before the current bar more; get_usage returns "
         "what is left, and costs nothing.\n"
     )
     return f"""\
-Read-only market data of spot crypto exchanges, through ccxt. Nothing else than spot is served.
+Read-only market data of spot crypto exchanges, through ccxt. Only spot is served.
 
 - pair: BASE/QUOTE, such as BTC/USDT; btc-usdt and BTCUSDT are understood.
 - exchange: optional. Without it the first of {", ".join(exchanges)} that can be reached answers; \
 `exchange` in the answer says which. list_exchanges has the ids.
 - Times are UTC: ISO-8601 in answers, Unix milliseconds in candle rows. Arguments take ISO-8601, \
-Unix milliseconds or an age such as -7d; `start` is inside, `end` outside.
-- A value that the exchange did not give is absent. Sizes and volumes are in the base currency, \
+Unix milliseconds or an age such as -7d; `start` is inclusive, `end` exclusive.
+- A value that the exchange did not send is absent. Sizes and volumes are in the base currency, \
 `percentage` is in percent, fees are fractions. `simulated` marks data that are not real.
-- Fields that all rows share stand beside the list instead of in each row.
+- Fields that all rows share are next to the list instead of in each row.
 - Answers are bounded: 100 candles (500 of a range), 20 levels a side (100), 50 tickers, 200 \
 pairs, 50 trades (200), {MAX_CHARACTERS} characters. `next` holds the arguments to change in the \
-same call for what comes behind.
-- Live: watch_start, then watch_read with wait=true as often as you like; it goes on behind the \
-last answer, or behind `cursor`. A watch that is not read for 10 minutes stops.
+same call for the next page.
+- Live: watch_start, then watch_read with wait=true as often as you like; it continues after the \
+last answer, or after `cursor`. A watch that is not read for 10 minutes stops.
 - Resources market://EXCHANGE/BASE-QUOTE/ticker, quote, orderbook, trades, candles/TIMEFRAME hold \
 the current state; subscribe to hear of updates.
 {units if counted else ""}\
 - Errors are {{code, message, retryable, retryAfter?, details?}}; branch on code, and call again \
-unchanged only where retryable is true. Codes: {", ".join(get_args(Code))}.
+unchanged only if retryable is true. Codes: {", ".join(get_args(Code))}.
 """
 
 
@@ -206,7 +206,7 @@ async def _list_tools(
 
 
 def tools(groups: Collection[str] = ()) -> list[Definition]:
-    """Return the definitions of the tools of some groups, or the usual ones, as listed."""
+    """Return the listed definitions of the tools of some groups, or of the usual ones."""
     served = {None, *chosen(groups)}
     return [
         views.with_view(tool.definition) for tool in ALL.values() if group_of(tool.name) in served
@@ -246,7 +246,7 @@ async def _call_tool(
             async with served.admission.admit(caller, tool.name, arguments, call) as client:
                 answer = await tool.answer(served.to(caller, client), arguments)
                 return _result(answers.noted(answer, said))
-        except Exception as error:  # noqa: BLE001 - nobody above knows which call it was
+        except Exception as error:  # noqa: BLE001 - only here the call is known
             call.error = tool.reader.located(_ours(error, tool.name), params.arguments or {})
             return _failure(call.error)
 
@@ -259,14 +259,14 @@ def _result(answer: Answer) -> CallToolResult:
 
 
 def unknown(name: str) -> str:
-    """Say that there is no tool of a name, and which one may be meant."""
+    """Return the error for an unknown tool, with similar names."""
     near = did_you_mean(closest(name, ALL)) if len(name) <= _LONGEST_NAME else ""
     return f"Unknown tool: {name[:_LONGEST_NAME]}.{near}"
 
 
 def _ours(error: Exception, what: str) -> MarketDataError:
-    """Return an error of the library's; of a bug the log is told, because the SDK tells nobody."""
-    # An internal error that passes by itself is no bug: accounts are away, the server closes.
+    """Return the library's error for an exception; a bug is logged, because the SDK does not."""
+    # A temporary internal error is no bug: accounts cannot be reached, or the server is closing.
     if not isinstance(error, MarketDataError) or (
         isinstance(error, InternalError) and not error.retryable
     ):
@@ -279,8 +279,8 @@ def _ours(error: Exception, what: str) -> MarketDataError:
 def _failure(error: MarketDataError) -> CallToolResult:
     """Return an error as a result without structured content.
 
-    Clients hold structured content against the tool's output schema, and some then lose the
-    error; some show a model only the text, so the text has all of it.
+    Clients validate structured content with the tool's output schema, and some then lose the
+    error. Some show a model only the text, so the text has the whole error.
     """
     text = answers.told(error)
     return CallToolResult(
@@ -328,7 +328,7 @@ async def _read_resource(context: Context, params: ReadResourceRequestParams) ->
             async with served.admission.admit(caller, "resources/read", about, call) as client:
                 found = await current(client, served.lives, address)
                 text = answers.record(found).text
-        except Exception as error:  # noqa: BLE001 - as for a tool
+        except Exception as error:  # noqa: BLE001 - only here the resource is known
             call.error = _ours(error, "resources/read")
             raise resources.refused(call.error, params.uri) from None
     content = TextResourceContents(uri=params.uri, mime_type=resources.JSON, text=text)

@@ -1,4 +1,4 @@
-"""Who calls, and what they have used."""
+"""Callers and their usage."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["LOCAL", "Caller", "Usage", "Week", "Window"]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a call."""
+    """The caller of a call."""
 
     account: str
     tier: str | None = None
-    """Its name; None: nobody asks for keys here, and everything is allowed."""
+    """The name of the account; None if no keys are required and everything is allowed."""
     key: str | None = None
     """The name of the key, or of the OAuth client."""
 
 
 LOCAL = Caller("local")
-"""Whoever has the process, or reaches a server without access control."""
+"""The caller on stdio, or of a server without access control."""
 
 
 class Window(Record):
-    """What was used in a stretch of time, and may be; without a bound there are no others."""
+    """Usage and limit of a time span; without a limit, only the usage."""
 
     used: int
     limit: int | None = None
@@ -35,13 +35,13 @@ class Window(Record):
 
 
 class Week(Window):
-    """A week, with the share of it that was used."""
+    """The usage of a week, with its share of the limit."""
 
     percent_used: int | None = None
 
 
 class Usage(Record):
-    """What an account has used and may use; bounds that there are not are absent."""
+    """Usage and limits of an account; missing limits are absent."""
 
     tier: str
     minute: Window | None = None

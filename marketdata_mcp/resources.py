@@ -1,4 +1,4 @@
-"""What can be watched, as resources: their addresses, and how they are listed."""
+"""Resources for live data: their URIs, and their list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["JSON", "TEMPLATES", "Address", "listed", "refused"]
 
 JSON = "application/json"
 _SHOWN = 200
-"""Characters of what a caller sent that an error repeats."""
+"""Maximum characters of a caller's text in an error."""
 _URI = re.compile(
     r"market://(?P<exchange>[^/]+)/(?P<base>[^/-]+)-(?P<quote>[^/-]+)/"
     r"(?:(?P<kind>ticker|quote|orderbook|trades)|candles/(?P<timeframe>[^/]+))"
@@ -49,11 +49,11 @@ TEMPLATES = [
 
 
 class Address(Subject):
-    """What a resource is about."""
+    """The stream of a resource."""
 
     @classmethod
     def parse(cls, uri: str) -> Address:
-        """Read a URI; raises `InvalidParameterError` for one that is not of a resource."""
+        """Parse a URI; raises `InvalidParameterError` if it is not a resource's."""
         found = _URI.fullmatch(uri)
         if found is None:
             raise InvalidParameterError(
@@ -71,8 +71,8 @@ class Address(Subject):
 
     @property
     def uri(self) -> str:
-        """The URI, in the form that is listed."""
-        # The dash is what divides the pair, and may be part of a currency's name.
+        """The URI in its listed form."""
+        # The dash separates the pair, and can be part of a currency's name.
         codes = [quote(code).replace("-", "%2D") for code in self.pair.split("/")]
         exchange, named = quote(self.exchange), "-".join(codes)
         path = self.kind if self.timeframe is None else f"{self.kind}/{self.timeframe}"
@@ -80,7 +80,7 @@ class Address(Subject):
 
 
 def listed(lives: Iterable[LiveWatch]) -> list[Resource]:
-    """Return what is watched, each once."""
+    """Return the resources of watched streams, each once."""
     found = dict.fromkeys(
         Address(live.kind, one.stream.exchange, one.stream.pair, live.timeframe)
         for live in lives
@@ -98,7 +98,7 @@ def listed(lives: Iterable[LiveWatch]) -> list[Resource]:
 
 
 def refused(error: MarketDataError, uri: str | None = None) -> MCPError:
-    """Return an error as one of the protocol's, with the library's own in its data."""
+    """Return an error of the protocol with the library's error in its data."""
     code = INVALID_PARAMS if isinstance(error, InvalidRequestError) else INTERNAL_ERROR
     said = json.loads(answers.told(error))
     if uri is not None:

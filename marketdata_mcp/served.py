@@ -1,4 +1,4 @@
-"""What all requests to one server share."""
+"""The state that all requests to one server share."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["Served"]
 
 @dataclass(frozen=True)
 class Served:
-    """What a server answers from, for as long as it runs."""
+    """The state of a server while it runs."""
 
     client: AsyncClient
     watches: Watches
     updates: Updates
     admission: Admission
     caller: Caller = LOCAL
-    """Whose call is answered."""
+    """The caller of the call that is answered."""
 
     @property
     def lives(self) -> list[LiveWatch]:
-        """All that is watched, whosever it is."""
+        """All watched streams of all callers."""
         return [*self.watches.lives, *self.updates.lives]
 
     def to(self, caller: Caller, client: AsyncClient) -> Served:
-        """Return the same for a call, with the client that answers it."""
+        """Return this state for one call, with the client that answers it."""
         return replace(self, caller=caller, client=client)

@@ -1,4 +1,4 @@
-"""One tool for each operation that has a name for agents: definition, arguments, answer."""
+"""The tools of the operations: definition, arguments, answer."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ _NOTHING = Cut()
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a tool differs from its operation, because an agent pays for what it reads."""
+    """The differences of a tool from its operation, because agents pay for what they read."""
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments with narrower bounds, or that only the tool has: annotation and default."""
+    """Annotation and default of arguments with narrower bounds, or that only the tool has."""
     hidden: Sequence[str] = ()
-    """Arguments of the operation that are not for agents."""
+    """Arguments of the operation that agents do not have."""
     cut: Cut = _NOTHING
-    """What rows do without."""
+    """The fields that rows leave out."""
     alternatives: Sequence[str] = ()
-    """Numbers of which one is given: 0 in the place of the other is as if left out."""
+    """Numbers of which exactly one is given: 0 for the other means not given."""
 
 
 _MOST_TRADED = "quote_volume"
 _RANKED = 20
-"""Tickers of a ranking where the call does not say how many."""
+"""The default number of tickers in a ranking."""
 
 _SEVERAL: Mapping[str, Any] = {
     "exchanges": (Annotated[EachExchange, MaxLen(20)] | None, None),
@@ -137,21 +137,21 @@ Run: TypeAlias = Callable[..., Awaitable[Answer]]
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """What agents can call: its definition, the check of its arguments, its answer."""
+    """A tool: its definition, the check of its arguments, its answer."""
 
     name: str
     purpose: str
-    """What it is for, by which models choose it."""
+    """Its purpose, by which models choose it."""
     make_arguments: Callable[[], type[BaseModel]]
-    """Makes the model of its arguments, and the next the schema of its answers: when needed."""
+    """Makes the model of its arguments on first use; the next field makes the output schema."""
     make_output: Callable[[], Content]
     run: Run
-    """Answers a call: takes what is `Served`, and the arguments by name."""
+    """Answers a call with the `Served` state and the arguments by name."""
     hidden: Sequence[str] = ()
-    """See `Adaptation`, as for `alternatives`."""
+    """See `Adaptation`; the same for `alternatives`."""
     alternatives: Sequence[str] = ()
     is_repeatable: bool = True
-    """Whether nothing more comes of calling it twice."""
+    """Whether a second call has no further effect."""
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -159,7 +159,7 @@ class Tool:
         return self.make_arguments()
 
     def _with_said(self, schema: Content) -> Content:
-        """Add what an answer says of the arguments: what a bound cut, how times were read."""
+        """Add notes about the arguments to an answer: reduced numbers, parsed times."""
         properties = schema["properties"]
         for name in ("note", *({"start", "end"} & self.arguments.model_fields.keys())):
             properties.setdefault(name, {"type": "string"})
@@ -184,16 +184,16 @@ class Tool:
 
     @cached_property
     def reader(self) -> Reader:
-        """What reads its arguments, and tells clients of them."""
+        """Parses its arguments, and describes them to clients."""
         schema = absent_not_null(self.arguments.model_json_schema())
         return Reader(self.name, self.arguments, schema, self.hidden, self.alternatives)
 
     def parse(self, given: Mapping[str, Any]) -> Content:
-        """Check arguments; raises as `Reader.read`."""
+        """Parse arguments; raises like `Reader.read`."""
         return self.reader.read(given)[0]
 
     async def answer(self, served: Served, arguments: Content) -> Answer:
-        """Answer a call, with arguments that `parse` gave."""
+        """Answer a call with the arguments of `parse`."""
         return await self.run(served, **arguments)
 
 
@@ -214,7 +214,7 @@ def _of_operation(name: str, operation: Operation) -> Tool:
 
 
 def _arguments(name: str, operation: Operation, adaptation: Adaptation) -> type[BaseModel]:
-    """Return the operation's, without what is hidden and with what only the tool has."""
+    """Return the operation's parameters without the hidden and with the tool's own ones."""
     own = operation.arguments
     fields: dict[str, Any] = {
         name: (info.annotation, info)
@@ -229,7 +229,7 @@ def _arguments(name: str, operation: Operation, adaptation: Adaptation) -> type[
 async def _answer(
     operation: Operation, adaptation: Adaptation, served: Served, **arguments: Any
 ) -> Answer:
-    """Ask, and cut the answer to its bounds."""
+    """Call the operation, and limit the answer."""
     ask, cut = getattr(served.client, operation.name), adaptation.cut
     match operation.record, operation.many:
         case "Exchange" | "Pair", _:
@@ -253,17 +253,17 @@ async def _answer(
 
 
 def _output(operation: Operation, adaptation: Adaptation) -> Content:
-    """Return the record's schema, or that of a list of them."""
+    """Return the schema of the record, or of a list of records."""
     kind: type[Record] = getattr(marketdata, operation.record)
     schema: Content = outward(kind.json_schema())
     properties = schema["properties"]
-    more = {"type": "object", "description": "Arguments to change for what comes behind."}
+    more = {"type": "object", "description": "Arguments to change for the next page."}
     if not operation.many:
         if operation.record == "Candles":
             properties["note"] = {"type": "string"}
             properties["next"] = more
             properties["columns"] = {"type": "array", "items": {"type": "string"}}
-            # As many as the call's `columns` has.
+            # The length of a row is that of the call's `columns`.
             properties["candles"]["items"] = {
                 "type": "array",
                 "items": properties["candles"]["items"]["items"],
@@ -297,7 +297,7 @@ def _output(operation: Operation, adaptation: Adaptation) -> Content:
 async def _tickers(ask: Callable[..., Any], cut: Cut, asked: Content) -> Answer:
     if asked["pairs"] is not None:
         return answers.tickers(await ask(**asked), cut)
-    # All pairs of an exchange are more than anybody reads: it is asked for a ranking of them.
+    # An agent cannot read all pairs of an exchange, so it gets a ranking of them.
     sort, limit = asked["sort"] or _MOST_TRADED, asked["limit"] or _RANKED
     found = await ask(**{**asked, "sort": sort, "limit": limit})
     return answers.ranking(found, cut, sort)
@@ -311,9 +311,9 @@ TOOLS: Mapping[str, Tool] = {
 
 
 def server_tool(record: type[Record], *, is_repeatable: bool = True) -> Callable[[Run], Tool]:
-    """Make a tool of a function about what the server holds, whose answers are of a record.
+    """Make a tool of a function about the server's own state.
 
-    Its name, docstring and signature are the tool's.
+    The tool has the function's name, docstring and signature.
     """
 
     def output() -> Content:

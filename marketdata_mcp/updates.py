@@ -1,7 +1,7 @@
-"""Who is told that a resource was updated, and the streams that this needs.
+"""Notifications of updated resources, and the streams for them.
 
-A stream runs as long as somebody is subscribed to its resource. Clients of revision 2026-07-28
-listen, and hear by the bus; earlier ones subscribe, and are told on the connection they hold.
+A stream runs while its resource has a subscriber. Clients of revision 2026-07-28 listen and get
+events from the bus. Earlier ones subscribe and are notified on their open connection.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ __all__ = ["Connection", "Listening", "Updates", "admitted", "caller_of"]
 
 
 class Connection:
-    """A connection of an earlier revision, which is told of resources."""
+    """A connection of an earlier revision that gets notifications."""
 
     def __init__(
         self, owner: str, session: ServerSession, again: Callable[[], Awaitable[None]]
     ) -> None:
-        """`again` raises where its owner would not be let in any more."""
+        """`again` raises if its owner would no longer be admitted."""
         self.owner = owner
         self._session = session
         self._again = again
         self._telling: asyncio.Task[None] | None = None
 
     def tell(self, uri: str) -> None:
-        """Say that there is news, unless the client has yet to read that there was."""
+        """Send a notification, unless the client has not read the last one yet."""
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell(uri))
 
@@ -63,20 +63,20 @@ class Connection:
             await self._session.send_resource_updated(uri)
 
     def end(self) -> None:
-        """Tell it nothing any more."""
+        """Send no more notifications."""
         if self._telling is not None:
             self._telling.cancel()
 
 
 class _Followed:
-    """A resource that somebody is subscribed to."""
+    """A resource with subscribers."""
 
     def __init__(self, uri: str, stream: Following) -> None:
         self.uri = uri
         self.stream = stream
         self.owners: Counter[str] = Counter()
         self.sessions: dict[str, Connection] = {}
-        """Whom of earlier revisions to tell, by connection."""
+        """The subscribers of earlier revisions, by connection."""
 
 
 class Updates:
@@ -91,7 +91,7 @@ class Updates:
 
     @property
     def lives(self) -> list[LiveWatch]:
-        """The streams of all resources that somebody is subscribed to."""
+        """The streams of all resources with subscribers."""
         streams = (one.stream.live for one in self._followed.values())
         return [live for live in streams if live is not None]
 
@@ -101,14 +101,14 @@ class Updates:
         return [live for live in mine if live is not None]
 
     async def changed(self) -> None:
-        """Tell that other subjects than before are watched."""
+        """Notify clients that the list of watched streams has changed."""
         await self._bus.publish(ResourcesListChanged())
 
     # ------------------------------------------------------------------ subscribers
 
     @asynccontextmanager
     async def followed(self, owner: str, uris: Iterable[str]) -> AsyncIterator[None]:
-        """Have resources followed inside the block; raises `MCPError` for one that cannot be."""
+        """Follow resources inside the block; raises `MCPError` for one that cannot be followed."""
         joined: list[str] = []
         try:
             for uri in dict.fromkeys(uris):
@@ -122,19 +122,19 @@ class Updates:
                 self._leave(owner, uri)
 
     async def subscribe(self, connection: str, uri: str, session: Connection) -> None:
-        """Have a connection told of a resource; raises `MCPError` where it cannot be followed."""
+        """Subscribe a connection; raises `MCPError` if the resource cannot be followed."""
         known = self._followed.get(uri)
         if known is not None and connection in known.sessions:
             return
         await self._join(session.owner, uri)
         followed = self._followed[uri]
-        if connection in followed.sessions:  # by a request that came after this one
+        if connection in followed.sessions:  # a later request has already subscribed
             self._leave(session.owner, uri)
         else:
             followed.sessions[connection] = session
 
     def unsubscribe(self, connection: str, uri: str) -> None:
-        """Have a connection told of a resource no more."""
+        """Unsubscribe a connection from a resource."""
         known = self._followed.get(uri)
         if known is not None and connection in known.sessions:
             session = known.sessions.pop(connection)
@@ -142,7 +142,7 @@ class Updates:
             self._leave(session.owner, uri)
 
     def disconnected(self, connection: str) -> None:
-        """Have a connection that is gone told of nothing any more."""
+        """Unsubscribe a closed connection from everything."""
         for uri in list(self._followed):
             self.unsubscribe(connection, uri)
 
@@ -175,12 +175,12 @@ class Updates:
         )
 
     def _leave(self, owner: str, uri: str) -> None:
-        """Follow a resource no more if this was the last; it ends in a task of its own."""
+        """Stop following a resource without subscribers, in a separate task."""
         followed = self._followed.get(uri)
-        if followed is None:  # closed since
+        if followed is None:  # it was closed meanwhile
             return
         followed.owners[owner] -= 1
-        followed.owners += Counter()  # which leaves those out that have none
+        followed.owners += Counter()  # removes the owners with a count of zero
         if not followed.owners:
             del self._followed[uri]
             self._end(followed)
@@ -191,7 +191,7 @@ class Updates:
         closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Follow nothing any more."""
+        """Stop following all resources."""
         while self._followed:
             self._end(self._followed.popitem()[1])
         if self._closing:
@@ -227,7 +227,7 @@ class Updates:
 
 
 def caller_of(context: Context) -> Caller:
-    """Tell who sends a request; raises `MCPError`."""
+    """Return the sender of a request; raises `MCPError`."""
     try:
         caller: Caller = context.lifespan_context.admission.caller(context)
         return caller
@@ -237,9 +237,9 @@ def caller_of(context: Context) -> Caller:
 
 @asynccontextmanager
 async def admitted(context: Context, uris: Iterable[str]) -> AsyncIterator[Caller]:
-    """Let a caller follow resources, each of them a call; raises `MCPError` otherwise.
+    """Admit a caller to resources, each counted as a call; raises `MCPError` otherwise.
 
-    What is about no resource is a call as well. What fails inside because an exchange does is not
+    A request without resources is a call as well. Failures of an exchange inside the block are not
     charged.
     """
     caller, admission = caller_of(context), context.lifespan_context.admission
@@ -255,7 +255,7 @@ async def admitted(context: Context, uris: Iterable[str]) -> AsyncIterator[Calle
 
 
 class Listening(ListenHandler):
-    """Serves ``subscriptions/listen``: what is listened to is followed for as long."""
+    """Serves ``subscriptions/listen``: resources are followed while a client listens."""
 
     async def __call__(
         self, ctx: Context, params: SubscriptionsListenRequestParams

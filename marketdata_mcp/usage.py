@@ -1,4 +1,4 @@
-"""The tool that tells an account what it has used."""
+"""The tool for the usage of an account."""
 
 from __future__ import annotations
 

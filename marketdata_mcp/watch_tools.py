@@ -1,4 +1,4 @@
-"""The tools for live data: start a watch, read it again and again, stop it."""
+"""The tools for live data: start, read and stop a watch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Next(Record):
     cursor: str
 
 
-_Behind = Annotated[_Next, Field(description="Arguments to change for what comes behind.")]
+_Behind = Annotated[_Next, Field(description="Arguments to change for the next read.")]
 
 
 class _Watch(Record):
@@ -141,7 +141,7 @@ async def watch_read(
     timeout: Annotated[  # noqa: ASYNC109 - what the tool's argument is called
         int, Ge(1), Le(55), Described("Seconds to wait, e.g. 25.")
     ] = 25,
-    cursor: Annotated[str, Described("From a `next`, e.g. 17; else behind the last read.")]
+    cursor: Annotated[str, Described("From a `next`, e.g. 17; else after the last read.")]
     | None = None,
     limit: Annotated[int, Ge(1), Le(200), Described("Trades, or candles a pair, e.g. 50.")] = 50,
 ) -> Answer:

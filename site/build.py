@@ -58,7 +58,7 @@ def build() -> None:
 
 
 def named(nav: list[Any]) -> Iterator[tuple[str, str]]:
-    """Give the title and file of each page in the menu, in order."""
+    """Yield the title and file of each page in the menu, in order."""
     for entry in nav:
         for title, page in entry.items():
             if isinstance(page, str):

@@ -19,7 +19,7 @@ from marketdata.operations import HISTORY, OPERATIONS, STREAMS
 
 
 def functions() -> str:
-    """Give the page of the module's functions, made of their signatures and docstrings.
+    """Return the page of the module's functions, made of their signatures and docstrings.
 
     They are made while the package is imported, where tools that read the source find nothing.
     """
@@ -98,7 +98,7 @@ def _annotation(signature: inspect.Signature) -> str:
 
 
 def records() -> str:
-    """Give the page of records, for mkdocstrings to fill."""
+    """Return the page of records, for mkdocstrings to fill."""
     parts = [
         "# Records\n\nWhat functions answer with. All are frozen. Times are UTC datetimes. Prices "
         "and amounts are floats, or Decimals of a client with `numbers='decimal'`. None stands for "
@@ -112,7 +112,7 @@ def records() -> str:
 
 
 def commands() -> str:
-    """Give the page of the shell's commands, made of their help."""
+    """Return the page of the shell's commands, made of their help."""
     parts = ["# Commands\n\nThe help of `marketdata` and of each of its commands.\n"]
     for path, text in _helped():
         parts.append(f"## {' '.join(('marketdata', *path))}\n\n```text\n{text}\n```\n")
@@ -139,7 +139,7 @@ def _helped() -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def tools() -> str:
-    """Give the page of the tools for agents, made of what the server lists."""
+    """Return the page of the tools for agents, made of what the server lists."""
     parts = ["# Tools\n\nWhat `marketdata mcp` offers to agents, as it lists it.\n"]
     for tool in asyncio.run(_listed()):
         parts.append(f"## {tool.name}\n\n{tool.description}\n")

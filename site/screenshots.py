@@ -214,7 +214,7 @@ def _escaped(text: str) -> str:
 
 
 def _pages(cell: str | None) -> Iterator[tuple[str, str, str]]:
-    """Give the name, the theme and the HTML of each picture, or of those of one cell."""
+    """Yield the name, the theme and the HTML of each picture, or of those of one cell."""
     cells = CELLS if cell is None else {cell: CELLS[cell]}
     commands, together = (COMMANDS, TOGETHER) if cell is None else ({}, {})
     with _still():

@@ -1,5 +1,6 @@
 """Options that several suites share."""
 
+import functools
 import gc
 import os
 import sys
@@ -13,6 +14,10 @@ from redis_server import RedisServer
 
 # jsonschema would compile 39 grammars for a format that no schema here has: 1.3 s in each worker.
 sys.modules.setdefault("rfc3987_syntax", None)
+
+# Thousands of tests and all of ccxt are long-lived: with the usual thresholds one second in ten to
+# four goes into looking through them.
+gc.set_threshold(10_000, 10, 50)
 
 _DEEPEST = sys.getrecursionlimit()
 
@@ -31,6 +36,16 @@ def _warm() -> Iterator[None]:
         with warm.installed():
             yield
     else:
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exchanges_described_once() -> Iterator[None]:
+    """Describe the exchanges of ccxt once, and not for each test that has a home of its own."""
+    from marketdata._exchanges import supported
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supported, "described", functools.cache(supported.described))
         yield
 
 

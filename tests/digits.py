@@ -48,7 +48,7 @@ class Sent:
 
 
 def numbers(record: Any) -> Iterator[Any]:
-    """Give all prices, sizes and what was made of them, in a record or in many."""
+    """Yield all prices, sizes and what was made of them, in a record or in many."""
     match record:
         case Columns():
             for name in ("open", "high", "low", "close", "volume"):
@@ -65,6 +65,6 @@ def numbers(record: Any) -> Iterator[Any]:
 
 
 def told(record: Any, *names: str) -> set[str]:
-    """Give the texts of some fields of a record, of those that it has."""
+    """Return the texts of some fields of a record, of those that it has."""
     values = [getattr(record, name) for name in names]
     return {format(one, "f") for one in numbers(values)}

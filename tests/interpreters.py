@@ -27,7 +27,7 @@ def candidates(name: str) -> list[Path]:
 
 
 def version(program: Path) -> str | None:
-    """Give an interpreter's version; None where it does not run, as a shim of pyenv may not."""
+    """Return an interpreter's version; None where it does not run, as a shim of pyenv may not."""
     ask = "import platform, venv; print(platform.python_version())"
     try:
         done = subprocess.run(
@@ -39,7 +39,7 @@ def version(program: Path) -> str | None:
 
 
 def found() -> dict[int, tuple[str, Path]]:
-    """Give one interpreter of each minor version, with its full version."""
+    """Return one interpreter of each minor version, with its full version."""
     known: dict[int, tuple[str, Path]] = {}
     for minor in range(OLDEST, NEWEST + 1):
         for program in candidates(f"python3.{minor}"):

@@ -41,3 +41,12 @@ def test_files_and_folders_in_it_exist() -> None:
     assert places
     for place in places:
         assert (ROOT / place).exists() or (ROOT / "marketdata" / place).exists(), place
+
+
+def test_private_modules_are_named_by_few_tests() -> None:
+    """A private module can move without many tests: `tests/inside` names what they share."""
+    imports = re.compile(r"^ *(?:from|import) marketdata\w*(?:\.\w+)*?\._", re.MULTILINE)
+    tests = (ROOT / "tests").rglob("*.py")
+    found = {file: len(imports.findall(file.read_text())) for file in tests}
+    assert found[ROOT / "tests" / "inside" / "requests.py"] > 0
+    assert sum(found.values()) <= 130, {str(one): count for one, count in found.items() if count}

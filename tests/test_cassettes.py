@@ -175,7 +175,7 @@ def test_operation(
 
 
 def _arguments(operation: str, now: datetime, *, live: bool) -> dict[str, Any]:
-    """Give what to ask for; times are those of the recording and stay what they are."""
+    """Return what to ask for; times are those of the recording and stay what they are."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     times = {"start": hour - timedelta(hours=4), "end": hour + timedelta(hours=1)}
     match operation:

@@ -28,7 +28,7 @@ PARTS = {"pydantic-core": "pydantic"}
 
 
 def declared() -> dict[str, set[str]]:
-    """Give the distributions that each extra declares; "" stands for those that all need."""
+    """Return the distributions that each extra declares; "" stands for those that all need."""
     listed = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
     return {
         extra: {_plain(re.split(r"[\[<>=;!~ ]", one)[0]) for one in several} - {PROJECT["name"]}
@@ -42,7 +42,7 @@ def _plain(name: str) -> str:
 
 @cache
 def imports() -> list[tuple[str, str]]:
-    """Give each file with the top-level package of others that it imports."""
+    """Return each file with the top-level package of others that it imports."""
     return sorted(set(_imports()))
 
 

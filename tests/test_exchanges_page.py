@@ -5,9 +5,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from inside.exchanges import loader
 
 import marketdata as md
-from marketdata._exchanges import loader
 
 DOCS = Path(__file__).parents[1] / "docs"
 

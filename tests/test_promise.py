@@ -37,7 +37,7 @@ PROBLEM = NOW["python"]["Damage"]["fields"]["problem"]
 
 
 def _changed(path: str, value: Any = None) -> dict[str, Any]:
-    """Give the surface with something at a path taken away, or put in its place."""
+    """Return the surface with something at a path taken away, or put in its place."""
     surface = copy.deepcopy(NOW)
     *way, last = path.split("/")
     place: Any = surface

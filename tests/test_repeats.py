@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import asyncio, subprocess, sys, threading
 import pytest
-from waiting import happened, joined, soon, until
+from waiting import happened, joined, soon, taking_at_most, until
 
 failed = set()
 
@@ -41,10 +41,13 @@ def waits(kind, happens):
             joined(thread, 0)
         finally:
             held.set()
+    elif kind == "slow" and not happens:
+        with taking_at_most(0):
+            pass
     elif kind == "process" and not happens:
         subprocess.run([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, timeout=0)
 
-@pytest.mark.parametrize("kind", ["until", "group", "event", "thread", "process"])
+@pytest.mark.parametrize("kind", ["until", "group", "event", "thread", "slow", "process"])
 def test_late(request, kind):
     waits(kind, once(request))
 
@@ -81,6 +84,6 @@ def test_only_want_of_time_is_repeated(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout
     lines = done.stdout.splitlines()
     repeated = re.findall(r"^RERUN \S+::test_late\[(\w+)\]", done.stdout, re.MULTILINE)
-    assert sorted(repeated) == ["event", "group", "process", "thread", "until"], done.stdout
-    assert re.match(r"2 failed, 5 passed, 5 rerun", lines[-1]), done.stdout
-    assert "5 tests were repeated, 3 may be" in done.stdout
+    assert sorted(repeated) == ["event", "group", "process", "slow", "thread", "until"], done.stdout
+    assert re.match(r"2 failed, 6 passed, 6 rerun", lines[-1]), done.stdout
+    assert "6 tests were repeated, 3 may be" in done.stdout

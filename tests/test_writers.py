@@ -23,15 +23,14 @@ import pyarrow.parquet as pq
 import pytest
 from full_disk import full_disk
 from history.series import bars, read, table_in
+from inside.markets import Catalogue, spot_markets
+from inside.recordings import Event, Writer
+from inside.recordings import read as events_of
+from inside.requests import APART, Account, Ledger, LedgerBusyError
+from inside.store import SeriesTable
 
 import marketdata as md
-from marketdata._candles.table import SeriesTable
 from marketdata._exchanges import markets_cache
-from marketdata._exchanges.markets import spot_markets
-from marketdata._exchanges.markets_cache import Catalogue
-from marketdata._exchanges.recording import Event, Writer
-from marketdata._exchanges.recording import read as events_of
-from marketdata._requests.rate_ledger import APART, Account, Ledger, LedgerBusyError
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 from marketdata_mcp.service.command import admin
 
@@ -45,10 +44,10 @@ class Kept(Protocol):
         """Write one more; raises where it is not on the disk then."""
 
     def there(self) -> set[int]:
-        """Tell what whoever opens it anew can read."""
+        """Return what whoever opens it anew can read."""
 
     def known(self) -> set[int]:
-        """Tell what a process that has it open answers; nothing where none has."""
+        """Return what a process that has it open answers; nothing where none has."""
 
     def close(self) -> None:
         """Let go of it."""

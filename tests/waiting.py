@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from subprocess import Popen
 from typing import Any, TypeVar
 
@@ -67,6 +68,15 @@ def joined(thread: threading.Thread, seconds: float = PATIENCE) -> None:
     thread.join(seconds)
     if thread.is_alive():
         raise TimeoutError(f"{thread.name} goes on")
+
+
+@contextmanager
+def taking_at_most(seconds: float) -> Iterator[None]:
+    """Fail as a timeout does where a block has taken longer."""
+    began = time.monotonic()
+    yield
+    if (took := time.monotonic() - began) > seconds:
+        raise TimeoutError(f"it took {took:.1f} s instead of {seconds:g}")
 
 
 def _in_time(ends: float, what: Told | None) -> None:

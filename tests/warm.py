@@ -101,7 +101,7 @@ def allow(now: bool) -> None:
 
 
 def is_installed() -> bool:
-    """Tell whether the project's commands are started warm, unless a test is marked ``cold``."""
+    """Return whether the project's commands are started warm, unless a test is marked ``cold``."""
     return subprocess.Popen._execute_child.__module__ == __name__
 
 
@@ -113,7 +113,7 @@ def _warm(kind: str) -> _Warm:
 
 
 def commands(folder: Path) -> str:
-    """Give what PATH has to begin with in shells that use the project's commands.
+    """Return what PATH has to begin with in shells that use the project's commands.
 
     That is a folder of warm commands, or of those that pip has installed.
     """
@@ -181,7 +181,7 @@ def installed() -> Iterator[None]:
 
 
 def _started(args: Any) -> tuple[str, dict[str, Any]]:
-    """Tell what a command line starts, if that can be a fork of a warm process, and of which."""
+    """Return what a command line starts, if that can be a fork of a warm process, and of which."""
     if isinstance(args, (str, bytes, os.PathLike)):
         return "", {}
     line = [os.fsdecode(one) for one in args]

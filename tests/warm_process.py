@@ -153,7 +153,7 @@ def _attend(caller: socket.socket) -> Work:
 
 
 def started(request: dict[str, Any], streams: list[int]) -> Work:
-    """Give a fork the streams, environment, limits and folder of its own; give its work."""
+    """Set the streams, environment, limits and folder of a fork; return its work."""
     if request.get("session"):
         os.setsid()
     for number, one in enumerate(streams):

@@ -1,1 +1,1 @@
-"""Candles and trades over time: requested, stored, put together, resampled."""
+"""Candles and trades over time: requests, the store, assembly of pages, resampling."""

@@ -1,4 +1,4 @@
-"""What an exchange's answers come to: candles, gaps, and what has to be requested again.
+"""Assembles responses of an exchange into candles and gaps, and finds what to request again.
 
 No I/O. All times are Unix milliseconds.
 """
@@ -13,29 +13,29 @@ from operator import le, lt
 from typing import NamedTuple
 
 from marketdata._candles.calendar import Calendar
-from marketdata._candles.spans import Gap, Span, between, merged, without
+from marketdata._candles.spans import Gap, Span, between, joined_columns, merged, without
 from marketdata.models.columns import Columns, Row
 
 _AGREE = 60_000
 """Milliseconds by which two clocks may differ."""
 _LAG = 5_000
-"""Milliseconds by which a clock that is right may be behind an exchange's newest candle."""
+"""Milliseconds by which a correct clock may be behind an exchange's newest candle."""
 
 
 class Clock(NamedTuple):
-    """What time it was when an exchange answered."""
+    """The time of an exchange's response."""
 
     exchange: int
-    """By its own clock, which never stands before a candle that it gave."""
+    """The exchange's clock, which is never before a candle that it returned."""
     ours: int
 
     def after(self, opened: int) -> Clock:
-        """Return the clock of an answer in which a candle opens then."""
+        """Return the clock of a response with a candle that opens at this time."""
         return self if opened <= self.exchange else Clock(opened, self.ours)
 
     @property
     def disagrees(self) -> bool:
-        """Whether both differ by more than a minute."""
+        """Whether the two clocks differ by more than a minute."""
         return abs(self.exchange - self.ours) > _AGREE
 
     def has_reached(self, end: int) -> bool:
@@ -44,15 +44,15 @@ class Clock(NamedTuple):
 
     @property
     def reached(self) -> int:
-        """The time up to which candles may have opened: by the later of clocks that disagree.
+        """The time up to which candles may have opened: the later one if the clocks disagree.
 
-        That the exchange's is wrong only a newer candle would tell.
+        Only a newer candle could show that the exchange's clock is wrong.
         """
         return max(self) if self.disagrees else self.exchange
 
     @property
     def latest(self) -> int:
-        """The latest time at which a candle may have opened by now."""
+        """The latest time at which a candle may already have opened."""
         return max(self.exchange, self.ours) + _LAG
 
     @property
@@ -63,7 +63,7 @@ class Clock(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """What answers say of a range: all candles that open in it."""
+    """The content of responses for a range: all candles that open in it."""
 
     start: int
     end: int
@@ -71,14 +71,19 @@ class Page:
     """Sound candles, ascending."""
     clock: Clock
     newest: int = 0
-    """The open time of the newest candle in these answers, also behind the range."""
+    """The open time of the newest candle in these responses, also after the range."""
     rejected: frozenset[int] = frozenset()
-    """The open times of candles that are not sound, or that came in two forms."""
+    """The open times of candles that are invalid, or that were sent in two versions."""
     unknown: tuple[Span, ...] = ()
-    """Ranges in it of which nothing is known."""
+    """Ranges in it that are unknown."""
+
+    @property
+    def span(self) -> Span:
+        """Its range."""
+        return Span(self.start, self.end)
 
     def has_closed(self, opened: int, calendar: Calendar) -> bool:
-        """Return whether a candle was closed when it was given."""
+        """Return whether a candle was closed when it was sent."""
         return opened < self.newest or self.clock.has_reached(calendar.end(opened))
 
     def cut(self, start: int, end: int) -> Page:
@@ -92,7 +97,11 @@ class Page:
             end=end,
             columns=between(self.columns, start, end),
             rejected=frozenset(time for time in self.rejected if start <= time < end),
-            unknown=tuple(_overlaps(self.unknown, start, end)),
+            unknown=tuple(
+                Span(max(one.start, start), min(one.end, end))
+                for one in self.unknown
+                if one.start < end and one.end > start
+            ),
         )
 
 
@@ -103,9 +112,9 @@ def page(
     clock: Clock,
     disputed: frozenset[int] = frozenset(),
 ) -> Page:
-    """Make a page of all candles that open in a range, sound or not, ascending.
+    """Make a page of all candles that open in a range, valid or not, ascending.
 
-    ``disputed`` are the open times of those that came in two forms.
+    ``disputed`` are the open times of those that were sent in two versions.
     """
     kept, rejected = sound(columns, disputed)
     newest = columns.time[-1] if len(columns) else 0
@@ -113,26 +122,26 @@ def page(
 
 
 def no_page(start: int, end: int, clock: Clock) -> Page:
-    """Make the page of an answer that could not be used."""
+    """Make the page of an unusable response."""
     return Page(start, end, Columns.from_rows([]), clock, unknown=(Span(start, end),))
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """What pages come to."""
+    """The result of assembled pages."""
 
     columns: Columns
     """Closed candles."""
     open: Columns
-    """The candle that is not closed, if there is one; it is the last."""
+    """The open candle, if there is one; it is the last one."""
     gaps: list[Gap]
-    """Places without a candle that are over: ``not_fetched``, or not looked into yet (None)."""
+    """Past places without a candle: ``not_fetched``, or of a cause not determined yet (None)."""
     disputed: frozenset[int]
-    """The open times of candles of which pages that overlap say something else."""
+    """The open times of candles that differ in overlapping pages."""
     again: list[Span]
-    """The ranges of pages that should be requested once more."""
+    """The ranges of pages to request once more."""
     newest: int
-    """The open time of the newest candle in all answers; 0 where there is none."""
+    """The open time of the newest candle in all responses; 0 if there is none."""
 
 
 def assemble(pages: Sequence[Page], span: Span, calendar: Calendar, clock: Clock) -> Assembly:
@@ -161,33 +170,39 @@ def assemble(pages: Sequence[Page], span: Span, calendar: Calendar, clock: Clock
         if len(part) and not one.has_closed(part.time[-1], calendar):
             is_open = part.time[-1] >= newest
             if not is_open:
-                # It has gone on since it was given.
+                # It has changed since it was sent.
                 doubtful[part.time[-1]] = number
         columns.extend(part)
     gone = disputed.union(doubtful)
     if gone.intersection(columns.time):
         columns = Columns.from_rows([row for row in columns.rows() if row[0] not in gone])
-    again = {number: Span(pages[number].start, pages[number].end) for number in doubtful.values()}
-    for number, one in enumerate(pages):
-        if one.unknown or any(one.start <= time < one.end for time in disputed):
-            again[number] = Span(one.start, one.end)
-    # Nothing later than the newest candle is a gap unless both clocks say that its time is over.
+    again = {
+        *doubtful.values(),
+        *(
+            number
+            for number, one in enumerate(pages)
+            if one.unknown or any(one.start <= time < one.end for time in disputed)
+        ),
+    }
+    # A place after the newest candle is a gap only if both clocks have passed its end.
     over = max(calendar.floor(clock.after(newest).both), calendar.floor(newest) if newest else 0)
     upto = min(span.end, over)
     places = calendar.gaps(columns.time, span.start, upto) if upto > span.start else []
-    unknown = sorted([*_unknown(kept, span), *(_place(time, calendar) for time in gone)])
+    known = [part for one in kept for part in without(one.span, one.unknown)]
+    lost = [Span(calendar.floor(time), calendar.next(time)) for time in gone]
+    unknown = sorted([*without(span, known), *lost])
     return Assembly(
         columns[:-1] if is_open else columns,
         columns[-1:] if is_open else columns[:0],
         [part for place in places for part in _divided(Span(*place), unknown)],
         frozenset(disputed),
-        [again[number] for number in sorted(again)],
+        [pages[number].span for number in sorted(again)],
         newest,
     )
 
 
 def _seam(before: Page, behind: Page, calendar: Calendar) -> tuple[Page, Page, set[int]]:
-    """Cut two pages that overlap so that they touch; name what they say differently."""
+    """Cut two overlapping pages so that they touch; return the candles that differ."""
     start, end = behind.start, min(before.end, behind.end)
     earlier = {row[0]: row for row in between(before.columns, start, end).rows()}
     later = {row[0]: row for row in between(behind.columns, start, end).rows()}
@@ -204,15 +219,14 @@ def _seam(before: Page, behind: Page, calendar: Calendar) -> tuple[Page, Page, s
                 differ.add(time)
         rows += [row for row in (second or first,) if row is not None]
     if rows != list(later.values()):
-        columns = Columns.from_rows(rows)
-        columns.extend(between(behind.columns, end, behind.end))
+        later_on = between(behind.columns, end, behind.end)
+        columns = joined_columns([Columns.from_rows(rows), later_on])
         behind = replace(behind, columns=columns)
     if before.end > behind.end:
-        columns = behind.columns[:]
-        columns.extend(between(before.columns, behind.end, before.end))
-        behind = replace(
-            behind, end=before.end, columns=columns, newest=max(before.newest, behind.newest)
-        )
+        longer = between(before.columns, behind.end, before.end)
+        columns = joined_columns([behind.columns, longer])
+        newest = max(before.newest, behind.newest)
+        behind = replace(behind, end=before.end, columns=columns, newest=newest)
     return before.cut(before.start, start), behind, differ
 
 
@@ -220,58 +234,30 @@ def _knows(one: Page, time: int) -> bool:
     return time not in one.rejected and not any(start <= time < end for start, end in one.unknown)
 
 
-def _overlaps(spans: Sequence[Span], start: int, end: int) -> list[Span]:
-    return [
-        Span(max(one.start, start), min(one.end, end))
-        for one in spans
-        if one.start < end and one.end > start
-    ]
-
-
-def _unknown(pages: Sequence[Page], span: Span) -> list[Span]:
-    """List the ranges of which no page knows."""
-    known = [part for one in pages for part in without(Span(one.start, one.end), one.unknown)]
-    return without(span, known)
-
-
-def _place(time: int, calendar: Calendar) -> Span:
-    return Span(calendar.floor(time), calendar.next(time))
-
-
 def _divided(place: Span, unknown: Sequence[Span]) -> list[Gap]:
     known = without(place, unknown)
     gone = without(place, known)
-    return merged(
-        sorted(
-            [*(Gap(*one, None) for one in known), *(Gap(*one, "not_fetched") for one in gone)],
-            key=lambda gap: gap.start,
-        )
-    )
+    lost = [Gap(*one, "not_fetched") for one in gone]
+    return merged([*(Gap(*one, None) for one in known), *lost])
 
 
-# ---------------------------------------------------------------------------- soundness
+# ---------------------------------------------------------------------------- validity
 
 
 def sound(
     columns: Columns, disputed: frozenset[int] = frozenset()
 ) -> tuple[Columns, frozenset[int]]:
-    """Return the candles that can be, and the open times of the others.
+    """Return the valid candles, and the open times of the others.
 
-    Prices are positive and finite, the low is the lowest and the high the highest of them, volume
-    is not negative. ``disputed`` are the open times of those that came in two forms.
+    Prices are positive and finite, low and high bound the others, and volume is not negative.
+    ``disputed`` are the open times of those that were sent in two versions.
     """
-    if columns.is_decimal:
-        with localcontext(Context(traps=[])):  # comparisons with NaN are errors otherwise
-            return _sound_ones(columns, disputed)
-    return _sound_ones(columns, disputed)
-
-
-def _sound_ones(columns: Columns, disputed: frozenset[int]) -> tuple[Columns, frozenset[int]]:
-    if not len(columns) or (not disputed and _all_sound(columns)):
-        return columns, disputed
-    rows = columns.rows()
-    wrong = {row[0] for row in rows if not _sound(*row[1:6])} | disputed
-    return Columns.from_rows([row for row in rows if row[0] not in wrong]), frozenset(wrong)
+    with localcontext(Context(traps=[])):  # comparisons of Decimals with NaN would raise
+        if not len(columns) or (not disputed and _all_sound(columns)):
+            return columns, disputed
+        rows = columns.rows()
+        wrong = {row[0] for row in rows if not _sound(*row[1:6])} | disputed
+        return Columns.from_rows([row for row in rows if row[0] not in wrong]), frozenset(wrong)
 
 
 def _all_sound(columns: Columns) -> bool:

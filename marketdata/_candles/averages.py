@@ -1,4 +1,4 @@
-"""The average price of a pair over the time just past: the exchange's own, or worked out here."""
+"""The average price of a pair over the last minutes: the exchange's own, or computed here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PLACES = 10
 
 
 def check(venue: Venue, window: str) -> None:
-    """Raise `DataUnavailableError` where an average cannot be had; asks nothing."""
+    """Raise `DataUnavailableError` if an average is not available, without a request."""
     if not (venue.averages_over(window) or _has_trades(venue) or _timeframe(venue, window)):
         raise DataUnavailableError(
             f"{venue.id} has no average price over '{window}', and no trades or candles to "
@@ -65,11 +65,11 @@ def _has_trades(venue: Venue) -> bool:
 
 
 def _timeframe(venue: Venue, window: str) -> str | None:
-    """Choose the shortest candles of which one page covers a window, and which fit into it."""
+    """Choose the shortest timeframe with which one page covers a window."""
     covered = milliseconds(window)
     offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mh"]
     for name in sorted(offered, key=nominal_length):
-        # As many as end within the window, and one at either edge.
+        # The candles that end within the window, and one at each edge.
         whole = expected(name).count(1, covered + 1)
         if whole and whole + 2 <= venue.candles_per_request(name):
             return name
@@ -77,12 +77,12 @@ def _timeframe(venue: Venue, window: str) -> str | None:
 
 
 async def _of_trades(venue: Venue, pair: str, window: str) -> AveragePrice | None:
-    """Average the newest trades; None where they do not reach back to the window's start."""
+    """Average the newest trades; None if they do not reach back to the window's start."""
     quirk = venue.quirk
     size = quirk.trades_per_request
     trades, now = await venue.dated_trades(pair, limit=size, params=quirk.recent_trades)
     start = now - arguments.window_length(window)
-    # An answer that is not full holds all that there are.
+    # A page that is not full has all trades.
     if trades and trades[0].timestamp >= start and len(trades) >= size:
         return None
     inside = [trade for trade in trades if trade.timestamp >= start]
@@ -107,7 +107,7 @@ async def _of_trades(venue: Venue, pair: str, window: str) -> AveragePrice | Non
 
 
 def _single(trades: Sequence[Trade]) -> int | None:
-    """Count trades; None where some are merged of several."""
+    """Count trades; None if some of them are aggregated."""
     return len(trades) if all(trade.first_id is None for trade in trades) else None
 
 
@@ -134,7 +134,7 @@ async def _of_candles(venue: Venue, pair: str, window: str, timeframe: str) -> A
 
 
 def _mean(prices: Sequence[float | Decimal], weights: Sequence[float], form: float) -> float:
-    """Average prices by weights, in the form of one of them."""
+    """Return the weighted average of prices, with their number type."""
     products = (
         as_number(EXACT.multiply(exact(price), exact(weight)))
         for price, weight in zip(prices, weights, strict=True)

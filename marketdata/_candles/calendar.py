@@ -1,6 +1,6 @@
 """Calendars: where the candles of a series are expected to open.
 
-The only place that knows how long a candle is. All times are Unix milliseconds.
+Only this module calculates with lengths of candles. All times are Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import NamedTuple, Protocol, TypeAlias
+from itertools import groupby, pairwise
+from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from marketdata._exchanges.openings import OPENINGS, Opening
@@ -25,33 +25,20 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 _WEEK = 7 * DAY
 _MONDAY = 4 * DAY
-"""1970-01-05, from which weeks are counted."""
+"""1970-01-05, the Monday from which weeks are counted."""
 _JANUARY_1970 = 1970 * 12
 _UNITS = {"s": 1_000, "m": 60_000, "h": HOUR, "d": DAY, "w": _WEEK}
 _MONTHS = {"M": 1, "y": 12}
 _LONGEST = 10 * 366 * DAY
 _BEGINNING = -(1 << 62)
 _FEWEST = 3
-"""Candles in a row that make a calendar of their own, where they are shorter than a day."""
+"""The number of consecutive candles below a day that define another calendar."""
 _ZONE_YEARS = range(2009, 2051)
 _CHUNK = 4_096
 _UTC = Opening()
 
 
 # ---------------------------------------------------------------------------- grids
-
-
-class Grid(Protocol):
-    """Open times that repeat without a change."""
-
-    def floor(self, moment: int) -> int:
-        """Return the last open time at or before a moment."""
-
-    def shift(self, opened: int, places: int) -> int:
-        """Return the open time so many places after another, or before it."""
-
-    def count(self, start: int, end: int) -> int:
-        """Count the open times in a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +54,7 @@ class Fixed:
         return moment - (moment - self.phase) % self.step
 
     def shift(self, opened: int, places: int) -> int:
-        """Return the open time so many places after another, or before it."""
+        """Return the open time ``places`` after another, or before it if negative."""
         return opened + places * self.step
 
     def count(self, start: int, end: int) -> int:
@@ -82,7 +69,7 @@ class Monthly:
 
     months: int
     phase: int
-    """The remainder of the number of the month, counted from January of the year 0."""
+    """The month's number, counted from January of the year 0, modulo the step."""
     offset: int
 
     def floor(self, moment: int) -> int:
@@ -91,7 +78,7 @@ class Monthly:
         return _first_of(number - (number - self.phase) % self.months) + self.offset
 
     def shift(self, opened: int, places: int) -> int:
-        """Return the open time so many places after another, or before it."""
+        """Return the open time ``places`` after another, or before it if negative."""
         number = _month_of(opened - self.offset) + places * self.months
         return _first_of(number) + self.offset
 
@@ -103,8 +90,12 @@ class Monthly:
         return (last - first) // self.months
 
 
+Grid: TypeAlias = Fixed | Monthly
+"""Open times that repeat without a change."""
+
+
 def _month_of(moment: int) -> int:
-    """Number the month that a moment is in; before the year 1 and after 9999 there are none."""
+    """Return the number of a moment's month, limited to the years 1 to 9999."""
     seconds = max(-62_135_596_800, min(moment // 1000, 253_402_300_799))
     found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     return found.year * 12 + found.month - 1
@@ -119,44 +110,34 @@ def _first_of(month: int) -> int:
 
 
 class Era(NamedTuple):
-    """A grid, and since when it holds."""
+    """A grid, and the time from which it holds."""
 
     since: int
     grid: Grid
 
 
+@dataclass(frozen=True)
 class Calendar:
     """The expected open times of one series: its places."""
 
-    def __init__(self, timeframe: str, eras: Sequence[Era], *, sure: bool = False) -> None:
-        """``sure`` says that candles shorter than a day do not overrule it."""
-        self.timeframe = timeframe
-        self.sure = sure and nominal_length(timeframe) < DAY
-        self.eras = tuple(eras)
-        self._since = [era.since for era in self.eras]
+    timeframe: str
+    eras: tuple[Era, ...]
+    sure: bool = field(default=False, compare=False)
+    """Whether candles do not overrule it."""
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Calendar)
-            and self.timeframe == other.timeframe
-            and self.eras == other.eras
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.timeframe, self.eras))
-
-    def __repr__(self) -> str:
-        return f"Calendar({self.timeframe!r}, {list(self.eras)})"
+    @functools.cached_property
+    def _since(self) -> list[int]:
+        return [era.since for era in self.eras]
 
     def floor(self, moment: int) -> int:
-        """Return the open time of the place that a moment is in."""
+        """Return the open time of a moment's place."""
         index = bisect_right(self._since, moment) - 1
         while True:
             since, grid = self.eras[index]
             opened = grid.floor(moment)
             if opened >= since or index == 0:
                 return opened
-            # The place before a change lasts until the first place after it.
+            # The last place before a change ends at the first place after it.
             index, moment = index - 1, since - 1
 
     def ceil(self, moment: int) -> int:
@@ -174,7 +155,7 @@ class Calendar:
             index += 1
 
     def end(self, opened: int) -> int:
-        """Return the end of a candle that opens then, on the calendar or off it."""
+        """Return the end of a candle with this open time, on the calendar or off it."""
         place = self.floor(opened)
         return self.next(place) + opened - place
 
@@ -183,7 +164,7 @@ class Calendar:
         return self.floor(moment - 1)
 
     def shift(self, moment: int, places: int) -> int:
-        """Return the open time so many places after that of the place a moment is in, or before."""
+        """Return the open time ``places`` after the place of a moment, or before it if negative."""
         opened = self.floor(moment)
         if len(self.eras) == 1:
             return self.eras[0].grid.shift(opened, places)
@@ -192,7 +173,7 @@ class Calendar:
         return opened
 
     def count(self, start: int, end: int) -> int:
-        """Count the places that open in a range, start inside and end outside."""
+        """Count the places that open in a range; start is inclusive, end exclusive."""
         total = 0
         for index, (since, grid) in enumerate(self.eras):
             until = self.eras[index + 1].since if index + 1 < len(self.eras) else end
@@ -202,7 +183,7 @@ class Calendar:
         return total
 
     def openings(self, start: int, end: int) -> Sequence[int]:
-        """List the open times in a range, start inside and end outside."""
+        """List the open times in a range; start is inclusive, end exclusive."""
         first = self.ceil(start)
         if len(self.eras) == 1 and isinstance(grid := self.eras[0].grid, Fixed):
             return range(first, end, grid.step)
@@ -213,7 +194,7 @@ class Calendar:
         return found
 
     def is_expected(self, opened: int) -> bool:
-        """Return whether a candle is expected to open then."""
+        """Return whether a candle is expected to open at this time."""
         return self.floor(opened) == opened
 
     def unexpected(self, times: Sequence[int]) -> list[int]:
@@ -229,10 +210,10 @@ class Calendar:
         ]
 
     def gaps(self, times: Sequence[int], start: int, end: int) -> list[tuple[int, int]]:
-        """List the runs of places in a range in which no candle opens.
+        """List the runs of consecutive places without a candle in a range.
 
-        ``times`` are the open times of all candles in the range, ascending; candles beside it do
-        no harm. Start is inside, end outside.
+        ``times`` are the open times of all candles in the range, ascending; others are ignored.
+        Start is inclusive, end exclusive.
         """
         found: list[tuple[int, int]] = []
         expected = self.ceil(start)
@@ -250,7 +231,7 @@ class Calendar:
         return found
 
     def _is_regular(self, times: Sequence[int]) -> bool:
-        """Return whether every place between two candles has one candle, and no other is there."""
+        """Return whether every place between two candles has exactly one candle."""
         if not len(times):
             return True
         if len(self.eras) > 1 or not isinstance(grid := self.eras[0].grid, Fixed):
@@ -262,10 +243,10 @@ class Calendar:
 
 
 def _are_even(times: array[int], step: int) -> bool:
-    """Return whether open times follow each other at one distance."""
+    """Return whether open times are equidistant."""
     expected = times[0]
     for part in _chunks(times):
-        # Compared as one large number: one by one takes six times as long.
+        # Comparing them as one large number takes a sixth of the time.
         ones, ramp = _row_of(len(part), step)
         if int.from_bytes(as_array(part), sys.byteorder) != expected * ones + ramp:
             return False
@@ -275,7 +256,7 @@ def _are_even(times: array[int], step: int) -> bool:
 
 @functools.lru_cache(16)
 def _row_of(count: int, step: int) -> tuple[int, int]:
-    """Return large numbers of so many parts: ones, and multiples of a step from 0 on."""
+    """Return two large numbers of ``count`` parts: ones, and multiples of a step from 0."""
     ones = int.from_bytes(array("q", [1]) * count, sys.byteorder)
     ramp = int.from_bytes(array("q", range(0, count * step, step)), sys.byteorder)
     return ones, ramp
@@ -290,7 +271,7 @@ def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
 
 @functools.cache
 def nominal_length(timeframe: str) -> int:
-    """Return the length of a candle in milliseconds; of a month or year, the shortest."""
+    """Return the length of a candle in milliseconds; for months and years, the shortest."""
     count, unit = int(timeframe[:-1]), timeframe[-1]
     if unit in _UNITS:
         return count * _UNITS[unit]
@@ -303,25 +284,25 @@ def _months_in(timeframe: str) -> int:
 
 @functools.lru_cache(256)
 def expected(timeframe: str, opening: Opening = _UTC) -> Calendar:
-    """Return the calendar of a timeframe on an exchange that opens its days and weeks so.
+    """Return the calendar of a timeframe on an exchange with these openings.
 
-    Candles shorter than a day, and those of several days, are counted from 1970-01-01, several
-    weeks from the first week of 1970, several months from January.
+    Candles below a day, and those of several days, are counted from 1970-01-01, several weeks from
+    the first week of 1970, and several months from January.
     """
     if opening.zone is not None and nominal_length(timeframe) >= DAY:
-        return Calendar(timeframe, list(_zoned(timeframe, opening)))
-    return Calendar(timeframe, [Era(_BEGINNING, _grid(timeframe, opening, _offset(opening)))])
+        return Calendar(timeframe, tuple(_zoned(timeframe, opening)))
+    return Calendar(timeframe, (Era(_BEGINNING, _grid(timeframe, opening, _offset(opening))),))
 
 
 def known(exchange: str, timeframe: str) -> Calendar:
-    """Return the calendar that a series should have before its candles are looked at."""
+    """Return the expected calendar of a series, before its candles are known."""
     opening = OPENINGS.get(exchange)
     calendar = expected(timeframe, opening or _UTC)
-    return Calendar(timeframe, calendar.eras, sure=opening is not None)
+    return replace(calendar, sure=opening is not None and nominal_length(timeframe) < DAY)
 
 
 def _offset(opening: Opening) -> int:
-    """Return when the day of a date opens, from its midnight: from noon on, the evening before."""
+    """Return when days open relative to midnight: from 12:00 on, on the evening before."""
     return (opening.hours - 24 if opening.hours >= 12 else opening.hours) * HOUR
 
 
@@ -357,9 +338,9 @@ def _zoned(timeframe: str, opening: Opening) -> Iterator[Era]:
 
 
 def can_make(source: Calendar, target: Calendar) -> bool:
-    """Return whether candles of one calendar can be put together to those of another.
+    """Return whether candles of one calendar can be resampled to another.
 
-    The longer ones have to be a multiple of the shorter, and each has to open with a shorter one.
+    The longer ones must be a multiple of the shorter ones, and each must open with a shorter one.
     """
     months, parts = _months_in(target.timeframe), _months_in(source.timeframe)
     whole, step = nominal_length(target.timeframe), nominal_length(source.timeframe)
@@ -383,10 +364,12 @@ def can_make(source: Calendar, target: Calendar) -> bool:
     return whole % step == 0 and isinstance(wanted, Fixed) and wanted.phase % step == grid.phase
 
 
-def sources(target: str, offered: Sequence[str], calendar_of: CalendarOf) -> list[str]:
-    """List the timeframes of which another can be resampled, the longest first.
+def sources(
+    target: str, offered: Sequence[str], calendar_of: Callable[[str], Calendar]
+) -> list[str]:
+    """List the timeframes that another can be resampled from, longest first.
 
-    ``calendar_of`` gives the calendar of a timeframe that the exchange has.
+    ``calendar_of`` returns the calendar of a timeframe of the exchange.
     """
     wanted = expected(target)
     named = [name for name in offered if is_timeframe(name) and name != target]
@@ -395,21 +378,11 @@ def sources(target: str, offered: Sequence[str], calendar_of: CalendarOf) -> lis
 
 
 def source_for(target: str, offered: Sequence[str]) -> str | None:
-    """Name the longest timeframe that another can be resampled from where days open by UTC."""
+    """Return the longest timeframe that another can be resampled from if days open at 00:00 UTC."""
     return next(iter(sources(target, offered, expected)), None)
 
 
-class CalendarOf(Protocol):
-    """Gives the calendar of a timeframe."""
-
-    def __call__(self, timeframe: str, /) -> Calendar:
-        """Return it."""
-
-
 # ---------------------------------------------------------------------------- learning
-
-Run: TypeAlias = "tuple[int, list[int]]"
-"""Candles in a row on one grid: its phase, and their open times."""
 
 
 def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
@@ -418,69 +391,50 @@ def learned(timeframe: str, times: Sequence[int], known: Calendar) -> Calendar:
     ``times`` are ascending. Candles in a row that open off the known calendar and agree with each
     other are a calendar of their own: all candles of a series, or those since a change. Single
     ones are off the calendar. Where the days move by an hour, or right before others that are off
-    it, a single one is enough. Candles
-    shorter than a day overrule a known line of the exchange never, and others only together.
+    it, a single one is enough. Candles shorter than a day overrule a known line of the exchange
+    never, and others only together.
     """
-    if known._is_regular(times) or not known.unexpected(times):
+    if known.sure or not known.unexpected(times):
         return known
-    phase_of = _month_phase if _months_in(timeframe) else functools.partial(_phase, timeframe)
-    fewest = _FEWEST if nominal_length(timeframe) < DAY else 2
-    if known.sure or (nominal_length(timeframe) < DAY and any(map(known.is_expected, times))):
+    length = nominal_length(timeframe)
+    is_short = length < DAY
+    if is_short and any(map(known.is_expected, times)):
         return known
-    runs: list[tuple[int, list[int]]] = []
-    for time in times:
-        phase = phase_of(time)
-        if runs and runs[-1][0] == phase:
-            runs[-1][1].append(time)
-        else:
-            runs.append((phase, [time]))
+
+    def phase_of(time: int) -> int:
+        return _month_phase(time) if _months_in(timeframe) else time % length
+
+    runs = [(phase, list(run)) for phase, run in groupby(times, phase_of)]
     kept: list[tuple[int, list[int]]] = []
     for number, (phase, run) in enumerate(runs):
         beside = kept[-1:] or runs[number + 1 : number + 2]
-        follows = _is_days(timeframe) and any(
-            _is_an_hour_off(timeframe, phase, other)
-            or (not number and _is_next(timeframe, run, after, known))
+        follows = not is_short and any(
+            (phase - other) % length in (HOUR, length - HOUR)
+            or (not number and _is_next(length, run, after, known))
             for other, after in beside
         )
         if kept and kept[-1][0] == phase:
             kept[-1][1].extend(run)
-        elif len(run) >= fewest or follows or known.is_expected(run[0]):
-            kept.append((phase, list(run)))
+        elif len(run) >= (_FEWEST if is_short else 2) or follows or known.is_expected(run[0]):
+            kept.append((phase, run))
     if not kept:
         phase = Counter(map(phase_of, times)).most_common(1)[0][0]
         kept = [(phase, [time for time in times if phase_of(time) == phase])]
     eras = [Era(_BEGINNING, _grid_of(timeframe, *kept[0]))]
     for (_, before), (phase, after) in pairwise(kept):
-        # A place that a change makes longer or shorter is neither a gap nor two places.
-        half = nominal_length(timeframe) // 2
-        since = max(before[-1] + 1, after[0] - half)
+        # A place that a change lengthens or shortens is neither a gap nor two places.
+        since = max(before[-1] + 1, after[0] - length // 2)
         eras.append(Era(since, _grid_of(timeframe, phase, after)))
-    return Calendar(timeframe, eras)
+    return Calendar(timeframe, tuple(eras))
 
 
-def _is_next(timeframe: str, run: list[int], after: list[int], known: Calendar) -> bool:
-    """Return whether no candle lacks between two runs; the later has a calendar of its own."""
-    return 2 * (after[0] - run[-1]) < 3 * nominal_length(timeframe) and not known.is_expected(
-        after[0]
-    )
-
-
-def _is_an_hour_off(timeframe: str, phase: int, other: int) -> bool:
-    """Return whether the candles of two runs open an hour apart, also across midnight."""
-    length = nominal_length(timeframe)
-    return (phase - other) % length in (HOUR, length - HOUR)
-
-
-def _is_days(timeframe: str) -> bool:
-    return nominal_length(timeframe) >= DAY
-
-
-def _phase(timeframe: str, time: int) -> int:
-    return time % nominal_length(timeframe)
+def _is_next(length: int, run: list[int], after: list[int], known: Calendar) -> bool:
+    """Return whether no candle is missing between two runs with different calendars."""
+    return 2 * (after[0] - run[-1]) < 3 * length and not known.is_expected(after[0])
 
 
 def _month_phase(time: int) -> int:
-    """Return how long before or after the first of the nearest month a candle opens."""
+    """Return the distance of a candle's open time from the first of the nearest month."""
     return time - _first_of(_month_of(time + 15 * DAY))
 
 

@@ -1,4 +1,4 @@
-"""Why candles are missing: what an exchange's other candles say about it."""
+"""Determines why candles are missing, from other candles of the exchange."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Causes:
-    """Finds out why places of one series have no candles.
+    """Determines why places of one series have no candles.
 
-    A place is without trades where one of the pairs that are always traded was traded in it, and
-    in an outage where none was. Of candles shorter than an hour, whole hours without one are judged
-    by hourly candles: a gap of a year has half a million minutes. An hour at the edge of a gap or
-    of an outage is judged minute by minute all the same.
+    A place had no trades if one of the most traded pairs was traded in it, and is in an outage if
+    none was. For timeframes below an hour, hourly candles decide about whole hours without candles,
+    since a gap of a year has half a million minutes. Hours at the edge of a gap or an outage are
+    decided minute by minute.
     """
 
     def __init__(self, venue: Venue, pair: str, calendar: Calendar) -> None:
@@ -34,17 +34,17 @@ class Causes:
         self._hours = expected("1h") if is_short else None
         self._pages: dict[tuple[str, str], Pages] = {}
         self._served_since: dict[Pages, int] = {}
-        """A time by which there were candles of each of the others."""
+        """A time at which each of the other pairs had candles."""
         self._otherwise: Cause = "outage" if venue.quirk.quiet_bars else "no_trades"
 
     async def of(self, gaps: Sequence[Span]) -> list[Gap]:
-        """Return gaps, which come in order, with their causes, divided where those change."""
+        """Return sorted gaps with their causes, split where the cause changes."""
         found = [] if self._hours is None else await self._whole_hours(gaps, self._hours)
-        known = [Span(*one[:2]) for one in found]
+        known = [one.span for one in found]
         left = [part for gap in gaps for part in without(gap, known)]
         for group in _grouped(left, self._calendar, self._venue):
             found += await self._judged(group, self._calendar) or []
-        return merged(sorted(found, key=lambda gap: gap.start))
+        return merged(found)
 
     def _pages_of(self, pair: str, calendar: Calendar) -> Pages:
         named = (pair, calendar.timeframe)
@@ -68,7 +68,7 @@ class Causes:
         return [one for _, one in sorted(judged.items()) if is_sure(one)]
 
     async def _judged(self, gaps: Sequence[Span], calendar: Calendar) -> list[Gap] | None:
-        """Judge gaps that lie within a page; None where hours open elsewhere than was expected."""
+        """Determine the causes of gaps in one page; None if hours open off the calendar."""
         known: dict[int, Cause] = {}
         left = [place for gap in gaps for place in calendar.openings(*gap)]
         otherwise: Cause | None = self._otherwise
@@ -77,7 +77,7 @@ class Causes:
             try:
                 columns = (await pages.between(left[0], calendar.next(left[-1]) + 1)).columns
                 first = min([self._served_since.get(pages, FOREVER), *columns.time[:1]])
-                # A pair that was listed later says nothing.
+                # A pair that was listed later proves nothing.
                 if first > calendar.next(left[0]) and await pages.before(left[0]) is not None:
                     first = left[0]
                 self._served_since[pages] = first
@@ -101,7 +101,7 @@ class Causes:
 
 
 def _grouped(gaps: Sequence[Span], calendar: Calendar, venue: Venue) -> Iterator[list[Span]]:
-    """Put gaps together that one page covers; divide those that are longer."""
+    """Group gaps that one page covers; split longer ones."""
     room = max(1, venue.candles_per_request(calendar.timeframe) - 2)
     group: list[Span] = []
     for gap in gaps:

@@ -1,7 +1,7 @@
-"""The Parquet files of a series: each a range of time, candles and gaps in one order.
+"""The Parquet files of a series: each covers a time range, with candles and gaps in order.
 
-A row is either a candle or, where ``cause`` is not null, a range without candles. A file in which
-the exchange has revised a candle has one more column, ``quality``.
+A row is a candle or, if ``cause`` is not null, a range without candles. A file with a revised
+candle has one more column, ``quality``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._candles.spans import Gap, Span, Stretch, merged
 from marketdata._candles.trouble import UNREADABLE
+from marketdata.machine import private_folder
 from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
 QUALITY = "quality"
 _GROUP = 20_000
-"""Rows of a row group, the least that is read: two weeks of one-minute candles."""
+"""Rows of a row group, the smallest unit that is read: two weeks of 1m candles."""
 _NAME = re.compile(r"\d{8}T\d{6}-\d{8}T\d{6}-[0-9a-f]{12}\.parquet", re.ASCII)
 _UNCOUNTED = -1
 _FOREVER = 1 << 62
 _WHOLE = dict.fromkeys(("time", "until", "trades"), "DELTA_BINARY_PACKED")
 _SPLIT = _WHOLE | dict.fromkeys(("open", "high", "low", "close", "volume"), "BYTE_STREAM_SPLIT")
-"""How columns are encoded; readers before 2024 choke on split bytes where values are null."""
+"""The encodings of columns; readers before 2024 cannot read split bytes with nulls."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,22 @@ class File:
     """Candles and gaps."""
     gaps: int
     unmeasured: int
-    """Candles whose volume is unknown."""
+    """The number of candles with unknown volume."""
     uncounted: int
-    """Candles whose number of trades is unknown."""
+    """The number of candles with an unknown number of trades."""
     size: int
+
+    @property
+    def span(self) -> Span:
+        """The range that it covers."""
+        return Span(self.start, self.end)
 
 
 def load_arrow() -> None:
-    """Import pyarrow, with the system's memory where the choice is still to be made.
+    """Import pyarrow, with the system's allocator if it is imported for the first time.
 
-    Its own allocator keeps what was freed, which doubles what reading a year takes. The first
-    import decides for the process. Raises ImportError where pyarrow is not installed.
+    Its own allocator keeps freed memory, which doubles the memory for reading a year. The first
+    import decides for the process. Raises ImportError if pyarrow is not installed.
     """
     choice = "ARROW_DEFAULT_MEMORY_POOL"
     if "pyarrow" in sys.modules or choice in os.environ:
@@ -77,7 +83,7 @@ def load_arrow() -> None:
 
 
 def filesystem(url: str) -> pyarrow.fs.FileSystem:
-    """Open the files below a folder or a URL that Delta Lake takes."""
+    """Open the files below a folder or a URL of Delta Lake."""
     from pyarrow import fs
 
     if "://" in url:
@@ -88,7 +94,7 @@ def filesystem(url: str) -> pyarrow.fs.FileSystem:
 
 
 def stamp(url: str, path: str) -> tuple[int, ...] | None:
-    """Return what tells a file from another one that has taken its place; None where it is gone."""
+    """Return the identity of a file, which changes if it is replaced; None if it is missing."""
     if "://" not in url:
         try:
             found = (Path(url) / path).stat()
@@ -101,9 +107,9 @@ def stamp(url: str, path: str) -> tuple[int, ...] | None:
 
 @functools.cache
 def schema(*, marked: bool = False) -> pyarrow.Schema:
-    """Return the columns of a data file; prices, volume and trades are null in gaps.
+    """Return the schema of a data file; prices, volume and trades are null in gaps.
 
-    One with ``marked`` candles has one more.
+    A file with ``marked`` candles has one more column.
     """
     import pyarrow as pa
 
@@ -119,15 +125,17 @@ def is_ours(found: pyarrow.Schema) -> bool:
 
 
 class DataFiles:
-    """Reads and writes the data files of one series; which of them count its table's log says."""
+    """Reads and writes the data files of one series; the log says which ones are current."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, private: bool = False) -> None:
+        """``private`` folders are for this user alone."""
         self.url = url
+        self._private = private
 
     # ------------------------------------------------------------------ reading
 
     def read(self, files: Iterable[File], start: int, end: int) -> list[Stretch]:
-        """Read what files, given in order, hold of a range (Unix ms); joined where it touches."""
+        """Read a range (Unix ms) from sorted files; adjacent parts are joined."""
         runs: list[list[File]] = []
         for file in files:
             if runs and runs[-1][-1].end == file.start:
@@ -137,7 +145,7 @@ class DataFiles:
         return [self._run(run, start, end) for run in runs]
 
     def _run(self, files: Sequence[File], start: int, end: int) -> Stretch:
-        """Read files that lie side by side; columns stay in Arrow's memory."""
+        """Read adjacent files; columns stay in Arrow's memory."""
         import pyarrow as pa
 
         times = array("q")
@@ -148,7 +156,7 @@ class DataFiles:
                 names = [*NAMES, *(("until", "cause") if file.gaps else ())]
                 if QUALITY in parquet.schema_arrow.names:
                     names.append(QUALITY)
-                # One by one: what decoding takes besides is then that of one.
+                # One row group at a time, which limits the extra memory of decoding.
                 for group in _groups(parquet.metadata, start, end):
                     part = parquet.read_row_group(group, columns=names)
                     if QUALITY in names:
@@ -158,7 +166,7 @@ class DataFiles:
                         gaps += found
                     times.extend(milliseconds_of(part["time"]))
                     parts.append(part.select(NAMES[1:]))
-        # An empty table takes pandas to make.
+        # Arrow would import pandas for an empty table.
         rows = pa.concat_tables(parts or [schema().empty_table()])
         columns = Columns.from_arrow(times, {name: rows[name] for name in NAMES[1:]})
         start_of, end_of = files[0].start, files[-1].end
@@ -166,13 +174,13 @@ class DataFiles:
         return whole.cut(start, end)
 
     def rows(self, path: str) -> pyarrow.Table:
-        """Read all rows of a file as they are."""
+        """Read all rows of a file unchanged."""
         with self.open(path) as parquet:
             return parquet.read()
 
     @contextlib.contextmanager
     def open(self, file: File | str) -> Iterator[pyarrow.parquet.ParquetFile]:
-        """Open a data file; what is read of it is compared with its checksums."""
+        """Open a data file; reads verify its checksums."""
         import pyarrow.parquet as pq
 
         path = file if isinstance(file, str) else file.path
@@ -181,7 +189,7 @@ class DataFiles:
             yield parquet
 
     def paths(self) -> list[str]:
-        """List the data files in the folder, the newest first, whether they count or not."""
+        """List all data files in the folder, current or not, newest first."""
         from pyarrow import fs
 
         found = filesystem(self.url).get_file_info(fs.FileSelector("", allow_not_found=True))
@@ -189,7 +197,7 @@ class DataFiles:
         return [one.path for one in sorted(files, key=lambda one: one.mtime_ns, reverse=True)]
 
     def describe(self, path: str) -> File | None:
-        """Tell what a data file holds from the file itself; None where it cannot be read."""
+        """Describe a data file from its content; None if it cannot be read."""
         import pyarrow as pa
 
         try:
@@ -200,22 +208,19 @@ class DataFiles:
         if not start or not is_ours(rows.schema):
             return None
         gaps = rows["open"].null_count
-        return File(
-            path,
-            start[0],
-            end[0],
-            len(rows),
-            gaps,
-            rows["volume"].null_count - gaps,
-            rows["trades"].null_count - gaps,
-            self._size(path),
-        )
+        unmeasured, uncounted = (rows[name].null_count - gaps for name in ("volume", "trades"))
+        counts = len(rows), gaps, unmeasured, uncounted
+        return File(path, start[0], end[0], *counts, self._size(path))
 
     # ------------------------------------------------------------------ writing
 
     def make_folder(self) -> None:
-        """Make the folder of the series where it is one on the disk."""
-        if "://" not in self.url:
+        """Create the folder of the series if it is on the disk."""
+        if "://" in self.url:
+            return
+        if self._private:
+            private_folder(Path(self.url))
+        else:
             Path(self.url).mkdir(parents=True, exist_ok=True)
 
     def write(self, stretch: Stretch) -> File:
@@ -227,20 +232,11 @@ class DataFiles:
         nulls = bool(stretch.gaps or unmeasured)
         with self._writer(path, nulls=nulls, marked=bool(stretch.revised)) as writer:
             writer.write_table(rows, row_group_size=_GROUP)
-        gaps = len(stretch.gaps)
-        return File(
-            path,
-            stretch.start,
-            stretch.end,
-            len(stretch.columns) + gaps,
-            gaps,
-            unmeasured,
-            uncounted,
-            self._size(path),
-        )
+        counts = len(rows), len(stretch.gaps), unmeasured, uncounted
+        return File(path, *stretch.span, *counts, self._size(path))
 
     def merge(self, files: Sequence[File]) -> File:
-        """Write one new file of several that lie side by side, a row group at a time."""
+        """Merge adjacent files into a new one, a row group at a time."""
         import pyarrow as pa
 
         path = _name(files[0].start, files[-1].end)
@@ -259,16 +255,10 @@ class DataFiles:
                             waiting.clear()
             if waiting:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
-        return File(
-            path,
-            files[0].start,
-            files[-1].end,
-            sum(file.rows for file in files),
-            sum(file.gaps for file in files),
-            sum(file.unmeasured for file in files),
-            sum(file.uncounted for file in files),
-            self._size(path),
-        )
+        each = [(one.rows, one.gaps, one.unmeasured, one.uncounted) for one in files]
+        rows, gaps, unmeasured, uncounted = map(sum, zip(*each, strict=True))
+        counts = rows, gaps, unmeasured, uncounted
+        return File(path, files[0].start, files[-1].end, *counts, self._size(path))
 
     @contextlib.contextmanager
     def _writer(
@@ -281,7 +271,7 @@ class DataFiles:
             pq.ParquetWriter(
                 sink,
                 schema(marked=marked),
-                # The fastest to read of what is much smaller than plain numbers.
+                # Of the compact formats, this is the fastest to read.
                 compression="lz4",
                 use_dictionary=["cause"],
                 column_encoding=_WHOLE if nulls else _SPLIT,
@@ -302,14 +292,14 @@ class DataFiles:
         pa.default_memory_pool().release_unused()
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Delete files that no log names."""
+        """Delete files that are in no log."""
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 filesystem(self.url).delete_file(path)
 
 
 def is_named_by_us(path: str) -> bool:
-    """Return whether a file has the name of a data file."""
+    """Return whether a file is named like a data file."""
     return _NAME.fullmatch(path) is not None
 
 
@@ -325,9 +315,9 @@ def _name(start: int, end: int) -> str:
 
 
 def _rows_of(stretch: Stretch, *, unmeasured: int, uncounted: int) -> pyarrow.Table:
-    """Return the rows of a stretch, gaps among the candles, in order.
+    """Return the rows of a stretch, candles and gaps in order.
 
-    ``unmeasured`` and ``uncounted`` are how many of its candles have no volume, or no trades.
+    ``unmeasured`` and ``uncounted`` are the numbers of candles without volume and without trades.
     """
     import pyarrow as pa
 
@@ -362,7 +352,7 @@ def _rows_of(stretch: Stretch, *, unmeasured: int, uncounted: int) -> pyarrow.Ta
 
 
 def _until(stretch: Stretch) -> array[int]:
-    """Return up to where no other row begins behind each candle."""
+    """Return for each candle the start of the next row."""
     times = stretch.columns.time
     until = times[1:]
     if len(times):
@@ -385,7 +375,7 @@ def _moments(milliseconds: Sequence[int]) -> pyarrow.Array:
     import numpy as np
     import pyarrow as pa
 
-    # Arrow's own arithmetic takes longer to import than a small file to write.
+    # Importing Arrow's arithmetic takes longer than writing a small file.
     values = pa.py_buffer(np.array(milliseconds, np.int64) * 1000)
     kind = schema().field("time").type
     return pa.Array.from_buffers(kind, len(milliseconds), [None, values])
@@ -407,8 +397,8 @@ def milliseconds_of(moments: pyarrow.ChunkedArray) -> array[int]:
 
 
 def _without_gaps(part: pyarrow.Table) -> tuple[pyarrow.Table, list[Gap]]:
-    """Divide rows into candles and gaps."""
-    # Rarely needed, and slow to import.
+    """Separate rows into candles and gaps."""
+    # This is rarely needed and slow to import.
     import pyarrow.compute as pc
 
     is_candle = pc.is_null(part["cause"])
@@ -425,7 +415,7 @@ def _revised(part: pyarrow.Table) -> set[int]:
 
 
 def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
-    """Add the column that other rows of the same file have."""
+    """Add the column ``quality`` that other rows of the file have."""
     import pyarrow as pa
 
     if not marked or QUALITY in part.schema.names:
@@ -434,9 +424,9 @@ def _marked(part: pyarrow.Table, *, marked: bool) -> pyarrow.Table:
 
 
 def _groups(metadata: Any, start: int, end: int) -> list[int]:
-    """Choose the row groups that may hold rows of a range."""
+    """Choose the row groups that may have rows of a range."""
     begins = [_begin(metadata.row_group(group)) for group in range(metadata.num_row_groups)]
-    # A gap reaches up to the next row.
+    # A gap ends at the next row.
     ends = [*begins[1:], _FOREVER]
     return [group for group, begin in enumerate(begins) if begin < end and ends[group] > start]
 
@@ -446,8 +436,3 @@ def _begin(group: Any) -> int:
     if found is None or not found.has_min_max:
         raise ValueError("a group of rows does not say when it begins")
     return int(found.min_raw // 1000)
-
-
-def span_of(file: File) -> Span:
-    """Return the range that a file covers."""
-    return Span(file.start, file.end)

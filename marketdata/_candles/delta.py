@@ -1,4 +1,4 @@
-"""What a series asks of Delta Lake: its log opened, read and added to."""
+"""The Delta Lake operations of a series: open, read and append to its log."""
 
 from __future__ import annotations
 
@@ -28,34 +28,48 @@ _PROPERTIES = {
 
 
 class Delta:
-    """Delta Lake as it is; the tests have one in which things go wrong."""
+    """Delta Lake's real operations; tests use a variant that fails."""
 
     def now(self) -> float:
-        """Tell the time in Unix seconds, with the hours in which the machine slept."""
+        """Return the time in Unix seconds, including the time that the machine was suspended."""
         return time.time()
 
     def open(self, url: str) -> deltalake.DeltaTable:
-        """Open a table; raises TableNotFoundError where there is none."""
+        """Open a table; raises TableNotFoundError if there is none."""
         import deltalake
 
         return deltalake.DeltaTable(url)
 
     def is_there(self, url: str) -> bool:
-        """Return whether there is a table."""
+        """Return whether the table exists."""
         import deltalake
 
         return bool(deltalake.DeltaTable.is_deltatable(url))
 
     def stamp(self, url: str, version: int) -> tuple[int, ...] | None:
-        """Describe the file of a commit; None where it is gone."""
+        """Return the identity of a commit's file; None if it is missing."""
         return stamp(url, f"_delta_log/{version:020}.json")
 
     def files(self, table: deltalake.DeltaTable) -> list[File]:
-        """List the data files that count, by time."""
-        return _files(table)
+        """List the current data files, by time."""
+        import pyarrow as pa
+
+        # `pa.table` would import pandas to check for a frame.
+        actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
+        starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
+        nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
+        named = ["path", "num_records", *nulls, "size_bytes"]
+        facts = (actions[name].to_pylist() for name in named)
+        files = [
+            File(path, start, end, rows, gaps, unmeasured - gaps, uncounted - gaps, size)
+            for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
+                starts, ends, *facts, strict=True
+            )
+        ]
+        return sorted(files, key=lambda file: file.start)
 
     def create(self, url: str, added: Sequence[File], description: str) -> None:
-        """Make a table; raises DeltaError where somebody else has."""
+        """Create a table; raises DeltaError if another process has created it."""
         from deltalake.transaction import create_table_with_add_actions
 
         create_table_with_add_actions(
@@ -73,9 +87,9 @@ class Delta:
         removed: Sequence[File],
         transaction: int | None,
     ) -> None:
-        """Add to the log; raises DeltaError where that failed, or may have.
+        """Append to the log; raises DeltaError if that has failed, or may have failed.
 
-        With the number of a ``transaction`` any commit since the table was looked at is a conflict.
+        With the number of a ``transaction``, any commit since the last refresh is a conflict.
         """
         from deltalake.transaction import CommitProperties, RemoveAction, Transaction
 
@@ -90,34 +104,8 @@ class Delta:
         )
 
 
-def _files(table: deltalake.DeltaTable) -> list[File]:
-    import pyarrow as pa
-
-    # `pa.table` would import pandas to see whether it was given a frame.
-    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-    starts, ends = milliseconds_of(actions["min.time"]), milliseconds_of(actions["max.until"])
-    nulls = [f"null_count.{name}" for name in ("open", "volume", "trades")]
-    facts = (actions[name].to_pylist() for name in ["path", "num_records", *nulls, "size_bytes"])
-    files = [
-        File(
-            path,
-            start,
-            end,
-            rows,
-            gaps,
-            unmeasured - gaps,
-            uncounted - gaps,
-            size,
-        )
-        for start, end, path, rows, gaps, unmeasured, uncounted, size in zip(
-            starts, ends, *facts, strict=True
-        )
-    ]
-    return sorted(files, key=lambda file: file.start)
-
-
 def _action(file: File) -> deltalake.transaction.AddAction:
-    """Return the entry of the log that adds a file."""
+    """Return the log entry that adds a file."""
     from deltalake.transaction import AddAction
 
     nulls = dict.fromkeys(("time", "until"), 0)
@@ -136,7 +124,7 @@ def _action(file: File) -> deltalake.transaction.AddAction:
 
 
 def text_of(milliseconds: int) -> str:
-    """Write a moment as logs have it."""
+    """Return a moment in the format of logs."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

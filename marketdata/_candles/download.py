@@ -1,7 +1,7 @@
-"""Fetching a range of candles: many pages at once, put together and handed on in their order.
+"""Downloads a range of candles: many pages at once, assembled and passed on in order.
 
-The range is divided into windows of one page each. From the second one on a page begins with the
-last candle of the window before, so that every seam is seen from both sides.
+The range is split into windows of one page each. From the second one, each page begins with the
+last candle of the window before, so that both pages of every boundary can be compared.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import contextlib
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from marketdata._candles.assembly import Clock, Page, assemble, no_page
-from marketdata._candles.calendar import DAY, Calendar
+from marketdata._candles.calendar import DAY
 from marketdata._candles.causes import Causes
 from marketdata._candles.paging import Pages
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, merged, without
@@ -27,42 +28,42 @@ if TYPE_CHECKING:
     from marketdata._requests.reply import Reply
 
 CONCURRENT = 24
-"""Requests in flight; the exchange's limits decide how fast they may follow another."""
+"""Maximum requests in flight; the rate limit decides how fast they are sent."""
 _AHEAD = 64
-"""Pages that may wait for an earlier one."""
+"""Maximum pages that wait for an earlier one."""
 _GATHER = 0.3
 """Seconds between two commits: a commit costs as much as several pages."""
 _LATE = DAY
-"""Milliseconds for which the absence of the newest candles proves nothing: they may come late."""
+"""Milliseconds in which missing newest candles prove nothing, because they can come late."""
 
 Deliver = Callable[[list[Stretch], "Reply"], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Tail:
-    """The end of a range, which is not handed on because it can still change."""
+    """The end of a range, which is not passed on because it can still change."""
 
     start: int
     open: Columns
-    """The open candle, where there is one."""
+    """The open candle, if there is one."""
     late: list[Gap]
     """Places without candles that may still come."""
     newest: int
-    """The open time of the newest candle that is known of the series; 0: of none."""
+    """The open time of the newest known candle of the series; 0 if there is none."""
     clock: Clock
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Pages that are put together so far."""
+    """The pages that are assembled so far."""
 
     page: Page
     asked: Span
-    """What was requested for the last of them."""
+    """The requested range of the last page."""
 
 
 class Download:
-    """Fetches ranges of one series."""
+    """Downloads ranges of one series."""
 
     def __init__(
         self,
@@ -75,7 +76,9 @@ class Download:
         self._causes = causes
         self._deliver = deliver
         self._progress = progress
-        self._calendar: Calendar = pages.calendar
+        self._calendar = pages.calendar
+        self._overlap = 1 if pages.size > 1 else 0
+        """How many candles of the window before are requested along with one."""
         self._ready: list[Stretch] = []
         self._explaining: set[asyncio.Task[None]] = set()
         self._begins_served = True
@@ -101,7 +104,7 @@ class Download:
                 await asyncio.gather(*self._explaining)
         finally:
             await end_tasks(*self._explaining)
-            # Also what came before a failure is kept; a thread that writes cannot be stopped.
+            # Candles before a failure are kept, too; a thread that writes cannot be stopped.
             fetched.set()
             await self._writer
         return tail
@@ -110,7 +113,7 @@ class Download:
 
     async def _fetch(self, span: Span, *, overlap: bool, followed: bool) -> Tail:
         size, ruler = self._pages.size, self._calendar
-        start = ruler.previous(span.start) if overlap and size > 1 else span.start
+        start = self._overlapping(span).start if overlap else span.start
         upto = ruler.shift(max(start, self._pages.first), size)
         asked = Span(start, min(span.end, max(upto, span.start + 1)))
         page = await self._page(asked, far=span.end)
@@ -134,7 +137,7 @@ class Download:
             if self._pages.is_doubtful:
                 following = page.end
             else:
-                # No place is left.
+                # There are no places left.
                 page = replace(page, end=end)
         window = _Window(page, asked)
         plan = list(self._plan(following, end))
@@ -156,10 +159,10 @@ class Download:
                     both: set[asyncio.Future[Any]] = {coming, workers}
                     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
-                    workers.result()  # raises why it does not come
+                    workers.result()  # raises if the page has failed
                 self._room.release()
                 window = await self._put_together(window, coming.result(), wanted)
-                # Not kept: all pages of a year are as large as the year.
+                # Pages are not kept, because those of a year are as large as the year.
                 pages[done] = used
                 done += 1
         except BaseException:
@@ -168,24 +171,23 @@ class Download:
         finally:
             await end_tasks(workers)
         end = min(span.end, max(end, window.page.end))
-        return await self._finish(window.page, end, followed=followed)
+        return await self._finish(window.page, end, span.end, followed=followed)
 
     def _plan(self, start: int, end: int) -> Iterator[Span]:
-        """Divide a range into windows that are requested with the candle before them."""
-        overlap = 1 if self._pages.size > 1 else 0
+        """Split a range into windows that are requested with the candle before them."""
         while start < end:
-            upto = self._calendar.shift(start, max(1, self._pages.size - overlap))
+            upto = self._calendar.shift(start, max(1, self._pages.size - self._overlap))
             yield Span(start, min(end, max(upto, start + 1)))
             start = upto
 
     async def _work(
         self, numbers: Iterator[int], plan: list[Span], pages: list[asyncio.Future[Page]]
     ) -> None:
-        """Fetch one window after another until none is left."""
+        """Request window after window until none is left."""
         for number in numbers:
             await self._room.acquire()
             if self._writer is not None and self._writer.done():
-                self._writer.result()  # raises why what is fetched can no longer be kept
+                self._writer.result()  # raises if candles can no longer be stored
             span = plan[number]
             clock = self._pages.clock
             if clock and any(one.start < span.start and span.end <= one.end for one in self._empty):
@@ -198,18 +200,16 @@ class Download:
             pages[number].set_result(page.cut(page.start, span.end))
 
     def _overlapping(self, span: Span) -> Span:
-        if self._pages.size == 1:
-            return span
-        return Span(self._calendar.previous(span.start), span.end)
+        return Span(self._calendar.previous(span.start), span.end) if self._overlap else span
 
     async def _page(self, span: Span, far: int | None = None) -> Page:
-        """Get the candles of a window; request those once more that are not sound."""
+        """Get the candles of a window; invalid ones are requested once more."""
         try:
             page = await self._pages.between(*span, far)
             if page.rejected:
                 page = await self._pages.between(*span, far)
         except DataUnavailableError:
-            # One page that cannot be used does not take the others with it.
+            # An unusable page does not affect the others.
             if self._pages.venue.is_closed or self._pages.clock is None or far is not None:
                 raise
             clock = self._pages.clock
@@ -219,7 +219,7 @@ class Download:
     # ------------------------------------------------------------------ putting together
 
     async def _put_together(self, window: _Window, page: Page, wanted: Span) -> _Window:
-        """Join a page to those before it, and hand on what that settles."""
+        """Join a page to those before it, and pass on what is certain now."""
         before, calendar = window.page, self._calendar
         whole = Span(before.start, max(page.end, before.end))
         found = assemble([before, page], whole, calendar, page.clock)
@@ -237,7 +237,7 @@ class Download:
         cut = min(wanted.start, calendar.next(columns.time[last - 1])) if last else whole.start
         cut = min([cut, *map(calendar.floor, found.open.time)])
         self._hand_on(Span(whole.start, cut), between(columns, whole.start, cut), found.gaps)
-        unknown = [Span(*gap[:2]) for gap in found.gaps if gap.cause == "not_fetched"]
+        unknown = [gap.span for gap in found.gaps if gap.cause == "not_fetched"]
         rest = Page(
             cut,
             whole.end,
@@ -248,18 +248,23 @@ class Download:
         )
         return _Window(rest, self._overlapping(wanted))
 
-    async def _finish(self, page: Page, end: int, *, followed: bool) -> Tail:
+    async def _finish(self, page: Page, end: int, wanted: int, *, followed: bool) -> Tail:
+        """Settle the end of what was requested, which is up to ``wanted`` or up to now."""
         latest = page.clock.exchange if self._pages.is_simulated else page.clock.latest
+        pages = [page]
         if followed:
-            page = replace(page, newest=max(page.newest, end))
-        elif page.newest < end <= latest and page.clock.both < end:
+            pages = [replace(page, newest=max(page.newest, end))]
+        elif end == wanted and page.newest < end <= latest and page.clock.both < end:
             # By one of the clocks the range is not over: whether it is, a newer candle tells.
             with contextlib.suppress(UpstreamError):
                 newest = await self._pages.latest()
-                page = replace(
-                    page, newest=max(page.newest, newest), clock=page.clock.after(newest)
-                )
-        found = assemble([page], Span(page.start, end), self._calendar, page.clock)
+                if newest.start < end:
+                    pages.append(newest.cut(page.start, end))
+                else:
+                    clock = page.clock.after(newest.newest)
+                    pages = [replace(page, newest=max(page.newest, newest.newest), clock=clock)]
+        clock = pages[-1].clock
+        found = assemble(pages, Span(page.start, end), self._calendar, clock)
         gaps = found.gaps
         settled = max(
             [page.start, *(gap.end for gap in gaps[-1:])]
@@ -268,7 +273,7 @@ class Download:
         # Where days are longer or shorter than was expected, it may open before that.
         settled = min([settled, *found.open.time])
         settled = end if found.newest >= end or settled > end else settled
-        is_recent = settled > page.clock.exchange - _LATE and not followed
+        is_recent = settled > clock.exchange - _LATE and not followed
         late: list[Gap] = []
         if is_recent and gaps and gaps[-1].end >= settled > found.newest:
             late = [gaps.pop()]
@@ -277,8 +282,8 @@ class Download:
         if late and late[0].cause is None:
             # Nothing was handed on yet where it is the first of the range as well.
             leads = not self._begins_served and late[0].start <= page.start
-            late = await self._explained([Span(*late[0][:2])], leads=leads)
-        return Tail(settled, found.open, late, found.newest, page.clock)
+            late = await self._explained([late[0].span], leads=leads)
+        return Tail(settled, found.open, late, found.newest, clock)
 
     def _keep(self, plan: list[Span], pages: list[asyncio.Future[Page]]) -> None:
         """Hand on those windows behind a failure whose neighbours came, too, and agree."""
@@ -300,8 +305,8 @@ class Download:
         if span.start >= span.end:
             return
         inside = [gap for gap in gaps if gap.start < span.end and gap.end > span.start]
-        unknown = [Span(*gap[:2]) for gap in inside if gap.cause == "not_fetched"]
-        missing = [Span(*gap[:2]) for gap in inside if gap.cause is None]
+        unknown = [gap.span for gap in inside if gap.cause == "not_fetched"]
+        missing = [gap.span for gap in inside if gap.cause is None]
         stretch = Stretch(span.start, span.end, columns)
         leads = bool(missing) and (not len(columns) or missing[0].start < columns.time[0])
         leads, self._begins_served = leads and not self._begins_served, True
@@ -318,7 +323,7 @@ class Download:
         try:
             gaps = await self._explained(missing, leads=leads)
         except BaseException:
-            # The candles are known all the same.
+            # The candles are known even without the causes.
             self._add(stretch, sorted([*unknown, *missing]))
             raise
         self._add(replace(stretch, gaps=gaps), unknown)
@@ -330,20 +335,20 @@ class Download:
         return merged([*begins, *await self._causes.of(missing)])
 
     def _add(self, stretch: Stretch, unknown: list[Span]) -> None:
-        left = without(Span(stretch.start, stretch.end), unknown)
+        left = without(stretch.span, unknown)
         self._ready[-1:] = joined([*self._ready[-1:], *(stretch.cut(*span) for span in left)])
         if self._progress is not None:
             self._progress(self._calendar.count(stretch.start, stretch.end))
 
     async def _write(self, fetched: asyncio.Event) -> None:
-        """Hand on what is ready, again and again, until all is."""
+        """Pass on finished stretches until all are done."""
         try:
             while not fetched.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(fetched.wait(), _GATHER)
                 await self._flush()
         finally:
-            # Also where the program is ending, which cancels every task.
+            # Also at the end of the program, which cancels every task.
             await self._flush()
 
     async def _flush(self) -> None:
@@ -354,10 +359,7 @@ class Download:
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return where runs of consecutive numbers begin, and behind their ends."""
-    for number in numbers:
-        if number - 1 not in numbers:
-            behind = number
-            while behind in numbers:
-                behind += 1
-            yield number, behind
+    """Return the start and the exclusive end of each run of consecutive numbers, in order."""
+    for _, run in groupby(enumerate(numbers), lambda one: one[1] - one[0]):
+        found = [number for _, number in run]
+        yield found[0], found[-1] + 1

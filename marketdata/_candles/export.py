@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ Format: TypeAlias = Literal["parquet", "csv", "feather"]
 _Put: TypeAlias = Callable[[Columns, Sequence[Flag]], object]
 
 _AT_ONCE = 200_000
-"""Candles that are in memory at a time."""
+"""Maximum candles in memory."""
 
 
 def write(
@@ -28,12 +29,13 @@ def write(
 ) -> int:
     """Write the stored candles that open in a range (Unix ms) to a file; return their number.
 
-    ``calendar`` is what the series is expected to follow. Columns are those of
-    `Candles.to_arrow`; numbers and times in CSV are those of the command line. The file takes its
-    name only when it is whole.
+    ``calendar`` is the expected calendar of the series. Columns are those of `Candles.to_arrow`;
+    CSV has the numbers and times of the command line. The file gets its name only when it is
+    complete.
     """
     count = 0
-    part = path.with_name(f".{path.name}.part")
+    # Nobody else knows the name, who could put a link there in a folder that others may write.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     marked = _flags(table, calendar, start, end)
     try:
         with _writer(part, kind, marked=bool(marked)) as put:
@@ -47,12 +49,12 @@ def write(
 
 
 def _flags(table: SeriesTable, calendar: Calendar, start: int, end: int) -> tuple[Flag, ...]:
-    """Find the candles that are not as usual."""
+    """Find the candles with a ``quality``."""
     revised, times = set[int](), array("q")
     for stretch in _stretches(table, start, end):
         revised |= stretch.revised
         times.extend(stretch.columns.time)
-    return flags(revised, learned(table.timeframe, times, calendar).unexpected(times))
+    return flags(times, revised, learned(table.timeframe, times, calendar).unexpected(times))
 
 
 def _stretches(table: SeriesTable, start: int, end: int) -> Iterator[Stretch]:

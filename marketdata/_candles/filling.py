@@ -1,4 +1,4 @@
-"""Candles filled in for places in which nothing was traded."""
+"""Fills gaps with candles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal, TypeAlias, TypeVar
 
 from marketdata._candles.calendar import Calendar
-from marketdata._candles.spans import Gap
+from marketdata._candles.spans import Gap, in_order
 from marketdata.models.columns import Columns
 from marketdata.models.decimals import as_number
 
@@ -17,7 +17,7 @@ N = TypeVar("N", int, float)
 How: TypeAlias = Literal["none", "zero", "previous"]
 
 UNKNOWN = frozenset({"not_served", "not_fetched"})
-"""Causes of gaps in which there may have been trades."""
+"""Causes of gaps in which trades are possible."""
 
 
 def fill(
@@ -25,11 +25,10 @@ def fill(
 ) -> tuple[Columns, list[Gap], list[Gap]]:
     """Fill gaps; return all candles, the gaps that were filled, and those that were not.
 
-    ``zero`` gives candles whose every value is 0; ``previous`` candles at the close before, with
-    no volume and no trades; ``none`` gives none. Filled are gaps without trades, in an outage, or
-    of no known cause (None), and with ``previous`` only where the candle right before the gap, or
-    before the filled gaps that lead up to it, is there. What was not served or not fetched is
-    unknown and stays a gap.
+    ``zero`` makes candles of zeros; ``previous`` repeats the last close with zero volume and no
+    trades; ``none`` fills nothing. Gaps without trades, in an outage, or without a known cause
+    (None) are filled. ``previous`` also requires the candle right before the gap, or before the
+    filled gaps that lead up to it. Gaps that are not served or not fetched are unknown and stay.
     """
     if how == "none":
         return columns, [], list(gaps)
@@ -38,9 +37,9 @@ def fill(
     left: list[Gap] = []
     places: list[tuple[int, Sequence[int]]] = []
     blank = 0
-    for gap in sorted(gaps, key=lambda one: one.start):
+    for gap in in_order(gaps):
         index = bisect_left(times, gap.start)
-        # A close from before a time that is unknown is not the close before this gap.
+        # A close from before an unknown gap is not the last close.
         known = how == "zero" or (index > 0 and times[index - 1] >= blank)
         if known and gap.cause not in UNKNOWN:
             filled.append(gap)
@@ -53,7 +52,7 @@ def fill(
     prices = [nothing if how == "zero" else closes[index - 1] for index, _ in places]
     counts = [len(opened) for _, opened in places]
     flat = [_run(closes, price, count) for price, count in zip(prices, counts, strict=True)]
-    # Gaps are many and mostly short: those of one length share what is the same in them.
+    # There are many short gaps, so those of one length share their constant values.
     quiet = {count: _run(closes, nothing, count) for count in set(counts)}
     untraded = {count: array("q", [0]) * count for count in set(counts)}
     at = [index for index, _ in places]
@@ -70,14 +69,14 @@ def fill(
 
 
 def _run(column: array[float], value: float, count: int) -> array[float]:
-    """Return a column like another, of one value."""
+    """Return a column of one value with the type of another."""
     run = column[:0]
     run.append(value)
     return run * count
 
 
 def _spliced(source: array[N], at: Sequence[int], runs: Sequence[array[N]]) -> array[N]:
-    """Put runs of values before the positions of a column that are given with them, in order."""
+    """Insert runs of values before positions of a column, in order."""
     result, done = source[:0], 0
     for index, run in zip(at, runs, strict=True):
         result += source[done:index]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from marketdata._candles.calendar import Calendar, expected
@@ -34,45 +32,30 @@ Tick: TypeAlias = tuple[int, float, float]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_CHUNK = 10_000
 _FIRST_IDS = (0, 1)
-"""Ids that only the first trade ever of a pair has."""
+"""Ids that only the very first trade of a pair has."""
 
 # ---------------------------------------------------------------------------- candles
 
 
-def bars(trades: Iterable[Trade], timeframe: str) -> Columns:
-    """Build candles from trades, which come in order of time; places without a trade have none.
+class Bars:
+    """Candles that grow at one end, with page after page of trades.
 
-    Candles open where those of a resampled timeframe do. Volume is the exact sum of the amounts,
-    rounded once. An aggregated trade counts as one. Raises ValueError for trades that are out of
-    order.
+    Places without trades have no candle. Volume is the exact sum of the amounts, rounded once. An
+    aggregated trade counts as one.
     """
-    return bars_of(map(_tick, trades), timeframe)
-
-
-def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
-    """Build candles as `bars` does, from plain numbers; holds few of them at a time.
-
-    Raises ValueError also for a price or an amount that is not finite.
-    """
-    made, left = _Bars(expected(timeframe)), iter(ticks)
-    while chunk := list(islice(left, _CHUNK)):
-        made.add(chunk)
-    return made.columns()
-
-
-class _Bars:
-    """Candles that grow at one end, a page of trades after another."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._pages: deque[Columns] = deque()
         self._volumes: dict[int, list[float]] = {}
-        """What was traded in the first and the last candle of each page, which go on in others."""
+        """The trades of the first and last candle of each page, which continue in other pages."""
 
     def add(self, ticks: Sequence[Tick], *, before: bool = False) -> None:
-        """Add trades, in order of time, behind all others or before them."""
+        """Add trades in time order, after all others or before them.
+
+        Raises ValueError if they are unsorted, or if a price or an amount is not finite.
+        """
         if not ticks:
             return
         times, prices, amounts = zip(*ticks, strict=True)
@@ -95,11 +78,7 @@ class _Bars:
                 known = self._volumes.get(opened, ())
                 self._volumes[opened] = _condensed([*known, *volumes])
             first, opened = behind, end
-        page = Columns.from_rows(rows)
-        if before:
-            self._pages.appendleft(page)
-        else:
-            self._pages.append(page)
+        (self._pages.appendleft if before else self._pages.append)(Columns.from_rows(rows))
 
     def columns(self) -> Columns:
         """Return the candles; ValueError if a page begins before the last candle of another."""
@@ -119,7 +98,7 @@ class _Bars:
 
 
 def _condensed(values: list[float]) -> list[float]:
-    """Return the few numbers whose exact sum is that of many: their sum, its rounding, …"""
+    """Return a few numbers with the same exact sum: the rounded sum, its error, and so on."""
     if any(isinstance(value, Decimal) for value in values[:1]):
         return [total(values)]
     sums: list[float] = []
@@ -133,7 +112,8 @@ def _ms(trade: Trade) -> int:
     return (trade.timestamp - _EPOCH) // _MILLISECOND
 
 
-def _tick(trade: Trade) -> Tick:
+def tick(trade: Trade) -> Tick:
+    """Return the numbers of a trade that candles are built from."""
     return _ms(trade), trade.price, trade.amount
 
 
@@ -146,7 +126,7 @@ class TradesSeries:
     room = 100
 
     def __init__(self, venue: Venue, pair: str, timeframe: str) -> None:
-        """Raise `DataUnavailableError` where the exchange offers no trades."""
+        """Raise `DataUnavailableError` if the exchange has no trades."""
         if not venue.has("fetchTrades"):
             raise _unavailable(venue, "offers no trades to make candles of")
         self.calendar = expected(timeframe)
@@ -154,38 +134,38 @@ class TradesSeries:
         self._pair = pair
 
     async def newest(self, count: int) -> Known:
-        """Return the candles of the newest so many places."""
+        """Return the candles of the newest ``count`` places."""
         start = self.calendar.shift(our_now(), 1 - count)
         found = await self.between(start, None)
         end = found.columns.time[-1] + 1 if len(found.columns) else found.end
         return found.cut(start, end)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Build the candles that open in a range of all the exchange's trades in it.
+        """Build the candles of a range from all trades of the exchange in it.
 
-        Reads page after page and keeps the candles only. Each page has to hold a trade of the one
-        before, which proves that none in between was left out. Places before the first one of
-        which the exchange still gives all trades are a gap that is not served.
+        Reads page after page and keeps only the candles. Each page must contain a trade of the page
+        before, which proves that none in between is missing. Places before the first one with all
+        trades are a gap that is not served.
 
-        Raises `DataUnavailableError` where the exchange does not give all trades of any place,
-        cannot be asked for them, or gives pages that do not join.
+        Raises `DataUnavailableError` if the exchange has all trades of no place, does not support
+        the requests, or returns pages that do not overlap.
         """
         venue, calendar = self._venue, self.calendar
         first, upto = calendar.ceil(start), FOREVER if end is None else end
         stop = calendar.ceil(min(upto, our_now() + 1))
-        columns, left, reply = await self._read(first, stop)
+        columns, since, reply = await self._read(first, stop)
         clock = clock_of(reply)
         if clock.disagrees and stop <= clock.exchange and stop < upto:
             # Our clock is behind the exchange's.
             stop = calendar.ceil(min(upto, clock.exchange + 1))
-            columns, left, reply = await self._read(first, stop)
+            columns, since, reply = await self._read(first, stop)
             clock = clock_of(reply)
         gone: list[Gap] = []
-        if left.since is not None:
-            # There may be others of the oldest one's moment.
-            served = calendar.ceil(left.since + 1)
+        if since is not None:
+            # There can be other trades at the oldest one's time.
+            served = calendar.ceil(since + 1)
             if served >= min(stop, clock.exchange):
-                begin = datetime.fromtimestamp(left.since / 1000, UTC)
+                begin = datetime.fromtimestamp(since / 1000, UTC)
                 raise _unavailable(venue, f"only gives its newest trades, from {begin:%FT%TZ} on")
             gone = [Gap(first, served, "not_served")]
             columns = between(columns, served, stop)
@@ -206,20 +186,19 @@ class TradesSeries:
             simulated=reply.simulated,
         )
 
-    async def _read(self, start: int, stop: int) -> tuple[Columns, _Left, Reply]:
-        """Build candles of the trades of a range; tell what is left of those, and up to when."""
+    async def _read(self, start: int, stop: int) -> tuple[Columns, int | None, Reply]:
+        """Build candles of the trades in a range; return since when it has them, and up to when."""
         venue, backwards = self._venue, not _leads_on(self._venue.quirk)
         read = _read_back if backwards else _read_on
-        made, left = _Bars(self.calendar), _Left()
-        reply: Reply | None = None
-        async for page, answer in read(venue, self._pair, start, stop, left):
-            inside = [tick for tick in map(_tick, page) if start <= tick[0] < stop]
+        made = Bars(self.calendar)
+        page: _Page | None = None
+        async for page in read(venue, self._pair, start, stop):
+            inside = [one for one in map(tick, page.trades) if start <= one[0] < stop]
             made.add(inside, before=backwards)
-            reply = answer
-        if reply is None:
+        if page is None:
             raise _unavailable(venue, "gives no trades")
         try:
-            return made.columns(), left, reply
+            return made.columns(), page.since, page.reply
         except ValueError:
             raise _unavailable(venue, "gives trades out of order") from None
 
@@ -232,56 +211,51 @@ class TradesSeries:
         return moment
 
     async def why(self, gap: Span) -> list[Gap]:
-        """Tell that nothing was traded in a range of which all trades were read."""
+        """Return the gap without trades: all trades of the range were read."""
         return [Gap(*gap, "no_trades")]
 
 
-@dataclass
-class _Left:
-    """What an exchange still has of its trades."""
+class _Page(NamedTuple):
+    """Trades, oldest first, and the reply that shows up to when they are known."""
 
+    trades: list[Trade]
+    reply: Reply
     since: int | None = None
-    """The time (Unix ms) of the oldest, where that is later than was asked for; None elsewhere."""
+    """The time (Unix ms) of the oldest trade if it is later than requested, else None."""
 
 
 def _leads_on(quirk: Quirk) -> bool:
-    """Return whether trades can be read from a time on, to their end."""
+    """Return whether trades can be read from a start time to their end."""
     if quirk.trades_from_id is not None:
         return quirk.trades_from_id.startswith("=") and quirk.trades_from_time
-    # An answer that looks at a span only does not tell whether more is behind it.
+    # A response that covers a limited span does not show whether there are later trades.
     return quirk.trades_from_time and not quirk.aggregates and quirk.trades_span is None
 
 
-async def _read_on(
-    venue: Venue,
-    pair: str,
-    start: int,
-    stop: int,
-    left: _Left,  # noqa: ARG001 from a time on they come or they do not
-) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Return pages of trades and their replies, from a time on until ``stop`` or later."""
+async def _read_on(venue: Venue, pair: str, start: int, stop: int) -> AsyncIterator[_Page]:
+    """Return pages of trades from a start time until ``stop`` or later."""
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
     if quirk.trades_from_id is None:
         ask = _since(quirk, start)
     else:
-        # This reply comes first: its time may not be later than the look for the first trade.
+        # This reply is first: its time must not be later than the search for the first trade.
         _, reply = await _page(venue, pair, 1, _Ask(quirk.recent_trades))
         found = await trades_from(venue, pair, limit=1, start=start, from_id=None, aggregate=False)
         if not found:
-            yield [], reply
+            yield _Page([], reply)
             return
         ask = _by_id(quirk, _id(venue, found[0]))
     last: Trade | None = None
     while True:
         page, reply = await _page(venue, pair, size, ask)
         fresh = page if last is None else page[_place(venue, page, last) + 1 :]
-        yield fresh, reply
+        yield _Page(fresh, reply)
         if not fresh or _ms(fresh[-1]) >= stop:
             return
         asked, last = ask, fresh[-1]
         if quirk.trades_from_id is None:
-            # With room, since times may have been sent a hair too small.
+            # With a margin, since times can be sent slightly too small.
             start = max(start, _ms(last) - 1)
             ask = _since(quirk, start)
         else:
@@ -292,13 +266,8 @@ async def _read_on(
             raise _unavailable(venue, "has more trades in a millisecond than it gives at a time")
 
 
-async def _read_back(
-    venue: Venue, pair: str, start: int, stop: int, left: _Left
-) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Return pages of trades, newest first, until one is before ``start`` or no more are there.
-
-    Each comes with the reply that tells up to when they are known.
-    """
+async def _read_back(venue: Venue, pair: str, start: int, stop: int) -> AsyncIterator[_Page]:
+    """Return pages of trades, newest first, until one is before ``start`` or none is left."""
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
     can_go_back = (quirk.trades_from_id or "").startswith("<")
@@ -310,29 +279,25 @@ async def _read_back(
         page, reply = await _page(venue, pair, quirk.trades_per_request, newest)
     if not page:
         raise _unavailable(venue, "gives no trades from that far back")
-    yield page, reply
+    yield _Page(page, reply)
     oldest = page[0]
     if can_go_back and _ms(oldest) >= stop:
         oldest = await _early(venue, pair, stop, oldest, size)
     while _ms(oldest) >= start:
-        if not can_go_back:
-            left.since = _ms(oldest)
+        if can_go_back:
+            # The page before the id behind it begins with the trade itself.
+            page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
+            page = page[: _place(venue, page, oldest)]
+        if not can_go_back or not page:
+            is_first = can_go_back and _id(venue, oldest) in _FIRST_IDS
+            yield _Page([], reply, None if is_first else _ms(oldest))
             return
-        # The page before the id behind it begins with the trade itself.
-        page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
-        page = page[: _place(venue, page, oldest)]
-        if page:
-            yield page, reply
-            oldest = page[0]
-        elif _id(venue, oldest) in _FIRST_IDS:
-            return
-        else:
-            left.since = _ms(oldest)
-            return
+        yield _Page(page, reply)
+        oldest = page[0]
 
 
 async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -> Trade:
-    """Return a trade at or after ``stop`` with few such before it, by halving the ids below one."""
+    """Return a trade at or soon after ``stop``, found by bisecting the ids below one."""
     low = 0
     while _id(venue, late) - low > enough:
         middle = (low + _id(venue, late)) // 2
@@ -345,7 +310,7 @@ async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -
 
 
 class _Ask(NamedTuple):
-    """What a page is asked for with, besides its size."""
+    """The parameters of a page, besides its size."""
 
     params: Mapping[str, Any]
     since: int | None = None
@@ -363,7 +328,7 @@ def _by_id(quirk: Quirk, trade_id: int) -> _Ask:
 
 
 async def _page(venue: Venue, pair: str, size: int, ask: _Ask) -> tuple[list[Trade], Reply]:
-    """Get a page of trades, oldest first, and the reply that brought it."""
+    """Get a page of trades, oldest first, and its reply."""
 
     def make(raw: list[dict[str, Any]], reply: Reply) -> tuple[list[Trade], Reply]:
         if reply.hollow:
@@ -384,7 +349,7 @@ async def _page(venue: Venue, pair: str, size: int, ask: _Ask) -> tuple[list[Tra
 
 
 def _place(venue: Venue, page: Sequence[Trade], trade: Trade) -> int:
-    """Tell where in a page a trade of the page before is; raises where the two do not join."""
+    """Return the position of a trade of the page before; raises if the pages do not overlap."""
     for index, one in enumerate(page):
         if one.id is not None and one.id == trade.id:
             return index

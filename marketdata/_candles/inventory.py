@@ -1,4 +1,4 @@
-"""What is stored: described, looked through for damage, and mended."""
+"""Describes stored candles, and finds and removes damage."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from marketdata._candles.spans import (
     Gap,
     Span,
     Stretch,
+    in_order,
     intervals,
     merged,
     moment,
@@ -29,21 +30,21 @@ from marketdata.models.stored import Damage, Day, DayState, Series
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored of a range."""
+    """The stored part of a range."""
 
     candles: int = 0
     places: int = 0
-    """Places of which it is known whether they have a candle."""
+    """The number of places of which it is known whether they have a candle."""
     gaps: tuple[Interval, ...] = ()
 
 
 def stored_of(
     tables: Sequence[SeriesTable], calendar: Calendar, start: int, end: int | None
 ) -> Stored:
-    """Tell what is stored of a range (Unix ms).
+    """Return the stored part of a range (Unix ms).
 
-    ``tables`` are those of a pair and of the one that it was before a token was renamed: before its
-    own first candle, that one's count.
+    ``tables`` are those of a pair and of its former name before a token was renamed. The former one
+    counts before the pair's own first candle.
     """
     parts = [_stored_in(tables[0], calendar, start, end)]
     upto = FOREVER if end is None else end
@@ -63,7 +64,7 @@ def stored_of(
 
 
 def covered_of(tables: Sequence[SeriesTable]) -> list[Span]:
-    """List the ranges that are stored, in the sense of `stored_of`."""
+    """List the stored ranges, with the meaning of `stored_of`."""
     covered = [table.covered() if table.refresh() else [] for table in tables]
     known = covered[0]
     for spans in covered[1:]:
@@ -78,7 +79,7 @@ def _before_the_first(table: SeriesTable) -> list[Span]:
     found = list[Span]()
     for file in table.files() if table.refresh() else ():
         gaps = [gap for part in table.read(file.start, file.end) for gap in part.gaps]
-        found += [Span(gap.start, gap.end) for gap in gaps if gap.cause == "not_served"]
+        found += [gap.span for gap in gaps if gap.cause == "not_served"]
         if file.rows > file.gaps:
             break
     return found
@@ -100,15 +101,13 @@ def _stored_in(table: SeriesTable, calendar: Calendar, start: int, end: int | No
         for part in table.read(first, upto):
             candles += len(part.columns)
             gaps += part.gaps
-    return Stored(
-        candles, places, intervals(merged(sorted(gaps, key=lambda gap: gap.start)), calendar)
-    )
+    return Stored(candles, places, intervals(merged(gaps), calendar))
 
 
 def describe(store: Store, name: SeriesName) -> Series | None:
-    """Say what a series holds, from its transaction log alone; None where that holds nothing.
+    """Describe a series from its transaction log alone; None if it is empty.
 
-    Also None where the log cannot be read, which `damage` reports.
+    Also None if the log cannot be read, which `damage` reports.
     """
     table = store.table(name)
     try:
@@ -135,7 +134,7 @@ def describe(store: Store, name: SeriesName) -> Series | None:
 
 
 def days(store: Store, name: SeriesName) -> tuple[Day, ...]:
-    """Tell of each day from the first to the last what is stored of it; reads all candles."""
+    """Describe each day from the first to the last; reads all candles."""
     table = store.table(name)
     files = table.files() if table.refresh() else []
     if not files:
@@ -150,9 +149,9 @@ def days(store: Store, name: SeriesName) -> tuple[Day, ...]:
         asked = Stretch(start, end, whole.columns[:0])
         if start < whole.end and end > whole.start:
             asked = whole.cut(start, end)
-        outside = without(Span(start, min(end, over)), [Span(whole.start, whole.end)])
+        outside = without(Span(start, min(end, over)), [whole.span])
         gaps = [*asked.gaps, *(Gap(*span, "not_fetched") for span in outside)]
-        gaps = [gap for gap in sorted(gaps, key=lambda gap: gap.start) if calendar.count(*gap[:2])]
+        gaps = [gap for gap in in_order(gaps) if calendar.count(*gap[:2])]
         state: DayState = "gaps" if gaps else "complete"
         if end > now:
             state = "not_over"
@@ -170,7 +169,7 @@ def days(store: Store, name: SeriesName) -> tuple[Day, ...]:
 
 
 def damage(store: Store, name: SeriesName) -> list[Damage]:
-    """Read all of a series and report what is wrong with it."""
+    """Read all of a series and report its damage."""
     return [
         Damage(
             **_named(name),
@@ -184,7 +183,7 @@ def damage(store: Store, name: SeriesName) -> list[Damage]:
 
 
 def repair(store: Store, name: SeriesName) -> list[Damage]:
-    """Take what is damaged out of a series, and report it."""
+    """Remove damaged parts of a series, and report them."""
     found = damage(store, name)
     table = store.table(name)
     if any(one.problem == "log_unreadable" for one in found):

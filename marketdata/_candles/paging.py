@@ -1,4 +1,4 @@
-"""How an exchange gives candles: page by page, and where the next ones are behind a gap.
+"""Requests candles page by page, and finds the next ones after a gap.
 
 Times are Unix milliseconds.
 """
@@ -6,16 +6,17 @@ Times are Unix milliseconds.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata._candles.assembly import Clock, Page, page
 from marketdata._candles.calendar import Calendar, expected, nominal_length
-from marketdata._candles.spans import FOREVER, between
+from marketdata._candles.spans import FOREVER, between, joined_columns
 from marketdata.arguments import is_timeframe
 from marketdata.errors import InvalidParameterError, UpstreamError
 from marketdata.models.columns import Columns, Row
@@ -27,22 +28,22 @@ if TYPE_CHECKING:
 Aside = Callable[[Page, "Reply"], Awaitable[None]]
 
 FIRST_MARKET = 1_262_304_000_000
-"""2010-01-01, before there was a market: nothing earlier is requested."""
+"""2010-01-01, before there were markets: nothing earlier is requested."""
 _OPENED = 5
-"""Candles that may open while others are requested."""
+"""The number of candles that can open during a request."""
 
 
 class Pages:
     """Requests the candles of one series of an exchange, natively.
 
-    ``calendar`` is what the series is expected to follow: it says how far pages reach, and never
-    which candles there are.
+    ``calendar`` is the expected calendar of the series. It only decides how far pages reach, and
+    never which candles exist.
     """
 
     def __init__(
         self, venue: Venue, pair: str, calendar: Calendar, aside: Aside | None = None
     ) -> None:
-        """``aside`` is told of pages of its own candles that only show where there are any."""
+        """``aside`` gets pages of the series that were requested only to find candles."""
         self.venue = venue
         self._aside = aside
         self.pair = pair
@@ -52,108 +53,107 @@ class Pages:
         self.reply: Reply | None = None
         """The last answer."""
         self.clock: Clock | None = None
-        """The time of the last answer."""
-        self._given = 0
-        """The open time of the newest candle in all answers."""
-        self._leaves_out = False
-        """Whether an answer was short although there were more candles."""
-        self._has_odd = False
-        """Whether a candle opened off the calendar: there may be several in one place."""
+        """The time of the last response."""
         self._told: Clock | None = None
-        """The same without regard to the candles in it."""
+        """The same without the candles in it."""
+        self._given = 0
+        """The open time of the newest candle in all responses."""
+        self._leaves_out = False
+        """Whether a page was short although there were more candles."""
+        self._has_odd = False
+        """Whether a candle opened off the calendar, so that a place can have several."""
         self._listed = 0
-        """No candle opens before this, as far as is known."""
+        """A time before which no candle opens, as far as is known."""
         self._refused: set[str] = set()
-        """Timeframes of which a start was refused because it was too early."""
+        """Timeframes with a start that was refused as too early."""
         self._shown: dict[str, list[Page]] = {}
         """Pages of longer candles, by timeframe."""
         self._looked_ahead = False
         """Whether candles later than our clock were looked for."""
         self._served: list[int] = []
-        """The open times of all candles that are served, where those are the newest alone."""
+        """The open times of all candles, if the exchange serves only its newest ones."""
 
     @property
     def is_refused(self) -> bool:
-        """Whether the exchange refused to give candles from as early as they were asked for."""
+        """Whether the exchange refused a start as too early."""
         return self.timeframe in self._refused
 
     @property
     def is_timed(self) -> bool:
-        """Whether the exchange tells its time, or was looked at for candles later than ours."""
+        """Whether the exchange sends its time, or candles later than our clock were searched."""
         return self._looked_ahead or (self.reply is not None and self.reply.date is not None)
 
     @property
     def first(self) -> int:
-        """A time before which nothing is requested: no candle is given that opens earlier."""
+        """A time before which nothing is requested, because no candle opens earlier."""
         return self._first(self.calendar)
 
     def _first(self, calendar: Calendar) -> int:
         kept = self.venue.quirk.bars_kept
         if kept is None or calendar.timeframe not in self._refused:
             return FIRST_MARKET
-        # Before they are asked for, or are all here, a few more may open.
+        # A few more can open before the request or until its response.
         return max(FIRST_MARKET, calendar.shift(self.venue.now(), _OPENED - kept))
 
     async def _ask(
         self, calendar: Calendar, since: int | None, count: int, until: int | None, *, finite: bool
     ) -> tuple[Columns, Reply]:
-        """Request candles; from the first that are given where the exchange refuses earlier ones.
+        """Request candles; if the exchange refuses the start, from its first candles.
 
-        Raises what `Venue.candles` does.
+        Raises the errors of `Venue.candles`.
         """
         timeframe = calendar.timeframe
+        ask = functools.partial(
+            self.venue.candles, self.pair, timeframe, until=until, finite=finite
+        )
         try:
-            return await self.venue.candles(
-                self.pair, timeframe, since, count, until=until, finite=finite
-            )
+            return await ask(since, count)
         except InvalidParameterError:
             if self.venue.quirk.bars_kept is None or since is None or timeframe in self._refused:
                 raise
             self._refused.add(timeframe)
             first = _whole_second(self._first(calendar))
             if since >= first:
-                self._refused.discard(timeframe)  # That is not why.
+                self._refused.discard(timeframe)  # The start was not the reason.
                 raise
-            return await self.venue.candles(
-                self.pair, timeframe, first, count, until=until, finite=finite
-            )
+            return await ask(first, count)
 
     @property
     def is_simulated(self) -> bool:
-        """Whether the last answer came from a simulated exchange, whose clock is right."""
+        """Whether the last response came from a simulated exchange, whose clock is right."""
         return self.reply is not None and self.reply.simulated
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether there may be more candles in a place than the last that was given of it."""
+        """Whether a place can have more candles than the last one returned for it."""
         return self._leaves_out or self._has_odd
 
     # ------------------------------------------------------------------ candles
 
     async def newest(self, count: int) -> Page:
-        """Get the newest so many candles, at most as many as one request gives."""
+        """Get the newest ``count`` candles, at most as many as one request returns."""
         asked, opened = self._newest_of(count), self.calendar.floor(self.venue.now())
         found = await self._request(*asked)
         await self._look_ahead()
         again = self._newest_of(count)
         if asked != again or opened < self.calendar.floor(self.venue.now()):
-            # They may have been asked for up to our time, which is too early.
+            # They may have been requested up to our time, which is too early.
             found = await self._request(*again)
-        columns = _in_order(found, 0, None, set())[-count:]
+        columns = _in_order(found, 0, FOREVER, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
         start = columns.time[0] if len(columns) else clock.reached
         return page(start, FOREVER, columns, clock)
 
-    async def latest(self) -> int:
-        """Return when the newest candle opens."""
+    async def latest(self) -> Page:
+        """Get the newest candles of one request."""
         found = await self.newest(self.size)
         if self._aside is not None and self.reply is not None:
             await self._aside(found, self.reply)
-        return found.newest
+        return found
 
     def _newest_of(self, count: int) -> tuple[int | None, int]:
-        """Return from when on, and how many candles are requested to get the newest."""
+        """Return start and number of the request for the newest candles."""
         count = min(count, self.size)
         if not self.venue.quirk.bars_from_start:
             return None, count
@@ -166,41 +166,49 @@ class Pages:
     async def between(
         self, start: int, end: int | None, far: int | None = None, *, more: int = 1
     ) -> Page:
-        """Get all candles that open in a range (``end=None``: up to now), and what came along.
+        """Get all candles that open in a range (``end=None``: up to now), and later ones received.
 
-        What came along from behind the range belongs to the page, too. Where the range ends in
-        nothing, the next candle is looked for up to ``far``, and the page reaches up to that.
-        ``more`` is how many candles are requested besides those that there is room for: one may be
-        off the calendar, or tell that the last one is closed.
+        Received candles after the range belong to the page, too. If the range ends without candles,
+        the next one is searched up to ``far``, and the page reaches up to that. ``more`` candles
+        are requested besides those that fit into the range: one can be off the calendar, or show
+        that the last one is closed.
         """
         parts: list[Columns] = []
         disputed: set[int] = set()
         cursor, end = max(start, self.first), FOREVER if end is None else end
         given = self._given
         now = max(our_now(), self.clock.exchange if self.clock else 0)
-        # Nothing is requested from times to come, unless our clock is wrong.
+        # Nothing in the future is requested, unless our clock is wrong.
         stop = now + 1 if start <= now < end else end
         first: Clock | None = None
         was_short = False
+        unsettled: int | None = None
+        """The open time of the last candle, if it was open when it was given."""
+        asked_again: int | None = None
         while True:
-            # Some exchanges refuse a time to come: they are asked for the open candle instead.
+            # Some exchanges refuse a start in the future, so the open candle is requested.
             since = self._not_later(cursor)
             ask = max(1, min(self.size, self.calendar.count(since, stop) + more))
             found = await self._request(since, ask)
             if end > self._now().exchange and await self._look_ahead():
-                continue  # It may have been asked for candles up to our time.
+                continue  # The candles may have been requested up to our time.
             clock = self._now()
             if since < self._not_later(cursor):
                 continue  # Our clock was behind the exchange's.
             first = first or clock
-            # Up to here there may be candles; up to the exchange's own time a lack of them counts.
+            # Candles are possible up to here; up to the exchange's time, missing ones are gaps.
             stop, over = min(end, self._latest() + 1), min(end, clock.exchange + 1)
-            fresh = _in_order(found, cursor, None, disputed)
+            fresh = _in_order(found, cursor, FOREVER, disputed)
             if parts and not len(fresh) and cursor < self.calendar.ceil(cursor):
-                # It may take a time inside of a place for that place, which it gave already.
+                # It may round a start inside a place down to that place, which it returned already.
                 cursor = self.calendar.ceil(cursor)
                 if cursor < stop:
                     continue
+            if unsettled is not None and len(fresh):
+                # Until the next one opened it may have gone on.
+                parts[-1] = parts[-1][:-1]
+                cursor, unsettled, asked_again = unsettled, None, unsettled
+                continue
             inside = fresh.time[bisect_left(fresh.time, cursor) : bisect_left(fresh.time, stop)]
             if len(inside):
                 first_place = self.calendar.ceil(cursor)
@@ -212,13 +220,16 @@ class Pages:
                     parts.append(head.columns)
                     disputed |= head.rejected
                 parts.append(fresh)
-                cursor = fresh.time[-1] + 1
+                last = fresh.time[-1]
+                if last != asked_again and not clock.has_reached(self.calendar.end(last)):
+                    unsettled = last
+                cursor = last + 1
                 if self.calendar.next(cursor - 1) < stop:
                     continue
                 if cursor < over and end <= clock.exchange:
                     if len(found) < ask and self.is_doubtful:
                         continue
-                    # A full answer says nothing of what opens behind it in the last place.
+                    # A full page says nothing about later candles in its last place.
                     over = cursor
             if cursor < (reached := min(end, self._reached() + 1)) and not len(fresh):
                 until = max(reached, min(far or 0, self._reached() + 1))
@@ -228,29 +239,31 @@ class Pages:
             elif len(fresh) and not len(inside):
                 is_first = not parts
                 if more:
-                    # Of all that there is it may have given the last one only.
+                    # It may have returned only the last one of several candles.
                     head = await self._beginning(found, cursor, fresh.time[0], ask, more)
                     parts.append(head.columns)
                     disputed |= head.rejected
-                # Some exchanges answer with later candles: nothing is left before those.
+                # Some exchanges return later candles, so there are none before those.
                 if is_first:
                     parts.append(fresh)
                 else:
                     over = max(over, fresh.time[0])
-            made = self._page(start, max(cursor, over), parts, disputed, first)
-            # Candles older than one that was known before were closed, whatever clocks say.
+            columns = joined_columns(parts)
+            upto = max([cursor, over, *(time + 1 for time in columns.time[-1:])])
+            made = page(start, upto, columns, first, frozenset(disputed))
+            # Candles older than an already known one are closed, whatever the clocks say.
             return replace(made, newest=max(made.newest, given))
 
     def _not_later(self, moment: int) -> int:
-        """Return a moment, or when the open candle opened where that is still to come."""
+        """Return a moment, or the open time of the open candle if the moment is in the future."""
         now = self.venue.now()
         return moment if _whole_second(moment) <= now else min(moment, self.calendar.floor(now))
 
     async def _look_ahead(self) -> bool:
-        """Look for candles later than our clock where the exchange does not tell its time.
+        """Search candles later than our clock if the exchange does not send its time.
 
-        Returns whether there are any. Of some exchanges the newest are those up to our time: they
-        are asked for a page from then on, too.
+        Returns whether there are any. Some exchanges return the newest candles up to our time, so
+        a page from then on is requested as well.
         """
         if self.is_timed:
             return False
@@ -267,32 +280,19 @@ class Pages:
         return self.venue.ahead > ahead
 
     async def _beginning(self, found: Columns, start: int, end: int, asked: int, more: int) -> Page:
-        """Get candles before the first of a page that may not have found room in it.
+        """Get candles before the first of a page that may not have fitted into it.
 
-        Exchanges that give the newest first cut a page at its beginning: where an answer is short,
-        or where they count the candle at its end, which is one more than was asked for.
+        Exchanges that return the newest first cut a page at its beginning: if their pages are
+        short, or if they count the candle at the end, which is one more than requested.
         """
         last = self.calendar.shift(self.calendar.ceil(start), asked)
         is_cut = more > 0 and self.size > 1 and max(found.time) <= last
         if self.venue.quirk.newest_bars_only or not (len(found) < asked or is_cut):
             return page(start, end, found[:0], self._now())
-        # Where the candle at its end counts, also the answer to this request lacks its first one.
+        # If the candle at the end counts, this page lacks its first candle, too.
         early = start if len(found) < asked else self.calendar.previous(start)
         head = await self.between(early, end, more=0)
         return replace(head, columns=between(head.columns, start, end))
-
-    def _page(
-        self,
-        start: int,
-        end: int,
-        parts: Sequence[Columns],
-        disputed: set[int],
-        first: Clock,
-    ) -> Page:
-        columns = _joined(parts)
-        if len(columns):
-            end = max(end, columns.time[-1] + 1)
-        return page(start, end, columns, first, frozenset(disputed))
 
     async def _request(self, since: int | None, count: int) -> Columns:
         until = None
@@ -304,22 +304,21 @@ class Pages:
         except InvalidParameterError:
             if self.clock is None or since is None or since <= self.clock.exchange:
                 raise
-            # By the exchange's clock that is still to come, and some refuse it.
+            # By the exchange's clock this is in the future, which some refuse.
             return Columns.from_rows([])
-        told = clock_of(self.reply)
+        self._told = clock_of(self.reply)
         self._given = max(self._given, max(found.time, default=0))
-        self.clock = told.after(self._given)
-        self._told = told
+        self.clock = self._told.after(self._given)
         is_whole = len(found) >= self.size or (since is None and count >= self.size)
         if self.venue.quirk.newest_bars_only and is_whole:
-            # From a time on it gives only those behind that.
+            # With a start, it returns only candles after it.
             self._served = sorted(found.time)
         return found
 
     def _latest(self) -> int:
         """Return a time after which no candle had opened at the last answer."""
         told, clock = self._told or self._now(), self._now()
-        # A clock that is wrong does not tell where candles end.
+        # A wrong clock does not show where candles end.
         if self.is_simulated:
             return clock.exchange
         return FOREVER if told.disagrees or told.latest < clock.exchange else told.latest
@@ -336,26 +335,24 @@ class Pages:
     # ------------------------------------------------------------------ behind gaps
 
     async def _behind_nothing(self, cursor: int, asked: int, stop: int) -> int:
-        """Return where to go on behind a page without candles; ``stop`` or later where nowhere.
+        """Return where to continue after a page without candles; ``stop`` or later if nowhere.
 
-        Such a page may cover a fixed time, which is then empty. How long it stays empty, longer
-        candles tell, whose pages cover years.
+        Such a page can cover a fixed time, which is then empty. Longer candles, whose pages cover
+        years, show how long it stays empty.
         """
         behind = self.calendar.shift(cursor, asked)
         if behind >= stop:
             return behind
         for longer in reversed(self._longer()):
             later = await self._longer_from(longer, behind, stop)
-            if later is None:
-                continue
-            behind = max(behind, later)
+            behind = behind if later is None else max(behind, later)
             if behind >= stop:
-                return behind
+                break
         return behind
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
-        """Return when the first longer candle opens that ends after a moment; None: not known."""
-        # They may open elsewhere than is expected, at most one length earlier.
+        """Return when the first longer candle that ends after a moment opens; None: unknown."""
+        # They can open off the calendar, at most one length earlier.
         at = longer.previous(longer.floor(moment))
         while at < stop:
             page = await self._longer_page(longer, at)
@@ -369,7 +366,7 @@ class Pages:
         return at
 
     async def _longer_page(self, longer: Calendar, moment: int) -> Page | None:
-        """Get a page of longer candles from a moment on, once; None where it cannot be used."""
+        """Get a page of longer candles from a moment on, once; None if it is unusable."""
         for one in self._shown.get(longer.timeframe, ()):
             if one.start <= moment < one.end:
                 return one
@@ -382,7 +379,7 @@ class Pages:
         return found
 
     async def before(self, moment: int) -> int | None:
-        """Return a time near which the last candle before a moment is; None where there is none.
+        """Return a time near the last candle before a moment; None if there is none.
 
         No candle opens from that time up to the moment, and at least one does before it.
         """
@@ -395,7 +392,7 @@ class Pages:
                 self._listed = moment
                 return None
             return earlier[-1] + 1
-        empty = moment  # from here on no candle opens up to the moment
+        empty = moment  # no candle opens between this and the moment
         for calendar in (self.calendar, *self._longer()):
             start = calendar.shift(moment - 1, 1 - self._size(calendar))
             times = await self._all_between(start, moment, calendar)
@@ -413,7 +410,7 @@ class Pages:
                     empty = opened
             empty = min(empty, start)
             if calendar is self.calendar and self._given < moment:
-                # It may lie further back than even pages of the longest candles reach.
+                # It can be older than even pages of the longest candles reach.
                 newest = () if self.venue.quirk.bars_from_start else await self._probe(calendar)
                 if newest and newest[-1] < moment:
                     return newest[-1] + 1
@@ -421,9 +418,9 @@ class Pages:
         return None
 
     async def _all_between(self, start: int, end: int, calendar: Calendar) -> list[int] | None:
-        """List the open times in a range of one page, also where its answers are short.
+        """List the open times in a range of one page, also if pages are short.
 
-        None where the exchange does not say.
+        None if the exchange does not answer.
         """
         found = list[int]()
         while start < end:
@@ -437,7 +434,7 @@ class Pages:
         return found
 
     async def _last_between(self, start: int, end: int) -> int | None:
-        """Return when the last candle of a range opens; None where none is found in it."""
+        """Return the open time of the last candle in a range; None if none is found."""
         while start < end:
             early = max(start, self.calendar.shift(end - 1, 1 - self.size))
             times = await self._all_between(early, end, self.calendar)
@@ -447,7 +444,7 @@ class Pages:
         return None
 
     async def _probe(self, calendar: Calendar, since: int | None = None) -> list[int] | None:
-        """Return the open times of one page, the newest by default; None where it does not say."""
+        """Return the open times of one page, by default the newest; None if it is unusable."""
         until = None
         if since is not None:
             since = _whole_second(max(since, self._first(calendar)))
@@ -463,7 +460,7 @@ class Pages:
         return sorted(found.time)
 
     async def _tell(self, found: Columns, start: int, until: int | None, reply: Reply) -> None:
-        """Tell of candles that were requested only to see where there are any."""
+        """Pass on candles that were requested only to find others."""
         if self._aside is not None:
             end, disputed = FOREVER if until is None else until + 1, set[int]()
             columns = _in_order(found, start, end, disputed)
@@ -474,7 +471,7 @@ class Pages:
         return self.venue.candles_per_request(calendar.timeframe)
 
     def _longer(self) -> list[Calendar]:
-        """List calendars of longer candles that show where there are any: days, and the longest."""
+        """List calendars of longer candles for searching: days, and the longest timeframe."""
         named = [name for name in self.venue.timeframes if is_timeframe(name)]
         longest = max(named, key=nominal_length, default="1d")
         return [
@@ -485,13 +482,13 @@ class Pages:
 
 
 def clock_of(reply: Reply) -> Clock:
-    """Return the time of an answer: its ``Date``, which has whole seconds, or ours without one."""
+    """Return the time of a response: its ``Date``, which has whole seconds, or else ours."""
     ours = round(reply.received_at.timestamp() * 1000)
     return Clock(round((reply.date or reply.received_at).timestamp() * 1000), ours)
 
 
 def _whole_second(since: int) -> int:
-    """Round a time to request from up: many exchanges take whole seconds, and round it down."""
+    """Round a start time up: many exchanges take whole seconds, and would round it down."""
     return -(-since // 1000) * 1000
 
 
@@ -500,9 +497,9 @@ def our_now() -> int:
     return round(datetime.now(UTC).timestamp() * 1000)
 
 
-def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int]) -> Columns:
-    """Return the candles of a range, once, ascending; note those that came in two forms."""
-    times, end = columns.time, FOREVER if end is None else end
+def _in_order(columns: Columns, start: int, end: int, disputed: set[int]) -> Columns:
+    """Return the candles of a range, once and ascending, and note those sent in two versions."""
+    times = columns.time
     if all(map(operator.lt, times, times[1:])):
         return between(columns, start, end)
     rows: dict[int, Row] = {}
@@ -510,12 +507,3 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
         if start <= row[0] < end and rows.setdefault(row[0], row) != row:
             disputed.add(row[0])
     return Columns.from_rows([rows[time] for time in sorted(rows)])
-
-
-def _joined(parts: Sequence[Columns]) -> Columns:
-    if len(parts) == 1:
-        return parts[0]
-    joined = Columns.from_rows([])
-    for one in parts:
-        joined.extend(one)
-    return joined

@@ -1,4 +1,4 @@
-"""What can be done with candles that one has: parts of them by time, and longer ones of them."""
+"""Slices of candles by time, and longer candles of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["between", "resampled"]
 
 _UNKNOWN: frozenset[Cause] = frozenset({"not_fetched"})
-"""A longer candle with a part of this cause is missing: nobody knows what was traded in it."""
+"""A longer candle with a part of this cause is missing, because its trades are unknown."""
 
 
 def between(record: Candles[Number], start: Moment | None, end: Moment | None) -> slice:
-    """Return where the candles stand that open from a time on and before another.
+    """Return the positions of the candles that open from one time and before another.
 
-    Raises `InvalidParameterError` for what is no time.
+    Raises `InvalidParameterError` for invalid times.
     """
     times = record.time
     first = 0 if start is None else bisect_left(times, arguments.instant(start))
@@ -35,7 +35,7 @@ def between(record: Candles[Number], start: Moment | None, end: Moment | None) -
 
 
 def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
-    """Make longer candles of a record's; see `Candles.resample`."""
+    """Resample the candles of a record; see `Candles.resample`."""
     own = learned(record.timeframe, record.time, known(record.exchange, record.timeframe))
     wanted = expected(timeframe) if arguments.is_timeframe(timeframe) else None
     if wanted is None or not can_make(own, wanted):
@@ -53,7 +53,7 @@ def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
     edges += [(record.time[index], own.end(record.time[index])) for index in (0, -1) if len(record)]
     start = min((edge[0] for edge in edges), default=0)
     end = max((edge[1] for edge in edges), default=0)
-    # The last one goes on, and so does the longer one that it is in. Any other has to be whole.
+    # The last candle is open, and so is the longer one with it. All others must be complete.
     is_open = record.forming and bool(len(record))
     until = end if is_open else wanted.floor(end)
     columns, missing = resample(
@@ -75,7 +75,7 @@ def resampled(record: Candles[Number], timeframe: str) -> Candles[Number]:
 
 
 def _own(record: Candles[Any]) -> Columns[Any]:
-    """Return the exchange's candles, without those that were made up."""
+    """Return the exchange's candles, without filled ones."""
     columns = record.columns
     made_up = {
         index

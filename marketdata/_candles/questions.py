@@ -1,4 +1,4 @@
-"""Questions for candles, and their answers: one path for all of them."""
+"""Requests for candles and their answers: one path for all of them."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from marketdata._exchanges.markets_cache import Catalogue
 
 DEFAULT_LIMIT = 100
-"""How many candles are meant where the question says neither how many nor from when on."""
+"""The default number of candles, for a request without limit and start."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which candles are wanted; times are Unix milliseconds, start inside, end outside."""
+    """The requested candles; times are Unix ms, start is inclusive, end exclusive."""
 
     timeframe: str
     limit: int | None = None
@@ -63,13 +63,13 @@ class Question:
 
     @property
     def wanted(self) -> int | None:
-        """How many candles are wanted; None: all of a range."""
+        """The requested number of candles; None: all of a range."""
         return self.limit or (DEFAULT_LIMIT if self.start is None else None)
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """What an answer says of where its candles come from."""
+    """The source of the candles of an answer."""
 
     exchange: str
     pair: str
@@ -81,15 +81,15 @@ class _Origin:
 async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candles:
     """Get candles of a pair.
 
-    Those of a timeframe that the exchange lacks are resampled, or built from trades where it has
-    none. Raises `InvalidParameterError` for an empty range or one that has not begun,
-    `TimeframeNotSupportedError` for candles that cannot be had, and `DataUnavailableError` where a
-    candle is missing and the question is strict.
+    If the exchange lacks the timeframe, they are resampled, or built from trades if it has no
+    candles. Raises `InvalidParameterError` for an empty range or one in the future,
+    `TimeframeNotSupportedError` for unavailable candles, and `DataUnavailableError` if a candle is
+    missing and the request is strict.
     """
     if asked.start is not None and asked.end is not None and asked.start >= asked.end:
         raise _empty(asked.start, f"has to be before end ({_text(asked.end)})")
     if not venue.has_candles:
-        from marketdata._candles.from_trades import TradesSeries  # which most never need
+        from marketdata._candles.from_trades import TradesSeries  # rarely needed
 
         origin = _Origin(venue.id, pair, source="trades")
         return await _answer(TradesSeries(venue, pair, asked.timeframe), origin, asked)
@@ -99,7 +99,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
         return await _answer(series, _Origin(venue.id, pair), asked)
     unknown: set[Cause] = {"not_fetched"}
     if venue.quirk.newest_bars_only:
-        # What is before its oldest candles was traded, and is not served.
+        # The time before its oldest candles had trades, and is not served.
         unknown.add("not_served")
     fitting = sources_of(venue, asked.timeframe)
     for name in fitting:
@@ -114,7 +114,7 @@ async def candles(venue: Venue, pair: str, asked: Question, keep: Keep) -> Candl
 
 
 async def native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None) -> Source:
-    """Return a series that the exchange has, with the time before a rename of the pair."""
+    """Return a series of the exchange, including the time before a rename of the pair."""
     series = NativeSeries(venue, pair, timeframe, keep, plays)
     former = await venue.listed.predecessor(pair)
     if former is None:
@@ -125,7 +125,7 @@ async def native(venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str
 def sources_of(venue: Venue, timeframe: str) -> list[str]:
     """List the timeframes of an exchange that one can be resampled from, the longest first.
 
-    Raises `TimeframeNotSupportedError` where there is none.
+    Raises `TimeframeNotSupportedError` if there is none.
     """
     offered = venue.timeframes
     fitting = sources(timeframe, offered, lambda name: known(venue.id, name))
@@ -145,10 +145,10 @@ def sources_of(venue: Venue, timeframe: str) -> list[str]:
 def stored(
     store: Store, catalogue: Catalogue, source: str, exchange: str, pair: str, asked: Question
 ) -> Candles | None:
-    """Answer from the store alone; None where that does not hold all of the range.
+    """Answer from the store alone; None if it does not have all of the range.
 
-    Needs neither the exchange nor the modules that request candles, which take longer to import
-    than the answer. Blocks.
+    Needs neither the exchange nor the modules for requests, whose import takes longer than the
+    answer. Blocks.
     """
     if asked.start is None or asked.end is None or asked.limit is not None:
         return None
@@ -166,16 +166,16 @@ def stored(
         return None
     begins = stretch.gaps and stretch.gaps[0].cause == "not_served"
     if begins and listing.facts.formers(found[0].pair):
-        return None  # before that there may be candles under the pair's former name
+        return None  # there can be earlier candles under the pair's former name
     whole = Known.stored(stretch, stretch.end, simulated=listing.simulated)
     there = whole.cut(asked.start, asked.end)
     return _record(_Origin(exchange, found[0].pair), asked, there, calendar)
 
 
 async def delisted(store: Store, exchange: str, pair: str, asked: Question) -> Candles | None:
-    """Answer from the store for a pair that has left the exchange's list; None: nothing is there.
+    """Answer from the store for a pair that is no longer listed; None if nothing is stored.
 
-    What is not stored of the range is a gap that is not fetched.
+    Parts of the range that are not stored are gaps that are not fetched.
     """
 
     def find() -> tuple[str, Stretch] | None:
@@ -210,7 +210,7 @@ async def _answer(series: Source, origin: _Origin, asked: Question) -> Candles:
 
 
 async def _last(series: Source, limit: int, end: int | None) -> Known:
-    """Get the last so many candles before a time, or all where there are fewer."""
+    """Get the last ``limit`` candles before a time, or all if there are fewer."""
     calendar = series.calendar
     if end is None:
         found = await series.newest(limit)
@@ -222,7 +222,7 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
         width = max(limit - len(found.columns), series.room - 1)
         high = found.start
         if not len(found.columns) or (found.causes and found.causes[0].start <= high):
-            # Behind a gap: where the next candle is, the exchange says in a request or two.
+            # After a gap, one or two requests find the next candle.
             there = await series.before(high)
             if there is None:
                 found.begins = True
@@ -242,23 +242,23 @@ async def _last(series: Source, limit: int, end: int | None) -> Known:
 
 
 def _earliest(calendar: Calendar, end: int, count: int) -> int:
-    """Return where the last so many places before an end begin: there was no market before 2010."""
+    """Return the start of the last places before an end, at least 2010."""
     count = min(count, calendar.count(FIRST_MARKET, end))
     return max(min(FIRST_MARKET, end - 1), calendar.shift(end - 1, 1 - max(1, count)))
 
 
 async def _up_to(series: Source, found: Known, end: int) -> Known:
-    """Return the newest candles and what is known of the places behind them, before an end."""
-    # Where the newest are too old for one answer, what is before it is looked for afterwards.
+    """Return the newest candles and what is known of the places after them, up to an end."""
+    # If the newest are too old for one page, earlier ones are searched afterwards.
     last = series.calendar.next(found.newest or found.start)
     behind = found.gaps(series.calendar, last, end) if last < end else []
-    causes = [cause for gap in behind for cause in await series.why(Span(gap.start, gap.end))]
+    causes = [cause for gap in behind for cause in await series.why(gap.span)]
     upto = max([found.end, *(gap.end for gap in behind)])
     return replace(found, end=upto, causes=[*found.causes, *causes]).cut(found.start, end)
 
 
 async def _first(series: Source, limit: int, start: int, end: int | None) -> Known:
-    """Get the first so many candles from a time on, and the gaps before the last of them."""
+    """Get the first ``limit`` candles from a time on, and the gaps before the last of them."""
     calendar = series.calendar
     stop = FOREVER if end is None else end
     upto = min(stop, calendar.shift(calendar.ceil(start), limit))
@@ -272,7 +272,7 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
         if not found.columns or found.columns.time[-1] < calendar.previous(upto):
             at = await series.after(upto, last)
             if not found.is_timed and stop < FOREVER:
-                # Whether the time of all places is over, only the last of them tells.
+                # Only the last place shows whether the time of all places is over.
                 at = min(at, max(upto, calendar.previous(stop)))
         following = min(stop, calendar.shift(at, max(limit - len(found.columns), series.room - 1)))
         if at < last:
@@ -291,9 +291,9 @@ async def _first(series: Source, limit: int, start: int, end: int | None) -> Kno
 
 
 async def _cause_behind(series: Source, found: Known, gap: Span) -> list[Gap]:
-    """Tell why a range behind what is known is empty: as before, where nothing was served yet."""
+    """Return why a range after the known one is empty: not served if nothing was served before."""
     if gap.start >= gap.end:
-        return []  # A place that is not over lacks nothing.
+        return []  # A place that is not over is not missing.
     if not len(found.columns) and found.begins:
         return [Gap(*gap, "not_served")]
     return await series.why(gap)
@@ -309,7 +309,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         odd = calendar.unexpected(found.columns.time)
     start, end = found.start, found.end
     if asked.start is None and len(found.columns):
-        # What is before the first candle is told by what is lacking of the limit.
+        # The gap before the first candle follows from the limit.
         start = found.columns.time[0]
         end = end if asked.end is not None else found.columns.time[-1] + 1
     first = calendar.ceil(start) if asked.start is not None else calendar.floor(start)
@@ -352,7 +352,7 @@ def _record(origin: _Origin, asked: Question, found: Known, calendar: Calendar) 
         missing=missing,
         filled=None if asked.fill == "none" else intervals(filled, calendar),
         **_renamed(found, columns),
-        quality=flags(found.revised, odd) or None,
+        quality=flags(columns.time, found.revised, odd) or None,
         columns=columns,
     )
 
@@ -366,9 +366,9 @@ def _limited(
     calendar: Calendar,
     before: Cause,
 ) -> tuple[Columns, list[Gap], list[Gap]]:
-    """Cut candles and gaps to the limit, or name the places that lack before the first candle.
+    """Cut candles and gaps to the limit, or add the missing places before the first candle.
 
-    ``before`` is their cause.
+    ``before`` is the cause of those places.
     """
     wanted, from_start = asked.wanted or DEFAULT_LIMIT, asked.start is not None
     if len(columns) >= wanted:
@@ -382,7 +382,7 @@ def _limited(
     if len(columns):
         first = calendar.floor(columns.time[0])
     else:
-        # A place whose time is not over lacks nothing.
+        # A place whose time is not over is not missing.
         first = calendar.floor(found.clock.exchange)
         first = first if asked.end is None else min(first, calendar.ceil(asked.end))
         gaps = []
@@ -392,15 +392,12 @@ def _limited(
 
 
 def _offset(found: Known, calendar: Calendar) -> int | None:
-    """Return the difference of the clocks if they disagree on whether the last candle is over."""
+    """Return the difference of the clocks if the last candle is open because one is behind."""
     clock = found.clock
-    if not clock.disagrees or not len(found.columns) or found.simulated:
+    if not clock.disagrees or not found.is_open or found.simulated:
         return None
-    last = found.columns.time[-1]
-    ends = calendar.end(last)
-    if last < found.newest or (clock.exchange >= ends) == (clock.ours >= ends):
-        return None
-    return clock.exchange - clock.ours
+    is_over = max(clock) >= calendar.end(found.columns.time[-1])
+    return clock.exchange - clock.ours if is_over else None
 
 
 def _renamed(found: Known, columns: Columns) -> dict[str, Any]:

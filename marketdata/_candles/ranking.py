@@ -18,17 +18,17 @@ __all__ = ["Ranking"]
 
 @dataclass(frozen=True)
 class Ranking:
-    """Which tickers are wanted, and in which order."""
+    """The requested tickers and their order."""
 
     sort: str | None = None
-    """The field of the ticker to sort by; None: the order that they come in."""
+    """The field of the ticker to sort by; None keeps the order."""
     ascending: bool = False
     quote: str | None = None
     min_quote_volume: float | None = None
     limit: int | None = None
 
     async def of(self, venue: Venue, pairs: Sequence[str] | None) -> Records[Ticker]:
-        """Get the tickers that it wants of the pairs named, or of all there are."""
+        """Get its tickers of the named pairs, or of all pairs."""
         found = await venue.listed.symbols(pairs)
         if self.quote is not None:
             fitting = {one.pair for one in await venue.pairs(quote=self.quote)}
@@ -38,7 +38,7 @@ class Ranking:
         return self.applied(await tickers(venue, found, every=pairs is None))
 
     def applied(self, found: Records[Ticker]) -> Records[Ticker]:
-        """Filter by volume, sort and cut; a ticker that lacks the field to sort by comes last."""
+        """Filter by volume, sort and cut; tickers without the field to sort by come last."""
         kept = list(found)
         least, field = self.min_quote_volume, self.sort
         if least is not None:

@@ -1,4 +1,4 @@
-"""A series whose pair had another name before a token was renamed.
+"""A series of a pair that had another name before a token was renamed.
 
 All times are Unix milliseconds.
 """
@@ -12,10 +12,10 @@ from marketdata._candles.spans import Gap, Span
 
 
 class RenamedSeries:
-    """The candles of a pair, and before its first one those of the pair that it was before."""
+    """The candles of a pair, and before its first one those of its former name."""
 
     def __init__(self, present: Source, former: Source, pair: str) -> None:
-        """``pair`` is the name of the former one."""
+        """``pair`` is the former name."""
         self.calendar = present.calendar
         self.room = present.room
         self._present = present
@@ -23,11 +23,11 @@ class RenamedSeries:
         self._pair = pair
 
     async def newest(self, count: int) -> Known:
-        """Return the newest candles, as far as those of one request reach."""
+        """Return the newest candles of one request."""
         return await self._present.newest(count)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Return all candles of a range, of the former pair before the first of the present one."""
+        """Return all candles of a range, the former name's before the first of the new name."""
         found = await self._present.between(start, end)
         if not found.begins:
             return found
@@ -42,18 +42,18 @@ class RenamedSeries:
         return replace(joined, renamed=Renamed(self._pair, until))
 
     async def before(self, moment: int) -> int | None:
-        """Return a time from which on no candle opens up to the moment; None: none before it."""
+        """Return a time after which no candle opens before the moment; None: none before it."""
         found = await self._present.before(moment)
         return await self._former.before(moment) if found is None else found
 
     async def after(self, moment: int, end: int) -> int:
-        """Return a time near the next candle from a moment on."""
+        """Return a time near the next candle after a moment."""
         found = await self._present.after(moment, end)
         if await self._present.before(found) is None:
             found = min(found, await self._former.after(moment, found))
         return found
 
     async def why(self, gap: Span) -> list[Gap]:
-        """Tell why a range has no candles."""
+        """Return the causes of a range without candles."""
         is_earlier = await self._present.before(gap.end) is None
         return await (self._former if is_earlier else self._present).why(gap)

@@ -1,4 +1,4 @@
-"""Longer candles of shorter ones."""
+"""Resamples candles to longer timeframes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORST_FIRST: tuple[Cause | None, ...] = (
     "no_trades",
     "outage",
 )
-"""Of which cause a longer place without any candle is: an outage only if all of it is one."""
+"""The order of causes for a longer place without candles: an outage only if all of it is."""
 _UNEXPLAINED = _WORST_FIRST.index(None)
 
 
@@ -32,15 +32,15 @@ def resample(
     until: int,
     unknown: frozenset[Cause],
 ) -> tuple[Columns, list[Gap]]:
-    """Make longer candles of shorter ones, and tell which are missing.
+    """Resample candles, and return the gaps.
 
-    ``columns`` are the shorter candles, ``gaps`` where they are missing and why, ``calendar`` says
-    where the longer ones open; those that open from ``start`` on and before ``until`` are made
-    (both in Unix ms, and open times). A longer candle is made of all shorter ones that open in
-    its place. Volume is the exact sum, rounded once, and NaN where that of any shorter candle is
-    unknown; trades are -1 where those of any are uncounted. A longer candle with a part of a cause
-    in ``unknown`` is missing for that cause. One without any shorter candle is missing for the
-    worst of their causes: not fetched, not served, unknown, no trades, outage.
+    ``columns`` are the shorter candles, ``gaps`` their gaps with causes, and ``calendar`` that of
+    the longer ones. Longer candles that open from ``start`` and before ``until`` are made; both are
+    open times in Unix ms. A longer candle is made of all shorter ones that open in its place.
+    Volume is the exact sum, rounded once, and NaN if any part's volume is unknown. Trades are -1 if
+    any part's number is unknown. A longer candle with a part of a cause in ``unknown`` is missing
+    for that cause. Without any shorter candle, it is missing for the worst of their causes: not
+    fetched, not served, unknown, no trades, outage.
     """
     times = columns.time
     opened: list[int] = []
@@ -74,9 +74,9 @@ def _counted(trades: array[int]) -> int:
 def _with_causes(
     start: int, until: int, calendar: Calendar, gaps: Sequence[Gap]
 ) -> Iterator[tuple[int, int, Cause | None]]:
-    """Return both ends of each place, and the worst cause of what is missing in it.
+    """Return start and end of each place, and the worst cause of the gaps in it.
 
-    None also stands for time that no gap covers.
+    None also stands for times that no gap covers.
     """
     ranked = sorted((gap.start, gap.end, _WORST_FIRST.index(gap.cause)) for gap in gaps)
     reached = 0
@@ -91,6 +91,6 @@ def _with_causes(
             left -= min(gap_end, end) - max(gap_start, begin)
             index += 1
         if left > 0:
-            # There are candles, or nobody has told why there are none.
+            # There are candles, or the cause is unknown.
             worst = min(worst, _UNEXPLAINED)
         yield begin, end, _WORST_FIRST[worst]

@@ -1,4 +1,4 @@
-"""The candles of one series, wherever they come from: the exchange, the store, shorter candles.
+"""The candles of one series, from the exchange, the store, or shorter candles.
 
 All times are Unix milliseconds.
 """
@@ -24,7 +24,9 @@ from marketdata._candles.spans import (
     Span,
     Stretch,
     between,
+    in_order,
     joined,
+    joined_columns,
     merged,
     placed_over,
     with_causes,
@@ -48,60 +50,60 @@ T = TypeVar("T")
 
 @dataclass
 class Keep:
-    """Where candles are stored, and what is to be done about those that are there."""
+    """The store for candles, and how to use it."""
 
     store: Store | None = None
     read: bool = True
-    """Whether candles that are stored are taken from there."""
+    """Whether stored candles are used."""
     refresh: bool = False
-    """Whether to request what is stored again, and to put it in the place of that."""
+    """Whether stored candles are requested again and replaced."""
     progress: Callable[[int], None] | None = None
-    """Told how many more places are known, as they come."""
+    """Called with the number of further known places as they arrive."""
 
 
 class Renamed(NamedTuple):
-    """The name that a pair had before a token was renamed."""
+    """The former name of a pair, before a token was renamed."""
 
     pair: str
     until: int
-    """Candles that open before this are of that pair."""
+    """Candles that open before this time have the former name."""
 
 
 @dataclass
 class Known:
-    """What is known of a range of a series."""
+    """The known candles and gaps of a range of a series."""
 
     start: int
     end: int
     columns: Columns
-    """Candles, the open one among them."""
+    """Candles, including the open one."""
     causes: list[Gap]
-    """Ranges without candles, and why, ascending; their edges need not be places."""
+    """Ranges without candles and their causes, ascending; edges can be off the calendar."""
     clock: Clock
     newest: int
-    """The open time of the newest candle that is known to exist, also behind the range."""
+    """The open time of the newest known candle, also after the range."""
     is_open: bool = False
     """Whether the last candle is open."""
     begins: bool = False
     """Whether no candle opens before the range."""
     is_refused: bool = False
-    """Whether the exchange refused to give earlier candles than the first."""
+    """Whether the exchange refused to return earlier candles than the first."""
     settled: int = 0
-    """The time up to which what is known could be stored."""
+    """The time up to which the candles could be stored."""
     behind: int = 0
-    """The open time of the first candle behind the range, where one is known; else 0."""
+    """The open time of the first known candle after the range, or 0."""
     is_timed: bool = True
-    """Whether the exchange said what time it is there, or was looked at: the store does not."""
+    """Whether the exchange's time is known, or later candles were searched; not in the store."""
     revised: frozenset[int] = frozenset()
     renamed: Renamed | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     has_date: bool = False
-    """Whether the exchange told its time."""
+    """Whether the exchange sent its time."""
     simulated: bool = False
 
     @classmethod
     def stored(cls, stretch: Stretch, settled: int, *, simulated: bool) -> Known:
-        """Make what is known of a range from the store, which knows all up to a time."""
+        """Make the known part of a range from the store, which is complete up to a time."""
         now = _settled(settled)
         newest = stretch.columns.time[-1] if len(stretch.columns) else 0
         return cls(
@@ -120,14 +122,13 @@ class Known:
     def over(self) -> int:
         """The time up to which a candle can be missing.
 
-        Both clocks say so, or a newer candle, or did when it was stored.
+        Both clocks have passed its end, or a newer candle exists, now or when it was stored.
         """
         return max(self.clock.both, self.newest, self.settled)
 
     def then(self, later: Known) -> Known:
-        """Join what is known of the range behind this one."""
-        columns = self.columns[:]
-        columns.extend(later.columns)
+        """Append the known candles and gaps of the next range."""
+        columns = joined_columns([self.columns, later.columns])
         last = later if len(later.columns) or not self.is_open else self
         return replace(
             later,
@@ -144,7 +145,7 @@ class Known:
         )
 
     def cut(self, start: int, end: int) -> Known:
-        """Return what is known of a part of the range."""
+        """Return the known candles and gaps of a part of the range."""
         start, end = max(start, self.start), min(end, self.end)
         columns = between(self.columns, start, end)
         is_last = len(columns) > 0 and columns.time[-1] == self.columns.time[-1]
@@ -161,50 +162,50 @@ class Known:
         )
 
     def gaps(self, calendar: Calendar, start: int, end: int, *, regular: bool = False) -> list[Gap]:
-        """List the gaps among the places in a range that are over, each with its cause.
+        """List the gaps among the past places of a range, each with its cause.
 
-        ``regular`` says that no candle is off the calendar: whether one is missing, their number
-        tells then.
+        ``regular`` says that no candle is off the calendar. Then the number of candles shows
+        whether one is missing.
         """
         upto = min(end, calendar.floor(self.over))
         times = self.columns.time
         there = bisect_left(times, upto) - bisect_left(times, start)
         if start >= upto or (regular and there == calendar.count(start, upto)):
             return []
-        # The range may end inside of a place, before its candle.
+        # The range can end inside a place, before its candle.
         occupied = [*times, self.behind] if self.behind else times
         places = calendar.gaps(occupied, start, upto)
         return with_causes(places, self.causes, calendar)
 
 
 def _settled(end: int) -> Clock:
-    """Return the clock of what is stored up to a time, which both clocks had reached then."""
+    """Return the clock of stored candles up to a time that both clocks had reached."""
     now = max(our_now(), end)
     return Clock(now, now)
 
 
 class Source(Protocol):
-    """A series that can be asked for its candles."""
+    """A series of candles."""
 
     calendar: Calendar
-    """What its candles are expected to follow."""
+    """The expected calendar of its candles."""
     room: int
-    """How many candles can be had at about the cost of one."""
+    """The number of candles that cost about as much as one."""
 
     async def newest(self, count: int) -> Known:
-        """Return at least the newest so many candles, or as many as one request gives."""
+        """Return at least the newest ``count`` candles, or those of one request."""
 
     async def between(self, start: int, end: int | None) -> Known:
         """Return all candles that open in a range (``end=None``: up to now)."""
 
     async def before(self, moment: int) -> int | None:
-        """Return a time up to the moment from which on no candle opens, with one near before it.
+        """Return a time between which and the moment no candle opens, with one near before it.
 
-        None where there is none before the moment.
+        None if there is no candle before the moment.
         """
 
     async def after(self, moment: int, end: int) -> int:
-        """Return a time from the moment on before which no candle opens, near the next one."""
+        """Return a time at or after the moment, near and not after the next candle."""
 
     async def why(self, gap: Span) -> list[Gap]:
         """Tell why a range has no candles."""
@@ -214,7 +215,7 @@ class Source(Protocol):
 
 
 class NativeSeries:
-    """A series that the exchange has itself, through the store."""
+    """A native series of the exchange, with the store."""
 
     def __init__(
         self, venue: Venue, pair: str, timeframe: str, keep: Keep, plays: str | None
@@ -228,14 +229,14 @@ class NativeSeries:
         self._plays = plays
         self._causes = Causes(venue, pair, self.calendar)
         self._reads = keep.read
-        """Whether what is requested now is taken from the store, where it is there."""
+        """Whether stored parts of this request are read from the store."""
         self._fetched: list[Stretch] = []
-        """What was fetched and not stored as it came."""
+        """Downloaded stretches that were not stored immediately."""
         self._refused: list[Stretch] = []
-        """Ranges of which the exchange refused to give candles."""
+        """Ranges whose candles the exchange refused."""
         self._writes = keep.store is not None and keep.store.read_only is None
         self._stores = self._writes and keep.read and not keep.refresh
-        """Whether what is fetched is stored as it comes."""
+        """Whether downloaded candles are stored immediately."""
         if keep.store is not None:
             from marketdata._candles.store import SeriesName
 
@@ -250,14 +251,13 @@ class NativeSeries:
         found = assemble([page], Span(page.start, FOREVER), self.calendar, page.clock)
         if self.pages.reply is not None and self.pages.reply.plays == self._plays:
             await self._revise(found.columns)
-        columns = found.columns[:]
-        columns.extend(found.open)
+        columns = joined_columns([found.columns, found.open])
         unknown = [gap for gap in found.gaps if gap.cause is not None]
-        places = [Span(*gap[:2]) for gap in found.gaps if gap.cause is None]
+        places = [gap.span for gap in found.gaps if gap.cause is None]
         last = [Span(gap.start, min(gap.end, found.newest)) for gap in places]
         causes = await self._causes.of([gap for gap in last if gap.start < gap.end])
         end = columns.time[-1] + 1 if len(columns) else page.start
-        causes = sorted([*unknown, *causes], key=lambda gap: gap.start)
+        causes = in_order([*unknown, *causes])
         made = Known(page.start, end, columns, causes, page.clock, found.newest)
         return self._told(made, is_open=len(found.open) > 0)
 
@@ -320,7 +320,7 @@ class NativeSeries:
     async def _deliver(self, stretches: list[Stretch], reply: Reply) -> None:
         self._check(reply)
         if self.pages.is_refused:
-            # Not stored: what is refused is not known to be nothing.
+            # Not stored, because a refused range may have candles.
             first = self.pages.first
             self._refused += [one.cut(one.start, first) for one in stretches if one.start < first]
             stretches = [one.cut(first, one.end) for one in stretches if one.end > first]
@@ -332,13 +332,13 @@ class NativeSeries:
         await self._apart(self.table.add, stretches)
 
     async def _heed(self, page: Page, reply: Reply) -> None:
-        """Let what the exchange says of a range count in the store, also where it is not asked."""
+        """Update the store with the exchange's candles of a range, also if it is not read."""
         if reply.plays == self._plays:
-            found = assemble([page], Span(page.start, page.end), self.calendar, page.clock)
+            found = assemble([page], page.span, self.calendar, page.clock)
             await self._revise(found.columns)
 
     async def _revise(self, closed: Columns) -> None:
-        """Put what the exchange says now in the place of what is stored otherwise."""
+        """Replace stored candles that the exchange has revised."""
         if self.table is None or not self._writes or not len(closed):
             return
         if self.table.is_surely_empty():
@@ -347,7 +347,7 @@ class NativeSeries:
             if await self._apart(self.table.refresh):
                 await self._apart(self.table.revise, closed.as_floats(), self.calendar)
         except DataUnavailableError:
-            # Who does without the store is not kept from candles by its state.
+            # A call that does not use the store must not fail because of it.
             if self._reads:
                 raise
             _log.warning("%s cannot be revised", self.table.url, exc_info=True)
@@ -362,7 +362,7 @@ class NativeSeries:
                 details={"exchange": self._venue.id},
             )
 
-    # ------------------------------------------------------------------ put together
+    # ------------------------------------------------------------------ assembly
 
     async def _together(self, span: Span, tail: Tail | None) -> Known:
         found = sorted(self._fetched, key=lambda one: one.start)
@@ -376,13 +376,13 @@ class NativeSeries:
                 if self._writes and tail is not None:
                     await self._apart(self.table.tidy)
                 stored = await self._apart(self.table.read, *span)
-                # What could not be stored is what the exchange says now.
+                # Candles that could not be stored are the exchange's current ones.
                 found = stored if self._writes else placed_over(found, stored)
         found = sorted([*found, *self._refused], key=lambda one: one.start)
         found = [one for one in joined(found) if one.end > span.start and one.start < span.end]
         found = [one.cut(*span) for one in found]
         clock = tail.clock if tail else _settled(span.end)
-        there = [Span(one.start, one.end) for one in found]
+        there = [one.span for one in found]
         settled = span.end if tail is None else min(span.end, tail.start)
         left = without(Span(span.start, settled), there)
         causes = [Gap(*one, "not_fetched") for one in left]
@@ -394,18 +394,16 @@ class NativeSeries:
         is_open = False
         if tail is not None:
             causes += tail.late
-            # What was fetched anew may be stored from a time when the exchange had more to say.
+            # A range requested again can have stored candles that the exchange no longer has.
             if len(tail.open) and (not len(columns) or tail.open.time[0] > columns.time[-1]):
                 columns.extend(tail.open)
                 is_open = True
-        causes = sorted(causes, key=lambda gap: gap.start)
+        causes = in_order(causes)
         upto = span.end if span.end < FOREVER else max(newest + 1, clock.exchange)
         revised = frozenset[int]().union(*(one.revised for one in found))
         made = Known(span.start, upto, columns, causes, clock, newest, revised=revised)
         first = causes[0] if causes else None
-        made.begins = (
-            first is not None and first.cause == "not_served" and first.start <= span.start
-        )
+        made.begins = bool(first and first.cause == "not_served" and first.start <= span.start)
         made.is_timed = tail is not None and self.pages.is_timed
         made.settled = max((one.end for one in found), default=0)
         return self._told(made, is_open=is_open)
@@ -426,7 +424,7 @@ class NativeSeries:
 
 
 class StoredSeries:
-    """What is stored of a series that the exchange no longer lists."""
+    """The stored candles of a series that the exchange no longer lists."""
 
     room = 1 << 20
 
@@ -441,34 +439,30 @@ class StoredSeries:
         return await self.between(start, times[-1] + 1 if len(times) else self._stored.end)
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Return all candles that open in a range; what is not stored is not fetched."""
+        """Return all candles that open in a range; missing parts are gaps that are not fetched."""
         upto, whole = our_now() if end is None else end, self._stored
-        gaps = [
-            Gap(*one, "not_fetched")
-            for one in without(Span(start, upto), [Span(whole.start, whole.end)])
-        ]
+        gaps = [Gap(*one, "not_fetched") for one in without(Span(start, upto), [whole.span])]
+        part = Stretch(start, upto, whole.columns[:0])
         if start < whole.end and upto > whole.start:
             part = whole.cut(start, upto)
-        else:
-            part = Stretch(start, upto, whole.columns[:0])
-        gaps = sorted([*gaps, *part.gaps], key=lambda gap: gap.start)
+        gaps = in_order([*gaps, *part.gaps])
         told = Stretch(start, upto, part.columns, gaps, part.revised)
         return Known.stored(told, whole.end, simulated=False)
 
     async def before(self, moment: int) -> int | None:
-        """Return the end of the last candle before a moment; None where none is stored."""
+        """Return the end of the last candle before a moment; None if none is stored."""
         times = self._stored.columns.time
         index = bisect_left(times, moment)
         return times[index - 1] + 1 if index else None
 
     async def after(self, moment: int, end: int) -> int:
-        """Return when the next candle opens from a moment on."""
+        """Return the open time of the next candle after a moment."""
         times = self._stored.columns.time
         index = bisect_left(times, moment)
         return min(end, times[index]) if index < len(times) else end
 
     async def why(self, gap: Span) -> list[Gap]:
-        """Tell why a range has no candles: as far as that is stored."""
+        """Return the stored causes of a range without candles."""
         return (await self.between(*gap)).causes
 
 
@@ -476,19 +470,19 @@ class StoredSeries:
 
 
 class ElsewhereError(Exception):
-    """Raised where candles open elsewhere than was expected."""
+    """Candles open off the expected calendar."""
 
 
 class ResampledSeries:
-    """A series that is made of a shorter one."""
+    """A series that is resampled from a shorter one."""
 
     def __init__(
         self, finer: Source, calendar: Calendar, unknown: frozenset[Cause], *, strict: bool
     ) -> None:
         """``unknown`` are the causes of gaps that leave a longer candle incomplete.
 
-        If ``strict``, `ElsewhereError` is raised where the shorter candles do not open where they
-        were expected, so that the longer ones could not be made of them.
+        With ``strict``, `ElsewhereError` is raised if the shorter candles open off their expected
+        calendar, so that the longer ones cannot be made of them.
         """
         self.calendar = calendar
         self.finer = finer
@@ -499,21 +493,21 @@ class ResampledSeries:
         self.room = max(1, finer.room // self._parts)
 
     async def newest(self, count: int) -> Known:
-        """Return the newest candles of which one request of shorter ones has all parts."""
+        """Return the newest candles whose parts are all in one request."""
         found = await self.finer.newest((count + 1) * self._parts)
         start = self.calendar.ceil(found.start)
         if found.newest and self.calendar.floor(found.newest) < start:
             # One candle is longer than the request.
             return await self.between(self.calendar.floor(found.newest), None)
-        # Of what is behind the newest nothing is known.
+        # Nothing is known after the newest.
         return self._made(found, start, self.calendar.next(max(found.newest, start)))
 
     async def between(self, start: int, end: int | None) -> Known:
-        """Return all candles that open in a range, each with all its parts."""
+        """Return all candles that open in a range, with all their parts."""
         first = self.calendar.ceil(start)
         upto = None if end is None else self.calendar.ceil(end)
         if upto is not None and first >= upto:
-            # No place opens in it; what time it is on the exchange, shorter candles tell.
+            # No place opens in it; shorter candles give the time of the exchange.
             found = await self.finer.between(start, end)
             return replace(found, columns=found.columns[:0], causes=[], newest=0, is_open=False)
         return replace(self._made(await self.finer.between(first, upto), first, upto), start=start)
@@ -545,7 +539,7 @@ class ResampledSeries:
         upto = calendar.next(found.over)
         upto = upto if end is None else min(end, upto)
         gaps = found.gaps(fine, start, upto)
-        # A place that is not over yet is no gap, and has no cause.
+        # A place that is not over is not a gap and has no cause.
         unknown: set[Cause] = {*self._unknown}
         if found.is_refused:
             unknown.add("not_served")

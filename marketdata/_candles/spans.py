@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from marketdata._candles.calendar import Calendar
@@ -35,6 +36,11 @@ class Gap(NamedTuple):
     cause: Cause | None
     """None where nobody could say."""
 
+    @property
+    def span(self) -> Span:
+        """Its range."""
+        return Span(self.start, self.end)
+
 
 @dataclass
 class Stretch:
@@ -47,6 +53,11 @@ class Stretch:
     """In order; no candle opens inside one."""
     revised: frozenset[int] = frozenset()
     """The open times of candles that the exchange has revised since they were stored."""
+
+    @property
+    def span(self) -> Span:
+        """Its range."""
+        return Span(self.start, self.end)
 
     def cut(self, start: int, end: int) -> Stretch:
         """Return the part that lies in a range; the range has to overlap."""
@@ -63,6 +74,16 @@ def between(columns: Columns, start: int, end: int) -> Columns:
     times = columns.time
     first, behind = bisect_left(times, start), bisect_left(times, end)
     return columns if behind - first == len(times) else columns[first:behind]
+
+
+def joined_columns(parts: Sequence[Columns]) -> Columns:
+    """Return the candles of parts that are given in order; of a single one, its own columns."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = Columns.from_rows([])
+    for one in parts:
+        whole.extend(one)
+    return whole
 
 
 def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:
@@ -93,8 +114,8 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 def placed_over(newer: Sequence[Stretch], older: Iterable[Stretch]) -> list[Stretch]:
     """Return all of some stretches, and of older ones what those do not tell of, in order."""
-    taken = [Span(one.start, one.end) for one in newer]
-    kept = [one.cut(*span) for one in older for span in without(Span(one.start, one.end), taken)]
+    taken = [one.span for one in newer]
+    kept = [one.cut(*span) for one in older for span in without(one.span, taken)]
     return sorted([*newer, *kept], key=lambda one: one.start)
 
 
@@ -112,14 +133,19 @@ def with_unknown(stretches: Sequence[Stretch]) -> Stretch:
 
 
 def merged(gaps: Iterable[Gap]) -> list[Gap]:
-    """Join gaps, given in order, that touch and have the same cause."""
+    """Put gaps in order, and join those that touch and have the same cause."""
     result: list[Gap] = []
-    for gap in gaps:
+    for gap in in_order(gaps):
         if result and result[-1].end == gap.start and result[-1].cause == gap.cause:
             result[-1] = Gap(result[-1].start, gap.end, gap.cause)
         else:
             result.append(gap)
     return result
+
+
+def in_order(gaps: Iterable[Gap]) -> list[Gap]:
+    """Sort gaps by their start."""
+    return sorted(gaps, key=attrgetter("start"))
 
 
 def without(span: Span, taken: Iterable[Span]) -> list[Span]:
@@ -150,11 +176,15 @@ def intervals(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Interval, ...]:
     )
 
 
-def flags(revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
-    """Return candles that are not as usual as records: revised ones, and those off the calendar."""
+def flags(times: Sequence[int], revised: Iterable[int], odd: Iterable[int]) -> tuple[Flag, ...]:
+    """Return as records those of the candles that are revised or off the calendar."""
     marks: dict[int, Quality] = dict.fromkeys(revised, "revised")
     marks |= dict.fromkeys(odd, "off_calendar")
-    return tuple(Flag(open_time=moment(time), quality=marks[time]) for time in sorted(marks))
+    return tuple(
+        Flag(open_time=moment(time), quality=marks[time])
+        for time in sorted(marks)
+        if len(times) and times[0] <= time <= times[-1]
+    )
 
 
 def moment(milliseconds: int) -> datetime:

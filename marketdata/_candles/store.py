@@ -1,11 +1,11 @@
-"""The candle store: a folder or a bucket with one Delta table a series.
+"""The candle store: a folder or a bucket with one Delta table for each series.
 
 ::
 
-    binance/BTC-USDT/1m/            the table, readable by all that reads Delta Lake
-    simulated/seed-1/binance/...    the same of simulated exchanges, each by what it plays
+    binance/BTC-USDT/1m/            a table, for all programs that read Delta Lake
+    simulated/seed-1/binance/...    the same for simulated exchanges, by seed or recording
 
-One table a series, so that what one costs does not depend on how many others there are.
+With one table for each series, its cost does not depend on the number of other series.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
 
-from marketdata._candles.datafiles import filesystem, load_arrow
+from marketdata._candles.datafiles import DataFiles, filesystem, load_arrow
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.trouble import refused, translated
 from marketdata.errors import DataUnavailableError, MarketDataError, MissingExtraError
@@ -38,19 +38,19 @@ _THREADS = 4
 
 
 class SeriesName(NamedTuple):
-    """What a stored series holds."""
+    """The name of a stored series."""
 
     exchange: str
     pair: str
     timeframe: str
     simulated: str | None = None
-    """What a simulated exchange played; None for real ones."""
+    """The seed or recording of a simulated exchange; None for real ones."""
 
     @property
     def folder(self) -> str:
-        """Where its table is, below the store's root."""
+        """The path of its table below the store's root."""
         base, _, quote = self.pair.partition("/")
-        # Not every file system tells 1M from 1m.
+        # Some file systems do not distinguish 1M from 1m.
         length = self.timeframe.replace("M", "mo")
         parts = [self.exchange, f"{_escaped(base)}-{_escaped(quote)}", length]
         if self.simulated is not None:
@@ -59,9 +59,9 @@ class SeriesName(NamedTuple):
 
 
 def _escaped(name: str) -> str:
-    """Return a name that every file system and object store takes, for `_unescaped`.
+    """Return a name that every file system and object store accepts; `_unescaped` reverses it.
 
-    A dot at its beginning would hide it, or lead out of the store.
+    A leading dot would hide it, or lead out of the store.
     """
     return re.sub(r"^\.|[^A-Za-z0-9._]", lambda found: f"~{ord(found[0]):x}~", name)
 
@@ -73,27 +73,30 @@ def _unescaped(text: str) -> str:
 class Store:
     """All stored series below one folder or URL; needs the extra ``history``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, private: bool = False) -> None:
+        """`private` tells that folders which are made are for this user alone."""
         try:
             load_arrow()
             import deltalake  # noqa: F401
         except ImportError:
             raise MissingExtraError("The candle store", "history") from None
         self.url = url.removeprefix("file://").rstrip("/")
+        self._private = private
         self.read_only: MarketDataError | None = None
-        """Why nothing is written to it, where it is for reading only."""
+        """Why nothing is written to it, if it is read-only."""
         self.table = functools.lru_cache(_KEPT_OPEN)(self._table)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candle store")
 
     async def apart(self, work: Callable[[Unpack[Args]], T], *arguments: *Args) -> T:
-        """Do what blocks in a thread of the store's own.
+        """Run blocking work in the store's own thread.
 
-        Mostly that is one and the same: memory that one thread has freed is of no use to others.
+        Usually it is the same thread, because other threads cannot reuse the memory that it freed.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _table(self, name: SeriesName) -> SeriesTable:
-        return SeriesTable(f"{self.url}/{name.folder}", name.timeframe)
+        url = f"{self.url}/{name.folder}"
+        return SeriesTable(url, name.timeframe, data=DataFiles(url, private=self._private))
 
     def series(
         self,
@@ -103,7 +106,7 @@ class Store:
     ) -> list[SeriesName]:
         """List what is stored, real exchanges first, by name; None takes all.
 
-        A pair may lack its slash. Folders of others are not looked into.
+        A pair can be given without its slash. Other folders are ignored.
         """
         joined = None if pairs is None else {pair.upper().replace("/", "") for pair in pairs}
 
@@ -117,7 +120,7 @@ class Store:
 
         def in_exchange(folder: str, exchange: str, simulated: str | None) -> Iterator[SeriesName]:
             for name in self._folders(folder):
-                # Others may have folders here, too.
+                # Other programs can have folders here, too.
                 if not _PAIR.fullmatch(name):
                     continue
                 base, quote = map(_unescaped, name.split("-"))
@@ -138,7 +141,7 @@ class Store:
         return sorted(one.base_name for one in found if one.type == fs.FileType.Directory)
 
     def rebuild(self, name: SeriesName) -> None:
-        """Make a new transaction log of the data files of a series whose own log is lost."""
+        """Rebuild the transaction log of a series from its data files."""
         table = self.table(name)
         with translated(table.url), contextlib.suppress(FileNotFoundError):
             filesystem(table.url).delete_dir("_delta_log")
@@ -153,15 +156,15 @@ class Store:
                 table.clear()
                 return
         except DataUnavailableError:
-            pass  # what cannot be read any more goes as a whole
+            pass  # an unreadable table is deleted as a whole
         with translated(table.url), contextlib.suppress(FileNotFoundError):
             filesystem(self.url).delete_dir(name.folder)
         self.table.cache_clear()
 
-    # ------------------------------------------------------------------ whether it can be used
+    # ------------------------------------------------------------------ usability
 
     def lost(self) -> MarketDataError | None:
-        """Return what is to be said in a process that was forked from one with an open store.
+        """Return the message for a process that was forked from one with an open store.
 
         Delta Lake's library does not survive that.
         """
@@ -174,20 +177,20 @@ class Store:
         )
 
     def unwritable(self) -> MarketDataError | None:
-        """Return what is to be said of a folder that cannot be made or written to."""
+        """Return the message for a folder that cannot be created or written."""
         there = Path(self.url)
         try:
             while not there.exists() and there != there.parent:
                 there = there.parent
             if not there.is_dir():
                 return refused(self.url, errno.ENOTDIR)
-        except OSError as error:  # what is above it cannot be looked into
+        except OSError as error:  # a parent folder cannot be read
             return refused(self.url, error.errno or errno.EACCES)
         return None if os.access(there, os.W_OK | os.X_OK) else refused(self.url, errno.EACCES)
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is a folder that can be read."""
+        """Whether a readable folder exists."""
         return os.access(f"{self.url}/", os.R_OK | os.X_OK)
 
 

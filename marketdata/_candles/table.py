@@ -1,12 +1,10 @@
-"""The candles of one series: a Delta table whose every file is a stretch of time.
+"""The candles of one series: a Delta table in which every file covers a time range.
 
-Both ends of each file's stretch stand in its statistics in the transaction log, so that one commit
-adds the candles and the proof that their range is complete, and what is stored can be told without
-opening a file.
+The range of each file is in its statistics in the transaction log. So one commit adds candles
+together with the fact that their range is complete, and the log alone shows what is stored.
 
-Commits carry one application transaction (``marketdata``), which makes any two of them that did
-not see each other a conflict: the loser looks again at what is left to add. No candle is ever in
-two files.
+Commits carry one application transaction (``marketdata``), so that any two concurrent commits
+conflict: the second one checks again what is left to add. No candle is ever in two files.
 """
 
 from __future__ import annotations
@@ -20,12 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from marketdata._candles.calendar import Calendar
-from marketdata._candles.datafiles import (
-    DataFiles,
-    File,
-    is_named_by_us,
-    span_of,
-)
+from marketdata._candles.datafiles import DataFiles, File, is_named_by_us
 from marketdata._candles.delta import Delta, text_of
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, without
 from marketdata._candles.trouble import translated
@@ -39,22 +32,22 @@ T = TypeVar("T")
 
 _log = logging.getLogger("marketdata.candles")
 _LARGEST = 1_000_000
-"""Rows beyond which files are not merged."""
+"""Maximum rows of a merged file."""
 _SMALL_FILES = 8
-"""How many files that lie side by side are merged when one was added to them."""
+"""Minimum number of adjacent files that are merged after one was added."""
 _MANY_FILES = 64
-"""After how many files of one download they are merged in between."""
+"""Number of files of a download after which they are merged."""
 _LONGEST_WRITE = 1200.0
-"""Seconds after which a file is written again instead of committed. Others sweep it after an hour:
-by a log that they have read, and files that they have listed, so many seconds ago at most."""
+"""Seconds after which a file is written again instead of committed. Other processes delete unlisted
+files after an hour, based on a log and a listing that are at most this old."""
 _SWEEP_EVERY = 3600.0
-"""Seconds after which files that nobody needs are looked for again."""
+"""Seconds between two searches for unused files."""
 
 
 def _translating(
     method: Callable[Concatenate[SeriesTable, P], T],
 ) -> Callable[Concatenate[SeriesTable, P], T]:
-    """Have a method raise errors of ours."""
+    """Make a method raise errors of this package."""
 
     @functools.wraps(method)
     def call(self: SeriesTable, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -77,7 +70,7 @@ class SeriesTable:
         delta: Delta | None = None,
         data: DataFiles | None = None,
     ) -> None:
-        """``delta`` and ``data`` are where the log and the data files are kept."""
+        """``delta`` has the log, ``data`` the data files."""
         self.url = url
         self.timeframe = timeframe
         self.data = data or DataFiles(url)
@@ -85,28 +78,28 @@ class SeriesTable:
         self._lock = threading.RLock()
         self._table: deltalake.DeltaTable | None = None
         self._stamp: tuple[int, ...] | None = None
-        """What tells the last commit from that of a table which has taken this one's place."""
+        """The identity of the last commit, which changes if the table is replaced."""
         self._listed: tuple[int, list[File]] = (-1, [])
         self._tidied = 0
-        """How many files there were when they were last merged."""
+        """The number of files at the last merge."""
         self._sweep_at = 0.0
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ reading
 
     @_translating
     def refresh(self) -> bool:
-        """Take in what others have committed; return whether the table exists."""
+        """Read the commits of other processes; return whether the table exists."""
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         with self._lock:
             if self._table is not None:
                 try:
-                    # Somebody may have removed the table, and made another one in its place.
+                    # The table may have been deleted and created again.
                     if self._stamp is None or self._stamp != self._last_commit():
                         self._table = None
                     else:
                         self._table.update_incremental()
-                except DeltaError:  # so far behind that the log no longer goes back there
+                except DeltaError:  # the log no longer has the commits after ours
                     self._table = None
             if self._table is None:
                 self._listed = (-1, [])
@@ -118,7 +111,7 @@ class SeriesTable:
             return True
 
     def _last_commit(self) -> tuple[int, ...] | None:
-        """Describe the file of the last commit that is known; None where it is gone."""
+        """Return the identity of the last known commit's file; None if it is missing."""
         version = 0 if self._table is None else self._table.version()
         return self._delta.stamp(self.url, version)
 
@@ -134,43 +127,43 @@ class SeriesTable:
             return self._listed[1]
 
     def covered(self) -> list[Span]:
-        """List the ranges of which every candle is known, by time, none touching another."""
+        """List the completely known ranges, by time; none touches another."""
         spans: list[Span] = []
         for file in self.files():
             if spans and spans[-1].end >= file.start:
                 spans[-1] = Span(spans[-1].start, max(spans[-1].end, file.end))
             else:
-                spans.append(Span(file.start, file.end))
+                spans.append(file.span)
         return spans
 
     @_translating
     def read(self, start: int, end: int) -> list[Stretch]:
-        """Read all that is stored in a range, joined where it touches, in order."""
+        """Read all stored stretches of a range, in order; adjacent ones are joined."""
         for last in (False, True):
             files = [file for file in self.files() if file.start < end and file.end > start]
             try:
                 return self.data.read(files, start, end)
             except FileNotFoundError:
-                # Merged, and removed an hour later, since this table was last looked at.
+                # They were merged, and deleted an hour later, since our last refresh.
                 if last:
                     raise
                 self.refresh()
         return []
 
     def is_surely_empty(self) -> bool:
-        """Return whether nothing is stored, where that can be told without opening the table."""
+        """Return whether nothing is stored, if that is known without opening the table."""
         is_local = "://" not in self.url
         return self._table is None and is_local and not Path(self.url, "_delta_log").is_dir()
 
     def whole(self, start: int, end: int) -> Stretch | None:
-        """Read a range of which all is stored; None where something of it is not."""
+        """Read a range that is completely stored; None if it is not."""
         if start >= end or not self.refresh() or without(Span(start, end), self.covered()):
             return None
         [stretch] = self.read(start, end)
         return stretch
 
     def has_candle_before(self, moment: int) -> bool:
-        """Return whether a candle is stored that opens before a moment."""
+        """Return whether a stored candle opens before a moment."""
         before = [file for file in self.files() if file.start < moment and file.rows > file.gaps]
         if any(file.end <= moment for file in before):
             return True
@@ -180,7 +173,7 @@ class SeriesTable:
 
     @_translating
     def add(self, stretches: Iterable[Stretch]) -> None:
-        """Store what is not stored yet of some stretches, in one commit."""
+        """Store the parts of stretches that are not stored yet, in one commit."""
         offered = [one for one in stretches if len(one.columns) or one.gaps]
         written: dict[Span, File] = {}
         with self._lock:
@@ -188,11 +181,7 @@ class SeriesTable:
             while True:
                 self._make_sure()
                 known = self.covered()
-                left = {
-                    span: one
-                    for one in offered
-                    for span in without(Span(one.start, one.end), known)
-                }
+                left = {span: one for one in offered for span in without(one.span, known)}
                 for span, one in left.items():
                     part = one.cut(*span)
                     if span not in written and (len(part.columns) or part.gaps):
@@ -206,13 +195,13 @@ class SeriesTable:
                 if not new or self._commit(new, []):
                     break
             self._discard([one for span, one in written.items() if span not in left])
-            # A long download, which is tidied at its end, may never get there.
+            # A long download is tidied at its end, which it may never reach.
             if left and len(self.files()) >= self._tidied + _MANY_FILES:
                 self.tidy()
 
     @_translating
     def replace(self, stretches: Iterable[Stretch]) -> None:
-        """Store stretches in place of what is stored of their time, in one commit."""
+        """Replace the stored content of stretches, in one commit."""
         new = []
         for one in joined(stretches):
             known = {row for part in self.read(one.start, one.end) for row in part.columns.rows()}
@@ -223,7 +212,7 @@ class SeriesTable:
         self._put_in_place(new)
 
     def _put_in_place(self, new: Sequence[Stretch]) -> None:
-        spans = [Span(one.start, one.end) for one in new]
+        spans = [one.span for one in new]
         with self._lock:
             while True:
                 began = self._delta.now()
@@ -237,7 +226,7 @@ class SeriesTable:
                 kept = [
                     part
                     for file in gone
-                    for span in without(span_of(file), spans)
+                    for span in without(file.span, spans)
                     for part in self.data.read([file], *span)
                 ]
                 told = [one for one in [*kept, *new] if len(one.columns) or one.gaps]
@@ -248,7 +237,7 @@ class SeriesTable:
 
     @_translating
     def revise(self, closed: Columns, calendar: Calendar) -> None:
-        """Put closed candles in the place of what is stored of them otherwise."""
+        """Replace stored candles that differ from these closed ones."""
         with self._lock:
             if not len(closed) or not self.refresh():
                 return
@@ -264,9 +253,7 @@ class SeriesTable:
                 columns = Columns.from_rows([rows[time] for time in sorted(rows)])
                 late = [Span(calendar.floor(time), calendar.next(time)) for time in sorted(changed)]
                 gaps = [
-                    Gap(*span, gap.cause)
-                    for gap in stored.gaps
-                    for span in without(Span(gap.start, gap.end), late)
+                    Gap(*span, gap.cause) for gap in stored.gaps for span in without(gap.span, late)
                 ]
                 revised = stored.revised | (changed & known.keys())
                 new = Stretch(stored.start, stored.end, columns, gaps, revised)
@@ -281,7 +268,7 @@ class SeriesTable:
 
     @_translating
     def drop(self, files: Sequence[File]) -> None:
-        """Take files out of the table; what they told is then no longer known."""
+        """Remove files from the table; their ranges are then unknown."""
         with self._lock:
             while True:
                 known = {file.path for file in self.files()} if self.refresh() else set()
@@ -291,9 +278,9 @@ class SeriesTable:
 
     @_translating
     def clear(self) -> None:
-        """Take all candles out of the table and off the disk.
+        """Remove all candles from the table and from the disk.
 
-        The log stays: whoever else is at this table finds it empty, and not gone under his feet.
+        The log stays, so that other processes find an empty table and not a missing one.
         """
         with self._lock:
             while self.refresh() and (files := self.files()):
@@ -303,19 +290,18 @@ class SeriesTable:
 
     @_translating
     def adopt(self) -> None:
-        """Take data files that lie in the folder into a table that has no log.
+        """Create the log of a table from the data files in its folder.
 
-        Each tells by itself which range it covers. Of those that tell of one time the newest
-        counts; what else the others tell is kept.
+        Each file contains the range that it covers. If files overlap, the newest one counts for the
+        shared part.
         """
         taken: list[File] = []
         for path in self.data.paths():
             file = self.data.describe(path)
             if file is None:
                 continue
-            span = span_of(file)
-            left = without(span, sorted(map(span_of, taken)))
-            if left == [span]:
+            left = without(file.span, sorted(one.span for one in taken))
+            if left == [file.span]:
                 taken.append(file)
             else:
                 parts = [part for one in left for part in self.data.read([file], *one)]
@@ -325,10 +311,10 @@ class SeriesTable:
 
     @_translating
     def tidy(self, fewest: int = _SMALL_FILES) -> None:
-        """Merge files that lie side by side where there are so many; sweep once an hour.
+        """Merge adjacent files if there are many; delete unused files once an hour.
 
-        What is merged is never much less than what it is merged with, so that adding candles one by
-        one costs the same however many are stored.
+        Merged files have similar sizes, so that adding single candles costs the same however many
+        are stored.
         """
         with self._lock:
             while run := worth_merging(self.files(), fewest):
@@ -339,14 +325,14 @@ class SeriesTable:
             if self._delta.now() >= self._sweep_at:
                 self.sweep()
             self._tidied = len(self.files())
-        # Pages of a download leave gaps in it, into which the answer's columns do not fit.
+        # Pages of a download leave memory fragments into which the answer's columns do not fit.
         self.data.release_memory()
 
     @_translating
     def sweep(self, *, delete: bool = True) -> list[str]:
-        """Delete files that nobody has needed for an hour; return their paths.
+        """Delete files that were unused for an hour; return their paths.
 
-        They were replaced, or whoever wrote them did not live to commit. With ``delete=False``
+        They were replaced, or their writer was killed before it committed. With ``delete=False``,
         they are only listed.
         """
         with self._lock:
@@ -354,10 +340,10 @@ class SeriesTable:
             if not self.refresh() or self._table is None:
                 return []
             found = self._table.vacuum(1, enforce_retention_duration=False, full=True)
-            # By an old log, what others have committed since would look like left over.
+            # With an old log, files that others have committed since would look unused.
             if self._is_too_late(began):
                 return []
-            # Delta Lake would delete what others have put there, too.
+            # Delta Lake would delete files of other programs, too.
             left_over = sorted(filter(is_named_by_us, found))
             if delete:
                 self._sweep_at = self._delta.now() + _SWEEP_EVERY
@@ -365,29 +351,29 @@ class SeriesTable:
             return left_over
 
     def _make_sure(self) -> None:
-        """Make the table where there is none, so that files without a log have lost theirs."""
+        """Create the table if needed, so that files without a log are known to have lost it."""
         while not self.refresh():
             self.data.make_folder()
             self._commit([], [])
 
     def _discard(self, files: Sequence[File]) -> None:
-        """Delete files that were written for nothing.
+        """Delete files that were written in vain.
 
-        Not those that are in use: a commit whose answer got lost on the way counts as failed.
+        Files in use are kept: a commit whose response was lost counts as failed.
         """
         if files and self.refresh():
             used = {file.path for file in self.files()}
             self.data.remove(file.path for file in files if file.path not in used)
 
     def _is_too_late(self, began: float) -> bool:
-        """Return whether files that were written since could look left over to others.
+        """Return whether files written since then could look unused to others.
 
-        That is so where this process was halted, or its machine slept, before it could commit.
+        That happens if this process or its machine was suspended before it could commit.
         """
         return not 0 <= self._delta.now() - began < _LONGEST_WRITE
 
     def _commit(self, added: Sequence[File], removed: Sequence[File]) -> bool:
-        """Change the table at once; False where somebody else has changed it first."""
+        """Change the table atomically; False if another process has changed it first."""
         from deltalake.exceptions import DeltaError
 
         if self._table is None:
@@ -401,7 +387,7 @@ class SeriesTable:
         try:
             self._delta.commit(self._table, added, removed, self._transaction())
         except DeltaError:
-            # Others may have changed it so often that the log does not tell how any more.
+            # Others may have changed it so often that the log no longer has our version.
             before = self._table.version()
             if self.refresh() and self._table.version() == before:
                 raise
@@ -411,15 +397,15 @@ class SeriesTable:
         return True
 
     def _transaction(self) -> int | None:
-        """Number the commit that is next, so that any other one in its place is a conflict."""
+        """Return the number of the next commit, with which any other one conflicts."""
         return None if self._table is None else self._table.version() + 1
 
 
 def worth_merging(files: Sequence[File], fewest: int) -> list[File]:
-    """Choose files that lie side by side and are to become one; none where that is not worth it.
+    """Choose adjacent files to merge; none if it is not worth it.
 
-    At least so many, together no larger than one file may be, and none larger than the others
-    together: a large file is not written again for a few candles beside it.
+    A minimum number, together within the maximum size, and none larger than the others together,
+    so that a large file is not rewritten for a few candles.
     """
     run: list[File] = []
     for file in [*files, None]:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from marketdata.models.lists import Records
 
 _PATIENCE = 10.0
-"""Seconds that a book is waited for where the call has no limit."""
+"""Maximum seconds for an order book in a call without a time limit."""
 
 
 async def ticker(venue: Venue, pair: str, window: str) -> Ticker:
-    """Get a ticker of the pair that a text names over a window that `arguments.window` has checked.
+    """Get a ticker of a named pair over a window that `arguments.window` has checked.
 
-    Raises `DataUnavailableError` for a window that cannot be had, before anything is requested.
+    Raises `DataUnavailableError` for an unsupported window, without a request.
     """
     venue.check("ticker")
     if not venue.has_window(window):
@@ -35,7 +35,7 @@ async def ticker(venue: Venue, pair: str, window: str) -> Ticker:
 async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
     """Get a ticker over a window that `arguments.window` has checked.
 
-    Bid and ask that the exchange's own of the last 24 hours lacks are those of its book.
+    If the exchange's own 24-hour ticker lacks bid and ask, they come from the order book.
     """
     if venue.has_window(window):
         found = await venue.ticker(pair, window)
@@ -43,16 +43,16 @@ async def ticker_over(venue: Venue, pair: str, window: str) -> Ticker:
         from marketdata._candles.windows import ticker_of_candles
 
         found = await ticker_of_candles(venue, pair, window)
-    # Some send 0 for a side that is empty.
+    # Some exchanges send 0 for an empty side.
     is_whole = found.bid and found.ask
     return found if is_whole or window != "24h" else await _with_best_prices(venue, found)
 
 
 async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> Records[Ticker]:
-    """Get 24-hour tickers, in one request where the exchange can, in the order given.
+    """Get 24-hour tickers in the given order, in one request if the exchange supports it.
 
-    Pairs that a bulk answer leaves out are asked for one by one, unless ``every`` says that the
-    pairs are simply all there are. What a bulk answer lacks of a ticker stays out.
+    Pairs that a bulk response leaves out are requested one by one, unless ``every`` says that the
+    caller wants all pairs. Missing fields of bulk tickers are not completed.
     """
 
     bulk = await venue.tickers(pairs, every=every)
@@ -68,14 +68,14 @@ async def tickers(venue: Venue, pairs: Sequence[str], *, every: bool) -> Records
 async def _with_best_prices(venue: Venue, ticker: Ticker) -> Ticker:
     best: Quote | None = None
     if venue.has("fetchOrderBook") or venue.has("fetchBidsAsks"):
-        # Not quite all the time that there is: what there is of it is worth an answer.
+        # Less than the whole time, so that the ticker can be returned without the book.
         seconds = 0.9 * seconds_left(_PATIENCE)
         with contextlib.suppress(UpstreamError):
             best = await within(seconds, venue.id, venue.quote(ticker.pair))
     update: dict[str, float | None] = {}
     for side in ("bid", "ask"):
         price = getattr(best, side, None)
-        # A price and its size are of one answer.
+        # A price and its size come from one response.
         if price or not getattr(ticker, side):
             size = getattr(best, f"{side}_volume", None) if price else None
             update |= {side: price, f"{side}_volume": size}

@@ -1,4 +1,4 @@
-"""Trades: the newest, from a time on, from an id on, single or aggregated."""
+"""Trades: the newest, from a time or from an id, single or aggregated."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def check(venue: Venue, *, start: int | None, from_id: int | None) -> None:
-    """Raise `DataUnavailableError` for trades that the exchange cannot be asked for; asks nothing.
+    """Raise `DataUnavailableError` for unsupported arguments, without a request.
 
-    Raises `InvalidParameterError` where both a time and an id are given.
+    Raises `InvalidParameterError` if both a time and an id are given.
     """
     if start is not None and from_id is not None:
         raise InvalidParameterError(
@@ -28,9 +28,9 @@ def check(venue: Venue, *, start: int | None, from_id: int | None) -> None:
         )
     quirk, reason = venue.quirk, None
     if from_id is not None and quirk.trades_from_id is None:
-        reason = "cannot be asked for trades from an id on"
+        reason = "has no trades by id"
     elif from_id is None and not quirk.newest_trades and not quirk.trades_from_time:
-        reason = "only gives trades from an id on; ask with from_id"
+        reason = "only has trades after an id; pass from_id"
     if reason is not None:
         raise DataUnavailableError(f"{venue.id} {reason}.", details={"exchange": venue.id})
 
@@ -44,10 +44,10 @@ async def trades(
     from_id: int | None,
     aggregate: bool,
 ) -> list[Trade]:
-    """Get trades, oldest first, in one or two requests, or a few across a quiet time.
+    """Get trades, oldest first, in one or two requests, or a few across a time without trades.
 
-    With ``aggregate`` on an exchange that aggregates by itself, ids are those of aggregates.
-    Raises what `check` does, and `DataUnavailableError` where the exchange does not go back to
+    With ``aggregate`` on an exchange that aggregates by itself, ids are those of aggregates. Raises
+    the errors of `check`, and `DataUnavailableError` if the exchange's trades do not reach back to
     that time.
     """
     check(venue, start=start, from_id=from_id)
@@ -69,7 +69,7 @@ async def trades(
     if merge:
         merged = parsing.merge_fills(found)
         if len(found) >= size and len(merged) > 1:
-            # Where the page ends it may have cut an order in two.
+            # The end of the page may have split an order.
             merged = merged[1:] if newest else merged[:-1]
         found = merged
     return found[-limit:] if newest else found[:limit]
@@ -103,7 +103,7 @@ async def _from_time(
         start = traded
         found = await venue.trades(pair, limit=size, since=start)
     if quirk.aggregates and not native:
-        # Single trades have no times to ask by, but the aggregate at that time names its first.
+        # Single trades cannot be requested by time, but the aggregate then has its first id.
         firsts = (trade.first_id for trade in found)
         first = next((int(one) for one in firsts if one is not None and one.isdecimal()), None)
         return [] if first is None else await _from_id(venue, pair, size, first, native=False)
@@ -112,18 +112,18 @@ async def _from_time(
 
 _A_SECOND = timedelta(seconds=1)
 _BEFORE = (1_000, 60_000, 3_600_000)
-"""Milliseconds before the start from which trades are asked for, one span after the other."""
+"""Milliseconds before the start from which trades are requested, tried in order."""
 
 
 async def _proved_from(venue: Venue, pair: str, start: int) -> list[Trade] | None:
-    """Return the trades from a time on where the answer shows that it begins before it.
+    """Return the trades from a time on if the response shows that it begins before it.
 
-    The exchange is sent a time before the start. It may ignore that, or give the newest trades
-    since then: an answer that has a trade from before the start has all from there on. None where
-    no answer shows that.
+    The request has a time before the start. The exchange can ignore it, or return the newest trades
+    since then: a response with a trade from before the start has all later ones. None if no
+    response shows that.
     """
     moment = datetime.fromtimestamp(start / 1000, UTC)
-    # Some of it will be from before the start.
+    # Some of its trades are from before the start.
     params, size = {}, venue.quirk.trades_per_request
     if venue.quirk.trades_until:
         params = {"until": round(datetime.now(UTC).timestamp() * 1000)}
@@ -133,12 +133,12 @@ async def _proved_from(venue: Venue, pair: str, start: int) -> list[Trade] | Non
             wanted = [trade for trade in found if trade.timestamp >= moment]
             if wanted or len(found) < size:
                 return wanted
-            return None  # more was traded before the start than one answer has
+            return None  # there are more trades before the start than in one page
     return None
 
 
 async def _newest_from(venue: Venue, pair: str, size: int, start: int) -> list[Trade]:
-    """Return the trades from a time on where the newest reach back to it, or ids lead there."""
+    """Return the trades from a time on if the newest reach back to it, or ids lead there."""
     quirk = venue.quirk
     moment = datetime.fromtimestamp(start / 1000, UTC)
     newest = await venue.trades(pair, limit=quirk.trades_per_request, params=quirk.recent_trades)
@@ -154,16 +154,16 @@ async def _newest_from(venue: Venue, pair: str, size: int, start: int) -> list[T
 
 
 _FIRST_ID = 1
-"""What the first trade of all has as its id at most."""
+"""The maximum id of the very first trade."""
 _LOOKS_BY_TIME = 8
 _MOST_LOOKS = 40
-"""Pages that a search by ids takes at most; four are usual."""
+"""Maximum pages of a search by ids; four are usual."""
 
 
 async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequence[Trade]) -> int:
-    """Find the id of the first trade from a time on: that before it is of an earlier trade.
+    """Find the id of the first trade from a time on.
 
-    ``newest`` are trades from then on. Ids are numbers without a gap.
+    ``newest`` are trades after that time. Ids are consecutive numbers.
     """
     quirk, size = venue.quirk, venue.quirk.trades_per_request
     name = (quirk.trades_from_id or "")[1:]
@@ -178,12 +178,12 @@ async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequenc
             return high
         guess = (low + high) // 2
         if look < _LOOKS_BY_TIME:
-            # Times tell better than ids where it is, as long as they are not misleading.
+            # Interpolating by time is faster than bisecting ids, unless it misleads.
             pace = pace if before is None else (before, after)
             span = pace[-1].timestamp - pace[0].timestamp
             count = _number(pace[-1], 0) - _number(pace[0], 0)
             back = round(count * ((after.timestamp - moment) / (span or _A_SECOND)))
-            # Where the same end has moved again, the other one is sought further away.
+            # If the same end has moved again, search further away for the other one.
             guess = high - back * further if moved > 0 else low + (high - back - low) * further
         behind = min(max(guess + size // 2, low + 2), high)
         params = {**quirk.trades_from_id_params, name: str(behind)}
@@ -195,20 +195,20 @@ async def _first_from(venue: Venue, pair: str, moment: datetime, newest: Sequenc
         if place == 0 and len(page) < size:
             first = _number(page[0], 0)
             if first > _FIRST_ID:
-                break  # older ones are gone
+                break  # older trades are not available
             return first
         before = page[place - 1] if place > 0 else before
         after = page[place] if place < len(page) else after
         now = 1 if place == 0 else -1
         moved, further = now, 2 * further if now == moved else 1
     raise DataUnavailableError(
-        f"{venue.id} shows no trades from that far back; ask with from_id.",
+        f"{venue.id} has no trades from that time; pass from_id.",
         details={"exchange": venue.id},
     )
 
 
 async def _next_traded(venue: Venue, pair: str, start: int) -> int | None:
-    """Return where to look for the first trade from a time on: hours in which there were some."""
+    """Return where to search the first trade from a time on: hours with trades."""
     for timeframe in ("1h", "1d"):
         opened = known(venue.id, timeframe).floor(start)
         bars, _ = await venue.candles(pair, timeframe, opened, venue.candles_per_request(timeframe))
@@ -225,7 +225,7 @@ async def _from_id(
     asked_with = quirk.trades_from_id or ""
     direction, name = asked_with[0], asked_with[1:]
     params = {} if native else dict(quirk.trades_from_id_params)
-    # A page that runs backwards from an id ends at the wanted one when it starts a page above.
+    # A page that runs backwards must start one page above the wanted id.
     params[name] = str(from_id + {"=": 0, ">": -1, "<": size}[direction])
     found = await venue.trades(pair, limit=size, params=params)
     return [trade for trade in found if _number(trade, from_id) >= from_id]

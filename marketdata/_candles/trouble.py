@@ -1,4 +1,4 @@
-"""What is raised where the candle store cannot be used, whoever found that out."""
+"""The errors of a candle store that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from marketdata.errors import DataUnavailableError, MarketDataError
 
 UNREADABLE = (ArithmeticError, LookupError, MemoryError, OSError, ValueError)
-"""What is raised in reading a file that says something else than it did, besides Arrow's own."""
+"""Errors, besides Arrow's own, in reading a file whose content has changed."""
 
 
 @contextlib.contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Raise `DataUnavailableError` for what the libraries raise that read and write a table.
+    """Raise `DataUnavailableError` for errors of the libraries that read and write tables.
 
-    Errors of ours pass.
+    Errors of this package are not changed.
     """
     import pyarrow as pa
     from deltalake.exceptions import DeltaError
@@ -32,7 +32,7 @@ def translated(url: str) -> Iterator[None]:
 
 
 def refused(url: str, number: int) -> DataUnavailableError:
-    """Make the error of a folder that the operating system does not let us use."""
+    """Make the error of a folder that the operating system refuses to use."""
     return DataUnavailableError(
         f"The candle store {url} cannot be used: {os.strerror(number)}. Set MARKETDATA_STORE to "
         "another folder, or to 'none'.",
@@ -46,10 +46,10 @@ def _said(url: str, error: Exception) -> str:
         number = int(told[1])
     if number not in (None, errno.ENOENT, errno.EINVAL):
         return refused(url, number).message
-    hint = "`history verify` tells what is, `history repair` mends it."
+    hint = "`history verify` finds the damage, `history repair` removes it."
     if "://" in url:
         return (
-            f"The candle store {url} cannot be reached, or it is damaged: check its address and "
-            f"the variables that hold its keys; {hint}"
+            f"The candle store {url} cannot be reached, or it is damaged: check its address "
+            f"and the variables with its keys; {hint}"
         )
     return f"The stored candles in {url} are damaged: {hint}"

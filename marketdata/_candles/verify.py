@@ -1,4 +1,4 @@
-"""Looking through a stored series for damage, and taking damaged files out of it."""
+"""Finds damage in a stored series, and removes damaged files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from operator import le, lt
 from typing import TYPE_CHECKING, NamedTuple
 
 from marketdata._candles.assembly import sound
-from marketdata._candles.calendar import Calendar, expected, learned
-from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of, span_of
+from marketdata._candles.calendar import Calendar, expected
+from marketdata._candles.datafiles import File, filesystem, is_ours, milliseconds_of
 from marketdata._candles.spans import Span, Stretch, without
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.trouble import UNREADABLE, translated
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, and the file that it is wrong with, if it is one."""
+    """One problem, and its file, if it is in a file."""
 
     problem: Problem
     path: str | None = None
     span: Span | None = None
-    """What the file covers, where a log says so."""
+    """The range of the file, if a log has it."""
 
 
 def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]:
-    """Read everything that a series has stored, and say what is wrong with it; takes a while.
+    """Read everything that is stored of a series, and return its problems; takes a while.
 
-    ``known`` is the calendar that the series is known to have.
+    ``known`` is the known calendar of the series.
 
-    Raises `DataUnavailableError` where the disk or the network does not let it be read.
+    Raises `DataUnavailableError` if the disk or the network fails.
     """
-    # What an open table remembers of its log says nothing about the disk.
+    # An open table has its log in memory, which says nothing about the disk.
     table = SeriesTable(table.url, table.timeframe)
     calendar = known or expected(table.timeframe)
     try:
         is_there = table.refresh()
         files = table.files()
     except DataUnavailableError:
-        _read_log(table.url)  # which raises where that is what cannot be done
+        _read_log(table.url)  # raises if the log cannot be read
         is_there, files = False, []
     if not is_there:
         return [Finding("log_unreadable")] if table.data.paths() else []
@@ -54,7 +54,7 @@ def findings(table: SeriesTable, known: Calendar | None = None) -> list[Finding]
         if problem is None:
             reached = max(reached, file.end)
         else:
-            found.append(Finding(problem, file.path, span_of(file)))
+            found.append(Finding(problem, file.path, file.span))
     left_over = table.sweep(delete=False)
     return [*found, *(Finding("file_left_over", path) for path in left_over)]
 
@@ -92,7 +92,7 @@ def _problem(table: SeriesTable, file: File, known: Calendar) -> Problem | None:
 
 
 def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
-    """Return whether rows follow one another inside the file's range without overlapping."""
+    """Return whether rows are sorted and do not overlap, inside the file's range."""
     begins, ends = milliseconds_of(rows["time"]), milliseconds_of(rows["until"])
     if not begins:
         return file.rows == 0
@@ -100,10 +100,12 @@ def _is_in_order(rows: pyarrow.Table, file: File) -> bool:
     return inside and all(map(lt, begins, ends)) and all(map(le, ends, begins[1:]))
 
 
-def _unexplained(stretch: Stretch, known: Calendar) -> bool:
-    """Return whether a place has neither a candle nor a gap."""
-    calendar = learned(known.timeframe, stretch.columns.time, known)
-    gaps = [Span(gap.start, gap.end) for gap in stretch.gaps]
+def _unexplained(stretch: Stretch, calendar: Calendar) -> bool:
+    """Return whether a place has neither a candle nor a gap.
+
+    A download uses the known calendar of the exchange, and not the one that later candles show.
+    """
+    gaps = [gap.span for gap in stretch.gaps]
     return any(
         calendar.count(*left)
         for place in calendar.gaps(stretch.columns.time, stretch.start, stretch.end)

@@ -38,10 +38,10 @@ async def ticker_of_candles(venue: Venue, pair: str, window: str) -> Ticker:
 async def covering(
     venue: Venue, pair: str, window: str, timeframe: str, covered: int
 ) -> tuple[int, Columns, dict[str, Any]]:
-    """Get the candles of the last so many milliseconds, which are a window, or of the day.
+    """Get the candles of the last milliseconds of a window, or of the day.
 
-    Gives when the window opens, its columns, and the fields that say what an answer is about and
-    where it is from. Raises `DataUnavailableError` where nothing was traded.
+    Returns the start of the window, its columns, and the common fields of the record. Raises
+    `DataUnavailableError` if there were no trades.
     """
     calendar = known(venue.id, timeframe)
     pages = Pages(venue, pair, calendar)
@@ -68,7 +68,7 @@ async def covering(
 
 
 def nothing_traded(venue: Venue, pair: str, window: str) -> DataUnavailableError:
-    """Make the error of a window without a trade."""
+    """Make the error of a window without trades."""
     return DataUnavailableError(
         f"Nothing was traded in {pair} on {venue.id} within '{window}'.",
         details={"exchange": venue.id, "pair": pair, "window": window},
@@ -81,9 +81,9 @@ def milliseconds(window: str) -> int:
 
 
 def finest(venue: Venue, window: str) -> tuple[str, int]:
-    """Choose the shortest candles that cover a window in one page, and give its milliseconds.
+    """Choose the shortest timeframe with a window in one page; return it with the milliseconds.
 
-    Raises `DataUnavailableError` where the exchange has none.
+    Raises `DataUnavailableError` if the exchange has none.
     """
     covered = DAY if window == "day" else milliseconds(window)
     offered = [name for name in venue.timeframes if is_timeframe(name) and name[-1] in "mhd"]

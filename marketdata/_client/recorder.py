@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._client.session import Session
 from marketdata._exchanges.recording import Writer, exchanges_in, is_recording
-from marketdata.errors import InternalError, InvalidParameterError
+from marketdata.errors import ExchangeUnavailableError, InternalError, InvalidParameterError
 from marketdata.models import Recorded
 
 if TYPE_CHECKING:
@@ -79,12 +79,20 @@ async def record(
                 ended = told()
                 for watch in watches:
                     await watch.close()
-                with contextlib.suppress(OSError):  # `_check` tells
+                with contextlib.suppress(OSError):  # `_check` reports it
                     writer.flush()
                 ended = ended.model_copy(update={"frames": writer.events, "size": writer.size})
+                if _is_without_frames(writer):  # the file is removed
+                    ended = ended.model_copy(update={"frames": 0, "size": 0})
                 if progress is not None:
                     progress(ended)
                 _check(writer)
+        if _is_without_frames(writer):
+            raise ExchangeUnavailableError(
+                f"Nothing was received within {ended.seconds:g} s, so {path} was not written. "
+                "Record for longer.",
+                details={"reason": "silent"},
+            )
         return ended
 
 
@@ -101,9 +109,13 @@ def _writing(path: Path) -> Iterator[Writer]:
     except OSError as error:
         raise _broken_off(writer, error) from None
     finally:
-        if writer.is_new and not writer.frames:
+        if _is_without_frames(writer):
             with contextlib.suppress(OSError):  # it may be gone, and its folder too
                 writer.path.unlink()
+
+
+def _is_without_frames(writer: Writer) -> bool:
+    return writer.is_new and not writer.frames
 
 
 def _check(writer: Writer) -> None:

@@ -1,1 +1,1 @@
-"""One exchange through ccxt: loaded, asked, read, and what is particular about it."""
+"""One exchange through ccxt: loading it, requests, parsing, and the differences of exchanges."""

@@ -57,7 +57,7 @@ def flat_rows(body: str, parse: Callable[[str], Any]) -> FlatRows | None:
     Raises ValueError if ``parse`` does.
     """
     whole = body.encode()
-    # What is left without the numbers tells whether all rows have the same form.
+    # The text without the numbers shows whether all rows have the same form.
     form = whole.translate(None, _OF_NUMBERS)
     row = form[1 : form.find(b"]") + 1]
     rows, width = len(form) // (len(row) + 1), len(row) - 1
@@ -89,7 +89,7 @@ def bounded_response() -> type[ClientResponse]:
     It raises `TooLargeError` by the header, or once too much was received, and closes the
     connection.
     """
-    import aiohttp  # which a process that finds its answer on the disk does without
+    import aiohttp  # a process that answers from the disk does not need it
 
     class BoundedResponse(aiohttp.ClientResponse):
         async def read(self) -> bytes:

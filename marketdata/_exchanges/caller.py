@@ -30,8 +30,8 @@ SIGNED = {
     "fetchTradingFee": "fetch_trading_fee",
     "fetchTradingFees": "fetch_trading_fees",
 }
-"""The only calls of ccxt's that are made for an account, by the names under which it says whether
-an exchange has them: they read, and say nothing of what the account holds or does."""
+"""The only calls of ccxt that are made for an account, by their names in ccxt's ``has``. They only
+read, and return neither balances nor orders."""
 
 READS = frozenset(
     {
@@ -43,7 +43,7 @@ READS = frozenset(
         *(one.keyless_call[0] for one in QUIRKS.values() if one.keyless_call is not None),
     }
 )
-"""All that ccxt is ever called for; what trades, moves or lists balances is not among it."""
+"""All methods of ccxt that are ever called; none trades, moves or lists balances."""
 
 
 def closed(name: str) -> DataUnavailableError:
@@ -76,12 +76,12 @@ class Caller:
         args: tuple[Any, ...],
         params: dict[str, Any],
     ) -> Coroutine[Any, Any, T]:
-        """Call a method of ccxt; return what ``make`` makes of its result and the reply.
+        """Call a method of ccxt; return ``make`` of its result and the reply.
 
-        Who asks while the same is being asked makes something of that answer, too: nobody is to
-        change it. An answer of which nothing can be made is an error like any other. Retries errors
-        that may pass, within the time of the call and the number of retries that the settings
-        allow, and no sooner than the exchange asks.
+        Equal calls at the same time share one response, so ``make`` must not change it. A response
+        that ``make`` cannot use is an error like any other. Temporary errors are retried within the
+        time of the call and the number of retries in the settings, and not before the time that the
+        exchange asks for.
         """
         if method not in READS:
             raise InternalError(
@@ -167,10 +167,10 @@ class Caller:
                 try:
                     question.answer(answer, reply)
                 finally:
-                    del answer  # or those see it who write down the locals of an error's frames
+                    del answer  # so that tools that log the locals of a traceback do not log it
                 return self._breaker.answered(turn)
             except MarketDataError as error:
-                # What is made of a sound answer may be that there is nothing.
+                # A valid response can mean that there are no data.
                 self._breaker.answered(turn)
                 failure = error
             except (*MALFORMED, ccxt_errors().BaseError) as error:
@@ -192,6 +192,6 @@ class Caller:
         finally:
             self._bulkhead.release(place)
             self._requests += reply.asked
-        # What ccxt says holds what the exchange said, which never goes further: raised out here,
-        # the error has no context, which a cluster, for one, would send along.
+        # ccxt's message contains text of the exchange, which must not be passed on. Raised here,
+        # the error does not have it as its context, which pickling, for one, would include.
         raise failure

@@ -1,7 +1,7 @@
-"""One exchange as one client is connected to it: what it offers, and how it is called.
+"""The connection of one client to one exchange: its operations, and the calls to it.
 
-A call goes through ccxt's unified methods and the machine's request budget, is retried while it may
-help and time is left, and returns a record or raises an error of this package.
+A call uses ccxt's unified methods and the machine's request budget. It is retried while that can
+help and time is left. It returns a record or raises an error of this package.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Connection:
         *args: Any,
         params: Mapping[str, Any] | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Call a method of ccxt; return what ``make`` makes of its result and the reply.
+        """Call a method of ccxt; return ``make`` of its result and the reply.
 
         See `Caller.ask`.
         """
@@ -304,7 +304,7 @@ class Connection:
         return min(size, _MONTHS) if timeframe.endswith("M") else size
 
     def seconds_for(self, requests: int) -> float:
-        """Return the minimum seconds for so many pages of candles within the rate limit."""
+        """Return the minimum seconds for a number of pages of candles within the rate limit."""
         pace = float(self._api.rateLimit) / 1000
         if not self._quirk.bursts:
             return requests * pace

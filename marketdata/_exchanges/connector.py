@@ -77,7 +77,7 @@ class Connector(Theirs):  # type: ignore[misc]
     ccxts_codes: Mapping[str, str]
     """ccxt's own map from the exchange's codes of currencies."""
     ahead: int = 0
-    """Milliseconds by which the exchange's clock is ahead of ours; 0 where it is behind."""
+    """Milliseconds by which the exchange's clock is ahead of ours; 0 if it is behind."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         given = config or {}

@@ -1,8 +1,8 @@
 """One name for each currency: renamed tokens, and other accepted names.
 
-ccxt's `commonCurrencies` give most currencies of an exchange one code, and tokens that share a
-ticker different ones. What it does not know is here. What it says of an exchange always wins, and
-so does what an exchange lists: a code that somebody trades under is never another name.
+ccxt's `commonCurrencies` give each currency one code on most exchanges, and different codes to
+tokens that share a ticker. This module adds what ccxt does not know. ccxt's map of an exchange
+always wins, and so does the exchange's list: a code that is traded is never another name.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ NEAR_PAR = (
 
 
 class Renamed(NamedTuple):
-    """The present name of a token."""
+    """The current name of a token."""
 
     code: str
     year: int
-    """When exchanges changed the name."""
+    """The year in which exchanges changed the name."""
     why: str
 
 
@@ -34,19 +34,19 @@ RENAMED: Mapping[str, Renamed] = {
     "FTM": Renamed("S", 2025, "Fantom became Sonic"),
     "KLAY": Renamed("KAIA", 2024, "Klaytn became Kaia"),
     "MATIC": Renamed("POL", 2024, "Polygon changed its token"),
-    "NANO": Renamed("XNO", 2021, "the ticker alone was changed"),
+    "NANO": Renamed("XNO", 2021, "only the ticker was changed"),
     "ORN": Renamed("LUMIA", 2024, "Orion became Lumia"),
     "RNDR": Renamed("RENDER", 2024, "Render moved to Solana"),
     "STPT": Renamed("AWE", 2025, "STP became AWE Network"),
     "TOMO": Renamed("VIC", 2023, "TomoChain became Viction"),
-    "XRB": Renamed("XNO", 2021, "RaiBlocks became Nano, whose ticker was changed since"),
+    "XRB": Renamed("XNO", 2021, "RaiBlocks became Nano, whose ticker changed later"),
 }
-"""Tokens of which one old is one new. Missing, because it would be wrong: what was divided or
-merged as well (STRAT, GAL, AGIX, OM), and old codes that another token has now (AGI, LIT, BCC)."""
+"""Tokens that were renamed one to one. Tokens that were also split or merged (STRAT, GAL, AGIX,
+OM) are missing on purpose, and so are old codes that another token uses now (AGI, LIT, BCC)."""
 
 ASKED: Mapping[str, str] = {
-    "BCC": "BCH",  # until 2018; ccxt gave it up since other tokens are called so
-    "XBT": "BTC",  # ISO 4217's form
+    "BCC": "BCH",  # until 2018; ccxt dropped it because other tokens use the code
+    "XBT": "BTC",  # the form of ISO 4217
 }
 """Names that are accepted in requests but do not rename listed tokens."""
 
@@ -96,10 +96,10 @@ entries of the map distinguish tokens with the same ticker."""
 
 
 def renamed(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str]:
-    """Tell which of the codes that an exchange lists come out under which other one.
+    """Return the listed codes that are renamed, with their new codes.
 
-    ``common`` is ccxt's map of the exchange's codes. Where that mentions either name, or the
-    exchange lists the new one itself, both stay as they are.
+    ``common`` is ccxt's map of the exchange's codes. If it mentions either code, or if the exchange
+    lists the new code itself, both keep their names.
     """
     known = {*common, *common.values(), *listed}
     found = {
@@ -110,16 +110,16 @@ def renamed(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str
         and old not in common
         and old not in common.values()
     }
-    # Two codes that would become one stay two.
+    # Two codes that would get the same new code keep their names.
     times = Counter(found.values())
     return {old: new for old, new in found.items() if times[new] == 1}
 
 
 def former(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str]:
-    """Tell which codes that an exchange lists are older names of others that it lists as well.
+    """Return the former codes of listed codes, if the exchange lists both, by the newer code.
 
-    By the newer one; the one before it where there were several. Not where ``common``, ccxt's map
-    of the exchange's codes, mentions one of both: then they may be different tokens.
+    If a code had several former ones, the latest is returned. Codes that ``common``, ccxt's map of
+    the exchange's codes, mentions are left out: they may be different tokens.
     """
     known = {*common, *common.values()}
     found: dict[str, str] = {}
@@ -130,7 +130,7 @@ def former(listed: Collection[str], common: Mapping[str, str]) -> dict[str, str]
 
 
 def aliases(traded: Collection[str], common: Mapping[str, str]) -> dict[str, str]:
-    """Return the other names of codes that an exchange trades, renamed ones under the new name."""
+    """Return the other names of traded codes, with renamed codes under their new name."""
     everywhere = {**{old: new.code for old, new in RENAMED.items()}, **ASKED}
     here = {theirs: ours for theirs, ours in SPELLED.items() if common.get(theirs) == ours}
     others = {

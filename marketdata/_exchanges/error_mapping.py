@@ -77,9 +77,9 @@ def _meaning(error: Exception, reply: Reply) -> Meaning:
     if not reply.asked and (meaning is _UNUSABLE or meaning.kind in _BLAMES_CALLER):
         return _NOT_OFFERED
     if reply.requests and meaning is _BROKEN:
-        meaning = _REJECTED  # what ccxt takes for an answer about an order
+        meaning = _REJECTED  # ccxt reads the response as one about an order
     if status == 404 and (meaning is _REJECTED or meaning.kind is InvalidParameterError):
-        return _DOWN  # as ccxt has it for exchanges that do not give it a meaning of their own
+        return _DOWN  # ccxt's meaning for exchanges that do not define their own
     if status >= 500 and (meaning is _DOWN or meaning.kind is DataUnavailableError):
         return _FAILING
     return meaning
@@ -152,7 +152,8 @@ _NOT_OFFERED = Meaning(
     "{exchange} does not support this, or not with these arguments.",
     False,
 )
-"""Why no request was made: arguments of ours are sound before they get to ccxt."""
+"""The meaning of an error before any request. Our arguments are checked before ccxt gets them, so
+ccxt does not support the call."""
 _REJECTED = Meaning(DataUnavailableError, "{exchange} rejected the request.", False)
 _KEYS = Meaning(
     ExchangeUnavailableError,

@@ -1,8 +1,8 @@
-"""What is changed in ccxt's class of an exchange so that numbers keep the digits they were sent in.
+"""Changes to ccxt's class of an exchange that keep all digits of numbers, as Decimals.
 
-ccxt's own way (its ``number``, as Decimal) still has floats: its JSON parser makes them, levels of
-books are read by `safe_float` on nearly all exchanges, and what is a Decimal already is nothing to
-`safe_string`, through which most parsers hand numbers on.
+ccxt's own setting (``number`` as Decimal) is not enough. Its JSON parser still makes floats, nearly
+all exchanges read order book levels with `safe_float`, and `safe_string`, which most parsers use,
+returns nothing for a Decimal.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def _floats() -> AbstractContextManager[None]:
 
 
 Theirs: Any = object
-"""The class of ccxt's that comes behind a mixin."""
+"""ccxt's class, which comes after the mixin."""
 
 
 class ExactNumbers(Theirs):  # type: ignore[misc]
-    """Decimals wherever ccxt would make floats, mixed in before its class.
+    """A mixin before ccxt's class that makes Decimals where ccxt would make floats.
 
-    Lists of markets are read as ever: they are kept on disk for clients of both kinds.
+    Lists of markets keep floats, because clients of both kinds share them on disk.
     """
 
     def on_json_response(self, body: str) -> Any:
@@ -38,24 +38,24 @@ class ExactNumbers(Theirs):  # type: ignore[misc]
         return orjson.loads(body) if current().in_floats else exact_json(body)
 
     def number(self, value: Any) -> Decimal | float:
-        """Make a number of a text."""
+        """Convert a text to a number."""
         return float(value) if current().in_floats else decimal(value)
 
     def parse_to_numeric(self, number: Any) -> Any:
-        """Make a number of a text, or of a number of any kind."""
+        """Convert a text, or a number of any type, to a number."""
         text = self.number_to_string(number)
         return self.number(text) if "." in text else int(text)
 
     def safe_float(self, found: Any, key: Any, default: Any = None) -> Any:
-        """Return a number, where there is one under a key."""
+        """Return the number under a key, or the default."""
         return self._first_number(found, (key,), default)
 
     def safe_float_2(self, found: Any, key: Any, other: Any, default: Any = None) -> Any:
-        """Return a number, where there is one under a key or another."""
+        """Return the number under the first of two keys that has one, or the default."""
         return self._first_number(found, (key, other), default)
 
     def safe_float_n(self, found: Any, keys: Any, default: Any = None) -> Any:
-        """Return a number, where there is one under any of some keys."""
+        """Return the number under the first of several keys that has one, or the default."""
         return self._first_number(found, keys, default)
 
     def _first_number(self, found: Any, keys: Any, default: Any) -> Any:
@@ -67,28 +67,29 @@ class ExactNumbers(Theirs):  # type: ignore[misc]
         return default
 
     def __init__(self, config: Any = None) -> None:
-        with _floats():  # of the fees that are written down in ccxt
+        with _floats():  # for the fees that ccxt's source contains
             super().__init__(config or {})
 
     def parse_ohlcvs(self, *args: Any, **named: Any) -> Any:
-        """Read candles; some of ccxt's readers hand on what they find."""
+        """Parse candles; some of ccxt's parsers do not convert the numbers."""
         rows = super().parse_ohlcvs(*args, **named)
         return [[time, *map(_decimal_or_none, cells)] for time, *cells in rows]
 
     async def fetch_markets(self, params: Any = None) -> Any:
-        """Get the markets, with floats."""
+        """Fetch the markets, with floats."""
         with _floats():
             return await super().fetch_markets(params or {})
 
     def set_markets(self, markets: Any, currencies: Any = None) -> Any:
-        """Take markets, which have floats."""
+        """Load markets, which have floats."""
         with _floats():
             return super().set_markets(markets, currencies)
 
     def safe_string(self, found: Any, key: Any, default: Any = None) -> Any:
-        """Return a text, or a number as one, where there is one under a key.
+        """Return the text, or the number as a text, under a key, or the default.
 
-        The characters of what would be a number with ccxt are none.
+        The default if ``found`` is itself a text: ccxt would have a number there, which has no
+        keys, but a text has characters.
         """
         try:
             value = None if isinstance(found, str) else found[key]
@@ -101,12 +102,12 @@ class ExactNumbers(Theirs):  # type: ignore[misc]
         return super().safe_string(found, key, default)
 
     def safe_string_2(self, found: Any, key: Any, other: Any, default: Any = None) -> Any:
-        """Return a text, or a number as one, where there is one under a key or another."""
+        """Return the text under the first of two keys that has one, or the default."""
         first = self.safe_string(found, key)
         return self.safe_string(found, other, default) if first is None else first
 
     def safe_string_n(self, found: Any, keys: Any, default: Any = None) -> Any:
-        """Return a text, or a number as one, where there is one under any of some keys."""
+        """Return the text under the first of several keys that has one, or the default."""
         value = self.get_object_value_from_key_list(found, keys)
         if type(value) is Decimal:
             return plain(value)
@@ -118,10 +119,10 @@ def _decimal_or_none(value: Any) -> Decimal | None:
 
 
 def exact_frame(text: str) -> Any:
-    """Parse a frame of a stream.
+    """Parse a WebSocket frame.
 
-    Some exchanges send JSON in the JSON, which ccxt parses with floats: there, numbers that are
-    not whole become texts.
+    Some exchanges nest JSON texts in the JSON, which ccxt parses with floats. In those texts,
+    numbers with a fraction become strings.
     """
     frame = exact_json(text)
     if isinstance(frame, dict):

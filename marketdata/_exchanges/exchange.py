@@ -269,7 +269,7 @@ class Venue(Connection):
     async def orderbook(
         self, pair: str, depth: int, params: Mapping[str, Any] | None = None
     ) -> OrderBook:
-        """Get an order book of at most so many levels a side."""
+        """Get an order book with at most ``depth`` levels per side."""
 
         def make(raw: dict[str, Any], reply: Reply) -> OrderBook | None:
             made = parsing.orderbook(
@@ -297,7 +297,7 @@ class Venue(Connection):
     async def _sized(
         self, method: str, ask: Callable[[int | None], Awaitable[T]], size: int | None
     ) -> T:
-        """Request so many rows; if that is refused, request ccxt's default number.
+        """Request a number of rows; if it is refused, request ccxt's default number.
 
         A refused number is not tried again.
         """
@@ -320,7 +320,7 @@ class Venue(Connection):
         return found
 
     async def whole_book(self, pair: str, depth: int) -> OrderBook:
-        """Get an order book to apply a stream of changes to, at most so deep."""
+        """Get an order book to apply streamed updates to, with at most ``depth`` levels."""
         return await self.orderbook(pair, min(depth, self._quirk.max_depth or MAX_DEPTH))
 
     def _depth(self, wanted: int) -> int:

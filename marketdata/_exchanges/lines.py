@@ -1,6 +1,6 @@
-"""One socket of ccxt: who hears what arrives on it, and what was sent.
+"""One WebSocket of ccxt: its subscribers, and the subscriptions that were sent.
 
-Whatever ccxt's message handlers resolve goes to the `Subscriber` that asked for it.
+Everything that ccxt's message handlers resolve goes to the `Subscriber` that requested it.
 """
 
 from __future__ import annotations
@@ -26,62 +26,62 @@ from marketdata._exchanges.recording import Event
 from marketdata._requests.rate_ledger import LONGEST_BLOCK
 
 END_OF_RECORDING = 4000
-"""The code with which a played recording closes its sockets."""
+"""The close code at the end of a replayed recording."""
 
 _BINARY = 2
-"""aiohttp's number of a binary frame: it is not imported where nothing is watched."""
+"""aiohttp's number of a binary frame; aiohttp is imported only when something is watched."""
 _LATE = 1.0
-"""Seconds by which a pause is longer than it should be when our own process has slept."""
+"""If a pause is this many seconds too long, our own process was suspended."""
 
 Message: TypeAlias = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """What an exchange said against a subscription."""
+    """An exchange has refused a subscription."""
 
     def __init__(self, said: Exception) -> None:
         super().__init__("refused")
         self.said = said
-        """The error that ccxt made of it."""
+        """ccxt's error."""
 
 
 class Subscriber(Protocol):
-    """What has asked for a stream, and hears of it."""
+    """The user of one stream."""
 
     timeframe: str | None
-    """Of a subscriber to candles: ccxt does not always tell candles of different lengths apart."""
+    """The timeframe of candles; ccxt does not always distinguish timeframes."""
 
     market_id: str
     """The exchange's name of the pair."""
 
     @property
     def is_asking(self) -> bool:
-        """Whether the exchange has not answered its subscription yet."""
+        """Whether its subscription is sent but not yet confirmed."""
 
     def asked(self) -> None:
-        """Note that its subscription was sent; exchanges want some time between two."""
+        """Note that its subscription was sent; exchanges require a pause between two."""
 
     def joined(self, line: Any, /) -> None:
-        """Hear which socket it will come from."""
+        """Note the socket of the stream."""
 
     def take(self, result: Any, at: float) -> None:
-        """Take what ccxt made of a frame received at a Unix time."""
+        """Handle ccxt's result for a frame; ``at`` is the time of receipt in Unix seconds."""
 
     def refused(self, error: Exception) -> None:
-        """Note that the exchange turned the subscription down, or that ccxt gave it up."""
+        """Note that the exchange refused the subscription, or that ccxt dropped it."""
 
     def lost(self, *, ended: bool) -> None:
-        """Note that the socket is gone; ``ended``: because a recording is over."""
+        """Note that the socket is closed; ``ended`` says that a recording has ended."""
 
 
 class BookReader(Protocol):
-    """A subscriber that reads frames of its book itself."""
+    """A subscriber that reads the frames of its order book itself."""
 
     def frame(self, frame: Message, at: float) -> None:
-        """Take a frame received at a Unix time."""
+        """Handle a frame; ``at`` is the time of receipt in Unix seconds."""
 
     def subscribed(self) -> None:
-        """Note that the exchange has accepted the subscription."""
+        """Note that the exchange has confirmed the subscription."""
 
 
 _OPPOSITES = {
@@ -95,14 +95,14 @@ _OPPOSITES = {
 
 
 def opposite(message: Any) -> Message | None:
-    """Return the message that takes a subscription back; None where its form is not known."""
+    """Return the message that cancels a subscription; None if its form is unknown."""
     if not isinstance(message, dict):
         return None
     turned: Message = {_turned(key): _turned(value) for key, value in message.items()}
     if turned == message:
         return None
     for name in ("id", "req_id"):
-        # Answers to it must not be taken for those to the subscription.
+        # Its answer must not look like the answer to the subscription.
         if isinstance(turned.get(name), int):
             turned[name] += 500_000
     return turned
@@ -116,45 +116,45 @@ _numbers = itertools.count(1)
 
 
 class Listening(Connector):
-    """What a socket needs of ccxt.pro's class of an exchange."""
+    """The parts of ccxt.pro's exchange class that a socket needs."""
 
     room: Callable[[], Awaitable[None]] | None = None
-    """Waits until readers have taken some of what is there; None: what they are too slow for is
+    """Waits until slow readers have caught up. If None, data that they are too slow for is
     dropped."""
     dialed: Callable[[bool, bool, float | None], None] | None = None
-    """Hears whether a socket could be opened and, where not, whether the exchange refused to and
-    for how long it asks to be left alone."""
+    """Called after each attempt to open a socket with: whether it opened, whether the exchange
+    refused it, and the seconds that the exchange asks to wait."""
     handle_message: Callable[[Any, Any], Any]
 
 
 class LineMethods(Theirs):  # type: ignore[misc]
-    """What is changed in ccxt's client of one socket, mixed in before it."""
+    """A mixin before ccxt's class of one WebSocket."""
 
     connector: Listening
     url: str
     routes: dict[str, list[Subscriber]]
-    """Who hears what ccxt resolves under a name."""
+    """The subscribers by the message hash that ccxt resolves."""
     requests: dict[str, Message]
-    """What is sent to have it."""
+    """The subscription message by message hash."""
     sent: set[str]
-    """Under which names it was."""
+    """The message hashes whose subscriptions were sent."""
     hashes: dict[str, set[Any]]
-    """By which other names ccxt knows that it was."""
+    """The subscribe hashes with which ccxt notes the same, by message hash."""
     books: dict[str, BookReader]
-    """Who reads the frames of a book itself, by the exchange's name of the pair."""
+    """The subscribers that read frames themselves, by the exchange's name of the pair."""
     subject: Callable[[Any], str | None] | None
-    """Tells whose book a frame is about."""
+    """Returns the pair of a frame about an order book."""
     dialing: asyncio.Task[Any] | None
-    """What connects it, while it does."""
+    """The task that opens the socket, while it does."""
     number: int
     text: str
-    """The frame that is being handled; empty between two."""
+    """The frame that is being handled; empty between frames."""
     heard: float
-    """When the last frame came, by the monotonic clock."""
+    """The time of the last frame, by the monotonic clock."""
     answered: float
-    """When the last ping was answered, by the same."""
+    """The time of the last answer to a ping, by the monotonic clock."""
     received_at: float
-    """When it came, in Unix seconds."""
+    """The time of receipt of the current frame, in Unix seconds."""
     frames: int
     unreadable: int
     is_over: bool
@@ -194,14 +194,14 @@ class LineMethods(Theirs):  # type: ignore[misc]
         finally:
             self.dialing = None
         if self.isConnected:
-            # Nothing was received yet: ccxt begins with that in the next turn of the loop.
+            # ccxt starts to receive in the next turn of the loop.
             self.heard = self.answered = time.monotonic()
             if self.connector.dialed is not None:
                 self.connector.dialed(True, False, None)
             self.note("open", self.url)
 
     def note(self, kind: str, text: str = "") -> None:
-        """Have something written down, where somebody records."""
+        """Add an event to the recording, if there is one."""
         record = self.connector.transport.recorder
         if record is None:
             return
@@ -214,11 +214,11 @@ class LineMethods(Theirs):  # type: ignore[misc]
 
     @property
     def buffer(self) -> Any:
-        """What was received already, for ccxt to handle at once; nothing where it has to wait."""
+        """The received frames that ccxt handles at once; None if it has to wait for readers."""
         return None if self.connector.room is not None else super().buffer
 
     async def receive(self) -> Any:
-        """Receive the next frame, when there is room for what it says."""
+        """Receive the next frame, after readers have caught up."""
         if self.connector.room is not None:
             await self.connector.room()
         return await super().receive()
@@ -233,7 +233,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         except ConnectionError:
             if self.closed():
                 raise
-            # The other end is gone. What it has sent before is still to be read, its end last.
+            # The exchange has closed the socket. Frames it sent before are still to be read.
             return None
         for name in [name for name, request in self.requests.items() if request is message]:
             self.sent.add(name)
@@ -252,16 +252,16 @@ class LineMethods(Theirs):  # type: ignore[misc]
         self.answered = time.monotonic()
 
     async def ping_loop(self) -> None:
-        """Ping again and again, and give the socket up where nothing comes any more.
+        """Send pings, and drop the socket when nothing is received any more.
 
-        ccxt takes the time between two pings by the wall clock.
+        ccxt's own loop uses the wall clock, which can jump.
         """
         while self.keepAlive and not self.closed():
             pause, before = self.keepAlive / 1000, time.monotonic()
             await asyncio.sleep(pause)
             now = time.monotonic()
             if now - before > pause + _LATE:
-                self.answered = now  # our own process has slept, and has not read the answers
+                self.answered = now  # our own process was suspended and has not read the answers
             if now - max(self.answered, self.heard) > pause * self.maxPingPongMisses:
                 self.on_error(ccxt_errors().RequestTimeout("no answer to a ping"))
                 return
@@ -271,13 +271,13 @@ class LineMethods(Theirs):  # type: ignore[misc]
                 else:
                     await self.send(self.ping(self))
             except ConnectionError:
-                return  # which is received as well, behind what waits there
-            except Exception as error:  # noqa: BLE001 - what ccxt makes for a ping, or aiohttp's
+                return  # the receiving loop meets the same error after the frames before it
+            except Exception as error:  # noqa: BLE001 - ccxt's ping functions can raise anything
                 self.on_error(error)
                 return
 
     def handle_text_or_binary_message(self, data: Any) -> None:
-        """Have a frame handled; one that nothing can be made of ends nothing but itself."""
+        """Handle a frame; an unreadable frame is skipped and does not end the socket."""
         self.frames += 1
         self.heard = time.monotonic()
         self.received_at = at = time.time()
@@ -291,13 +291,13 @@ class LineMethods(Theirs):  # type: ignore[misc]
             is_json = type(text) is str and len(text) > 1 and text[0] in "{["
             read = exact_frame if self.connector.is_exact else parsed
             self.connector.handle_message(self, read(text) if is_json else text)
-        except Exception as error:  # noqa: BLE001 - ccxt's handlers raise anything, which would end the socket
+        except Exception as error:  # noqa: BLE001 - ccxt's handlers can raise anything
             self._could_not_read(error)
         finally:
             self.text = ""
 
     def handle_message(self, message: Any) -> None:
-        """Take what has come; a packed frame is unpacked up to a bound."""
+        """Handle a message; a compressed frame is unpacked up to a maximum size."""
         packed = self.gunzip or self.inflate
         if not packed or type(message.data) is not bytes or message.type != _BINARY:
             super().handle_message(message)
@@ -316,7 +316,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         )
 
     def _is_read(self, text: str, at: float) -> bool:
-        """Pass a frame about a book to its reader; return whether there is one."""
+        """Pass a frame about an order book to its reader; return whether there is one."""
         frame = exact_frame(text) if self.connector.is_exact else orjson.loads(text)
         about = self.subject(frame) if self.subject is not None else None
         reader = None if about is None else self.books.get(about)
@@ -325,20 +325,20 @@ class LineMethods(Theirs):  # type: ignore[misc]
         return reader is not None
 
     def resolve(self, result: Any, message_hash: str) -> Any:
-        """Hand what ccxt made of a frame to who asked for it."""
+        """Pass ccxt's result for a frame to its subscribers."""
         for subscriber in tuple(self.routes.get(message_hash, ())):
             subscriber.take(result, self.received_at)
         return super().resolve(result, message_hash)
 
     def reject(self, error: Any, message_hash: str | None = None) -> Any:
-        """Tell who is concerned that something went wrong."""
+        """Report an error to the subscribers that it concerns."""
         if isinstance(error, ccxt_errors().UnsubscribeError):
-            return error  # of one that has left; the next may have asked already
+            return error  # its subscriber has left, and the next one may have subscribed already
         if self.is_over or not isinstance(error, Exception):
             return super().reject(error, message_hash)
         if message_hash is None:
             if isinstance(error, ccxt_errors().NetworkError):
-                # ccxt stops reading the socket without an error.
+                # Without an error, ccxt has stopped reading the socket.
                 self.on_error(error)
                 return error
             concerned = self._meant()
@@ -348,8 +348,8 @@ class LineMethods(Theirs):  # type: ignore[misc]
                 for name, sent in self.requests.items()
                 if name == message_hash or message_hash == str(sent.get("req_id", sent.get("id")))
             ]
-        # What is rejected while no frame is handled the exchange has not refused: ccxt could not
-        # get what it needs besides.
+        # An error outside of a frame is not a refusal by the exchange: a request that ccxt made
+        # for the subscription has failed.
         error = RefusedError(error) if self.text else ccxt_errors().NetworkError("given up")
         for name in concerned:
             for subscriber in tuple(self.routes.get(name, ())):
@@ -359,7 +359,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         return error
 
     def _meant(self) -> list[str]:
-        """Find whom a refusal is about that names no request: whom its text names, if anybody."""
+        """Find the subscriptions of a refusal without a request id: those that its text names."""
         asking = {
             name: those[0].market_id
             for name, those in self.routes.items()
@@ -372,7 +372,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         """Drop the socket after an error."""
         said = getattr(error.args[0] if error.args else None, "status", 0)
         self.over(ended=False, is_refused=400 <= said < 500)
-        # ccxt makes milliseconds of it, which cannot be done with infinity.
+        # ccxt converts this to whole milliseconds, which fails for infinity.
         pause = getattr(self, "last_retry_after", None)
         if pause is not None and not 0 <= pause <= LONGEST_BLOCK:
             self.last_retry_after = LONGEST_BLOCK if pause > 0 else None
@@ -384,7 +384,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
         super().on_close(code)
 
     def over(self, *, ended: bool, is_refused: bool = False) -> None:
-        """Tell everybody that the socket is gone; ``is_refused``: the exchange did not open it."""
+        """Tell all subscribers that the socket is closed; ``is_refused``: it was never opened."""
         if self.is_over:
             return
         self.is_over = True
@@ -400,9 +400,9 @@ class LineMethods(Theirs):  # type: ignore[misc]
     def join(
         self, subscriber: Subscriber, names: list[str], message: Any, hashes: Sequence[Any]
     ) -> None:
-        """Let a subscriber hear what is resolved under these names.
+        """Add a subscriber to these message hashes.
 
-        ``hashes`` are those by which ccxt knows that it has subscribed already.
+        ``hashes`` are the subscribe hashes with which ccxt notes that it has subscribed.
         """
         for name in names:
             self.hashes.setdefault(name, set()).update(hashes)
@@ -416,7 +416,7 @@ class LineMethods(Theirs):  # type: ignore[misc]
             subscriber.asked()
 
     def leave(self, subscriber: Subscriber) -> list[Message]:
-        """Let a subscriber hear no more; return what has to be sent to take back its requests."""
+        """Remove a subscriber; return the messages that cancel its subscriptions."""
         messages: list[Message] = []
         mine: object = subscriber
         self.books = {name: one for name, one in self.books.items() if one is not mine}
@@ -441,6 +441,6 @@ class LineMethods(Theirs):  # type: ignore[misc]
 
 @functools.cache
 def line_class() -> type[Any]:
-    """Return ccxt's class of a socket with `LineMethods`."""
+    """Return ccxt's class of a WebSocket with `LineMethods`."""
     client = importlib.import_module("ccxt.async_support.base.ws.client").Client
     return type("Line", (LineMethods, client), {})

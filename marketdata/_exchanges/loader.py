@@ -1,11 +1,11 @@
-"""Loads one exchange of ccxt without the other hundred.
+"""Loads one exchange of ccxt without the hundred others.
 
-``import ccxt`` loads every exchange: 0.4 s and 70 MiB, twice that with the asynchronous half. Here
-these packages are put into ``sys.modules`` unexecuted, so that importing
-``ccxt.async_support.binance`` runs that module and what it needs, nothing else. A package stays in
-that state until somebody asks it for something: a name that its ``__init__`` merely imports from
-one of its modules is imported from there, any other runs the real ``__init__``. A program that
-imports ccxt itself, before or after, from any thread, therefore finds all of it.
+``import ccxt`` loads every exchange: 0.4 s and 70 MiB, and twice that with the asynchronous part.
+Here ccxt's packages are put into ``sys.modules`` without running them. Importing
+``ccxt.async_support.binance`` then runs only that module and the modules it needs. The first use of
+a name of such a package loads it: a name that its ``__init__`` only imports from one of its modules
+is imported from there, and any other name runs the real ``__init__``. So a program that imports
+ccxt itself, earlier or later and from any thread, finds all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _LazyPackage(ModuleType):
     """A package whose ``__init__`` has not run yet."""
 
     _sources: dict[str, str]
-    """Names that the ``__init__`` imports, and the modules it has them from."""
+    """The names that the ``__init__`` imports, with their modules."""
 
     def __getattr__(self, name: str) -> Any:
         if name in self._sources:
@@ -45,8 +45,8 @@ class _LazyPackage(ModuleType):
             raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # The import system sets each imported module on its package. Where the package has a
-        # class of the same name (ccxt.binance), the class must win, as it does in the real one.
+        # The import system sets each imported module on its package. If the package has a class
+        # of the same name (ccxt.binance), the class must win, as in the real package.
         if not (isinstance(value, ModuleType) and self._sources.get(name) == value.__name__):
             super().__setattr__(name, value)
 
@@ -55,7 +55,7 @@ class _LazyPackage(ModuleType):
         return sorted(self.__dict__)
 
     def _run(self) -> None:
-        # Other threads wait here until the package has run; the running thread gets here again when
+        # Other threads wait here until the package has run. The running thread enters again when
         # the package uses a name that it does not have yet.
         with _lock:
             spec, state = self.__spec__, self.__dict__
@@ -71,7 +71,7 @@ class _LazyPackage(ModuleType):
 
 
 def prepare_packages() -> None:
-    """Put ccxt's packages into ``sys.modules`` without running them, unless they are there."""
+    """Put ccxt's packages into ``sys.modules`` without running them, unless they are imported."""
     with _lock:
         for name in _PACKAGES:
             if name in sys.modules:
@@ -118,7 +118,7 @@ def is_exchange(name: str) -> bool:
 
 
 def described(name: str) -> Any:
-    """Return an exchange as ccxt describes it, streams included where it has any.
+    """Return ccxt's description of an exchange, including its streams if it has any.
 
     Slow; for requests, `connector_class` is enough.
     """

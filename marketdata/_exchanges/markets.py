@@ -148,9 +148,9 @@ class PairList:
         return listing, found
 
     async def plays(self) -> str | None:
-        """Return what a simulated exchange plays; None for a real one."""
-        # The list of the pair that is asked for: what another process has fetched since, the next
-        # name is looked for in.
+        """Return the recording that a simulated exchange replays; None for a real one."""
+        # This uses the list in which the pair was found. A list that another process has stored
+        # since then is used for the next name.
         listing = self._last if self._is_current else None
         listing = listing or await self.listing(MAX_AGE)
         return (listing.plays or "unnamed") if listing.simulated else None
@@ -300,7 +300,7 @@ class PairList:
 
 
 def _in_codes(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return filters by the codes of what they name: bitcoin is BTC, and so is $btc."""
+    """Return the filters with currency codes: BTC for bitcoin and for $btc."""
     plain = {
         name: str(value).lstrip("$#")
         for name in ("base", "quote", "search")
@@ -316,11 +316,11 @@ def _as_it_is(listing: Listing) -> Listing:
 def spot_markets(
     raw: Iterable[Mapping[str, Any]], common: Mapping[str, str], *, asked_by_code: bool = False
 ) -> tuple[list[Market], Facts]:
-    """Return the spot markets, active and halted, each currency under its one name, and the names.
+    """Return the spot markets, active and halted, with one name for each currency, and the names.
 
-    ``common`` is ccxt's map of the exchange's codes; where ccxt asks by those (`Quirk`) tokens that
-    were renamed keep their old name, and the new one is another. Raises ValueError where there are
-    no active markets, which no exchange would mean.
+    ``common`` is ccxt's map of the exchange's codes. If ccxt builds requests from its codes
+    (`Quirk`), renamed tokens keep their old name, and the new name is an alias. Raises ValueError
+    if there are no active markets, since that can only be an error.
     """
     spot = _printable(one for one in raw if one.get("spot") and ":" not in one["symbol"])
     listed = {str(one[side]) for one in spot for side in ("base", "quote")}
@@ -436,8 +436,8 @@ def search(
 ) -> tuple[int, list[Pair]] | None:
     """Find pairs in all lists on disk, by exchange and name, without a request.
 
-    As `Catalogue.search`. Of exchanges at another address only the lists from there count, and only
-    exchanges that are ``among`` those given. None where there is no such list. Blocks.
+    Works like `Catalogue.search`, in the exchanges that are in ``among``. For exchanges at another
+    address, only the lists from there are used. None if there is no such list. Blocks.
     """
     lists = {}
     for kept, listing in catalogue.listings().items():
@@ -449,7 +449,7 @@ def search(
         return None
     total, found = catalogue.search(list(lists), **wanted)
     if not found and not catalogue.listings():
-        return None  # they have turned out to be damaged
+        return None  # the lists are damaged
     each = groupby(found, itemgetter(0))
     return total, [
         pair

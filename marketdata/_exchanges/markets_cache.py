@@ -87,7 +87,7 @@ class Market:
 class Packed(Sequence[Market]):
     """Markets in a sixth of their size, until they are stored.
 
-    Where many lists come at once, that is what a process grows by.
+    When many lists arrive at once, their size determines the memory of the process.
     """
 
     def __init__(self, markets: Iterable[Market]) -> None:
@@ -95,7 +95,7 @@ class Packed(Sequence[Market]):
 
         self._texts = []
         for market in markets:
-            # A text that is not Unicode cannot be kept, nor asked for.
+            # A name that is not valid Unicode can be neither stored nor requested.
             with contextlib.suppress(ValueError):
                 self._texts.append((market.pair, to_json(market.raw)))
 
@@ -157,7 +157,7 @@ class Listing:
     fetched_at: float
     simulated: bool
     plays: str | None = None
-    """What a simulated exchange played; None for real ones."""
+    """The recording that a simulated exchange replayed; None for real exchanges."""
     facts: Facts = field(default_factory=Facts)
 
     @property
@@ -499,7 +499,7 @@ class Catalogue:
             with contextlib.suppress(sqlite3.Error, OSError):
                 if file.exists():
                     with self._connected(file) as connection:
-                        # `backup` would wait for ever for one who holds the file locked.
+                        # `backup` would wait forever for a process that keeps the file locked.
                         connection.execute("BEGIN")
                         connection.execute("SELECT 1 FROM listing").close()
                         connection.backup(self._memory)

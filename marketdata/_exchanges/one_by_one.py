@@ -25,13 +25,12 @@ async def one_by_one(
     every: bool,
     known: Mapping[str, T] | None = None,
 ) -> Records[T]:
-    """Request all at the same time, one call each, and return the results in order.
+    """Make one request for each pair, all concurrently, and return the results in order.
 
-    What is ``known`` already, of a bulk answer, is not asked for. ``every`` says that the pairs are
-    simply all there are: those that have nothing are left out then, as from a bulk answer. Pairs
-    that were named and have nothing are in ``errors``. Raises the first of these errors where there
-    is nothing else. Other errors come as they are; one that asks for patience says that fewer pairs
-    would take less.
+    Results in ``known``, from a bulk response, are not requested. ``every`` says that the caller
+    wants all pairs: pairs without data are then left out, as in a bulk response. Otherwise they are
+    in ``errors``, and if no pair has data, the first of these errors is raised. Other errors are
+    raised unchanged, but a rate limit error adds that fewer pairs need fewer requests.
     """
     found = dict(known or {})
     left = [] if every and found else [pair for pair in pairs if pair not in found]
@@ -62,5 +61,5 @@ async def one_by_one(
                 () if every else (Missing.of(exchange, pair, nothing[pair]) for pair in failed),
             )
         failure = nothing[failed[0]]
-    # Raised out here, it does not have the first one as its context.
+    # Raised here, the error does not have the first one as its context.
     raise failure

@@ -1,7 +1,7 @@
-"""Where exchanges open their days, weeks and months, a line with its source for each that is known.
+"""When the daily, weekly and monthly candles of exchanges open, with the source of each entry.
 
-Candles of all other exchanges are expected from midnight UTC and from Monday on, until the candles
-themselves show something else (`_candles.calendar.learned`).
+For all other exchanges, days are expected to open at midnight UTC and weeks on Monday, until their
+candles show something else (`_candles.calendar.learned`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Opening:
-    """Where an exchange opens its days and all longer candles."""
+    """When an exchange opens its daily and longer candles."""
 
     hours: int = 0
-    """Hours after midnight UTC; with a time zone, after its midnight."""
+    """Hours after midnight UTC, or after midnight of `zone` if it is set."""
     weekday: int = 0
     """The first day of the week: 0 is Monday."""
     zone: str | None = None
-    """Its time zone, where summer time moves the days."""
+    """The exchange's time zone, if daylight saving time moves its days."""
 
 
 _THURSDAY = Opening(weekday=3)
@@ -30,7 +30,7 @@ OPENINGS: dict[str, Opening] = {
     "binanceus": Opening(),
     # docs.cdp.coinbase.com, "Get product candles": buckets start at multiples since 1970.
     "coinbaseexchange": Opening(),
-    # huobiapi.github.io, "Get Klines": the days of UTC+8.
+    # huobiapi.github.io, "Get Klines": days in UTC+8.
     "htx": Opening(hours=16),
     # github.com/rainbow-me/rainbow, pull request 6920: weeks from Thursday, midnight UTC.
     "hyperliquid": _THURSDAY,
@@ -38,6 +38,6 @@ OPENINGS: dict[str, Opening] = {
     "kraken": _THURSDAY,
     # github.com/Kucoin/kucoin-api-docs, issues 350 and 373: weeks from Thursday, midnight UTC.
     "kucoin": _THURSDAY,
-    # okx.com/docs-v5, "Get candlesticks": candles named "utc", which ccxt requests, open by UTC.
+    # okx.com/docs-v5, "Get candlesticks": the "utc" candles, which ccxt requests, open by UTC.
     "okx": Opening(),
 }

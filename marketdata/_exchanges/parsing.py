@@ -1,8 +1,8 @@
 """Pure functions from ccxt's dicts to records.
 
-What an exchange cannot have meant (no price, an infinite one, a time before 1970) raises
-ValueError, TypeError or ArithmeticError, which `Venue` takes for an unusable answer. Other numbers
-that are none are left out, as if they had not been sent.
+Impossible values (no price, an infinite price, a time before 1970) raise ValueError, TypeError or
+ArithmeticError, which `Venue` treats as an unusable response. Other invalid numbers become None, as
+if they had not been sent.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _of_ticker = operator.itemgetter(*_TICKER_FIELDS.values())
 _BLANK_TICKER: dict[str, Any] = dict.fromkeys(Ticker.model_fields)
 
 _FAR_FUTURE = 253_402_300_800_000
-"""The end of the year 9999, in Unix milliseconds: no datetime is later."""
+"""The end of the year 9999, the latest datetime, in Unix milliseconds."""
 
 
 def _number(value: float | None) -> float | None:
@@ -80,7 +80,7 @@ def _ticker_numbers(raw: Mapping[str, Any]) -> Iterable[float | None]:
         found = _of_ticker(raw)
     except KeyError:
         found = tuple(map(raw.get, _TICKER_FIELDS.values()))
-    # Types and one sum tell whether all are finite floats, which they nearly always are.
+    # The types and one sum show quickly whether all are finite floats, as they usually are.
     if _FLOATS.issuperset(map(type, found)) and math.isfinite(sum(filter(None, found))):
         return found
     return map(_number, found)
@@ -278,7 +278,7 @@ def _levels(
     at: dict[float, list[float]] = {}
     for price, size in rows:
         if price > 0 and size > 0:
-            # Where an exchange sends orders, there are several at one price.
+            # An exchange that sends single orders has several at one price.
             at.setdefault(price, []).append(size)
     return [
         (price, at[price][0] if len(at[price]) == 1 else as_given(total(at[price]), price))
@@ -476,7 +476,7 @@ _LOWEST_FEE = -0.001
 
 
 def _scaled(value: Any, scale: str) -> Any:
-    # Where ccxt has a list of tiers in place of a fee, they are in percent and not fractions.
+    # ccxt has a list of tiers here for some exchanges, in percent and not as fractions.
     if value is None or isinstance(value, list) or scale == "1":
         return value
     return float(EXACT.multiply(exact(value), Decimal(scale)))
@@ -558,5 +558,5 @@ def in_decimals(made: Made) -> Made:
 
 
 def _first(*values: float | list[Any] | None) -> float | None:
-    # Where ccxt has a list of tiers in place of a fee, they are in percent and not fractions.
+    # ccxt has a list of tiers here for some exchanges, in percent and not as fractions.
     return next((one for one in values if one is not None and not isinstance(one, list)), None)

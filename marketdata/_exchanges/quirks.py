@@ -18,11 +18,11 @@ class CandleLayout:
     volume: int = 5
     """In base currency."""
     trades: int | None = None
-    """Number of trades; None if it is not sent."""
+    """The number of trades; None if it is not sent."""
     seconds: bool = False
     """Whether the time is in seconds and not in milliseconds."""
     quoted: bool = False
-    """Whether a response is only rows of numbers, some of them in quotes."""
+    """Whether a response has only rows of numbers, some of them in quotes."""
 
     @property
     def prices_and_volume(self) -> tuple[int, int, int, int, int]:
@@ -46,12 +46,12 @@ class Quirk:
     max_depth: int | None = None
     """Maximum number of levels a side; None: no limit, or unknown."""
     not_offered: dict[str, str] = field(default_factory=dict)
-    """ccxt's calls that do not work for spot although it has them, and why."""
+    """Calls of ccxt that do not work for spot data, with the reason."""
     keyed: tuple[str, ...] = ()
-    """ccxt's calls that need an API key although their data are public."""
+    """Calls of ccxt that need an API key although their data are public."""
     keyless_call: tuple[str, dict[str, Any]] | None = None
-    """A call of ccxt's for one path, and its parameters, that answers without a key where no
-    other does; tells whether the exchange can be reached."""
+    """ccxt's call for one path, with its parameters, that needs no key when all others do. It shows
+    whether the exchange can be reached."""
     ticker_pairs: tuple[str, ...] | None = None
     """The only pairs with tickers; None: all."""
     tickers_of_named: bool = False
@@ -63,8 +63,8 @@ class Quirk:
     bars_until: bool = False
     """Whether requests for candles need an end time."""
     bars_from: str | None = None
-    """The parameter with the time from which candles are requested, where ccxt would round it up
-    to a multiple of their length since 1970: weeks open on Mondays, months on their first day."""
+    """The parameter with the start time of candles, if ccxt would round it up to a multiple of the
+    timeframe since 1970. But weeks open on Mondays, and months on their first day."""
     bars_per_request: dict[str, int] = field(default_factory=dict)
     """Candles in a page by timeframe, if ccxt requests fewer than its documented number."""
     moved_timeframes: tuple[str, ...] = ()
@@ -72,13 +72,12 @@ class Quirk:
     options: dict[str, Any] = field(default_factory=dict)
     """Options of ccxt that prevent requests that spot data do not need."""
     markets_params: dict[str, Any] = field(default_factory=dict)
-    """Parameters of the request for its markets that do the same."""
+    """Parameters of the request for markets that prevent such requests."""
     asked_by_code: bool = False
-    """Whether ccxt asks for its pairs, or streams, by what it calls the currencies and not by the
-    exchange's own ids: a renamed token would not be found."""
+    """Whether ccxt builds requests or subscriptions from its own currency codes and not from the
+    exchange's ids, so that a renamed token would not be found."""
     unneeded: tuple[str, ...] = ()
-    """Parts of URLs of requests that ccxt always sends with the list, and that spot data do not
-    need."""
+    """Parts of URLs of requests that ccxt always sends with the list but spot data do not need."""
     pair_fee_scale: str = "1"
     """Factor that makes a pair's fees fractions: 0.01 if they are in percent."""
     fee_scale: str = "1"
@@ -92,14 +91,14 @@ class Quirk:
     bursts: bool = False
     """Whether its rate limit has a time window, which ccxt knows, and not a minimum interval."""
     used_weight: tuple[str, float] | None = None
-    """The header, in small letters, that tells how much of that budget is used by everything at
-    this address, and how much that may be."""
+    """The response header, in lower case, with the used part of the rate limit of this IP address,
+    and the limit."""
     full_tickers: bool = True
     """Whether its bulk tickers have all fields of a single one."""
     best_in_tickers: bool = True
     """Whether its bulk tickers have the best bid and ask."""
     best_in_ticker_stream: bool = True
-    """Whether its streamed tickers have them."""
+    """Whether its streamed tickers have the best bid and ask."""
     quote_params: dict[str, Any] = field(default_factory=dict)
     """Parameters of the order book request for the best level only."""
     windows: tuple[str, ...] = ()
@@ -109,14 +108,14 @@ class Quirk:
     candle_layout: CandleLayout | None = None
     """The positions of a candle's fields; None: ccxt parses candles."""
     quiet_bars: bool = False
-    """Whether it has a candle, without volume, for a time in which nobody traded: a candle that it
-    lacks then means that it did not work."""
+    """Whether it has a candle with volume 0 for a time without trades. A missing candle then means
+    that the exchange was down."""
     newest_bars_only: bool = False
     """Whether it always returns one page of the newest candles, whatever the start time."""
     bars_kept: int | None = None
     """Number of its newest candles; it refuses requests for earlier ones."""
     misnamed_timeframes: tuple[str, ...] = ()
-    """Timeframes that are not offered because ccxt requests another length, or none."""
+    """Timeframes that are not offered because ccxt requests another timeframe, or none."""
     book_is_list: bool = False
     """Whether an order book response is a list of levels, which may be empty."""
     plain_levels: bool = False
@@ -127,34 +126,34 @@ class Quirk:
     aggregates: bool = False
     """Whether the trades request returns aggregated trades by default."""
     aggregated_ids: bool = False
-    """Whether an aggregated trade on the wire has its id, and those of the first and the last
-    trade in it, as ``a``, ``f`` and ``l``."""
+    """Whether a raw aggregated trade has its id and the ids of its first and last trade as ``a``,
+    ``f`` and ``l``."""
     newest_trades: bool = True
     """Whether the newest trades can be requested."""
     trades_from_id: str | None = None
-    """How trades are asked for from an id on: the name of the parameter that takes the id
-    itself (``=name``), the id before it (``>name``) or, where pages run backwards, the id behind
-    the page (``<name``)."""
+    """How to request trades from an id. The name of the parameter follows ``=`` if it takes the id
+    itself, ``>`` if it takes the id before, and ``<`` if pages run backwards and it takes the id
+    after the page."""
     trades_from_id_params: dict[str, Any] = field(default_factory=dict)
     trades_from_time: bool = False
     """Whether the trades request respects a start time."""
     trades_since: bool = False
-    """Whether ccxt sends the exchange a start time without a word of what that does: trades from a
-    time on are given where the answer shows that it begins there."""
+    """Whether ccxt sends a start time whose effect is not documented. Trades from a start time are
+    then returned only if the response begins there."""
     trades_until: bool = False
     """Whether a start time needs an end time."""
     trade_seconds: int | None = None
-    """Where a trade on the wire has its time in seconds, a float that may be a hair too small."""
+    """The field of a raw trade with its time in seconds, a float that can be slightly too small."""
     trades_after_nanoseconds: str | None = None
-    """The parameter that takes the nanosecond before that time, where ccxt sends whole seconds."""
+    """The parameter that takes the nanosecond before the start time; ccxt sends whole seconds."""
     trades_span: int | None = None
     """Milliseconds after the start time that one response covers; None: all."""
     trades_before_time: str | None = None
-    """The parameter that asks for the trades before a time, where ids lead on from there."""
+    """The parameter that requests the trades before a time; ids continue from there."""
     trades_before_time_params: dict[str, Any] = field(default_factory=dict)
     trades_per_request: int = 1_000
     old_trades_per_request: int | None = None
-    """The same from a time or an id on; None: as many."""
+    """The same for requests from a time or an id; None: the same number."""
     subscriptions_a_line: int | None = None
     """Number of streams that share a socket, if ccxt would open one for each."""
     book_wire: Literal["numbered", "linked", "checked", "sided"] | None = None
@@ -197,14 +196,14 @@ _OKX = Quirk(
     book_wire="linked",
 )
 
-# Depths, max_depth and trades_per_request are what the exchange's own reference says (the page is
-# named where it was looked up) or what ccxt says beside the request. Without either, what was asked
-# for is sent, and after one refusal what is ccxt's default.
+# Depths, max_depth and trades_per_request come from the exchange's reference, whose page is named,
+# or from a comment in ccxt. Without either, the requested number is sent, and after a refusal
+# ccxt's default.
 QUIRKS: dict[str, Quirk] = {
     "binance": Quirk(
-        # Rolling and trading-day tickers exist; trades come aggregated unless the other endpoint
-        # is named; ccxt wants a key for old trades, Binance does not. With a key, ccxt would ask
-        # which pairs have margin trading.
+        # It has rolling and trading-day tickers. Trades are aggregated by default. ccxt requires a
+        # key for old trades, Binance does not. With a key, ccxt would request the pairs with margin
+        # trading.
         bursts=True,
         max_depth=5_000,
         used_weight=("x-mbx-used-weight-1m", 6_000),
@@ -221,7 +220,7 @@ QUIRKS: dict[str, Quirk] = {
         trades_from_id_params={"fetchTradesMethod": "publicGetHistoricalTrades"},
         trades_from_time=True,
         trades_span=3_600_000,
-        # ccxt opens a socket for each stream; Binance counts sockets, and has 1,024 streams on one.
+        # ccxt opens a socket for each stream. Binance limits sockets; each can have 1,024 streams.
         subscriptions_a_line=200,
         ticker_stream_params={"name": "ticker"},
         book_wire="numbered",
@@ -246,14 +245,14 @@ QUIRKS: dict[str, Quirk] = {
         book_wire="numbered",
         numbered_trades=True,
     ),
-    # Takes 1, 25 or 100 levels and refuses others. From a time on, trades come oldest first.
+    # It accepts only 1, 25 or 100 levels. Trades from a start time are oldest first.
     "bitfinex": Quirk(
         depths=(1, 25, 100),
         book_is_list=True,
         trades_from_time=True,
         candle_layout=CandleLayout(open=1, close=2, high=3, low=4),
     ),
-    # With a key, ccxt would ask for the kind of the account, and by that for all contracts.
+    # With a key, ccxt would request the type of the account, and then all contracts.
     "bitget": Quirk(
         bars_per_request=dict.fromkeys(("3d", "1w", "1M"), 100),
         trades_since=True,
@@ -262,14 +261,14 @@ QUIRKS: dict[str, Quirk] = {
         options={"uta": False},
         unneeded=("/margin/currencies",),
     ),
-    # Spot books end at 1,000 levels. Its clock is among the calls for contracts.
+    # Spot books have at most 1,000 levels. Its server time belongs to the contract API.
     "bingx": Quirk(bursts=True, max_depth=1_000, unneeded=("/swap/v2/quote", "/cswap/")),
     "bybit": _BYBIT,
     "bybiteu": _BYBIT,
     "bybitid": _BYBIT,
-    # The summary, of an account's fees, is asked for with a key. The first tier of its fees is 1.2%
-    # for takers. BTC/USDC has the book of BTC/USD, and names it as its alias. Its bulk tickers are
-    # its list of products, which has no best prices.
+    # With a key, ccxt would request a summary of the account's fees. The first fee tier takes 1.2%
+    # from takers. BTC/USDC shares the order book of BTC/USD, its alias. Its bulk tickers are its
+    # list of products, which has no best prices.
     "coinbase": Quirk(
         best_in_tickers=False,
         trades_since=True,
@@ -279,9 +278,9 @@ QUIRKS: dict[str, Quirk] = {
         keyed=("fetchBidsAsks",),
         unneeded=("product_type=FUTURE", "/transaction_summary"),
     ),
-    # Level 1 is the best bid and ask; level 2, ccxt's choice, the whole book. Its bulk tickers are
-    # last prices. Trades page backwards from an id. The book stream that ccxt asks for wants a key,
-    # the batched one does not.
+    # Level 1 is the best bid and ask. Level 2, which ccxt requests, is the whole book. Bulk tickers
+    # have only last prices. Trades page backwards from an id. ccxt's book stream needs a key, the
+    # batched one does not.
     "coinbaseexchange": Quirk(
         full_tickers=False,
         quote_params={"level": 1},
@@ -291,13 +290,13 @@ QUIRKS: dict[str, Quirk] = {
         book_stream_params={"channels": ["level2_batch"]},
         numbered_trades=True,
     ),
-    # Bulk tickers are of one pair or of all. Sizes: "public/get-trades" (at most 150) and
-    # "public/get-book" (up to 50).
+    # Bulk tickers cover one pair or all. "public/get-trades": at most 150; "public/get-book": up to
+    # 50.
     "cryptocom": Quirk(
         trades_per_request=150, trades_since=True, max_depth=50, tickers_of_all=True
     ),
-    # With a key, ccxt would ask for the kind of the account. It refuses earlier candles with
-    # "Candlestick too long ago. Maximum 10000 points recently are allowed".
+    # With a key, ccxt would request the type of the account. Gate refuses earlier candles with the
+    # error "Candlestick too long ago. Maximum 10000 points recently are allowed".
     "gate": Quirk(
         bars_kept=10_000,
         bursts=True,
@@ -312,8 +311,7 @@ QUIRKS: dict[str, Quirk] = {
         options={"unifiedAccount": False},
         unneeded=("/margin/currency_pairs",),
     ),
-    # ccxt's table for spot lacks 8h, and the request then says "None". It asks for a range of 500
-    # candles at most.
+    # ccxt's table for spot lacks 8h, so it would request "None". It requests at most 500 candles.
     "mexc": Quirk(
         bars_per_request=dict.fromkeys(
             ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1M"), 500
@@ -325,7 +323,7 @@ QUIRKS: dict[str, Quirk] = {
         misnamed_timeframes=("8h",),
         unneeded=("/contract/",),
     ),
-    # Pairs have fractions, such as 0.001; ccxt's own table says 0.1 for 0.1%.
+    # Fees of pairs are fractions, such as 0.001. ccxt's own table has 0.1 for 0.1%.
     "weex": Quirk(
         fee_scale="0.01", max_depth=200, newest_bars_only=True, unneeded=("api-contract.",)
     ),
@@ -360,9 +358,9 @@ QUIRKS: dict[str, Quirk] = {
         book_wire="checked",
         ticker_stream_params={"event_trigger": "bbo"},
     ),
-    # Other depths are an error; ccxt would fetch all tickers to learn the fees of pairs and, with a
-    # key, ask which pairs have margin trading and for the kind of the account. The newest candles
-    # ccxt asks for up to the second, whose own candle a range does not have.
+    # Other depths are an error. ccxt would request all tickers for the fees of pairs and, with a
+    # key, the pairs with margin trading and the type of the account. ccxt requests the newest
+    # candles up to the current second, and the range lacks the candle that opens in it.
     "kucoin": Quirk(
         bars_from_start=True,
         depths=(20, 100),
@@ -372,10 +370,10 @@ QUIRKS: dict[str, Quirk] = {
     "okx": _OKX,
     "myokx": _OKX,
     "okxus": _OKX,
-    # Its candles are the last so many up to a time.
+    # It returns a number of candles up to an end time.
     "nado": Quirk(max_depth=100, trades_per_request=500, bars_until=True, best_in_tickers=False),
-    # Four hours are eight. Candles are asked for with both ends. Fees are in percent, as indodax's.
-    # ccxt reads none of the best prices in its tickers.
+    # ccxt's 4h requests 8h. Requests for candles need a start and an end. Fees are in percent. ccxt
+    # does not read the best prices of its tickers.
     "zebpay": Quirk(
         pair_fee_scale="0.01",
         misnamed_timeframes=("4h",),
@@ -383,8 +381,7 @@ QUIRKS: dict[str, Quirk] = {
         bars_until=True,
         best_in_tickers=False,
     ),
-    # Even its list of markets is for those that have an account; prices are for all who know the
-    # pairs.
+    # Its list of markets needs an account, but its prices do not.
     "alpaca": Quirk(
         trades_since=True,
         keyed=("fetchMarkets", "fetchTime"),
@@ -395,10 +392,9 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "backpack": Quirk(depths=(5, 10, 20, 50, 100, 500), best_in_tickers=False),
     "bitbns": Quirk(keyed=("fetchStatus",)),
-    # ccxt gives its candles of spot pairs no start. "orderbook": 30 levels where one pair is asked
-    # for. 1 to 100 trades are documented for v1.2.0. The page of the newer call, v1/trades/ticks,
-    # names no maximum; it gives a single trade where no number is asked for, so that a refusal
-    # would cost all others.
+    # ccxt sends no start time for candles of spot pairs. "orderbook": 30 levels for one pair. 1 to
+    # 100 trades are documented for v1.2.0. The page of the newer call, v1/trades/ticks, has no
+    # maximum. Without a number the call returns one trade, so a refused number would be costly.
     "bithumb": Quirk(
         trades_per_request=100,
         max_depth=30,
@@ -422,19 +418,19 @@ QUIRKS: dict[str, Quirk] = {
     "bittrade": Quirk(newest_bars_only=True),
     "blockchaincom": Quirk(best_in_tickers=False, best_in_ticker_stream=False),
     "cryptomus": Quirk(best_in_tickers=False),
-    # 400 is the depth that ccxt asks for, 500 the most trades that it does.
+    # ccxt requests 400 levels, and at most 500 trades.
     "deepcoin": Quirk(
         trades_per_request=500, asked_by_code=True, max_depth=400, newest_bars_only=True
     ),
-    # Its bulk tickers are last prices.
+    # Its bulk tickers have only last prices.
     "gemini": Quirk(
         trades_per_request=500, trades_since=True, newest_bars_only=True, best_in_tickers=False
     ),
-    # ccxt asks for months of 2,592,000 seconds, which are 30 days, and for three of them. "Query
-    # Order Book" of the spot API gives 30 levels; deeper books are those of contracts.
+    # For 1M and 3M, ccxt requests multiples of 2,592,000 seconds, or 30 days. "Query Order Book" of
+    # the spot API returns 30 levels; only contracts have deeper books.
     "phemex": Quirk(max_depth=30, newest_bars_only=True, misnamed_timeframes=("1M", "3M")),
-    # Its trades are those after an id; there is no call for the newest. Sizes: "Depth Result" and
-    # "History", each 1 to 100.
+    # It returns trades after an id and has no call for the newest. "Depth Result" and "History": 1
+    # to 100.
     "p2b": Quirk(
         max_depth=100,
         trades_per_request=100,
@@ -442,13 +438,13 @@ QUIRKS: dict[str, Quirk] = {
         newest_trades=False,
         trades_from_id=">lastId",
     ),
-    # Without a start ccxt asks for candles from before 1970 on; for years it refuses every limit.
-    # "Trades": at most 50.
+    # Without a start time, ccxt requests candles from before 1970. For years, it refuses every
+    # limit. "Trades": at most 50.
     "btcturk": Quirk(trades_per_request=50, bars_from_start=True, misnamed_timeframes=("1y",)),
     "pacifica": Quirk(bars_from_start=True, best_in_tickers=False, best_in_ticker_stream=False),
-    # ccxt asks for months of 43,200 minutes, which are 30 days.
+    # For 1M, ccxt requests 43,200 minutes, or 30 days.
     "btse": Quirk(trades_per_request=500, max_depth=50, misnamed_timeframes=("1M",)),
-    # Its candles are of bids or of asks, and not of trades.
+    # Its candles are made of bids or asks, not of trades.
     "cex": Quirk(
         trades_since=True,
         asked_by_code=True,
@@ -459,14 +455,14 @@ QUIRKS: dict[str, Quirk] = {
         max_depth=10_000, not_offered={"fetchTickers": "ccxt makes a request for each"}
     ),
     "coincheck": Quirk(ticker_pairs=("BTC/JPY",)),
-    # ccxt says that there are only these depths, and asks for at most 200 trades.
-    # Its tickers have lists of best prices, of which ccxt reads none.
+    # ccxt accepts only these depths, and requests at most 200 trades.
+    # Its tickers have lists of best prices, which ccxt does not read.
     "coinone": Quirk(
         trades_per_request=200, asked_by_code=True, depths=(5, 10, 15, 16), best_in_tickers=False
     ),
     "coinsph": Quirk(max_depth=200),
     "coinspot": Quirk(keyed=("fetchOrderBook", "fetchTrades")),
-    # ccxt asks for "30d" where it says a month.
+    # For 1M, ccxt requests "30d".
     "delta": Quirk(misnamed_timeframes=("1M",)),
     "deribit": Quirk(
         trades_since=True,
@@ -474,9 +470,9 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"fetchTickers": "they are of one base currency at a time"},
     ),
     "foxbit": Quirk(trades_per_request=200, max_depth=100),
-    # Both are the maximum that ccxt names.
+    # Both are ccxt's maximum.
     "hashkey": Quirk(trades_per_request=100, max_depth=200),
-    # A pair's fee is in its field trade_fee_percent.
+    # The fee of a pair is in the field trade_fee_percent.
     "indodax": Quirk(pair_fee_scale="0.01"),
     "hollaex": Quirk(best_in_tickers=False),
     # "L2 book snapshot": at most 20 levels a side.
@@ -502,15 +498,15 @@ QUIRKS: dict[str, Quirk] = {
         not_offered={"watchTicker": "ccxt streams those of contracts only"},
     ),
     "luno": Quirk(trades_since=True, keyed=("fetchOHLCV", "watchOrderBook", "watchTrades")),
-    # ccxt asks for months of 2,419,200 seconds, which are 28 days, and for four of them. The bids
-    # of its list of tickers are no bids.
+    # For 1M and 4M, ccxt requests multiples of 2,419,200 seconds, or 28 days. The bids in its list
+    # of tickers are not best bids.
     "ndax": Quirk(misnamed_timeframes=("1M", "4M"), best_in_tickers=False),
-    # ccxt rounds the times of candles down to multiples of their length since 1970.
+    # ccxt rounds the times of candles down to multiples of the timeframe since 1970.
     "onetrading": Quirk(best_in_ticker_stream=False, moved_timeframes=("1w", "1M")),
-    # ccxt names these beside the request.
+    # These values are in a comment of ccxt.
     "poloniex": Quirk(depths=(5, 10, 20, 50, 100, 150)),
     "revolutx": Quirk(trades_since=True, max_depth=50, trades_per_request=100),
-    # ccxt has 0.0075 and says beside it that this is 0.1%.
+    # ccxt has 0.0075, with a comment that this is 0.1%.
     "tokocrypto": Quirk(max_depth=5_000, aggregated_ids=True, fees_unknown=True),
     # "Recent Trades History": up to 500; "List Orderbooks": count, 1 to 30.
     "upbit": Quirk(
@@ -531,7 +527,7 @@ QUIRKS: dict[str, Quirk] = {
     ),
     "bitvavo": Quirk(trades_since=True, max_depth=1_000),
     "toobit": Quirk(max_depth=100, trades_per_request=60),
-    # Its reference names no maximum; note.com/b_ap/n/n633befa8196f says that it gives at most 500.
+    # Its reference has no maximum; note.com/b_ap/n/n633befa8196f says that it returns at most 500.
     "bitflyer": Quirk(trades_per_request=500),
     # "Get orderbook": at most 150; "Get recent trades": at most 500.
     "digifinex": Quirk(max_depth=150, trades_per_request=500),

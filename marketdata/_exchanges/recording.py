@@ -1,18 +1,18 @@
-"""Recordings of what exchanges sent: raw frames and answers, with the time each was received.
+"""Recordings of raw WebSocket frames and REST responses, with the time each was received.
 
-A file is a row of gzip members, one for each second or so of recording, so that ``zcat`` and
-every gzip reader understand it, more can be appended at any time, and a recorder that is killed
-loses at most what it had not flushed. Inside are lines of JSON. The first of a recording is
-``{"marketdata": "recording", "version": 1}``, each other is an array that begins with a time in
-Unix nanoseconds::
+A file is a sequence of gzip members, one for about each second of recording. So ``zcat`` and every
+gzip reader can read it, more can be appended at any time, and a killed recorder loses only what it
+had not flushed. The content is JSON lines. The first line of a recording is
+``{"marketdata": "recording", "version": 1}``. Each other line is an array that begins with a time
+in Unix nanoseconds::
 
     [time, connection, "open", exchange, url]       a socket was opened
     [time, connection, "sent", text]                we sent a frame
     [time, connection, "got", text]                 the exchange sent a frame
-    [time, connection, "lost"]                      the socket was closed, by whomever
-    [time, 0, "rest", exchange, url, status, body]  a request was answered
+    [time, connection, "lost"]                      the socket was closed, by either side
+    [time, 0, "rest", exchange, url, status, body]  the exchange answered a request
 
-``connection`` numbers the sockets of a file from 1 on. Texts are as they were on the wire.
+``connection`` numbers the sockets of a file from 1. Texts are unchanged.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ Kind = Literal["open", "sent", "got", "lost", "rest"]
 
 _HEADER_LINE = '{"marketdata": "recording", "version": 1}\n'
 _FLUSH_AFTER = 1_000_000_000
-"""Nanoseconds after which a member is ended by the next event."""
+"""Nanoseconds after which the next event ends a gzip member."""
 _BEGINNING = 10_000
-"""Events among which every exchange of a recording appears."""
+"""The number of first events that are searched for the exchanges of a recording."""
 _LARGEST_MEMBER = 4_000_000
-"""Characters after which it is as well."""
+"""Characters after which a gzip member ends."""
 
 
 class Event(NamedTuple):
-    """One thing that happened while recording."""
+    """One event of a recording."""
 
     time: int
     """Unix nanoseconds."""
     connection: int
-    """Number of the socket; 0 for a request."""
+    """The number of the socket; 0 for a request."""
     kind: Kind
     text: str = ""
-    """The frame, or the body of an answer."""
+    """The frame, or the body of a response."""
     exchange: str = ""
-    """Of ``open`` and ``rest``."""
+    """The exchange, for ``open`` and ``rest``."""
     url: str = ""
-    """Of ``open`` and ``rest``."""
+    """The URL, for ``open`` and ``rest``."""
     status: int = 0
-    """Of ``rest``: the HTTP status."""
+    """The HTTP status, for ``rest``."""
 
     def line(self) -> str:
         """Return the event as a line of a file."""
@@ -71,20 +71,20 @@ class Event(NamedTuple):
 
 
 class Writer:
-    """Appends events to a file, which is made where it is not there. May be shared by threads.
+    """Appends events to a file, which is created if needed. Threads may share a writer.
 
-    Raises OSError where the file cannot be written, ValueError where it is something else than a
-    recording, or one that is damaged.
+    Raises OSError if the file cannot be written, and ValueError if it is not a recording or is
+    damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.is_new = not self.path.exists()
-        """Whether there was no such file."""
+        """Whether the file is new."""
         if not self.is_new and self.path.stat().st_size and not is_recording(self.path):
             raise ValueError("it is not a recording")
         whole = 0 if self.is_new else _whole(self.path)
-        # Without a buffer: what could not be written is not tried again behind our back.
+        # Unbuffered, so that Python does not retry failed writes later.
         self._file = self.path.open("ab", buffering=0)
         self._length = whole
         self._lines: list[str] = []
@@ -92,13 +92,13 @@ class Writer:
         self._since = time.time_ns()
         self._lock = threading.Lock()
         self.error: OSError | None = None
-        """Why nothing more is written: the disk is full, the file is gone."""
+        """Why nothing more is written, such as a full disk; None if there was no error."""
         self.events = self.frames = 0
-        """Events on the disk, and the frames received among them."""
+        """The number of events on the disk, and of received frames among them."""
         self.lost = 0
-        """Events that came and are not there, because of `error`."""
+        """The number of events that were lost because of `error`."""
         try:
-            # Nothing behind a member that a kill has torn could be read.
+            # A kill can leave half a member, and nothing after it could be read.
             if self.size < self.path.stat().st_size:
                 self._file.truncate(whole)
             self._write(_HEADER_LINE)
@@ -110,9 +110,9 @@ class Writer:
             raise
 
     def write(self, event: Event) -> None:
-        """Add an event; it is on the disk about a second later.
+        """Add an event, which is on the disk about a second later.
 
-        Raises nothing: whoever writes is busy with a stream. What went wrong is in `error`.
+        Raises nothing, because the caller is busy with a stream. See `error`.
         """
         line = event.line()
         with self._lock:
@@ -127,11 +127,11 @@ class Writer:
 
     @property
     def size(self) -> int:
-        """Bytes of the file, without what is not flushed yet."""
+        """The size of the file in bytes, without events that are not flushed."""
         return self._length
 
     def flush(self) -> None:
-        """Bring all that was written to the disk; raises OSError where that failed, or fails."""
+        """Write all events to the disk; raises OSError if that fails now or has failed before."""
         with self._lock:
             self._try_to_flush()
         if self.error is not None:
@@ -153,8 +153,8 @@ class Writer:
             self.frames += frames
 
     def _write(self, lines: str) -> None:
-        """Append a whole member, or nothing; raises OSError."""
-        # A file that was removed still takes what is written, and gives it back to nobody.
+        """Append a whole member or nothing; raises OSError."""
+        # Writing to a deleted file succeeds, but the data would be lost.
         if not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         left = memoryview(gzip.compress(lines.encode("utf-8", "replace"), 3))
@@ -170,10 +170,10 @@ class Writer:
         self._length += length
 
     def close(self) -> None:
-        """Flush, and let go of the file; raises OSError where the disk did not take all."""
+        """Flush and close the file; raises OSError if an event could not be written."""
         try:
             self.flush()
-            # Some file systems say only here that they have no room.
+            # Some file systems report a full disk only when a file is closed.
             os.fsync(self._file.fileno())
         finally:
             self._file.close()
@@ -196,15 +196,15 @@ def is_recording(path: str | os.PathLike[str]) -> bool:
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Event]:
-    """Yield the events of a file in the order in which they happened.
+    """Yield the events of a file in the order they were recorded.
 
-    What a killed recorder left half written is left out. Raises OSError where the file cannot be
-    read, ValueError where it is not a recording or, behind the last event that can be read, where
-    it is damaged.
+    An event that a killed recorder wrote only in part is left out. Raises OSError if the file
+    cannot be read, and ValueError if it is not a recording. If the file is damaged, ValueError is
+    raised after the last readable event.
     """
     if not is_recording(path):
         raise ValueError(f"{path} is not a recording")
-    offset = 0  # several recorders in turn have each numbered their sockets from 1
+    offset = 0  # each recorder that appended to the file numbered its sockets from 1
     highest = 0
     for number, line in enumerate(_lines(Path(path)), 1):
         try:
@@ -220,7 +220,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Event]:
 
 
 def exchanges_in(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Name the exchanges that a recording begins with, in the order in which they come."""
+    """Return the exchanges among the first events of a recording, in order."""
     beginning = islice(read(path), _BEGINNING)
     return tuple(dict.fromkeys(event.exchange for event in beginning if event.exchange))
 
@@ -242,7 +242,7 @@ def _event(row: list[Any], offset: int) -> Event:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of all members that are whole."""
+    """Yield the lines of all complete members."""
     with path.open("rb") as file:
         left = b""
         while True:
@@ -253,9 +253,9 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _whole(path: Path) -> int:
-    """Return the length of a file up to the end of its last whole member.
+    """Return the length of a file up to the end of its last complete member.
 
-    Raises ValueError where something else follows it than the beginning of one.
+    Raises ValueError if anything but the beginning of a member follows it.
     """
     length = 0
     with path.open("rb") as file:
@@ -268,9 +268,9 @@ def _whole(path: Path) -> int:
 
 
 def _member(file: BinaryIO, read_ahead: bytes) -> tuple[bytes | None, bytes]:
-    """Unpack the next member; None at the end, or where the rest was cut off.
+    """Unpack the next member; None at the end of the file, or if the rest is incomplete.
 
-    Raises ValueError where the file is damaged.
+    Raises ValueError if the file is damaged.
     """
     unpack = zlib.decompressobj(31)
     parts: list[bytes] = []
@@ -283,8 +283,7 @@ def _member(file: BinaryIO, read_ahead: bytes) -> tuple[bytes | None, bytes]:
             parts.append(unpack.decompress(data))
         except zlib.error:
             raise ValueError(
-                f"{file.name} is damaged: what is behind byte {file.tell() - len(data)} cannot be "
-                "read"
+                f"{file.name} is damaged: nothing after byte {file.tell() - len(data)} can be read"
             ) from None
         data = b""
     return b"".join(parts), unpack.unused_data

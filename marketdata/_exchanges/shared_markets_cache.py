@@ -1,8 +1,8 @@
-"""Which pairs an exchange has, fetched once a day for all machines that share a Redis.
+"""The lists of pairs, requested once a day for all machines that share a Redis.
 
-Each machine answers from its own file. Where a list is missing there or too old, it takes the one
-that another machine has put into Redis. Where there is none either, one machine fetches it while
-the others wait for that. What Redis holds may be damaged or somebody else's: that costs a request.
+Each machine answers from its own file. If a list is missing there or too old, it uses the list that
+another machine has put into Redis. If Redis has none, one machine requests it while the others
+wait. A damaged list in Redis, or one of another program, only costs a request.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from redis.lock import Lock
 
 _LOCKED = 15.0
-"""Seconds for which the others wait at most for the one that fetches a list."""
+"""Maximum seconds that machines wait for the one that requests a list."""
 
 _POLL = 0.1
-"""Seconds between two looks at whether it is there."""
+"""Seconds between two checks for the list."""
 
 _LONGEST = 256 * 2**20
-"""Bytes of a list at most: a short text may be made to unfold into any number of them."""
+"""Maximum bytes of an unpacked list: a short text can unpack to any size."""
 
 
 class SharedCatalogue(Catalogue):
-    """The pairs of exchanges in a file of this machine, and the lists of all machines in Redis."""
+    """The pairs of exchanges in a file of this machine, with lists shared through Redis."""
 
     def __init__(self, folder: Path, url: str) -> None:
         super().__init__(folder)
-        shared(url)  # says at once what is missing
+        shared(url)  # raises at once if the Redis client is not installed
         self._url = url
         self._forgotten: set[str] = set()
 
     def forget(self, source: str) -> None:
-        """Drop a source's list; the next one is fetched from the exchange."""
+        """Drop a source's list, so that the next one comes from the exchange."""
         self._forgotten.add(source)
         super().forget(source)
 
@@ -60,7 +60,7 @@ class SharedCatalogue(Catalogue):
 
 
 class _SharedList:
-    """One exchange's list in Redis; nothing is there while that is away."""
+    """One exchange's list in Redis; it is empty while Redis is down."""
 
     def __init__(self, redis: SharedRedis, source: str) -> None:
         self._redis = redis
@@ -68,9 +68,9 @@ class _SharedList:
         self._turn = f"{PREFIX}fetching:{source}"
 
     async def newest(self, max_age: float, fetch: Callable[[], Awaitable[Fetched]]) -> Fetched:
-        """Return a list of that age at most, by asking Redis, the others, and the exchange."""
+        """Return a list of at most that age: from Redis, another machine, or the exchange."""
         loop = asyncio.get_running_loop()
-        # Who has waited in vain needs as much again for a request of its own.
+        # A machine that has waited in vain needs the same time again for its own request.
         ends = loop.time() + min(_LOCKED, seconds_left(2 * _LOCKED) / 2)
         while True:
             found, lock = await self._look(max_age)
@@ -84,12 +84,12 @@ class _SharedList:
             await self.put(found)
         finally:
             if lock is not None:
-                # Also where the call was cancelled, which nobody else is to wait for.
+                # A cancelled call must not keep the others waiting.
                 loop.run_in_executor(None, self._give_up, lock)
         return found
 
     async def _look(self, max_age: float) -> tuple[Fetched | None, Lock | None]:
-        """Return the list, or else the turn to fetch it; neither while somebody else has that."""
+        """Return the list, or the lock to request it; neither while another machine holds it."""
 
         def look(client: Redis) -> tuple[Fetched | None, Lock | None]:
             found = self._get(client, max_age)
@@ -98,7 +98,7 @@ class _SharedList:
             lock = client.lock(self._turn, timeout=_LOCKED, blocking=False, thread_local=False)
             if not lock.acquire():
                 return None, None
-            # It may have come between the look and the turn.
+            # The list may have arrived before we got the lock.
             found = self._get(client, max_age)
             if found is not None:
                 lock.release()
@@ -112,18 +112,18 @@ class _SharedList:
     def _get(self, client: Redis, max_age: float) -> Fetched | None:
         from redis import ResponseError
 
-        # By what is left of its time, which only Redis's clock has a part in.
+        # The age follows from the time to live, which depends only on Redis's clock.
         age = KEPT - client.pttl(self._key) / 1000
         if not 0 <= age < min(max_age, KEPT):
             return None
         try:
             packed = client.get(self._key)
-        except ResponseError:  # it is no text
+        except ResponseError:  # the value is not a string
             return None
         return _unpack(packed, age) if isinstance(packed, bytes) else None
 
     async def put(self, found: Fetched) -> None:
-        """Keep a list for the others."""
+        """Store a list for the other machines."""
         with contextlib.suppress(RedisAwayError):
             await self._redis.ask(
                 lambda client: client.set(self._key, _pack(found), px=round(KEPT * 1000))
@@ -133,7 +133,7 @@ class _SharedList:
         from redis.exceptions import LockError
 
         def give_up(_: Redis) -> None:
-            with contextlib.suppress(LockError):  # it took too long, and is somebody else's
+            with contextlib.suppress(LockError):  # it has expired, and another machine may hold it
                 lock.release()
 
         with contextlib.suppress(RedisAwayError):
@@ -141,13 +141,13 @@ class _SharedList:
 
 
 def _pack(found: Fetched) -> bytes:
-    """Write a list as lines of JSON: what holds for all of it, and its markets."""
+    """Write a list as JSON lines: the facts about all markets, then each market."""
     from pydantic_core import to_json
 
     head = {"simulated": found.simulated, "plays": found.plays, "facts": asdict(found.facts)}
     lines = [to_json(head)]
     for market in found.markets:
-        with contextlib.suppress(ValueError):  # a text that is not Unicode
+        with contextlib.suppress(ValueError):  # a text that is not valid Unicode
             lines.append(to_json(market.raw))
     return zlib.compress(b"\n".join(lines), 1)
 

@@ -1,9 +1,9 @@
-"""Loads ccxt.pro's class of one exchange, and changes how its sockets are handled.
+"""Loads ccxt.pro's class of one exchange, and changes how it handles WebSockets.
 
-ccxt knows where each exchange's streams are, how to subscribe to them and how to read them. Its
-own surface, awaiting the next state, merges what arrives in between and ends with an error at
-every loss. Here its message handlers are heard instead: whatever they resolve goes to the
-`Subscriber` that asked for it, at once and each time.
+ccxt knows the URLs of each exchange's streams, how to subscribe to them and how to parse them. But
+its `watch` methods merge messages that arrive between two calls, and raise an error at every lost
+connection. So we use only its message handlers: each result goes at once to the `Subscriber` that
+requested it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from marketdata._exchanges.stream_offers import stream_offer
 from marketdata._requests.request import current
 
 _LONGEST_FAREWELL = 0.3
-"""Seconds that closing a socket may take."""
+"""Maximum seconds for closing a socket."""
 
 
 def _who_asks() -> Subscriber | None:
@@ -38,18 +38,18 @@ def _throttler() -> Any:
 
 
 class StreamConnector(Listening):
-    """What is changed in ccxt.pro's class of an exchange, mixed in before it."""
+    """A mixin before ccxt.pro's class of an exchange."""
 
     subscriptions_a_line: int | None = None
-    """How many subjects share a socket, where ccxt would open one for each."""
+    """How many subscriptions share a socket if ccxt would open one for each."""
     clients: dict[str, Any]
 
     def ws_dial_delay(self, _url: str) -> float:
-        """Wait no more than whoever subscribes has waited already."""
+        """Return no delay: subscribers have already waited."""
         return 0.0
 
     def client(self, url: str) -> Any:
-        """Return the socket of an address, made where it is not there."""
+        """Return the socket of a URL, created if needed."""
         self.clients = self.clients or {}
         if url not in self.clients:
             config = {
@@ -64,7 +64,7 @@ class StreamConnector(Listening):
         return self.clients[url]
 
     def stream(self, kind: Any, subscription: Any, count: int = 1) -> str:
-        """Number the socket of a subscription; only exchanges that have several call this."""
+        """Return the number of a subscription's socket; ccxt calls it if there can be several."""
         if self.subscriptions_a_line is None:
             return str(super().stream(kind, subscription, count))
         for number in itertools.count():
@@ -117,7 +117,7 @@ class StreamConnector(Listening):
         ]
 
     async def drop(self, line: Any) -> None:
-        """Close a socket; whoever still hears it is told."""
+        """Close a socket, and tell its remaining subscribers."""
         own: str = line.url
         if self.clients.get(own) is line:
             del self.clients[own]
@@ -128,11 +128,11 @@ class StreamConnector(Listening):
         try:
             await _closed(line)
         except asyncio.CancelledError:
-            await _closed(line)  # nobody else knows of it any more
+            await _closed(line)  # ccxt has already forgotten it
             raise
 
     async def fetch_order_book_snapshot(self, client: Any, message: Any, subscription: Any) -> Any:
-        """Leave the whole book to who reads it from the frames."""
+        """Return nothing if a subscriber reads the frames and requests the book itself."""
         reader = client.books.get(self.market_id(subscription["symbol"]))
         if reader is not None:
             reader.subscribed()
@@ -140,7 +140,7 @@ class StreamConnector(Listening):
         return await super().fetch_order_book_snapshot(client, message, subscription)
 
     def get_cache_index(self, orderbook: Any, deltas: Any) -> Any:
-        """Find the first change that leads on from a requested book; -1: it is too old."""
+        """Find the first update that follows a requested book; -1 if the book is too old."""
         number = stream_offer(type(self).__name__).change_number
         if number is None:
             return super().get_cache_index(orderbook, deltas)
@@ -151,7 +151,7 @@ class StreamConnector(Listening):
         return later[0] if later else len(deltas)
 
     def authenticate(self, *args: Any, **named: Any) -> Any:
-        """Sign a subscription where there is a key; public streams are had without one."""
+        """Sign a subscription if there is a key; public streams need none."""
         if not getattr(self, "apiKey", None) and not asyncio.iscoroutinefunction(
             super().authenticate
         ):
@@ -161,14 +161,14 @@ class StreamConnector(Listening):
 
 @functools.cache
 def stream_class(name: str, *, exact: bool = False) -> type[Any] | None:
-    """Load ccxt.pro's class of one exchange, with `StreamConnector` mixed in; None: it has none."""
+    """Load ccxt.pro's class of an exchange with `StreamConnector`; None if ccxt has no streams."""
     prepare_packages()
     if importlib.util.find_spec(f"ccxt.pro.{name}") is None:
         return None
     theirs = getattr(importlib.import_module(f"ccxt.pro.{name}"), name)
     special = {
         "subscriptions_a_line": quirk(name).subscriptions_a_line,
-        "plain_levels": False,  # ccxt changes the levels of the books that it keeps
+        "plain_levels": False,  # ccxt updates the levels of its books in place
     }
     ours = (StreamConnector, ExactNumbers) if exact else (StreamConnector,)
     attributes = connector_attributes(name, theirs, exact=exact)
@@ -176,7 +176,7 @@ def stream_class(name: str, *, exact: bool = False) -> type[Any] | None:
 
 
 async def _closed(line: Any) -> None:
-    # aiohttp would wait ten seconds for the other end to say farewell as well.
+    # aiohttp would wait ten seconds for the close frame of the exchange.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LONGEST_FAREWELL):
             await line.close()

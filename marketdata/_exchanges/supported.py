@@ -1,4 +1,4 @@
-"""Which exchanges there are: those of the installed ccxt that have spot markets."""
+"""The supported exchanges: those of the installed ccxt that have spot markets."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 SourceFor: TypeAlias = Callable[[str, Sequence[str]], str | None]
-"""Names the one of several timeframes from which another can be resampled."""
+"""Returns which of several timeframes another one can be resampled from."""
 
 
 def check_known(name: str, served: dict[str, str] | None) -> None:
-    """Raise `ExchangeNotSupportedError` unless there is an exchange of this name.
+    """Raise `ExchangeNotSupportedError` unless an exchange has this name.
 
-    ``served`` has the exchanges of the simulator, if that is used.
+    ``served`` has the simulator's exchanges, if it is used.
     """
     if loader.is_exchange(name) if served is None else name in served:
         return
@@ -48,18 +48,18 @@ def check_known(name: str, served: dict[str, str] | None) -> None:
 
 
 def known(folder: Path, source_for: SourceFor) -> list[Exchange]:
-    """Return all spot exchanges of the installed ccxt by id; their description is kept in a folder.
+    """Return all spot exchanges of the installed ccxt by id; the folder caches the result.
 
     ``source_for`` returns the timeframe from which another can be resampled.
     """
-    # A description by another version, or without a new field, is outdated.
+    # A description from another version, or without a new field, is outdated.
     ours = hashlib.sha256(repr([*Exchange.model_fields, QUIRKS]).encode()).hexdigest()
     version = f"{loader.version()} {ours}"
     return Catalogue(folder).exchanges(version, lambda: described(source_for))
 
 
 def described(source_for: SourceFor) -> list[Exchange]:
-    """Describe all spot exchanges of the installed ccxt by id; takes seconds."""
+    """Describe all spot exchanges of the installed ccxt by id; this takes seconds."""
     apis = [(name, loader.described(name)) for name in loader.ids()]
     return [
         capabilities.exchange(vars(api), quirk(name), source_for)
@@ -69,5 +69,5 @@ def described(source_for: SourceFor) -> list[Exchange]:
 
 
 def serves_spot(api: Any) -> bool:
-    # has["spot"] is None on some exchanges that have nothing else; contract-only ones say False.
+    # has["spot"] is None on some exchanges with only spot markets, and False on those with none.
     return bool(api.has.get("spot")) and bool(api.has.get("fetchMarkets"))

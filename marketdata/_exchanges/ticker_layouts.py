@@ -1,8 +1,8 @@
-"""Where an exchange's ticker has its fields, and which of them cover the last 24 hours.
+"""The raw ticker fields of each exchange, and which of them cover the last 24 hours.
 
-ccxt reads what is there: some exchanges send the opening price of the day beside volumes of the
-last 24 hours, and ccxt makes change, percentage and average of that. A line here says which raw
-fields cover another span, and which cover the right one.
+Some exchanges send the opening price of the current day next to volumes of the last 24 hours, and
+ccxt computes change, percentage and average from both. An entry here names the raw fields that
+cover another time span, and those that cover the last 24 hours.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class TickerLayout:
-    """How the raw fields of one exchange's ticker are to be read."""
+    """How to read the raw ticker fields of one exchange."""
 
     other_span: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Fields of ccxt's of which the raw ones, named here, do not cover the last 24 hours. Where an
-    answer has no such raw field, ccxt's has another origin and stays."""
+    """Fields of ccxt's ticker, with the raw field that does not cover the last 24 hours. If a
+    response lacks the raw field, ccxt has read another one, and its value is kept."""
     only_with: str | None = None
-    """The raw field by which answers are told of which `other_span` is true; None: of all."""
+    """`other_span` applies only to responses with this raw field; None: to all."""
     open: str | None = None
-    """The raw field with the price of 24 hours ago, where ccxt does not read it."""
+    """The raw field with the price 24 hours ago, if ccxt does not read it."""
     change: str | None = None
-    """The same of the change since then."""
+    """The raw field with the price change over 24 hours."""
     percentage: str | None = None
-    """The same of the change in percent."""
+    """The raw field with the change in percent."""
     fraction: str | None = None
-    """The same of the change as a fraction, which ccxt takes for percent."""
+    """The raw field with the change as a fraction, which ccxt reads as percent."""
     low: str | None = None
-    """The same of the lowest price."""
+    """The raw field with the lowest price."""
     average: bool = False
-    """Whether ``average`` is a figure of the exchange's own."""
+    """Whether the exchange sends its own ``average``."""
     open_time: str | None = None
-    """The raw field with the time at which the 24 hours begin."""
+    """The raw field with the start of the 24 hours."""
     seconds: bool = False
-    """Whether that is in seconds and not in milliseconds."""
+    """Whether `open_time` is in seconds and not in milliseconds."""
     trades: str | None = None
     """The raw field with the number of trades in the 24 hours."""
     trades_at: int | None = None
-    """The position of that number where the raw field is a list."""
+    """The position of the number of trades if the raw field is a list."""
 
     @functools.cached_property
     def changes_prices(self) -> bool:
-        """Whether any price or change is to be read in another way than ccxt's."""
+        """Whether any price or change is read differently from ccxt."""
         declared = (self.open, self.change, self.percentage, self.fraction, self.low)
         return bool(self.other_span) or any(name is not None for name in declared)
 
 
 _OF_THE_DAY = {"open": ("open",), "high": ("high",), "low": ("low",)}
 
-# HTX documents open, high and low of its list of tickers, whose rows have bidSize, as those of the
-# day in Singapore, volumes and number of trades as those of 24 hours. BitTrade is a copy of it.
+# In HTX's list of tickers, whose rows have bidSize, open, high and low are documented to cover the
+# day in Singapore; volumes and the number of trades cover 24 hours. BitTrade has the same API.
 _HTX = TickerLayout(other_span=_OF_THE_DAY, only_with="bidSize", trades="count")
 _BINANCE = TickerLayout(open_time="openTime", trades="count")
-# opening_price, high_price and low_price are those since 00:00 UTC, says Upbit's reference;
-# only acc_*_24h are of 24 hours. signed_change_* are measured from yesterday's close.
+# Upbit's reference: opening_price, high_price and low_price are since 00:00 UTC, and only acc_*_24h
+# cover 24 hours. signed_change_* are relative to yesterday's close.
 _UPBIT = {"open": ("opening_price",), "high": ("high_price",), "low": ("low_price",)}
 
-# A snapshot's dailyBar is that of today, and prevDailyBar that of yesterday.
+# In a snapshot, dailyBar is today's bar and prevDailyBar yesterday's.
 _ALPACA = ("open", "high", "low", "vwap", "base_volume", "quote_volume")
 
 LAYOUTS: Mapping[str, TickerLayout] = {
@@ -71,8 +71,8 @@ LAYOUTS: Mapping[str, TickerLayout] = {
     "bingx": TickerLayout(open_time="openTime"),
     "bit2c": TickerLayout(average=True),
     "bitbns": TickerLayout(average=True),
-    # Bithumb's older answer has min_price, max_price and opening_price since 00:00 in Korea and
-    # fluctate_24H and fluctate_rate_24H of 24 hours; its newer one is Upbit's.
+    # In Bithumb's older format, min_price, max_price and opening_price are since 00:00 in Korea;
+    # fluctate_24H and fluctate_rate_24H cover 24 hours. Its newer format is Upbit's.
     "bithumb": TickerLayout(
         other_span={
             "open": ("opening_price",),
@@ -82,32 +82,33 @@ LAYOUTS: Mapping[str, TickerLayout] = {
         change="fluctate_24H",
         percentage="fluctate_rate_24H",
     ),
-    # open is the first price of the day, open_24 that of 24 hours ago, percent_change_24 since.
+    # open is the first price of the day, open_24 the price 24 hours ago, percent_change_24 the
+    # change since then.
     "bitstamp": TickerLayout(
         other_span={"open": ("open",)}, open="open_24", percentage="percent_change_24"
     ),
     "bitso": TickerLayout(change="change_24"),
     "bittrade": _HTX,
-    # ccxt reads ``low``, where the answer has low24h.
+    # ccxt reads ``low``, but the response has low24h.
     "btcmarkets": TickerLayout(low="low24h"),
     "btse": TickerLayout(open_time="openTime", seconds=True),
     "bullish": TickerLayout(average=True),
     "coinsph": _BINANCE,
-    # c is the change of 24 hours as a fraction: the example of the reference has a last price of
-    # 51174.5 within 47895.5 and 51790.0, and c of 0.03955106.
+    # c is the 24-hour change as a fraction: in the reference's example, the last price is 51174.5
+    # between 47895.5 and 51790.0, and c is 0.03955106.
     "cryptocom": TickerLayout(fraction="c"),
-    # The example of the reference has percents such as 5.23 in percentChange24h, and answers have
-    # numbers such as 0.0146: nobody knows which.
+    # percentChange24h is ambiguous: the reference's example has a percentage, such as 5.23, but
+    # responses have numbers such as 0.0146.
     "gemini": TickerLayout(other_span={"percentage": ("percentChange24h",)}),
     "htx": _HTX,
     "independentreserve": TickerLayout(average=True),
-    # o is today's opening price; p, v, h, l and t have today's figure first and 24 hours' second.
+    # o is today's opening price. p, v, h, l and t have two values: today, and 24 hours.
     "kraken": TickerLayout(other_span={"open": ("o",)}, trades="t", trades_at=1),
     "kucoin": TickerLayout(average=True),
     "mexc": TickerLayout(open_time="openTime", trades="count"),
-    # Session* are of the session, Rolling24Hr* of 24 hours; whether Rolling24HrPxChange is a price
-    # or a percentage is not documented, the percentage is. In its list of tickers highest_bid and
-    # base_volume hold each other's number: of BTC/CAD, 66.4 and 75774.9 beside a price of 75925.4.
+    # Session* cover the session and Rolling24Hr* 24 hours. It is not documented whether
+    # Rolling24HrPxChange is a price or a percentage. In its list of tickers, highest_bid and
+    # base_volume are swapped: BTC/CAD has 66.4 and 75774.9 at a price of 75925.4.
     "ndax": TickerLayout(
         other_span={
             "bid": ("highest_bid",),
@@ -130,5 +131,5 @@ _PLAIN = TickerLayout()
 
 
 def layout(exchange: str) -> TickerLayout:
-    """Return how an exchange's ticker is to be read; most are as ccxt reads them."""
+    """Return how to read an exchange's ticker; ccxt reads most of them correctly."""
     return LAYOUTS.get(exchange, _PLAIN)

@@ -1,8 +1,8 @@
-"""The numbers of a ticker, brought to one span of time and to each other.
+"""Makes the numbers of a ticker cover the same time span and agree with each other.
 
-What an exchange sends may be of the day where the rest is of 24 hours, 0 where there is nothing, or
-older than the last trade beside it. What comes out holds: low <= vwap and last <= high,
-change = last - open, percentage is change in percent of open up to the rounding of the exchange.
+Exchanges send numbers of the current day among those of 24 hours, 0 for a missing number, or
+numbers older than the last price. In the result, low <= vwap <= high, low <= last <= high,
+change = last - open, and percentage is change in percent of open, as rounded by the exchange.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from marketdata.models.decimals import (
 Values: TypeAlias = dict[str, float | None]
 
 _FAR = 1 << 62
-"""No time or count is larger; other numbers are looked at more closely."""
+"""No time or count is larger; a larger number is checked as a Decimal."""
 
 _PRICES = (
     *("last", "close", "bid", "ask", "open", "high", "low"),
@@ -39,19 +39,19 @@ _PRICES = (
 _SIZES = ("bid_volume", "ask_volume", "base_volume", "quote_volume")
 _prices, _sizes = itemgetter(*_PRICES), itemgetter(*_SIZES)
 _PERCENT = Decimal("0.01")
-"""How far a percentage that an exchange has rounded may be off."""
+"""Maximum error of a percentage that an exchange has rounded."""
 _SURELY = 0.0099
-"""The same where floats are compared."""
+"""The same maximum for comparing floats."""
 _NOISE = Decimal("1e-9")
-"""Share of a price by which what ccxt has worked out may be off by rounding."""
+"""Maximum rounding error, relative to the price, of numbers that ccxt computes."""
 _SAME = 1e-9
-"""Share by which a volume that was worked out of the last price is off by its rounding."""
+"""Maximum relative rounding error of a volume that was computed from the last price."""
 _ROUNDED = 1e-6
-"""Share by which an average may be off because the volumes that it is made of are rounded."""
+"""Maximum relative error of an average price due to rounded volumes."""
 
 
 def has_price(raw: Mapping[str, Any]) -> bool:
-    """Return whether ccxt's ticker structure holds any price of now."""
+    """Return whether ccxt's ticker structure has any current price."""
     for name in ("last", "close", "bid", "ask"):  # noqa: SIM110 - half the time
         if is_positive(raw.get(name)):
             return True
@@ -59,14 +59,14 @@ def has_price(raw: Mapping[str, Any]) -> bool:
 
 
 def is_positive(value: float | None) -> bool:
-    """Return whether there is a number that can be a price."""
+    """Return whether a number can be a price."""
     return value is not None and math.isfinite(value) and value > 0
 
 
 def is_untraded(raw: Any, market_id: str | None) -> bool:
-    """Tell a sound answer about a pair that has no price yet from one that is no answer.
+    """Return whether a response without a price is a valid one of an untraded pair.
 
-    A sound one has zeros in place of prices, or names the market.
+    A valid response has zeros as prices, or names the market.
     """
     found = raw.get("info") if isinstance(raw, Mapping) else None
     for value in found.values() if isinstance(found, dict) else found or ():
@@ -78,7 +78,7 @@ def is_untraded(raw: Any, market_id: str | None) -> bool:
 
 
 def untraded(exchange: str, pair: str) -> DataUnavailableError:
-    """Make the error of a pair that has no price yet."""
+    """Make the error for a pair that has no price yet."""
     return DataUnavailableError(
         f"{pair} has not been traded yet on {exchange}.",
         details={"exchange": exchange, "pair": pair},
@@ -86,7 +86,7 @@ def untraded(exchange: str, pair: str) -> DataUnavailableError:
 
 
 def open_time(info: Any, how: TickerLayout) -> datetime | None:
-    """Return the time at which the 24 hours begin; None where the exchange does not send it."""
+    """Return the start of the 24 hours; None if the exchange does not send it."""
     opened = _figure(info, how.open_time)
     if opened is None or opened <= 0:
         return None
@@ -94,7 +94,7 @@ def open_time(info: Any, how: TickerLayout) -> datetime | None:
 
 
 def trade_count(info: Any, how: TickerLayout) -> int | None:
-    """Return the number of trades in the 24 hours; None where the exchange does not send it."""
+    """Return the number of trades in the 24 hours; None if the exchange does not send it."""
     if how.trades_at is not None and isinstance(info, dict):
         row = info.get(str(how.trades))
         row = row if isinstance(row, list) else []
@@ -104,7 +104,7 @@ def trade_count(info: Any, how: TickerLayout) -> int | None:
 
 
 def settle(values: Values, info: Any, how: TickerLayout) -> None:
-    """Bring the numbers of a ticker, by our names, to one span; take out what cannot be."""
+    """Make the numbers of a ticker agree in place; numbers that cannot be right become None."""
     prices, sizes = _prices(values), _sizes(values)
     if None in prices or min(prices) <= 0:
         for name in _PRICES:
@@ -133,7 +133,7 @@ def settle(values: Values, info: Any, how: TickerLayout) -> None:
 
 
 def _figure(info: Any, name: str | None) -> Decimal | int | None:
-    """Return a time or a count, which nearly always are whole numbers already."""
+    """Return a time or a count; most are integers already."""
     value = info.get(name) if name is not None and isinstance(info, dict) else None
     return value if type(value) is int and value < _FAR else _raw(info, name)
 
@@ -164,7 +164,7 @@ def _read_what_is_declared(values: Values, info: Any, how: TickerLayout) -> None
         else EXACT.multiply(fraction, 100),
     }
     if is_other or any(value is not None for value in found.values()):
-        # What ccxt has made of each other is made anew.
+        # ccxt may have computed the others from it, so they are computed again.
         form = values["last"]
         for name, value in found.items():
             values[name] = None if value is None else as_given(value, form)
@@ -176,7 +176,7 @@ def _read_what_is_declared(values: Values, info: Any, how: TickerLayout) -> None
 
 
 def _agree(values: Values) -> bool:
-    """Return whether all of what depends on open is there and right, which it nearly always is."""
+    """Return whether all numbers that depend on open are known and correct, as they usually are."""
     last, opened = values["last"], values["open"]
     change, percentage = values["change"], values["percentage"]
     if last is None or not opened or change is None or percentage is None:
@@ -220,11 +220,11 @@ def _bound(values: Values) -> None:
     if low is not None and high is not None and low > high:
         low = high = None
     if last is not None:
-        # The last trade is one of those that low and high are of.
+        # Low and high include the last trade.
         low = None if low is None else min(low, last)
         high = None if high is None else max(high, last)
     if vwap is not None and _is_volume_at_last(values) and (low is None or low != high):
-        vwap = None  # ccxt has made it of two volumes, of which one says nothing of prices
+        vwap = None  # ccxt divided two volumes of which one was computed from the last price
     if vwap is not None and high is not None and vwap > high:
         vwap = high if float(vwap) <= float(high) * (1 + _ROUNDED) else None
     if vwap is not None and low is not None and vwap < low:
@@ -233,7 +233,7 @@ def _bound(values: Values) -> None:
 
 
 def _is_volume_at_last(values: Values) -> bool:
-    """Return whether the volume in the quote currency is the other one times the last price."""
+    """Return whether the quote volume is the base volume times the last price."""
     base, quote, last = values["base_volume"], values["quote_volume"], values["last"]
     if base is None or quote is None or last is None:
         return False

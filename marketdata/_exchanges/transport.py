@@ -181,7 +181,7 @@ class Transport:
     @property
     def _opened(self) -> ClientSession:
         if self._session is None:
-            import aiohttp  # which a process that finds its answer on the disk does without
+            import aiohttp  # a process that answers from the disk does not need it
 
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(

@@ -27,7 +27,7 @@ class TimeLimit:
         """Begin; it is made in the task that makes the call, and ended by `stop`."""
         self._clock = clock = _clock()
         task = asyncio.current_task(clock.loop)
-        assert task is not None  # noqa: S101 - only coroutines are given time
+        assert task is not None  # noqa: S101 - only coroutines have deadlines
         self.ends: float | None
         """End by the loop's clock; None while it is paused."""
         self.expired = False
@@ -163,8 +163,8 @@ class Request:
     reply: Reply | None = None
     """Where its responses are noted."""
     subscriber: weakref.ref[Any] | None = None
-    """Who has asked ccxt for a stream. Timers that the call starts, as aiohttp's connections do,
-    keep this for long after."""
+    """The subscriber of a call to ccxt. A weak reference, because timers that the call starts, such
+    as those of aiohttp's connections, keep this object for long."""
     listing: bool = False
     """Whether a list of markets is fetched."""
     in_floats: bool = False

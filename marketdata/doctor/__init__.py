@@ -1,7 +1,7 @@
-"""What can be wrong with a machine, its settings and its way to the exchanges.
+"""Checks of this machine, its settings and its connection to the exchanges.
 
-Each check tells what it found, and what to do about it. Checks change nothing, and never tell what
-a secret is.
+Each check reports what it found and how to correct it. Checks change nothing and never show a
+secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Check", "document", "failed", "installed", "machine", "reachable", "
 def run(
     *, exchange: str | None = None, sim: bool | None = None, offline: bool = False
 ) -> Iterator[Check]:
-    """Make the checks that are of use wherever the library is used, quick ones first."""
+    """Run the checks that apply to every use of the library, quick ones first."""
     settings = machine.settings(exchange=exchange, sim=sim)
     yield from installed(settings)
     if not isinstance(settings, Check):
@@ -29,7 +29,7 @@ def run(
 
 
 def installed(settings: Settings | Check, extras: Collection[str] = ()) -> Iterator[Check]:
-    """Check what is installed and set up here; ``extras`` are those that are needed."""
+    """Check installation and settings; ``extras`` are the optional dependencies that are needed."""
     yield machine.python()
     yield from machine.packages(set(extras))
     yield from machine.namesakes()
@@ -43,7 +43,7 @@ def installed(settings: Settings | Check, extras: Collection[str] = ()) -> Itera
 
 
 def reachable(settings: Settings, *, offline: bool = False) -> Iterator[Check]:
-    """Check what is asked over the network: Redis, and without ``offline`` the exchanges."""
+    """Check the network: Redis and, unless ``offline``, the exchanges."""
     if settings.redis:
         yield from upstream.redis(settings.redis.get_secret_value())
     if not offline:

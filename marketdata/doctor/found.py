@@ -1,4 +1,4 @@
-"""What a check tells."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State: TypeAlias = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """What one look found."""
+    """The result of one check, with advice if something is wrong."""
 
     state: State
     name: str
@@ -28,7 +28,7 @@ class Check:
 
 
 def failed(found: Iterable[Check]) -> bool:
-    """Return whether something is not in order; warnings are for the reader to judge."""
+    """Return whether a check failed; warnings do not count."""
     return any(check.state == "fail" for check in found)
 
 

@@ -1,4 +1,4 @@
-"""What is installed, and what this machine allows."""
+"""Checks of the installed packages and of this machine."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PREFIX = "MARKETDATA_"
 
 _ENOUGH_FILES = 4096
 _NOT_OURS = {"MARKETDATA_TOKEN"}
-"""Variables of other programs."""
+"""Variables that other programs read."""
 
 
 def python() -> Check:
-    """Compare the interpreter with what the package asks for."""
+    """Compare the version of Python with the one that the package requires."""
     from packaging.specifiers import SpecifierSet
 
     wanted = metadata.metadata(DISTRIBUTION)["Requires-Python"]
@@ -52,7 +52,7 @@ def packages(extras: set[str]) -> Iterator[Check]:
         one = Requirement(text)
         needed = any(_applies(one, extra) for extra in ("", *extras))
         if not needed and not any(_applies(one, extra) for extra in known):
-            continue  # of another system or version of Python
+            continue  # for another system or version of Python
         try:
             here = metadata.version(one.name)
         except metadata.PackageNotFoundError:
@@ -79,14 +79,14 @@ def _applies(one: Requirement, extra: str) -> bool:
 
 
 def namesakes() -> Iterator[Check]:
-    """Look for other distributions that bring a package of our name."""
+    """Look for other distributions that install a package with our name."""
     for name in other_distributions():
         said = f"{name} also installs a package 'marketdata'; the one installed last is used"
         yield Check("warn", "packages", said, f"keep one of the two: pip uninstall {name}")
 
 
 def variables() -> Iterator[Check]:
-    """Look for variables that nothing reads, which are misspelt as a rule."""
+    """Look for MARKETDATA_* variables that nothing reads: most of them are misspelt."""
     from marketdata.settings import Credentials, Settings
 
     known = {PREFIX + name.upper() for name in Settings.model_fields}
@@ -112,7 +112,7 @@ def _known_exchanges() -> list[str]:
 def settings(
     *, exchange: str | None = None, sim: bool | None = None, redis: str | None = None
 ) -> Settings | Check:
-    """Read the MARKETDATA_* variables, or tell which one is wrong."""
+    """Read the MARKETDATA_* variables; return a failed check if one is wrong."""
     from marketdata.settings import Settings
 
     try:
@@ -122,10 +122,13 @@ def settings(
 
 
 def home(folder: Path) -> Check:
-    """Check whether the folder for files can be written; it may have to be made."""
+    """Check whether the folder for files can be written, or created."""
     place = folder.absolute()
-    while not place.exists() and place != place.parent:
+    while not os.path.lexists(place) and place != place.parent:
         place = place.parent
+    if not place.exists():
+        said = f"{folder} cannot be used: {place} is a link to nothing"
+        return Check("fail", "home", said, "make that folder, or set MARKETDATA_HOME")
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -136,7 +139,7 @@ def home(folder: Path) -> Check:
 
 
 def permissions(folder: Path, *more: Path | None) -> Iterator[Check]:
-    """Look for files that somebody else may write: they could make themselves an account."""
+    """Look for files that other users can write: they could give themselves an account."""
     places = [folder, *folder.glob("*.sqlite*"), folder / "policy.toml", *filter(None, more)]
     open_to_all = []
     for place in places:
@@ -151,7 +154,7 @@ def permissions(folder: Path, *more: Path | None) -> Iterator[Check]:
 
 
 def open_files() -> Iterator[Check]:
-    """Look how many connections a process may have."""
+    """Check how many files, and so connections, a process may have open."""
     limit = _allowed_files()
     if limit >= _ENOUGH_FILES:
         yield Check("ok", "open files", "enough files can be open")
@@ -163,7 +166,7 @@ def open_files() -> Iterator[Check]:
 def _allowed_files() -> float:
     if sys.platform == "win32":
         return math.inf
-    else:  # noqa: RET505 - for the type checker, which reads one of the two
+    else:  # noqa: RET505 - the type checker reads only one of the branches
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What is asked over the network: Redis, and the exchanges."""
+"""Checks over the network: Redis and the exchanges."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from marketdata.settings import Settings
 
 _PATIENCE = 10.0
-"""Seconds for an exchange."""
+"""Maximum seconds for a request to an exchange."""
 _REDIS_PATIENCE = 2.0
 _OLDEST_REDIS = (6, 2)
 _CLOCK_MS = 2000
-"""Difference of clocks that whole seconds in a `Date` header do not explain."""
+"""A larger difference of clocks is not due to the whole seconds in a `Date` header."""
 
 
 def redis(url: str) -> Iterator[Check]:
-    """Check whether Redis answers, and whether it keeps what it is told."""
+    """Check whether Redis answers, and whether it keeps its data."""
     try:
         import redis as library
     except ImportError:
-        yield Check(
-            "fail", "redis", "its client is missing", f"pip install '{DISTRIBUTION}[server]'"
-        )
+        advice = f"pip install '{DISTRIBUTION}[server]'"
+        yield Check("fail", "redis", "the Python package redis is missing", advice)
         return
     try:
         client = library.Redis.from_url(
@@ -50,15 +49,15 @@ def redis(url: str) -> Iterator[Check]:
         try:
             info = client.info()
         except (library.RedisError, OSError) as error:
-            # Its text may hold what the server said.
+            # The error's text can contain text from the server.
             kind = type(error).__name__.removesuffix("Error").lower()
             advice = "is it running, and are host, port and password right?"
-            yield Check("fail", "redis", f"it cannot be asked ({kind})", advice)
+            yield Check("fail", "redis", f"it does not answer ({kind})", advice)
             return
         yield _version(info)
         policy = info.get("maxmemory_policy")
         if policy == "noeviction":
-            yield Check("ok", "redis", "it never drops what it holds")
+            yield Check("ok", "redis", "it never evicts data")
         else:
             said = f"it evicts counters when memory is short ({policy})"
             yield Check("warn", "redis", said, "CONFIG SET maxmemory-policy noeviction")
@@ -81,7 +80,7 @@ def _persistence(client: Redis, info: Mapping[str, Any]) -> Check:
         return Check("ok", "redis", "it keeps each change on disk (appendonly)")
     try:
         snapshots = client.config_get("save").get("save")
-    except library.RedisError:  # not everyone may ask
+    except library.RedisError:  # reading the configuration may be forbidden
         snapshots = None
     if snapshots:
         return Check("ok", "redis", "it keeps snapshots on disk; counters since the last are lost")
@@ -91,7 +90,7 @@ def _persistence(client: Redis, info: Mapping[str, Any]) -> Check:
 
 
 def way(settings: Settings) -> Iterator[Check]:
-    """Look at what the environment says of the way to the exchanges."""
+    """Check the proxy and the certificates that the environment sets."""
     if settings.sim:
         return
     try:
@@ -105,7 +104,7 @@ def way(settings: Settings) -> Iterator[Check]:
 
 
 def exchanges(settings: Settings) -> Iterator[Check]:
-    """Ask each default exchange whether it is there, and what its clock says."""
+    """Request status and clock of each default exchange."""
     hurried = settings.model_copy(update={"timeout": min(settings.timeout, _PATIENCE)})
     found = asyncio.run(_statuses(hurried))
     none = not any(isinstance(one, Status) and one.reachable for one in found)
@@ -126,12 +125,12 @@ async def _statuses(settings: Settings) -> list[Status | MarketDataError]:
 
 
 def _exchange(exchange: str, found: Status | MarketDataError, *, alone: bool) -> Check:
-    """Judge one answer; an exchange that is away is a failure where there is no other."""
+    """Judge one status; an unreachable exchange fails the check if no other is reachable."""
     if isinstance(found, MarketDataError):
         return Check("fail", "exchange", found.message.rstrip("."), "correct --exchange")
     if not found.reachable:
         said = f"{exchange} cannot be reached: {in_short(found.reason)} ({found.code})"
-        advice = "is it served in your country, is there a proxy (HTTPS_PROXY)? Or --exchange ID"
+        advice = "is it blocked in your country? Set a proxy (HTTPS_PROXY), or use --exchange ID"
         return Check("fail" if alone else "warn", "exchange", said, advice)
     said = f"{exchange} responds in {found.latency_ms or 0:.0f} ms"
     if found.clock_offset_ms is None:

@@ -1,4 +1,4 @@
-"""Ports that are listened on, and closed with every connection they have accepted."""
+"""Listening ports that close together with every connection they accepted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aiohttp import web
 
 
 class Listener:
-    """What listens for an aiohttp server.
+    """Accepts the connections of an aiohttp server.
 
-    The sites of aiohttp leave connections open that are accepted while they stop: an
-    asyncio.Server that is closed makes no connection of a socket it has accepted, and
-    `BaseRunner.cleanup` closes those that it knows of.
+    aiohttp's own sites leave connections open that were accepted while they stop. A closed
+    asyncio.Server no longer creates a connection for a socket that it has accepted, and
+    `BaseRunner.cleanup` closes only the connections that it knows.
     """
 
     def __init__(self, runner: web.BaseRunner) -> None:
@@ -23,9 +23,9 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listen on ``host`` and ``port`` (0: a free one) and return the base URL.
+        """Listen on ``host`` and ``port`` (0: any free port) and return the base URL.
 
-        Where a machine has no loopback of IPv4, 127.0.0.1 is that of IPv6.
+        On a machine without an IPv4 loopback address, 127.0.0.1 means the IPv6 one.
         """
         await self._runner.setup()
         try:
@@ -33,12 +33,12 @@ class Listener:
         except OSError:
             await self._runner.cleanup()
             raise
-        # Of a name that has several addresses, each may have another port.
+        # A name with several addresses can get a different port for each of them.
         address, bound = self._server.sockets[0].getsockname()[:2]
         return f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
 
     async def _listen(self, host: str, port: int) -> asyncio.Server:
-        # A runner that is set up has a server.
+        # A runner has a server once it is set up.
         factory = cast(web.Server, self._runner.server)
         loop = asyncio.get_running_loop()
         try:
@@ -58,9 +58,9 @@ class Listener:
 
 
 async def close(server: asyncio.Server) -> None:
-    """Close what ``server`` listens on, once it has made connections of all it has accepted."""
+    """Close the port of ``server`` after every accepted socket has become a connection."""
     for listening in server.sockets:
-        # Loops that do not watch their sockets in this way do not accept them in this way either.
+        # Only loops with this selector accept sockets in the way that needs the wait.
         with contextlib.suppress(NotImplementedError):
             server.get_loop().remove_reader(listening.fileno())
     await _settled()
@@ -68,7 +68,7 @@ async def close(server: asyncio.Server) -> None:
 
 
 async def _settled() -> None:
-    # An accepted socket is a connection three turns of the loop later, a closed one is lost within
-    # one.
+    # asyncio needs three turns of the loop to make a connection of an accepted socket, and one to
+    # drop a closed one.
     for _ in range(3):
         await asyncio.sleep(0)

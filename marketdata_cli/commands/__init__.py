@@ -1,1 +1,1 @@
-"""The commands that are more than one question to the library."""
+"""The commands that are more than one call of the library."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from marketdata.operations import Operation
 
 DRAWN = frozenset(("Candles", "OrderBook", "Comparison", "ConsolidatedOrderBook"))
-"""Records that there is a chart of."""
+"""The record types that have a chart."""
 
 OPTIONS = (
     keyword(
@@ -47,10 +47,10 @@ def ask(
     given: dict[str, Any],
     options: Common,
     *,
-    open: bool,  # noqa: A002 - the option's own word
+    open: bool,  # noqa: A002 - the name of the option
     save: Path | None,
 ) -> Callable[[], int]:
-    """Answer as any command does, or with a chart where one is asked for."""
+    """Answer like any command, or with a chart if one is requested."""
     if not open and save is None:
         return functools.partial(answer.answer, operation, given, options)
     if save is not None:

@@ -1,4 +1,4 @@
-"""The commands ``marketdata history``: stored candles fetched, looked at, mended, handed out."""
+"""The commands ``marketdata history``: download, list, verify, repair, export, remove."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 ABOUT = """Stored candles: download, list, verify, repair, export, remove.
 
-Closed bars are kept in MARKETDATA_STORE by `download`, and by `candles` with a range, and are
-never fetched twice.
+`download`, and `candles` with a range, store closed candles in MARKETDATA_STORE. Stored candles
+are not requested again.
 """
 
 EXAMPLES = (
@@ -58,7 +58,7 @@ def _ask(
     return functools.partial(_RUNS[operation.name], operation, given, options, **further)
 
 
-# ---------------------------------------------------------------------------- filling
+# ---------------------------------------------------------------------------- downloading
 
 
 def _download(
@@ -70,7 +70,7 @@ def _download(
     from marketdata_cli.live.progress import Board
 
     form = answer.chosen(options.form)
-    gc.enable()  # a year of answers would not fit into the memory
+    gc.enable()  # the responses of a year would not fit into the memory
     board = Board(drawn=not quiet)
     try:
         with board:
@@ -85,7 +85,7 @@ def _download(
     wrong = {kind.code for kind in InvalidRequestError.__subclasses__()}
     are_wrong = wrong.issuperset(error["code"] for error in failed)
     code = 0
-    # Where nothing but wrong calls came of it, it is refused as other commands are.
+    # If every series failed because of wrong arguments, the command fails like any other.
     if len(failed) < len(found) or not are_wrong:
         code = process.write(answer.written(operation, found, options))
         if not quiet and not (form is Format.TABLE and sys.stderr.isatty()):
@@ -97,7 +97,7 @@ def _download(
 
 
 def _complain(found: Sequence[Downloaded]) -> None:
-    """Say what failed, the same of several series once."""
+    """Write the errors, with one line for the same error of several series."""
     from marketdata.models._display.stored import name
 
     failed: dict[tuple[str, str], list[str]] = {}
@@ -110,7 +110,7 @@ def _complain(found: Sequence[Downloaded]) -> None:
 
 
 async def _fetched(given: dict[str, Any], options: Common, board: Board) -> Records[Downloaded]:
-    """Download on a loop of this thread's own, which Ctrl-C ends in order: what came is stored."""
+    """Download on a loop of this thread; Ctrl-C stores what has arrived and ends it."""
     from marketdata.clients import AsyncClient
 
     async with AsyncClient(settings=answer.settings(options)) as client:
@@ -123,7 +123,7 @@ def _plan(given: dict[str, Any], options: Common) -> int:
     return process.write(answer.written(PLAN, found, options))
 
 
-# ---------------------------------------------------------------------------- looking
+# ---------------------------------------------------------------------------- listing and checking
 
 
 def _list(operation: Operation, given: dict[str, Any], options: Common, *, days: bool) -> int:
@@ -150,7 +150,7 @@ def _verify(operation: Operation, given: dict[str, Any], options: Common) -> int
         said = "" if found else _all_well(client, given)
     said = said or f"`{NAME} history repair` removes it; the next request downloads it again."
     code = process.write(_with(said, operation, found, options))
-    # A file that nobody needs is listed, and harms nothing.
+    # An unused file is listed, but does no harm.
     is_damaged = any(one.problem != "file_left_over" for one in found)
     return code or (process.FAILED if is_damaged else 0)
 
@@ -172,7 +172,7 @@ def _all_well(client: Client, given: dict[str, Any]) -> str:
 
 
 def _again(found: Sequence[Damage], options: Common) -> list[str]:
-    """Write the command lines that fetch again what a repair took out."""
+    """Write the command lines that download again what a repair removed."""
     ranges: dict[tuple[str, str, str], list[datetime]] = {}
     for one in found:
         if one.start is not None and one.end is not None:
@@ -191,7 +191,7 @@ def _typed(time: datetime) -> str:
     return text.removesuffix("T00:00:00Z")
 
 
-# ---------------------------------------------------------------------------- handing out
+# ---------------------------------------------------------------------------- exporting
 
 
 def _export(_operation: Operation, given: dict[str, Any], options: Common) -> int:
@@ -238,14 +238,14 @@ def _remove(operation: Operation, given: dict[str, Any], options: Common, *, yes
 
 
 def _agreed(client: Client, given: dict[str, Any]) -> bool:
-    """Show what would be removed, and ask."""
+    """Show the series to remove, and ask for confirmation."""
     from marketdata.models._display.numbers import counted, size, span
     from marketdata.models._display.stored import name, total
 
     if not sys.stdin.isatty():
         raise InvalidParameterError(
-            "remove deletes what is stored: give --yes where nobody can be asked, or --dry-run to "
-            "see what would go.",
+            "remove deletes stored candles and cannot ask for confirmation here: add --yes, or "
+            "--dry-run to see what it would delete.",
             details={"parameter": "yes"},
         )
     found = client.history.remove(**{**given, "dry_run": True})
@@ -259,11 +259,11 @@ def _agreed(client: Client, given: dict[str, Any]) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-# ---------------------------------------------------------------------------- saying
+# ---------------------------------------------------------------------------- output
 
 
 def _with(said: str, operation: Operation, found: Sequence[Any], options: Common) -> str:
-    """Write an answer, and below a table what else there is to say."""
+    """Write an answer, with a remark below a table."""
     form = answer.chosen(options.form)
     written = answer.written(operation, found, options)
     return f"{written}{said}\n" if form is Format.TABLE else written

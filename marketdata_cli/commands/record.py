@@ -1,4 +1,4 @@
-"""The command ``marketdata record``: what exchanges stream, written to a file as they send it."""
+"""The command ``marketdata record``: raw streams of exchanges, written to a file."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _run(given: dict[str, Any], options: Common, form: Format | None, quiet: boo
 
 
 async def _recorded(given: dict[str, Any], options: Common, board: _Board) -> int:
-    """Record until it ends or a signal ends it, and give the exit code."""
+    """Record until the end or a signal, and return the exit code."""
     from marketdata.clients import AsyncClient
     from marketdata_cli.live.watching import GRACE, until_signalled
 
@@ -82,17 +82,17 @@ async def _recorded(given: dict[str, Any], options: Common, board: _Board) -> in
     if not over.done():
         board(recording.result())
         return 0
-    # Once ends it, twice ends what hangs while it ends.
+    # The first signal ends the recording, the second ends its cleanup.
     for _ in range(2):
         recording.cancel()
         await asyncio.wait({recording}, timeout=GRACE)
     if recording.done() and not recording.cancelled():
-        recording.result()  # raises where its end could not be written
+        recording.result()  # raises if the last events could not be written
     return over.result()
 
 
 class _Board:
-    """How far a recording is, on one line of standard error where that is a terminal."""
+    """The progress of a recording, in one line of standard error if it is a terminal."""
 
     def __init__(self, *, drawn: bool) -> None:
         dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")
@@ -100,7 +100,7 @@ class _Board:
         self.newest: Recorded | None = None
 
     def __call__(self, newest: Recorded) -> None:
-        """Take in how far it is."""
+        """Show the newest progress."""
         self.newest = newest
         if self._drawn:
             from marketdata.models._display.streams import total
@@ -109,12 +109,12 @@ class _Board:
             self._write(f"{total(newest)}, {rate:,.0f} frames/s. Ctrl-C ends.")
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._drawn:
             self._write("")
 
     def _write(self, line: str) -> None:
         width = os.get_terminal_size(sys.stderr.fileno()).columns
-        # The ^C that the terminal shows must not begin a line that nobody takes away.
+        # Three columns are kept for the ^C of the terminal, which would otherwise wrap the line.
         sys.stderr.write(f"\r{line[: width - 3]}\x1b[K")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The command ``marketdata mcp``: the MCP server, which is a program of its own."""
+"""The command ``marketdata mcp``: the MCP server, which is a separate program."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from marketdata_cli.options import Common
 
 ABOUT = """Serve agents over the Model Context Protocol, on pipes or over HTTP.
 
-What follows is for the server: `marketdata mcp --help` shows its options, and its commands access,
-doctor and install. `marketdata-mcp` is the same program.
+The rest of the command line is for the server: `marketdata mcp --help` shows its options and its
+commands access, doctor and install. `marketdata-mcp` is the same program.
 """
 EXAMPLES = ("mcp", "mcp --sim", "mcp install claude-code", "mcp --http 127.0.0.1:8000")
 
 
 def server(context: typer.Context) -> Callable[[], int]:
-    """Hand the rest of the command line to the server."""
+    """Pass the rest of the command line to the server."""
     before = context.obj or Common()
     options = ["--sim"] if before.sim else []
     if before.exchange is not None:

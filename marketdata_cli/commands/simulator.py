@@ -1,4 +1,4 @@
-"""The command ``marketdata sim``: the simulated exchange on a port."""
+"""The command ``marketdata sim``: a server with simulated exchanges."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXAMPLES = (
 
 
 def _option(metavar: str, text: str) -> Any:
-    # Defaults and bounds are left to the text: some versions of typer import rich to write them.
+    # The text has defaults and bounds, because some versions of typer import rich to write them.
     return typer.Option(metavar=metavar, help=text, show_default=False)
 
 
@@ -71,8 +71,8 @@ def simulator(
 ) -> Callable[[], int]:
     """Serve the simulated exchange on a port until Ctrl-C.
 
-    It speaks the wire formats of binance, kraken, coinbaseexchange and okx, over HTTP and
-    WebSockets. Prints its address and the variable that sends this library there.
+    It has the formats of binance, kraken, coinbaseexchange and okx, over HTTP and WebSockets. It
+    prints its address, and the variable with which this library uses it.
     """
     if not 0 <= port <= 65_535:
         raise InvalidParameterError(f"sim: --port is from 0 to 65535; was {port}.")
@@ -95,7 +95,7 @@ def simulator(
 
 
 def serve(chosen: dict[str, Any], host: str, port: int) -> int:
-    """Serve until a signal ends it and give the exit code."""
+    """Serve until a signal, and return the exit code."""
     from marketdata.sim import SimulatedExchange
 
     try:
@@ -113,7 +113,7 @@ async def _serve(exchange: SimulatedExchange, host: str, port: int) -> int:
     try:
         await exchange.start(host, port)
     except OSError as error:
-        # asyncio puts a sentence of its own into strerror.
+        # asyncio puts its own sentence into strerror.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise InvalidParameterError(
             f"sim: cannot listen on {host} port {port}: {reason}.",

@@ -1,4 +1,4 @@
-"""The commands ``marketdata watch``: live data, drawn again and again or written as it comes."""
+"""The commands ``marketdata watch``: live data, drawn on the terminal or written as rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 ABOUT = """Live data: tickers, quotes, order books, trades and candles as they change.
 
-A picture that is kept up to date on a terminal, a line a record elsewhere; until Ctrl-C.
+A terminal shows tables and charts that are updated; elsewhere each record is one line. Ctrl-C ends
+it.
 """
 
 EXAMPLES = (
@@ -70,8 +71,8 @@ FORMAT = keyword(
             "--format",
             "-f",
             metavar="FORM",
-            help=f"{', '.join(FORMS)}: a picture that is kept up to date (only the last one where "
-            "there is no terminal), a record a line, rows. "
+            help=f"{', '.join(FORMS)}: a table or chart that is updated on a terminal (elsewhere "
+            "only the last one), one record per line, rows. "
             "[default: table on a terminal, jsonl elsewhere]",
             show_default=False,
             autocompletion=among(FORMS),
@@ -105,7 +106,7 @@ def shell_name(operation: Operation) -> str:
 
 @dataclass(frozen=True)
 class _Recording:
-    """What is played instead of what happens now."""
+    """A recording that is replayed instead of live data."""
 
     path: str
     speed: float
@@ -133,7 +134,7 @@ def _ask(
 
 
 def seconds(text: str) -> float:
-    """Read what was typed for --for; raises `InvalidParameterError` for no length of time."""
+    """Parse the value of --for; raises `InvalidParameterError` if it is not a duration."""
     found = _TIME.fullmatch(text.strip())
     length = float(found[1]) * _UNITS[found[2]] if found else 0.0
     if not length:
@@ -178,5 +179,5 @@ def _run(
         sink = picture(operation, client, watch)
     else:
         sink = Lines(operation, form, raw=options.raw)
-    gc.enable()  # it goes on for longer than the memory would
+    gc.enable()  # a long watch would use up the memory
     return asyncio.run(watching(client, watch, sink, Limits(length, count), quiet=quiet))

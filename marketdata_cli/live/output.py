@@ -1,4 +1,4 @@
-"""Standard output for a long time: what is written waits for its reader, and nothing else does."""
+"""Standard output of a long-running command: a slow reader delays only the writes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from contextlib import suppress
 from marketdata_cli import process
 
 _AT_ONCE = 4096
-"""Bytes that a pipe which can take any takes at once."""
+"""Bytes that a pipe accepts at once if it accepts any."""
 
 
 class Output:
-    """Standard output, written to on an event loop that goes on meanwhile."""
+    """Standard output that does not block the event loop."""
 
     def __init__(self) -> None:
         self._number: int | None = None
-        with suppress(OSError, ValueError):  # there is none, or what stands in for it has none
+        with suppress(OSError, ValueError):  # standard output is closed, or is no file
             self._number = sys.stdout.fileno()
 
     async def write(self, text: str) -> int:
-        """Write, and give the exit code that follows from it; 0 is to go on."""
+        """Write, and return the exit code; 0 means to continue."""
         data = text.encode(sys.stdout.encoding, "replace")
         for start in range(0, len(data), _AT_ONCE):
             await self._can_take()
@@ -33,14 +33,14 @@ class Output:
         return 0
 
     async def _can_take(self) -> None:
-        """Wait until a write does not have to."""
+        """Wait until a write would not block."""
         if self._number is None:
             return
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         try:
             loop.add_writer(self._number, ready.set)
-        # A file always can take it. Of other things Windows and macOS may not be able to tell.
+        # A file never blocks. Windows and macOS cannot wait for some other kinds of output.
         except (OSError, NotImplementedError):
             self._number = None
             return
@@ -50,7 +50,7 @@ class Output:
             loop.remove_writer(self._number)
 
     def when_closed(self, call: Callable[[], None]) -> None:
-        """Have something called as soon as the reader of a pipe has gone."""
+        """Call a function as soon as the reader of a pipe has closed it."""
         if self._number is None or not stat.S_ISFIFO(os.fstat(self._number).st_mode):
             return
         loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class Output:
             loop.remove_reader(number)
             call()
 
-        # The end that is written to can never be read from, except for this. Where the loop cannot
-        # wait for it (Windows, macOS), the next write tells.
+        # The writing end of a pipe becomes readable only when its reader has closed it. If the loop
+        # cannot wait for that (Windows, macOS), the next write fails.
         with suppress(OSError, NotImplementedError):
             loop.add_reader(self._number, closed, self._number)

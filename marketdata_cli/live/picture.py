@@ -1,4 +1,4 @@
-"""A picture that is kept up to date on a terminal, or written once at the end elsewhere."""
+"""Live data drawn on a terminal, or written once at the end elsewhere."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
     from marketdata.operations import Operation
 
 _FRAME = 0.1
-"""Seconds from one picture to the next, at least."""
+"""Minimum seconds between two pictures."""
 _TICK = 0.25
-"""Seconds after which a picture is drawn anew although nothing is: ages grow, windows too."""
+"""Seconds after which a picture is drawn again without new data: ages and the size can change."""
 _BARS = 200
-"""Bars from before that a chart begins with."""
+"""Past bars at the start of a chart."""
 _MOST_CHARTS = 12
-"""Subjects of which more would be too many requests for what there is room for."""
+"""Maximum number of streams whose past bars are requested."""
 _ENDLESS = 1_000
-"""Lines that a picture may have where nothing is too high."""
+"""Maximum lines of a picture if the output has no height."""
 _NAMED = 3
-"""Subjects in trouble that are named."""
+"""Maximum number of failing streams that are named."""
 
-# A terminal that knows these shows what is between them at once; others take no notice.
+# Terminals that support these codes show the text between them at once; others ignore them.
 _TOGETHER, _DONE = "\x1b[?2026h", "\x1b[?2026l"
 
 
 def picture(operation: Operation, client: AsyncClient, watch: AsyncWatch[Any]) -> Sink:
-    """Make where the records of a watch are drawn, as standard output allows."""
+    """Make the sink that draws the records of a watch, live if the output is a terminal."""
     canvas = Canvas()
     return (Live if canvas.is_live else Last)(operation, client, watch, canvas)
 
 
 class Last(Sink):
-    """The picture as it is at the end."""
+    """The picture at the end of the watch."""
 
     def __init__(
         self, operation: Operation, client: AsyncClient, watch: AsyncWatch[Any], canvas: Canvas
@@ -68,7 +68,7 @@ class Last(Sink):
         self._past: list[asyncio.Task[None]] = []
 
     async def begin(self) -> int:
-        """Have charts begin with what was before."""
+        """Request the past bars of charts."""
         streams = self._look()
         if isinstance(self._view, Charts) and len(streams) <= _MOST_CHARTS:
             tasks = (self._fetch_past(self._view, one) for one in streams)
@@ -76,7 +76,7 @@ class Last(Sink):
         return 0
 
     async def _fetch_past(self, view: Charts, stream: Stream) -> None:
-        with suppress(MarketDataError):  # the stream says whatever is wrong better
+        with suppress(MarketDataError):  # the stream reports the same error
             view.past(
                 await self._client.candles(
                     stream.pair,
@@ -88,11 +88,11 @@ class Last(Sink):
             )
 
     def _look(self) -> Sequence[Stream]:
-        """Look how the subjects are doing; they stay in the order in which they were told of."""
+        """Return the state of the streams, in the requested order."""
         return self._view.newest.look(self._watch.streams)
 
     async def take(self, records: Sequence[Record]) -> int:
-        """Note what is new."""
+        """Note new records."""
         self._records += len(records)
         self._view.take(records)
         return 0
@@ -109,13 +109,13 @@ class Last(Sink):
         return await self.output.write(self._canvas.text(lines, screen))
 
     async def restore(self) -> None:
-        """End what is still under way."""
+        """Cancel requests in flight."""
         for task in self._past:
             task.cancel()
 
 
 class Live(Last):
-    """The picture on a screen of its own, which gives way to what was there before."""
+    """The picture on the alternate screen, which restores the old content at the end."""
 
     patience: float | None = _TICK
 
@@ -131,14 +131,14 @@ class Live(Last):
     async def begin(self) -> int:
         """Take the screen."""
         await super().begin()
-        # Windows has no such signal.
+        # Windows does not have this signal.
         if sys.platform != "win32" and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
             on_signal(signal.SIGTSTP, self._stop)
         self._is_up = True
         return await self.output.write(_UP) or await self._draw()
 
     def _stop(self) -> None:
-        """Let the shell have the screen for as long as it has stopped this process (Ctrl-Z)."""
+        """Restore the screen for the shell while this process is stopped (Ctrl-Z)."""
         process.write(_DOWN)
         if sys.platform != "win32":
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -146,28 +146,28 @@ class Live(Last):
         self._size = (0, 0)
 
     async def take(self, records: Sequence[Record]) -> int:
-        """Draw what is new, and let it be seen."""
+        """Draw new records, and pause."""
         began = time.monotonic()
         await super().take(records)
         code = await self._draw()
-        # Drawing takes no more than half of the time, however much there is to draw.
+        # Drawing uses at most half of the time, however much there is to draw.
         took = time.monotonic() - began
         await asyncio.sleep(max(_FRAME - took, took))
         return code
 
     async def rest(self) -> int:
-        """Draw what is older now."""
+        """Draw again with the new ages."""
         return await self._draw()
 
     async def finish(self, *, interrupted: bool) -> int:
-        """Leave the picture behind, unless somebody has had enough of it."""
+        """Leave the last picture on the terminal, unless Ctrl-C ended the watch."""
         if interrupted:
             return 0
         await self.restore()
         return await self._write(self._size[1] - 2)
 
     async def restore(self) -> None:
-        """Return the screen back."""
+        """Restore the screen."""
         await super().restore()
         if self._is_up:
             self._is_up = False
@@ -227,5 +227,5 @@ def _codes(*controls: Control) -> str:
 
 
 _UP = _codes(Control.alt_screen(True), Control.show_cursor(False))
-# A frame may have been left in the middle, and in colour.
+# The watch can end in the middle of a picture, with a colour set.
 _DOWN = f"{_DONE}\x1b[0m" + _codes(Control.show_cursor(True), Control.alt_screen(False))

@@ -1,4 +1,4 @@
-"""How far downloads have got: counted always, drawn on a terminal."""
+"""The progress of downloads: always counted, and drawn on a terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ROOM_FOR_TIME = 48
 
 
 class Board:
-    """One bar for each series, on standard error where that is a terminal.
+    """One progress bar for each series, on standard error if it is a terminal.
 
-    It is told of progress as the library tells it, from whatever thread.
+    The library calls it with progress, from any thread.
     """
 
     def __init__(self, *, drawn: bool) -> None:
@@ -32,7 +32,7 @@ class Board:
 
     @property
     def come(self) -> int:
-        """Bars that have come so far."""
+        """The number of bars downloaded so far."""
         return sum(done - self._first[one] for one, done in self._done.items())
 
     def __enter__(self) -> Self:
@@ -50,7 +50,7 @@ class Board:
             self._drawing.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Take in how far one series is."""
+        """Note the progress of one series."""
         one = name(progress)
         self._first.setdefault(one, progress.done)
         self._done[one] = progress.done
@@ -67,7 +67,7 @@ class Board:
             self._drawing.update(self._tasks[one], completed=progress.done)
 
     def _make_room(self) -> None:
-        """Take away the bar that was finished first, where the terminal is full."""
+        """Remove the progress bar that finished first if the terminal is full."""
         drawing = self._drawing
         if drawing is None or len(drawing.tasks) < drawing.console.height - 1:
             return
@@ -77,7 +77,7 @@ class Board:
 
 
 def _drawing() -> Any:
-    """Make what draws, in as many columns as the terminal has room for."""
+    """Make the progress display, with the columns that fit into the terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
     from rich.table import Column
@@ -102,7 +102,7 @@ def _drawing() -> Any:
             return Text(f"{clock} left", justify="right")
 
     console = Console(stderr=True, highlight=False)
-    # The ^C that the terminal shows must not begin a line that nobody takes away.
+    # Columns are kept for the ^C of the terminal, which would otherwise wrap the line.
     console.width -= len("^C") + 1
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False),

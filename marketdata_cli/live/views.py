@@ -1,4 +1,4 @@
-"""Pictures of live data: what is shown of the newest state of each subject."""
+"""Pictures of live data: the newest state of each stream."""
 
 from __future__ import annotations
 
@@ -49,35 +49,35 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 _KEPT = 500
-"""Trades, and bars, that are kept to be shown."""
+"""Maximum numbers of trades and bars that are kept."""
 _GAP = 2
 _LADDER = 44
-"""Columns that a ladder needs."""
+"""Minimum columns of a ladder."""
 _AROUND_LADDER = 5
-"""Lines of its title, its heads, its middle, its end and below it."""
+"""Lines of a ladder besides its levels: title, column heads, middle, end, and a blank line."""
 _CHART = 50
 _AROUND_CHART = 8
 _LEAST_CHART = 4
-"""Lines below which a chart says nothing."""
+"""Minimum lines of a useful chart."""
 _MOST_CHART = 24
 
 
 class View(ABC):
-    """One kind of picture: it is told of records, and draws when it is asked to."""
+    """One kind of picture: it collects records, and draws them on request."""
 
     def __init__(self) -> None:
         self.newest = Newest(_KEPT)
 
     def take(self, records: Iterable[Any]) -> None:
-        """Take what is new."""
+        """Add new records."""
         self.newest.take(records)
 
     @abstractmethod
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
-        """Draw; ``streams`` are all subjects in their order, and how they are doing."""
+        """Draw all streams in order, with their state."""
 
     def rows(self, streams: Iterable[Stream]) -> list[tuple[Stream, Any]]:
-        """Return the subjects with the newest record of each, or None."""
+        """Return each stream with its newest record, or None."""
         return [(one, self.newest.of(one).newest) for one in streams]
 
 
@@ -85,14 +85,14 @@ class View(ABC):
 
 
 class Tickers(View):
-    """Tickers as rows of a table; the last price has the colour of how it came about."""
+    """Tickers as rows of a table; the colour of the last price shows its direction."""
 
     def __init__(self) -> None:
         super().__init__()
         self._moves: dict[tuple[str, str], str] = {}
 
     def take(self, records: Iterable[Ticker]) -> None:
-        """Note as well which way prices went."""
+        """Add new records, and note the direction of prices."""
         for record in records:
             before = self.newest.of(record).newest
             if before and before.last and record.last and before.last != record.last:
@@ -145,7 +145,7 @@ class Quotes(View):
 
 
 def _each(known: Sequence[T | None], read: Callable[[T], V | None]) -> list[V | None]:
-    """Read something of those that are known."""
+    """Call ``read`` with each record; None stays None."""
     return [None if one is None else read(one) for one in known]
 
 
@@ -155,7 +155,7 @@ def _of_tick(
     count: int,
     read: Callable[[T], Sequence[float | None]],
 ) -> list[list[str]]:
-    """Write prices as columns, those of one row with the decimals of its pair's tick."""
+    """Write prices as columns, with the decimal places of each row's tick."""
     rows = [
         None if one is None else of_tick(stream, read(one))
         for stream, one in zip(streams, known, strict=True)
@@ -172,7 +172,7 @@ def _spread(record: Ticker | Quote | None) -> str:
 def _table(
     rows: Sequence[tuple[Stream, Any]], columns: Iterable[Column], screen: Screen
 ) -> list[Line]:
-    """Set columns between the names of subjects and how old what is known of them is."""
+    """Put columns between the names of the streams and the age of their records."""
     exchanges = [one.exchange for one, _ in rows]
     several = len(set(exchanges)) > 1
     ages = [ABSENT if record is None else _age(record, screen.now) for _, record in rows]
@@ -191,10 +191,10 @@ def _table(
 
 
 class Ladders(View):
-    """Order books as ladders, next to each other where there is room."""
+    """Order books as ladders, next to each other if they fit."""
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
-        """Draw a ladder a subject."""
+        """Draw a ladder for each stream."""
         across, place = _grid(len(streams), screen, _LADDER)
         levels = max(1, (place.height - _AROUND_LADDER) // 2)
 
@@ -215,10 +215,10 @@ class Tape(View):
     """Trades, the newest at the bottom."""
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
-        """Draw as many as there is room for."""
+        """Draw as many trades as fit."""
         pairs = list(dict.fromkeys(one.pair for one in streams))
         title = _title(pairs[0] if len(pairs) == 1 else "Trades", streams, "trades, newest last")
-        # Around them are the title, the heads, what there is no room for, and the end.
+        # The other lines are the title, the column heads, a remark, and the last line.
         shown = self.newest.trades(max(1, screen.height - 4))
         if not shown:
             return [title, [("No trade yet.", FAINT)]]
@@ -233,21 +233,21 @@ class Tape(View):
 
 
 class Charts(View):
-    """Bars as charts, or as rows where there is no room for that many charts."""
+    """Bars as charts, or as rows if the charts do not fit."""
 
     def past(self, record: Candles) -> None:
-        """Take bars from before those that have come."""
+        """Add bars from before the first streamed one."""
         self._of(record).past = record
 
     def _of(self, told: Candles | Stream) -> Bars:
         return cast("Bars", self.newest.of(told))
 
     def rows(self, streams: Iterable[Stream]) -> list[tuple[Stream, Any]]:
-        """Return the subjects with the bars that are known of each, or None."""
+        """Return each stream with its bars, or None."""
         return [(one, self._of(one).candles(_KEPT)) for one in streams]
 
     def lines(self, streams: Sequence[Stream], screen: Screen) -> list[Line]:
-        """Draw a chart a subject, or a row."""
+        """Draw a chart or a row for each stream."""
         across, place = _grid(len(streams), screen, _CHART)
         if len(streams) > 1 and place.height < _AROUND_CHART + _LEAST_CHART:
             return self._list(streams, screen)
@@ -284,11 +284,11 @@ def _chart(stream: Stream, record: Candles | None, place: Screen) -> list[Line]:
     move = bar.close - bar.open
     price = fixed(bar.close, price_places([record], columns.close[-100:]))
     title.append((f"  {price} {arrow(move)}", direction(move)))
-    # Every other column of the terminal is a bar.
+    # Each bar takes two columns of the terminal.
     shown = record[-max(10, (place.width - len(price) - 2) // 2) :]
     listed = max(0, min(ROWS, place.height - 2 * _AROUND_CHART - _LEAST_CHART))
     rows = table(newest(shown[-listed:], listed), place.width, _GAP) if listed else []
-    # The title, how old it is, and what divides it from the next.
+    # Lines for the title, the age, and a blank line before the next chart.
     room = place.height - len(rows) - 3
     return [
         _marked(title, _mark(stream, record, place.now)),
@@ -298,11 +298,11 @@ def _chart(stream: Stream, record: Candles | None, place: Screen) -> list[Line]:
     ]
 
 
-# ---------------------------------------------------------------------------- laying out
+# ---------------------------------------------------------------------------- layout
 
 
 def _grid(count: int, screen: Screen, least: int) -> tuple[int, Screen]:
-    """Divide a screen into places of a least width: how many lie side by side, and one of them."""
+    """Divide a screen into cells of a minimum width; return the cells per row, and a cell."""
     across = max(1, min(count, (screen.width + _GAP) // (least + _GAP)))
     width = (screen.width - _GAP * (across - 1)) // across
     return across, replace(screen, width=width, height=screen.height // math.ceil(count / across))
@@ -329,12 +329,12 @@ def _marked(title: Line, mark: str) -> Line:
 
 def _age(record: Any, now: datetime) -> str:
     seconds = max(0.0, (now - record.received_at).total_seconds())
-    # Tenths do not flicker as milliseconds do.
+    # Milliseconds would flicker.
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def _mark(stream: Stream, record: Any, now: datetime) -> str:
-    """Say what is wrong with what is known of a subject; nothing where all is well."""
+    """Return what is wrong with a stream or its record; empty if nothing is."""
     if stream.state != "live":
         return stream.state
     if record is None or record.fresh_for is None:
@@ -349,4 +349,4 @@ VIEWS: dict[str, Callable[[], View]] = {
     "Trade": Tape,
     "Candles": Charts,
 }
-"""Views by the record that they show."""
+"""Views by record type."""

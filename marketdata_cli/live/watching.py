@@ -1,4 +1,4 @@
-"""The run of a watch: records handed on until something ends it, and what is said of it then."""
+"""Runs a watch: passes records on until it ends, and then writes a summary."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _SIGNALS = {signal.SIGINT: process.INTERRUPTED, signal.SIGTERM: process.TERMINATED}
 _MOST = 10_000
-"""Records that are taken together."""
+"""Maximum number of records that are passed on together."""
 GRACE = 0.3
-"""Seconds that an end in a hurry has for its reader, its terminal and its connections each."""
+"""Maximum seconds to wait at a hurried end for the reader, the terminal, and the connections."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Limits:
 
 
 class Sink:
-    """Where records go. What it does gives an exit code, as `Output.write`; 0 is to go on."""
+    """A destination of records. Its methods return exit codes like `Output.write`; 0: continue."""
 
     patience: float | None = None
-    """Seconds without a record after which it is to `rest`."""
+    """Seconds without a record after which `rest` is called."""
 
     def __init__(self) -> None:
         self.output = Output()
@@ -52,11 +52,11 @@ class Sink:
         return 0
 
     async def take(self, records: Sequence[Record]) -> int:
-        """Take what is new."""
+        """Handle new records."""
         raise NotImplementedError
 
     async def rest(self) -> int:
-        """Note that nothing is new."""
+        """Handle a pause without new records."""
         return 0
 
     async def finish(self, *, interrupted: bool) -> int:  # noqa: ARG002
@@ -64,11 +64,11 @@ class Sink:
         return 0
 
     async def restore(self) -> None:
-        """Leave the terminal as it was, however it ends."""
+        """Restore the terminal after any kind of end."""
 
 
 class Lines(Sink):
-    """A line a record, or rows under one header."""
+    """One line for each record, or rows under one header."""
 
     def __init__(self, operation: Operation, form: Format, *, raw: bool) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Lines(Sink):
         self._form = form
 
     async def begin(self) -> int:
-        """Write the header, so that also nothing is a table."""
+        """Write the header, so that the output is valid CSV even without records."""
         if self._form is not Format.CSV:
             return 0
         return await self.output.write(text.stream_header(self._operation))
@@ -91,7 +91,7 @@ class Lines(Sink):
 
 
 class _Unattended(ThreadPoolExecutor):
-    """Threads that nobody waits for at the end: one may be looking up a host for minutes."""
+    """Threads that the end does not wait for: one can be resolving a host name for minutes."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         super().shutdown(wait=False, cancel_futures=True)
@@ -100,9 +100,9 @@ class _Unattended(ThreadPoolExecutor):
 async def watching(
     client: AsyncClient, watch: AsyncWatch[Any], sink: Sink, limits: Limits, *, quiet: bool
 ) -> int:
-    """Hand records on until the end and give the exit code.
+    """Pass records on until the end, and return the exit code.
 
-    A signal, or a reader that leaves, ends it in a hurry: nothing that hangs is waited for.
+    After a signal or a closed pipe, the end does not wait for anything that hangs.
     """
     over = until_signalled()
 
@@ -113,7 +113,7 @@ async def watching(
     sink.output.when_closed(left)
     handing_on = asyncio.create_task(_hand_on(watch, sink, limits, over))
     await asyncio.wait({handing_on, over}, return_when=asyncio.FIRST_COMPLETED)
-    # What is being written shall end with a whole line.
+    # Let a write in progress end with a complete line.
     await asyncio.wait({handing_on}, timeout=GRACE)
     streams = watch.streams
     handing_on.cancel()
@@ -132,7 +132,7 @@ async def watching(
 
 
 def _outcome(task: asyncio.Task[int]) -> tuple[BaseException | None, int]:
-    """Return what a task came to; 0 where it was ended."""
+    """Return the error and the exit code of a task; 0 if it was cancelled."""
     if not task.done() or task.cancelled():
         return None, 0
     error = task.exception()
@@ -140,7 +140,7 @@ def _outcome(task: asyncio.Task[int]) -> tuple[BaseException | None, int]:
 
 
 def until_signalled() -> asyncio.Future[int]:
-    """Return what is done, with the exit code, when a signal is to end what this loop does."""
+    """Return a future that gets the exit code when a signal arrives."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(_Unattended())
     over: asyncio.Future[int] = loop.create_future()
@@ -155,7 +155,7 @@ def until_signalled() -> asyncio.Future[int]:
 
 
 async def in_a_hurry(work: Awaitable[None]) -> None:
-    """Wait for what may hang, but not for long."""
+    """Wait for work that can hang, but only for a short time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(GRACE):
             await work
@@ -188,7 +188,7 @@ async def _hand_on(
 async def _taken(
     watch: AsyncWatch[Any], most: int, patience: float, over: asyncio.Future[int]
 ) -> Sequence[Record] | None:
-    """Wait for records; none at their end, None where there is nothing new."""
+    """Wait for records; empty at their end, None if there is nothing new."""
     taking = asyncio.create_task(watch.batch(most))
     either: set[asyncio.Future[Any]] = {taking, over}
     timeout = None if patience == math.inf else patience
@@ -200,7 +200,7 @@ async def _taken(
 
 
 def summary(stream: Stream) -> str:
-    """Sum up how a stream did."""
+    """Write a summary of a stream."""
     name = f"{stream.exchange} {stream.pair} {stream.timeframe or ''} {stream.kind}"
     counts = {
         "message": stream.messages,

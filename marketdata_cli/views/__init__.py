@@ -1,1 +1,1 @@
-"""Pages that a terminal shows, and what they are made of."""
+"""Pages for a terminal, and their elements."""

@@ -1,4 +1,4 @@
-"""Candlesticks drawn with box characters, two steps to a row of the terminal."""
+"""Candlesticks drawn with box characters, two price steps for each row of the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from marketdata.models import Candles, Columns
     from marketdata_cli.views.layout import Screen
 
-# Upper and lower half of a row: nothing, wick or body.
+# The upper and lower half of a row: nothing, wick or body.
 _GLYPHS = {
     ("", ""): " ",
     ("", "wick"): "╷",
@@ -40,14 +40,14 @@ _GLYPHS = {
     ("body", "wick"): "╿",
 }
 _RISING_BODY = "║"
-"""For a terminal without colours: a rising bar is hollow, as on paper."""
+"""For a terminal without colours: a rising bar is hollow, as in print."""
 
 _VOLUMES = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
 class Stick:
-    """What one column of the chart shows: one bar, or several neighbours together."""
+    """One column of the chart: one bar, or several neighbours merged."""
 
     open: float
     high: float
@@ -57,29 +57,29 @@ class Stick:
 
     @property
     def rising(self) -> bool:
-        """Whether it ends where it began or higher."""
+        """Whether the close is at or above the open."""
         return self.close >= self.open
 
 
 @dataclass(frozen=True)
 class Sticks:
-    """Bars placed on the columns of a chart by their time; None where there is no bar."""
+    """Bars placed on the columns of a chart by time; None for a column without a bar."""
 
     places: list[Stick | None]
     stride: int
     """Columns of the terminal from one stick to the next."""
     bars: int
-    """Bars in one stick."""
+    """The number of bars in one stick."""
     first: int
     step: float
     """Milliseconds from one stick to the next."""
 
 
 def place(columns: Columns, width: int, step: float | None) -> Sticks:
-    """Put bars on columns; bars share one where there are more than fit.
+    """Place bars on columns; bars share a column if there are more than fit.
 
-    ``step`` is the length of a bar in milliseconds where all are equally long, so that a missing
-    one leaves its place empty.
+    ``step`` is the timeframe in milliseconds if all bars are equally long. A missing bar then
+    leaves its column empty.
     """
     times = columns.time
     count = len(times)
@@ -123,9 +123,10 @@ def _total(volumes: Sequence[float]) -> float:
 def chart(record: Candles, screen: Screen, room: int, least: int, most: int) -> list[Line]:
     """Draw candlesticks over a row of volumes, with prices at the right and times below.
 
-    ``room`` is the lines that all of it may have, ``least`` and ``most`` bound those of the sticks.
+    ``room`` is the maximum number of lines of the chart. ``least`` and ``most`` bound the lines of
+    the candlesticks.
     """
-    columns = record.columns.as_floats()  # a picture has room for few digits
+    columns = record.columns.as_floats()  # a chart shows few digits
     last = columns.close[-1]
     low, high = min(columns.low), max(columns.high)
     flat = not high > low
@@ -155,13 +156,13 @@ def chart(record: Candles, screen: Screen, room: int, least: int, most: int) -> 
 
 
 def _length(timeframe: str) -> float | None:
-    """Return the length of bars in milliseconds; None for months and years."""
+    """Return the timeframe in milliseconds; None for months and years."""
     even = timeframe[-1] not in "My"
     return window_length(timeframe).total_seconds() * 1000 if even else None
 
 
 def _label_places(low: float, high: float, most: int) -> int:
-    """Choose as many decimal places as tell neighbouring labels apart, and not more than prices."""
+    """Choose the decimal places that distinguish neighbouring labels, at most those of prices."""
     return min(max(0, 2 - math.floor(math.log10(high - low))), most)
 
 
@@ -186,7 +187,7 @@ def _cell(
 
 
 def _merged(line: Line) -> Line:
-    """Join neighbouring spans of one style, which saves the terminal most of its work."""
+    """Join neighbouring spans of one style, which is much faster for the terminal."""
     merged: Line = []
     for text, style in line:
         if merged and (style == merged[-1][1] or text.isspace()):
@@ -214,7 +215,7 @@ def _volumes(sticks: Sticks, forming: bool) -> list[Line]:
 
 
 def _axis(sticks: Sticks) -> Line:
-    """Write times under the columns that they belong to, as short as tells them apart."""
+    """Write times under their columns, as short as possible without ambiguity."""
     width = len(sticks.places) * sticks.stride
     start = datetime.fromtimestamp(sticks.first / 1000, UTC)
     end = datetime.fromtimestamp((sticks.first + sticks.step * len(sticks.places)) / 1000, UTC)

@@ -1,4 +1,4 @@
-"""Pages drawn for a terminal: each of their elements as lines that fit its width."""
+"""Draws pages for a terminal: each element becomes lines that fit the width."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _MOST_CHART = 16
 
 
 def lines(page: Page, screen: Screen) -> list[Line]:
-    """Draw a page; a chart takes the height that all else leaves."""
+    """Draw a page; a chart gets the height that the other elements leave."""
     drawn = {id(one): _element(one, screen) for one in page if not isinstance(one, Chart)}
-    # Below the page stands the shell's prompt.
+    # The shell's prompt needs a line below the page.
     room = screen.height - 1 - sum(map(len, drawn.values()))
     whole: list[Line] = []
     for one in page:
@@ -67,7 +67,7 @@ def _element(element: Element, screen: Screen) -> list[Line]:
 
 
 def ladder(content: Ladder, screen: Screen) -> list[Line]:
-    """Draw the levels of a ladder, and what lies between its sides."""
+    """Draw the levels of a ladder, and the line between its sides."""
     rungs = [*content.asks, *content.bids]
     widths = [
         max(map(len, (title, *cells)), default=0)
@@ -139,7 +139,7 @@ def _track(content: Track, width: int) -> list[Line]:
 
 
 def _facts(content: Facts, width: int) -> list[Line]:
-    """Set labelled values in two columns, or in one where the terminal is narrow."""
+    """Draw labelled values in two columns, or in one on a narrow terminal."""
     left, right = content.known
     half = (width - 3) // 2
     if any(breadth(label) + breadth(value) + 2 > half for label, value, _ in left + right):

@@ -1,8 +1,8 @@
 """Lines of styled text for a terminal: tables that fit its width, boxes, bars.
 
-A line is a list of spans, a span is a text and the name of a style. rich turns them into what
-the terminal can show; laying the columns out is done here because rich takes most of a second
-for the 2,000 rows of a large exchange.
+A line is a list of spans, and a span is a text with the name of a style. rich converts them to the
+codes of the terminal. The layout of columns is done here, because rich takes most of a second for
+the 2,000 rows of a large exchange.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from marketdata.models._display.elements import FAINT, PLAIN, Column, Line, Tabl
 
 @dataclass(frozen=True)
 class Screen:
-    """What is drawn on, and when."""
+    """The size and colours of the terminal, and the time."""
 
     width: int
     height: int
@@ -26,7 +26,7 @@ class Screen:
 
 
 def breadth(text: str) -> int:
-    """Count the columns of a terminal that a text takes."""
+    """Return the width of a text in columns of the terminal."""
     if text.isascii():
         return len(text)
     return sum(
@@ -36,12 +36,12 @@ def breadth(text: str) -> int:
 
 
 def length(line: Line) -> int:
-    """Count the columns of a terminal that a line takes."""
+    """Return the width of a line in columns of the terminal."""
     return sum(breadth(text) for text, _ in line)
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:
-    """Fill a text up with blanks, or cut it with an ellipsis."""
+    """Pad a text with blanks, or cut it with an ellipsis."""
     while breadth(text) > width:
         text = text[: -2 if text.endswith("…") else -1] + "…" if width > 1 else ""
         if not text:
@@ -53,7 +53,7 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
 def table(content: Table, width: int, gap: int = 2) -> list[Line]:
     """Lay out columns under their titles.
 
-    What does not fit goes: the columns that matter least first, and a last line names them.
+    If they do not fit, the least important columns are dropped, and the last line names them.
     """
     shown = content.shown
     sizes = {id(column): _breadth_of(column) for column in shown}
@@ -107,7 +107,7 @@ def clipped(line: Line, width: int) -> Line:
 
 
 def beside(blocks: Sequence[Sequence[Line]], width: int, gap: int = 2) -> list[Line]:
-    """Put blocks of lines next to each other, each in as many columns."""
+    """Put blocks of lines next to each other, each with the same width."""
     lines = []
     for row in range(max(map(len, blocks), default=0)):
         line: Line = []
@@ -119,7 +119,7 @@ def beside(blocks: Sequence[Sequence[Line]], width: int, gap: int = 2) -> list[L
 
 
 def box(title: Line, corner: Line, body: Iterable[Line], width: int) -> list[Line]:
-    """Draw a frame around lines, with a title at the left and one at the right of its top."""
+    """Draw a frame around lines, with texts at the left and right of its top."""
     inner = width - 4
     head = [("╭─ ", FAINT), *title, (" ", PLAIN)]
     tail: Line = [(" ", PLAIN), *corner, (" ─╮", FAINT)] if corner else [("─╮", FAINT)]
@@ -139,6 +139,6 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def bar(share: float, width: int) -> str:
-    """Draw a horizontal bar that fills a share of a width, to an eighth of a column."""
+    """Draw a horizontal bar that fills a share of the width, precise to an eighth of a column."""
     eighths = round(max(0.0, min(share, 1.0)) * width * 8)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

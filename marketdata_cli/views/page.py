@@ -1,8 +1,9 @@
-"""What a terminal shows: an answer drawn on the width and the colours that the terminal has."""
+"""Draws an answer with the width and the colours of the terminal."""
 
 from __future__ import annotations
 
 import functools
+import io
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from marketdata.operations import Operation
 
 _PAPER = 60
-"""Lines that there are where output is no terminal."""
+"""Lines of the page if the output is not a terminal."""
 _TALL = 34
-"""Lines of a screen that has room for all of the newest candles below a chart."""
+"""Lines of a screen on which all of the newest candles fit below a chart."""
 _FEW = 5
-"""Candles that are listed on a lower one."""
+"""Candles that are listed on a smaller screen."""
 
 
 _PLAIN_SIGNS = {
@@ -45,7 +46,7 @@ _PLAIN_SIGNS = {
     "#": "▉█▆▇┃╽╿╻╹",
     " ": "▏▎",
 }
-"""Signs, each as wide as the others, for terminals that have only those of ASCII."""
+"""Replacements of the same width for terminals with only ASCII."""
 
 
 def _has(encoding: str | None, sign: str) -> bool:
@@ -57,18 +58,21 @@ def _has(encoding: str | None, sign: str) -> bool:
 
 
 class Canvas:
-    """The terminal that standard output is, or is not: its size, and what its lines are in it."""
+    """Standard output, which may be a terminal: its size, and the codes of its styles."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False)
+        # Not over standard output itself: the console writes to it even what it only captures.
+        self._console = Console(
+            file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, highlight=False
+        )
 
     @property
     def is_live(self) -> bool:
-        """Whether it is a terminal on which a picture can be drawn again and again."""
+        """Whether it is a terminal on which a picture can be redrawn."""
         return self._console.is_terminal and not self._console.is_dumb_terminal
 
     def screen(self, now: datetime | None = None) -> Screen:
-        """Measure it; its size may have changed since."""
+        """Return the current size and colours."""
         console = self._console
         return Screen(
             width=max(console.width, 40),
@@ -78,14 +82,14 @@ class Canvas:
         )
 
     def text(self, lines: list[Line], screen: Screen) -> str:
-        """Write lines with the codes of their styles, no line longer than it is wide."""
+        """Return lines as text with the codes of their styles, cut to the width."""
         with self._console.capture() as captured:
             self._console.print(Segments(_segments(lines, screen)), end="", crop=False)
         return captured.get().translate(self._without_signs)
 
     @functools.cached_property
     def _without_signs(self) -> dict[int, str]:
-        """The signs that the output has no code for, and what stands in their place."""
+        """The characters that the output cannot encode, with their replacements."""
         return {
             ord(sign): plain
             for plain, signs in _PLAIN_SIGNS.items()
@@ -100,9 +104,9 @@ def page(
     now: datetime | None = None,
     columns: Sequence[str] | None = None,
 ) -> str:
-    """Draw the answer of an operation for the terminal that standard output is, or is not.
+    """Draw the answer of an operation for standard output, which may be a terminal.
 
-    ``columns`` are the fields of a list to show in place of what is shown of it usually.
+    ``columns`` are the fields to show of a list, in place of its usual columns.
     """
     canvas = Canvas()
     screen = canvas.screen(now)

@@ -1,1 +1,1 @@
-"""What the server lists: the words and schemas of its tools."""
+"""The listed texts and schemas of the server's tools."""

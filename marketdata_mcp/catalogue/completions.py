@@ -1,4 +1,4 @@
-"""What a host can offer while somebody fills in the address of a resource."""
+"""Completions for the URI of a resource."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["complete"]
 
 _MOST = 100
-"""Values that the protocol allows in an answer."""
+"""Maximum number of values that the protocol allows in an answer."""
 
 
 async def complete(
     context: ServerRequestContext[Served, Any], params: CompleteRequestParams
 ) -> CompleteResult:
-    """Offer exchanges, currencies and timeframes that begin like what is there, the best first.
+    """Return exchanges, currencies or timeframes with a prefix, the best first.
 
-    Nothing where there is nothing to offer, for whatever reason: a host completes as it goes.
+    Empty on any failure, because a host completes while the user types.
     """
     known = (params.context and params.context.arguments) or {}
     offered: list[str] = []
@@ -46,7 +46,7 @@ async def complete(
             about = {"exchange": known.get("exchange") or None}
             async with admission.admit(caller, "completion/complete", about) as client:
                 offered = await _values(client, params.argument.name, known)
-    # Of several exchanges the last is still being typed.
+    # Complete the last one of several exchanges.
     before, comma, begun = params.argument.value.lower().rpartition(",")
     if comma:
         offered = [f"{before},{one}" for one in offered]

@@ -1,4 +1,4 @@
-"""Groups of tools, of which an operator can have some served: fewer cost a model less."""
+"""Groups of tools: an operator can serve only some of them, which saves tokens."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ GROUPS: Mapping[str, Collection[str]] = {
     "chart": ("get_chart",),
 }
 _EXTRA = frozenset({"chart"})
-"""Groups that are served only where they are named."""
+"""Groups that are served only on request."""
 
 
 def group_of(tool: str) -> str | None:
-    """Return the group of a tool; None for one that is always served."""
+    """Return the group of a tool; None if it is always served."""
     return next((name for name, tools in GROUPS.items() if tool in tools), None)
 
 
 def chosen(named: Collection[str]) -> frozenset[str]:
-    """Return the groups to serve: those named, and all the usual ones where none of them is."""
+    """Return the groups to serve: the named ones, with all usual ones if none of those is named."""
     usual = frozenset(GROUPS) - _EXTRA
     return frozenset(named) if usual.intersection(named) else usual.union(named)

@@ -1,4 +1,4 @@
-"""What the server says of itself."""
+"""The server's name, description and icon."""
 
 from __future__ import annotations
 

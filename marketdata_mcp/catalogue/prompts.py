@@ -1,4 +1,4 @@
-"""Prompts: questions that people ask again and again, written down with the tools to use."""
+"""Prompts: frequent questions, with the tools to answer them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Argument:
     text: str
     check: Callable[[str], object]
     otherwise: str | None = None
-    """What stands for it where it is not given; None: it has to be."""
+    """The text if the argument is not given; None if it is required."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def listed() -> list[Prompt]:
 
 
 def written(name: str, given: Mapping[str, str]) -> GetPromptResult:
-    """Write a prompt with arguments; raises `MCPError` where one is missing or wrong."""
+    """Return a prompt with its arguments; raises `MCPError` if one is missing or wrong."""
     prompt = PROMPTS.get(name)
     if prompt is None:
         near = did_you_mean(closest(name[:60], PROMPTS))

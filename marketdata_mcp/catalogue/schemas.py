@@ -1,4 +1,4 @@
-"""Schemas of answers as clients get them."""
+"""The schemas of answers for clients."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["outward"]
 
 
 def outward(schema: Any, kinds: Mapping[str, Any] | None = None) -> Any:
-    """Leave out what is not for clients: docstrings of Python, and that objects are closed.
+    """Remove docstrings, and allow additional fields.
 
-    Clients keep schemas, and an answer may get further fields at any time. With `kinds`, what is
-    referred to by their names stands in its place.
+    Clients keep schemas, and answers can get new fields at any time. With `kinds`, references to
+    them are replaced by their schemas.
     """
     match schema:
         case {"$ref": str(where), **rest} if kinds is not None:

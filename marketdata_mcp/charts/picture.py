@@ -1,4 +1,4 @@
-"""The tool that gives a chart of candles as a picture, for hosts that show images."""
+"""The tool for a picture of candles, for hosts that show images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from marketdata_mcp.tools import server_tool
 __all__ = ["MAX_BYTES", "get_chart"]
 
 MAX_BYTES = 60_000
-"""Of a picture: hosts and models take no large ones."""
+"""Maximum bytes of a picture, because hosts and models accept no large ones."""
 _STYLES = {"light": "default", "dark": "dark_background"}
 
 

@@ -1,7 +1,7 @@
-"""The chart as a view of tools' answers, for hosts with MCP Apps (``io.modelcontextprotocol/ui``).
+"""The chart page for answers of tools, in hosts with MCP Apps (``io.modelcontextprotocol/ui``).
 
-One page shows the answers of all these tools. It reads their structured content, asks nothing of
-anybody but the host, and what a host without the extension gets is the same as without it.
+One page shows the answers of all these tools. It reads their structured content and sends requests
+only to the host. Hosts without the extension get the same answers as without the page.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["EXTENSIONS", "URI", "contents", "listed", "with_view"]
 
 URI = "ui://marketdata/chart.html"
 EXTENSIONS: dict[str, dict[str, object]] = {EXTENSION_ID: {}}
-"""What the server says that it has."""
+"""The declared capability of the server."""
 _VIEWED = (
     *("get_candles", "get_orderbook", "get_consolidated_orderbook", "compare_exchanges"),
     "watch_read",
 )
 _META = {
     "ui": {
-        # Nothing may be connected to or loaded from anywhere.
+        # The page may not connect to or load anything.
         "csp": ResourceCsp().model_dump(by_alias=True, exclude_none=True),
         "prefersBorder": True,
     }
@@ -33,14 +33,14 @@ _META = {
 
 
 def with_view(definition: Definition) -> Definition:
-    """Return a tool's definition with the view of its answers, where it has one."""
+    """Return a tool's definition, with the chart page if its answers have one."""
     if definition.name not in _VIEWED or not is_built():
         return definition
     return definition.model_copy(update={"meta": {"ui": {"resourceUri": URI}}})
 
 
 def listed() -> list[Resource]:
-    """Return what resources/list says of the view; nothing where the page was not built."""
+    """Return the page for resources/list; empty if it was not built."""
     if not is_built():
         return []
     return [
@@ -57,6 +57,6 @@ def listed() -> list[Resource]:
 
 @cache
 def contents() -> ReadResourceResult:
-    """Return the page; raises `DataUnavailableError` where it was not built."""
+    """Return the page; raises `DataUnavailableError` if it was not built."""
     text = TextResourceContents(uri=URI, mime_type=APP_MIME_TYPE, text=page(), _meta=_META)
     return ReadResourceResult(contents=[text])

@@ -1,1 +1,1 @@
-"""Live data for those who ask now and then: watches, whose they are, how they are divided."""
+"""Live data for callers that poll: watches, their owners and limits."""

@@ -1,4 +1,4 @@
-"""How places are divided among those who want them: nobody can take what others need."""
+"""Shares a limited number of places among callers, so that new ones always find some."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from marketdata.errors import QuotaExceededError, RateLimitExceededError
 __all__ = ["FULL_SECONDS", "check_place", "has_share"]
 
 FULL_SECONDS = 10.0
-"""Seconds after which to ask again where all places are taken."""
+"""Seconds after which to retry if all places are taken."""
 
 
 def has_share(held: int, taken: int, places: int) -> bool:
-    """Return whether somebody who holds some of the places may have one more.
+    """Return whether a caller may take one more place.
 
-    As long as fewer are held than are free. So one alone has half of them at most, two have a
-    third each, and whoever comes next finds some free.
+    It may while it holds fewer places than are free. So a single caller has at most half of them,
+    two have a third each, and a new caller always finds some.
     """
     return held < places - taken
 
@@ -22,9 +22,8 @@ def has_share(held: int, taken: int, places: int) -> bool:
 def check_place(held: int, most: int, full: str, taken: int, places: int, crowded: str) -> None:
     """Raise unless somebody may have one more place.
 
-    `QuotaExceededError`, which says that it is `full`, where he holds as many as one may, and
-    `RateLimitExceededError`, which says that it is `crowded`, where others need those that are
-    free.
+    `QuotaExceededError` with the message `full` if the caller holds its maximum, and
+    `RateLimitExceededError` with the message `crowded` if other callers need the free places.
     """
     if held >= most:
         raise QuotaExceededError(full, details={"limit": most})

@@ -1,7 +1,6 @@
 """The watches of all callers: each belongs to one, and ends when nobody reads it any more.
 
-They outlive requests and sessions, because a protocol without sessions has nothing else that
-could hold them.
+They outlive requests and sessions, because the newest protocol has no sessions to hold them.
 """
 
 from __future__ import annotations
@@ -91,9 +90,9 @@ class Watches:
         held = self._held.get(name)
         if held is None or held.owner != owner or not held.live.subjects:
             raise InvalidParameterError(
-                f"There is no watch '{name[:_SHOWN]}'. One that nobody reads for "
-                f"{_spoken(self._limits.idle)}, or whose stream failed, is gone: start it again "
-                "with watch_start. watch_list names those there are.",
+                f"There is no watch '{name[:_SHOWN]}'. A watch ends if it is not read for "
+                f"{_spoken(self._limits.idle)} or if its stream fails: start it again with "
+                "watch_start. watch_list lists the active ones.",
                 details={"parameter": "watch"},
             )
         return held
@@ -111,8 +110,8 @@ class Watches:
     ) -> Held:
         """Begin to watch pairs of one exchange, and wait a moment for the first data.
 
-        Raises what a call about them would raise, `QuotaExceededError` where the caller has too
-        many watches, `RateLimitExceededError` where all callers have.
+        Raises the errors of a call for the same data, `QuotaExceededError` if the caller has too
+        many watches, and `RateLimitExceededError` if all callers together have.
         """
         self._admit(owner)
         kept = self._limits.trades if kind == "trades" else self._limits.bars
@@ -126,7 +125,7 @@ class Watches:
             kept=kept,
         )
         name = f"{kind}-{secrets.token_hex(4)}"
-        # It takes its place at once: others may be starting too.
+        # It is counted at once, because other watches can be starting too.
         held = self._held[name] = Held(name, owner, live, self._limits.idle)
         try:
             await held.open(self._limits.first)
@@ -143,12 +142,12 @@ class Watches:
         check_place(
             mine,
             self._limits.a_caller,
-            f"You have {mine} watches, and may not have more: end one with watch_stop, or watch "
+            f"You have {mine} watches, which is the maximum: end one with watch_stop, or watch "
             "several pairs with one.",
             len(self._held),
             self._limits.in_all,
-            "The server has as many watches as it can hold for you. Stop one, try again later, or "
-            "ask with the get_ tools.",
+            "The server has no free watch for you. Stop one, try again later, or use the get_ "
+            "tools.",
         )
 
     async def read(
@@ -156,7 +155,7 @@ class Watches:
     ) -> tuple[Held, list[int], bool]:
         """Return a watch, where its reader is, and whether there is something new for it.
 
-        Waits for news for so long at most. Raises, once, the error that ended its stream.
+        Waits for news for at most ``seconds``. Raises the error that ended its stream, once.
         """
         held = self.find(owner, name)
         positions, is_new = await held.wait(cursor, seconds)
@@ -182,11 +181,11 @@ class Watches:
 
     async def _tidy(self) -> None:
         while self._held:
-            # None stops earlier than the one that is next by now.
+            # No watch expires before the one that is next now.
             await asyncio.sleep(max(0.01, min(held.left for held in self._held.values())))
             idle = [held for held in self._held.values() if held.left <= 0]
             for held in idle:
-                _logger.info("%s stopped: nobody read it", held.name)
+                _logger.info("%s stopped: it was not read", held.name)
                 self._drop(held)
             if idle:
                 await self._changed()

@@ -1,1 +1,1 @@
-"""What makes the server a service: HTTP, accounts and quota, metrics, logs, checks."""
+"""Makes a service of the server: HTTP, accounts and quota, metrics, logs, checks."""

@@ -1,8 +1,8 @@
-"""Who sends an HTTP request: found out before the protocol sees it.
+"""Identifies the sender of an HTTP request before the protocol sees it.
 
-The reference service looks at a call's arguments before its key, so a malformed call is let
-through to be told so, and nothing else without a key that is in force. What is read for that of a
-stranger's request is bounded: see docs/limits.md.
+The reference service checks a call's arguments before its key. So a malformed call without a valid
+key is passed on to get its error, and nothing else is. What is read of such requests is limited:
+see docs/limits.md.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _logger = logging.getLogger(__name__)
 
 
 class AccessControl:
-    """Lets those requests through whose sender a gate knows.
+    """Admits requests whose sender the gate knows.
 
-    `sessions` tells whether the application has any, which then belong to their sender.
+    `sessions` says whether the application has sessions, which then belong to their sender.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AccessControl:
             return
         scope = {**scope, CALLER: caller, AGAIN: identify}
         if self._sessions:
-            # By this the SDK's transport tells whose a session is.
+            # The SDK's transport compares this to find the owner of a session.
             token = AccessToken(token="", client_id=caller.account, scopes=[])
             scope["user"] = AuthenticatedUser(token)
         with self._under_way.one(caller.account) as has_place:
@@ -112,7 +112,7 @@ class AccessControl:
             params = message.get("params")
             params = params if isinstance(params, dict) else {}
             if malformed(params.get("name"), params.get("arguments")) is not None:
-                # The tool finds the same wrong with it.
+                # The tool reports the same error.
                 await self._app(scope, _replayed(body, receive), send)
                 return
         given = message.get("id")
@@ -132,7 +132,7 @@ class AccessControl:
         await refusal(error, request_id, self._metadata)(scope, receive, send)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """Read what a stranger sends, if it is short, comes soon, and few do so just now."""
+        """Read a request without a key if it is short and quick, and few are read at the time."""
         length = Headers(scope=scope).get("content-length", "")
         most = self._ceilings.keyless_body
         if scope["method"] != "POST" or (length.isdecimal() and int(length[:20]) > most):
@@ -157,9 +157,9 @@ class AccessControl:
 
 
 def malformed(name: object, arguments: object) -> MarketDataError | None:
-    """Return the error of a call that fails before anybody looks who makes it; None: it may go on.
+    """Return the error of a call that fails before its sender is checked; None if it does not.
 
-    What the protocol itself refuses is not a call.
+    A request that the protocol itself refuses is not a call.
     """
     if not isinstance(name, str) or not isinstance(arguments, dict | None):
         return None
@@ -174,7 +174,7 @@ def malformed(name: object, arguments: object) -> MarketDataError | None:
 
 
 def messages_a_minute(calls: int) -> int:
-    """Tell how many messages may come where so many calls may: each may be asked about first."""
+    """Return the limit of messages for a limit of calls: each call can need several messages."""
     return 4 * calls
 
 

@@ -1,4 +1,4 @@
-"""Lets the calls of one server through its gate, and tells those of them who keep logs."""
+"""Admits the calls of a server through its gate, and reports them to observers such as logs."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 __all__ = ["AGAIN", "CALLER", "GatedAdmission", "connection"]
 
 CALLER = "marketdata.caller"
-"""Where an HTTP request's scope holds who sent it."""
+"""The key of the sender in an HTTP request's scope."""
 AGAIN = "marketdata.again"
-"""Where it holds what finds out anew who sent it, for streams that outlive their beginning."""
+"""The key of the function in the scope that checks the sender again, for long streams."""
 _AGAIN_SECONDS = 50.0
-"""Seconds after which a stream's key is looked at again, also where there is nothing to tell."""
+"""Seconds between two checks of a stream's key, even without events."""
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class GatedAdmission(Admission):
-    """Lets calls through a gate, or all of them where there is none."""
+    """Admits calls through a gate, or all calls without a gate."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class GatedAdmission(Admission):
         self.is_counted = gate is not None
 
     def observed(self, name: str) -> AbstractContextManager[Call]:
-        """Tell the observers of what happens inside the block."""
+        """Report the result of a call inside the block to the observers."""
         return observed(self._observers, name)
 
     def caller(self, context: Context) -> Caller:
-        """Tell who makes a call; raises what kept that from being known."""
+        """Return the caller; raises the error that prevents knowing it."""
         if self._gate is None:
             return super().caller(context)
         caller = _scope(context).get(CALLER)
@@ -81,7 +81,7 @@ class GatedAdmission(Admission):
 
     @contextmanager
     def place(self, caller: Caller) -> Iterator[None]:
-        """Hold a place for a stream inside the block; raises `MCPError` where there is none."""
+        """Count a stream inside the block; raises `MCPError` above the limit of streams."""
         mine, most = self._streams.held(caller.account), self._ceilings.streams_a_caller
         with self._streams.one(caller.account) as has_place:
             if mine >= most or not has_place:
@@ -97,7 +97,7 @@ class GatedAdmission(Admission):
     async def again(self, context: Context) -> None:
         """Raise if the sender of a request would no longer be admitted.
 
-        Not where that cannot be found out just now: a stream lets nobody in who was not before.
+        Does not raise if accounts cannot be reached: an open stream admits nobody new.
         """
         again: Callable[[], Awaitable[object]] | None = _scope(context).get(AGAIN)
         if self._gate is None or again is None:
@@ -115,10 +115,10 @@ class GatedAdmission(Admission):
         arguments: Mapping[str, Any],
         call: Call | None = None,
     ) -> AsyncIterator[AsyncClient]:
-        """Have a call counted and its tier looked at; return the client that answers it.
+        """Count a call and check its tier; return the client that answers it.
 
-        Where it names no exchange, that is one which asks those that its tier has. What the call
-        raises inside because an exchange or the server failed is not charged.
+        For a call without an exchange, the client uses those of its tier. Failures of an exchange
+        or of the server inside the block are not charged.
         """
         if self._gate is None:
             yield self.client
@@ -165,23 +165,23 @@ class GatedAdmission(Admission):
             await asyncio.wait([serving])
 
     def connection(self, context: Context) -> str:
-        """Name the connection: on HTTP+SSE its session, on stdio there is only one."""
+        """Return the name of the connection: the session of HTTP+SSE; stdio has only one."""
         return "" if context.request is None else connection(context.request)
 
     async def usage(self, caller: Caller) -> Usage:
-        """Tell what a caller has used and may use."""
+        """Return the usage and the limits of a caller."""
         return await (super().usage(caller) if self._gate is None else self._gate.usage(caller))
 
 
 class _Checked:
-    """A session that tells nothing to whom is not let in any more."""
+    """A session that sends nothing after its owner is no longer admitted."""
 
     def __init__(self, session: ServerSession, again: Callable[[], Awaitable[None]]) -> None:
         self._session = session
         self._again = again
 
     async def send_notification(self, *arguments: Any, **options: Any) -> None:
-        """Tell of something; raises what `again` raises."""
+        """Send a notification; raises the errors of `again`."""
         await self._again()
         await self._session.send_notification(*arguments, **options)
 
@@ -191,16 +191,16 @@ def _scope(context: Context) -> dict[str, Any]:
 
 
 def connection(request: Request) -> str:
-    """Name the connection that a message of the HTTP+SSE transport belongs to."""
+    """Return the name of the connection of an HTTP+SSE message."""
     try:
-        # The transport takes it in any form that this does.
+        # The transport accepts the id in any of these forms.
         return UUID(hex=request.query_params.get("session_id", "")).hex
     except ValueError:
         return ""
 
 
 def _is_callers_fault(error: Exception) -> bool:
-    if isinstance(error, MCPError):  # what a resource's error is made to
+    if isinstance(error, MCPError):  # errors of resources are converted to it
         return error.error.code == INVALID_PARAMS
     ours = isinstance(error, MarketDataError)
     return ours and not isinstance(error, UpstreamError | InternalError)

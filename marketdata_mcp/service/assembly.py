@@ -1,4 +1,4 @@
-"""Puts a server together from what its operator chose."""
+"""Assembles a server from the options of its operator."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def web(
     log_calls: bool,
     groups: Collection[str] = (),
 ) -> Web:
-    """Make what is served over HTTP.
+    """Make the HTTP application.
 
-    Raises `InvalidParameterError` where the policy is wrong.
+    Raises `InvalidParameterError` if the policy is invalid.
     """
     metrics = Metrics()
     observers = [metrics, CallLog()] if log_calls else [metrics]

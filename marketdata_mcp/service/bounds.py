@@ -1,11 +1,11 @@
-"""How much one server takes on: requests at a time, slow senders and readers, its end."""
+"""Limits of one server: concurrent requests, slow senders and readers, and its shutdown."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
-from collections import deque
+from collections import OrderedDict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -21,76 +21,82 @@ from marketdata_mcp.service.shares import Shares
 __all__ = ["Bounded", "Ceilings", "address", "address_of", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""What the running request is called in logs: its ``X-Request-Id``, or one of our own."""
+"""The id of the current request in logs: its ``X-Request-Id``, or a generated one."""
 
 _ALWAYS = ("/healthz", "/readyz")
-"""What is answered however much there is to do."""
+"""Paths that are answered under any load."""
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What a server takes on at most; docs/limits.md says what each protects."""
+    """The limits of a server; docs/limits.md explains them."""
 
     body: int = 256 * 1024
-    """Bytes of a request, whose arguments have some dozens each; it is read several times over."""
+    """Maximum bytes of a request. Arguments need only dozens; a request is parsed repeatedly."""
     requests: int = 2048
-    """Requests under way, streams included. No address and no account can have all of them."""
+    """Requests in flight, including streams. No address and no account can have all of them."""
     sessions: int = 2000
-    """Sessions of the HTTP+SSE transport, divided likewise."""
+    """Sessions of the HTTP+SSE transport, shared in the same way."""
     streams: int = 1000
-    """Streams of events (``subscriptions/listen``), divided likewise."""
+    """Streams of events (``subscriptions/listen``), shared in the same way."""
     streams_a_caller: int = 100
     connections: int = 4096
-    """Connections, divided among addresses likewise."""
+    """Connections, shared among addresses in the same way."""
     keyless_body: int = 8 * 1024
-    """Bytes of a request without a key that are looked at, to tell what is wrong with it."""
+    """Maximum bytes of a request without a key that is parsed for its error."""
     keyless_seconds: float = 2.0
-    """Seconds until they have come."""
+    """Maximum seconds until they are received."""
     keyless: int = 64
-    """Requests without a key whose bodies are waited for at a time."""
+    """Maximum concurrent requests without a key whose bodies are read."""
     keyless_a_minute: int = 600
-    """Requests of one address without a key whose bodies are looked at."""
+    """Maximum requests a minute without a key and from one address whose bodies are parsed."""
     header_seconds: float = 15.0
-    """Seconds until a connection has sent a request's header."""
+    """Maximum seconds until a connection has sent the header of a request."""
     body_seconds: float = 30.0
-    """Seconds until the rest of a request has come."""
+    """Maximum seconds until the rest of a request is received."""
     stall_seconds: float = 60.0
-    """Seconds for which a client may read nothing of what it is sent."""
+    """Maximum seconds in which a client reads nothing of a response."""
     idle_seconds: int = 75
-    """Seconds for which a connection may lie idle between requests."""
+    """Maximum seconds of an idle connection between requests."""
 
 
 class _Starts:
-    """Begins requests in the order in which they come, a few in each turn of the event loop.
+    """Starts requests a few in each turn of the event loop, one of each sender after the other.
 
-    A thousand that begin in one turn go on side by side from step to step, so that each turn takes
-    a thousand times as long as one needs. Whatever else waits for the loop then waits for seconds.
+    If a thousand started in one turn, each later turn would take a thousand times as long, and
+    everything else that needs the loop would wait for seconds.
+
+    Addresses take turns, and within an address, which may be a proxy's, its credentials do: a
+    thousand requests of one sender delay no other.
     """
 
     _AT_ONCE = 4
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[str, OrderedDict[bytes, deque[asyncio.Future[None]]]]
+        self._waiting = OrderedDict()
         self._left = self._AT_ONCE
         self._is_due = False
 
-    async def turn(self) -> None:
+    async def turn(self, owner: str, credential: bytes) -> None:
         """Wait until it is this request's turn."""
+        loop = asyncio.get_running_loop()
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._next)
+            loop.call_soon(self._next)
         if self._left and not self._waiting:
             self._left -= 1
             return
-        mine = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
+        mine = loop.create_future()
+        of_owner = self._waiting.setdefault(owner, OrderedDict())
+        of_owner.setdefault(credential, deque()).append(mine)
         await mine
 
     def _next(self) -> None:
         self._left = self._AT_ONCE
         while self._waiting and self._left:
-            one = self._waiting.popleft()
+            one = self._take()
             if not one.done():
                 one.set_result(None)
                 self._left -= 1
@@ -98,9 +104,20 @@ class _Starts:
         if self._is_due:
             asyncio.get_running_loop().call_soon(self._next)
 
+    def _take(self) -> asyncio.Future[None]:
+        """Take the first request of whose turn it is, who then waits behind all others."""
+        owner, of_owner = self._waiting.popitem(last=False)
+        credential, mine = of_owner.popitem(last=False)
+        one = mine.popleft()
+        if mine:
+            of_owner[credential] = mine
+        if of_owner:
+            self._waiting[owner] = of_owner
+        return one
+
 
 class Bounded:
-    """Runs an application within bounds, and so that its requests can be ended with an answer."""
+    """Runs an application within limits, and ends its requests with a response at shutdown."""
 
     def __init__(self, app: ASGIApp, ceilings: Ceilings) -> None:
         self._app = app
@@ -113,7 +130,7 @@ class Bounded:
 
     @property
     def under_way(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in flight."""
         return len(self._exchanges)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,7 +140,7 @@ class Bounded:
             return
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if any(value != value.strip() for _, value in headers):
-            # httptools, where installed, leaves blanks around values, which then fail to match.
+            # httptools, if it is installed, keeps blanks around values, which then do not match.
             headers = [(name, value.strip()) for name, value in headers]
             scope = {**scope, "headers": headers}
         name = _named(headers)
@@ -135,9 +152,10 @@ class Bounded:
             elif self._is_ending:
                 await refusal(_closing())(scope, receive, exchange.send)
             else:
-                with self._shares.one(address(scope)) as has_place:
+                owner = address(scope)
+                with self._shares.one(owner) as has_place:
                     if has_place:
-                        await self._run(scope, exchange, self._starts)
+                        await self._run(scope, exchange, owner)
                     else:
                         await refusal(_busy())(scope, receive, exchange.send)
         except TimeoutError:
@@ -147,27 +165,27 @@ class Bounded:
         finally:
             request_id.reset(token)
 
-    async def _run(self, scope: Scope, exchange: _Exchange, starts: _Starts | None = None) -> None:
+    async def _run(self, scope: Scope, exchange: _Exchange, owner: str | None = None) -> None:
         async with exchange.limit:
             self._exchanges.add(exchange)
             try:
-                if starts is not None:
-                    await starts.turn()
+                if owner is not None:
+                    await self._starts.turn(owner, _credential(scope["headers"]))
                 await self._app(scope, exchange.receive, exchange.send)
             finally:
                 self._exchanges.discard(exchange)
 
     def end(self) -> None:
-        """End the requests under way, and take no more."""
+        """End the requests in flight, and accept no more."""
         self._is_ending = True
         for exchange in self._exchanges:
             exchange.end()
 
 
 class _Exchange:
-    """A request and its answer, between the application and the connection."""
+    """A request and its response, between the application and the connection."""
 
-    # There may be thousands at a time.
+    # There can be thousands at a time.
     __slots__ = (
         "_bodies",
         "_body_seconds",
@@ -189,7 +207,7 @@ class _Exchange:
         self, receive: Receive, send: Send, name: str, body_seconds: float, bodies: Bodies
     ) -> None:
         self.limit = asyncio.timeout(None)
-        """What the application runs in, so that it can be ended."""
+        """The timeout in which the application runs, so that it can be ended."""
         self._receive = receive
         self._send = send
         self._name = name
@@ -201,9 +219,9 @@ class _Exchange:
         self._is_sending = self._is_ending = False
 
     async def receive(self) -> Message:
-        """Return what comes; of a body that breaks off the application does not hear.
+        """Return the next message; an incomplete body is not passed to the application.
 
-        Those of the protocol take that for a bug of theirs: a traceback in the log, and a 500.
+        The SDK's applications treat one as a bug, with a traceback in the log and a 500.
         """
         if self._is_read:
             return await self._receive()
@@ -224,7 +242,7 @@ class _Exchange:
         return await asyncio.Future()
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, and with it what the request is called."""
+        """Send a part of the response, with the id of the request."""
         if message["type"] == "http.response.start":
             self._is_begun = True
             mine = (b"x-request-id", self._name.encode())
@@ -240,7 +258,7 @@ class _Exchange:
                 self._stop()
 
     def end(self) -> None:
-        """End the application; not amid a part of its answer, of which nothing may be left out."""
+        """End the application, but not within a part of its response, which must be complete."""
         self._is_ending = True
         if not self._is_sending:
             self._stop()
@@ -250,7 +268,7 @@ class _Exchange:
             self.limit.reschedule(0)
 
     async def finish(self, scope: Scope) -> None:
-        """Answer for the application, which was ended, as far as it did not."""
+        """Complete the response of an ended application."""
         self._is_ending = False
         if self._is_answered or self._is_gone:
             return
@@ -264,16 +282,20 @@ class _Exchange:
 
 
 def address(scope: Scope) -> str:
-    """Name the address that a request comes from; of IPv6 the network that one customer has."""
+    """Return the address of a request's sender; for IPv6 the 64-bit network of a customer."""
     return address_of(scope["client"])
 
 
 def address_of(client: tuple[str, int] | None) -> str:
-    """Name the address of a connection's other end, as `address` does."""
+    """Return the address of a connection's client, like `address`."""
     host = client[0] if client else ""
     if ":" not in host:
         return host
     return str(ip_network((host.partition("%")[0], 64), strict=False))
+
+
+def _credential(headers: list[tuple[bytes, bytes]]) -> bytes:
+    return next((value for name, value in headers if name == b"authorization"), b"")
 
 
 def _named(headers: list[tuple[bytes, bytes]]) -> str:

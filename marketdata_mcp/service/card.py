@@ -1,4 +1,4 @@
-"""What registries and clients can know of the server before they speak to it."""
+"""The server card: what registries and clients can know before they connect."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from marketdata_mcp.catalogue.identity import DESCRIPTION, ICON, TITLE
 __all__ = ["card"]
 
 _REGISTERED = "io.github.ccxt-marketdata/ccxt-marketdata"
-"""As in server.json, by which registries know it."""
+"""The same name as in server.json for registries."""
 
 
 def card() -> dict[str, Any]:
-    """Return the server card of SEP-2127, which is experimental: what a client can know beforehand.
+    """Return the server card of SEP-2127, which is experimental.
 
-    It has no address: whoever reads it has asked it at that address.
+    It has no URL, because its reader has just used it.
     """
     return {
         "$schema": "https://static.modelcontextprotocol.io/schemas/v2/server-card.schema.json",

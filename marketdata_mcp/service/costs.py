@@ -1,4 +1,4 @@
-"""What access control has to know of a call: which exchanges it names, how far back it reaches."""
+"""The facts of a call for access control: its exchanges, and how far back it reaches."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from marketdata_mcp.service.access.gate import Ask
 __all__ = ["ask_of"]
 
 _CURRENT = timedelta(days=1)
-"""How far back data are current: what every ticker covers."""
+"""The age up to which data count as current: the span of a ticker."""
 _FREE = ("get_usage", "completion/complete")
-"""Whoever has used up all must be able to find that out, and a host completes as it goes."""
+"""Free calls: usage must work after the quota is used up, and hosts complete while users type."""
 
 
 def ask_of(what: str, arguments: Mapping[str, Any]) -> Ask:
-    """Describe a call by its tool or method, and by its arguments as they were read."""
+    """Describe a call by its tool or method and its parsed arguments."""
     one = arguments.get("exchange")
     exchanges = (one,) if one is not None else tuple(arguments.get("exchanges") or ())
     return Ask(exchanges, _reach(what, arguments), free=what in _FREE)
@@ -33,7 +33,7 @@ def _reach(what: str, arguments: Mapping[str, Any]) -> timedelta:
         return lookback({**arguments, "start": None, "end": None, "limit": BARS})
     reach = timedelta()
     if arguments.get("from_id") is not None:
-        return timedelta.max  # nobody can tell when a trade of that number was
+        return timedelta.max  # the time of a trade id is unknown
     if arguments.get("start") is not None:
         reach = datetime.now(UTC) - datetime.fromtimestamp(arguments["start"] / 1000, UTC)
     elif arguments.get("window") not in (None, "day"):

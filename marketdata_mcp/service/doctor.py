@@ -1,4 +1,4 @@
-"""``marketdata-mcp doctor``: what is wrong with a setup, and what to do about it."""
+"""``marketdata-mcp doctor``: checks a setup, with advice."""
 
 from __future__ import annotations
 
@@ -52,10 +52,9 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Ask no exchange.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a setup: a line for each thing, with what to do where it is not in order.
+    """Check a setup, with one line for each check and advice if something is wrong.
 
-    Takes the options that the server is to have. Ends with 1 where something failed; warnings are
-    for you to judge.
+    It takes the options of the server. The exit code is 1 if a check failed.
     """
     setup = Setup(
         address=_listening(http),
@@ -85,7 +84,7 @@ def _listening(text: str | None) -> tuple[str, int] | None:
 
 
 def _told(found: Iterator[Check]) -> Iterator[Check]:
-    """Print each check as soon as it is made: some take seconds."""
+    """Print each check as soon as it is done: some take seconds."""
     for check in found:
         typer.echo(check.line)
         yield check

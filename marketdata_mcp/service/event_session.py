@@ -1,4 +1,4 @@
-"""One stream of the older HTTP+SSE transport: whose it is, and how it ends."""
+"""One stream of the older HTTP+SSE transport: its owner and its end."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from marketdata_mcp import answers
 __all__ = ["EventSession"]
 
 _SESSION = re.compile(rb"session_id=([0-9a-f]{32})")
-"""In the first event, which tells a client where to send its messages."""
+"""The session id in the first event, which has the URL for the client's messages."""
 _AGAIN_SECONDS = 50.0
-"""Seconds after which its key is looked at again, also where nothing is told."""
+"""Seconds between two checks of its key, even without events."""
 
 
 class EventSession:
-    """A stream of events, which ends when its key does."""
+    """A stream of events that ends with its key."""
 
     def __init__(self, again: Callable[[], Awaitable[object]] | None, send: Send) -> None:
-        """`again` raises where whoever opened it would not be let in any more."""
+        """`again` raises if its owner would no longer be admitted."""
         self.name = ""
-        """What the transport calls it, once that is known."""
+        """The transport's name of the session, once it is known."""
         self._look = again
         self._send = send
         self._ends = asyncio.timeout(None)
@@ -44,9 +44,9 @@ class EventSession:
         await self._send(message)
 
     async def again(self) -> None:
-        """Look at its key again; where that is in force no more, end it and raise why.
+        """Check its key again; if it is no longer valid, end the stream and raise the error.
 
-        Where that cannot be found out just now, it goes on.
+        The stream continues if accounts cannot be reached.
         """
         if self._look is None:
             return
@@ -60,13 +60,13 @@ class EventSession:
             raise
 
     def end(self) -> None:
-        """End it, with the code of what `again` found."""
+        """End the stream with the error code of `again`."""
         if self._ends.when() is None:
             self._ends.reschedule(0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the block until it ends, or `end` ends it; look at its key meanwhile."""
+        """Run the block until it ends or `end` is called, and check the key meanwhile."""
         looking = asyncio.create_task(self._keep_looking())
         try:
             async with self._ends:
@@ -86,7 +86,7 @@ class EventSession:
                 return
 
     def _last(self) -> bytes:
-        """Return the last event: an error that belongs to no request, where there is one."""
+        """Return the last event: an error without a request, if there is one."""
         if self._error is None:
             return b""
         said = json.loads(answers.told(self._error))

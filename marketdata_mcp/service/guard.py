@@ -1,7 +1,7 @@
 """Limits that uvicorn lacks: slow connections end, and each address has its share.
 
-uvicorn's protocols are not a public interface. `tests/mcp/test_mcp_guard.py` reads the source of
-the version that is installed, and the package has an upper bound on it.
+uvicorn's protocol classes are not a public API. `tests/mcp/test_mcp_guard.py` checks the source of
+the installed version, and the package has an upper bound on it.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ __all__ = ["protocol"]
 
 _MAX_HEADER = 64 * 1024
 _MAX_FIELDS = 200
-"""Fields of a header: browsers and proxies send some dozens. Ten thousand short ones fit into a
+"""Maximum fields of a header. Browsers and proxies send dozens. Ten thousand short ones fit into a
 header, and take 5 ms."""
 _MAX_UNREAD = 32 * 1024 * 1024
-"""Bytes of a refused body that are taken and thrown away: whoever is sending reads its answer
-only then, and would lose it if the connection were closed before."""
+"""Bytes of a refused body that are read and discarded: the client reads the response only after it
+has sent them, and would lose it if the connection was closed before."""
 _MAX_PIPELINED = 100
-"""Requests that a client may send before it has the answer to the first."""
+"""Maximum requests that a client may send before it gets the first response."""
 _PIECE = 16 * 1024
-"""Bytes that are parsed at a time; the shortest requests in them are several hundred."""
+"""Bytes that are parsed at a time; they can contain several hundred short requests."""
 _STILL_HERE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""An interim answer, which every client of HTTP/1.1 has to take at any time."""
+"""An interim response, which every HTTP/1.1 client must accept at any time."""
 _LOOK_SECONDS = 0.1
 _LAST_SECONDS = 2.5
-"""Seconds that a client has for its answers when the server stops: a little longer than requests
-have, and less than uvicorn waits before it complains."""
+"""Seconds that a client has to read responses when the server stops: a little longer than requests
+have, and less than uvicorn waits before it logs an error."""
 
 
 def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol for HTTP/1.1 with bounds.
+    """Return uvicorn's protocol class for HTTP/1.1 with limits.
 
-    It closes connections that take too long to send a header, or send one without end, and those
-    that do not read what they are sent. No address can have all connections.
+    It closes connections with a slow or endless header, and those that do not read responses. No
+    address can have all connections.
     """
     shares = Shares(ceilings.connections)
 
-    # The one that is chosen there too: httptools where that is installed, h11 otherwise.
+    # uvicorn chooses in the same way: httptools if it is installed, h11 otherwise.
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     class SlowClientGuard(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One connection."""
 
-        # Apart from those of uvicorn, which are as many as objects of a class can share a layout
-        # for: with some more each connection would take a kilobyte more.
+        # uvicorn's class has as many attributes as Python can store compactly. Without slots, each
+        # connection would take another kilobyte.
         __slots__ = (
             "_address",
             "_heading",
@@ -73,7 +73,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             self._idle_bytes = 0
             self._address: str | None = None
             parser = getattr(self, "parser", None)
-            if parser is not None:  # httptools; h11 does not end a message at an upgrade
+            if parser is not None:  # only httptools ends a message at an upgrade
                 self.parser = _WithoutUpgrades(self, parser)
 
         @property
@@ -81,7 +81,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             return self.cycle is not None and not self.cycle.response_complete
 
         def connection_made(self, transport: Any) -> None:
-            """Return the client its time for the first header, if there is room for it."""
+            """Start the time limit of the first header, if the connection limit allows it."""
             super().connection_made(transport)
             address = address_of(self.client)
             if shares.take(address):
@@ -91,14 +91,14 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 transport.abort()
 
         def data_received(self, data: bytes) -> None:
-            """Take data in pieces, so that what is too much is seen before all of it is parsed."""
+            """Parse data in pieces, so that limits apply before everything is parsed."""
             for at in range(0, len(data), _PIECE):
                 self._take(data[at : at + _PIECE])
                 if self.transport.is_closing():
                     return
 
         def _take(self, data: bytes) -> None:
-            """Look how far the header has come that this is a part of."""
+            """Count a part of the header."""
             super().data_received(data)
             if self.transport.is_closing() or len(getattr(self, "pipeline", ())) > _MAX_PIPELINED:
                 self._leave()
@@ -111,7 +111,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             else:
                 self._cancel()
 
-        # Of httptools, which takes headers of any length. h11 has a bound of its own.
+        # For httptools, which accepts headers of any length. h11 has its own limit.
 
         def on_message_begin(self) -> None:
             """Count the bytes of a header."""
@@ -120,49 +120,49 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             self._idle_bytes = 0
 
         def on_header(self, name: bytes, value: bytes) -> None:
-            """Take a field of the header; those behind a body (trailers) say nothing to us."""
+            """Handle a header field; fields after a body (trailers) are ignored."""
             if self._in_header:
                 if len(self.headers) >= _MAX_FIELDS:
-                    raise ValueError("more fields than a header has")  # answered with 400
+                    raise ValueError("too many header fields")  # answered with 400
                 super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
-            """Note that it has ended."""
+            """Note the end of the header."""
             self._in_header = False
             if not self.parser.is_ending:
                 self._take_host_of_url()
                 super().on_headers_complete()
 
         def _take_host_of_url(self) -> None:
-            """Take the host of a whole URL in the place of the field (RFC 9112, 3.2.2)."""
+            """Use the host of an absolute URL instead of the field (RFC 9112, 3.2.2)."""
             _, is_whole, rest = self.url.partition(b"://")
             if is_whole and not self.url.startswith(b"/"):
-                # In place: the scope has the same list.
+                # Changed in place, because the scope has the same list.
                 self.headers[:] = [pair for pair in self.headers if pair[0] != b"host"]
                 self.headers.append((b"host", re.split(rb"[/?#]", rest)[0]))
 
         def on_message_complete(self) -> None:
-            """Note that the body has ended, unless the parser only thinks so."""
+            """Note the end of the body, unless only the parser stops here."""
             if not self.parser.is_ending:
                 super().on_message_complete()
 
-        # Of both again.
+        # For both parsers again.
 
         def on_response_complete(self) -> None:
-            """Begin anew with the next header; uvicorn has its own clock for idle connections."""
+            """Prepare for the next header; uvicorn itself times idle connections."""
             self._cancel()
             super().on_response_complete()
             if self.transport.is_closing():
                 self._leave()
 
         def timeout_keep_alive_handler(self) -> None:
-            """Close a connection on which nothing more is asked."""
+            """Close an idle connection."""
             self._leave()
 
         def eof_received(self) -> bool:
-            """Answer a client that will send no more and may still read; True keeps it open.
+            """Keep a half-closed connection open to answer its client; True keeps it open.
 
-            One that has closed both halves looks the same, until something is sent to it.
+            A client that has closed both directions looks the same until something is sent.
             """
             super().eof_received()
             cycle = self.cycle
@@ -175,7 +175,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
             return True
 
         def _look_whether_gone(self) -> None:
-            """End the request of a client that has refused what was sent to it."""
+            """End the request of a client that has closed the connection."""
             self._looking = None
             if not self._is_busy or self.transport.is_closing():
                 return
@@ -186,26 +186,26 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 self._looking = self.loop.call_later(_LOOK_SECONDS, self._look_whether_gone)
 
         def pause_writing(self) -> None:
-            """Return the client its time to read on."""
+            """Start the time limit for reading."""
             super().pause_writing()
             if self._stalling is None:
                 later = self.loop.call_later
                 self._stalling = later(ceilings.stall_seconds, self.transport.abort)
 
         def resume_writing(self) -> None:
-            """Note that it has."""
+            """Note that the client reads again."""
             super().resume_writing()
             if self._stalling is not None:
                 self._stalling.cancel()
                 self._stalling = None
 
         def shutdown(self) -> None:
-            """Close when the requests under way are answered, and the client has read that."""
+            """Close when requests in flight are answered and the client has read the responses."""
             super().shutdown()
             self._abort_in(_LAST_SECONDS)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            """Wait for nothing any more."""
+            """Cancel all timers."""
             self._cancel()
             for timer in (self._stalling, self._leaving, self._looking):
                 if timer is not None:
@@ -224,7 +224,7 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
                 self._leave()
 
         def _leave(self) -> None:
-            """Close, and do not wait for ever until the client has read what was sent."""
+            """Close, with a limit on the time that the client has to read."""
             self._cancel()
             self.transport.close()
             if self._leaving is None:
@@ -247,9 +247,9 @@ def protocol(ceilings: Ceilings) -> type[asyncio.Protocol]:
 class _WithoutUpgrades:
     """httptools' parser, for a server that upgrades to nothing.
 
-    The parser takes a request with ``Upgrade: h2c`` for over at the end of its header, and its body
-    for the other protocol. RFC 9110, 7.8: a server may ignore the field, and then answers the
-    request as if it were not there. So it is parsed once more, without the field.
+    For a request with ``Upgrade: h2c``, the parser stops after the header and treats the body as
+    the other protocol. RFC 9110, 7.8, allows a server to ignore the field and to answer the request
+    without it. So the request is parsed again without the field.
     """
 
     def __init__(self, protocol: Any, parser: Any) -> None:
@@ -261,7 +261,7 @@ class _WithoutUpgrades:
 
     @property
     def is_ending(self) -> bool:
-        """Whether the parser ends at this request."""
+        """Whether the parser stops at this request."""
         return bool(self._parser.should_upgrade())
 
     def should_upgrade(self) -> bool:
@@ -269,7 +269,7 @@ class _WithoutUpgrades:
         return False
 
     def feed_data(self, data: bytes) -> None:
-        """Parse; raises what httptools raises where that is no HTTP."""
+        """Parse; raises httptools' errors for invalid HTTP."""
         import httptools
 
         while True:
@@ -278,7 +278,7 @@ class _WithoutUpgrades:
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 if self.get_method() == b"CONNECT":
-                    # It upgrades without the field, and so would for ever.
+                    # It upgrades even without the field, so this would loop forever.
                     raise httptools.HttpParserError("no tunnels here") from None
                 data = self._head() + data[upgrade.args[0] :]
                 fresh = httptools.HttpRequestParser(self._protocol)
@@ -286,7 +286,7 @@ class _WithoutUpgrades:
                 _WithoutUpgrades.__init__(self, self._protocol, fresh)
 
     def _head(self) -> bytes:
-        """Write the header again, without what would upgrade."""
+        """Return the header without the fields for the upgrade."""
         url, headers = self._protocol.url, self._protocol.headers
         lines = [b"%b %b HTTP/%b" % (self.get_method(), url, self.get_http_version().encode())]
         lines += [b"%b: %b" % pair for pair in headers if pair[0] != b"upgrade"]

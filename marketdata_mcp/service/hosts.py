@@ -1,7 +1,7 @@
-"""Which hosts and origins requests may name: a protection against pages of the web.
+"""Checks the hosts and origins of requests, as a protection against web pages.
 
-A page whose own name was made to point here (DNS rebinding) gives itself away by its ``Host`` and
-``Origin``. Both are parsed as RFC 3986 and RFC 9110 have them, and compared as names, not as text.
+A page whose own name points here (DNS rebinding) is recognized by its ``Host`` and ``Origin``. Both
+are parsed by RFC 3986 and RFC 9110 and compared as names, not as text.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _AUTHORITY = re.compile(
     r"(?::(?P<port>[0-9]*))?",
     re.ASCII,
 )
-"""A host and, where there is one, a port; without a user, which neither header may have."""
+"""A host with an optional port; a user is not allowed in either header."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Hosts:
-    """The names by which clients may reach a server."""
+    """The names that clients may use for a server."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Take hosts with or without a port; without one, any port will do."""
+        """Take hosts with or without a port; without a port, any port is allowed."""
         self._allowed = {
             found for name in (*_LOOPBACK, *names) if (found := _parse(bracketed(name))) is not None
         }
 
     def refuse(self, scope: Scope) -> tuple[int, str] | None:
-        """Return the status and the text of a refusal; None where a request may go on."""
+        """Return the status and the text of a refusal; None if the request is allowed."""
         hosts = _values(scope, b"host")
         if len(hosts) != 1:
-            # RFC 9112, 3.2: whoever reads the one may be told of by the other.
+            # RFC 9112, 3.2: two of them could be read differently by a proxy and by us.
             return 400, "A request has one Host header"
         if not self._allows(hosts[0]):
             return 421, "Invalid Host header"
@@ -56,7 +56,7 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 def _parse(authority: str) -> tuple[str, int | None] | None:
-    """Return host and port in the one form that they are compared in; None for what is neither."""
+    """Return host and port in a normal form for comparison; None if they are invalid."""
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         return None
@@ -71,5 +71,5 @@ def _parse(authority: str) -> tuple[str, int | None] | None:
 
 
 def bracketed(host: str) -> str:
-    """Write a host as a URL has it."""
+    """Return a host as in a URL."""
     return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host

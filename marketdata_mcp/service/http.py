@@ -1,4 +1,4 @@
-"""The process's side of HTTP: its socket, TLS, signals, and an end in which nothing is cut off."""
+"""The HTTP process: its socket, TLS, signals, and an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = ["check", "listen", "serve", "url"]
 
 _GRACE_SECONDS = 2.0
 _OTHER_FILES = 100
-"""Open files that are no clients' connections: accounts, candles, connections to exchanges."""
+"""Open files besides the clients' connections: accounts, candles, connections to exchanges."""
 
 
 def url(listener: socket.socket, *, tls: bool = False) -> str:
-    """Return the address that a client on this machine takes."""
+    """Return the URL for a client on this machine."""
     host, port = listener.getsockname()[:2]
     return f"{'https' if tls else 'http'}://{bracketed(host)}:{port}{PATH}"
 
 
 def check(certificate: Path, key: Path) -> None:
-    """Raise `InvalidParameterError` unless these two files can be served with."""
+    """Raise `InvalidParameterError` if certificate and key cannot be used."""
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        # A password: otherwise an encrypted key would ask for one on the terminal, and wait.
+        # Pass a password, because otherwise OpenSSL would ask for it on the terminal and wait.
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError:
         raise InvalidParameterError(
@@ -57,10 +57,10 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    Requests in flight then get two seconds, or none after a second signal. Streams of events
-    end properly at once.
+    After a signal, requests in flight have two seconds, or none after a second signal. Streams of
+    events end properly at once.
 
-    With a certificate and its key, over TLS.
+    With a certificate and its key, it serves over TLS.
     """
     most = min(web.ceilings.connections, max(2, _take_descriptors() - _OTHER_FILES))
     ceilings = replace(web.ceilings, connections=most)
@@ -98,7 +98,7 @@ async def serve(
 
 
 def _take_descriptors() -> int:
-    """Allow this process as many open files as it may have, and tell how many those are."""
+    """Raise the limit of open files to the maximum, and return it."""
     if sys.platform != "win32":
         import resource
 
@@ -114,10 +114,21 @@ def _take_descriptors() -> int:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers.
 
-    Through them sse-starlette, which the SDK uses, would notice the end and cut every stream, also
-    one that is about to get its response.
+    sse-starlette, which the SDK uses, hooks into them. It would cut every stream at the shutdown,
+    even one that is about to get its response.
     """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A closed asyncio.Server makes no connection of a socket that it has just accepted, which
+        # takes three turns of the loop, and leaves it open.
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            with contextlib.suppress(NotImplementedError):  # loops that do not watch sockets
+                loop.remove_reader(listener.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)

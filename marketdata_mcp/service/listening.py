@@ -11,21 +11,21 @@ _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, socket.EAI_FAMILY, 
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the socket to serve on, so that a taken address is known at once; raises OSError.
+    """Open the listening socket, so that an address in use is an error at once; raises OSError.
 
-    A name is looked up: its IPv4 address is taken, or the one of IPv6 where a machine has no other.
-    On ``::`` it listens for both.
+    A name is resolved to its IPv4 address, or to its IPv6 address on machines without IPv4. On
+    ``::`` it accepts both.
     """
     try:
         listener = _opened(host, port, socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        # Who names an address means that one.
+        # An address is used as it is.
         if error.errno not in _NO_SUCH_ADDRESS or host.replace(".", "").isdigit() or ":" in host:
             raise
         listener = _opened(host, port, socket.AF_INET6)
-    # Connections inherit both. asyncio would set the first only for sockets that name their
-    # protocol, and without it an answer's body waits 40 ms for the client to acknowledge the
-    # header; without the second a client that is gone without a word holds its stream for ever.
+    # Connections inherit both options. asyncio would set the first only for sockets with a named
+    # protocol. Without it, the body of a response waits 40 ms until the client has acknowledged the
+    # header. Without the second, a client that vanishes would keep its stream open forever.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return listener

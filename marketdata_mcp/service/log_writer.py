@@ -1,4 +1,4 @@
-"""Writes log lines to stderr in a thread: a slow reader of the log holds up no request."""
+"""Writes log lines to stderr in a thread, so that a slow reader of the log delays no request."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ import threading
 __all__ = ["LogWriter"]
 
 _LINES = 10_000
-"""Lines that wait to be written; later ones are dropped, and counted."""
+"""Maximum waiting lines; later ones are dropped and counted."""
 _END_SECONDS = 1.0
-"""Seconds for the last lines when the process ends."""
+"""Maximum seconds for the last lines when the process ends."""
 
 
 class LogWriter(logging.Handler):
-    """Writes to stderr from a thread of its own.
+    """Writes to stderr from a separate thread.
 
-    A pipe holds 64 KiB. If nobody reads it, a write waits for ever, and with it whoever logs.
+    A pipe holds 64 KiB. If nobody reads it, a write blocks forever, and so would every caller that
+    logs.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Its `put` may be interrupted by a signal whose handler ends the process, and logs.
+        # A signal can interrupt its `put`, and the handler that ends the process logs, too.
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format a record here, where its request is known, and have it written."""
+        """Format a record here, where its request is known, and queue it."""
         if self._lines.qsize() >= _LINES:
             self._dropped += 1
             return
         try:
             line = self.format(record)
-        except (TypeError, ValueError):  # arguments that do not fit the text
+        except (TypeError, ValueError):  # the arguments do not match the text
             line = str(record.msg)
         self._lines.put(line)
 
     def close(self) -> None:
-        """Write what waits, as far as somebody reads it soon."""
+        """Write the waiting lines, as far as they are read in time."""
         self._lines.put(None)
         self._thread.join(_END_SECONDS)
         super().close()
 
     def _write(self) -> None:
-        # Where stderr is closed there is nobody to tell.
+        # If stderr is closed, the error cannot be reported.
         with contextlib.suppress(OSError, ValueError):
             while (line := self._lines.get()) is not None:
                 sys.stderr.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""Logs as one line of JSON each, with the request that they belong to and no secret."""
+"""Logs in lines of JSON, with the id of the request and without secrets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from marketdata_mcp.service.observe import Observed
 __all__ = ["CallLog", "quiet", "write_json"]
 
 _NOISY = ("mcp.server.sse", "mcp.server.transport_security")
-"""They log what a client sent."""
+"""Loggers that log the text of clients."""
 _STRANGERS = ("Invalid HTTP request received.", "Unsupported upgrade request.")
-"""uvicorn's messages about malformed requests, which anyone can send in any number."""
+"""uvicorn's messages about malformed requests, which anyone can cause in any number."""
 
 
 class _Lines(JsonFormatter):
@@ -30,20 +30,20 @@ class _Lines(JsonFormatter):
 
 
 def write_json(level: int) -> None:
-    """Have everything that is logged written to stderr as JSON."""
+    """Write all logs to stderr as JSON."""
     handler = LogWriter()
     names = {"levelname": "level", "name": "logger"}
     handler.setFormatter(
         _Lines("%(levelname)s %(name)s %(message)s", rename_fields=names, timestamp="time")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # One line for each request to each exchange, and what the protocol's own layers think.
+    # They log each request to an exchange, and details of the protocol's layers.
     for name in ("httpx2", "mcp", "sse_starlette", "uvicorn"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 def quiet() -> None:
-    """Keep what clients send out of logs; the answer that they get tells them the same."""
+    """Keep the text of clients out of logs; their responses have the same errors."""
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").addFilter(_is_ours)

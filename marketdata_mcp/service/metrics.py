@@ -1,4 +1,4 @@
-"""What an operator measures, in the form of Prometheus."""
+"""Metrics in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OF_UPSTREAM = (
     ("under_way", "Calls that an exchange has not answered yet.", GaugeMetricFamily),
     ("waiting", "Calls that wait for the limit of concurrent calls.", GaugeMetricFamily),
 )
-"""A field of `Upstream`, its meaning, and whether it only grows."""
+"""A field of `Upstream`, its description, and its type of metric."""
 
 
 class Metrics(Collector):
@@ -89,29 +89,29 @@ class Metrics(Collector):
         )
 
     def called(self, call: Observed) -> None:
-        """Count a call that is over."""
+        """Count a finished call."""
         self._calls.labels(call.name, call.code).inc()
         self._seconds.labels(call.name).observe(call.seconds)
         if call.units and call.caller is not None:
             self._units.labels(call.caller.tier).inc(call.units)
 
     def refused(self, code: str) -> None:
-        """Count a request that the protocol did not see."""
+        """Count a request that was refused before the protocol."""
         self._refused.labels(code).inc()
 
     def count_requests(self, under_way: Callable[[], int]) -> None:
-        """Have requests under way told by a function."""
+        """Set the function that returns the number of requests in flight."""
         self._under_way.set_function(under_way)
 
     def text(self, served: Served) -> bytes:
-        """Write all down as it is now."""
+        """Return all metrics as text."""
         self._watches.set(len(served.watches.lives))
         self._look_at_streams(served.client)
         self._upstream = served.client.upstream()
         return generate_latest(self.registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Return how the calls to exchanges were doing at the last look (a collector's method)."""
+        """Return the metrics of exchanges (a collector's method)."""
         for name, about, kind in _OF_UPSTREAM:
             family = kind(f"marketdata_upstream_{name}", about, labels=["exchange"])
             for one in self._upstream:

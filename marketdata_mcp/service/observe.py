@@ -1,4 +1,4 @@
-"""What there is to tell of a call once it is over, for logs and metrics."""
+"""Reports finished calls to logs and metrics."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ __all__ = ["Observed", "Observer", "observed"]
 
 @dataclass
 class Observed(Call):
-    """A call, and how it went."""
+    """A call with its result."""
 
     seconds: float = 0.0
     cancelled: bool = False
 
     @property
     def code(self) -> str:
-        """How it ended: ``OK``, ``CANCELLED`` or the code of its error."""
+        """The result: ``OK``, ``CANCELLED`` or the error code."""
         if self.error is not None:
             return self.error.code
         return "CANCELLED" if self.cancelled else "OK"
 
 
 class Observer(Protocol):
-    """Whoever is told of calls."""
+    """Gets finished calls."""
 
     def called(self, call: Observed) -> None:
-        """Take note of a call that is over."""
+        """Note a finished call."""
 
 
 @contextmanager
 def observed(observers: Collection[Observer], name: str) -> Iterator[Call]:
-    """Tell observers of what happens inside the block."""
+    """Report the result of the block to observers."""
     call = Observed(name, cancelled=True)
     began = time.perf_counter()
     try:

@@ -1,6 +1,6 @@
-"""How often somebody may come, counted in this process alone: cheap, and for what costs little.
+"""Rate limits of messages, counted in this process only, because they are cheap.
 
-What is paid for is counted where all replicas see it (`access/`). This is a bound on the rest.
+Calls with a price are counted for all replicas (`access/`). This limits everything else.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ __all__ = ["Rates"]
 
 _BURST_SECONDS = 10.0
 _BURST = 100
-"""How much may come at once: what comes in so many seconds, and at least so many messages."""
+"""The size of a burst: the messages of so many seconds, and at least so many messages."""
 _KNOWN = 10_000
-"""Owners of whom something is known; who is not has not come for a while."""
+"""Maximum number of owners with a state; others have sent nothing for a while."""
 
 
 class Rates:
-    """The rates of many owners, each a bucket that fills at its rate and that a message empties."""
+    """The rates of many owners: token buckets that fill at a rate, and that messages empty."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._full_at: dict[str, float] = {}
-        """When each bucket is full again; the fullest first."""
+        """The time at which each bucket is full again, earliest first."""
 
     def __len__(self) -> int:
         return len(self._full_at)
@@ -42,7 +42,7 @@ class Rates:
         return 0.0
 
     def _forget(self, now: float) -> None:
-        """Forget a tenth at least, so that looking at all of them comes with few messages."""
+        """Forget at least a tenth, so that this full scan is rare."""
         self._full_at = {owner: at for owner, at in self._full_at.items() if at > now}
         for owner in list(self._full_at)[: len(self._full_at) - _KNOWN * 9 // 10]:
             del self._full_at[owner]

@@ -1,4 +1,4 @@
-"""HTTP answers to requests that get no further: JSON-RPC errors that programs can read."""
+"""HTTP responses to refused requests: JSON-RPC errors for programs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from marketdata_mcp import answers
 __all__ = ["refusal"]
 
 _REFUSED = -32001
-"""In the range that the protocol leaves to implementations; ``data.code`` says more."""
+"""A code in the protocol's range for implementations; ``data.code`` has details."""
 
 
 def refusal(
     error: MarketDataError, request_id: Any = None, metadata: str | None = None
 ) -> Response:
-    """Return an error as an HTTP answer: 401, 403 or 503.
+    """Return an error as an HTTP response: 401, 403 or 503.
 
-    `metadata` is where a client finds out how to get a token (RFC 9728).
+    `metadata` is the URL at which clients find how to get a token (RFC 9728).
     """
     match error:
         case UnauthorizedError():
@@ -33,7 +33,7 @@ def refusal(
             status = 503
     headers = {}
     scopes = error.details.get("scopes")
-    # A client that hears of a missing scope asks for consent anew, which lifts no suspension.
+    # For a missing scope, a client would ask for consent again, which does not end a suspension.
     if status == 401 or scopes:
         parts = [f'error="{"invalid_token" if status == 401 else "insufficient_scope"}"']
         parts.append(f'error_description="{_plain(error.message)}"')
@@ -54,5 +54,5 @@ def refusal(
 
 
 def _plain(text: str) -> str:
-    """Leave what a quoted string of a header can hold (RFC 6750)."""
+    """Remove characters that a quoted string of a header cannot have (RFC 6750)."""
     return "".join("'" if one in '"\\' else one for one in text if " " <= one <= "~")

@@ -23,11 +23,11 @@ class Shares:
         return self._taken
 
     def held(self, owner: str) -> int:
-        """Tell how many places somebody holds."""
+        """Return the number of places of an owner."""
         return self._held[owner]
 
     def take(self, owner: str) -> bool:
-        """Take a place; False where there is none for this owner."""
+        """Take a place; False if there is none for this owner."""
         if not has_share(self._held[owner], self._taken, self._places):
             return False
         self._held[owner] += 1
@@ -43,7 +43,7 @@ class Shares:
 
     @contextmanager
     def one(self, owner: str) -> Iterator[bool]:
-        """Hold a place inside the block; it gets False where there is none."""
+        """Hold a place inside the block; yields False if there is none."""
         taken = self.take(owner)
         try:
             yield taken

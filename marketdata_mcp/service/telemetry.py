@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: the protocol's SDK makes a span of each message, this sends them.
+"""Sends the traces of OpenTelemetry: the protocol's SDK makes a span of each message.
 
-OpenTelemetry's own variables say where to and how.
+OpenTelemetry's own variables configure it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from marketdata.errors import MissingExtraError
 __all__ = ["export_traces"]
 
 _LAST_SECONDS = 1.0
-"""Seconds that the last spans have to get to where they are sent, should that be away."""
+"""Maximum seconds to send the last spans if the collector cannot be reached."""
 
 
 def export_traces(name: str, version: str) -> Callable[[], None]:
-    """Have traces sent, and give what sends the last of them; raises `MissingExtraError`."""
+    """Start sending traces; return a function that sends the rest. Raises `MissingExtraError`."""
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -33,7 +33,7 @@ def export_traces(name: str, version: str) -> Callable[[], None]:
     trace.set_tracer_provider(provider)
 
     def finish() -> None:
-        # It takes no bound on its time in all versions, and it tries again and again.
+        # Not all versions have a time limit for this, and it retries.
         thread = threading.Thread(target=provider.shutdown, daemon=True)
         thread.start()
         thread.join(_LAST_SECONDS)

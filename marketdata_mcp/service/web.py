@@ -1,4 +1,4 @@
-"""The web application around the protocol: its two transports, who may use them, how it is."""
+"""The web application around the protocol: two transports, access, health and metrics."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ _EVENTS = "/sse"
 _MESSAGES = "/messages/"
 _METADATA = "/.well-known/oauth-protected-resource"
 _CARD = "/server-card"
-"""Where SEP-2127 has a server's card, below its endpoint."""
+"""The path of the server card below the endpoint (SEP-2127)."""
 _PUBLIC = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
 _READY_SECONDS = 0.15
-"""Seconds for looking whether calls can be counted: a probe has its answer within 200 ms."""
+"""Maximum seconds to check whether calls can be counted: a probe must be answered in 200 ms."""
 _SESSIONS_OF_ONE = 100
-"""Sessions of the HTTP+SSE transport that one account can have."""
+"""Maximum sessions of the HTTP+SSE transport for one account."""
 
 
 @dataclass
 class Web:
-    """What is served over HTTP, and to whom."""
+    """The HTTP application with its access control."""
 
     service: Service
     names: Iterable[str] = ()
-    """Hosts by which clients reach this server, besides the loopback: a protection against web
-    pages whose own name is made to point here."""
+    """The host names of this server besides the loopback: a protection against web pages whose own
+    name points here."""
     gate: Gate | None = None
     events: bool = False
     """Whether to serve the older HTTP+SSE transport, too."""
@@ -77,7 +77,7 @@ class Web:
         self._open = Shares(self.ceilings.sessions)
         self._servers: list[Server[Served]] = []
         self._sessions: set[EventSession] = set()
-        # Hosts are looked at before anything else, and once.
+        # Hosts are checked first, and once.
         self._unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
     def application(self) -> Starlette:
@@ -86,7 +86,7 @@ class Web:
         manager = StreamableHTTPSessionManager(
             self._server(sessions=False),
             stateless=True,
-            # Plain JSON answers could be neither cancelled nor told of on their way.
+            # Calls with plain JSON responses could be neither cancelled nor report progress.
             json_response=False,
             security_settings=self._unchecked,
             max_request_body_size=self.ceilings.body,
@@ -98,8 +98,8 @@ class Web:
                 self.ready()
                 yield
 
-        # POST only: without sessions there is nothing to listen to with GET, and the stream that
-        # the SDK would open for it stays open for as long as the client.
+        # POST only: without sessions, GET has nothing to listen to, and the SDK would open a
+        # stream for it that stays open as long as the client does.
         guarded = self._guarded(StreamableHTTPASGIApp(manager))
         routes: list[BaseRoute] = [
             Route(PATH, endpoint=guarded, methods=["POST"]),
@@ -110,15 +110,15 @@ class Web:
         if self.metrics is not None:
             routes.append(Route("/metrics", self._metrics))
         if self.gate is not None and self.gate.policy.oauth is not None:
-            # Clients look where they are told, at the path of the endpoint, and at the root; behind
-            # a proxy the first may be another than the second (RFC 9728).
+            # Clients look at the given URL, at the path of the endpoint, and at the root. Behind a
+            # proxy, the first can differ from the second (RFC 9728).
             told = urlsplit(_metadata_url(self.gate.policy.oauth.audience)).path
             paths = dict.fromkeys((told, _METADATA + PATH, _METADATA))
             routes += [Route(path, self._metadata) for path in paths]
         if self.events:
             routes += self._event_routes()
         application = Starlette(routes=routes, lifespan=lifespan)
-        # It would send clients to whatever host they name, and from TLS to none behind a proxy.
+        # It would redirect clients to the host they name, and behind a proxy from TLS to no TLS.
         application.router.redirect_slashes = False
         return application
 
@@ -128,7 +128,7 @@ class Web:
         return server
 
     def stop(self) -> None:
-        """Say that no more is to be asked here, and end the streams of events."""
+        """Mark the server as not ready, and end the streams of events."""
         self.is_stopping = True
         for session in self._sessions:
             session.end()
@@ -138,7 +138,7 @@ class Web:
                 listening.handler.close()
 
     def _guarded(self, app: ASGIApp, *, sessions: bool = False) -> ASGIApp:
-        """Let those requests through that were meant for this server and may be made."""
+        """Admit requests that are addressed to this server and allowed."""
         inner: ASGIApp = app
         if self.gate is not None:
             oauth = self.gate.policy.oauth
@@ -159,7 +159,7 @@ class Web:
         server = self._server(sessions=True)
 
         async def events(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] == "HEAD":  # which the router lets through with GET
+            if scope["method"] == "HEAD":  # the router allows it together with GET
                 await Response(status_code=405, headers={"Allow": "GET"})(scope, receive, send)
                 return
             caller: Caller | None = scope.get(CALLER)
@@ -175,7 +175,7 @@ class Web:
                     async with transport.connect_sse(scope, receive, session.send) as (read, write):
                         async with session.running():
                             await server.run(read, write, server.create_initialization_options())
-                        # The transport ends in order then; ended from outside it leaves streams.
+                        # This ends the transport properly; otherwise it would leave streams.
                         await write.aclose()
                 finally:
                     self._sessions.discard(session)
@@ -238,7 +238,7 @@ class Web:
 
 
 class _App:
-    """An ASGI application that a route does not take for a function of a request."""
+    """An ASGI application that a route does not mistake for a request handler."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -248,7 +248,7 @@ class _App:
 
 
 class _Guarded:
-    """Lets requests through that were addressed to this server."""
+    """Admits requests that are addressed to this server."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app = app
@@ -285,9 +285,9 @@ _ANSWERED = (202, 400)
 
 
 def _in_our_words(start: Message, body: Message, asked: bytes) -> tuple[Message, Message]:
-    """Answer a body that is no message under its id, without what the SDK repeats of it."""
+    """Answer an invalid message with its id, but without the text that the SDK would repeat."""
     told = body.get("body", b"")
-    # 202 is for what wants no answer, or gets it on a stream.
+    # 202 is for messages without a response, or with one on a stream.
     is_answered = start["status"] == 202 and not identity.is_unanswered(asked)
     if is_answered or (start["status"] == 400 and b'"id":null' not in told):
         return start, body

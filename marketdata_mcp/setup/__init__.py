@@ -1,1 +1,1 @@
-"""Installers: the configuration of MCP clients, changed so that they use the server."""
+"""Adds the server to the configuration of MCP clients."""

@@ -1,6 +1,6 @@
-"""Where MCP clients keep their configuration, and how each writes down a server.
+"""The configuration files of MCP clients, and their formats.
 
-As their documentation had it in November 2026; `docs/server.md` has the table.
+They follow the documentation of November 2026; `docs/server.md` has the table.
 """
 
 from __future__ import annotations
@@ -33,43 +33,43 @@ class ClientName(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """A client's file, and its dialect."""
+    """A client's file and its format."""
 
     file: Path
     servers: str = "mcpServers"
-    """The object in it that has the servers, by name."""
+    """The object in the file with the servers by name."""
     url: str | None = "url"
-    """What a server's URL is called; None: the client starts programs only."""
+    """The name of the URL's field; None if the client only starts programs."""
     typed: str | None = None
-    """What a server says that is reached over HTTP; None: nothing."""
+    """The type of a server over HTTP; None if it has no type."""
     says_stdio: bool = False
-    """Whether a program that is started says so, too."""
+    """Whether a program has a type, too."""
     format: str = "json"
-    """What the file is written in: ``json``, ``toml`` or ``yaml``."""
+    """The format of the file: ``json``, ``toml`` or ``yaml``."""
     variable: str | None = None
-    """How a header names an environment variable; None: it cannot."""
+    """The form of an environment variable in a header; None if it is not supported."""
     asks: bool = False
-    """Whether the client asks for secrets, and keeps them itself."""
+    """Whether the client asks for secrets and stores them itself."""
     then: str = ""
-    """What its user does next."""
+    """The next step for its user."""
 
     @property
     def keeps_keys_apart(self) -> bool:
-        """Whether the file can name a key without holding it."""
+        """Whether the file can refer to a key without containing it."""
         return self.format != "json" or self.asks or self.variable is not None
 
 
 @dataclass(frozen=True)
 class Server:
-    """What a client is to use: a program that it starts, or a URL."""
+    """The server for a client: a program to start, or a URL."""
 
     name: str
     command: tuple[str, ...] = ()
     url: str | None = None
     key_variable: str | None = None
-    """The environment variable that has the key."""
+    """The environment variable with the key."""
     insecure: bool = False
-    """Whether the URL is neither encrypted nor this machine's own."""
+    """Whether the URL is unencrypted and not on this machine."""
 
 
 def place(
@@ -81,7 +81,7 @@ def place(
 ) -> Place | None:
     """Find the file of a client for this user, or for the project in the working directory.
 
-    None where the client has no file for a project.
+    None if the client has no file for projects.
     """
     windows = platform == "win32"
     home = Path(environment.get("USERPROFILE" if windows else "HOME") or Path.home())
@@ -121,7 +121,7 @@ def place(
             )
         case ClientName.WINDSURF:
             # Windsurf is Devin Desktop since June 2026. It reads this folder on every system but
-            # Windows, wherever XDG_CONFIG_HOME points.
+            # Windows, and ignores XDG_CONFIG_HOME.
             devin = (programs if windows else home / ".config") / "devin"
             older = home / ".codeium" / "windsurf"
             if not project and older.is_dir() and not devin.is_dir():
@@ -143,7 +143,7 @@ def place(
                 then="Restart gemini; /mcp shows it. It starts servers only in trusted folders.",
             )
         case ClientName.ZED:
-            # On macOS, too, it is not below Library.
+            # It is not below Library on macOS either.
             folder = programs / "Zed" if windows else _config(environment, home) / "zed"
             return Place(
                 (root / ".zed" if project else folder) / "settings.json",
@@ -198,9 +198,9 @@ def _windsurf(file: Path, url: str) -> Place:
 
 
 def addition(place: Place, server: Server, key: str | None = None) -> dict[str, Any]:
-    """Return what a client's file has to hold for a server; lists are of objects with an ``id``.
+    """Return the content to add to a client's file; lists have objects with an ``id``.
 
-    `key` is written where the client has no way to name a variable, and nowhere else.
+    `key` is written only if the client does not support variables.
     """
     entry: dict[str, Any]
     inputs: dict[str, Any] = {}
@@ -261,7 +261,7 @@ def _bridged(server: Server, key: str | None) -> dict[str, Any]:
         arguments.append("--allow-http")
     if key is None:
         return {"command": _npx(), "args": arguments}
-    # mcp-remote puts the variable in; without a blank, because some clients split arguments there.
+    # mcp-remote inserts the variable. Some clients split arguments at blanks, so there is none.
     return {
         "command": _npx(),
         "args": [*arguments, "--header", "Authorization:${AUTHORIZATION}"],
@@ -270,5 +270,5 @@ def _bridged(server: Server, key: str | None) -> dict[str, Any]:
 
 
 def _npx() -> str:
-    # Programs that are started from a desktop do not have the PATH of a shell.
+    # Programs started from a desktop do not have the PATH of a shell.
     return shutil.which("npx") or "npx"

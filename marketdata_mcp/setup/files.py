@@ -1,4 +1,4 @@
-"""Clients' files that are not JSON: a server is added, and all else stays as it stands."""
+"""Adds a server to clients' files in TOML or YAML, without changing anything else."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 
 class UnusableError(Exception):
-    """A file that cannot be changed without a loss."""
+    """A file that cannot be changed without losing something."""
 
 
 def in_toml(servers: str, name: str, entry: Mapping[str, Any]) -> str:
-    """Write a server as a table of TOML, whose texts and lists are those of JSON."""
+    """Return a server as a TOML table, with strings and lists as in JSON."""
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items()]
     return "\n".join([f"[{servers}.{name}]", *lines, ""])
 
 
 def with_toml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
-    """Add a server behind all else; gives the text itself where it is there already."""
+    """Add a server at the end; returns the text unchanged if the server is in it."""
     try:
         known = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -34,15 +34,15 @@ def with_toml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
     try:
         read = tomllib.loads(new)
     except tomllib.TOMLDecodeError:
-        # Such as a table in one line, which nothing can be added to.
-        raise UnusableError(f"has '{servers}' in a form that cannot be added to") from None
+        # For example an inline table, which cannot be extended.
+        raise UnusableError(f"has '{servers}' in a form that cannot be extended") from None
     if read != {**known, servers: {**there, name: dict(entry)}}:
-        raise UnusableError("would say something else afterwards")
+        raise UnusableError("would not be read as intended after the change")
     return new
 
 
 def in_yaml(servers: str, name: str, entry: Mapping[str, Any], indent: str = "  ") -> str:
-    """Write a server as YAML, whose texts, lists and small objects are those of JSON."""
+    """Return a server as YAML, with strings, lists and small objects as in JSON."""
     lines = [
         f"{indent * 2}{key}: {json.dumps(value, ensure_ascii=False)}"
         for key, value in entry.items()
@@ -51,10 +51,10 @@ def in_yaml(servers: str, name: str, entry: Mapping[str, Any], indent: str = "  
 
 
 def with_yaml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
-    """Add a server in front of the others; gives the text itself where it is there already.
+    """Add a server before the others; returns the text unchanged if the server is in it.
 
-    Without a reader of YAML only that form is changed which the client itself writes: the servers
-    as a block at the left margin, each name on a line.
+    There is no YAML parser here, so only the client's own form is changed: the servers as a block
+    at the left margin, with each name on its own line.
     """
     if not text.strip():
         return in_yaml(servers, name, entry)
@@ -64,7 +64,7 @@ def with_yaml(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
     if not begins:
         return f"{text.rstrip()}\n{in_yaml(servers, name, entry)}"
     if len(begins) > 1 or not re.fullmatch(rf"{servers}:[ ]*(?:\{{\}})?[ ]*", begins[0]):
-        raise UnusableError(f"has '{servers}' in a form that cannot be added to")
+        raise UnusableError(f"has '{servers}' in a form that cannot be extended")
     before, _, behind = text.partition(begins[0])
     inner = re.match(r"\n(?:[ ]*(?:#.*)?\n)*([ ]+)\S", behind)
     indent = inner[1] if inner and not begins[0].rstrip().endswith("}") else "  "

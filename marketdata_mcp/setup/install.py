@@ -1,4 +1,4 @@
-"""``marketdata-mcp install``: a client's configuration, changed so that it uses this server."""
+"""``marketdata-mcp install``: adds this server to a client's configuration."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def install(
 ) -> None:
     """Set up a client: write this server into its configuration.
 
-    What else the file holds stays; the file as it was is kept beside it under the date. A file
-    that is not plain JSON is left alone.
+    The rest of the file does not change. A backup with the date is saved next to it. A file that
+    is not plain JSON is not changed.
     """
     if client not in tuple(ClientName):
         near = did_you_mean(closest(client, ClientName))
@@ -91,9 +91,9 @@ def install(
     if had:
         typer.echo(f"{where.file} has '{name}' already.")
         return
-    before = f" The file as it was is {kept.name}, beside it." if kept else ""
+    before = f" A backup of the file is {kept.name}, in the same folder." if kept else ""
     typer.echo(f"{where.file} has '{name}' now.{before} {where.then}")
-    # Windows keeps files of a user from others, whatever their mode says.
+    # On Windows, other users cannot read a user's files, whatever their mode is.
     readable = sys.platform != "win32" and where.file.stat().st_mode & 0o077
     if key is not None and readable:
         _say(f"others on this machine can read the key in {where.file}; chmod 600 prevents this.")
@@ -131,12 +131,14 @@ def _is_insecure(url: str) -> bool:
 
 
 def _program() -> tuple[str, ...]:
-    """Return the command that started this process, such that it works from any folder."""
+    """Return the command that started this process, usable from any folder."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
         return (sys.executable, "-m", "marketdata_mcp")
-    # On Windows the file has an ending that was not typed.
-    return (shutil.which(str(started.absolute())) or str(started.absolute()),)
+    # On Windows, the file has an ending that was not typed.
+    program = shutil.which(str(started.absolute())) or str(started.absolute())
+    # Under its other names, `marketdata` and `ccxt-marketdata`, the program has other commands.
+    return (program,) if started.stem == PROGRAM else (program, "mcp")
 
 
 def _options(exchange: str | None, sim: bool) -> list[str]:
@@ -156,7 +158,7 @@ def _options(exchange: str | None, sim: bool) -> list[str]:
 
 
 def _key(client: str, where: Place, server: Server) -> str | None:
-    """Read the key where it has to be written down."""
+    """Return the key if it has to be written into the file."""
     if server.key_variable is None or (where.url is not None and where.keeps_keys_apart):
         return None
     key = os.environ.get(server.key_variable, "").strip()
@@ -172,7 +174,7 @@ def _show(where: Place, server: Server) -> None:
 
 
 def _shown(where: Place, added: Mapping[str, Any]) -> str:
-    """Write what is added as its client's file has it."""
+    """Return the addition in the format of the client's file."""
     ((servers, named),) = added.items() if where.format != "json" else [("", {"": {}})]
     ((name, entry),) = named.items()
     match where.format:
@@ -184,8 +186,8 @@ def _shown(where: Place, added: Mapping[str, Any]) -> str:
 
 
 def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bool, Path | None]:
-    """Bring a file up to date; return whether it was already, and where the old one is kept."""
-    # Behind a link its target changes, and the link stays. `resolve` fails where links go round.
+    """Update a file; return whether it was up to date, and the path of the backup."""
+    # The target of a link changes, and the link stays. `resolve` fails for circular links.
     file = Path(os.path.realpath(where.file))
     old = file.read_bytes() if file.exists() else None
     data = _changed(where, old or b"", added)
@@ -212,7 +214,7 @@ def _write(where: Place, added: Mapping[str, Any], *, private: bool) -> tuple[bo
 
 
 def _changed(where: Place, old: bytes, added: Mapping[str, Any]) -> bytes:
-    """Return a file with what is added; as it was where it has that already."""
+    """Return the text of a file with the addition; unchanged if it is already there."""
     if where.format == "json":
         known = _parsed(old)
         new = _merged(known, added)
@@ -229,7 +231,7 @@ def _changed(where: Place, old: bytes, added: Mapping[str, Any]) -> bytes:
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    """Read a file of which nothing is lost when it is written again."""
+    """Read a file; raises `UnusableError` if writing it again would lose something."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -281,7 +283,7 @@ def _id(one: Any) -> Any:
 
 
 def _encoded(new: Mapping[str, Any], old: bytes) -> bytes:
-    """Write JSON the way that the file was written."""
+    """Return JSON in the formatting of the file."""
     text = old.decode("utf-8-sig")
     indented = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
     one_line = bool(text.strip()) and "\n" not in text.strip() and text.strip() != "{}"
@@ -292,7 +294,7 @@ def _encoded(new: Mapping[str, Any], old: bytes) -> bytes:
         raise UnusableError("has numbers or levels that not every program can read") from None
     if "\r\n" in text:
         said = said.replace("\n", "\r\n")
-    # What stands for half a character in JSON has no UTF-8; escaped it is what it was.
+    # A lone surrogate in JSON has no UTF-8 form, so it is escaped as before.
     data = said.encode("utf-8", "backslashreplace")
     return BOM_UTF8 + data if old.startswith(BOM_UTF8) else data
 
@@ -302,7 +304,7 @@ def _json(value: Mapping[str, Any], indent: int | str | None) -> str:
 
 
 def _backup(file: Path) -> Path:
-    """Copy a file beside itself, under the date."""
+    """Copy a file to one with the date in the same folder."""
     now = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
     for number in range(1000):
         again = f".{number}" if number else ""

@@ -1,4 +1,4 @@
-"""What the command line, the installers and the checks of a setup have in common."""
+"""Functions that the command line, the installers and the checks share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PROGRAM = "marketdata-mcp"
 
 
 def address(text: str) -> tuple[str, int]:
-    """Read HOST:PORT; raises `argparse.ArgumentTypeError`."""
+    """Parse HOST:PORT; raises `argparse.ArgumentTypeError`."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):

@@ -1,4 +1,4 @@
-"""Servers that ask for keys, their operator's desk, and raw requests to them."""
+"""Servers that require keys, their operator's commands, and raw requests to them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Desk:
         return self.key(name)[0]
 
     def used(self, name: str) -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
         return self.do(lambda registry: registry.used(name))
 
 
@@ -126,7 +126,7 @@ class Server:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Give a process what it needs of this one, and nothing of MARKETDATA_*."""
+    """Return the environment for a process, without MARKETDATA_* variables."""
     kept = {name: value for name, value in os.environ.items() if name[:11] != "MARKETDATA_"}
     return {**kept, "MARKETDATA_HOME": str(home), **more}
 
@@ -243,7 +243,7 @@ def request(
 
 
 def bearer(key: str | None) -> dict[str, str]:
-    """Give the header that a key goes in."""
+    """Return the header that a key goes in."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 

@@ -50,7 +50,7 @@ class Gated:
         return name
 
     async def used(self, name: str = "alice") -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
         return await self.store.used(name, self.now)
 
     async def send(

@@ -1,4 +1,4 @@
-"""An issuer of tokens on the loopback, which may be away, slow or nonsense."""
+"""A token issuer on the loopback that can be down, slow or wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCOPES = {"md:free": "pioneer", "md:pro": "hero", "md:plus": "explorer"}
 
 
 def private(name: str, kind: str = "EC") -> Any:
-    """Give a private key, one for each name and kind."""
+    """Return a private key, one for each name and kind."""
     return _made(name, kind)
 
 
@@ -38,14 +38,14 @@ def _made(_: str, kind: str) -> Any:
 
 
 def jwk(name: str, kind: str = "EC", **more: Any) -> dict[str, Any]:
-    """Give the public part of a key as an issuer publishes it."""
+    """Return the public part of a key as an issuer publishes it."""
     of = {"EC": ECAlgorithm, "RSA": RSAAlgorithm, "Ed25519": OKPAlgorithm}[kind]
     public: dict[str, Any] = of.to_jwk(private(name, kind).public_key(), as_dict=True)
     return {**public, "kid": name, "use": "sig", **more}
 
 
 def encoded(part: bytes | dict[str, Any]) -> str:
-    """Give a part of a token."""
+    """Return a part of a token."""
     raw = part if isinstance(part, bytes) else json.dumps(part).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -74,7 +74,7 @@ class Issuer:
         )
 
     def claims(self, **more: Any) -> dict[str, Any]:
-        """Give the claims of a good token; those that are None are left out."""
+        """Return the claims of a good token; those that are None are left out."""
         now = int(time.time())
         claims = {
             "iss": self.url,

@@ -1,4 +1,4 @@
-"""Places where accounts are kept, and processes that use them all at once."""
+"""Stores of accounts, and processes that use them at the same time."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ class Place:
         return started
 
     def together(self, what: str, number: int) -> list[list[int]]:
-        """Give what the processes print."""
+        """Return what the processes print."""
         return [
             json.loads(one.communicate(timeout=PATIENCE)[0]) for one in self.processes(what, number)
         ]
 
 
 def a_key(name: str, at: float = 1.0, **more: Any) -> Key:
-    """Give a key of alice's."""
+    """Return a key of alice's."""
     return Key(name, "alice", "0" * 64, created_at=at, **more)

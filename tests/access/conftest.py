@@ -1,4 +1,4 @@
-"""Exchanges to ask, a Redis to share and servers in this process, for tests of access control."""
+"""Exchanges, a shared Redis and servers in this process, for tests of access control."""
 
 import itertools
 import json
@@ -10,21 +10,17 @@ from typing import Any
 import pytest
 from access_doors import DEBUGGING, Desk, Server, finish, serving
 from access_gate import Gated, Serve, gated
+from inside import unpaced
 from redis_server import RedisServer
 
-from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 
 @pytest.fixture(autouse=True, scope="module")
 def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(patch)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Who calls: keys that are none, that have ended, and how many an account has."""
+"""Callers: invalid and expired keys, and the number of keys of an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tier lets through: its exchanges, its history and what that costs."""
+"""Limits of tiers: exchanges, history and prices."""
 
 from __future__ import annotations
 

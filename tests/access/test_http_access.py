@@ -1,4 +1,4 @@
-"""A server process that asks for keys: what it answers to whom, over HTTP and HTTP+SSE."""
+"""A server process that requires keys, over HTTP and HTTP+SSE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What accounts do not see of each other: sessions of HTTP+SSE, watches, subscriptions, streams."""
+"""Accounts are separate: sessions of HTTP+SSE, watches, subscriptions, streams."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ CHART = "ui://marketdata/chart.html"
 
 
 def watched(listed: dict[str, Any]) -> list[str]:
-    """Give the resources that are watched, of a list that has the page of charts, too."""
+    """Return the resources that are watched, of a list that has the page of charts, too."""
     uris = [one["uri"] for one in listed["resources"]]
     assert (CHART in uris) is is_built()
     return [uri for uri in uris if uri != CHART]

@@ -1,4 +1,4 @@
-"""Keys: their form, damage, chance and digests."""
+"""Keys: format, damage, randomness and digests."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""Tokens of an outside issuer: which are taken, and when its keys are fetched."""
+"""Tokens of an outside issuer: which are accepted, and when its keys are requested."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Clock:
 
 
 def outcome(issuer: Issuer, *tokens: str, verifier: TokenVerifier | None = None) -> Any:
-    """Give whom a token stands for, or the error; of several a list."""
+    """Return whom a token stands for, or the error; of several a list."""
     verifier = verifier or TokenVerifier(issuer.policy)
 
     async def work() -> list[Any]:

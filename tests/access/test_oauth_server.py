@@ -1,4 +1,4 @@
-"""A server that takes an outside issuer's tokens: tiers by scope, how clients find the issuer."""
+"""A server that accepts tokens of an outside issuer: tiers by scope, discovery of the issuer."""
 
 from __future__ import annotations
 

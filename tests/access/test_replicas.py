@@ -1,4 +1,4 @@
-"""Two servers and one Redis: what 32 clients cost, exactly, and what survives a kill."""
+"""Two servers and one Redis: the exact usage of 32 clients, and what survives a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be nowhere: keys, their digests, and what one account would learn of another."""
+"""Keys, their digests, and data of other accounts are shown nowhere."""
 
 from __future__ import annotations
 

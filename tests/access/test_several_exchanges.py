@@ -1,4 +1,4 @@
-"""Calls that ask several exchanges at once, of tiers that do not have them all."""
+"""Calls for several exchanges, with tiers that lack some of them."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def test_without_names_it_asks_those_of_the_tier(
 
 
 def asked(content: dict[str, Any]) -> list[str]:
-    """Give the exchanges that an answer is from."""
+    """Return the exchanges that an answer is from."""
     return [one["exchange"] for one in content["rows" if "rows" in content else "sources"]]

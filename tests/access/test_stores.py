@@ -1,4 +1,4 @@
-"""Both stores through one suite: the same results, and counts that are exact."""
+"""Both stores with the same tests: the same results, and exact counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that cannot be used: nobody is let in, nothing is lost, they come back by themselves."""
+"""Unreachable stores: no call is admitted, nothing is lost, and they recover by themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
 
 async def everything(store: Store) -> list[Any]:
-    """Give what became of a call of each method."""
+    """Return what became of a call of each method."""
     return await asyncio.gather(
         store.add_account(ALICE),
         store.change_account("alice", tier="hero"),
@@ -43,7 +43,7 @@ async def everything(store: Store) -> list[Any]:
 
 
 def all_away(outcomes: list[Any]) -> bool:
-    """Tell whether nobody got an answer, and everybody hears when to come back."""
+    """Return whether nobody got an answer, and everybody hears when to come back."""
     assert all(type(one) is AwayError for one in outcomes), outcomes
     return all(one.retryable and one.retry_after == 1.0 for one in outcomes)
 

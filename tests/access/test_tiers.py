@@ -1,4 +1,4 @@
-"""Policy files: what is shipped, what an operator may change, what is wrong and where."""
+"""Policy files: the shipped one, changes by an operator, and errors with their place."""
 
 from __future__ import annotations
 

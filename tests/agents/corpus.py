@@ -101,7 +101,7 @@ class _Server:
         self._client = client
 
     async def ask(self, tool: str, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """Give what a call is answered with, and whether that is an error."""
+        """Return what a call is answered with, and whether that is an error."""
         result = await self._client.call_tool(tool, given)
         if tool == "watch_start" and not result.is_error:
             await self._client.call_tool("watch_stop", {"watch": _content(result)["watch"]})
@@ -178,7 +178,7 @@ def _of_error(call: Call, error: dict[str, Any]) -> tuple[str, str]:
 
 
 def _fault(call: Call, given: dict[str, Any], content: dict[str, Any]) -> str:
-    """Tell how an answer differs from that to what is meant; nothing where it does not."""
+    """Return how an answer differs from that to what is meant; nothing where it does not."""
     tool = _TOOLS[call.tool]
     means = {name: _moment(value) for name, value in (call.means or {}).items()}
     try:
@@ -211,7 +211,7 @@ def _pairs(content: dict[str, Any]) -> list[str]:
 
 
 def _moment(value: Any) -> Any:
-    """Give the time of today, yesterday or this month, with a time of day or without."""
+    """Return the time of today, yesterday or this month, with a time of day or without."""
     day, _, clock = value.partition(" ") if isinstance(value, str) else ("", "", "")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = {

@@ -67,7 +67,7 @@ INSTEAD: dict[str, Calls] = {
 
 
 async def answered(questions: dict[str, Calls]) -> dict[str, int]:
-    """Give the tokens of the answers to each question."""
+    """Return the tokens of the answers to each question."""
     costs = {}
     async with Client(app.Service(AsyncClient(sim=True)).server()) as client:
         for question, calls in questions.items():

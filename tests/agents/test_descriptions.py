@@ -48,7 +48,7 @@ class Ranking:
         self._holding = Counter(word for one in self._counts.values() for word in one)
 
     def score(self, name: str, question: str) -> float:
-        """Tell how well a document fits a question."""
+        """Return how well a document fits a question."""
         counts, total = self._counts[name], 0.0
         norm = 1.5 * (0.25 + 0.75 * counts.total() / self._mean)
         for word in words(question):
@@ -58,7 +58,7 @@ class Ranking:
         return total
 
     def first(self, question: str) -> str:
-        """Give the document that fits best."""
+        """Return the document that fits best."""
         return max(self._counts, key=lambda name: self.score(name, question))
 
 

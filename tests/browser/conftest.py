@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built import is_built
 
-from marketdata._charts.page import is_built
 from tests.browser.chromium import FOLDER, launched
 
 
@@ -23,7 +23,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(chromium: Any, tmp_path: Path) -> Iterator[Any]:
-    """Give what opens a page of HTML; nothing on it may ask for anything or complain."""
+    """Yield what opens a page of HTML; nothing on it may ask for anything or complain."""
     contexts, told, asked = [], [], []
 
     def open_page(html: str, theme: str = "light", ready: str = "html[data-drawn]") -> Any:

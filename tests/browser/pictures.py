@@ -28,7 +28,7 @@ def check(picture: bytes, name: str, kept: Path) -> None:
 
 
 def difference(found: Image.Image, wanted: Image.Image) -> float:
-    """Give the part of all pixels of two pictures of one size that differ noticeably."""
+    """Return the part of all pixels of two pictures of one size that differ noticeably."""
     assert found.size == wanted.size
     worst = ImageChops.difference(found, wanted).convert("L").point(lambda one: one > _NOTICED)
     return sum(worst.histogram()[1:]) / (found.width * found.height)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from built import NEEDS_CHART
 from IPython.core.formatters import DisplayFormatter
 from waiting import happened, joined
 
@@ -20,9 +21,6 @@ from marketdata.errors import DataUnavailableError, InvalidParameterError, Missi
 from marketdata.sim import SimulatedExchange
 from tests.browser import markets
 
-needs_page = pytest.mark.skipif(
-    not page.is_built(), reason="the chart page is not built: make chart"
-)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # As a front end does it: a model with the widget's state, and an element to render into.
@@ -52,7 +50,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[md.Client]:
         yield asked
 
 
-@needs_page
+@NEEDS_CHART
 @pytest.mark.parametrize(
     "record", [markets.candles(), markets.book(), markets.consolidated(), markets.comparison()]
 )
@@ -62,7 +60,7 @@ def test_a_notebook_shows_a_widget(record: Any) -> None:
     assert "text/html" not in shown
 
 
-@needs_page
+@NEEDS_CHART
 @pytest.mark.usefixtures("without_anywidget")
 def test_without_anywidget_it_is_a_frame(opened: Any) -> None:
     candles = markets.candles(pair='A"<b>/USDT')
@@ -79,7 +77,7 @@ def test_without_anywidget_it_is_a_frame(opened: Any) -> None:
     framed.locator('html[data-theme="dark"]').wait_for(state="attached")
 
 
-@needs_page
+@NEEDS_CHART
 def test_a_widget_draws_and_takes_news(opened: Any) -> None:
     candles = markets.candles(50)
     widget: Any = candles.chart()
@@ -98,7 +96,7 @@ def test_a_widget_draws_and_takes_news(opened: Any) -> None:
     framed.get_by_text("Live data ended: no more").wait_for()
 
 
-@needs_page
+@NEEDS_CHART
 def test_a_live_chart_follows_the_stream(client: md.Client) -> None:
     chart: Any = client.live_chart("btc-usdt", exchange="binance", limit=20)
     told = threading.Event()
@@ -112,7 +110,7 @@ def test_a_live_chart_follows_the_stream(client: md.Client) -> None:
     assert client.streams() == []
 
 
-@needs_page
+@NEEDS_CHART
 @pytest.mark.usefixtures("without_anywidget")
 def test_a_live_chart_needs_anywidget(client: md.Client) -> None:
     with pytest.raises(MissingExtraError, match="notebook"):
@@ -126,13 +124,13 @@ def test_where_the_page_is_not_built_the_chart_says_how(monkeypatch: pytest.Monk
     assert markets.candles().plot()
 
 
-@needs_page
+@NEEDS_CHART
 def test_pairs_of_different_timeframes_are_refused() -> None:
     with pytest.raises(InvalidParameterError, match="1h, 1m"):
         markets.candles().chart(markets.candles(timeframe="1m"))
 
 
-@needs_page
+@NEEDS_CHART
 def test_very_many_candles_are_drawn_several_as_one() -> None:
     chart = markets.candles(40_001, timeframe="1m").chart()
     [data] = re.findall(r'id="data">([^<]*)<', chart.html)
@@ -141,7 +139,7 @@ def test_very_many_candles_are_drawn_several_as_one() -> None:
     assert content["note"] == "40,001 candles: each one drawn is 3 of them."
 
 
-@needs_page
+@NEEDS_CHART
 def test_a_chart_is_saved_and_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[str] = []
     monkeypatch.setattr("webbrowser.open", seen.append)

@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def hosted(opened: Any, server: Server) -> Callable[..., Any]:
-    """Give what shows a tool's result in a host, and gives the host and the view."""
+    """Return what shows a tool's result in a host, and gives the host and the view."""
 
     def show(result: dict[str, Any], theme: str = "light", **arguments: Any) -> tuple[Any, Any]:
         tab = opened(HOST, theme, "body")

@@ -1,4 +1,4 @@
-"""The exchange of these tests on a socket, and an environment without settings of ours."""
+"""The exchange of these tests on a socket, and an environment without our settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from marketdata._exchanges.connector import Connector
+from inside import unpaced
 
 from .setting import Set, Setting
 from .wire import Wire
@@ -19,7 +17,7 @@ from .world import Exchange, World
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -31,11 +29,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without a budget, which no exchange of these tests needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +47,7 @@ def wire(_wire: Wire) -> Wire:
 
 @pytest.fixture
 def set_up(wire: Wire, tmp_path: Path) -> Iterator[Set]:
-    """What gives a client of an exchange, or of one in a world, at its time."""
+    """Makes a client of an exchange, or of one in a world, at its time."""
     with ExitStack() as stack:
 
         def set_up(of: Exchange | World) -> Setting:

@@ -10,10 +10,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from inside.candles import Span, between, clipped, known, learned
 
 from marketdata._candles.assembly import Clock, Page, assemble, page
-from marketdata._candles.calendar import known, learned
-from marketdata._candles.spans import Span, between, clipped
 from marketdata.models.columns import Columns
 
 from .rules import Gap, Given, check
@@ -26,7 +25,7 @@ from .world import DAY, PAIR, SECOND, Exchange, World
 
 
 class Puzzle(NamedTuple):
-    """A range of a timeframe, and the pages in which an exchange tells of it."""
+    """A range of a timeframe, and the exchange's pages of it."""
 
     world: World
     timeframe: str
@@ -100,7 +99,10 @@ def run(puzzle: Puzzle) -> None:
         spans.append(Span(max(spans[-1].start if spans else cut, early), end))
         pages.append(_page(exchange, memory, timeframe, *spans[-1]))
     found = assemble(pages, whole, calendar, pages[-1].clock)
-    if found.again:
+    for _ in pages:
+        # What is requested again may differ from a page beside it: an exchange revises meanwhile.
+        if not found.again:
+            break
         again = [_page(exchange, memory, timeframe, *span) for span in found.again]
         fresh = {(one.start, one.end): one for one in again}
         pages = [fresh.get(span, one) for span, one in zip(spans, pages, strict=True)]

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from marketdata._exchanges.connector import Connector
+from inside import unpaced
 
 from . import core, session
 from .rules import RuleError
@@ -23,9 +22,6 @@ from .wire import Wire
 
 def main(door: str, count: int, base: int, shown: str | None = None) -> None:
     rules, first, done = Counter[str](), dict[str, int](), 0
-
-    async def throttle(self: object, cost: object = None) -> None:
-        pass
 
     def counting(run: Callable[[Any], None]) -> Callable[[Any], None]:
         def body(drawn: Any) -> None:
@@ -46,7 +42,7 @@ def main(door: str, count: int, base: int, shown: str | None = None) -> None:
     else:
         wire = Wire()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Connector, "throttle", throttle)
+            unpaced.requests(patch)
             explore(counting(lambda drawn: session.run(drawn, wire)), sequences(), count, base)
         wire.close()
     print(f"{sum(rules.values())} of {done} sequences break a rule (seed {base})")

@@ -12,11 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from inside import unpaced
+from inside.candles import DAY, FOREVER, Calendar, Gap
 
 from marketdata._candles import assembly, download, paging, questions, series
-from marketdata._candles.calendar import DAY, Calendar
-from marketdata._candles.spans import FOREVER, Gap
-from marketdata._exchanges.connector import Connector
 from marketdata.models.columns import Columns
 
 from . import session
@@ -84,7 +83,7 @@ def cut_at_end(patch: Patch) -> None:
 
 
 def limit_counts_places(patch: Patch) -> None:
-    """``limit`` reaches back so many places, with candles or without."""
+    """``limit`` counts places, with or without candles."""
 
     async def last(source: Any, limit: int, end: int | None) -> Any:
         found = await asked(source, limit, end)
@@ -109,7 +108,7 @@ def gap_named_twice(patch: Patch) -> None:
 
 
 def answer_by_the_store(patch: Patch) -> None:
-    """Of what is stored, the last candle is missing."""
+    """The last stored candle is missing."""
     covered = series.NativeSeries._covered
 
     async def remembering(self: Any) -> Any:
@@ -165,12 +164,9 @@ def found_after(plant: Callable[[Patch], None], count: int, base: int, wire: Wir
 
 
 def main(count: int, base: int) -> None:
-    async def throttle(self: object, cost: object = None) -> None:
-        pass
-
     wire = Wire()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(patch)
         for plant in FAULTS:
             print(f"{plant.__name__:30} {found_after(plant, count, base, wire)}", flush=True)
     wire.close()

@@ -1,4 +1,4 @@
-"""A sequence of steps on one world and one store, over the wire, each answer held to the rules."""
+"""A sequence of steps on one world and one store, with a socket; answers must follow the rules."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ OFFERED = {
 }
 
 MOST_REQUESTS = 100
-"""What any question in these worlds takes at most: a few pages, and a few looks at other pairs."""
+"""The maximum requests of any call in these worlds: some pages, and some for other pairs."""
 
 
 def run(sequence: Sequence, wire: Wire) -> None:
-    """Do what a sequence says, from an empty store on; a broken rule raises `RuleError`."""
+    """Run a sequence, starting with an empty store; a broken rule raises `RuleError`."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         session = _Session(sequence, wire, Path(home))
         with time_machine.travel(session.ours / 1000, tick=False) as travel, session.client():
@@ -206,7 +206,7 @@ class _Session:
         return named
 
     def _has_all(self, source: str, timeframe: str) -> bool:
-        """Tell whether candles of the exchange open wherever resampled ones do."""
+        """Return whether candles of the exchange open wherever resampled ones do."""
         if timeframe[-1] in "smh":
             return source[-1] in "smh"  # Both stand on multiples of their length.
         low, high = self.world.begin - 400 * DAY, self.world.now + 60 * DAY
@@ -319,7 +319,7 @@ def _row(row: list[str]) -> Candle:
 
 
 def is_known(world: World, timeframe: str) -> bool:
-    """Tell whether candles open where they do on the real exchange."""
+    """Return whether candles open like those of the real exchange."""
     return timeframe[-1] in "mh" or world.days == KNOWN[world.form]
 
 
@@ -330,14 +330,14 @@ def _has_no_place(question: Question) -> bool:
 
 
 def tightness(world: World, timeframe: str) -> str:
-    """Tell how tightly gaps of a timeframe can be held, for `rules.check`."""
+    """Return how tightly gaps of a timeframe can be held, for `rules.check`."""
     if timeframe not in OWN or is_known(world, timeframe):
         return "exact"
     return "moving" if world.days.move else "learned"
 
 
 def length_of(timeframe: str) -> int:
-    """Give a length that divides another where candles can be made of such: months by days."""
+    """Return a timeframe that divides another one, such as days for months."""
     months = {"M": 1, "y": 12}.get(timeframe[-1])
     if months is None:
         return length(timeframe)

@@ -1,4 +1,4 @@
-"""A client of an exchange of the model's own, for tests of single conditions."""
+"""A client of an exchange of the model, for tests of single conditions."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class Setting:
         assert rows[0] == rows[1] == rows[2]
         assert answers[0].missing == answers[1].missing == answers[2].missing
         assert answers[0].forming == answers[1].forming == answers[2].forming
+        offsets = [one.clock_offset_ms for one in answers]
+        assert offsets[0] == offsets[1] == offsets[2]
         return answers[0]
 
     def advance(self, by: int) -> None:
@@ -75,7 +77,7 @@ class Setting:
         self._clock.move_to(self._ours / 1000)
 
     def there(self, timeframe: str, start: str | int, end: str | int | None = None) -> list[str]:
-        """Give when the candles open that the exchange has in a range."""
+        """Return when the candles open that the exchange has in a range."""
         low, high = (ms(at) if isinstance(at, str) else at for at in (start, end or 1 << 50))
         found = self.exchange.candles(PAIR, timeframe)
         return [text(one.time) for one in found if low <= one.time < high]

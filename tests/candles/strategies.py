@@ -1,4 +1,4 @@
-"""Worlds and what is done in them, for hypothesis to draw and to shrink."""
+"""Worlds and steps, for hypothesis to generate and to shrink."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEFRAMES = {
     ("binance", 6 * HOUR): ("1d", "1w", "1M", "2d", "2w", "3M"),
     ("htx", 6 * HOUR): ("1d", "1w", "1M", "2d", "2w", "3M"),
 }
-"""Those that are asked for, by the form of the exchange and its unit of trading."""
+"""The requested timeframes, by the exchange's format and its unit of trading."""
 
 OWN = ("1m", "5m", "15m", "1h", "4h", "1d", "1w", "1M")
 
@@ -52,7 +52,7 @@ class Advance(NamedTuple):
 
 
 class Revise(NamedTuple):
-    """Have the exchange revise what was traded so many trades ago."""
+    """Let the exchange revise a past trade."""
 
     back: int
 
@@ -62,14 +62,14 @@ class Arrive(NamedTuple):
 
 
 class LookAfter(NamedTuple):
-    """Verify, list, export and repair what is stored."""
+    """Verify, list, export and repair stored candles."""
 
 
 Step = Ask | Download | Advance | Revise | Arrive | LookAfter
 
 
 class Sequence(NamedTuple):
-    """A world and what is done in it."""
+    """A world and the steps in it."""
 
     world: World
     steps: list[Step]
@@ -89,6 +89,11 @@ def sequences(draw: Callable, longest: int = 2_600) -> Sequence:
     )
     own = [one for one in timeframes if one in OWN]
     now = begun + past * unit + elapsed
+    tick = draw(st.sampled_from([0, 0, 0, 1, 300, SECOND]))
+    if tick and timeframes[0][-1] in "mh" and draw(st.booleans()):
+        # A candle ends while it is asked for.
+        step = length(timeframes[0])
+        now = (now // step + 1) * step - draw(st.integers(1, 6)) * tick
 
     def sometimes(wanted: st.SearchStrategy, usual: object = None) -> object:
         return draw(st.one_of(st.just(usual), st.just(usual), wanted))
@@ -149,7 +154,7 @@ def sequences(draw: Callable, longest: int = 2_600) -> Sequence:
         days=days,
         date=ahead,
         ours=ours,
-        tick=sometimes(st.sampled_from([1, 300, SECOND]), 0),
+        tick=tick,
         odd=tuple(odd),
         late=late,
         short=sometimes(st.sampled_from([0.2, 0.9]), 0.0),
@@ -229,7 +234,7 @@ def _step(draw: Callable, world: World, timeframes: list[str], own: list[str]) -
         draw(st.sampled_from(timeframes)),
         start,
         end,
-        draw(st.sampled_from([None, 1, 2, 3, 7, 30, 100, 1_200])),
+        draw(st.sampled_from([None, None, None, None, 1, 2, 3, 7, 30, 100, 1_200])),
         draw(st.sampled_from(["none", "none", "none", "zero", "previous"])),
     )
     rare = st.sampled_from([False, False, False, False, True])

@@ -1,4 +1,4 @@
-"""What an agent gets of candles, page after page."""
+"""Candles for agents, page after page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .world import HOUR, MINUTE, PAIR, SECOND, Odd, World
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7])
-def test_next_leads_on_inside_a_place_with_two_candles(
+def test_next_continues_inside_a_place_with_two_candles(
     set_up: Set, tmp_path: Path, rows: int
 ) -> None:
     start, end = MORNING + HOUR, MORNING + HOUR + 8 * MINUTE

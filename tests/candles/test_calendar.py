@@ -1,4 +1,4 @@
-"""Calendars against the one on the wall: shifted days, summer time, weeks, months, learning."""
+"""Calendars and local time: shifted days, daylight saving time, weeks, months, learning."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_htx_opens_its_days_at_midnight_in_hong_kong() -> None:
     ]
 
 
-def test_days_of_htx_are_no_source_of_days_of_utc() -> None:
+def test_days_of_htx_are_not_a_source_of_utc_days() -> None:
     offered = ["1m", "1h", "4h", "1d", "1w", "1M"]
     assert sources("2d", offered, lambda name: known("htx", name)) == ["4h", "1h", "1m"]
 
@@ -84,7 +84,7 @@ def test_days_of_htx_are_no_source_of_days_of_utc() -> None:
         ("2024-11-03", "2024-11-03T05:00", "2024-11-04T06:00", 25),
     ],
 )
-def test_days_in_chicago_over_a_change_of_the_clocks(
+def test_days_in_chicago_across_a_clock_change(
     change: str, before: str, after: str, hours: int
 ) -> None:
     days = expected("1d", CHICAGO)
@@ -104,7 +104,7 @@ def test_days_in_chicago_over_a_change_of_the_clocks(
 
 
 @pytest.mark.parametrize(("opening", "weekday"), [(THURSDAY, 3), (SUNDAY, 6), (UTC_DAYS, 0)])
-def test_weeks_open_on_their_day(opening: Opening, weekday: int) -> None:
+def test_weeks_open_on_their_weekday(opening: Opening, weekday: int) -> None:
     weeks = expected("1w", opening).openings(ms("2023-12-20"), ms("2024-03-10"))
 
     assert {datetime.fromtimestamp(time / 1000, UTC).weekday() for time in weeks} == {weekday}
@@ -114,9 +114,7 @@ def test_weeks_open_on_their_day(opening: Opening, weekday: int) -> None:
 
 @pytest.mark.parametrize("hours", [0, 6, 7, 11, 12, 13, 17])
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "Pacific/Auckland"])
-def test_weeks_and_months_keep_their_day_where_summer_time_moves_the_hour(
-    hours: int, zone: str
-) -> None:
+def test_weeks_and_months_keep_their_day_across_daylight_saving_time(hours: int, zone: str) -> None:
     opening = Opening(hours=hours, zone=zone)
     weeks = expected("1w", opening).openings(ms("2023-01-01"), ms("2024-12-01"))
     local = {datetime.fromtimestamp(time / 1000, ZoneInfo(zone)).weekday() for time in weeks}
@@ -135,7 +133,7 @@ def test_exchanges_that_count_weeks_from_1970_open_them_on_thursday(exchange: st
     assert weeks.floor(ms("2024-05-01T12:00")) == ms("2024-04-25")
 
 
-def test_the_calendar_of_an_exchange_nobody_knows_is_that_of_utc() -> None:
+def test_the_default_calendar_is_utc() -> None:
     assert "nowhere" not in OPENINGS
     for timeframe in ("1m", "4h", "1d", "3d", "1w", "1M", "1y"):
         assert known("nowhere", timeframe) == expected(timeframe)
@@ -149,7 +147,7 @@ def test_several_weeks_count_from_1970() -> None:
     ]
 
 
-def test_ends_of_candles_off_the_calendar_are_a_length_away() -> None:
+def test_candles_off_the_calendar_end_one_timeframe_later() -> None:
     hours, months = expected("1h"), expected("1M")
     odd = ms("2018-02-09T09:28:14") + 789
     assert hours.end(odd) == odd + HOUR
@@ -212,7 +210,7 @@ SERIES = [
 
 @settings(deadline=None)
 @given(st.sampled_from(SERIES), st.data())
-def test_calendars_are_those_on_the_wall(series: tuple[str, Opening], data: st.DataObject) -> None:
+def test_calendars_follow_the_local_clock(series: tuple[str, Opening], data: st.DataObject) -> None:
     timeframe, opening = series
     opened = truth(timeframe, opening)
     calendar = expected(timeframe, opening)
@@ -238,7 +236,7 @@ def test_calendars_are_those_on_the_wall(series: tuple[str, Opening], data: st.D
 
 @settings(deadline=None)
 @given(st.sampled_from(SERIES), st.data())
-def test_each_place_is_occupied_or_in_one_gap(
+def test_each_place_has_a_candle_or_is_in_one_gap(
     series: tuple[str, Opening], data: st.DataObject
 ) -> None:
     timeframe, opening = series
@@ -264,9 +262,7 @@ def test_each_place_is_occupied_or_in_one_gap(
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 9_000), st.data())
-def test_candles_that_are_not_at_one_distance_are_found_wherever_they_are(
-    count: int, data: st.DataObject
-) -> None:
+def test_candles_at_irregular_distances_are_found_anywhere(count: int, data: st.DataObject) -> None:
     first = ms("2024-01-01")
     times = list(range(first, first + count * 60_000, 60_000))
     calendar, end = expected("1m"), first + count * 60_000
@@ -294,7 +290,7 @@ def every(step: int, start: str, end: str) -> list[int]:
 
 
 def accounts_for(calendar: Calendar, times: list[int]) -> bool:
-    """Tell whether the candles stand on a calendar, one in each place."""
+    """Return whether the candles stand on a calendar, one in each place."""
     return (
         not calendar.unexpected(times)
         and not calendar.gaps(times, times[0], calendar.next(times[-1]))
@@ -302,7 +298,7 @@ def accounts_for(calendar: Calendar, times: list[int]) -> bool:
     )
 
 
-def test_candles_on_the_known_calendar_leave_it() -> None:
+def test_candles_on_the_known_calendar_do_not_change_it() -> None:
     days = known("nowhere", "1d")
     times = every(DAY, "2024-01-01", "2024-02-01")
     assert learned("1d", times, days) is days
@@ -324,7 +320,7 @@ def test_candles_on_the_known_calendar_leave_it() -> None:
     ],
 )
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
-def test_where_all_candles_are_shifted_the_calendar_is(
+def test_a_shift_of_all_candles_shifts_the_calendar(
     timeframe: str, step: int, start: str, count: int
 ) -> None:
     times = [ms(start) + number * step for number in range(count)]
@@ -344,7 +340,7 @@ def test_where_all_candles_are_shifted_the_calendar_is(
         ]
 
 
-def test_months_are_shifted_as_their_candles_are() -> None:
+def test_months_are_shifted_like_their_candles() -> None:
     months = [ms(f"2023-{month:02}-{last}T16:00") for month, last in ((1, 31), (2, 28), (3, 31))]
     calendar = learned("1M", months, known("nowhere", "1M"))
 
@@ -357,7 +353,7 @@ def test_months_are_shifted_as_their_candles_are() -> None:
     ]
 
 
-def test_quarters_may_begin_in_any_month() -> None:
+def test_quarters_can_begin_in_any_month() -> None:
     february = [ms("2023-02-01"), ms("2023-05-01"), ms("2023-08-01")]
     calendar = learned("3M", february, known("nowhere", "3M"))
 
@@ -366,7 +362,7 @@ def test_quarters_may_begin_in_any_month() -> None:
     assert calendar.previous(ms("2023-02-01")) == ms("2022-11-01")
 
 
-def test_candles_overrule_a_known_line_where_they_agree() -> None:
+def test_candles_that_agree_overrule_a_known_calendar() -> None:
     times = every(DAY, "2024-01-01", "2024-02-01")
     calendar = learned("1d", times, known("htx", "1d"))
     assert accounts_for(calendar, times)
@@ -382,7 +378,7 @@ def test_candles_overrule_a_known_line_where_they_agree() -> None:
         ("2024-01-01T08:00", "2024-02-01T07:00"),
     ],
 )
-def test_days_that_move_are_days_before_and_after(before: str, after: str) -> None:
+def test_the_calendar_can_change_over_time(before: str, after: str) -> None:
     times = every(DAY, before, after) + every(DAY, after, "2024-03-01")
     calendar = learned("1d", times, known("nowhere", "1d"))
 
@@ -391,7 +387,7 @@ def test_days_that_move_are_days_before_and_after(before: str, after: str) -> No
     assert calendar.previous(times[0]) == times[0] - DAY
 
 
-def test_a_day_that_is_missing_where_days_move_is_missing() -> None:
+def test_a_missing_day_at_a_change_of_the_calendar_is_a_gap() -> None:
     times = every(DAY, "2024-01-01", "2024-01-31") + every(DAY, "2024-02-01T04:00", "2024-03-01")
     calendar = learned("1d", times, known("nowhere", "1d"))
 
@@ -400,7 +396,7 @@ def test_a_day_that_is_missing_where_days_move_is_missing() -> None:
 
 
 @pytest.mark.parametrize("opening", [CHICAGO, BERLIN, SYDNEY, NEW_YORK, LONDON])
-def test_days_show_summer_time(opening: Opening) -> None:
+def test_days_can_reveal_daylight_saving_time(opening: Opening) -> None:
     times = truth("1d", opening)
     assert accounts_for(learned("1d", times, known("nowhere", "1d")), times)
     calendar = expected("1d", opening)
@@ -459,7 +455,7 @@ def test_the_hours_of_binance_in_february_2018() -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(SERIES), st.data())
-def test_what_is_learned_accounts_for_every_candle_once(
+def test_the_learned_calendar_covers_every_candle_once(
     series: tuple[str, Opening], data: st.DataObject
 ) -> None:
     timeframe, opening = series

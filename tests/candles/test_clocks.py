@@ -15,7 +15,7 @@ from .setting import MINUTES, MORNING, Set, ms, opens
 from .world import DAY, HOUR, MINUTE, PAIR, SECOND, Candle, Exchange
 
 
-def test_a_date_behind_the_newest_candle_doubles_nothing(set_up: Set, tmp_path: Path) -> None:
+def test_a_date_behind_the_newest_candle_repeats_nothing(set_up: Set, tmp_path: Path) -> None:
     setting = set_up(replace(MINUTES, date=-SECOND))
     start = setting.exchange.now - 4 * MINUTE
 
@@ -49,7 +49,7 @@ class Disputing(Exchange):
         return found
 
 
-def test_pages_that_disagree_give_a_candle_or_a_gap_that_says_so(set_up: Set) -> None:
+def test_contradicting_pages_give_a_candle_or_an_explained_gap(set_up: Set) -> None:
     setting = set_up(Disputing(replace(MINUTES, units=9_500, now=MORNING + 9_000 * MINUTE)))
 
     for store in (False, True, True):
@@ -73,8 +73,8 @@ def test_pages_that_disagree_give_a_candle_or_a_gap_that_says_so(set_up: Set) ->
 
 
 @pytest.mark.parametrize("left", [1, 2_500, 7_500])
-def test_a_minute_that_ends_while_pages_are_fetched(set_up: Set, left: int) -> None:
-    """``left`` is what is left of the minute, of which a second passes with each request."""
+def test_a_minute_that_ends_during_the_requests(set_up: Set, left: int) -> None:
+    """``left`` is the rest of the minute; a second passes with each request."""
     now = MORNING + 19_000 * MINUTE - left
     setting = set_up(replace(MINUTES, units=19_100, now=now, tick=SECOND))
 
@@ -88,7 +88,7 @@ def test_a_minute_that_ends_while_pages_are_fetched(set_up: Set, left: int) -> N
     assert answer.forming or answer.columns.time[-1] + MINUTE <= setting.exchange.now
 
 
-def test_an_end_that_is_still_to_come_makes_no_gap(set_up: Set) -> None:
+def test_an_end_in_the_future_makes_no_gap(set_up: Set) -> None:
     setting = set_up(replace(MINUTES, now=MINUTES.now + 20 * SECOND))
 
     answer = setting.each("1m", start=MINUTES.now - HOUR, end=MINUTES.now + HOUR)
@@ -112,7 +112,7 @@ def test_our_clock_is_years_wrong(set_up: Set, years: int) -> None:
 @pytest.mark.parametrize("form", ["binance", "htx"])
 @pytest.mark.parametrize("wrong", ["ours", "date"])
 @pytest.mark.parametrize("timeframe", ["5m", "10m"])
-def test_years_that_only_one_clock_has_reached_take_a_few_requests(
+def test_years_that_only_one_clock_has_reached_take_few_requests(
     set_up: Set, form: str, wrong: str, timeframe: str
 ) -> None:
     ours, date = (10 * 365 * DAY if wrong == one else 0 for one in ("ours", "date"))
@@ -152,7 +152,7 @@ def test_the_stored_range_ends_before_an_open_candle(set_up: Set, left: int) -> 
     assert list(later.columns.volume) == [one.volume for one in there]
 
 
-def test_what_is_stored_does_not_hide_what_our_clock_has_not_reached(set_up: Set) -> None:
+def test_stored_candles_do_not_hide_later_ones_than_our_clock(set_up: Set) -> None:
     world = replace(MINUTES, listed=800, ours=-DAY)
     setting = set_up(world)
     start, listed = MINUTES.now - DAY, setting.there("1m", 0)
@@ -165,3 +165,19 @@ def test_what_is_stored_does_not_hide_what_our_clock_has_not_reached(set_up: Set
     end = MORNING + 790 * MINUTE
     [gap] = setting.each("1m", start=start, end=end, limit=5).missing
     assert (gap.cause, gap.end.timestamp() * 1000) == ("not_served", end)
+
+
+@pytest.mark.parametrize("ours", [-2 * DAY, 2 * DAY])
+@pytest.mark.parametrize("timeframe", ["1m", "2m"])
+def test_a_stored_candle_is_closed_whatever_the_clocks_say(
+    set_up: Set, ours: int, timeframe: str
+) -> None:
+    setting = set_up(replace(MINUTES, ours=ours))
+    end = MINUTES.now - 10 * MINUTE
+    setting.ask(timeframe, start=end - 4 * MINUTE, end=end)
+
+    # The candles before those are requested now, and no newer one.
+    answer = setting.ask(timeframe, start=end - 8 * MINUTE, end=end)
+
+    assert len(answer) == 8 // int(timeframe[0])
+    assert (answer.forming, answer.clock_offset_ms) == (False, None)

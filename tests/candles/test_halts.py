@@ -42,7 +42,7 @@ def test_the_day_on_which_trading_resumed_after_a_halt_longer_than_a_page(
 
 @pytest.mark.parametrize("timeframe", ["3d", "1w"])
 @pytest.mark.parametrize(("kind", "cause"), [("halts", "no_trades"), ("outages", "outage")])
-def test_a_halt_of_months_has_its_cause_in_long_candles(
+def test_a_halt_of_months_has_a_cause_in_long_candles(
     set_up: Set, timeframe: str, kind: str, cause: str
 ) -> None:
     world = World(ms("2024-01-01"), 6 * HOUR, 1_500, ms("2024-12-01"), **{kind: ((200, 500),)})
@@ -60,8 +60,8 @@ def test_a_halt_of_months_has_its_cause_in_long_candles(
     assert len(filled) == len(answer) + gap.bars
 
 
-def test_a_gap_has_the_same_cause_whatever_the_question(set_up: Set) -> None:
-    """One gap that is more than a page long, and an outage that goes on."""
+def test_the_cause_of_a_gap_does_not_depend_on_the_arguments(set_up: Set) -> None:
+    """A gap longer than a page, and an outage that has not ended."""
     world = replace(RESUMED, outages=((2_600, 1_000),), now=ms("2024-01-01") + 2_650 * HOUR)
     setting = set_up(world)
 
@@ -81,7 +81,7 @@ def test_a_gap_has_the_same_cause_whatever_the_question(set_up: Set) -> None:
     assert gaps(setting.ask("1h", limit=10)) == []
 
 
-def test_an_end_inside_the_last_week_names_that_week(set_up: Set) -> None:
+def test_an_end_inside_the_last_week_includes_that_week(set_up: Set) -> None:
     """The pair was halted before the week in which the end lies."""
     world = World(ms("2024-01-01"), 6 * HOUR, 1_500, ms("2024-06-01"), halts=((300, 400),))
     setting = set_up(world)
@@ -125,7 +125,7 @@ def test_a_resampled_place_is_an_outage_only_if_all_of_it_is(
 
 
 @pytest.mark.parametrize("timeframe", ["1d", "2d"])
-def test_a_pair_that_was_halted_years_ago_has_its_last_candles(set_up: Set, timeframe: str) -> None:
+def test_a_pair_halted_years_ago_has_its_last_candles(set_up: Set, timeframe: str) -> None:
     begin, now = ms("2017-08-17"), ms("2025-01-01")
     setting = set_up(World(begin, DAY, 2_800, now, form="binance", ended=300))
 

@@ -1,4 +1,4 @@
-"""Starts before the listing, limits over halts, ends inside of resampled candles."""
+"""Starts before the listing, limits across halts, ends inside resampled candles."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def test_a_start_before_the_listing_gives_one_gap_and_then_the_first_candles(
 
 
 @pytest.mark.parametrize("timeframe", ["30m", "45m", "4h", "3h", "1d", "2d"])
-def test_limit_counts_candles_of_a_pair_that_was_halted_30_days_ago(
-    set_up: Set, timeframe: str
-) -> None:
+def test_limit_counts_candles_of_a_pair_halted_30_days_ago(set_up: Set, timeframe: str) -> None:
     setting = set_up(HALTED)
 
     newest = setting.ask(timeframe, limit=10)
@@ -84,7 +82,7 @@ def test_limit_counts_candles_of_a_pair_that_was_not_listed_yet(
         ("3h", {"start": "2025-06-15T12:00", "end": "2025-06-15T13:00"}, "2025-06-15T12:00"),
     ],
 )
-def test_a_candle_in_which_the_end_lies_is_whole(
+def test_a_candle_that_contains_the_end_is_complete(
     set_up: Set, timeframe: str, question: dict[str, Any], opened: str
 ) -> None:
     setting = set_up(replace(MINUTES, now=MORNING + 1_000 * MINUTE))
@@ -100,7 +98,7 @@ def test_a_candle_in_which_the_end_lies_is_whole(
 
 
 @pytest.mark.parametrize("after", [0, 999, 1_000])
-def test_a_resampled_candle_that_has_just_opened_is_there(set_up: Set, after: int) -> None:
+def test_a_just_opened_resampled_candle_is_returned(set_up: Set, after: int) -> None:
     setting = set_up(replace(MINUTES, now=ms("2025-06-15T12:00") + after, seed=3))
     newest = setting.exchange.candles(PAIR, "15m")[-1]
     assert text(newest.time) == "2025-06-15T12:00"
@@ -125,7 +123,7 @@ def test_the_oldest_of_the_newest_hundred_has_all_its_parts(set_up: Set) -> None
 
 @pytest.mark.parametrize("question", [{}, {"end": MINUTES.now - 7 * MINUTE}])
 @pytest.mark.parametrize("how", ["zero", "previous"])
-def test_a_hundred_candles_are_meant_by_default_also_filled(
+def test_the_default_is_a_hundred_candles_also_with_fill(
     set_up: Set, how: Any, question: dict[str, Any]
 ) -> None:
     setting = set_up(replace(MINUTES, quiet=0.5))
@@ -139,7 +137,7 @@ def test_a_hundred_candles_are_meant_by_default_also_filled(
 
 
 @pytest.mark.parametrize(("timeframe", "limit"), [("1w", 2_600), ("2M", 400), ("1y", 60)])
-def test_a_limit_that_reaches_back_before_1970_is_one_gap_up_to_the_listing(
+def test_a_limit_that_reaches_before_1970_is_one_gap_up_to_the_listing(
     set_up: Set, timeframe: str, limit: int
 ) -> None:
     answer = set_up(LISTED).each(timeframe, limit=limit)
@@ -151,10 +149,10 @@ def test_a_limit_that_reaches_back_before_1970_is_one_gap_up_to_the_listing(
 
 
 @pytest.mark.parametrize("question", [{"limit": 3}, {"start": MORNING}])
-def test_a_place_whose_candle_opens_behind_the_end_is_no_gap(
+def test_a_place_whose_candle_opens_after_the_end_is_no_gap(
     set_up: Set, question: dict[str, Any]
 ) -> None:
-    """The second candle opens a second before the end of its place, behind the end asked for."""
+    """The second candle opens one second before the end of its place, after the requested end."""
     times = [MORNING, *(MORNING + at * 4 * HOUR for at in range(2, 9))]
     odd = MORNING + 8 * HOUR - 1_000
     candles = [candle(at) for at in sorted([*times, odd])]

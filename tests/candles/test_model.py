@@ -31,7 +31,7 @@ AVAILABLE_PROVIDERS["independent"] = AVAILABLE_PROVIDERS["hypothesis"]
 
 
 def explore(body: Callable[[T], None], drawn: st.SearchStrategy[T], count: int, base: int) -> None:
-    """Do something with so many values, which follow from a base seed."""
+    """Run a function with a number of values, which follow from a base seed."""
 
     def work(value: T) -> None:
         note(f"MODEL_SEED={base}")
@@ -49,7 +49,7 @@ def explore(body: Callable[[T], None], drawn: st.SearchStrategy[T], count: int, 
     seed(base)(test)()
 
 
-def test_the_rules_hold_over_the_wire(wire: Wire) -> None:
+def test_the_rules_hold_with_a_simulated_exchange(wire: Wire) -> None:
     explore(lambda sequence: session.run(sequence, wire), sequences(), COUNT, BASE)
 
 

@@ -38,7 +38,7 @@ ALLOWED = {
     ("marketdata_mcp/app.py", "3600000"): "for how long a list of tools may be kept",
     ("marketdata_mcp/charts/picture.py", "60000"): "bytes of a picture",
 }
-"""What is found elsewhere all the same: where, what, and what it is."""
+"""Allowed findings in other modules: the module, the code, and the reason."""
 
 
 def lengths(tree: ast.AST) -> Iterator[str]:
@@ -72,7 +72,7 @@ def lengths(tree: ast.AST) -> Iterator[str]:
 
 
 def _bare(node: ast.expr) -> Iterator[ast.expr]:
-    """Give a name, or that of what is called, as it stands by itself in a comparison."""
+    """Yield a name, or the name of a call, that is an operand of a comparison."""
     match node:
         case ast.Name():
             yield node
@@ -102,7 +102,7 @@ def test_what_counts_as_a_calculation(text: str, found: list[str]) -> None:
     assert list(lengths(ast.parse(text))) == found
 
 
-def test_no_other_module_calculates_with_lengths_of_candles() -> None:
+def test_no_other_module_calculates_with_timeframes() -> None:
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert ROOT / CALENDAR in paths
     found = {

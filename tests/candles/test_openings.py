@@ -1,4 +1,4 @@
-"""Days that open elsewhere than at midnight UTC, days that move, candles off the calendar."""
+"""Days that do not open at midnight UTC, days that move, candles off the calendar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW_YEAR = World(ms("2023-12-01"), HOUR, 2_000, ms("2024-01-10T12:00"), form="ht
         {"end": "2024-01-03T16:00", "limit": 2},
     ],
 )
-def test_days_that_open_at_16_utc_are_asked_for_by_that(
+def test_days_that_open_at_16_utc_are_requested_by_that_time(
     set_up: Set, question: dict[str, Any]
 ) -> None:
     answer = set_up(NEW_YEAR).each("1d", **question)
@@ -36,7 +36,7 @@ def test_days_that_open_at_16_utc_are_asked_for_by_that(
     assert (answer.missing, answer.forming) == ((), False)
 
 
-def test_days_that_open_at_16_utc_answer_the_same_each_time(set_up: Set) -> None:
+def test_days_that_open_at_16_utc_are_the_same_each_time(set_up: Set) -> None:
     setting = set_up(NEW_YEAR)
 
     answer = setting.each("1d", start="2018-01-01")
@@ -56,7 +56,7 @@ def test_two_days_are_resampled_from_the_hours_that_fit(set_up: Set) -> None:
 
 
 @pytest.mark.parametrize("hour", [17, 23, 24, 31, 39])
-def test_the_day_under_way_since_16_utc_is_open(set_up: Set, hour: int) -> None:
+def test_the_current_day_since_16_utc_is_open(set_up: Set, hour: int) -> None:
     """On either side of midnight."""
     setting = set_up(replace(NEW_YEAR, now=ms("2024-01-05") + hour * HOUR))
 
@@ -149,7 +149,7 @@ def _alpaca(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("timeframe", "count"), [("1d", 121), ("1w", 18), ("1M", 4)])
-def test_days_at_midnight_in_chicago_over_the_end_of_summer_time(
+def test_days_at_midnight_in_chicago_across_the_end_of_daylight_saving_time(
     set_up: Set, wire: Wire, monkeypatch: pytest.MonkeyPatch, timeframe: str, count: int
 ) -> None:
     monkeypatch.setenv("MARKETDATA_ALPACA_API_KEY", "key")

@@ -1,4 +1,4 @@
-"""How exchanges divide their candles into pages, each as its reference says, a test a kind."""
+"""How exchanges split candles into pages by their references, with a test for each kind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from marketdata._exchanges.quirks import QUIRKS
+from inside.exchanges import QUIRKS
 
 from .setting import Setting, ms, opens, text
 from .wire import Answer, Sent, Wire
@@ -63,7 +62,7 @@ def _bybit(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[in
 
 
 def _bitget(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
-    """Give the newest up to ``endTime``, with the candle that opens then."""
+    """Return the newest up to ``endTime``, with the candle that opens then."""
     pair, count = _pair(asked["symbol"]), int(asked["limit"])
     start, end = int(asked.get("startTime", 0)), int(asked.get("endTime", 1 << 60))
     names = {"1min": "1m", "1h": "1h", "1Dutc": "1d", "1Mutc": "1M"}
@@ -165,7 +164,7 @@ FORMS: dict[str, dict[str, Answer]] = {
 
 
 @pytest.mark.parametrize(("timeframe", "start"), [("1w", "2024-02-05"), ("1M", "2024-02-01")])
-def test_weeks_and_months_begin_with_the_first_that_is_wanted(
+def test_weeks_and_months_begin_with_the_first_requested_one(
     connect: Connect, timeframe: str, start: str
 ) -> None:
     begin = ms("2024-01-01")
@@ -179,7 +178,7 @@ def test_weeks_and_months_begin_with_the_first_that_is_wanted(
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 199, 200, 201, 650])
-def test_a_page_that_counts_the_candle_at_its_end_lacks_none_at_its_beginning(
+def test_a_page_that_includes_its_end_lacks_no_candle_at_its_start(
     connect: Connect, count: int
 ) -> None:
     setting = connect(World(MORNING, MINUTE, 1_000, MORNING + 900 * MINUTE + 1, "bitget"))
@@ -191,7 +190,7 @@ def test_a_page_that_counts_the_candle_at_its_end_lacks_none_at_its_beginning(
 
 
 @pytest.mark.parametrize("form", ["kucoin", "gate"])
-def test_the_newest_candles_are_the_exchanges_where_our_clock_is_behind(
+def test_the_newest_candles_follow_the_exchanges_clock_if_ours_is_behind(
     connect: Connect, form: str
 ) -> None:
     now = MORNING + 900 * MINUTE + MINUTE // 2
@@ -205,7 +204,7 @@ def test_the_newest_candles_are_the_exchanges_where_our_clock_is_behind(
 @pytest.mark.parametrize(
     ("form", "behind"), [("kucoin", DAY), ("gate", 10 * HOUR), ("bitget", DAY)]
 )
-def test_candles_later_than_our_clock_are_found_where_the_exchange_tells_no_time(
+def test_candles_later_than_our_clock_are_found_without_a_date_header(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, form: str, behind: int
 ) -> None:
     now = MORNING + 1_700 * MINUTE + MINUTE // 2
@@ -240,7 +239,7 @@ def test_a_listing_between_our_clock_and_the_exchanges_is_one_gap(
         assert len(answer) == (0 if gap.end.timestamp() * 1000 < listed else 2)
 
 
-def test_the_newest_candle_is_there_in_its_first_second(connect: Connect) -> None:
+def test_the_newest_candle_is_returned_in_its_first_second(connect: Connect) -> None:
     now = MORNING + 900 * MINUTE + 200
     setting = connect(World(MORNING, MINUTE, 1_000, now, "kucoin"))
     there = setting.there("1m", 0)
@@ -258,7 +257,7 @@ class Seldom(Exchange):
         return pair != PAIR or unit in (self.traded, self.traded + 600)
 
 
-def test_a_minute_of_a_day_is_found_where_a_page_is_a_part_of_it(connect: Connect) -> None:
+def test_a_minute_is_found_if_a_page_is_shorter_than_a_day(connect: Connect) -> None:
     setting = connect(World(MORNING, MINUTE, 1_400, MORNING + 1_300 * MINUTE, "bitget"))
     setting.exchange = setting.wire.exchange = Seldom(setting.exchange.world)
     traded = MORNING + 600 * MINUTE
@@ -269,7 +268,7 @@ def test_a_minute_of_a_day_is_found_where_a_page_is_a_part_of_it(connect: Connec
 
 
 @pytest.mark.parametrize("form", ["kucoin", "bitget"])
-def test_a_long_outage_of_seldom_traded_pairs_takes_a_few_requests(
+def test_a_long_outage_of_rarely_traded_pairs_takes_few_requests(
     connect: Connect, form: str
 ) -> None:
     world = World(MORNING, MINUTE, 2_600, MORNING + 2_500 * MINUTE, form, outages=((1, 2_157),))
@@ -283,7 +282,7 @@ def test_a_long_outage_of_seldom_traded_pairs_takes_a_few_requests(
         assert len(setting.wire.sent) < 130
 
 
-def test_a_pair_that_was_halted_before_the_newest_page_takes_a_few_requests(
+def test_a_pair_halted_before_the_newest_page_takes_few_requests(
     connect: Connect,
 ) -> None:
     now = MORNING + 900 * MINUTE + MINUTE // 2
@@ -298,7 +297,7 @@ def test_a_pair_that_was_halted_before_the_newest_page_takes_a_few_requests(
         assert len(setting.wire.sent) < 20
 
 
-def test_what_only_our_clock_has_reached_may_be_refused(connect: Connect) -> None:
+def test_a_range_that_only_our_clock_has_reached_may_be_refused(connect: Connect) -> None:
     now = MORNING + 900 * MINUTE + MINUTE // 2
     setting = connect(World(MORNING, MINUTE, 1_000, now, "gate", ended=890, ours=5 * MINUTE))
 
@@ -307,7 +306,7 @@ def test_what_only_our_clock_has_reached_may_be_refused(connect: Connect) -> Non
     assert [one.cause for one in answer.missing] == ["no_trades"]
 
 
-def test_a_start_in_the_open_candle_asks_for_nothing_that_is_still_to_come(
+def test_a_start_in_the_open_candle_requests_nothing_in_the_future(
     connect: Connect,
 ) -> None:
     now = MORNING + 3 * DAY + HOUR
@@ -317,7 +316,7 @@ def test_a_start_in_the_open_candle_asks_for_nothing_that_is_still_to_come(
     assert (opens(answer), answer.missing, answer.forming) == ([], (), False)
 
 
-def test_what_an_exchange_refuses_because_it_is_too_old_is_not_served(
+def test_candles_refused_as_too_old_are_not_served(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(QUIRKS, "gate", replace(QUIRKS["gate"], bars_kept=KEPT))

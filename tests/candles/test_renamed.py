@@ -1,4 +1,4 @@
-"""Candles over a rename of a token: those of the older pair, then those of the present one."""
+"""Candles across a rename of a token: those of the former pair, then those of the new one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.shown import page
 
 import marketdata as md
-from marketdata.models._display.pages import page
 from marketdata.pages import Page
 from marketdata_mcp import answers
 from marketdata_mcp.tools import TOOLS
@@ -56,7 +56,7 @@ def at(hour: int) -> int:
 
 
 def there(setting: Setting, start: int, end: int) -> list[Candle]:
-    """List what both pairs have of a range, the older one up to the first of the present."""
+    """List the candles of both names in a range, the former one's up to the new one's first."""
     older, present = (setting.exchange.candles(pair, "1h") for pair in (OLDER, PRESENT))
     both = [*(one for one in older if one.time < present[0].time), *present]
     return [one for one in both if at(start) <= one.time < at(end)]
@@ -86,7 +86,9 @@ ASKED: dict[str, tuple[dict[str, Any], int, int]] = {
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_range_over_a_rename_has_the_candles_of_both_names(setting: Setting, asked: str) -> None:
+def test_a_range_across_a_rename_has_the_candles_of_both_names(
+    setting: Setting, asked: str
+) -> None:
     question, start, end = ASKED[asked]
     expected = [tuple(one) for one in there(setting, start, end)]
     is_older, is_present = start < ENDS, end > LISTED
@@ -102,7 +104,7 @@ def test_a_range_over_a_rename_has_the_candles_of_both_names(setting: Setting, a
         assert gaps == ([(LISTED - ENDS, "no_trades")] if is_older and is_present else [])
 
 
-def test_what_the_store_has_of_the_present_name_does_not_hide_the_older_one(
+def test_stored_candles_of_the_new_name_do_not_hide_the_old_one(
     setting: Setting,
 ) -> None:
     question = {"start": at(20), "end": at(140)}
@@ -121,7 +123,7 @@ def test_what_the_store_has_of_the_present_name_does_not_hide_the_older_one(
     assert (by_name.pair, rows(by_name)) == (PRESENT, rows(answer))
 
 
-def test_a_download_over_a_rename_has_the_candles_of_both_names(setting: Setting) -> None:
+def test_a_download_across_a_rename_has_the_candles_of_both_names(setting: Setting) -> None:
     question = {"start": at(20), "end": at(140)}
     [done] = setting.client.history.download([PRESENT], "1h", **question)
     assert (done.pair, done.error) == (PRESENT, None)
@@ -140,7 +142,7 @@ def test_a_download_over_a_rename_has_the_candles_of_both_names(setting: Setting
     assert list(setting.client.history.verify()) == []
 
 
-def test_resampled_candles_over_a_rename_are_of_both_names(setting: Setting) -> None:
+def test_resampled_candles_across_a_rename_use_both_names(setting: Setting) -> None:
     answer = setting.client.candles(PRESENT, "5h", start=at(85), end=at(140))
 
     hours = {one.time: one for one in there(setting, 0, HOURS)}
@@ -151,7 +153,7 @@ def test_resampled_candles_over_a_rename_are_of_both_names(setting: Setting) -> 
     assert answer.columns.time[0] < at(ENDS) < at(LISTED) < answer.columns.time[-1]
 
 
-def test_the_shell_and_agents_are_told_of_the_former_name(setting: Setting) -> None:
+def test_the_shell_and_agents_get_the_former_name(setting: Setting) -> None:
     answer = setting.client.candles(PRESENT, "1h", start=at(90), end=at(120))
 
     assert "The pair was MATIC/USDT before 2025-01-05 14:00" in str(page(answer))
@@ -163,7 +165,7 @@ def test_the_shell_and_agents_are_told_of_the_former_name(setting: Setting) -> N
     assert answers.candles(Page(delisted, 5), None)[0]["delisted"] is True
 
 
-def test_halted_pairs_are_listed_and_their_candles_served_at_each_door(setting: Setting) -> None:
+def test_halted_pairs_are_listed_and_served_at_each_door(setting: Setting) -> None:
     # Asked for by its former name a pair is the present one; what is halted has no other name.
     assert [one.pair for one in setting.client.pairs(active=False)] == [OLDER]
     assert "active" in TOOLS["list_pairs"].definition.input_schema["properties"]

@@ -1,4 +1,4 @@
-"""Delisted pairs, other exchanges' ways, and what the model has found."""
+"""Delisted pairs, differences of exchanges, and findings of the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .wire import Wire
 from .world import HOUR, OTHERS, PAIR, Candle, Exchange, World, length
 
 
-def test_what_is_stored_of_a_pair_that_has_left_the_list_is_answered(set_up: Set) -> None:
+def test_stored_candles_of_an_unlisted_pair_are_returned(set_up: Set) -> None:
     setting = set_up(HALTED)
     week = {"start": "2024-02-01", "end": "2024-02-08"}
     before = setting.ask("1h", **week)
@@ -36,7 +36,7 @@ def test_what_is_stored_of_a_pair_that_has_left_the_list_is_answered(set_up: Set
     assert [one.pair for one in later.history.list()] == [PAIR]
 
 
-def test_months_of_an_exchange_that_has_28_days_are_resampled(set_up: Set) -> None:
+def test_months_are_resampled_if_the_exchanges_have_28_days(set_up: Set) -> None:
     world = World(ms("2024-01-01"), 6 * HOUR, 1_500, ms("2024-10-01"), form="ndax", flat=True)
     setting = set_up(world)
     names = {"60": "1m", "3600": "1h", "86400": "1d", "604800": "1w"}
@@ -129,7 +129,7 @@ def _kraken(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("timeframe", ["1h", "2h"])
-def test_a_halt_is_no_listing_where_only_the_newest_candles_are_served(
+def test_a_halt_is_not_a_listing_if_only_the_newest_candles_are_served(
     set_up: Set, wire: Wire, timeframe: str
 ) -> None:
     _kraken(wire)
@@ -158,7 +158,7 @@ class Changing(Exchange):
         ]
 
 
-def test_decimals_revise_what_is_stored(set_up: Set) -> None:
+def test_decimals_revise_stored_candles(set_up: Set) -> None:
     exchange = Changing(MINUTES)
     setting = set_up(exchange)
     hour = {"start": MORNING + HOUR, "end": MORNING + 2 * HOUR}

@@ -29,7 +29,7 @@ class Question(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """What clocks show when an answer is given."""
+    """The clocks at the time of an answer."""
 
     date: int
     """The exchange's ``Date``, in milliseconds, of whole seconds."""
@@ -49,20 +49,20 @@ class Calendar:
     """More than the longest place."""
 
     def place(self, time: int) -> int:
-        """Give the place that a time is in, by its open time."""
+        """Return the place that a time is in, by its open time."""
         return self.openings(time - self.span, time + 1)[-1]
 
     def following(self, place: int) -> int:
-        """Give the end of a place."""
+        """Return the end of a place."""
         return self.openings(place + 1, place + self.span)[0]
 
     def before(self, place: int, count: int) -> list[int]:
-        """List so many places before one."""
+        """List a number of places before one."""
         return list(self.openings(place - (count + 2) * self.span, place))[-count:]
 
 
 def own_calendar(exchange: Exchange, timeframe: str) -> Calendar:
-    """Give the calendar of candles that the exchange has."""
+    """Return the calendar of candles that the exchange has."""
     return Calendar(
         lambda low, high: exchange.world.days.openings(timeframe, low, high),
         {"M": 62 * DAY, "y": 732 * DAY}.get(timeframe[-1]) or 2 * length(timeframe),
@@ -70,7 +70,7 @@ def own_calendar(exchange: Exchange, timeframe: str) -> Calendar:
 
 
 def fixed_calendar(timeframe: str) -> Calendar:
-    """Give the calendar of candles that are resampled."""
+    """Return the calendar of candles that are resampled."""
     count, unit = int(timeframe[:-1]), timeframe[-1]
     months = count * {"M": 1, "y": 12}.get(unit, 0)
     if not months:
@@ -114,7 +114,7 @@ def resampled(timeframe: str, parts: Iterable[Candle]) -> list[Candle]:
 
 @dataclass
 class Memory:
-    """What a client has been told of the pair, by timeframe: what it may have stored."""
+    """The candles that a client has received of the pair, by timeframe, and may have stored."""
 
     told: dict[str, dict[int, Candle]] = field(default_factory=dict)
     """Closed candles, as they were last sent."""
@@ -125,7 +125,7 @@ class Memory:
     said whether a request covers that."""
 
     def hear(self, exchange: Exchange, answers: Iterable[Sent]) -> None:
-        """Remember what came in some answers."""
+        """Note the content of responses."""
         for sent in answers:
             pair, timeframe, candles, now = sent[:4]
             if pair == PAIR:
@@ -174,7 +174,7 @@ class Memory:
 
 
 def _reach(exchange: Exchange, sent: Sent) -> int | None:
-    """Give when a range ends that was requested, without its last place; None: not in the answer.
+    """Return when a range ends that was requested, without its last place; None: not in the answer.
 
     That place may be asked for to see what comes behind the range. How many places it has is
     counted on the calendar that is known of the exchange: candles only tell another one later.
@@ -187,7 +187,7 @@ def _reach(exchange: Exchange, sent: Sent) -> int | None:
 
 
 def is_final(exchange: Exchange, timeframe: str, candle: Candle, now: int) -> bool:
-    """Tell whether no more trading can come into a candle."""
+    """Return whether no more trading can come into a candle."""
     calendar = own_calendar(exchange, timeframe)
     # By a Date ahead a candle is over a little early; nothing is traded in that time.
     return calendar.following(calendar.place(candle.time)) <= now + max(0, exchange.world.date)
@@ -253,7 +253,7 @@ def answer(
     is_busy: Callable[[int, int], bool],
     unsound: int | None = None,
 ) -> Expected:
-    """Give the right answer, from all candles of a timeframe that the exchange has.
+    """Return the right answer, from all candles of a timeframe that the exchange has.
 
     ``newest`` is the time of the newest of its own; ``is_busy`` tells of a span whether another
     pair has a candle with volume that opens in it. ``unsound`` is the time of a candle, none of
@@ -339,7 +339,7 @@ def _hour(place: int) -> tuple[int, int]:
 
 
 def _is_judged_by_hours(calendar: Calendar, taken: set[int], place: int) -> bool:
-    """Tell whether a place lies in a whole hour without candles, of candles shorter than that."""
+    """Return whether a place lies in a whole hour without candles, of candles shorter than that."""
     places = calendar.openings(*_hour(place))
     return len(places) > 1 and not taken.intersection(places)
 

@@ -35,10 +35,10 @@ class Sent(NamedTuple):
     timeframe: str
     candles: list[Candle]
     now: int
-    """When it was given, by what had happened on the exchange."""
+    """The time of the response on the exchange."""
     start: int | None = None
     limit: int = 0
-    """From when on, and how many were asked for."""
+    """The requested start and number."""
 
 
 class Wire:
@@ -52,7 +52,7 @@ class Wire:
         self.is_dated = True
         """Whether answers have a ``Date``."""
         self.answers = dict(_ANSWERS)
-        """What gives the answer to each path."""
+        """The handler of each path."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class Wire:
         self._server.server_close()
 
     def answer(self, path: str, asked: Mapping[str, str]) -> tuple[int, Any, int]:
-        """Give status, body and the time by the exchange's own clock."""
+        """Return status, body and the time by the exchange's own clock."""
         exchange, answers = self.exchange, self.answers.get(path)
         assert exchange is not None
         with self._lock:
@@ -88,7 +88,7 @@ class Wire:
         limit: int,
         upto: int = 1 << 62,
     ) -> list[Candle]:
-        """Give candles of the exchange up to a time, and remember that."""
+        """Return candles of the exchange up to a time, and remember that."""
         exchange.now += exchange.world.tick
         self.on_tick()
         found = exchange.page(pair, timeframe, start, limit)
@@ -156,7 +156,7 @@ def _htx_symbols(_: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple
 
 
 def _htx_candles(wire: Wire, exchange: Exchange, asked: Mapping[str, str]) -> tuple[int, Any]:
-    """Give the ``size`` oldest candles from ``from`` on, or the newest, the newest of them first.
+    """Return the ``size`` oldest candles from ``from`` on, or the newest, the newest of them first.
 
     HTX documents the path with the newest first, without ``from``; that pages lead forward from
     it is what ccxt relies on, and what programs that page so have found.

@@ -1,4 +1,4 @@
-"""The installed command, and a simulated exchange for it to ask."""
+"""The installed command, and a simulated exchange for it."""
 
 import io
 import json
@@ -19,14 +19,14 @@ from marketdata.sim import SimulatedExchange
 NOW = datetime(2025, 6, 15, 12, 34, 56, 789_000, tzinfo=UTC)
 
 DRAWN = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
-"""When pages are drawn."""
+"""The time at which pages are drawn."""
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
 def program() -> str:
-    """The command as pip has installed it."""
+    """The command that pip has installed."""
     return str(Path(sys.executable).with_name("marketdata"))
 
 
@@ -49,14 +49,14 @@ def interruptible(program: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def sim() -> Iterator[SimulatedExchange]:
-    """A simulated exchange whose clock stands still, so that every answer can be repeated."""
+    """A simulated exchange with a frozen clock, so that every answer can be repeated."""
     with SimulatedExchange(seed=3, now=NOW, frozen=True) as started:
         yield started
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Variables of a user who has set nothing, at home in an empty folder."""
+    """The environment of a user without settings, with an empty home folder."""
     kept = {name: value for name, value in os.environ.items() if name[:11] != "MARKETDATA_"}
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PYTHONWARNINGS"):
         kept.pop(name, None)
@@ -65,7 +65,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def asking(environment: dict[str, str], sim: SimulatedExchange) -> dict[str, str]:
-    """Variables that send every question to the simulated exchange."""
+    """Variables that send every request to the simulated exchange."""
     return {**environment, "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints)}
 
 
@@ -89,7 +89,7 @@ def command(program: str, environment: dict[str, str]) -> Command:
 
 @pytest.fixture
 def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Draw a record as on a stream that is no terminal, of a width."""
+    """Draw a record with a width, as on a stream that is not a terminal."""
 
     def drawn(record: object, kind: str, width: int = 80, many: bool = False) -> str:
         from marketdata_cli.views.page import page

@@ -1,4 +1,4 @@
-"""The page of candles that are not all there: missing and why, filled, made of shorter ones."""
+"""The page of candles with gaps, filled candles or resampled ones."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -47,7 +47,7 @@ def candles(bars, missing=(), filled=None, **more):
     )
 
 
-def test_it_says_why_bars_are_missing(draw):
+def test_page_gives_the_cause_of_missing_bars(draw):
     holes = [hole(10, 40, "outage"), hole(60, 61, "no_trades"), hole(70, 72)]
     bars = rows(100, without=[(10, 40), (60, 61), (70, 72)])
     text = draw(candles(bars, holes), "Candles", 100)
@@ -57,7 +57,7 @@ def test_it_says_why_bars_are_missing(draw):
     assert "  2024-02-28 01:10 to 01:12 UTC, 2 candles (2 min)\n" in text
 
 
-def test_one_cause_is_said_once(draw):
+def test_a_single_cause_is_written_once(draw):
     holes = [hole(at, at + 1, "no_trades") for at in range(10, 80, 10)]
     text = draw(
         candles(rows(100, without=[(at, at + 1) for at in range(10, 80, 10)]), holes), "Candles"
@@ -68,7 +68,7 @@ def test_one_cause_is_said_once(draw):
 
 
 @pytest.mark.parametrize("how", ["zero", "previous"])
-def test_filled_bars_are_named_and_not_drawn(how, draw):
+def test_filled_bars_are_counted_and_not_drawn(how, draw):
     bars = rows(60, without=[(50, 60)])
     flat = 0.0 if how == "zero" else 103.0
     stamp = [round((START + index * MINUTE).timestamp() * 1000) for index in range(50, 60)]
@@ -84,21 +84,21 @@ def test_filled_bars_are_named_and_not_drawn(how, draw):
     assert all(99 <= float(price) <= 109 for price in prices), text
 
 
-def test_nothing_but_filled_bars_has_no_chart(draw):
+def test_only_filled_bars_draw_no_chart(draw):
     stamp = round(START.timestamp() * 1000)
     text = draw(candles([(stamp, 0.0, 0.0, 0.0, 0.0, 0.0, 0)], filled=(hole(0, 1),)), "Candles")
     assert "volume" in text.splitlines()[2]
     assert "Filled 1 candle:" in text
 
 
-def test_it_says_what_the_bars_are_made_of(draw):
+def test_page_names_the_source_of_resampled_bars(draw):
     made = candles(rows(5), resampled_from="1m")
     assert draw(made, "Candles").endswith("old, resampled from 1m candles\n")
     assert draw(candles(rows(5), source="trades"), "Candles").endswith("old, made from trades\n")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 140])
-def test_a_year_with_holes_fits_any_width(width, draw):
+def test_a_year_with_gaps_fits_any_width(width, draw):
     step, days = timedelta(hours=1), 366
     gaps = [(at, at + 3) for at in range(100, 7_000, 24)] + [(8_100, 8_700)]
     holes = [hole(*gap, cause="no_trades", step=step) for gap in gaps]
@@ -109,7 +109,7 @@ def test_a_year_with_holes_fits_any_width(width, draw):
     assert "  2025-01-30 12:00 to 2025-02-24 12:00" in text
 
 
-def test_the_place_of_a_missing_bar_is_empty_however_few_there_are(draw):
+def test_a_missing_bar_leaves_its_column_empty(draw):
     """Two bars an hour apart are not neighbours."""
     bars = [row for index, row in enumerate(rows(61)) if index in (0, 60)]
     text = draw(candles(bars, [hole(1, 60, "no_trades")]), "Candles", 100)

@@ -1,14 +1,13 @@
-"""Charts from a shell: ``--open`` and ``--save``."""
+"""Charts from the shell: ``--open`` and ``--save``."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+from built import NEEDS_CHART
 
-from marketdata._charts.page import is_built
-
-pytestmark = pytest.mark.skipif(not is_built(), reason="not built: make chart")
+pytestmark = NEEDS_CHART
 
 COMMANDS = ("candles", "orderbook", "compare", "consolidated")
 
@@ -19,7 +18,7 @@ def data(page: Path):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_answer_is_saved_as_a_page(here, tmp_path, command):
+def test_save_writes_an_html_page(here, tmp_path, command):
     file = tmp_path / "chart.html"
     assert here(command, "BTC/USDT", "--save", str(file)) == (0, f"{file}\n", "")
     found = data(file)
@@ -28,13 +27,13 @@ def test_an_answer_is_saved_as_a_page(here, tmp_path, command):
     assert record["simulated"] is True
 
 
-def test_candles_are_saved_as_a_picture(here, tmp_path):
+def test_save_writes_a_picture_of_candles(here, tmp_path):
     file = tmp_path / "chart.png"
     assert here("candles", "BTC/USDT", "--save", str(file))[0] == 0
     assert file.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_page_is_opened_in_the_browser(here, tmp_path, monkeypatch):
+def test_open_opens_the_page_in_the_browser(here, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("webbrowser.open", seen.append)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -53,7 +52,7 @@ def test_a_page_is_opened_in_the_browser(here, tmp_path, monkeypatch):
         (("candles", "BTC/USDT", "--save", "/nowhere/x.html"), "/nowhere/x.html cannot be written"),
     ],
 )
-def test_what_cannot_be_written_is_refused(here, line, said):
+def test_an_unwritable_file_is_refused(here, line, said):
     code, out, err = here(*line)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: INVALID_PARAMETER: {said}")

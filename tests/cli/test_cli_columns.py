@@ -1,11 +1,11 @@
-"""Only some fields of a list, and another order."""
+"""Chosen fields of a list, and another order."""
 
 import csv
 import io
 import json
 
 
-def test_columns_are_those_chosen_in_tables_and_csv(here):
+def test_tables_and_csv_have_the_chosen_columns(here):
     code, out, _ = here("pairs", "--columns", "pair, price_tick", "-f", "csv")
     assert (code, out.splitlines()[0]) == (0, "pair,price_tick")
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -23,7 +23,7 @@ def test_lists_are_sorted_by_a_field_up_or_down(here):
     assert ticks["-price_tick"] == sorted(ticks["price_tick"], reverse=True)
 
 
-def test_what_is_no_field_is_refused_with_those_there_are(here):
+def test_an_unknown_field_is_refused_with_the_known_ones(here):
     for line in (["--sort", "nope"], ["--columns", "nope"]):
         for form in ("csv", "table"):
             code, out, err = here("quotes", *line, "-f", form)

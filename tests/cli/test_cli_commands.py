@@ -1,4 +1,4 @@
-"""The installed command: one for each operation, options before and after its name."""
+"""The installed command: one command for each operation, options before and after its name."""
 
 import json
 import shlex
@@ -44,7 +44,7 @@ def test_installed_command_answers_with_the_record_in_json(operation, command):
         assert first["pair"].startswith("BTC/")
 
 
-def test_every_operation_has_a_question_here():
+def test_every_operation_has_a_command_line_here():
     assert set(QUESTIONS) == {operation.name for operation in OPERATIONS}
 
 
@@ -60,7 +60,7 @@ def test_examples_are_command_lines_of_the_library(operation):
 
 
 @pytest.mark.cold
-def test_simulated_exchange_can_be_chosen_by_variable(command, environment):
+def test_a_variable_selects_the_simulated_exchange(command, environment):
     done = command("quote", "BTC/USDT", env={**environment, "MARKETDATA_SIM": "1"})
     assert json.loads(done.stdout)["simulated"] is True
 
@@ -117,7 +117,7 @@ def test_arguments_reach_the_library_as_typed(here):
     assert "firstId" in answers["aggregate"][0]
 
 
-def test_a_comma_too_many_names_no_exchange(here):
+def test_an_extra_comma_names_no_exchange(here):
     for said in ("binance,kraken,", "binance, ,kraken"):
         rows = json.loads(here("compare", "BTC/USDT", "--exchanges", said)[1])["rows"]
         assert [row["exchange"] for row in rows] == ["binance", "kraken"]
@@ -126,7 +126,7 @@ def test_a_comma_too_many_names_no_exchange(here):
     assert err.startswith("error: INVALID_PARAMETER: exchanges ")
 
 
-def test_a_search_goes_through_all_lists_on_the_disk(here, sim):
+def test_a_search_covers_all_lists_on_the_disk(here, sim):
     assert {one["exchange"] for one in json.loads(here("pairs", "--search", "pepe")[1])} == {
         "binance"
     }
@@ -201,7 +201,7 @@ def test_the_old_name_of_a_command_still_works(command):
         ("tickers --symbols BTC/USDT,ETH/USDT", "tickers BTC/USDT ETH/USDT"),
     ],
 )
-def test_options_by_their_usual_other_names_are_taken(line, means, here):
+def test_synonyms_of_options_are_accepted(line, means, here):
     def shape(said):
         code, out, err = here(*said.split())
         assert (code, err) == (0, ""), err
@@ -213,6 +213,6 @@ def test_options_by_their_usual_other_names_are_taken(line, means, here):
     assert shape(line) == shape(means)
 
 
-def test_help_has_no_other_names(here):
+def test_help_does_not_list_synonyms(here):
     out = here("candles", "--help")[1]
     assert not any(name in out for name in ("--symbol", "--interval", "--since", "--until"))

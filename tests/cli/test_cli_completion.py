@@ -10,7 +10,7 @@ from marketdata.operations import HISTORY, OPERATIONS
 
 @pytest.fixture
 def complete(command, asking):
-    """What zsh is offered for a line that ends here."""
+    """Return the completions in zsh for a line."""
 
     def offers(line):
         done = command(
@@ -29,7 +29,7 @@ def complete(command, asking):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_script_for_each_shell(shell, command, environment):
+def test_each_shell_gets_a_completion_script(shell, command, environment):
     done = command(env={**environment, "_MARKETDATA_COMPLETE": f"source_{shell}"})
     assert done.returncode == 0
     assert f"_MARKETDATA_COMPLETE=complete_{shell}" in done.stdout
@@ -37,7 +37,7 @@ def test_script_for_each_shell(shell, command, environment):
         subprocess.run([shell, "-n", "-c", done.stdout], check=True)
 
 
-def test_commands_options_and_values_are_offered(complete):
+def test_commands_options_and_values_are_completed(complete):
     assert {one.command for one in OPERATIONS} <= set(complete("marketdata "))
     assert complete("marketdata order") == ["orderbook"]
     assert "--timeframe" in complete("marketdata candles --t")
@@ -46,7 +46,7 @@ def test_commands_options_and_values_are_offered(complete):
     assert complete("marketdata ticker -e k") == ["kraken"]
 
 
-def test_the_group_of_stored_candles_is_completed(complete):
+def test_the_history_group_is_completed(complete):
     assert complete("marketdata his") == ["history"]
     assert {one.name for one in HISTORY} <= set(complete("marketdata history "))
     assert complete("marketdata history download BTC/USDT --d") == ["--dry-run", "--debug"]

@@ -1,4 +1,4 @@
-"""The shell follows MARKETDATA_NUMBERS: text in JSON, the exchange's digits everywhere."""
+"""The shell follows MARKETDATA_NUMBERS: strings in JSON, the exchange's digits everywhere."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ def exactly(here, monkeypatch):
 
 
 def fractions(value):
-    """Give what is written as a number with a point, and is no time of ours."""
+    """Return the numbers with a point, except our own times."""
     match value:
         case dict():
             return [
@@ -53,14 +53,14 @@ def fractions(value):
 
 
 @pytest.mark.parametrize("line", QUESTIONS, ids=lambda line: line[0])
-def test_json_has_text(exactly, line):
+def test_json_has_strings(exactly, line):
     out = exactly("-f", "json", *line)
     assert fractions(json.loads(out)) == []
     assert re.search(r'"\d+\.\d+"', out)
 
 
 @pytest.mark.parametrize("line", QUESTIONS[2:5], ids=lambda line: line[0])
-def test_lines_tables_and_csv_have_every_digit(exactly, line):
+def test_jsonl_tables_and_csv_have_every_digit(exactly, line):
     lines = exactly("-f", "jsonl", *line)
     assert fractions([json.loads(text) for text in lines.splitlines()]) == []
     written = re.findall(r'"(\d+\.\d+)"', lines)
@@ -75,7 +75,7 @@ def test_lines_tables_and_csv_have_every_digit(exactly, line):
     assert sum(number in table for number in set(written)) > 2
 
 
-def test_small_prices_are_written_out(exactly):
+def test_small_prices_have_no_exponent(exactly):
     found = json.loads(exactly("-f", "json", "ticker", "PEPE/USDT"))
     assert re.fullmatch(r"0\.0000\d{4}", found["last"])
     [pair] = json.loads(exactly("-f", "json", "pairs", "--base", "PEPE"))

@@ -1,4 +1,4 @@
-"""`marketdata doctor`: this machine, the settings and the way to the exchanges."""
+"""`marketdata doctor`: the machine, the settings and the connection to the exchanges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 
 
-def test_a_good_machine_is_told_of_line_by_line(command, environment):
+def test_a_healthy_machine_gets_one_line_per_check(command, environment):
     done = command("--sim", "doctor", env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     for line in done.stdout.splitlines():
@@ -14,7 +14,7 @@ def test_a_good_machine_is_told_of_line_by_line(command, environment):
     assert "binance responds in" in done.stdout
 
 
-def test_exchanges_that_cannot_be_reached_say_why(command, environment):
+def test_unreachable_exchanges_have_a_reason(command, environment):
     away = json.dumps(dict.fromkeys(("binance", "kraken"), "http://127.0.0.1:9"))
     environment = {**environment, "MARKETDATA_ENDPOINTS": away}
     done = command("doctor", "-e", "binance,kraken", "-f", "json", env=environment)
@@ -28,7 +28,7 @@ def test_exchanges_that_cannot_be_reached_say_why(command, environment):
     ]
 
 
-def test_what_the_environment_says_of_the_way_is_checked(command, environment):
+def test_proxy_and_certificate_variables_are_checked(command, environment):
     environment = {**environment, "HTTPS_PROXY": "somebody:hush@127.0.0.1:3128"}
     done = command("doctor", "--offline", env=environment)
     assert done.returncode == 0
@@ -38,14 +38,14 @@ def test_what_the_environment_says_of_the_way_is_checked(command, environment):
     assert "hush" not in done.stdout + done.stderr
 
 
-def test_a_variable_of_another_program_is_left_alone(command, environment):
+def test_a_variable_of_another_program_is_ignored(command, environment):
     environment = {**environment, "MARKETDATA_TOKEN": "hush", "MARKETDATA_TIMEOUTS": "1"}
     said = command("doctor", "--offline", env=environment).stdout
     assert "MARKETDATA_TIMEOUTS" in said
     assert "MARKETDATA_TOKEN" not in said
 
 
-def test_a_wrong_setting_is_named(command, environment):
+def test_an_invalid_setting_is_named(command, environment):
     done = command("doctor", env={**environment, "MARKETDATA_TIMEOUT": "soon"})
     assert done.returncode == 1
     assert "MARKETDATA_TIMEOUT" in done.stdout

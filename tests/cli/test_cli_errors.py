@@ -1,6 +1,8 @@
-"""Errors: one line on standard error with a stable code, an exit code that tells whose fault."""
+"""Errors: one line on standard error with a stable code, and an exit code by cause."""
 
 import pytest
+
+import marketdata as md
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(line, code, said, here):
     assert err.endswith("\n")
 
 
-def test_installed_command_refuses_in_one_line(command, asking):
+def test_the_installed_command_refuses_in_one_line(command, asking):
     done = command("ticker", "BTC/USTD", env=asking)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: PAIR_NOT_SUPPORTED: ")
@@ -84,27 +86,25 @@ def test_traceback_only_with_debug(here):
     assert "Traceback" in here("--debug", "nonsense")[2]
 
 
-def test_what_nobody_foresaw_is_one_line_too(here, monkeypatch):
-    from marketdata._client.blocking import Client
-
+def test_an_unexpected_error_is_one_line_too(here, monkeypatch):
     def broken(client, **given):
         raise LookupError("first line\nsecond line")
 
-    monkeypatch.setattr(Client, "status", broken)
+    monkeypatch.setattr(md.Client, "status", broken)
     status, out, err = here("status")
     assert (status, out) == (1, "")
     assert err.startswith("error: INTERNAL_ERROR: LookupError: first line second line")
     assert err.count("\n") == 1
 
 
-def test_a_setting_that_is_wrong_is_named(here, monkeypatch):
+def test_an_invalid_setting_is_named(here, monkeypatch):
     monkeypatch.setenv("MARKETDATA_TIMEOUT", "soon")
     status, _, err = here("status")
     assert status == 2
     assert "MARKETDATA_TIMEOUT" in err
 
 
-def test_a_comparison_of_exchanges_that_all_failed_has_failed(command, asking):
+def test_a_comparison_without_any_response_is_exit_code_1(command, asking):
     done = command("compare", "BTC/USDT", "-e", "nosuch,krakn", "-f", "json", env=asking)
     assert done.returncode == 1
     assert '"code":"EXCHANGE_NOT_SUPPORTED"' in done.stdout

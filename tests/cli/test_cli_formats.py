@@ -1,4 +1,4 @@
-"""JSON, JSON lines and CSV hold what the library gave, digit for digit."""
+"""JSON, JSON lines and CSV have the library's values, digit for digit."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from marketdata import Trade
-from marketdata._client.blocking import Client
+from marketdata.clients import Client
 from marketdata.models.text import number
 from marketdata.operations import OPERATIONS
 from marketdata_cli import text
@@ -36,7 +36,7 @@ QUESTIONS = {
 
 @pytest.fixture
 def ask(here, monkeypatch):
-    """Ask in a format: what was written, and the answer of the library that it was made from."""
+    """Run a command with a format; return its output, and the library's answer."""
 
     def question(operation, form):
         answers = []
@@ -69,7 +69,7 @@ def test_json_is_the_record(operation, ask):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
-def test_json_lines_are_records_bars_or_levels(operation, ask):
+def test_jsonl_has_records_bars_or_levels(operation, ask):
     out, answer = ask(operation, "jsonl")
     found = [json.loads(line) for line in out.splitlines()]
     match operation.record:
@@ -158,7 +158,7 @@ def assert_same(cell, value):
 
 
 @pytest.mark.parametrize("name", ["ticker", "candles", "orderbook", "trades"])
-def test_numbers_in_csv_are_the_floats_themselves_without_an_exponent(here, name):
+def test_csv_numbers_are_the_same_floats_without_exponent(here, name):
     code, out, _ = here(name, "PEPE/USDT", "-f", "csv")
     assert code == 0
     cells = [cell for row in csv.reader(io.StringIO(out)) for cell in row]
@@ -179,7 +179,7 @@ def test_numbers_are_written_so_that_they_read_back_as_floats(value):
     assert number(None) == ""
 
 
-def test_numbers_are_the_floats_themselves_without_an_exponent(ask):
+def test_numbers_are_the_same_floats_without_exponent(ask):
     operation = next(one for one in OPERATIONS if one.name == "ticker")
     out, answer = ask(operation, "csv")
     header, row = csv.reader(io.StringIO(out))
@@ -192,7 +192,7 @@ def test_numbers_are_the_floats_themselves_without_an_exponent(ask):
         assert not re.search(r"\de[+-]?\d", out)
 
 
-def test_csv_of_nothing_has_its_header(here):
+def test_csv_without_rows_has_its_header(here):
     code, out, _ = here("pairs", "--base", "NOSUCH", "-f", "csv")
     assert code == 0
     assert out.splitlines() == [
@@ -201,7 +201,7 @@ def test_csv_of_nothing_has_its_header(here):
     ]
 
 
-def test_bars_without_trade_counts_leave_the_column_empty(here):
+def test_unknown_trade_counts_leave_the_column_empty(here):
     code, out, _ = here("candles", "BTC/USD", "-e", "coinbaseexchange", "-n", "2", "-f", "csv")
     assert code == 0
     assert all(line.endswith(",") for line in out.splitlines()[1:])
@@ -213,7 +213,7 @@ RUN = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "=HYPERLINK(1)")
 
 
 @pytest.mark.parametrize("evil", RUN)
-def test_no_cell_is_one_that_a_spreadsheet_runs(evil):
+def test_no_csv_cell_runs_as_a_formula(evil):
     now = datetime.now(UTC)
     trade = Trade(
         exchange="binance", pair=f"{evil}/USDT", id=evil, price=-1.5, amount=Decimal("-2.5"),
@@ -234,6 +234,6 @@ def test_no_cell_is_one_that_a_spreadsheet_runs(evil):
         assert (row["id"], row["pair"]) == (evil, f"{evil}/USDT")
 
 
-def test_raw_is_an_option_of_every_command(here):
+def test_raw_is_an_option_of_every_csv_command(here):
     assert here("-f", "csv", "--raw", "ticker", "BTC/USDT")[0] == 0
     assert here("ticker", "BTC/USDT", "-f", "csv", "--raw")[0] == 0

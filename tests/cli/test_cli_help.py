@@ -1,4 +1,4 @@
-"""Help pages: complete, from the library's own words, and there at once."""
+"""Help pages: complete, with the library's texts, and fast."""
 
 import inspect
 import subprocess
@@ -41,7 +41,7 @@ def pages():
     return found
 
 
-def test_first_page_names_every_command_and_option(pages):
+def test_the_first_page_names_every_command_and_option(pages):
     page = pages[""]
     for operation in OPERATIONS:
         assert f"  {operation.command}" in page
@@ -55,7 +55,7 @@ def test_first_page_names_every_command_and_option(pages):
 
 
 @pytest.mark.parametrize("operation", [*OPERATIONS, *HISTORY], ids=lambda one: one.name)
-def test_page_says_what_the_library_says(operation, pages):
+def test_pages_have_the_texts_of_the_library(operation, pages):
     page = pages[f"history {operation.name}" if operation in HISTORY else operation.command]
     for paragraph in operation.description.split("\n\n"):
         assert " ".join(paragraph.split()) in " ".join(page.split())
@@ -80,7 +80,7 @@ def test_the_page_of_a_group_names_its_commands(pages, command):
     assert bare.stdout == command("history", "--help").stdout
 
 
-def test_pages_of_stored_candles(pages):
+def test_pages_of_the_history_commands(pages):
     words = " ".join(pages["history download"].split())
     assert "Usage: marketdata history download [OPTIONS] PAIR... " in words
     assert "--start TIME Start of the range, inclusive: ISO-8601, Unix ms, or an age " in words
@@ -120,7 +120,7 @@ def test_pages_of_candles_and_tickers(pages):
         assert line in pages["candles"]
 
 
-def test_commands_stand_in_groups_and_common_options_once(pages):
+def test_commands_are_grouped_and_common_options_written_once(pages):
     page = pages[""]
     titles = ["Data:", "Several exchanges:", "History:", "Live:", "Service:", "Options:"]
     places = [page.index(f"\n{title}\n") for title in titles]
@@ -133,7 +133,7 @@ def test_commands_stand_in_groups_and_common_options_once(pages):
     assert told == ["", "watch", "history"]
 
 
-def test_help_is_in_colour_on_a_terminal_that_has_some(monkeypatch):
+def test_help_has_colours_on_a_terminal_with_colours(monkeypatch):
     from marketdata_cli import manual
 
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
@@ -170,7 +170,7 @@ def test_no_arguments_show_the_first_page(command):
     ],
     ids=" ".join,
 )
-def test_pages_import_nothing_that_a_question_needs(line):
+def test_help_pages_import_nothing_that_calls_need(line):
     # typer itself brings pydantic once it reads the options of a command.
     heavy = set(HEAVY) | ({"pydantic"} if line[0].startswith("--") else set())
     code = (
@@ -184,7 +184,7 @@ def test_pages_import_nothing_that_a_question_needs(line):
     assert done.stderr == "\n"
 
 
-def test_a_question_does_not_import_rich_unless_for_a_table(asking):
+def test_only_tables_import_rich(asking):
     code = (
         "import sys\n"
         "from marketdata_cli.app import run\n"
@@ -222,7 +222,7 @@ def test_help_and_version_work_in_a_broken_environment(command, environment):
 
 
 @pytest.mark.cold
-def test_module_is_the_command(environment):
+def test_the_module_is_the_command(environment):
     line = [sys.executable, "-m", "marketdata_cli", "--version"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("marketdata ")

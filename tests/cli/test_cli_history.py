@@ -1,4 +1,4 @@
-"""``marketdata history``: what each command says and does, and its exit code."""
+"""``marketdata history``: output, effect and exit code of each command."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ DOWNLOAD = ("history", "download", "BTC/USDT", *DAY, "-t", "5m")
 
 @pytest.fixture
 def asked(sim):
-    """The pages of candles that the exchange was asked for since the test began."""
+    """The requested pages of candles since the test began."""
     sim.faults.clear()
     sim.forget()
     yield lambda: [one for one in sim.requests if "candles" in one.path or "klines" in one.path]
@@ -26,7 +26,7 @@ def asked(sim):
 
 @pytest.fixture
 def store(asking):
-    """Where the candles are."""
+    """The folder of the candles."""
     return Path(asking["MARKETDATA_HOME"], "candles")
 
 
@@ -42,7 +42,7 @@ def spoil(store):
     file.write_bytes(content)
 
 
-def test_download_tells_in_every_form_and_fetches_once(here, asked):
+def test_download_reports_in_every_format_and_requests_once(here, asked):
     code, out, err = here(*DOWNLOAD)
     assert (code, err) == (0, "1 series, 288 candles, 288 of them new\n")
     [told] = json.loads(out)
@@ -86,7 +86,7 @@ def test_several_exchanges_in_one_option(line, here):
     assert err == "2 series, 576 candles, 576 of them new\n"
 
 
-def test_holes_are_said_in_words(here, asked):
+def test_gaps_are_written_in_words(here, asked):
     old = ("history", "download", "BTC/USDT", "--start", "2025-05-01", "--end", "2025-05-02")
     code, out, err = here(*old, "-e", "kraken", "-f", "table")
     assert code == 0
@@ -120,7 +120,7 @@ def test_a_failed_series_is_an_error_line(pairs, fault, code, said, here, asked,
         assert line.startswith(f"error: {beginning}")
 
 
-def test_a_dry_run_asks_for_no_bar(here, asked, store):
+def test_a_dry_run_requests_no_bars(here, asked, store):
     line = ("history", "download", "BTC/USDT", "-t", "1m", *DAY, "--dry-run")
     code, out, err = here(*line, "-f", "table")
     assert (code, err) == (0, "")
@@ -136,7 +136,7 @@ def test_a_dry_run_asks_for_no_bar(here, asked, store):
     assert (plan["stored"], plan["wanted"]) == (0, 1440)
 
 
-def test_list_of_nothing_says_how_to_fill_it(here, store):
+def test_an_empty_list_says_how_to_fill_it(here, store):
     assert here("history", "list") == (0, "[]\n", "")
     code, out, err = here("history", "list", "-f", "table")
     assert (code, err) == (0, "")
@@ -162,7 +162,7 @@ def test_days_are_listed_with_their_state(here):
     assert re.search(r"2025-06-15 +not fetched +30 +258 +not fetched", out)
 
 
-def test_candles_of_a_halted_pair_are_served(here):
+def test_candles_of_a_halted_pair_are_returned(here):
     [halted] = json.loads(here("pairs", "--no-active")[1])
     code, out, _ = here("pairs", "--no-active", "-f", "table")
     assert (code, "\n1 halted pair, " in out) == (0, True)
@@ -195,7 +195,7 @@ def test_list_verify_and_repair(here, store, asked):
     [listed] = json.loads(out)
     assert (code, err) == (0, "")
     assert (listed["problem"], listed["path"]) == ("file_left_over", left.name)
-    assert "file that nobody needs" in here("history", "repair", "-f", "table")[1]
+    assert "file that is not used" in here("history", "repair", "-f", "table")[1]
     assert not left.exists()
 
     spoil(store)
@@ -256,7 +256,7 @@ def test_export_in_every_format(here, tmp_path, asked):
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 289
 
 
-def test_export_that_cannot_be(here, tmp_path, asked):
+def test_impossible_exports_are_refused(here, tmp_path, asked):
     here(*DOWNLOAD, "-q")
     code, out, err = here("history", "export", str(tmp_path / "x.csv"), "ETH/USDT")
     assert (code, out) == (1, "")
@@ -268,12 +268,12 @@ def test_export_that_cannot_be(here, tmp_path, asked):
     assert err.startswith(f"error: INVALID_PARAMETER: {file} cannot be written: No such file")
 
 
-def test_remove_asks_where_somebody_can_be_asked(here, store, asked):
+def test_remove_asks_only_where_somebody_can_answer(here, store, asked):
     here(*DOWNLOAD, "-q")
     here("history", "download", "BTC/USDT", *DAY, "-t", "1h", "-q")
     code, out, err = here("history", "remove", "BTC/USDT")
     assert (code, out) == (2, "")
-    assert "give --yes where nobody can be asked" in err
+    assert "cannot ask for confirmation here: add --yes" in err
     code, out, err = here("history", "remove", "BTC/USDT", "--dry-run", "-f", "table")
     assert (code, err) == (0, "")
     assert out.endswith("\nNothing was removed: --dry-run.\n")
@@ -286,7 +286,7 @@ def test_remove_asks_where_somebody_can_be_asked(here, store, asked):
     assert data_files(store) == []
 
 
-def test_candles_of_a_range_are_stored_unless_told_otherwise(here, store, asked):
+def test_candles_of_a_range_are_stored_unless_switched_off(here, store, asked):
     line = ("candles", "BTC/USDT", "-t", "15m", *DAY, "-f", "csv")
     code, fresh, err = here(*line, "--no-store")
     assert (code, err, len(asked())) == (0, "", 1)
@@ -303,7 +303,7 @@ def test_candles_of_a_range_are_stored_unless_told_otherwise(here, store, asked)
     assert stored["bars"] == 96, "the newest bars are not kept"
 
 
-def test_the_simulated_exchange_leaves_what_is_real_alone(here, store, asked):
+def test_the_simulated_exchange_does_not_touch_real_candles(here, store, asked):
     here(*DOWNLOAD, "-q")
     [simulated] = (store / "simulated").iterdir()
     shutil.copytree(simulated / "binance", store / "binance")

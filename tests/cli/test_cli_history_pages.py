@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from inside.shown import numbers
 
 from marketdata import Damage, Downloaded, Interval, Plan, Progress, Series
-from marketdata.models._display import numbers
-from marketdata.models._display.stored import completeness, summary
+from marketdata.models._display.stored import requested, summary
 from marketdata_cli.live.progress import Board
 from marketdata_cli.views.layout import breadth
 
@@ -82,7 +82,7 @@ def test_no_line_is_wider_than_the_terminal(kind, width, draw):
     assert "coinbaseexchange 1000SATS/USDT 15m" in text
 
 
-def test_series_have_range_rows_completeness_and_size(draw):
+def test_series_have_range_rows_requested_and_size(draw):
     lines = draw(PAGES["Series"], "Series", 120, many=True).splitlines()
     assert lines[0] == "Stored candles"
     assert lines[1].split()[:5] == ["series", "from", "(UTC)", "to", "candles"]
@@ -98,13 +98,13 @@ def test_series_have_range_rows_completeness_and_size(draw):
     assert simulated.startswith("Stored candles   SIMULATED\n")
 
 
-def test_only_all_is_complete():
-    assert completeness(series(bars=10_000_000, not_fetched=1)) == "99.99%"
-    assert completeness(series(bars=0, missing=0, not_fetched=1)) == "0.00%"
-    assert completeness(series(bars=0, missing=7)) == "100%"
+def test_only_all_requested_is_100_percent():
+    assert requested(series(bars=10_000_000, not_fetched=1)) == "99.99%"
+    assert requested(series(bars=0, missing=0, not_fetched=1)) == "0.00%"
+    assert requested(series(bars=0, missing=7)) == "100%"
 
 
-def test_downloads_say_which_holes_there_are(draw):
+def test_downloads_name_their_gaps(draw):
     text = draw(PAGES["Downloaded"], "Downloaded", 140, many=True)
     assert "bars" not in text
     assert "80 outage, 37 not fetched, 3 no trades" in text.splitlines()[2]
@@ -126,12 +126,12 @@ def test_downloads_say_which_holes_there_are(draw):
     assert " 2023-01-01 01:02:03  " in draw([since], "Downloaded", 140, many=True)
 
 
-def test_plans_add_up_what_one_exchange_is_asked(draw):
+def test_plans_add_up_the_requests_of_one_exchange(draw):
     text = draw(PAGES["Plan"], "Plan", 120, many=True)
     assert text.endswith("\n560,648 candles to fetch in 646 requests, at least 13.2 s\n")
 
 
-def test_damage_is_in_words(draw):
+def test_damage_is_written_in_words(draw):
     text = draw(PAGES["Damage"], "Damage", 140, many=True)
     assert "unreadable file" in text
     assert "2023-a.parquet" in text
@@ -156,7 +156,7 @@ def test_sizes(count, text):
     assert numbers.size(count) == text
 
 
-def test_finished_bars_make_room_for_others(monkeypatch):
+def test_finished_progress_bars_make_room_for_others(monkeypatch):
     """Of many series the terminal shows those that are under way."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("LINES", "5")

@@ -28,7 +28,7 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @pytest.fixture
 def asked(sim):
-    """Where the pages begin that binance was asked for since the test began, in Unix ms."""
+    """The starts of the pages requested from binance since the test began, in Unix ms."""
     sim.faults.clear()
     sim.forget()
     yield lambda: [int(one.query["startTime"]) for one in sim.requests if "klines" in one.path]
@@ -48,7 +48,7 @@ def stored(asking):
 
 
 class Terminal:
-    """A process on a terminal of its own, or with only some of its streams on one."""
+    """A process with all or some of its streams on a separate terminal."""
 
     def __init__(self, line, env, columns=80, **streams):
         self.ours, theirs = pty.openpty()
@@ -74,7 +74,7 @@ class Terminal:
         os.write(self.ours, text.encode())
 
     def end(self):
-        """Wait for the end: the exit code, what was shown, what was written elsewhere."""
+        """Wait for the end; return the exit code, the screen, and the other output."""
         out, _ = self.process.communicate(timeout=60)
         joined(self._reader)
         shown = ESCAPE.sub("", self.shown.decode()).replace("\r\n", "\n")
@@ -102,12 +102,12 @@ def terminal(asking, interruptible):
 
 
 def hanging_half_way(sim):
-    """Have the exchange answer some pages and leave the others waiting."""
+    """Let the exchange answer some pages and hang on the others."""
     sim.faults.add("binance:*/klines:after=8,hang")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_came_before_the_end_is_not_fetched_again(
+def test_an_interrupted_download_requests_nothing_twice(
     number, sim, asked, stored, asking, terminal, command
 ):
     hanging_half_way(sim)
@@ -154,7 +154,7 @@ def test_a_narrow_terminal_gets_a_bar_for_each_series_and_a_table(asked, termina
     assert max(map(len, table.splitlines())) <= 40
 
 
-def test_a_piped_answer_leaves_the_bars_on_the_terminal(asked, terminal, sim):
+def test_a_piped_answer_leaves_the_progress_on_the_terminal(asked, terminal, sim):
     sim.faults.add("binance:*/klines:latency=0.2")
     code, shown, out = terminal(*DOWNLOAD, columns=140, stdout=subprocess.PIPE).end()
     assert code == 0
@@ -164,7 +164,7 @@ def test_a_piped_answer_leaves_the_bars_on_the_terminal(asked, terminal, sim):
     assert shown.endswith("1 series, 14,400 candles, 14,400 of them new\n")
 
 
-def test_quiet_is_quiet_on_a_terminal_too(asked, terminal):
+def test_quiet_shows_no_progress_on_a_terminal_either(asked, terminal):
     code, shown, _ = terminal(*DOWNLOAD[:3], "--start", "2025-06-14", "-q", "-f", "jsonl").end()
     assert code == 0
     assert json.loads(shown)["pair"] == "BTC/USDT"
@@ -184,7 +184,7 @@ def test_remove_asks_first(asked, terminal, here, stored):
         assert (stored() is None) is (not exits)
 
 
-def test_an_export_to_the_output(asked, terminal, here, asking, program):
+def test_an_export_to_standard_output(asked, terminal, here, asking, program):
     here("history", "download", "BTC/USDT", "--start", "2025-06-14", "--end", "2025-06-15")
     export = ("history", "export", "-", "BTC/USDT")
     code, out, err = here(*export)
@@ -197,8 +197,8 @@ def test_an_export_to_the_output(asked, terminal, here, asking, program):
     assert "cannot be shown on a terminal" in shown
 
 
-def test_the_simulator_inside_and_on_a_port(environment, program, command):
-    """Both play the same, so what one was asked for the other need not be."""
+def test_the_simulator_in_the_process_and_on_a_port(environment, program, command):
+    """Both replay the same, so candles of one need not be requested from the other."""
     environment["MARKETDATA_SIM_NOW"] = "2025-06-15T12:00Z"
     line = ("history", "download", "BTC/USDT", "--start", "2025-06-14", "--end", "2025-06-15", "-q")
     done = command("--sim", *line, env=environment)

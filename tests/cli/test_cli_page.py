@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from inside.shown import Column, Table, numbers
 
 from marketdata.models import (
     Candles,
@@ -20,8 +21,6 @@ from marketdata.models import (
     Ticker,
     Trade,
 )
-from marketdata.models._display import numbers
-from marketdata.models._display.elements import Column, Table
 from marketdata.models.aggregates import (
     Best,
     BookSource,
@@ -283,7 +282,7 @@ def test_ticker(draw):
     assert "▼ -0.00%  -3.20" in falling
 
 
-def test_ticker_without_values_leaves_them_out(draw):
+def test_unknown_values_of_a_ticker_are_left_out(draw):
     bare = Ticker(**sourced(window="day", source="candles"), last=1.5)
     text = draw(bare, "Ticker")
     assert "trading day" in text
@@ -306,7 +305,7 @@ def test_order_book_is_a_ladder(draw):
     assert lines[-1].endswith("sequence 77")
 
 
-def test_exchanges_compared(draw):
+def test_a_comparison_of_exchanges(draw):
     text = draw(comparison(without_fees=("okx",)), "Comparison", 140)
     lines = text.splitlines()
     assert lines[0] == "BTC/USDT  2 exchanges   SIMULATED"
@@ -345,7 +344,7 @@ def test_fees(draw):
     assert "from volume" not in draw(own, "Fees")
 
 
-def test_what_an_order_costs(draw):
+def test_the_cost_of_an_order(draw):
     text = draw(execution(unfilled=2.5, without_fees=("okx",)), "ExecutionCost", 100)
     assert "─ buy BTC/USDT " in text
     assert " 1 order book ─" in text
@@ -374,7 +373,7 @@ def test_order_book_with_an_empty_side(sides, said, draw):
     assert said in draw(book(**sides), "OrderBook")
 
 
-def test_candles_show_chart_rows_and_holes(draw):
+def test_candles_show_chart_rows_and_gaps(draw):
     text = draw(candles(without=(3, 4, 17)), "Candles")
     assert "\n27 candles, 2024-03-01 00:00 to 2024-03-02 05:00 UTC" in text
     assert "… 17 earlier" in text
@@ -388,7 +387,7 @@ def test_candles_show_chart_rows_and_holes(draw):
     assert "║" in text, "rising bars are hollow where there is no colour"
 
 
-def test_candles_with_many_holes_name_the_longest(draw):
+def test_the_longest_of_many_gaps_are_listed(draw):
     text = draw(candles(without=(2, 5, 8, 11, 14, 17, 20)), "Candles")
     assert "Missing 7 candles:" in text
     assert "and 2 shorter" in text
@@ -408,12 +407,12 @@ def test_few_and_no_bars(draw):
     assert "volume" not in draw(candles(1, columns=unknown), "Candles")
 
 
-def test_status_of_an_exchange_that_is_away(draw):
+def test_status_of_an_unreachable_exchange(draw):
     text = draw(RECORDS["Status"], "Status")
     assert "● not reachable  EXCHANGE_UNAVAILABLE  in maintenance" in text
 
 
-def test_lists_name_the_columns_that_had_no_room(draw):
+def test_lists_name_the_dropped_columns(draw):
     text = draw(LISTS["Ticker"], "Ticker", 60, many=True)
     assert "Hidden columns: " in text
     assert "No room for" not in draw(LISTS["Ticker"], "Ticker", 160, many=True)
@@ -422,7 +421,7 @@ def test_lists_name_the_columns_that_had_no_room(draw):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_pairs_of_several_exchanges_say_which(width, draw):
+def test_pairs_of_several_exchanges_name_them(width, draw):
     [here] = LISTS["Pair"]
     there = here.model_copy(
         update={"exchange": "coinbaseexchange", "received_at": NOW - timedelta(hours=30)}
@@ -481,18 +480,18 @@ def test_ages(seconds, text):
     assert numbers.age(NOW - timedelta(seconds=seconds), NOW) == text
 
 
-def test_a_time_ahead_of_ours_is_said_so():
+def test_a_time_ahead_of_ours_says_so():
     assert numbers.age(NOW + timedelta(seconds=90), NOW) == "90.0 s ahead"
 
 
-def test_times_without_what_is_zero_in_all():
+def test_times_lack_digits_that_are_zero_in_all():
     day = datetime(2024, 1, 1, tzinfo=UTC)
     assert numbers.moments([day, day + timedelta(days=1)]) == ["2024-01-01", "2024-01-02"]
     assert numbers.moments([day, day + timedelta(hours=1)])[0] == "2024-01-01 00:00"
     assert numbers.moments([day, day + timedelta(milliseconds=5)])[1] == "2024-01-01 00:00:00.005"
 
 
-def test_wide_signs_take_two_columns():
+def test_wide_characters_take_two_columns():
     assert breadth("欧易 OKX") == 8
     assert padded("欧易", 3) == "欧…"
     assert padded("ab", 4, right=True) == "  ab"
@@ -502,13 +501,13 @@ def test_bars_are_exact_to_an_eighth():
     assert [bar(share, 2) for share in (0, 0.5, 0.5625, 1, 7)] == ["", "█", "█▏", "██", "██"]
 
 
-def test_a_column_of_nothing_is_not_shown():
+def test_an_empty_column_is_not_shown():
     lines = table(Table([Column("a", ["1"]), Column("b", ["–"])]), 80)
     assert [text.strip() for text, _ in lines[0]] == ["a"]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "utf-8"])
-def test_signs_that_a_terminal_lacks_have_others_as_wide(encoding, monkeypatch):
+def test_replacements_for_missing_characters_have_the_same_width(encoding, monkeypatch):
     output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr("sys.stdout", output)
     monkeypatch.setenv("COLUMNS", "80")
@@ -529,7 +528,7 @@ def test_bodies_and_wicks_of_candlesticks_differ_in_ascii(monkeypatch):
     assert "O" in chart, "bodies of rising candles are hollow"
 
 
-def test_simulated_is_legible_on_every_palette(monkeypatch):
+def test_the_simulated_mark_is_readable_with_every_colour_scheme(monkeypatch):
     """Its colours are the terminal's own, exchanged."""
     monkeypatch.setattr("sys.stdout", io.StringIO())
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals"
 
 @pytest.fixture
 def started(interruptible):
-    """Start the installed command; what is still running at the end is killed."""
+    """Start the installed command; it is killed at the end if it still runs."""
     running = []
 
     def start(*arguments, **options):
@@ -36,7 +36,7 @@ def started(interruptible):
         process.communicate()
 
 
-def test_ctrl_c_ends_a_hanging_question_quietly(started, environment):
+def test_ctrl_c_ends_a_hanging_call_quietly(started, environment):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         environment["MARKETDATA_ENDPOINTS"] = json.dumps({"binance": url})
@@ -51,7 +51,7 @@ def test_ctrl_c_ends_a_hanging_question_quietly(started, environment):
 
 
 @pytest.mark.cold
-def test_a_reader_that_leaves_ends_it_quietly(started, asking):
+def test_a_closed_pipe_ends_the_command_quietly(started, asking):
     process = started("pairs", "-e", "binance", "-f", "csv", env=asking)
     process.stdout.close()
     err = process.stderr.read()
@@ -59,7 +59,7 @@ def test_a_reader_that_leaves_ends_it_quietly(started, asking):
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_pipe_closed_early_loses_nothing_that_was_read(unbuffered, asking, program):
+def test_an_early_closed_pipe_loses_nothing_that_was_read(unbuffered, asking, program):
     line = f"set -o pipefail; '{program}' candles BTC/USDT -t 1m -n 3000 -f csv | head -n 1"
     done = subprocess.run(
         ["bash", "-c", line],
@@ -72,10 +72,23 @@ def test_a_pipe_closed_early_loses_nothing_that_was_read(unbuffered, asking, pro
     assert done.returncode == 141
 
 
+LINES = [
+    "quote BTC/USDT",
+    "quote BTC/USDT -f table",
+    "quotes -f csv",
+    "history list",
+    "-h",
+    "--version",
+]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_an_error(started, asking):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("line", LINES)
+def test_output_that_cannot_be_written_is_an_error(line, unbuffered, started, asking):
     with Path("/dev/full").open("w") as full:
-        process = started("quote", "BTC/USDT", env=asking, stdout=full)
+        asking["PYTHONUNBUFFERED"] = unbuffered
+        process = started(*line.split(), env=asking, stdout=full)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert (
@@ -83,8 +96,32 @@ def test_output_that_cannot_be_written_is_an_error(started, asking):
     )
 
 
+@pytest.mark.cold
+@pytest.mark.parametrize("line", [LINES[1], LINES[-1]])
+def test_output_that_was_closed_before_the_start_is_an_error(line, asking, program):
+    done = subprocess.run(
+        ["sh", "-c", f"'{program}' {line} <&- >&-"],
+        env=asking,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: INTERNAL_ERROR: The output could not be written: Bad file descriptor.\n"
+    )
+
+
+@pytest.mark.cold
+def test_a_download_with_every_stream_closed_is_stored(asking, program, command):
+    line = f"'{program}' history download BTC/USDT -t 1h --start 2025-06-10 --end 2025-06-11"
+    subprocess.run(["sh", "-c", f"{line} <&- >&- 2>&-"], env=asking, check=False)
+    stored = json.loads(command("history", "list", env=asking).stdout)
+    assert [one["bars"] for one in stored] == [24]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_served_simulator_says_where_and_ends_quietly(number, started, environment, command):
+def test_the_simulator_prints_its_address_and_ends_quietly(number, started, environment, command):
     process = started("sim", "--seed", "5", "--now", "2025-06-15T12:00Z", env=environment)
     first, export = process.stdout.readline(), process.stdout.readline()
     url = first.split()[-1]
@@ -98,7 +135,7 @@ def test_served_simulator_says_where_and_ends_quietly(number, started, environme
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_served_simulator_misbehaves_as_told(started, environment, command):
+def test_the_simulator_has_the_faults_it_was_given(started, environment, command):
     process = started("sim", "--fault", "binance:*:status=503", env=environment)
     url = process.stdout.readline().split()[-1]
     environment |= {
@@ -109,7 +146,7 @@ def test_served_simulator_misbehaves_as_told(started, environment, command):
     assert json.loads(done.stdout)["reachable"] is False
 
 
-def test_a_port_that_is_taken_is_a_wrong_call(environment, command):
+def test_a_port_in_use_is_a_wrong_call(environment, command):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = command("sim", "--port", str(port), env=environment)
@@ -117,7 +154,7 @@ def test_a_port_that_is_taken_is_a_wrong_call(environment, command):
     assert f"port {port}: Address already in use" in done.stderr
 
 
-def test_a_port_asked_for_is_the_port(started, environment):
+def test_the_requested_port_is_used(started, environment):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     process = started("sim", "--port", str(port), env=environment)

@@ -1,4 +1,4 @@
-"""``marketdata record``, and ``watch --replay``: what was recorded is what is played."""
+"""``marketdata record`` and ``watch --replay``: a replay equals the recording."""
 
 import json
 import os
@@ -9,9 +9,9 @@ import threading
 
 import pytest
 from cli_screen import LiveTerminal
+from inside.recordings import is_recording, read
 from waiting import until
 
-from marketdata._exchanges.recording import is_recording, read
 from marketdata.models import Recorded
 from marketdata.operations import RECORD
 from marketdata.sim import SimulatedExchange
@@ -22,7 +22,7 @@ TYPED_OTHERWISE = {"path", "seconds"}
 
 @pytest.fixture(scope="module")
 def live():
-    """A simulated exchange of our own: its clock goes on as soon as somebody watches."""
+    """A separate simulated exchange, whose clock runs as soon as there is a subscription."""
     with SimulatedExchange(seed=5, now=1_750_000_000_000, frozen=True) as started:
         over = threading.Event()
 
@@ -75,7 +75,7 @@ def trades_in(path):
     return found
 
 
-def test_it_says_what_it_has_recorded(recorded, tmp_path):
+def test_it_reports_what_it_has_recorded(recorded, tmp_path):
     file = tmp_path / "one.rec"
     line = ("record", "BTC/USDT", "-o", str(file), "--for", "1.5s", "-e", "okx")
     code, out, err = recorded(*line, "--what", "ticker,candles", "-t", "5m")
@@ -136,7 +136,7 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(line, code, said, here, monkey
     assert err.count("\n") == 1
 
 
-def test_a_file_that_is_something_else_is_left_alone(here, tmp_path):
+def test_a_file_that_is_no_recording_is_not_changed(here, tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("notes\n")
     status, _, err = here("record", "BTC/USDT", "-o", str(file))
@@ -146,7 +146,7 @@ def test_a_file_that_is_something_else_is_left_alone(here, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_and_what_was_recorded_is_whole(
+def test_a_signal_ends_it_with_a_complete_recording(
     number, code, interruptible, environment, live, tmp_path
 ):
     file = tmp_path / "cut.rec"
@@ -173,7 +173,7 @@ def test_a_signal_ends_it_and_what_was_recorded_is_whole(
     assert sum(one.kind == "got" for one in read(file)) > 0
 
 
-def test_a_terminal_shows_how_far_it_is(program, environment, live, tmp_path):
+def test_a_terminal_shows_its_progress(program, environment, live, tmp_path):
     env = {**environment, "MARKETDATA_ENDPOINTS": json.dumps(live.endpoints)}
     file = tmp_path / "shown.rec"
     shown = LiveTerminal([program, "record", "BTC/USDT", "-o", str(file)], env, columns=200)
@@ -192,7 +192,7 @@ def test_a_terminal_shows_how_far_it_is(program, environment, live, tmp_path):
 
 
 @pytest.mark.parametrize("speed", ["10", "inf"])
-def test_trades_are_played_as_they_were_recorded(speed, here, recording):
+def test_trades_are_replayed_as_recorded(speed, here, recording):
     line = ("watch", "trades", "BTC/USDT", "ETH/USDT", "--replay", str(recording))
     code, out, err = here(*line, "--speed", speed)
     assert code == 0, err
@@ -204,7 +204,7 @@ def test_trades_are_played_as_they_were_recorded(speed, here, recording):
     } == trades_in(recording)
 
 
-def test_a_book_is_played_through_the_same_views(here, recording):
+def test_a_book_is_replayed_through_the_same_views(here, recording):
     line = ("watch", "orderbook", "BTC/USDT", "--replay", str(recording), "--speed", "20")
     code, out, err = here(*line, "--depth", "5", "-f", "table")
     assert code == 0, err
@@ -221,7 +221,7 @@ def test_a_book_is_played_through_the_same_views(here, recording):
         ("--replay nothing.rec --speed fast", "'fast'"),
     ],
 )
-def test_what_cannot_be_played(line, said, here):
+def test_what_cannot_be_replayed_is_refused(line, said, here):
     status, out, err = here("watch", "ticker", "BTC/USDT", *line.split())
     assert (status, out) == (2, "")
     assert err.startswith("error: INVALID_PARAMETER: ")
@@ -231,7 +231,7 @@ def test_what_cannot_be_played(line, said, here):
 # ---------------------------------------------------------------------------- help, completion
 
 
-def test_page_says_what_the_library_says(command, environment):
+def test_pages_have_the_texts_of_the_library(command, environment):
     page = command("record", "--help", env={**environment, "COLUMNS": "200"}).stdout
     words = " ".join(page.split())
     assert " ".join(RECORD.description.split()) in words

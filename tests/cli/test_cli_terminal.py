@@ -1,4 +1,4 @@
-"""A real terminal, and its absence: when there is a table, when there are colours."""
+"""A real terminal or none: when tables and colours are used."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 @pytest.fixture
 def on_terminal(program):
-    """Run the installed command on a terminal of a width; what it shows."""
+    """Run the installed command on a terminal with a width; return the screen."""
 
     def run(*arguments, env, columns=80):
         ours, theirs = pty.openpty()
@@ -60,7 +60,7 @@ def test_no_color_is_honoured(on_terminal, asking):
     assert not COLOUR.search(shown)
 
 
-def test_a_format_that_was_asked_for_wins_on_a_terminal(on_terminal, asking):
+def test_a_chosen_format_wins_on_a_terminal(on_terminal, asking):
     assert on_terminal("quote", "BTC/USDT", "-f", "json", env=asking).startswith('{"exchange":')
 
 
@@ -71,7 +71,7 @@ def test_a_table_in_a_pipe_has_no_escapes(command, asking):
     assert "\x1b" not in done.stdout
 
 
-def test_a_terminal_without_the_signs_still_shows_the_numbers(command, asking):
+def test_a_terminal_with_few_characters_still_shows_the_numbers(command, asking):
     latin = {**asking, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = command("ticker", "BTC/USDT", "-f", "table", env=latin)
     assert (done.returncode, done.stderr) == (0, "")
@@ -81,13 +81,13 @@ def test_a_terminal_without_the_signs_still_shows_the_numbers(command, asking):
 
 
 @pytest.mark.parametrize("pager", ["head -n 3", "", "no-such-pager"])
-def test_a_list_that_is_longer_than_the_screen_goes_through_the_pager(pager, on_terminal, asking):
+def test_a_list_longer_than_the_screen_goes_through_the_pager(pager, on_terminal, asking):
     shown = on_terminal("trades", "BTC/USDT", "-n", "50", env={**asking, "PAGER": pager})
     lines = shown.splitlines()
     assert ESCAPE.sub("", lines[0]).startswith("BTC/USDT  binance   SIMULATED   trades")
     assert len(lines) == (3 if pager.startswith("head") else 53)
 
 
-def test_what_fits_on_the_screen_needs_no_pager(on_terminal, asking):
+def test_a_list_that_fits_on_the_screen_needs_no_pager(on_terminal, asking):
     shown = on_terminal("trades", "BTC/USDT", "-n", "5", env={**asking, "PAGER": "head -n 1"})
     assert len(shown.splitlines()) == 8

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from inside.shown import DOWN, UP, WARNING
 
 from marketdata.models import Candles, Columns, OrderBook, Quote, Stream, Ticker, Trade
-from marketdata.models._display.elements import DOWN, UP, WARNING
 from marketdata_cli.live.views import VIEWS
 from marketdata_cli.views.layout import Screen, beside, length
 
@@ -81,7 +81,7 @@ def style(lines, wanted):
     return next(name for line in lines for part, name in line if wanted in part)
 
 
-def test_tickers_have_a_row_for_each_subject_in_the_order_asked_for():
+def test_tickers_have_a_row_for_each_stream_in_the_requested_order():
     view = VIEWS["Ticker"]()
     subjects = [stream("ticker"), stream("ticker", "kraken"), stream("ticker", pair="ETH/USDT")]
     view.take([ticker(exchange="kraken", age=75), ticker(simulated=True)])
@@ -100,7 +100,7 @@ def test_tickers_have_a_row_for_each_subject_in_the_order_asked_for():
     assert rows[2].split()[:2] == ["ETH/USDT", "binance"]
 
 
-def test_the_last_price_has_the_colour_of_how_it_came_about():
+def test_the_colour_of_the_last_price_shows_its_direction():
     view = VIEWS["Ticker"]()
     view.take([ticker(100.0)])
     subjects = [stream("ticker")]
@@ -122,7 +122,7 @@ def test_the_last_price_has_the_colour_of_how_it_came_about():
     ],
 )
 @pytest.mark.parametrize("kind", ["ticker", "orderbook"])
-def test_what_may_be_old_is_marked(kind, state, fresh_for, mark):
+def test_possibly_old_records_are_marked(kind, state, fresh_for, mark):
     record = {"ticker": ticker, "orderbook": book}[kind](fresh_for=fresh_for)
     view = VIEWS[type(record).__name__]()
     view.take([record])
@@ -146,7 +146,7 @@ def test_one_side_of_a_quote_may_be_missing():
     assert "10.1" in text(view.lines([stream("quote")], screen()))[2]
 
 
-def test_books_lie_side_by_side_or_below_each_other():
+def test_books_are_side_by_side_or_below_each_other():
     view = VIEWS["OrderBook"]()
     view.take([book(30), book(30, pair="ETH/USDT")])
     subjects = [stream("orderbook"), stream("orderbook", pair="ETH/USDT")]
@@ -161,12 +161,12 @@ def test_books_lie_side_by_side_or_below_each_other():
         assert len(lines) == rows * (2 * levels + 4) + rows - 1
 
 
-def test_a_book_that_has_not_come_says_so():
+def test_a_book_that_has_not_arrived_says_so():
     lines = VIEWS["OrderBook"]().lines([stream("orderbook", state="connecting")], screen())
     assert text(lines) == ["BTC/USDT  binance", "connecting"]
 
 
-def test_trades_scroll_and_the_newest_is_at_the_bottom():
+def test_the_newest_trades_are_at_the_bottom():
     view = VIEWS["Trade"]()
     subjects = [stream("trades")]
     assert text(view.lines(subjects, screen()))[1] == "No trade yet."
@@ -181,7 +181,7 @@ def test_trades_scroll_and_the_newest_is_at_the_bottom():
     assert lines[-1].startswith("newest 2024-03-01 12:00:00 UTC")
 
 
-def test_trades_of_several_subjects_name_them_and_keep_their_places():
+def test_trades_of_several_streams_name_them_in_fixed_columns():
     view = VIEWS["Trade"]()
     view.take([trade(1), trade(2, exchange="okx", pair="X/Y", simulated=True)])
     view.take([Trade(**sourced(pair="DOGE/USDT"), price=0.12345, amount=1e6)])
@@ -193,7 +193,7 @@ def test_trades_of_several_subjects_name_them_and_keep_their_places():
     assert " 0.12345 " in lines[4]
 
 
-def test_a_chart_grows_with_its_bars_and_takes_those_from_before():
+def test_a_chart_grows_with_new_bars_and_has_past_ones():
     view = VIEWS["Candles"]()
     subjects = [stream("candles", timeframe="1m")]
     view.take([bars(10, 1)])
@@ -226,7 +226,7 @@ def test_charts_fit_the_screen(width, count, height):
     assert all(any(pair in line for line in text(lines)) for pair in pairs)
 
 
-def test_several_charts_without_room_become_rows():
+def test_charts_that_do_not_fit_become_rows():
     view = VIEWS["Candles"]()
     view.take([bars(0, 3), bars(0, 5, close=200, exchange="okx")])
     subjects = [
@@ -241,7 +241,7 @@ def test_several_charts_without_room_become_rows():
     assert lines[4].endswith("connecting")
 
 
-def test_blocks_beside_each_other_begin_in_their_columns():
+def test_blocks_side_by_side_begin_in_their_columns():
     left, right = [[("one", "")], [("three", "")]], [[("four and more", "")]]
     assert text(beside([left, right], 8)) == ["one       four an…", "three"]
     assert beside([], 8) == []

@@ -1,4 +1,4 @@
-"""``marketdata watch``: what each command writes, when it ends, and its exit code."""
+"""``marketdata watch``: output, end and exit code of each command."""
 
 import csv
 import io
@@ -22,14 +22,14 @@ HEAVY = {"ccxt", "rich", "aiohttp", "mcp", "pandas", "deltalake", "pyarrow", "sq
 
 @pytest.fixture(scope="module")
 def live():
-    """A simulated exchange of our own: its clock only moves when it is told to."""
+    """A separate simulated exchange, whose clock moves only with `advance`."""
     with SimulatedExchange(seed=5, now=1_750_000_000_000, frozen=True) as started:
         yield started
 
 
 @pytest.fixture
 def watching(here, live, monkeypatch):
-    """Run a command line while the exchange's clock goes on, faster than real time.
+    """Run a command line while the exchange's clock runs, faster than real time.
 
     It begins to when there are so many subscriptions.
     """
@@ -62,7 +62,7 @@ def watching(here, live, monkeypatch):
 
 
 @pytest.mark.parametrize("operation", STREAMS, ids=shell_name)
-def test_a_pipe_gets_a_record_a_line(operation, watching):
+def test_a_pipe_gets_one_line_per_record(operation, watching):
     code, out, err = watching(shell_name(operation), "BTC/USDT", "--count", "3")
     assert code == 0
     record = getattr(models, operation.record)
@@ -79,7 +79,7 @@ def test_a_pipe_gets_a_record_a_line(operation, watching):
 
 
 @pytest.mark.parametrize("operation", STREAMS, ids=shell_name)
-def test_rows_stand_under_one_header(operation, watching):
+def test_rows_have_one_header(operation, watching):
     line = (shell_name(operation), "BTC/USDT", "ETH/USDT", "-f", "csv", "--count", "4", "-q")
     code, out, err = watching(*line, *(("--depth", "2") if "book" in line[0] else ()))
     assert (code, err) == (0, "")
@@ -94,7 +94,7 @@ def test_rows_stand_under_one_header(operation, watching):
         assert row["received_at"].endswith("Z")
 
 
-def test_rows_of_books_and_candles_say_whose_they_are(watching):
+def test_rows_of_books_and_candles_name_their_pair(watching):
     line = ("-f", "csv", "--count", "1", "-q")
     _, out, _ = watching("orderbook", "BTC/USDT", "-e", "okx", "--depth", "3", *line)
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -119,7 +119,7 @@ def test_several_pairs_of_several_exchanges(watching):
     assert [tuple(line.split()[:2]) for line in err.splitlines()] == subjects
 
 
-def test_the_exchange_may_be_named_before_the_command(here, watching, live):
+def test_the_exchange_can_precede_the_command(here, watching, live):
     assert watching("ticker", "BTC/USDT", "--count", "1", "-e", "okx")[0] == 0
     assert [one.exchange for one in live.sockets] == ["okx"]
 
@@ -136,7 +136,7 @@ def test_a_table_in_a_pipe_is_the_last_picture(watching):
     assert err.startswith("binance BTC/USDT orderbook: ")
 
 
-def test_a_chart_begins_with_what_was_before(watching, live):
+def test_a_chart_begins_with_past_bars(watching, live):
     code, out, _ = watching("candles", "BTC/USDT", "-f", "table", "--count", "1", "-q")
     assert code == 0
     assert sum("2025-06-15 " in line for line in out.splitlines()) == 10
@@ -146,7 +146,7 @@ def test_a_chart_begins_with_what_was_before(watching, live):
     assert not [one for one in live.requests if one.path.endswith("/klines")]
 
 
-def test_each_change_is_delivered_where_each_is_wanted(watching):
+def test_every_delivers_each_change(watching):
     line = ("orderbook", "BTC/USDT", "--depth", "1", "--delivery", "every", "--count", "20", "-q")
     code, out, _ = watching(*line)
     assert code == 0
@@ -155,7 +155,7 @@ def test_each_change_is_delivered_where_each_is_wanted(watching):
     assert numbers == sorted(set(numbers))
 
 
-def test_a_stream_that_is_cut_goes_on_and_is_counted(watching, live):
+def test_a_cut_stream_continues_and_is_counted(watching, live):
     live.faults.add("binance:stream/depth/BTCUSDT:cut,after=3,times=1")
     line = ("orderbook", "BTC/USDT", "--depth", "1", "--delivery", "every", "--count", "15")
     code, out, err = watching(*line)
@@ -173,7 +173,7 @@ def test_a_lost_change_is_a_gap_in_the_summary(watching, live):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
-def test_time_is_up_even_where_nothing_comes(form, here, monkeypatch, live):
+def test_the_time_limit_works_without_any_record(form, here, monkeypatch, live):
     monkeypatch.setenv("MARKETDATA_ENDPOINTS", json.dumps(live.endpoints))
     code, out, err = here("watch", "trades", "BTC/USDT", "--for", "0.3s", "-f", form)
     assert code == 0
@@ -215,7 +215,7 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(line, code, said, here):
     assert err.count("\n") == 1
 
 
-def test_what_an_exchange_has_no_stream_of_is_exit_code_1(watching):
+def test_a_missing_stream_is_exit_code_1(watching):
     code, out, err = watching("candles", "BTC/USDT", "-e", "coinbaseexchange")
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("error: DATA_UNAVAILABLE: coinbaseexchange has no ")
@@ -234,7 +234,7 @@ def test_an_exchange_that_is_down_is_exit_code_1(rule, watching, live, monkeypat
 @pytest.mark.parametrize(
     ("text", "length"), [("10s", 10), ("1.5s", 1.5), ("5m", 300), ("2h", 7200), (" 1s ", 1)]
 )
-def test_lengths_of_time(text, length):
+def test_durations(text, length):
     assert seconds(text) == length
 
 
@@ -242,7 +242,7 @@ def test_lengths_of_time(text, length):
 
 
 @pytest.mark.parametrize("operation", STREAMS, ids=shell_name)
-def test_page_says_what_the_library_says(operation, command, environment):
+def test_pages_have_the_texts_of_the_library(operation, command, environment):
     wide = {**environment, "COLUMNS": "200"}
     page = command("watch", shell_name(operation), "--help", env=wide).stdout
     words = " ".join(page.split())

@@ -21,14 +21,14 @@ SUMMARY = re.compile(r"(\w+ \S+ [\w ]+): (\d+) messages?, (\d+) updates?, (\d+) 
 
 @pytest.fixture
 def live():
-    """A simulated exchange whose clock goes on, faster than real time, once it is set going."""
+    """A simulated exchange whose clock runs, faster than real time, once it is started."""
     with SimulatedExchange(seed=5, now=1_750_000_000_000, frozen=True) as started:
         yield started
 
 
 @pytest.fixture
 def going(live):
-    """Have the clock go on from now on; calling what it gives stops it."""
+    """Start the clock; the returned function stops it."""
     over = threading.Event()
 
     def tick():
@@ -88,14 +88,14 @@ def started(env, interruptible):
 
 
 def subscribed(live, count):
-    """Wait until there are so many subscriptions."""
+    """Wait until there is a number of subscriptions."""
     until(lambda: sum(len(one.subscriptions) for one in live.sockets if not one.closed) >= count)
 
 
 # ---------------------------------------------------------------------------- terminals
 
 
-def test_a_picture_that_is_cut_stale_healed_resized_and_taken_away(terminal, live, going):
+def test_a_picture_is_cut_stale_recovered_resized_and_removed(terminal, live, going):
     shown = terminal("quote", "BTC/USDT", "ETH/USDT", "-e", "binance,kraken")
     shown.until(lambda lines: lines and lines[0].startswith("Quotes  binance, kraken   SIMULATED"))
     subscribed(live, 4)
@@ -158,7 +158,7 @@ def test_pictures_of_the_other_kinds(kind, wanted, terminal, live, going):
     assert not shown.picture.is_alternate
 
 
-def test_a_picture_that_ends_by_itself_is_left_behind(terminal, live, going):
+def test_a_picture_that_ends_by_itself_stays(terminal, live, going):
     shown = terminal("orderbook", "BTC/USDT", "--count", "3")
     subscribed(live, 1)
     going()
@@ -170,7 +170,7 @@ def test_a_picture_that_ends_by_itself_is_left_behind(terminal, live, going):
     assert summary.startswith("binance BTC/USDT orderbook: ")
 
 
-def test_few_bytes_are_sent_where_little_changes(terminal, live, going):
+def test_few_bytes_are_sent_for_small_changes(terminal, live, going):
     shown = terminal("orderbook", "BTC/USDT")
     subscribed(live, 1)
     stop = going()
@@ -189,7 +189,7 @@ def test_a_wrong_pair_never_takes_the_screen(terminal):
     assert "PAIR_NOT_SUPPORTED" in shown.picture.lines[0]
 
 
-def test_a_picture_stops_and_goes_on_with_its_job(terminal, live, going):
+def test_ctrl_z_and_fg_stop_and_resume_a_picture(terminal, live, going):
     shown = terminal("ticker", "BTC/USDT")
     subscribed(live, 1)
     going()
@@ -207,7 +207,7 @@ def test_a_picture_stops_and_goes_on_with_its_job(terminal, live, going):
 # ---------------------------------------------------------------------------- pipes
 
 
-def test_each_line_is_there_at_once(started, live):
+def test_each_line_is_written_at_once(started, live):
     process = started("trades", "BTC/USDT")
     subscribed(live, 1)
     for _ in range(3):
@@ -241,7 +241,7 @@ def test_a_signal_ends_it_while_the_exchange_hangs(started, live):
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_a_reader_that_leaves_ends_it_quietly_though_nothing_comes(started, live):
+def test_a_closed_pipe_ends_it_even_without_records(started, live):
     process = started("trades", "BTC/USDT")
     subscribed(live, 1)
     process.stdout.close()
@@ -262,7 +262,7 @@ def test_head_gets_its_lines(form, env, program, live, going):
     assert out.count("\n") == 2
 
 
-def test_a_slow_reader_is_told_how_much_it_missed(started, live):
+def test_a_slow_reader_gets_the_number_of_dropped_records(started, live):
     process = started(
         "orderbook", "BTC/USDT", "--depth", "1000", "--delivery", "every", "--buffer", "2"
     )
@@ -278,7 +278,7 @@ def test_a_slow_reader_is_told_how_much_it_missed(started, live):
     assert 0 <= int(updates) - int(dropped) - written <= 2
 
 
-def test_a_reader_that_hangs_keeps_nobody_from_ending_it(started, live):
+def test_a_hanging_reader_does_not_prevent_the_end(started, live):
     process = started("orderbook", "BTC/USDT", "--depth", "1000", "--delivery", "every")
     subscribed(live, 1)
     live.advance(5)

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import expected
 import playback
+from inside.exchanges import loader
 from recorded import Case
 
-from marketdata._exchanges import loader
 from marketdata.arguments import MAX_DEPTH, MAX_TRADES
 
 ONLY_ROLLING = "4h"
@@ -49,23 +49,23 @@ def unable(case: Case) -> str | None:
 
 
 def calls(case: Case) -> list[Call]:
-    """Give the public calls that together ask for what a case asked for."""
+    """Return the public calls that together ask for what a case asked for."""
     return _MAPPED[case.method](case)
 
 
 def _arguments(case: Case, *names: str) -> dict[str, Any]:
-    """Give the unified arguments that the recorded call was made with."""
+    """Return the unified arguments that the recorded call was made with."""
     plain = [value for value in case.input if not isinstance(value, dict)]
     return {name: value for name, value in zip(names, plain) if value is not None}  # noqa: B905
 
 
 def recorded_query(case: Case) -> dict[str, str]:
-    """Give the query of the URL that was recorded."""
+    """Return the query of the URL that was recorded."""
     return {name: values[0] for name, values in parse_qs(urlsplit(case.url or "").query).items()}
 
 
 def _milliseconds(text: str) -> int | None:
-    """Give a text as a time in Unix ms, of one in seconds too; None where it is no such time."""
+    """Return a text as a time in Unix ms, of one in seconds too; None where it is no such time."""
     if not text.isdecimal() or len(text) not in (10, 13):
         return None
     return int(text) * (1000 if len(text) == 10 else 1)
@@ -136,7 +136,7 @@ def _fees(case: Case) -> list[Call]:
 
 
 def _options(case: Case, *expressed: str) -> dict[str, Any]:
-    """Give the parameters that no public argument expresses, for ccxt to find as options."""
+    """Return the parameters that no public argument expresses, for ccxt to find as options."""
     return {name: value for name, value in case.params.items() if name not in expressed}
 
 

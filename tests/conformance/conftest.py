@@ -12,10 +12,9 @@ import calls
 import playback
 import pytest
 import totals
+from inside.exchanges import loader
 from recorded import Case, Recordings
 from totals import Accepted, Cell, Totals
-
-from marketdata._exchanges import loader
 
 NEEDS = "needs recorded exchange answers: --recorded DIR or MARKETDATA_RECORDED=DIR"
 COLUMNS = (
@@ -152,7 +151,7 @@ def only_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def counted(record_property: Any) -> Any:
-    """Give a function that names the cell of the table which the test counts in."""
+    """Return a function that names the cell of the table which the test counts in."""
 
     def count(exchange: str, column: str) -> None:
         record_property("conformance", json.dumps([exchange, column]))
@@ -173,7 +172,7 @@ def not_run(record_property: Any) -> Any:
 
 @pytest.fixture
 def other_ccxt(record_property: Any) -> Any:
-    """Give a function that notes a recorded result which the installed ccxt does not give."""
+    """Return a function that notes a recorded result which the installed ccxt does not give."""
 
     def note(case: Case) -> None:
         record_property("other ccxt", case.name)
@@ -185,7 +184,7 @@ def other_ccxt(record_property: Any) -> Any:
 
 
 def _properties(reporter: Any, name: str) -> list[tuple[str, str]]:
-    """Give outcome and value of a property, of all tests that have ended."""
+    """Return outcome and value of a property, of all tests that have ended."""
     return [
         (outcome, value)
         for outcome, reports in reporter.stats.items()
@@ -212,7 +211,7 @@ def _counted(reporter: Any) -> Totals:
 
 
 def _is_whole(session: pytest.Session) -> bool:
-    """Tell whether all tests of this folder were to be run, and were."""
+    """Return whether all tests of this folder were to be run, and were."""
     option = session.config.option
     chosen = [option.keyword, option.markexpr, option.deselect, option.maxfail]
     chosen += [getattr(option, name, None) for name in ("lf", "failedfirst", "stepwise")]
@@ -283,7 +282,7 @@ def _table(found: Totals) -> list[str]:
 
 
 def _left_out(reporter: Any, recordings: Recordings) -> list[str]:
-    """Tell what was not run and why; and which recorded results are not the installed ccxt's."""
+    """Return what was not run and why; and which recorded results are not the installed ccxt's."""
     version = loader.version()
     lines = [
         f"compared with what ccxt {version} makes of them"

@@ -21,7 +21,7 @@ class _Asked(dict[str, Any]):
 
 
 def envelope(exchange: str, spot: list[dict[str, Any]]) -> tuple[Any, Any] | None:
-    """Give a list of pairs that ccxt reads as these markets of an exchange, and an empty one.
+    """Return a list of pairs that ccxt reads as these markets of an exchange, and an empty one.
 
     Of the ways in which entries are wrapped: not at all, in a field of the answer that ccxt looks
     for, or in a field of that; as a list, or by their ids. None where it is none of these.
@@ -50,7 +50,7 @@ def _ways(exchange: str, spot: list[dict[str, Any]]) -> Iterator[tuple[Any, Any]
 
 
 def _looked_for(exchange: str, within: str | None) -> list[str]:
-    """Give the fields that ccxt looks for in an answer, or in a field of it."""
+    """Return the fields that ccxt looks for in an answer, or in a field of it."""
     asked = _Asked()
 
     class Spied(playback.plain_connector(exchange, playback.Playback())):  # type: ignore[misc]
@@ -72,7 +72,7 @@ def _looked_for(exchange: str, within: str | None) -> list[str]:
 
 
 async def _read(exchange: str, body: Any) -> list[dict[str, Any]]:
-    """Give what ccxt makes of a body, which answers all that it asks."""
+    """Return what ccxt makes of a body, which answers all that it asks."""
     return list(
         await playback.plain_ccxt(
             exchange,
@@ -86,7 +86,7 @@ async def _read(exchange: str, body: Any) -> list[dict[str, Any]]:
 
 
 def spot_only(exchange: str) -> dict[str, Any]:
-    """Give the options by which ccxt alone gives the spot markets of an exchange, if any do."""
+    """Return the options by which ccxt alone gives the spot markets of an exchange, if any do."""
     set_up = playback.described(exchange).options.get("fetchMarkets")
     types = set_up.get("types") if isinstance(set_up, dict) else set_up
     match types:

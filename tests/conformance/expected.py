@@ -11,8 +11,9 @@ from decimal import Context, Decimal
 from itertools import pairwise
 from typing import Any
 
+from inside.exchanges import quirk
+
 from marketdata._exchanges.currencies import RENAMED
-from marketdata._exchanges.quirks import quirk
 
 TICKER_FIELDS = (
     *("last", "bid", "ask", "bidVolume", "askVolume", "open", "high", "low", "close"),
@@ -21,7 +22,7 @@ TICKER_FIELDS = (
 
 
 def datetimes(answer: Any) -> Any:
-    """Give an answer with its ISO-8601 texts as datetimes; each must say that it is UTC."""
+    """Return an answer with its ISO-8601 texts as datetimes; each must say that it is UTC."""
     times = ("timestamp", "receivedAt", "openTime", "start", "end", "serverTime")
     match answer:
         case dict():
@@ -103,7 +104,7 @@ def orderbook(
 def quote(
     parsed: Mapping[str, Any], *, exchange: str, pair: str, received_at: datetime
 ) -> dict[str, Any]:
-    """Give the quote that a book holds."""
+    """Return the quote that a book holds."""
     (bid, bid_volume, *_), (ask, ask_volume, *_) = parsed["bids"][0], parsed["asks"][0]
     return {
         **_sourced(exchange, parsed["timestamp"], received_at),
@@ -116,7 +117,7 @@ def quote(
 def quote_of_ticker(
     parsed: Mapping[str, Any], *, exchange: str, pair: str, received_at: datetime
 ) -> dict[str, Any]:
-    """Give the quote that ccxt's best bid and ask are."""
+    """Return the quote that ccxt's best bid and ask are."""
     names = ("bid", "bidVolume", "ask", "askVolume")
     return {
         **_sourced(exchange, parsed["timestamp"], received_at),
@@ -129,7 +130,7 @@ def quote_of_ticker(
 def fees(
     parsed: Mapping[str, Any], *, exchange: str, pair: str, received_at: datetime
 ) -> dict[str, Any]:
-    """Give the fees of an account, of ccxt's for one pair or for all."""
+    """Return the fees of an account, of ccxt's for one pair or for all."""
     own = parsed.get(pair, parsed)
     return {
         **_sourced(exchange, None, received_at),
@@ -154,7 +155,7 @@ def trades(
 
 
 def merged(sent: Any) -> dict[str, str]:
-    """Give the ids of the first and last of the trades that one on the wire says it merges."""
+    """Return the ids of the first and last of the trades that one on the wire says it merges."""
     if isinstance(sent, dict) and all(sent.get(name) is not None for name in "afl"):
         return {"firstId": str(sent["f"]), "lastId": str(sent["l"])}
     return {}
@@ -172,7 +173,7 @@ def candles(
     end: int | None = None,
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Give the series of bars; ``counts`` has the number of trades of each that has one."""
+    """Return the series of bars; ``counts`` has the number of trades of each that has one."""
     rows = [[*row, counts.get(row[0])] for row in parsed]
     times = [row[0] for row in rows]
     said_back = {
@@ -202,7 +203,7 @@ _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800
 
 
 def openings(times: list[int], timeframe: str, start: int, end: int) -> list[int]:
-    """Give the times in a range at which bars open, on the grid that known bars stand on."""
+    """Return the times in a range at which bars open, on the grid that known bars stand on."""
     anchor = times[0] if times else 0
     if timeframe[-1] in _UNITS:
         step = _UNITS[timeframe[-1]] * int(timeframe[:-1])
@@ -250,7 +251,7 @@ def _holes(
 
 
 def counts(exchange: str, body: Any) -> dict[int, int]:
-    """Give the numbers of trades on the wire by opening time in ms, where it has them.
+    """Return the numbers of trades on the wire by opening time in ms, where it has them.
 
     They are where the exchange's layout says; that a position which holds anything else is no
     number of trades shows in that there are some just where there is volume.
@@ -268,7 +269,7 @@ def counts(exchange: str, body: Any) -> dict[int, int]:
 
 
 def _tables(body: Any) -> Iterator[list[Any]]:
-    """Give the lists of lists in a body, whatever it is wrapped in."""
+    """Yield the lists of lists in a body, whatever it is wrapped in."""
     match body:
         case dict():
             for value in body.values():
@@ -284,7 +285,7 @@ def pairs(
     step: Callable[[Any], float | None],
     received_at: datetime,
 ) -> list[dict[str, Any]]:
-    """Give the pairs of markets as ``set_markets`` completes them.
+    """Return the pairs of markets as ``set_markets`` completes them.
 
     ``step`` makes a step of a precision as the exchange has it in ccxt.
     Tokens that were renamed since have their new names, unless the exchange lists those as well
@@ -344,7 +345,7 @@ def digits(number: Any) -> str:
 
 
 def digits_on_the_wire(body: Any) -> set[str]:
-    """Give `digits` of every number in a body, in whatever form it was sent."""
+    """Return `digits` of every number in a body, in whatever form it was sent."""
     match body:
         case dict():
             return {found for value in body.values() for found in digits_on_the_wire(value)}
@@ -365,7 +366,7 @@ def digits_on_the_wire(body: Any) -> set[str]:
 
 
 def direct_numbers(operation: str, answer: dict[str, Any]) -> Iterator[float]:
-    """Give the numbers of an answer that the exchange must have sent."""
+    """Yield the numbers of an answer that the exchange must have sent."""
     match operation:
         case "orderbook":
             yield from (number for row in answer["bids"] + answer["asks"] for number in row)

@@ -9,7 +9,7 @@ from recorded import Case, Recordings
 
 
 def markets(recordings: Recordings, case: Case) -> list[dict[str, Any]]:
-    """Give the markets of a case, contracts included, as ``set_markets`` takes them.
+    """Return the markets of a case, contracts included, as ``set_markets`` takes them.
 
     What the call names is there and active: somebody has recorded an answer about it. A pair that
     is not among the recorded markets is made from its name, its native id from the answer.
@@ -28,13 +28,13 @@ def markets(recordings: Recordings, case: Case) -> list[dict[str, Any]]:
 
 
 def spot_pair(recordings: Recordings, exchange: str) -> dict[str, Any]:
-    """Give a spot market of an exchange, one that is made where none is recorded."""
+    """Return a spot market of an exchange, one that is made where none is recorded."""
     found = next((one for one in recordings.listed(exchange) or [] if one.get("spot")), None)
     return found or _made(exchange, "AAA/BBB", "AAABBB", None)
 
 
 def _native(pair: str, case: Case) -> str:
-    """Give the text of an answer that is a pair's two codes, either way round."""
+    """Return the text of an answer that is a pair's two codes, either way round."""
     base, quote = pair.split(":")[0].split("/")
     for text in _texts(list(case.bodies)):
         if re.sub("[^A-Z0-9]", "", text.upper()) in (base + quote, quote + base):

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from inside.exchanges import Connector, loader
+from inside.markets import Facts, Lists
 from recorded import Case
 from yarl import URL
 
 from marketdata import AsyncClient
 from marketdata._exchanges import exchange
-from marketdata._exchanges.connector import Connector, _connector_class
-from marketdata._exchanges.loader import ccxt_errors, prepare_packages
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
+from marketdata._exchanges.connector import _connector_class
 from marketdata.settings import Settings
 
 Answer = Callable[[str], Any]
@@ -53,7 +53,7 @@ class Playback:
         self.urls: list[str] = []
 
     def __call__(self, url: str) -> tuple[str, dict[str, str]]:
-        """Give the text and the headers of the answer to one request."""
+        """Return the text and the headers of the answer to one request."""
         self.urls.append(url)
         if self._answer is not None:
             body = self._answer(url)
@@ -72,7 +72,7 @@ class Playback:
 
 
 def path(url: str) -> str:
-    """Give where a URL goes, without its query."""
+    """Return where a URL goes, without its query."""
     return "{0.netloc}{0.path}".format(urlsplit(url))
 
 
@@ -131,7 +131,7 @@ async def client(
     listed: list[dict[str, Any]] | None = None,
     **options: Any,
 ) -> Any:
-    """Give a client of ours to one exchange, which is a playback.
+    """Yield a client of ours to one exchange, which is a playback.
 
     Its catalogue holds the spot markets among ``markets``; nothing, where they are None. With
     ``listed`` that is what ccxt's own market call gives, contracts and all.
@@ -145,19 +145,19 @@ async def client(
         made.fetch_markets = fetch_markets
     monkeypatch.setattr(exchange, "connector_class", lambda wanted, **_: {name: made}[wanted])
     if markets is not None:
-        spot = [Market(one["symbol"], one) for one in markets if is_served(one)]
+        spot = [one for one in markets if is_served(one)]
         api = plain_connector(name, playback)()
         facts = Facts(
             api.precisionMode, {side: api.fees["trading"].get(side) for side in ("maker", "taker")}
         )
-        Catalogue(home).replace(name, spot, facts=facts, simulated=False)
+        Lists(home).plant(name, spot, facts=facts)
     settings = Settings(exchange=(name,), home=home, retries=0)
     async with AsyncClient(settings=settings) as made_client:
         yield made_client
 
 
 def is_served(market: dict[str, Any]) -> bool:
-    """Tell whether ccxt's market is a spot pair that is traded."""
+    """Return whether ccxt's market is a spot pair that is traded."""
     return bool(market.get("spot")) and market.get("active") is not False
 
 
@@ -172,7 +172,7 @@ async def plain_ccxt(
     *,
     unmarked: bool = False,
 ) -> Any:
-    """Give what ccxt alone, without any of ours, makes of recorded bodies."""
+    """Return what ccxt alone, without any of ours, makes of recorded bodies."""
     made = plain_connector(name, playback, unmarked=unmarked, **(options or {}))
     api = made({"enableRateLimit": False, **(keys or {})})
     if listed := list(markets):
@@ -208,27 +208,27 @@ async def oracle(case: Case, markets: list[dict[str, Any]]) -> Oracle:
 
     try:
         return await ask({})
-    except ccxt_errors().AuthenticationError:
+    except loader.ccxt_errors().AuthenticationError:
         return await ask(KEYS)
 
 
 @functools.cache
 def described(name: str) -> Any:
-    """Give ccxt's own connector of an exchange, to look at and never to ask."""
-    prepare_packages()
+    """Return ccxt's own connector of an exchange, to look at and never to ask."""
+    loader.prepare_packages()
     return plain_connector(name, Playback())()
 
 
 def completed(name: str, markets: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give markets as ccxt completes them, with the exchange's fees above all."""
+    """Return markets as ccxt completes them, with the exchange's fees above all."""
     api = plain_connector(name, Playback())()
     api.set_markets(markets)
     return list(api.markets.values())
 
 
 def step_of(name: str) -> Callable[[Any], float | None]:
-    """Give what makes a step of a precision of ccxt's, for an exchange."""
-    prepare_packages()
+    """Return what makes a step of a precision of ccxt's, for an exchange."""
+    loader.prepare_packages()
     modes = importlib.import_module("ccxt.base.decimal_to_precision")
     mode = described(name).precisionMode
     if mode == modes.TICK_SIZE:

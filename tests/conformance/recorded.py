@@ -116,7 +116,7 @@ class Recordings:
         return told.hexdigest()[:16]
 
     def listed(self, exchange: str) -> list[dict[str, Any]] | None:
-        """Give an exchange's recorded markets, contracts included; None where there are none."""
+        """Return an exchange's recorded markets, contracts included; None where there are none."""
         for root in self._roots:
             path = root / "markets" / f"{exchange}.json"
             if path.exists():

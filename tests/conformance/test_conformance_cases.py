@@ -12,9 +12,9 @@ import invariants
 import listings
 import playback
 from calls import Call
+from inside.exchanges import loader
 from recorded import Case, Recordings
 
-from marketdata._exchanges import loader
 from marketdata.errors import (
     DataUnavailableError,
     InvalidParameterError,
@@ -108,7 +108,7 @@ def test_spot_case(
 async def _recorded_lists(
     recordings: Recordings, case: Case, markets: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Give what ccxt makes of the exchange's recorded lists of pairs, besides what is known."""
+    """Return what ccxt makes of the exchange's recorded lists of pairs, besides what is known."""
     known = {market["symbol"] for market in markets}
     found = {}
     for one in recordings.cases:
@@ -132,7 +132,7 @@ async def _ask(
 def _expected(
     call: Call, case: Case, oracle: Any, markets: Any, sent: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Give what the records must be, with the moment of receipt that they tell."""
+    """Return what the records must be, with the moment of receipt that they tell."""
     received_at = sent[0]["receivedAt"] if sent else None
     about: dict[str, Any] = {"exchange": case.exchange, "received_at": received_at}
     arguments = dict(call.arguments)
@@ -168,7 +168,7 @@ def _expected(
 
 
 def _same(call: Call, case: Case, markets: Any, sent: list[dict[str, Any]]) -> bool:
-    """Tell whether the recorded result makes the same records; another ccxt's may lack fields."""
+    """Return whether the recorded result makes the same records; another ccxt's may lack fields."""
     try:
         return sent == _expected(call, case, case.parsed, markets, sent)
     except LookupError:
@@ -176,7 +176,7 @@ def _same(call: Call, case: Case, markets: Any, sent: list[dict[str, Any]]) -> b
 
 
 def _holds_nothing(operation: str, parsed: Any) -> bool:
-    """Tell whether there is nothing in ccxt's own result that a record could be made of."""
+    """Return whether there is nothing in ccxt's own result that a record could be made of."""
     match operation:
         case "orderbook":
             return not parsed["bids"] and not parsed["asks"]
@@ -186,7 +186,7 @@ def _holds_nothing(operation: str, parsed: Any) -> bool:
 
 
 def _other_than_asked(case: Case, parsed: Any, recordings: Recordings) -> str | None:
-    """Tell where ccxt's own result is not of the pairs that were asked for; None where it is."""
+    """Return where ccxt's own result is not of the pairs that were asked for; None where it is."""
     match case.method:
         case "fetchTicker" if parsed and parsed["symbol"] not in case.symbols:
             if recordings.listed(case.exchange) is None:

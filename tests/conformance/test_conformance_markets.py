@@ -16,7 +16,7 @@ Answers = Callable[[str], Any]
 
 
 def _answers(recordings: Recordings, exchange: str, not_run: Any) -> tuple[Any, Any, bool]:
-    """Give the list as it was sent, an empty one, and whether it was recorded as a whole.
+    """Return the list as it was sent, an empty one, and whether it was recorded as a whole.
 
     Where only its entries were, they are put together again.
     """

@@ -14,10 +14,10 @@ import playback
 import pytest
 from ccxt.async_support.base.exchange import Exchange
 from ccxt.base.errors import RequestTimeout
+from inside.markets import Lists
 from recorded import Recordings
 
 from marketdata import AsyncClient, MarketDataError
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 
 NAMES = (
     *("binance", "bitfinex", "bitstamp", "coinbase", "coinbaseexchange"),
@@ -40,7 +40,7 @@ SIZES = {"limit", "count", "len", "depth", "size", "sz"}
 
 
 def _calls(method: str, given: list[Any]) -> tuple[str, dict[str, Any]] | None:
-    """Give our operation for a unified call; None for one that we have no such operation for."""
+    """Return our operation for a unified call; None for one that we have no such operation for."""
     if any(isinstance(one, dict) for one in given):
         return None  # with parameters of its own
     first = given[0] if given else None
@@ -76,12 +76,12 @@ def cases(folder: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
     return [(method, case) for method in METHODS for case in sent.get(method, ())]
 
 
-def served(folder: Path, name: str) -> list[Market]:
+def served(folder: Path, name: str) -> list[dict[str, Any]]:
     listed = json.loads((folder / "ccxt-static" / "markets" / f"{name}.json").read_text())
-    return [Market(one["symbol"], one) for one in listed.values() if playback.is_served(one)]
+    return [one for one in listed.values() if playback.is_served(one)]
 
 
-async def _sent(home: Path, name: str, markets: list[Market], call: Any) -> list[str]:
+async def _sent(home: Path, name: str, markets: list[dict[str, Any]], call: Any) -> list[str]:
     urls: list[str] = []
 
     async def fetch(self: Any, url: str, *_: Any, **__: Any) -> Any:
@@ -91,7 +91,7 @@ async def _sent(home: Path, name: str, markets: list[Market], call: Any) -> list
     operation, arguments = call
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Exchange, "fetch", fetch)
-        Catalogue(home).replace(name, markets, facts=Facts(), simulated=False)
+        Lists(home).plant(name, markets)
         async with AsyncClient(name, home=home, retries=0) as client:
             with contextlib.suppress(MarketDataError):
                 await getattr(client, operation)(**arguments)
@@ -105,7 +105,7 @@ def test_requests_are_those_that_ccxt_expects(
     assert recordings is not None
     folder = pytestconfig.getoption("recorded")
     markets = served(folder, name)
-    spot = {one.pair for one in markets}
+    spot = {one["symbol"] for one in markets}
     compared, wrong = 0, []
     different: set[tuple[str, str]] = set()
     for number, (method, case) in enumerate(cases(folder, name)):

@@ -44,14 +44,14 @@ class Pages:
         self.limit = next(name for name, text in asked.items() if text == str(limit))
 
     def sent(self, count: int | None = None) -> list[tuple[Any, ...]]:
-        """Give the newest bars as `_rows` gives them."""
+        """Return the newest bars as `_rows` gives them."""
         return [
             (row[0], *(expected.digits(number) for number in row[1:6]), self.counts.get(row[0]))
             for row in (self.bars if count is None else self.bars[-count:])
         ]
 
     def holes(self) -> Iterator[tuple[int, int, int]]:
-        """Give where bars are missing, and how many."""
+        """Yield where bars are missing, and how many."""
         grid = expected.openings([self.bars[0][0]], self.timeframe, *self.range)
         step = grid[1] - grid[0]
         for (before, *_), (after, *_) in pairwise(self.bars):

@@ -37,7 +37,7 @@ class Accepted:
 def verdict(
     digest: str, now: Accepted, *, accept: bool = False, path: Path = ACCEPTED
 ) -> tuple[list[str], bool]:
-    """Give what is to be said of a whole run, and whether it failed by what it counted.
+    """Return what is to be said of a whole run, and whether it failed by what it counted.
 
     With ``accept`` its totals are what later ones are compared with.
     """
@@ -56,7 +56,7 @@ def verdict(
 
 
 def worse(accepted: Accepted, now: Totals) -> list[str]:
-    """Tell what there was that is less now, a line each: passes, cases, operations, exchanges."""
+    """Return what there was that is less now, a line each: passes, cases, operations, exchanges."""
     lines = []
     for exchange, cells in accepted.totals.items():
         if exchange not in now:
@@ -73,7 +73,7 @@ def worse(accepted: Accepted, now: Totals) -> list[str]:
 
 
 def more(accepted: Accepted, now: Totals) -> list[str]:
-    """Tell what is run now and was not accepted, a line each."""
+    """Return what is run now and was not accepted, a line each."""
     lines = []
     for exchange, cells in now.items():
         for operation, found in cells.items():
@@ -92,7 +92,7 @@ def _sum(cells: dict[str, Cell]) -> Cell:
 
 
 def read(digest: str, path: Path = ACCEPTED) -> Accepted | None:
-    """Give what was accepted for a folder of this content; None where nothing was."""
+    """Return what was accepted for a folder of this content; None where nothing was."""
     kept = json.loads(path.read_text()) if path.exists() else {}
     if digest not in kept:
         return None

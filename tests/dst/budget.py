@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from marketdata._requests.rate_ledger import Account, Ledger, Limit
-from marketdata._requests.rate_limit import Budget
+from inside.requests import Account, Budget, Ledger, Limit
 
 from .quota import _failed
 from .world import World

@@ -33,7 +33,7 @@ Apply = Callable[[State, Operation], tuple[State, Any]]
 
 
 def is_linearizable(history: Sequence[Operation], begin: State, apply: Apply) -> bool:
-    """Tell whether an order explains all answers."""
+    """Return whether an order explains all answers."""
     pending = sorted(history, key=lambda one: one.called)
     tried: set[tuple[frozenset[int], State]] = set()
     must = frozenset(n for n, one in enumerate(pending) if one.answered is not None)

@@ -56,6 +56,13 @@ class VirtualFile:
     def connect(self, *_: Any, **__: Any) -> Any:
         return self
 
+    def cursor(self) -> Any:
+        return self
+
+    @property
+    def connection(self) -> Any:
+        return self
+
     def close(self) -> None:
         if self._real.in_transaction:
             self._real.execute("ROLLBACK")

@@ -13,11 +13,11 @@ from itertools import count
 from typing import Any
 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from inside.candles import Stretch, joined
+from inside.store import SeriesTable
 
 from marketdata._candles.datafiles import DataFiles, File
 from marketdata._candles.delta import Delta
-from marketdata._candles.spans import Stretch, joined
-from marketdata._candles.table import SeriesTable
 from marketdata.errors import DataUnavailableError
 from marketdata.models.columns import Columns
 
@@ -124,7 +124,7 @@ class Disk:
     is_faulty: bool = True
 
     def live(self, version: int) -> dict[str, File]:
-        """Tell which files count as of a version."""
+        """Return which files count as of a version."""
         found: dict[str, File] = {}
         for commit in self.log[: version + 1]:
             assert commit.removed <= found.keys(), "a file is removed that does not count"

@@ -1,26 +1,34 @@
 """What must never be wrong, in a thousand worlds: quota counters, request budget, candle store."""
 
+import functools
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.utils
 from history.series import bars
+from inside.requests import Account, Answer, Budget, Step
+from inside.store import SeriesTable
 
-from marketdata._candles.datafiles import File
-from marketdata._candles.table import SeriesTable
-from marketdata._requests.rate_ledger import Account, Answer
-from marketdata._requests.rate_limit import Budget, Step
 from marketdata_mcp.service.access.accounts import Bounds, Counted, Used, over
 from marketdata_mcp.service.access.redis_store import RedisStore, _counters
 from marketdata_mcp.service.access.sqlite_store import SqliteStore
 
 from . import budget, quota, store
 from .world import World, first_that_fails, run, try_all
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _version_of_redis_read_once() -> Iterator[None]:
+    """Keep redis-py from looking up its version on the disk for each of thousands of clients."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version))
+        yield
 
 
 def in_world(work: Callable[[World], Awaitable[None]]) -> Callable[[int, float], None]:
@@ -45,7 +53,7 @@ def test_stored_candles_are_kept_and_stored_once() -> None:
 
 def test_the_virtual_log_takes_what_delta_lake_takes(tmp_path: Path) -> None:
     def happens(one: SeriesTable, other: SeriesTable, transaction: bool) -> list[bool]:
-        def write(table: SeriesTable, first: int) -> list[File]:
+        def write(table: SeriesTable, first: int) -> list[store.File]:
             return [table.data.write(bars(first, first + 5))]
 
         if not transaction:

@@ -57,7 +57,7 @@ class Chance:
         self._left = most
 
     def happens(self, chance: float) -> bool:
-        """Tell whether something with this chance happens now."""
+        """Return whether something with this chance happens now."""
         happened = self.random.random() < chance and self._left > 0
         self._left -= happened
         return happened

@@ -1,1 +1,1 @@
-"""Every spot exchange of the installed ccxt, and what none of them may do."""
+"""Tests of every spot exchange of the installed ccxt."""

@@ -1,4 +1,4 @@
-"""Answers about one pair as exchanges send them: found in ccxt's parsers, or written by hand."""
+"""Responses about one pair in the exchanges' formats: from ccxt's parsers, or written by hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.quirks import quirk
+from inside.exchanges import connector_class, quirk
 
 from .asking import PAIR, markets
 from .ccxts_tickers import examples, fields
@@ -307,7 +306,7 @@ ALL_BY_HAND: dict[str, Any] = {
 
 
 def _woo() -> Any:
-    """Give candles: Woo's tickers of spot pairs are made of them."""
+    """Return candles: Woo's tickers of spot pairs are made of them."""
     bar = {"open": "100", "close": "101", "high": "103", "low": "99", "volume": "1"}
     last = int(time.time()) // 300 * 300_000
     times = range(last - 288 * 300_000, last + 1, 300_000)
@@ -319,7 +318,7 @@ _PAIRS = {"coincheck": "BTC/JPY"}
 
 
 def pair_of(exchange: str) -> str:
-    """Give the pair that an exchange is asked for: all but one have tickers of any."""
+    """Return the pair that an exchange is asked for: all but one have tickers of any."""
     return _PAIRS.get(exchange, PAIR["pair"])
 
 
@@ -327,7 +326,7 @@ Row = dict[str, Any]
 
 
 def rows(exchange: str) -> list[Row]:
-    """Give answers about one pair, as they are inside of their envelopes."""
+    """Return answers about one pair, as they are inside of their envelopes."""
     found = examples(exchange)
     made: Row = {}
     for name, raw in fields(exchange, NUMBERS).items():
@@ -350,7 +349,7 @@ def enveloped(row: Row) -> Iterator[Any]:
 
 
 def contradicted(value: Any, factor: float, turn: list[int]) -> Any:
-    """Give an answer of which every second number is multiplied, and no name."""
+    """Return an answer of which every second number is multiplied, and no name."""
     if isinstance(value, dict):
         return {
             name: one if name in NAMES else contradicted(one, factor, turn)
@@ -376,7 +375,7 @@ def variants(answer: Any) -> Iterator[Any]:
 
 
 async def understood(exchange: str, answers: Row, *, of_all: bool = False) -> Any:
-    """Give an answer of which ccxt makes a ticker with a last price; None: there is none.
+    """Return an answer of which ccxt makes a ticker with a last price; None: there is none.
 
     ``answers`` is where a request finds it; ``of_all`` asks for the call for all pairs.
     """
@@ -390,7 +389,7 @@ async def understood(exchange: str, answers: Row, *, of_all: bool = False) -> An
     try:
         if of_all and not (api.has.get("fetchTickers") and special.full_tickers):
             return None
-        api.set_markets([one.raw for one in markets(exchange)])
+        api.set_markets(markets(exchange))
         for row in rows(exchange):
             for answer in enveloped(row):
                 answers[exchange] = answer

@@ -1,4 +1,4 @@
-"""Every operation of every spot exchange, and what has to be so of each answer."""
+"""Every operation of every spot exchange, and the rules for each answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from inside.candles import source_for
+from inside.exchanges import connector_class, spot_exchanges
+from inside.markets import Lists
+
 from marketdata import AsyncClient, MarketDataError
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
-from marketdata._exchanges.supported import known
 from marketdata.errors import Code
 from marketdata.models import Record
 
@@ -67,17 +67,17 @@ _PYTHON = re.compile(
 @functools.cache
 def spot(folder: Path) -> tuple[str, ...]:
     """Name the exchanges, asked from ccxt."""
-    return tuple(one.id for one in known(folder, source_for))
+    return tuple(one.id for one in spot_exchanges(folder))
 
 
 def keyed(folder: Path) -> set[str]:
     """Name the exchanges that are not asked anything without the key of an account."""
-    listed = known(folder, source_for)
+    listed = spot_exchanges(folder)
     return {one.id for one in listed if {*one.operations} - {*one.needs_key} <= {"status"}}
 
 
-def markets(exchange: str) -> list[Market]:
-    """Give a list of pairs as ccxt would make it of what the exchange sends."""
+def markets(exchange: str) -> list[dict[str, Any]]:
+    """Return a list of pairs as ccxt would make it of what the exchange sends."""
     api = connector_class(exchange)({})
     made = []
     for number, (base, quote) in enumerate((("BTC", "USDT"), ("ETH", "USDT"), ("BTC", "JPY")), 1):
@@ -101,7 +101,7 @@ def markets(exchange: str) -> list[Market]:
                 "info": {"type": "1"},
             }
         )
-        made.append(Market(raw["symbol"], raw))
+        made.append(raw)
     return made
 
 
@@ -127,7 +127,7 @@ class World:
     def __init__(self, home: Path, loopback: Loopback, client: AsyncClient) -> None:
         self._loopback = loopback
         self._client = client
-        self._catalogue = Catalogue(home)
+        self._lists = Lists(home)
         self._endpoints = client.settings.endpoints
         self.exchanges = tuple(self._endpoints)
         self._listed = {name: markets(name) for name in self.exchanges}
@@ -156,8 +156,8 @@ class World:
         return self._loopback
 
     def _list(self, exchange: str) -> None:
-        named = source(exchange, self._endpoints[exchange])
-        self._catalogue.replace(named, self._listed[exchange], facts=Facts(), simulated=False)
+        endpoint = self._endpoints[exchange]
+        self._lists.plant(exchange, self._listed[exchange], endpoint=endpoint)
 
     async def asks_all(
         self,
@@ -180,7 +180,7 @@ class World:
         if given.get("timeframe") in (NATIVE, COARSER):
             given = {**given, "timeframe": await self._timeframe(exchange, given["timeframe"])}
         if operation == "pairs":
-            self._catalogue.forget(source(exchange, self._endpoints[exchange]))
+            self._lists.forget(exchange, self._endpoints[exchange])
         before = self._loopback.requests[exchange]
         came: Any
         try:
@@ -205,7 +205,7 @@ class World:
 
 
 def offences(cases: Iterable[Case]) -> list[str]:
-    """Tell which cases should not have come out as they did, and why."""
+    """Return which cases should not have come out as they did, and why."""
     return [f"{why}: {case}" for case in cases for why in _wrong(case)]
 
 
@@ -222,7 +222,7 @@ def _wrong(case: Case) -> Iterable[str]:
 
 
 def _is_answer(case: Case) -> bool:
-    """Tell whether something may have been answered."""
+    """Return whether something may have been answered."""
     came, body = case.came, case.body
     if case.operation in ("pairs", "fees"):
         return case.requests == 0 and bool(came)  # what ccxt knows by heart, or the disk

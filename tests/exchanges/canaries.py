@@ -1,4 +1,4 @@
-"""Secrets that can be recognised, and where they are looked for."""
+"""Recognizable secrets, and the places that are searched for them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, exchanges: Iterable[str]) -> None:
 
 
 def forms(secrets: Iterable[str] = CANARIES) -> dict[bytes, str]:
-    """Give all that a secret can look like: whole, in halves, turned around, encoded."""
+    """Return all that a secret can look like: whole, in halves, turned around, encoded."""
     found = {}
     for secret in secrets:
         middle = len(secret) // 2
@@ -67,14 +67,14 @@ _FORMS = forms()
 
 
 def found_in(where: str, text: str | bytes, among: dict[bytes, str] | None = None) -> list[str]:
-    """Tell which secrets are in a text."""
+    """Return which secrets are in a text."""
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     looks = _FORMS if among is None else among
     return sorted({f"{name} in {where}" for look, name in looks.items() if look in raw})
 
 
 def found_below(folder: Path, among: dict[bytes, str] | None = None) -> list[str]:
-    """Tell which secrets are in files, packed ones too."""
+    """Return which secrets are in files, packed ones too."""
     found = []
     for file in sorted(folder.rglob("*")):
         if file.is_file():
@@ -93,7 +93,7 @@ def _unpacked(raw: bytes) -> bytes:
 
 
 def shown(error: BaseException, *, with_locals: bool = True) -> Iterator[str]:
-    """Give all that a program, a person or another process can see of an error.
+    """Yield all that a program, a person or another process can see of an error.
 
     ``with_locals`` as those tools do that write down the locals of each frame; not of the frames
     of tests, which hold the secrets themselves.

@@ -1,4 +1,4 @@
-"""What ccxt's parsers of tickers say of themselves: the fields they read, the answers they show."""
+"""The fields that ccxt's ticker parsers read, and the examples in their comments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
-from marketdata._exchanges import loader
-from marketdata._exchanges.supported import serves_spot
+from inside.exchanges import loader, serves_spot
 
 FIELDS = ("open", "high", "low", "change", "percentage", "average", "vwap", "previousClose")
 _PARSERS = ("parse_ticker", "parse_spot_or_uta_ticker")
@@ -26,7 +25,7 @@ def spot_exchanges() -> tuple[str, ...]:
 
 
 def parser(exchange: str) -> str | None:
-    """Give the source of ccxt's parser of an exchange's tickers; None where it has none."""
+    """Return the source of ccxt's parser of an exchange's tickers; None where it has none."""
     cls = getattr(importlib.import_module(f"ccxt.async_support.{exchange}"), exchange)
     for name in reversed(_OTHERS.get(exchange, _PARSERS)):
         for kind in cls.__mro__:
@@ -69,12 +68,12 @@ def fields(exchange: str, wanted: Collection[str] = FIELDS) -> dict[str, list[st
 
 
 def examples(exchange: str) -> list[dict[str, Any]]:
-    """Give the answers that the comments of the parser show, as far as they can be read."""
+    """Return the answers that the comments of the parser show, as far as they can be read."""
     return shown(parser(exchange) or "")
 
 
 def shown(source: str) -> list[dict[str, Any]]:
-    """Give the answers that the comments of a method show, as far as they can be read."""
+    """Return the answers that the comments of a method show, as far as they can be read."""
     comments = [
         line.strip().lstrip("#") for line in source.splitlines() if line.strip().startswith("#")
     ]

@@ -1,18 +1,16 @@
-"""A home of the suite's own, and requests that wait for nobody."""
+"""A home for this suite, and requests without rate limits."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from inside import unpaced
 
 # What starts servers with keys and asks them is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "access"))
-
-from marketdata._exchanges.connector import Connector
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +28,4 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without a budget, which no loopback needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)

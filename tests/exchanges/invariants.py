@@ -1,4 +1,4 @@
-"""What has to be so of every ticker and of all fees, whatever an exchange sends."""
+"""Rules for every ticker and all fees, whatever an exchange sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that takes any socket and any request, and notes what each exchange is asked for."""
+"""A server that accepts any socket and request, and notes the requests for each exchange."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Listener:
 
 
 def subscription(heard: list[str]) -> list[str]:
-    """Give the last socket and what was sent on it, without pings."""
+    """Return the last socket and what was sent on it, without pings."""
     sockets = [number for number, one in enumerate(heard) if one.startswith("socket ")]
     if not sockets:
         return []
@@ -74,5 +74,5 @@ def subscription(heard: list[str]) -> list[str]:
 
 
 def as_row(cell: Any) -> str:
-    """Give a cell of the table as one text."""
+    """Return a cell of the table as one text."""
     return " ".join(cell) if isinstance(cell, list) else str(cell)

@@ -1,4 +1,4 @@
-"""A server on the loopback that answers every request with the same, whatever it is asked."""
+"""A server on the loopback that sends the same response to every request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Body:
         return self.name
 
     def answer(self, request: str) -> bytes:
-        """Give what is sent at once."""
+        """Return what is sent at once."""
         text, said, more = self.text, "Said", list(self.headers)
         if self.repeats:
             said = " ".join(request.split())
@@ -100,7 +100,7 @@ SMALL = (
 
 
 def large() -> tuple[Body, ...]:
-    """Give bodies of more than anybody has to say."""
+    """Return bodies of more than anybody has to say."""
     return (
         Body("50 MB that the header tells", says=50_000_000),
         Body("50 MB of rows", parts=endless(b"[", b"[1, 2], ", 50)),
@@ -145,7 +145,7 @@ class Loopback:
 
 @contextmanager
 def beside(body: Body) -> Iterator[Loopback]:
-    """Give such a server in a thread of its own, for processes to ask."""
+    """Yield such a server in a thread of its own, for processes to ask."""
     started: queue.SimpleQueue[tuple[Loopback, Callable[[], object]]] = queue.SimpleQueue()
 
     async def serve() -> None:

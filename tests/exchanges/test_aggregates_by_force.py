@@ -14,12 +14,13 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from inside.exchanges import parsing
 
 import marketdata as md
 from marketdata._aggregation.comparing import compare
 from marketdata._aggregation.consolidating import consolidate
 from marketdata._aggregation.costing import Order, execution_cost
-from marketdata._exchanges import parsing, tickers
+from marketdata._exchanges import tickers
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PAIRS = ("BTC/USD", "BTC/USDC")

@@ -1,4 +1,4 @@
-"""Keys and passwords are nowhere but in the requests that they are for."""
+"""Keys and passwords are only in the requests that need them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from access_doors import DEBUGGING, Desk, bearer, call, request, send, serving
+from inside.exchanges import connector_class
 
 from marketdata import AsyncClient
-from marketdata._exchanges.connector import connector_class
 from marketdata.errors import MarketDataError
 from marketdata.sim import SimulatedExchange
 
@@ -79,7 +79,7 @@ def signing(names: tuple[str, ...]) -> list[str]:
 
 
 def shown_of(cases: list[Case]) -> list[str]:
-    """Tell which secrets the calls' answers and errors show."""
+    """Return which secrets the calls' answers and errors show."""
     found = []
     for case in cases:
         parts = shown(case.came) if isinstance(case.came, BaseException) else [repr(case.came)]
@@ -199,12 +199,12 @@ def test_the_command_shows_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def _list_pairs(home: Path, name: str, url: str) -> None:
-    from marketdata._exchanges.markets_cache import Catalogue, Facts, source
+    from inside.markets import Lists
 
     from .asking import markets
 
     endpoint = AsyncClient(endpoints={name: url}, home=home).settings.endpoints[name]
-    Catalogue(home).replace(source(name, endpoint), markets(name), facts=Facts(), simulated=False)
+    Lists(home).plant(name, markets(name), endpoint=endpoint)
 
 
 def _said(*arguments: str) -> str:

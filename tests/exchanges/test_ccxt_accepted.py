@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from inside.exchanges import Connector
+
 from marketdata._exchanges import relied_on
-from marketdata._exchanges.connector import Connector
 from marketdata._exchanges.exact import ExactNumbers
 from marketdata._exchanges.lines import LineMethods
 from marketdata._exchanges.sockets import StreamConnector
@@ -25,7 +26,7 @@ ACCEPTS = bool(os.environ.get("MARKETDATA_ACCEPT"))
 
 
 def tables() -> Iterator[tuple[type[Any], Mapping[str, str], tuple[type[Any], ...]]]:
-    """Give each class of ccxt's, what the table has of it, and what overrides it."""
+    """Yield each class of ccxt's, what the table has of it, and what overrides it."""
     from ccxt.async_support.base.exchange import Exchange
     from ccxt.async_support.base.ws.client import Client
 
@@ -34,7 +35,7 @@ def tables() -> Iterator[tuple[type[Any], Mapping[str, str], tuple[type[Any], ..
 
 
 def as_read(theirs: type[Any], name: str) -> str:
-    """Give the signature of a function, and what its source comes to."""
+    """Return the signature of a function, and what its source comes to."""
     found = inspect.getattr_static(theirs, name)
     found = found.fget if isinstance(found, property) else getattr(theirs, name)
     try:

@@ -1,4 +1,4 @@
-"""What answers say of the exchange's clock."""
+"""The exchange's clock in answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from inside.requests import Reply
 
 import marketdata as md
-from marketdata._requests.reply import Reply
 
 from .wires import Asked, Wire, binance, binance_ticker
 

@@ -1,4 +1,4 @@
-"""All spot exchanges of ccxt against a server that answers nonsense: always a code."""
+"""All spot exchanges of ccxt with a server that answers nonsense: always an error code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from inside.exchanges import connector_class
+from inside.markets import Lists
 
 from marketdata import AsyncClient, MarketDataError
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.markets_cache import Catalogue, source
 
 from .asking import ASKED, MORE, PAIR, PAIRS, Case, World, keyed, offences, spot
 from .loopback import SMALL, Body
@@ -79,7 +79,7 @@ def test_a_list_that_ccxt_knows_by_heart_stays_whole(home: Path) -> None:
                 first = await client.pairs(exchange=name)
                 with pytest.raises(MarketDataError):
                     await client.orderbook(first[0].pair, exchange=name)
-                Catalogue(home).forget(source(name, "http://127.0.0.1:9"))
+                Lists(home).forget(name, "http://127.0.0.1:9")
                 assert [one.pair for one in await client.pairs(exchange=name)] == [
                     one.pair for one in first
                 ]

@@ -1,4 +1,4 @@
-"""Answers of 50 MB are not read to their end, whoever sends them and however."""
+"""Responses of 50 MB are not read to their end, from any exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs without a price, books without orders, levels and rows of nothing."""
+"""Pairs without a price, books without orders, empty levels and rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fees are fractions that an exchange can mean, or not known."""
+"""Fees are plausible fractions, or None."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import ccxt
 import pytest
-
-from marketdata._exchanges import parsing
+from inside.exchanges import parsing
 
 from .ccxts_tickers import spot_exchanges
 

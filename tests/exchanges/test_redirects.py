@@ -1,4 +1,4 @@
-"""No request and no socket is sent on to another host, with or without a key."""
+"""No request and no socket is redirected to another host, with or without a key."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from inside.markets import Lists
 
 import marketdata as md
-from marketdata._exchanges.markets_cache import Catalogue, Facts, source
 from marketdata.sim.listening import Listener
 
 from .asking import markets
@@ -45,8 +45,7 @@ def test_a_redirect_to_another_host_is_not_followed(
             return web.Response(status=status, headers={"Location": f"{there}{request.path_qs}"})
 
         listener, endpoint = await _served(exchange)
-        named = source("binance", endpoint)
-        Catalogue(home).replace(named, markets("binance"), facts=Facts(), simulated=False)
+        Lists(home).plant("binance", markets("binance"), endpoint=endpoint)
         async with md.AsyncClient(
             "binance", endpoints={"binance": endpoint}, home=home, retries=0, timeout=2
         ) as client:

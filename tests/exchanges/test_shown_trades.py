@@ -1,4 +1,4 @@
-"""What the comments of ccxt's parsers show of trades, of every exchange, agrees with itself."""
+"""The trades in the comments of ccxt's parsers, for every exchange, are consistent."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from inside.exchanges import connector_class, parsing, stream_class
+
 import marketdata as md
-from marketdata._exchanges import parsing
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.sockets import stream_class
 
 from .asking import markets
 from .ccxts_tickers import shown, spot_exchanges
@@ -23,7 +22,7 @@ RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rows(value: Any, depth: int = 4) -> Iterator[dict[str, Any]]:
-    """Give what may be a trade in an answer."""
+    """Yield what may be a trade in an answer."""
     if isinstance(value, dict):
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -32,7 +31,7 @@ def rows(value: Any, depth: int = 4) -> Iterator[dict[str, Any]]:
 
 
 def trade(api: Any, exchange: str, row: dict[str, Any]) -> md.Trade | None:
-    """Give a row as a trade; None where it is none, or one of an account."""
+    """Return a row as a trade; None where it is none, or one of an account."""
     for name in PARSERS:
         try:
             raw = getattr(api, name)(row, api.market("BTC/USDT"))
@@ -54,7 +53,7 @@ def test_a_trade_is_worth_its_price_times_its_amount() -> None:
     async def all_of_them() -> None:
         for exchange in spot_exchanges():
             api = (stream_class(exchange) or connector_class(exchange))({})
-            api.set_markets([one.raw for one in markets(exchange)])
+            api.set_markets(markets(exchange))
             for name in METHODS:
                 method = getattr(api, name, None)
                 source = inspect.getsource(method) if callable(method) else ""

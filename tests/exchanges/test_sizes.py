@@ -1,4 +1,4 @@
-"""How many rows exchanges are asked for, and from which time on."""
+"""The number of rows that are requested from exchanges, and their start times."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.exchanges import QUIRKS, loader, quirk
 
 import marketdata as md
 from marketdata import arguments
-from marketdata._exchanges import loader
 from marketdata._exchanges.capabilities import offered_timeframes
-from marketdata._exchanges.quirks import QUIRKS, quirk
 
 from .ccxts_tickers import spot_exchanges
 from .wires import Answer, Asked, Wire, binance, binance_ticker, now

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inside.exchanges import spot_exchanges
+from inside.markets import Lists
+
 import marketdata as md
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges.markets_cache import Catalogue, Facts, source
-from marketdata._exchanges.supported import known
 
 from .asking import markets
 from .listening import Listener, as_row, subscription
@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 def cells(exchange: md.models.Exchange) -> Iterator[tuple[str, str, Row]]:
-    """Give each stream of an exchange: its name in the table, the method and its arguments."""
+    """Yield each stream of an exchange: its name in the table, the method and its arguments."""
     for kind in exchange.streams:
         if kind == "orderbook":
             for depth in DEPTHS:
@@ -74,7 +74,7 @@ async def came(
 
 
 def test_each_stream_is_subscribed_to_as_the_table_has_it(home: Path) -> None:
-    exchanges = [one for one in known(home, source_for) if one.streams]
+    exchanges = [one for one in spot_exchanges(home) if one.streams]
     accepted = {} if ACCEPTS else json.loads(TABLE.read_text())
     found: dict[str, Row] = {}
 
@@ -90,10 +90,9 @@ def test_each_stream_is_subscribed_to_as_the_table_has_it(home: Path) -> None:
     async def sweep() -> None:
         async with Listener.begun() as listener:
             endpoints = {one.id: f"{listener.url}/{one.id}" for one in exchanges}
-            catalogue = Catalogue(home)
+            lists = Lists(home)
             for one in exchanges:
-                named = source(one.id, endpoints[one.id])
-                catalogue.replace(named, markets(one.id), facts=Facts(), simulated=False)
+                lists.plant(one.id, markets(one.id), endpoint=endpoints[one.id])
             async with md.AsyncClient(
                 endpoints=endpoints, home=home, retries=0, timeout=30
             ) as client:

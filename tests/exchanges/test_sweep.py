@@ -17,10 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from ccxt.async_support.base.exchange import Exchange
 from ccxt.base.errors import RequestTimeout
+from inside.exchanges import spot_exchanges
 
 from marketdata import MarketDataError
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges.supported import known
 
 from .asking import NATIVE, PAIR, PAIRS, World
 from .loopback import SMALL
@@ -51,7 +50,7 @@ def cell(operation: str, given: dict[str, Any]) -> str:
 
 
 def told(method: str, url: str, body: Any) -> str:
-    """Give a request without its host, and without what time and chance put into it."""
+    """Return a request without its host, and without what time and chance put into it."""
     parts = urlsplit(url)
     path = parts.path or "/"
     query = "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(parts.query)))
@@ -73,7 +72,7 @@ async def swept(home: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
         raise RequestTimeout("nothing is sent")
 
     monkeypatch.setattr(Exchange, "fetch", fetch)
-    names = [one.id for one in known(home, source_for)]
+    names = [one.id for one in spot_exchanges(home)]
     table: Table = {}
     async with World.begun(home, names, trip_after=10**6) as world:
         world.loopback.body = SMALL[0]

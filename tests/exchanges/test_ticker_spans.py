@@ -1,4 +1,4 @@
-"""A ticker's fields cover the span that it says, and agree with each other, on every exchange."""
+"""A ticker's fields cover its time span and agree with each other, on every exchange."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.exchanges import connector_class, parsing
 
 import marketdata as md
-from marketdata._exchanges import parsing
-from marketdata._exchanges.connector import connector_class
 from marketdata._exchanges.ticker_layouts import LAYOUTS
 from marketdata.models.decimals import exact_json
 

@@ -1,4 +1,4 @@
-"""Exchanges as they write, made by hand after their references: pairs, tickers and books."""
+"""Formats of exchanges, written by hand from their references: pairs, tickers and books."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Wire:
         return Answer({}, 404)
 
     def paths(self, part: str = "") -> list[Asked]:
-        """Give the requests whose path has this part."""
+        """Return the requests whose path has this part."""
         return [one for one in self.asked if part in one.path]
 
     def __enter__(self) -> Self:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import unpaced
 
 # What speaks HTTP by hand there is needed here, too.
 sys.path.append(str(Path(__file__).parents[1] / "mcp"))
 
 from fuzz_world import CASES, World
-
-from marketdata._exchanges.connector import Connector
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -24,12 +23,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(patch)
         yield
 
 

@@ -73,7 +73,7 @@ _POLICY = {
 
 
 def cases(share: float) -> settings:
-    """Give the settings of a test that has a share of all cases."""
+    """Return the settings of a test that has a share of all cases."""
     return settings(
         max_examples=max(5, math.ceil(WANTED * share)),
         deadline=None,
@@ -190,12 +190,12 @@ class World:
         gc.collect()
 
     async def goes_on(self) -> bool:
-        """Tell whether a call that needs no exchange is answered on the connection there is."""
+        """Return whether a call that needs no exchange is answered on the connection there is."""
         told = await self.sends(ask("tools/call", name="get_usage", arguments={}))
         return told is not None and "tier" in told.message["result"]["structuredContent"]
 
     async def session(self) -> Session:
-        """Give a session of the HTTP+SSE transport, always the same."""
+        """Return a session of the HTTP+SSE transport, always the same."""
         if self._session is None:
             peer = await self._sessions.enter_async_context(connected(self.server.port))
             headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
@@ -217,7 +217,7 @@ class World:
         await self._stack.aclose()
 
     def is_well(self) -> bool:
-        """Tell whether a good call is answered."""
+        """Return whether a good call is answered."""
 
         async def work() -> bool:
             told = await self.sends(ask("tools/call", name="get_ticker", arguments=GOOD))
@@ -253,11 +253,11 @@ class Session:
         self._asked = 0
 
     def post(self, body: bytes) -> bytes:
-        """Give the request that sends it a message."""
+        """Return the request that sends it a message."""
         return post(body, self._path)
 
     async def until_it_answers(self, world: World) -> list[bytes]:
-        """Give what it was told until it was told the answer to a question that is asked now."""
+        """Return what it was told until it was told the answer to a question that is asked now."""
         self._asked += 1
         name = f"question-{self._asked}"
         told = await world.sends(self.post(message("ping", name)))

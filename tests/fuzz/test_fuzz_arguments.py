@@ -71,7 +71,7 @@ def test_arguments_of_tools(
 
 
 async def _watch(world: World) -> str:
-    """Give a watch that there is."""
+    """Return a watch that there is."""
     for tool, asked in (("watch_list", {}), ("watch_start", {**GOOD, "kind": "ticker"})):
         params = {"name": tool, "arguments": asked}
         request = _request("tools/call", params, MODERN, name=tool)

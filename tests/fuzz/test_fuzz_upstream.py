@@ -180,7 +180,7 @@ def test_answers_with_something_wrong_in_them(
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Give all places inside a JSON value."""
+    """Yield all places inside a JSON value."""
     keys = (
         value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     )

@@ -1,4 +1,4 @@
-"""Exchanges that play what a test writes for them, clients of theirs, and a store of its own."""
+"""Exchanges that replay what a test writes, clients of them, and a separate store."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import unpaced
 from library.gateway import Gateway
 from library.markets import DIALECTS, record
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 from .tapes import at, minutes
@@ -26,7 +26,7 @@ Before = Callable[[SimulatedExchange], Gateway]
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -38,16 +38,12 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def _made() -> dict[str, SimulatedExchange]:
-    """What a file's tests have started, by what it plays: tapes take time to read."""
+    """The exchanges that a file's tests have started, by recording: tapes take time to read."""
     return {}
 
 
@@ -55,7 +51,7 @@ def _made() -> dict[str, SimulatedExchange]:
 def play(
     _made: dict[str, SimulatedExchange], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Play]:
-    """Starts exchanges that play so many minutes, but for gaps; see `minutes`.
+    """Starts exchanges that replay a number of minutes, except gaps; see `minutes`.
 
     ``others`` are more pairs and their gaps; ``now`` is where the clock stands, in minutes. Each
     test has servers, faults and requests of its own; what was read of tapes is shared.
@@ -110,7 +106,7 @@ def before() -> Iterator[Before]:
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Makes clients of what plays the exchanges at an address, and closes them at the end."""
+    """Makes clients of the exchanges at a URL, and closes them at the end."""
     made: list[md.Client] = []
 
     def connect(

@@ -1,12 +1,12 @@
-"""Series made by hand, for what happens between processes and disks."""
+"""Series made by hand, for tests of processes and disks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from marketdata._candles.spans import Gap, Stretch
-from marketdata._candles.store import SeriesName, Store
-from marketdata._candles.table import SeriesTable
+from inside.candles import Gap, Stretch
+from inside.store import SeriesName, SeriesTable, Store
+
 from marketdata.models.columns import Columns
 
 from .tapes import ms

@@ -1,4 +1,4 @@
-"""Whatever is asked for in whatever order, the answer is the exchange's, and all of it stored."""
+"""Ranges in any order give the exchange's candles, and all of them are stored."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+from inside.store import findings
 
 import marketdata as md
-from marketdata._candles.verify import findings
 
 from .conftest import Connect, Play
 from .series import bars, read, table_in
@@ -105,7 +105,7 @@ def test_any_changes_in_any_order(tmp_path: Path, seed: int) -> None:
     assert findings(several[0]) == []
 
 
-def test_a_program_that_asks_every_minute_stores_each_bar_once_in_few_files(
+def test_polling_every_minute_stores_each_bar_once_in_few_files(
     play: Play, connect: Connect, isolated: Path
 ) -> None:
     sim = play("binance", 400, now=300)
@@ -132,7 +132,7 @@ def test_a_program_that_asks_every_minute_stores_each_bar_once_in_few_files(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_first_bars_from_anywhere(play: Play, connect: Connect, seed: int) -> None:
+def test_first_bars_from_any_start(play: Play, connect: Connect, seed: int) -> None:
     dice = random.Random(seed)
     exchange = ["binance", "coinbaseexchange"][seed % 2]
     length = 1800

@@ -1,4 +1,4 @@
-"""A store that was damaged behind our back says so, is mended, and gives the rest again."""
+"""A damaged store reports it, is repaired, and returns the rest again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inside.store import findings
 
 import marketdata as md
-from marketdata._candles.verify import findings
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect, Play
@@ -86,7 +86,7 @@ def check_refusal(client: md.Client) -> None:
 
 
 @pytest.mark.parametrize("what", OF_FILES)
-def test_a_damaged_data_file_is_found_taken_out_and_fetched_again(
+def test_a_damaged_data_file_is_found_removed_and_downloaded_again(
     sim: SimulatedExchange, connect: Connect, table: Path, what: str
 ) -> None:
     damage, problem = OF_FILES[what]
@@ -109,7 +109,7 @@ def test_a_damaged_data_file_is_found_taken_out_and_fetched_again(
 
 
 @pytest.mark.parametrize("what", OF_LOGS)
-def test_a_damaged_log_is_made_anew_of_what_the_files_hold(
+def test_a_damaged_log_is_rebuilt_from_the_files(
     sim: SimulatedExchange, connect: Connect, table: Path, what: str
 ) -> None:
     OF_LOGS[what](table)
@@ -127,7 +127,7 @@ def test_a_damaged_log_is_made_anew_of_what_the_files_hold(
 
 @pytest.mark.parametrize("what", [one for one in OF_LOGS if one not in ("deleted", "emptied")])
 @pytest.mark.parametrize("call", ["candles", "download", "plan", "export"])
-def test_a_damaged_log_is_an_error_of_ours_that_says_what_to_do(
+def test_a_damaged_log_is_a_marketdata_error_with_advice(
     sim: SimulatedExchange, connect: Connect, table: Path, tmp_path: Path, what: str, call: str
 ) -> None:
     OF_LOGS[what](table)
@@ -164,7 +164,7 @@ def test_a_damaged_series_can_be_removed(
     assert rows(ask(client)) == minutes(0, LENGTH)
 
 
-def test_a_lost_log_gives_the_newest_of_files_that_tell_of_one_time(
+def test_a_rebuilt_log_uses_the_newest_of_overlapping_files(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     table = table_in(isolated)
@@ -182,7 +182,7 @@ def test_a_lost_log_gives_the_newest_of_files_that_tell_of_one_time(
     assert findings(found) == []
 
 
-def test_files_of_others_in_a_series_folder_are_left_alone(isolated: Path) -> None:
+def test_other_files_in_a_series_folder_are_left_alone(isolated: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -198,7 +198,7 @@ def test_files_of_others_in_a_series_folder_are_left_alone(isolated: Path) -> No
     assert findings(found) == []
 
 
-def test_no_flipped_bit_goes_unnoticed(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     stored = bars(0, 40, (10, 12))
     table.add([stored])
@@ -212,7 +212,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path) -> None:
         path.write_bytes(whole)
 
 
-def test_wrong_bars_and_rows_are_found_whoever_wrote_them(tmp_path: Path) -> None:
+def test_wrong_bars_and_rows_of_any_writer_are_found(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     wrong_price = bars(0, 10)
     wrong_price.columns.low[3] = 5000.0
@@ -234,7 +234,7 @@ def test_wrong_bars_and_rows_are_found_whoever_wrote_them(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("what", ["price", "overlap"])
-def test_what_verify_finds_is_mended(
+def test_repair_removes_everything_that_verify_finds(
     sim: SimulatedExchange, connect: Connect, table: Path, isolated: Path, what: str
 ) -> None:
     inside = table_in(isolated)

@@ -1,4 +1,4 @@
-"""What is said of each day of a stored series, against a look at each of its places."""
+"""The report of each day of a stored series, compared with a look at each of its places."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside.candles import Gap, Stretch
+from inside.store import SeriesName, Store
 
 from marketdata._candles import inventory
-from marketdata._candles.spans import Gap, Stretch
-from marketdata._candles.store import SeriesName, Store
 from marketdata.models.columns import Columns
 from marketdata.models.stored import Day
 
@@ -30,7 +30,7 @@ def at(hour: int) -> int:
 
 
 def stretches(places: list[Place]) -> list[Stretch]:
-    """Make what is stored of places: a stretch of each run of those that were requested."""
+    """Make the stored stretches of places, one for each run of requested ones."""
     found = []
     for asked, run in groupby(enumerate(places), key=lambda one: one[1] is not None):
         if not asked:
@@ -49,7 +49,7 @@ def stretches(places: list[Place]) -> list[Stretch]:
 
 
 def expected(places: list[Place], now: int) -> list[tuple[object, ...]]:
-    """Tell of each day, place by place: its state, its candles, and where which are missing."""
+    """Describe each day from its places: its state, its candles, and its gaps."""
     asked = [hour for hour, place in enumerate(places) if place is not None]
     told = []
     for day in range(asked[0] // 24, asked[-1] // 24 + 1):
@@ -89,7 +89,9 @@ runs = st.tuples(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(runs, min_size=1, max_size=10), st.integers(0, 24 * DAYS * 60))
-def test_each_day_is_what_its_places_are(runs: list[tuple[Place, int]], minute: int) -> None:
+def test_the_state_of_a_day_follows_from_its_places(
+    runs: list[tuple[Place, int]], minute: int
+) -> None:
     places = [place for place, count in runs for _ in range(count)]
     places = (places + [None] * 24 * DAYS)[: 24 * DAYS]
     if not any(places):

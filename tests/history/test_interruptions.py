@@ -1,4 +1,4 @@
-"""Whatever ends a download midway, what came is kept, and the next one goes on from there."""
+"""After any interruption of a download, received candles are kept and the next one continues."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def provable(sim: SimulatedExchange) -> list[int]:
 def check_the_rest(
     client: md.Client, sim: SimulatedExchange, store: Path, *, extra: int = 0
 ) -> list[int]:
-    """What is stored is right; only the rest is fetched; then there is none. Gives the first."""
+    """Check that stored bars are right and that only the rest is requested; return the stored."""
     [table] = tables(store)
     stored = opened(table)
     assert len(stored) == len(set(stored))
@@ -94,7 +94,7 @@ def check_the_rest(
     ],
     ids=["429", "500", "503", "cut off", "half"],
 )
-def test_failures_in_the_middle_are_got_over(
+def test_temporary_failures_within_a_download_are_retried(
     sim: SimulatedExchange,
     connect: Connect,
     isolated: Path,
@@ -116,7 +116,7 @@ def test_failures_in_the_middle_are_got_over(
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"drop": "request"}, {"status": 429}])
-def test_an_exchange_that_goes_away_is_an_error_and_what_came_is_kept(
+def test_an_exchange_that_goes_down_is_an_error_and_downloaded_bars_are_stored(
     sim: SimulatedExchange, connect: Connect, isolated: Path, fault: dict[str, object]
 ) -> None:
     sim.faults.add(path=KLINES, after=20, **fault)
@@ -135,11 +135,11 @@ def hang_after(sim: SimulatedExchange, answered: int) -> None:
 
 
 def wait_for_all_answers(sim: SimulatedExchange, answered: int) -> None:
-    """Wait until all has been asked for that can be: whoever asks again has taken in an answer."""
+    """Wait until all possible requests are sent: a further one follows a response."""
     until(lambda: pages(sim) == answered + AT_ONCE)
 
 
-def test_a_cancelled_call_keeps_what_came(
+def test_a_cancelled_call_stores_downloaded_bars(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     hang_after(sim, 10)
@@ -161,7 +161,7 @@ def test_a_cancelled_call_keeps_what_came(
     assert check_the_rest(connect(sim), sim, isolated) == expected != []
 
 
-def test_a_loop_that_ends_keeps_what_came(
+def test_a_stopped_loop_stores_downloaded_bars(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     hang_after(sim, 10)
@@ -177,7 +177,7 @@ def test_a_loop_that_ends_keeps_what_came(
     assert check_the_rest(connect(sim), sim, isolated) == expected != []
 
 
-def test_a_client_that_is_closed_midway_says_so_and_keeps_what_came(
+def test_a_client_closed_midway_raises_and_stores_downloaded_bars(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     hang_after(sim, 10)
@@ -197,7 +197,7 @@ def test_a_client_that_is_closed_midway_says_so_and_keeps_what_came(
 
 
 @pytest.mark.parametrize("call", ["candles", "download"])
-def test_ctrl_c_keeps_what_came(
+def test_ctrl_c_stores_downloaded_bars(
     sim: SimulatedExchange, connect: Connect, isolated: Path, call: str
 ) -> None:
     hang_after(sim, 10)
@@ -218,7 +218,7 @@ def test_ctrl_c_keeps_what_came(
 
 
 @pytest.mark.parametrize("seen", [3, 12, 25])
-def test_a_killed_process_is_gone_on_from(
+def test_a_download_continues_after_a_killed_process(
     sim: SimulatedExchange, connect: Connect, isolated: Path, seen: int
 ) -> None:
     with running(PROGRAM, sim.url) as process:
@@ -234,7 +234,7 @@ def test_a_killed_process_is_gone_on_from(
     assert pages(sim) == 0
 
 
-def test_a_process_that_is_killed_again_and_again_gets_to_the_end(
+def test_a_process_killed_repeatedly_finishes(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What is kept is answered after a pair has left the list, and told day by day."""
+"""Stored candles are returned after a pair is no longer listed, and reported by day."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def take_off_the_list(gateway: Gateway) -> None:
     gateway.change("*", edit)
 
 
-def test_what_is_stored_is_answered_after_a_pair_has_left_the_list(
+def test_stored_candles_of_an_unlisted_pair_are_returned(
     gateway: Gateway, connect: Connect
 ) -> None:
     before = connect(gateway).candles("BTC/USDT", "1m", start=at(600), end=at(900))
@@ -76,9 +76,7 @@ def test_what_is_stored_is_answered_after_a_pair_has_left_the_list(
         client.candles("BTC/USDT", "1m", start=at(600), end=at(900), store=False)
 
 
-def test_days_tell_what_is_stored_of_them(
-    gateway: Gateway, connect: Connect, isolated: Path
-) -> None:
+def test_days_report_what_is_stored(gateway: Gateway, connect: Connect, isolated: Path) -> None:
     client = connect(gateway)
     client.candles("BTC/USDT", "1m", start=at(0), end=at(2 * DAY))
     client.candles("BTC/USDT", "1m", start=at(2 * DAY + 60), end=at(2 * DAY + 120))

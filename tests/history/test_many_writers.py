@@ -1,4 +1,4 @@
-"""One store for many processes and machines: nothing lost, nothing twice, whoever dies."""
+"""One store for many processes and machines: nothing is lost or repeated, whoever dies."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_processes_that_download_one_series_at_once(
     check_stored(client, sim, series.location)
 
 
-def test_threads_and_clients_of_one_process_that_want_the_same(
+def test_threads_and_clients_that_request_the_same_range(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     clients = [connect(sim) for _ in range(3)]
@@ -108,7 +108,7 @@ def test_threads_and_clients_of_one_process_that_want_the_same(
 # ---------------------------------------------------------------------------- an object store
 
 
-def test_all_that_a_folder_can_do_a_bucket_can(
+def test_a_bucket_supports_everything_that_a_folder_does(
     sim: SimulatedExchange,
     connect: Connect,
     bucket: str,
@@ -159,7 +159,7 @@ def s3_of(bucket: str) -> Any:
     return boto3.client("s3", region_name="us-east-1")
 
 
-def test_a_bucket_that_cannot_be_reached_is_an_error_of_ours(
+def test_an_unreachable_bucket_is_a_marketdata_error(
     sim: SimulatedExchange, connect: Connect, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MARKETDATA_STORE", "s3://there-is-no-such-bucket/candles")
@@ -172,8 +172,8 @@ def test_a_bucket_that_cannot_be_reached_is_an_error_of_ours(
 
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Three processes that do what a client of Dask's tells them."""
+def workers(tmp_path: Path) -> Iterator[Any]:
+    """Three worker processes of a Dask client."""
     from distributed import Client, LocalCluster
 
     with (
@@ -183,6 +183,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             processes=True,
             dashboard_address=":0",
             silence_logs=False,
+            local_directory=str(tmp_path),
         ) as local,
         Client(local) as client,
     ):
@@ -198,7 +199,7 @@ def kill_one_at_work(workers: Any, sim: SimulatedExchange) -> None:
 
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])
-def test_workers_store_all_once_though_one_is_killed(
+def test_workers_store_everything_once_after_one_is_killed(
     sim: SimulatedExchange,
     connect: Connect,
     isolated: Path,
@@ -243,7 +244,7 @@ def test_workers_store_all_once_though_one_is_killed(
     check_stored(client, sim, series.location)
 
 
-def test_a_cluster_that_cannot_do_it_says_why(
+def test_an_unsuitable_cluster_is_an_error_with_the_reason(
     sim: SimulatedExchange, connect: Connect, workers: Any
 ) -> None:
     client = connect(sim)
@@ -279,7 +280,7 @@ def _break_downloads() -> None:
     Session.ask = broken
 
 
-def test_a_client_of_the_running_loop_does_as_well(
+def test_a_dask_client_of_the_running_loop_works(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     from distributed import Client, LocalCluster
@@ -289,7 +290,11 @@ def test_a_client_of_the_running_loop_does_as_well(
     async def download() -> Any:
         async with (
             LocalCluster(
-                n_workers=1, processes=False, dashboard_address=":0", asynchronous=True
+                n_workers=1,
+                processes=False,
+                dashboard_address=":0",
+                asynchronous=True,
+                local_directory=str(isolated),
             ) as local,
             Client(local, asynchronous=True) as scheduler,
             md.AsyncClient(settings=client.settings) as here,

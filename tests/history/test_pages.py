@@ -1,4 +1,4 @@
-"""Ranges about as long as pages are fetched whole, once, and in as few requests as it takes."""
+"""Ranges of about a page are complete, without repeats, in as few requests as possible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def expected_pages(bars: int, page: int) -> int:
 
 
 @pytest.mark.parametrize("exchange", PAGES)
-def test_ranges_around_the_edges_of_pages_are_whole_and_cost_the_pages_they_take(
+def test_ranges_around_page_edges_are_complete_and_need_no_extra_pages(
     play: Play, connect: Connect, exchange: str
 ) -> None:
     page = PAGES[exchange]
@@ -33,7 +33,7 @@ def test_ranges_around_the_edges_of_pages_are_whole_and_cost_the_pages_they_take
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
-def test_krakens_window_is_one_page_and_what_is_before_it_is_not_served(
+def test_krakens_window_is_one_page_and_earlier_bars_are_not_served(
     play: Play, connect: Connect, over: int
 ) -> None:
     sim = play("kraken", 1000, now=1000)
@@ -48,7 +48,7 @@ def test_krakens_window_is_one_page_and_what_is_before_it_is_not_served(
 
 @pytest.mark.parametrize("exchange", PAGES)
 @pytest.mark.parametrize("short", [1, 7])
-def test_answers_shorter_than_asked_for_are_followed_up_and_stored_whole(
+def test_short_pages_are_followed_up_and_stored_completely(
     play: Play, connect: Connect, isolated: Path, exchange: str, short: int
 ) -> None:
     page = PAGES[exchange]
@@ -66,9 +66,7 @@ def test_answers_shorter_than_asked_for_are_followed_up_and_stored_whole(
     assert pages(sim) <= expected_pages(length, page) + 5
 
 
-def test_an_exchange_whose_every_answer_is_short_still_gives_all(
-    play: Play, connect: Connect
-) -> None:
+def test_an_exchange_with_only_short_pages_returns_everything(play: Play, connect: Connect) -> None:
     sim = play("binance", 3000)
     sim.faults.add(path=PATHS["binance"], short=400)
     candles = connect(sim).candles("BTC/USDT", "1m", start=at(0), end=at(2600))
@@ -80,7 +78,7 @@ def test_an_exchange_whose_every_answer_is_short_still_gives_all(
 
 
 @pytest.mark.parametrize("exchange", PAGES)
-def test_what_is_stored_is_not_asked_for_again(play: Play, connect: Connect, exchange: str) -> None:
+def test_stored_bars_are_not_requested_again(play: Play, connect: Connect, exchange: str) -> None:
     page = PAGES[exchange]
     sim = play(exchange, 4 * page)
     client = connect(sim, exchange)

@@ -1,4 +1,4 @@
-"""Where candles are kept: folders that can be written to and others, names, forks, simulations."""
+"""Places of the store: writable and read-only folders, names, forks, simulations."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from built import NEEDS_OTHERS
+from inside.store import SeriesName, Store
 from library.gateway import Answer, Gateway
 
 import marketdata as md
-from marketdata._candles.store import SeriesName, Store
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Before, Connect, Play
@@ -35,13 +36,13 @@ def ask(client: md.Client, **more: object) -> list[tuple[object, ...]]:
 
 
 def in_the_way(folder: Path) -> Path:
-    """Put a file where a folder would have to be."""
+    """Put a file in the place of a folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")
     return folder
 
 
-def test_a_default_folder_that_cannot_be_made_does_not_keep_candles_from_coming(
+def test_candles_work_without_the_default_folder(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     in_the_way(isolated / "candles")
@@ -54,7 +55,7 @@ def test_a_default_folder_that_cannot_be_made_does_not_keep_candles_from_coming(
     assert "MARKETDATA_STORE" in str(caught.value)
 
 
-def test_a_chosen_folder_that_cannot_be_made_is_an_error(
+def test_a_chosen_folder_that_cannot_be_created_is_an_error(
     sim: SimulatedExchange,
     connect: Connect,
     tmp_path: Path,
@@ -92,7 +93,7 @@ _READING_ONLY = """
 
 @NEEDS_OTHERS
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="has no permissions of this kind")
-def test_folders_that_are_for_reading_only(
+def test_read_only_folders(
     sim: SimulatedExchange, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -151,7 +152,7 @@ _DEFAULT_FOR_READING_ONLY = """
 
 @NEEDS_OTHERS
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="has no permissions of this kind")
-def test_a_default_store_that_cannot_be_written_to_is_read_and_the_log_says_so_once(
+def test_a_read_only_default_store_is_read_and_logged_once(
     sim: SimulatedExchange, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -173,7 +174,7 @@ def test_a_default_store_that_cannot_be_written_to_is_read_and_the_log_says_so_o
     assert lines == [*["True"] * 5, "[300] []", "300", *[f"DATA_UNAVAILABLE {refused}"] * 3]
 
 
-def test_a_default_folder_that_cannot_be_made_is_told_of_once(
+def test_a_missing_default_folder_is_logged_once(
     sim: SimulatedExchange, connect: Connect, isolated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     in_the_way(isolated / "candles")
@@ -184,7 +185,7 @@ def test_a_default_folder_that_cannot_be_made_is_told_of_once(
     assert line.startswith("No candles are stored. The candle store ")
 
 
-def test_looking_at_a_store_that_is_not_there_makes_none(
+def test_reading_a_missing_store_creates_none(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     client = connect(sim)
@@ -205,7 +206,7 @@ def test_a_file_url_is_a_folder(
     assert client.history.list()[0].bars == 500
 
 
-def test_a_store_that_is_removed_under_a_running_program_is_made_anew(
+def test_a_store_deleted_under_a_running_program_is_created_again(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     import shutil
@@ -218,7 +219,7 @@ def test_a_store_that_is_removed_under_a_running_program_is_made_anew(
     assert pages(sim) == 2
 
 
-def test_a_series_that_is_removed_can_be_stored_again(
+def test_a_removed_series_can_be_stored_again(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     client, other = connect(sim), connect(sim)
@@ -236,6 +237,26 @@ def test_a_series_that_is_removed_can_be_stored_again(
     assert ask(other) == minutes(0, 500)
     assert ask(client) == minutes(0, 500)
     assert [one.bars for one in client.history.list()] == [500]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="who may make links there is a setting")
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
+def test_an_export_follows_no_link_that_somebody_put_in_its_folder(
+    kind: Literal["csv", "parquet", "feather"],
+    sim: SimulatedExchange,
+    connect: Connect,
+    tmp_path: Path,
+) -> None:
+    client = connect(sim)
+    ask(client)
+    folder, victim = tmp_path / "shared", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    for name in (f"bars.{kind}", f".bars.{kind}.part"):
+        (folder / name).symlink_to(victim)
+    client.history.export(folder / f"bars.{kind}", "BTC/USDT", "1m")
+    assert victim.read_text() == "precious"
+    assert not (folder / f"bars.{kind}").is_symlink()
 
 
 # ---------------------------------------------------------------------------- names
@@ -272,7 +293,7 @@ def test_any_name_is_one_folder_in_the_store_and_back(
 
 
 @pytest.mark.parametrize("exchange", ["../../etc", "binance/../..", "/", ".."])
-def test_an_exchange_that_is_none_leads_nowhere(
+def test_an_invalid_exchange_is_no_path(
     sim: SimulatedExchange, connect: Connect, tmp_path: Path, exchange: str
 ) -> None:
     client = connect(sim)
@@ -288,7 +309,7 @@ def test_an_exchange_that_is_none_leads_nowhere(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_folders_of_others_are_no_series(
+def test_other_folders_are_no_series(
     sim: SimulatedExchange, connect: Connect, isolated: Path
 ) -> None:
     client = connect(sim)
@@ -307,7 +328,7 @@ def test_folders_of_others_are_no_series(
 # ---------------------------------------------------------------------------- simulated
 
 
-def test_simulated_bars_are_apart_from_real_ones_and_from_each_other(
+def test_simulated_bars_are_separate_from_real_ones_and_each_other(
     play: Play, before: Before, connect: Connect, isolated: Path
 ) -> None:
     one, other = play("binance", 100, now=3000), play("binance", 200, now=3000)
@@ -337,7 +358,7 @@ def test_simulated_bars_are_apart_from_real_ones_and_from_each_other(
         assert pages(sim) == 0
 
 
-def test_an_exchange_that_plays_something_else_all_at_once_is_not_mixed_up(
+def test_an_exchange_that_switches_its_recording_is_not_mixed_up(
     play: Play, before: Before, connect: Connect, isolated: Path
 ) -> None:
     gateway = before(play("binance", 500, now=3000))
@@ -383,7 +404,7 @@ _FORK = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="has no forks")
-def test_a_forked_child_goes_on_without_the_store(sim: SimulatedExchange) -> None:
+def test_a_forked_child_works_without_the_store(sim: SimulatedExchange) -> None:
     printed = run(_FORK, sim.url)
     assert printed.splitlines() == [
         *["300"] * 3,
@@ -396,7 +417,9 @@ def test_a_forked_child_goes_on_without_the_store(sim: SimulatedExchange) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="has no forks")
-def test_a_child_of_a_parent_that_stored_nothing_has_the_store(sim: SimulatedExchange) -> None:
+def test_a_forked_child_of_a_parent_without_stored_bars_has_the_store(
+    sim: SimulatedExchange,
+) -> None:
     printed = run(
         """
         import os, sys, warnings

@@ -1,4 +1,4 @@
-"""The real recorded market through kills and the store: row for row, its outage the one hole."""
+"""A real recorded market, with kills and the store: row for row, with its outage as the one gap."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inside.exchanges import Venue
 from waiting import until
 
 import marketdata as md
-from marketdata._exchanges.exchange import Venue
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Connect
@@ -53,7 +53,7 @@ def sim(started: SimulatedExchange) -> SimulatedExchange:
     return started
 
 
-def test_the_tape_is_downloaded_through_a_kill_row_for_row(
+def test_the_tape_is_downloaded_row_for_row_across_a_kill(
     sim: SimulatedExchange,
     connect: Connect,
     isolated: Path,
@@ -104,9 +104,7 @@ def test_the_tape_is_downloaded_through_a_kill_row_for_row(
     assert pages(sim) == 0
 
 
-def test_an_outage_is_filled_only_where_that_is_asked_for(
-    sim: SimulatedExchange, connect: Connect
-) -> None:
+def test_an_outage_is_filled_only_on_request(sim: SimulatedExchange, connect: Connect) -> None:
     client = connect(sim)
     around = {"start": "2023-03-24T12:00Z", "end": "2023-03-24T15:00Z"}
     with pytest.raises(md.DataUnavailableError) as caught:

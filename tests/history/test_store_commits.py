@@ -1,4 +1,4 @@
-"""A series is changed by whole commits: nothing lost, nothing twice, whoever else is at it."""
+"""A series changes only by whole commits: nothing is lost or repeated with concurrent processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from typing import Any
 import deltalake
 import pytest
 from deltalake.exceptions import CommitFailedError
+from inside.store import Store, findings
 
 from marketdata._candles.inventory import repair
-from marketdata._candles.store import Store
-from marketdata._candles.verify import findings
 
 from .series import NAME, bars, read, table_in
 from .tapes import live, ms, opened
@@ -38,7 +37,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def test_bars_and_holes_come_back_as_they_went_in(tmp_path: Path) -> None:
+def test_bars_and_gaps_are_read_as_written(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     put = [bars(0, 300, (10, 20), (299, 300)), bars(400, 401), bars(500, 900, (500, 900))]
     table.add(put)
@@ -53,7 +52,7 @@ def test_bars_and_holes_come_back_as_they_went_in(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_there_is_not_added_again(tmp_path: Path) -> None:
+def test_stored_bars_are_not_added_again(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     table.add([bars(100, 200)])
     table.add([bars(0, 300, volume=9.0), bars(50, 150, volume=8.0)][:1])
@@ -64,7 +63,7 @@ def test_what_is_there_is_not_added_again(tmp_path: Path) -> None:
     assert opened(table.url) == list(range(300))
 
 
-def test_a_replacement_touches_only_its_own_time(tmp_path: Path) -> None:
+def test_a_replacement_changes_only_its_own_range(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     table.add([bars(0, 100, (40, 60))])
     table.add([bars(100, 200)])
@@ -83,13 +82,13 @@ def test_a_replacement_touches_only_its_own_time(tmp_path: Path) -> None:
 
 
 def joined_at(*parts: Any) -> Any:
-    from marketdata._candles.spans import joined
+    from inside.candles import joined
 
     [one] = joined(parts)
     return one
 
 
-def test_bars_added_one_by_one_stay_few_files_and_all_there(tmp_path: Path) -> None:
+def test_bars_added_one_by_one_stay_in_few_files(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     most = 0
     for one in range(200):
@@ -114,7 +113,7 @@ def test_a_download_of_many_parts_does_not_leave_a_file_for_each(tmp_path: Path)
     assert read(table, 0, 300) == [bars(0, 150)]
 
 
-def test_files_of_a_readers_commit_outlive_their_replacement(tmp_path: Path) -> None:
+def test_files_of_a_readers_version_outlive_their_replacement(tmp_path: Path) -> None:
     reader, writer = table_in(tmp_path), table_in(tmp_path)
     for one in range(20):
         writer.add([bars(10 * one, 10 * one + 10)])
@@ -126,7 +125,7 @@ def test_files_of_a_readers_commit_outlive_their_replacement(tmp_path: Path) -> 
     assert reader.read(ms(0), ms(200)) == [bars(0, 200)]
 
 
-def test_a_reader_whose_files_are_gone_looks_again(tmp_path: Path) -> None:
+def test_a_reader_whose_files_are_deleted_reads_again(tmp_path: Path) -> None:
     reader, writer = table_in(tmp_path), table_in(tmp_path)
     for one in range(20):
         writer.add([bars(10 * one, 10 * one + 10)])
@@ -138,7 +137,7 @@ def test_a_reader_whose_files_are_gone_looks_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["the next writer", "repair"])
-def test_cleaning_up_removes_what_nobody_needs_and_nothing_else(tmp_path: Path, how: str) -> None:
+def test_cleanup_deletes_only_unused_files(tmp_path: Path, how: str) -> None:
     table = table_in(tmp_path)
     for one in range(20):
         table.add([bars(10 * one, 10 * one + 10)])
@@ -232,7 +231,7 @@ def removed(url: str) -> list[dict[str, Any]]:
     return [line["remove"] for line in lines if "remove" in line]
 
 
-def test_a_reader_beside_processes_that_merge_always_finds_all(tmp_path: Path) -> None:
+def test_a_reader_next_to_merging_processes_finds_everything(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     table.add([bars(0, 1100)])
     process = start(_ADD, tmp_path, 1, 0)
@@ -276,7 +275,7 @@ _FOR_EVER = """
 """
 
 
-def test_a_writer_that_is_killed_anywhere_leaves_a_sound_series(tmp_path: Path) -> None:
+def test_a_writer_killed_anywhere_leaves_a_valid_series(tmp_path: Path) -> None:
     dice = random.Random(4)
     at = 0
     for _ in range(8):
@@ -318,7 +317,7 @@ class Deaf:
 
 
 @pytest.mark.parametrize("change", ["add", "replace", "tidy", "drop"])
-def test_a_commit_whose_answer_is_lost_loses_no_bar(tmp_path: Path, change: str) -> None:
+def test_a_commit_with_a_lost_response_loses_no_bar(tmp_path: Path, change: str) -> None:
     table = table_in(tmp_path)
     for first in range(0, 90, 10):
         table.add([bars(first, first + 10)])
@@ -341,7 +340,7 @@ def test_a_commit_whose_answer_is_lost_loses_no_bar(tmp_path: Path, change: str)
     assert findings(fresh) == []
 
 
-def test_a_writer_that_slept_through_the_end_of_its_log_adds_all_the_same(
+def test_a_writer_suspended_across_the_cleanup_of_its_log_still_adds(
     tmp_path: Path,
 ) -> None:
     slow, fast = table_in(tmp_path), table_in(tmp_path)
@@ -364,7 +363,7 @@ def test_a_writer_that_slept_through_the_end_of_its_log_adds_all_the_same(
     assert findings(table_in(tmp_path)) == []
 
 
-def test_a_series_that_another_process_removed_and_made_anew_is_seen_as_it_is(
+def test_a_series_recreated_by_another_process_is_read_correctly(
     tmp_path: Path,
 ) -> None:
     table = table_in(tmp_path)
@@ -389,7 +388,7 @@ def test_a_series_that_another_process_removed_and_made_anew_is_seen_as_it_is(
 # ---------------------------------------------------------------------------- other programs
 
 
-def test_other_programs_read_bars_and_holes(tmp_path: Path) -> None:
+def test_other_programs_read_bars_and_gaps(tmp_path: Path) -> None:
     import pandas as pd
     import polars as pl
     import pyarrow.dataset as ds

@@ -1,4 +1,4 @@
-"""Bars that cannot be are asked for twice, never stored, and do not keep the others from it."""
+"""Invalid bars are requested twice, never stored, and do not affect the others."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def asked(gateway: Gateway) -> int:
 
 
 @pytest.mark.parametrize("what", UNSOUND)
-def test_what_was_wrong_once_is_asked_for_again_and_right(
+def test_a_temporarily_invalid_bar_is_requested_again(
     gateway: Gateway, connect: Connect, isolated: Path, what: str
 ) -> None:
     gateway.edit(KLINES, Spoiler(1500, UNSOUND[what], times=1))
@@ -99,7 +99,7 @@ def test_what_was_wrong_once_is_asked_for_again_and_right(
 
 
 @pytest.mark.parametrize("what", UNSOUND)
-def test_what_is_always_wrong_is_not_stored_but_all_else_is(
+def test_permanently_invalid_bars_are_not_stored_but_all_others_are(
     gateway: Gateway, connect: Connect, isolated: Path, what: str
 ) -> None:
     wrong = 1500
@@ -126,7 +126,7 @@ def test_what_is_always_wrong_is_not_stored_but_all_else_is(
 
 
 @pytest.mark.parametrize("wrong", [0, 999, 1000, 1998, LENGTH - 1])
-def test_a_wrong_bar_at_the_edge_of_a_page_or_of_the_range(
+def test_an_invalid_bar_at_the_edge_of_a_page_or_range(
     gateway: Gateway, connect: Connect, isolated: Path, wrong: int
 ) -> None:
     spoiler = Spoiler(wrong, put(3, "0"))
@@ -141,7 +141,7 @@ def test_a_wrong_bar_at_the_edge_of_a_page_or_of_the_range(
     assert opened(table) == list(range(LENGTH))
 
 
-def test_a_whole_page_that_is_wrong_is_not_fetched_and_the_others_are(
+def test_an_invalid_page_is_not_fetched_and_the_others_are(
     gateway: Gateway, connect: Connect
 ) -> None:
     zero = put(3, "0")
@@ -158,7 +158,7 @@ def test_a_whole_page_that_is_wrong_is_not_fetched_and_the_others_are(
     assert rows(found) == minutes(0, LENGTH, (1000, 2000))
 
 
-def test_a_page_that_makes_no_sense_is_not_fetched_and_the_others_are(
+def test_an_unusable_page_is_not_fetched_and_the_others_are(
     gateway: Gateway, connect: Connect
 ) -> None:
     def spoil(sent: list[Any]) -> Any:
@@ -175,7 +175,7 @@ def test_a_page_that_makes_no_sense_is_not_fetched_and_the_others_are(
     assert candles(client).missing == ()
 
 
-def test_a_candle_off_the_calendar_is_kept_once_and_says_so(
+def test_a_candle_off_the_calendar_is_kept_once_and_marked(
     gateway: Gateway, connect: Connect, isolated: Path
 ) -> None:
     gateway.edit(KLINES, Spoiler(1500, add_a_second))
@@ -194,7 +194,7 @@ def test_a_candle_off_the_calendar_is_kept_once_and_says_so(
     assert client.history.verify() == []
 
 
-def test_candles_that_are_not_as_usual_say_so_in_every_frame_and_file(
+def test_unusual_candles_are_marked_in_every_frame_and_file(
     gateway: Gateway, connect: Connect, isolated: Path, tmp_path: Path
 ) -> None:
     gateway.edit(KLINES, Spoiler(1500, add_a_second))
@@ -243,9 +243,7 @@ def test_candles_that_are_not_as_usual_say_so_in_every_frame_and_file(
     assert "quality" not in (tmp_path / "few.csv").read_text()
 
 
-def test_bars_in_another_order_are_put_in_order(
-    gateway: Gateway, connect: Connect, isolated: Path
-) -> None:
+def test_unsorted_bars_are_sorted(gateway: Gateway, connect: Connect, isolated: Path) -> None:
     def shuffle(sent: list[Any]) -> None:
         sent.sort(key=lambda bar: bar[0] * 7919 % 1009)
 
@@ -255,9 +253,7 @@ def test_bars_in_another_order_are_put_in_order(
     assert opened(table) == list(range(LENGTH))
 
 
-def test_bars_that_come_twice_are_one_bar(
-    gateway: Gateway, connect: Connect, isolated: Path
-) -> None:
+def test_repeated_bars_are_one_bar(gateway: Gateway, connect: Connect, isolated: Path) -> None:
     gateway.edit(KLINES, lambda sent: [bar for bar in sent for _ in range(2)])
     found = candles(connect(gateway))
 
@@ -268,7 +264,7 @@ def test_bars_that_come_twice_are_one_bar(
 
 
 def double(minute: int, times: int | None) -> Callable[[list[Any]], Any]:
-    """Send another version of a bar behind it."""
+    """Send another version of a bar after it."""
     left = times
 
     def change(sent: list[Any]) -> Any:
@@ -284,7 +280,7 @@ def double(minute: int, times: int | None) -> Callable[[list[Any]], Any]:
 
 
 @pytest.mark.parametrize("minute", [700, 999, 1500])
-def test_two_versions_of_a_bar_are_none_until_the_exchange_makes_up_its_mind(
+def test_two_versions_of_a_bar_are_a_gap_until_the_exchange_sends_one(
     gateway: Gateway, connect: Connect, minute: int
 ) -> None:
     gateway.edit(KLINES, double(minute, None))
@@ -298,7 +294,7 @@ def test_two_versions_of_a_bar_are_none_until_the_exchange_makes_up_its_mind(
 
 
 def last_of_its_page(minute: int, change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
-    """Change a bar where it is the last one of a page, not where it is the first one."""
+    """Change a bar at the end of a page, but not at the start of one."""
 
     def edit(sent: list[Any]) -> Any:
         if len(sent) > 2 and sent[-1][0] == ms(minute):
@@ -316,7 +312,7 @@ def without_it(sent: list[Any]) -> Any:
     return sent[:-1]
 
 
-def test_pages_that_tell_of_a_bar_differently_once_are_asked_for_again(
+def test_temporarily_contradicting_pages_are_requested_again(
     gateway: Gateway, connect: Connect, isolated: Path
 ) -> None:
     left = [1]
@@ -337,7 +333,7 @@ def test_pages_that_tell_of_a_bar_differently_once_are_asked_for_again(
 
 
 @pytest.mark.parametrize("seam", [999, 1998])
-def test_a_bar_of_which_pages_tell_differently_is_not_stored(
+def test_a_bar_that_pages_contradict_is_not_stored(
     gateway: Gateway, connect: Connect, isolated: Path, seam: int
 ) -> None:
     gateway.edit(KLINES, last_of_its_page(seam, with_another_close))
@@ -353,7 +349,7 @@ def test_a_bar_of_which_pages_tell_differently_is_not_stored(
 
 
 @pytest.mark.parametrize("seam", [999, 1998])
-def test_a_bar_that_only_the_later_page_has_takes_no_other_with_it(
+def test_a_bar_only_in_the_later_page_removes_no_other(
     gateway: Gateway, connect: Connect, seam: int
 ) -> None:
     def change(sent: list[Any]) -> Any:
@@ -373,7 +369,7 @@ def test_a_bar_that_only_the_later_page_has_takes_no_other_with_it(
 # ---------------------------------------------------------------------------- what is stored
 
 
-def test_a_stored_last_bar_that_the_exchange_has_corrected_is_replaced(
+def test_a_revised_last_bar_replaces_the_stored_one(
     gateway: Gateway, connect: Connect, isolated: Path
 ) -> None:
     client = connect(gateway)
@@ -390,9 +386,7 @@ def test_a_stored_last_bar_that_the_exchange_has_corrected_is_replaced(
     assert asked(gateway) == 0
 
 
-def test_a_correction_is_kept_where_what_comes_behind_it_fails(
-    gateway: Gateway, connect: Connect
-) -> None:
+def test_a_revision_is_kept_if_later_pages_fail(gateway: Gateway, connect: Connect) -> None:
     client = connect(gateway)
     gateway.edit(KLINES, Spoiler(499, put(5, "9.75")))
     client.candles("BTC/USDT", "1m", start=at(0), end=at(500))
@@ -411,7 +405,7 @@ def test_a_correction_is_kept_where_what_comes_behind_it_fails(
     assert rows(found) == minutes(0, 500)
 
 
-def test_a_correction_that_cannot_be_is_not_believed(gateway: Gateway, connect: Connect) -> None:
+def test_an_impossible_revision_is_not_used(gateway: Gateway, connect: Connect) -> None:
     client = connect(gateway)
     client.candles("BTC/USDT", "1m", start=at(0), end=at(500))
     gateway.edit(KLINES, Spoiler(499, put(3, "0")))

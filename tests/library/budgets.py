@@ -1,4 +1,4 @@
-"""What tests of the budget of requests share: a clock that costs no time, and budgets of it."""
+"""Helpers for tests of the request budget: a clock that costs no time, and budgets with it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Budget, Limit, within
 
-from marketdata._requests.deadline import within
-from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.rate_limit import Budget
 from marketdata.errors import ExchangeUnavailableError
 
 T0 = 1_790_000_000.0
 BINANCE = Limit(0.05, 60.0)
 """1,200 units a minute."""
 USABLE = 1080
-"""What all may use of them."""
+"""The part that all processes may use."""
 KLINES = 0.4
 COINBASE = Limit(0.1)
 WEIGHT = "x-mbx-used-weight-1m"
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time goes on only while there is nothing to do, and then at once."""
+    """An event loop whose time jumps forward whenever there is nothing to do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +69,7 @@ def granted(file: Path, source: str = "binance") -> float:
 
 
 async def spend_all(of: Budget, cost: float = 10.0) -> float:
-    """Make requests until one is refused; give what all the others cost."""
+    """Make requests until one is refused; return the cost of the others."""
     spent = 0.0
 
     async def spend() -> None:
@@ -86,13 +84,13 @@ async def spend_all(of: Budget, cost: float = 10.0) -> float:
 
 
 def spent_at(file: Path, now: float, cost: float = 10.0) -> float:
-    """Spend all that there is at a time that stands still."""
+    """Spend the whole budget at a fixed time."""
     spent: float = play(lambda: spend_all(budget(file, clock=lambda: now), cost))
     return spent
 
 
 async def refused(of: Budget, seconds: float = 30.0) -> float | None:
-    """For how long a call is refused that has so many seconds; None where it is not."""
+    """Return the seconds for which a call with a deadline is refused; None if it is not."""
     try:
         await within(seconds, "binance", of.acquire(1.0))
     except ExchangeUnavailableError as error:

@@ -1,4 +1,4 @@
-"""Clients of the library connected to simulated exchanges by real sockets."""
+"""Clients of the library, connected to simulated exchanges over real sockets."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from inside import unpaced
+from inside.requests import Ledger
 from redis_server import RedisServer
+from waiting import until
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
 from marketdata._requests import rate_ledger_redis, redis
-from marketdata._requests.rate_ledger import Ledger
 from marketdata.sim import SimulatedExchange
 
 from .derivation import Open
@@ -27,13 +29,14 @@ from .markets import DIALECTS, NOW, SEED
 from .other_exchanges import OtherExchange
 from .programs import said
 
+T = TypeVar("T")
 Factory = Callable[..., md.Client]
 Run = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith("MARKETDATA_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -49,11 +52,8 @@ def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     Tests marked ``paced`` keep it.
     """
 
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
     if "paced" not in request.keywords:
-        monkeypatch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def _started() -> Iterator[SimulatedExchange]:
 
 @pytest.fixture
 def sim(_started: SimulatedExchange) -> SimulatedExchange:
-    """All four exchanges, without faults and with a clock that stands still at NOW.
+    """All four exchanges, without faults and with a clock that is frozen at NOW.
 
     The server is the same for all tests, since its prices take time to make; nothing that a test
     can do to it outlives the test.
@@ -77,14 +77,14 @@ def sim(_started: SimulatedExchange) -> SimulatedExchange:
 
 @pytest.fixture
 def gateway(sim: SimulatedExchange) -> Iterator[Gateway]:
-    """A server in front of ``sim`` that can change its answers."""
+    """A server in front of ``sim`` that can change its responses."""
     with Gateway(sim.url) as started:
         yield started
 
 
 @pytest.fixture
 def connect() -> Iterator[Factory]:
-    """Makes clients of the simulated exchanges at an address, and closes them at the end."""
+    """Makes clients of the simulated exchanges at a URL, and closes them at the end."""
     made: list[md.Client] = []
 
     def connect(to: SimulatedExchange | Gateway, exchange: Any = "binance", **more: Any):
@@ -107,7 +107,7 @@ def client(sim: SimulatedExchange, connect: Factory) -> md.Client:
 
 @pytest.fixture
 def python(sim: SimulatedExchange) -> Run:
-    """Runs a program with all warnings as errors, and gives what it printed.
+    """Runs a program with all warnings as errors, and returns its output.
 
     It fails when the program does, or when it writes anything to stderr. MARKETDATA_ENDPOINTS
     holds the addresses of ``sim``.
@@ -144,11 +144,34 @@ def python(sim: SimulatedExchange) -> Run:
 
 
 @pytest.fixture
-def redis_server(redis_server: RedisServer) -> Iterator[RedisServer]:
-    """An empty Redis, to which nobody keeps a connection in the end."""
+def redis_server(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RedisServer]:
+    """An empty Redis; at the end no connection to it is left."""
+    workers: list[ThreadPoolExecutor] = []
+    shared: list[redis.SharedRedis] = []
+    monkeypatch.setattr(
+        rate_ledger_redis, "ThreadPoolExecutor", _keeping(ThreadPoolExecutor, workers)
+    )
+    monkeypatch.setattr(redis, "SharedRedis", _keeping(redis.SharedRedis, shared))
     yield redis_server
     rate_ledger_redis.shared_ledger.cache_clear()
     redis.shared.cache_clear()
+    # The collector of garbage would close sockets before the clients that own them.
+    for worker in workers:
+        worker.shutdown()
+    for one in shared:
+        until(lambda one=one: not one._looking)
+        if one._client is not None:
+            one._client.connection_pool.disconnect()
+
+
+def _keeping(make: Callable[..., T], made: list[T]) -> Callable[..., T]:
+    def making(*arguments: Any, **more: Any) -> T:
+        made.append(make(*arguments, **more))
+        return made[-1]
+
+    return making
 
 
 @pytest.fixture
@@ -159,13 +182,13 @@ def machine(redis_server: RedisServer, tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where a budget of requests is kept."""
+    """A store of a request budget."""
     return tmp_path / "home" / "budget.sqlite"
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whose account was changed, each time one was."""
+    """The changed accounts, in order."""
     sources: list[str] = []
     change = Ledger.change
 
@@ -179,7 +202,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def speaking() -> Iterator[Open]:
-    """Makes a server that speaks as an exchange does, and a client that asks it."""
+    """Makes a server with the format of an exchange, and a client of it."""
     made: list[Any] = []
 
     def speaking(name: str, routes: dict[str, Any], **more: Any) -> tuple[md.Client, OtherExchange]:

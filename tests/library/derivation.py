@@ -1,17 +1,13 @@
-"""What tests of answers that are made of other calls share."""
+"""Helpers for tests of derived answers."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 import marketdata as md
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges import capabilities, loader
-from marketdata._exchanges.quirks import quirk
 
 from .other_exchanges import (
     MINUTE,
@@ -23,13 +19,6 @@ from .other_exchanges import (
 Open = Callable[..., tuple[md.Client, OtherExchange]]
 
 BEST = {"bid", "bidVolume", "ask", "askVolume"}
-
-
-@functools.cache
-def described(name: str) -> md.Exchange:
-    """What `exchanges` says of an exchange."""
-    api = loader.described(name)
-    return capabilities.exchange(vars(api), quirk(name), source_for)
 
 
 def fields(record: Any) -> set[str]:

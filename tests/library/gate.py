@@ -1,4 +1,4 @@
-"""A gateway that holds requests back until a test lets them pass, and clients behind it."""
+"""A gateway that holds back requests until a test releases them, and clients behind it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Gate(Gateway):
         self.here = self.most = self.gone = 0
 
     def shut(self, path: str = "*") -> None:
-        """Hold requests for paths like ``path`` back from now on."""
+        """From now on, hold back requests for paths like ``path``."""
         self._shut, self._opened = path, asyncio.Event()
 
     def open(self) -> None:
-        """Let all pass."""
+        """Release all requests."""
         self._shut = None
         self._loop.call_soon_threadsafe(self._opened.set)
 
@@ -60,20 +60,20 @@ def client_of(to: SimulatedExchange | Gate, exchange: Any = "binance", **more: A
 
 
 def let_all_time_pass() -> None:
-    """Have the time of all calls be over at once, as where a program holds its loop up."""
+    """Let the deadlines of all calls pass at once, as if a program had blocked its loop."""
     loop = asyncio.get_running_loop()
     before = loop.time
     loop.time = lambda: before() + 1000.0  # type: ignore[method-assign]
 
 
 def told(client: md.AsyncClient, exchange: str = "binance") -> md.Upstream:
-    """What a client tells of its calls to an exchange."""
+    """Return a client's state of its calls to an exchange."""
     [found] = [one for one in client.upstream() if one.exchange == exchange]
     return found
 
 
 async def failure(call: Any) -> md.ExchangeUnavailableError:
-    """The error with which a call fails."""
+    """Return the error of a failing call."""
     with pytest.raises(md.ExchangeUnavailableError) as caught:
         await call
     assert caught.value.__context__ is None

@@ -1,4 +1,4 @@
-"""A real server between the connectors and a simulated exchange, which changes answers."""
+"""A real server between the connectors and a simulated exchange that can change responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from marketdata.sim.listening import Listener
 
 @dataclass
 class Answer:
-    """What goes back to the caller."""
+    """The response to the caller."""
 
     body: bytes
     status: int = 200
@@ -36,7 +36,7 @@ _KEPT = ("date", "x-marketdata-simulated", "retry-after", "cb-before", "cb-after
 
 
 class Gateway:
-    """Passes requests on to ``upstream`` and hands each answer to the first rule for its path.
+    """Passes requests on to ``upstream``, and each response to the first rule for its path.
 
     ``requests`` holds method and path of each request, ``proxied`` the absolute addresses that
     were asked for: HTTP clients send these to a proxy.
@@ -52,7 +52,7 @@ class Gateway:
         self._hold: str | None = None
 
     def change(self, path: str, change: Change) -> None:
-        """Let ``change`` alter the answers to paths like ``path``; the newest rule comes first."""
+        """Let ``change`` alter the responses to paths like ``path``; the newest rule is first."""
         self._rules.insert(0, (path, change))
 
     def hold(self, path: str) -> None:
@@ -70,7 +70,7 @@ class Gateway:
         self.change(path, lambda _: Answer(sent, status, **more))
 
     def edit(self, path: str, edit: Callable[[Any], Any]) -> None:
-        """Alter the JSON of answers to paths like ``path``; None keeps what was edited in place."""
+        """Alter the JSON of responses to paths like ``path``; None keeps changes made in place."""
 
         def change(answer: Answer) -> Answer:
             sent = answer.json

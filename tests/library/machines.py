@@ -1,4 +1,4 @@
-"""Budgets of machines that share a Redis; a machine is a folder of its own."""
+"""Budgets of machines that share a Redis; each machine is a folder."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inside.requests import Account, Budget, Limit, within
 from redis_server import RedisServer
 
-from marketdata._requests.deadline import within
-from marketdata._requests.rate_ledger import Account, Limit
 from marketdata._requests.rate_ledger_redis import SharedLedger
-from marketdata._requests.rate_limit import Budget
 from marketdata.errors import ExchangeUnavailableError
 
 MINUTE = Limit(0.05, 60.0)
 """1,200 units a minute, as binance has them."""
 USABLE = 1080
-"""What all may use of them."""
+"""The part that all machines may use."""
 SPACED = Limit(0.1)
 KEY = "marketdata:1:budget:binance"
 
@@ -26,12 +24,12 @@ Machine = Callable[..., Budget]
 
 
 def calm(server: RedisServer) -> str:
-    """Give its URL for those who wait for it for longer, as a busy machine may need."""
+    """Return its URL with longer time limits, for a busy machine."""
     return f"{server.url}?socket_timeout=10&socket_connect_timeout=10"
 
 
 def machines(folder: Path, server: RedisServer) -> Machine:
-    """Give what makes the budget of a machine, by the machine's name."""
+    """Return a function that makes the budget of a machine by its name."""
 
     def machine(name: str, limit: Limit = MINUTE, url: str | None = None) -> Budget:
         file = folder / name / "budget.sqlite"
@@ -46,12 +44,12 @@ def ledger_of(budget: Budget) -> SharedLedger:
 
 
 def told(ledger: SharedLedger) -> None:
-    """Wait until Redis knows what a machine had to tell."""
+    """Wait until Redis has the data of a machine."""
     ledger._worker.submit(bool).result()
 
 
 async def spend_all(of: Budget, cost: float = 10.0) -> float:
-    """Make requests until one is refused; give what all the others cost."""
+    """Make requests until one is refused; return the cost of the others."""
     spent = 0.0
 
     async def spend() -> None:
@@ -70,7 +68,7 @@ def spent(of: Budget, cost: float = 10.0) -> float:
 
 
 def refused(of: Budget) -> float | None:
-    """For how long a call is refused that has 30 s; None where it is not."""
+    """Return the seconds for which a call with 30 s is refused; None if it is not."""
 
     async def ask() -> None:
         await within(30, "binance", of.acquire(1.0))
@@ -89,7 +87,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 def is_back(of: Budget) -> None:
-    """Wait until a machine has seen that Redis is there again."""
+    """Wait until a machine has noticed that Redis is back."""
     asyncio.run(until(lambda: not ledger_of(of)._redis.is_away()))
 
 

@@ -1,15 +1,13 @@
-"""Candles to resample, and what is made of them."""
+"""Candles to resample, and the expected results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from marketdata._candles.calendar import (
-    expected,
-)
+from inside.candles import Gap, expected
+
 from marketdata._candles.resampling import resample
-from marketdata._candles.spans import Gap
 from marketdata.models import Columns
 
 from .markets import ms
@@ -19,13 +17,13 @@ NOON = ms("2024-05-01T12:00")
 WORST_FIRST = ["not_fetched", "not_served", None, "no_trades", "outage"]
 NOT_FETCHED: frozenset[Any] = frozenset({"not_fetched"})
 UNKNOWN: frozenset[Any] = frozenset({"not_fetched", "not_served"})
-"""Where candles from before the oldest that are served were traded, too."""
+"""A pair with trades before its oldest candles."""
 
 Row = tuple[Any, ...]
 
 
 def at(*minutes: int, volume: float | None = 1.0, trades: int | None = 2) -> list[Row]:
-    """Candles that open so many minutes after noon, each at a price of its own."""
+    """Candles that open at minutes after noon, each with a different price."""
     return [
         (NOON + one * MINUTE, 10.0 + one, 10.5 + one, 9.0 + one, 10.25 + one, volume, trades)
         for one in minutes

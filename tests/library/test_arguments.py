@@ -1,4 +1,4 @@
-"""Arguments in every form, good and bad, and what is said of the bad ones."""
+"""Arguments in every form, valid and invalid, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def parsed(operation: str, **given: Any) -> dict[str, Any]:
         ("2999-12-31T23:59:59.999Z", 32_503_679_999_999),
     ],
 )
-def test_a_time_may_be_written_in_many_ways(form: Any, milliseconds: int) -> None:
+def test_a_time_can_be_written_in_many_ways(form: Any, milliseconds: int) -> None:
     assert parsed("candles", pair="BTC/USDT", start=form)["start"] == milliseconds
     assert parsed("candles", pair="BTC/USDT", end=form)["end"] == milliseconds
     assert parsed("trades", pair="BTC/USDT", start=form)["start"] == milliseconds
@@ -64,7 +64,7 @@ def test_a_time_may_be_written_in_many_ways(form: Any, milliseconds: int) -> Non
     ("age", "seconds"),
     [("-90s", 90), ("-15m", 900), ("-7d", 7 * 86_400), ("-1h", 3_600), (" -2w ", 14 * 86_400)],
 )
-def test_a_time_may_be_an_age(age: str, seconds: int) -> None:
+def test_a_time_can_be_an_age(age: str, seconds: int) -> None:
     now = datetime(2024, 1, 31, 12, tzinfo=UTC)
     assert arguments.instant(age, now=now) == ms(now) - seconds * 1000
 
@@ -78,7 +78,7 @@ def test_an_age_counts_from_now() -> None:
 @pytest.mark.parametrize(
     "form", [datetime(2024, 1, 31, 12), "2024-01-31", "-1d", NOON, "1970-01-01", "2999-12-31"]
 )
-def test_a_time_that_was_read_can_be_read_again(form: Any) -> None:
+def test_a_parsed_time_can_be_parsed_again(form: Any) -> None:
     once = parsed("candles", pair="BTC/USDT", start=form)
     assert parsed("candles", **once) == once
 
@@ -138,7 +138,7 @@ def test_a_time_that_was_read_can_be_read_again(form: Any) -> None:
     ids=lambda form: "huge" if form is HUGE else repr(form)[:40],
 )
 @pytest.mark.parametrize("name", ["start", "end"])
-def test_what_is_no_time_is_refused_by_name(name: str, form: Any) -> None:
+def test_an_invalid_time_is_refused_by_name(name: str, form: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         parsed("candles", pair="BTC/USDT", **{name: form})
 
@@ -149,7 +149,7 @@ def test_what_is_no_time_is_refused_by_name(name: str, form: Any) -> None:
 
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
-def test_the_unit_of_a_time_is_told_by_its_size(unit: int) -> None:
+def test_the_unit_of_a_number_follows_from_its_size(unit: int) -> None:
     for form in (1_714_564_800 * unit, str(1_714_564_800 * unit), 1_714_564_800.0 * unit):
         assert parsed("trades", pair="BTC/USDT", start=form)["start"] == 1_714_564_800_000
     half = 1_714_564_800.5
@@ -159,7 +159,7 @@ def test_the_unit_of_a_time_is_told_by_its_size(unit: int) -> None:
 
 @pytest.mark.parametrize("nothing", [None, "", " ", "null", "None", [], "[]", set()])
 @pytest.mark.parametrize("name", ["timeframe", "limit", "start", "end", "fill", "exchange"])
-def test_what_says_nothing_is_as_if_left_out(name: str, nothing: Any) -> None:
+def test_empty_values_mean_not_given(name: str, nothing: Any) -> None:
     given = {"pair": "BTC/USDT", name: nothing}
     assert parsed("candles", **given) == parsed("candles", pair="BTC/USDT")
 
@@ -202,7 +202,7 @@ def test_numbers_within_their_bounds(
     ],
     ids=lambda wrong: "huge" if wrong == -HUGE else repr(wrong)[:20],
 )
-def test_what_is_no_number_or_out_of_bounds_is_refused_by_name(
+def test_numbers_that_are_invalid_or_out_of_bounds_are_refused_by_name(
     operation: str, name: str, least: int, most: int | None, wrong: Any
 ) -> None:
     for bad in [wrong, least - 1, *([] if most is None else [most + 1, 10**30, HUGE])]:
@@ -252,7 +252,7 @@ def test_windows(form: str, window: str) -> None:
         b"\xff",
     ],
 )
-def test_what_is_no_window_is_refused_by_name(wrong: Any) -> None:
+def test_an_invalid_window_is_refused_by_name(wrong: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         parsed("ticker", pair="BTC/USDT", window=wrong)
     assert caught.value.details["parameter"] == "window"
@@ -274,7 +274,7 @@ def test_one_wrong_pair_among_several_is_named() -> None:
 
 @pytest.mark.parametrize("name", ["base", "quote", "search"])
 @pytest.mark.parametrize("wrong", [" ", "x" * 41, "\ud800", "a\x00", 5, b"\xff", ["BTC", "ETH"]])
-def test_what_is_no_part_of_a_name_is_refused_by_name(name: str, wrong: Any) -> None:
+def test_an_invalid_part_of_a_name_is_refused_by_name(name: str, wrong: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         parsed("pairs", **{name: wrong})
     assert caught.value.details["parameter"] == name
@@ -292,7 +292,7 @@ def test_a_missing_pair_is_a_missing_parameter(client: md.Client, operation: str
         assert str(caught.value) == f"{operation} needs 'pair'."
 
 
-def test_what_is_missing_is_named_before_what_is_wrong() -> None:
+def test_missing_arguments_are_named_before_wrong_ones() -> None:
     with pytest.raises(md.MissingParameterError):
         parsed("orderbook", depth=0)
     with pytest.raises(md.MissingParameterError):
@@ -315,13 +315,14 @@ def test_an_unknown_argument_is_an_invalid_parameter(client: md.Client, operatio
 def test_too_many_positional_arguments_are_an_invalid_parameter(
     client: md.Client, operation: str
 ) -> None:
-    with pytest.raises(md.InvalidParameterError, match=operation):
+    with pytest.raises(md.InvalidParameterError, match=operation) as caught:
         getattr(client, operation)("BTC/USDT", "1h", "binance", "more")
+    assert caught.value.message.endswith("by position. Write others as name=value.")
 
 
 @pytest.mark.parametrize("operation", BY_NAME)
 @pytest.mark.parametrize("wrong", [5, True, b"\xff", ["kraken", "okx"], Ellipsis])
-def test_an_exchange_that_is_no_text_is_refused_before_any_request(
+def test_an_exchange_that_is_not_a_text_is_refused_without_a_request(
     client: md.Client, sim: SimulatedExchange, operation: str, wrong: Any
 ) -> None:
     fields = BY_NAME[operation].arguments.model_fields
@@ -335,14 +336,14 @@ def test_an_exchange_that_is_no_text_is_refused_before_any_request(
 
 
 @pytest.mark.parametrize("name", ["no such", "x" * 100_000, "\ud800", "../kraken", "base"])
-def test_what_is_no_exchange_is_not_supported(client: md.Client, name: str) -> None:
+def test_an_unknown_exchange_is_not_supported(client: md.Client, name: str) -> None:
     with pytest.raises(md.ExchangeNotSupportedError) as caught:
         client.status(exchange=name)
     assert len(str(caught.value)) < 200
     str(caught.value).encode()
 
 
-def test_what_is_remembered_of_a_call_is_of_that_call_alone() -> None:
+def test_remembered_arguments_belong_to_one_call() -> None:
     async def asked(*args: Any, **named: Any) -> Any:
         return args, named
 

@@ -1,4 +1,4 @@
-"""Whatever is given, the answer is a record or one of our errors, never anything else."""
+"""Any arguments give a record or one of our errors, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from inside.exchanges import loader
 
 import marketdata as md
 from marketdata import errors
 from marketdata._arguments.texts import is_left_out, whole
-from marketdata._exchanges.loader import ids
 from marketdata.models import Record
 from marketdata.sim import SimulatedExchange
 
@@ -84,7 +84,7 @@ def refused(error: md.MarketDataError) -> None:
 
 
 def count(given: Any, default: int) -> int:
-    """Give the number that a limit is; what says nothing is the default."""
+    """Return the number of a limit; an empty value is the default."""
     return default if is_left_out(given) or given is None else int(whole(given))
 
 
@@ -206,7 +206,7 @@ def test_any_id(client: md.Client, from_id: Any) -> None:
 @example("__init__")
 def test_any_exchange(client: md.Client, exchange: Any) -> None:
     # Real exchanges are out of reach; what is not one has to be told so before that.
-    if str(exchange).strip().lower() not in ids():
+    if str(exchange).strip().lower() not in loader.ids():
         answered(client, "status", exchange=exchange)
 
 

@@ -1,4 +1,4 @@
-"""Arguments in the forms of others, at the doors of Python: what is taken, and what is named."""
+"""Arguments in the forms of other libraries: which are accepted, and which are suggested."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_lists_in_any_form(form: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["kraken", ["Kraken"], '["kraken"]', ("KRAKEN",), {"kraken"}])
-def test_one_is_a_list_of_one_and_the_other_way_round(form: Any) -> None:
+def test_single_values_and_lists_of_one_are_interchangeable(form: Any) -> None:
     assert list(parsed("compare", pair="BTC/USDT", exchanges=form)["exchanges"]) == ["kraken"]
     assert parsed("ticker", pair="BTC/USDT", exchange=form)["exchange"] == "kraken"
 
 
-def test_what_says_nothing_never_means_everything_that_is_stored() -> None:
+def test_empty_values_never_select_everything_stored() -> None:
     for operation in ("remove", "repair", "verify", "list"):
         for name in ("pairs", "exchange"):
             with pytest.raises(md.InvalidParameterError) as caught:
@@ -86,7 +86,7 @@ def test_what_says_nothing_never_means_everything_that_is_stored() -> None:
         ("execution_cost", {"pair": "BTC/USDT", "side": "buy", "qty": 1}, "qty", "amount"),
     ],
 )
-def test_an_unknown_keyword_names_the_right_one(
+def test_an_unknown_keyword_suggests_the_right_one(
     client: md.Client, operation: str, given: dict[str, Any], name: str, ours: str
 ) -> None:
     with pytest.raises(md.InvalidParameterError, match=f"'{name}'.*{ours}") as caught:
@@ -96,7 +96,7 @@ def test_an_unknown_keyword_names_the_right_one(
     assert caught.value.details["rename"] == {name: ours}
 
 
-def test_names_of_arguments_are_taken_where_nothing_else_can_be_meant() -> None:
+def test_synonyms_of_arguments_are_accepted_if_unambiguous() -> None:
     known = ("pair", "depth", "exchange")
     given = {"Symbol": "BTC/USDT", "limit": 5, "exchangeId": "okx"}
     wanted = {"pair": "BTC/USDT", "depth": 5, "exchange": "okx"}
@@ -110,7 +110,7 @@ def test_names_of_arguments_are_taken_where_nothing_else_can_be_meant() -> None:
 # ---------------------------------------------------------------------------- pairs
 
 
-def test_an_exchange_before_a_pair_is_the_one_that_is_asked(client: md.Client) -> None:
+def test_an_exchange_before_a_pair_is_the_one_requested(client: md.Client) -> None:
     assert client.ticker("KRAKEN:BTCUSD").exchange == "kraken"
     assert client.quote("okx:btc-usdt", exchange="okx").exchange == "okx"
     assert {one.exchange for one in client.tickers(["OKX:BTCUSDT", "OKX:ETHUSDT"])} == {"okx"}
@@ -134,7 +134,7 @@ def test_a_coin_alone_is_refused_with_its_pairs(client: md.Client, operation: st
         assert caught.value.details["parameter"] == "pair"
 
 
-def test_what_names_two_pairs_of_an_exchange_is_refused_with_both(
+def test_a_name_of_two_pairs_is_refused_with_both(
     connect: Callable[..., md.Client], tmp_path: Any
 ) -> None:
     from .markets import minutes, record
@@ -183,14 +183,14 @@ def test_times_in_words(form: str, wanted: str) -> None:
         ("7d", ["-7d"]),
     ],
 )
-def test_times_with_two_meanings_are_refused_with_both(form: str, meanings: list[str]) -> None:
+def test_ambiguous_times_are_refused_with_both_meanings(form: str, meanings: list[str]) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         arguments.instant(form, now=NOW)
     assert caught.value.details["closest"] == meanings
     assert all(one in str(caught.value) for one in meanings)
 
 
-def test_lengths_are_said_in_their_one_form_and_stay_what_they_are() -> None:
+def test_timeframes_get_their_standard_form_and_keep_their_length() -> None:
     for form in ("1H", "60m", "hourly", "ONE_HOUR", "1 hour", timedelta(hours=1)):
         assert parsed("candles", pair="BTC/USDT", timeframe=form)["timeframe"] == "1h"
     assert parsed("candles", pair="BTC/USDT", timeframe="1M")["timeframe"] == "1M"
@@ -207,7 +207,7 @@ def test_lengths_are_said_in_their_one_form_and_stay_what_they_are() -> None:
 # ---------------------------------------------------------------------------- bounds
 
 
-def test_python_refuses_what_is_above_a_bound_and_below_it() -> None:
+def test_python_refuses_numbers_out_of_bounds() -> None:
     for depth in (0, 5_001, "5001", "all"):
         with pytest.raises(md.InvalidParameterError):
             parsed("orderbook", pair="BTC/USDT", depth=depth)

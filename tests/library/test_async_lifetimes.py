@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from inside.requests import portal
 from waiting import happened, joined
 
 import marketdata as md
-from marketdata._requests.portal import Portal, portal
+from marketdata._requests.portal import Portal
 from marketdata.sim import SimulatedExchange
 
 from .gateway import Gateway
@@ -60,7 +61,7 @@ def test_a_client_serves_loops_of_several_threads_at_once(make: Make) -> None:
     assert found == ["BTC/USDT"] * 20
 
 
-def test_a_client_goes_on_after_it_was_closed(make: Make, gateway: Gateway) -> None:
+def test_a_client_works_again_after_close(make: Make, gateway: Gateway) -> None:
     async def main() -> None:
         client = make()
         async with client:
@@ -73,7 +74,7 @@ def test_a_client_goes_on_after_it_was_closed(make: Make, gateway: Gateway) -> N
     assert sum("exchangeInfo" in request for request in gateway.requests) == 1
 
 
-def test_closing_what_was_never_used(make: Make) -> None:
+def test_closing_an_unused_client(make: Make) -> None:
     async def main() -> None:
         async with make():
             pass
@@ -82,7 +83,7 @@ def test_closing_what_was_never_used(make: Make) -> None:
     asyncio.run(main())
 
 
-def test_an_exception_inside_the_block_comes_out(make: Make) -> None:
+def test_an_exception_inside_the_block_is_raised(make: Make) -> None:
     async def main() -> None:
         async with make() as client:
             await client.ticker("BTC/USDT")
@@ -93,7 +94,7 @@ def test_an_exception_inside_the_block_comes_out(make: Make) -> None:
 
 
 @pytest.mark.parametrize("close", [True, False])
-def test_leaving_while_a_call_is_under_way(make: Make, gateway: Gateway, close: bool) -> None:
+def test_leaving_the_block_with_a_call_in_flight(make: Make, gateway: Gateway, close: bool) -> None:
     gateway.hold("*/24hr")
 
     async def main() -> None:
@@ -110,7 +111,7 @@ def test_leaving_while_a_call_is_under_way(make: Make, gateway: Gateway, close: 
     happened(gateway.left)
 
 
-def test_leaving_while_a_connection_is_being_made(make: Make) -> None:
+def test_leaving_the_block_while_connecting(make: Make) -> None:
     async def main() -> None:
         client = make()
         await client.ticker("BTC/USDT")
@@ -125,7 +126,7 @@ def test_leaving_while_a_connection_is_being_made(make: Make) -> None:
     asyncio.run(main())
 
 
-def test_cancelling_a_call_ends_its_request_and_nothing_else(make: Make, gateway: Gateway) -> None:
+def test_cancelling_a_call_ends_only_its_request(make: Make, gateway: Gateway) -> None:
     gateway.hold("*/24hr")
 
     async def main() -> str:
@@ -141,7 +142,7 @@ def test_cancelling_a_call_ends_its_request_and_nothing_else(make: Make, gateway
     assert asyncio.run(main()) == "BTC/USDT"
 
 
-def test_a_timeout_of_the_callers_own(make: Make, gateway: Gateway) -> None:
+def test_a_timeout_of_the_caller(make: Make, gateway: Gateway) -> None:
     gateway.hold("*/24hr")
 
     async def main() -> None:
@@ -152,7 +153,7 @@ def test_a_timeout_of_the_callers_own(make: Make, gateway: Gateway) -> None:
         asyncio.run(main())
 
 
-def test_a_client_that_is_dropped_on_a_running_loop_closes_its_connections(
+def test_a_client_dropped_on_a_running_loop_closes_its_connections(
     make: Make, sim: SimulatedExchange
 ) -> None:
     # Warnings are errors here, also those of unclosed sockets.
@@ -180,7 +181,7 @@ def test_two_clients_do_not_close_each_other(make: Make) -> None:
     assert asyncio.run(main()) == "ETH/USDT"
 
 
-def test_an_error_does_not_spoil_the_connection(make: Make) -> None:
+def test_an_error_does_not_break_the_connection(make: Make) -> None:
     async def main() -> str:
         async with make() as client:
             for _ in range(3):
@@ -191,7 +192,7 @@ def test_an_error_does_not_spoil_the_connection(make: Make) -> None:
     assert asyncio.run(main()) == "BTC/USDT"
 
 
-def test_the_loop_is_not_held_up_by_what_is_imported_or_read(make: Make) -> None:
+def test_imports_and_reads_do_not_block_the_loop(make: Make) -> None:
     async def main() -> int:
         turns = 0
 
@@ -252,7 +253,7 @@ def test_a_call_on_the_portals_own_thread_is_refused() -> None:
         portal().call(deadlock())
 
 
-def test_a_portal_cancels_what_runs_when_it_stops() -> None:
+def test_a_stopping_portal_cancels_running_calls() -> None:
     one = Portal()
     started, ended = threading.Event(), threading.Event()
 
@@ -280,7 +281,7 @@ def test_a_portal_cancels_what_runs_when_it_stops() -> None:
     assert len(failures) == 1
 
 
-def test_who_waits_for_the_end_of_a_loop_is_told_when_it_ended_with_an_error() -> None:
+def test_waiters_for_the_end_of_a_loop_get_its_error() -> None:
     one = Portal()
 
     def fail() -> None:
@@ -292,7 +293,7 @@ def test_who_waits_for_the_end_of_a_loop_is_told_when_it_ended_with_an_error() -
     assert one.is_over
 
 
-def test_a_callback_that_ends_the_loop_ends_no_later_call() -> None:
+def test_a_callback_that_stops_the_loop_stops_no_later_call() -> None:
     async def leave() -> None:
         raise SystemExit("mine")
 
@@ -304,7 +305,7 @@ def test_a_callback_that_ends_the_loop_ends_no_later_call() -> None:
     assert portal().call(value()) == "here"
 
 
-def test_no_thread_is_started_where_a_loop_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_is_started_at_the_end_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     # From Python 3.12 on none can be, at the end of the interpreter.
     one = Portal()
     one.call(asyncio.to_thread(int))
@@ -332,7 +333,7 @@ def test_blocking_calls_work_in_a_coroutine_and_beside_it(
     assert asyncio.run(main()) == ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
 
 
-def test_a_blocking_client_may_be_shared_and_closed_by_threads(
+def test_a_blocking_client_can_be_shared_and_closed_by_threads(
     gateway: Gateway,
 ) -> None:
     client = md.Client("binance", endpoints={"binance": gateway.url}, retries=0)

@@ -1,4 +1,4 @@
-"""The average price over the last minutes: the exchange's own, of trades, or of candles."""
+"""The average price over the last minutes: the exchange's own, or of trades or candles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def vwap(exchange: str, start: int, pair: str = "BTC/USDT") -> tuple[float, floa
     return price, number(volume, of.amount_scale), len(trades)
 
 
-def test_binance_has_its_own_of_five_minutes(client: md.Client) -> None:
+def test_binance_has_its_own_over_five_minutes(client: md.Client) -> None:
     found = client.average_price("btc-usdt")
     assert (found.source, found.window, found.pair) == ("exchange", "5m", "BTC/USDT")
     assert found.price == pytest.approx(vwap("binance", ms(NOW) - 5 * MINUTE)[0], abs=1e-8)
@@ -33,7 +33,7 @@ def test_binance_has_its_own_of_five_minutes(client: md.Client) -> None:
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kraken", "okx", "coinbaseexchange"])
-def test_where_one_answer_has_all_trades_it_is_of_those(client: md.Client, exchange: str) -> None:
+def test_trades_are_used_if_one_response_has_all_of_them(client: md.Client, exchange: str) -> None:
     found = client.average_price("BTC/USDT", "2m", exchange=exchange)
     price, volume, count = vwap(exchange, ms(NOW) - 2 * MINUTE)
     assert found.source == "trades"
@@ -43,7 +43,7 @@ def test_where_one_answer_has_all_trades_it_is_of_those(client: md.Client, excha
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kraken", "okx", "coinbaseexchange"])
-def test_of_a_longer_window_it_is_of_candles(client: md.Client, exchange: str) -> None:
+def test_candles_are_used_for_longer_windows(client: md.Client, exchange: str) -> None:
     found = client.average_price("BTC/USDT", "4h", exchange=exchange)
     # Candles begin on the minute, and the typical price of each is near its average.
     price, volume, _ = vwap(exchange, (ms(NOW) - 4 * HOUR) // MINUTE * MINUTE)
@@ -53,7 +53,7 @@ def test_of_a_longer_window_it_is_of_candles(client: md.Client, exchange: str) -
 
 
 @pytest.mark.parametrize("window", ["0m", "25h", "day", "2d", "soon"])
-def test_other_windows_are_refused_before_anything_is_asked(client: md.Client, window: str) -> None:
+def test_other_windows_are_refused_without_a_request(client: md.Client, window: str) -> None:
     with pytest.raises(md.InvalidParameterError, match="window is "):
         client.average_price("BTC/USDT", window)
 

@@ -1,4 +1,4 @@
-"""Bars made of trades, as the exchange itself makes them, and every trade proven to be there."""
+"""Candles built from trades equal the exchange's own, and no trade is missing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import pytest
 import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import expected, intervals
+from inside.exchanges import Quirk, connector_class, open_venue
 
 import marketdata as md
-from marketdata._candles import from_trades
-from marketdata._candles.calendar import expected
-from marketdata._candles.from_trades import TradesSeries, bars_of
-from marketdata._candles.spans import intervals
-from marketdata._exchanges.quirks import Quirk
+from marketdata._candles.from_trades import TradesSeries
 from marketdata.models import Columns
+from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
 
+from .built import bars, bars_of
 from .gateway import Gateway
 from .markets import DIALECTS, GRIDS, NOW, market, ms, number, record, when
 
@@ -62,33 +62,30 @@ def test_no_trades_make_no_bars() -> None:
     assert bars_of([], "1m") == Columns.from_rows([])
 
 
-def test_the_volume_is_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_trades, "_CHUNK", 3)
+def test_the_volume_is_rounded_once() -> None:
     ticks = [(NOON + index, 1.0, 0.1) for index in range(10)]
-    [bar] = bars_of(ticks, "1m").rows()
+    [bar] = bars_of(ticks, "1m", 3).rows()
     assert bar[5] == 1.0
 
     big = [(NOON, 1.0, 1e16), *[(NOON + 1, 1.0, 1.0)] * 10]
-    assert bars_of(big, "1m").rows()[0][5] == 1e16 + 10
+    assert bars_of(big, "1m", 3).rows()[0][5] == 1e16 + 10
 
 
-def test_it_is_all_the_same_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_batches_does_not_matter() -> None:
     ticks = [(NOON + 7_000 * index, 100.0 + index % 13, 0.1 * index) for index in range(100)]
     whole = bars_of(ticks, "1m")
     for chunk in (1, 2, 7, 99, 100):
-        monkeypatch.setattr(from_trades, "_CHUNK", chunk)
-        assert bars_of(iter(ticks), "1m") == whole
+        assert bars_of(iter(ticks), "1m", chunk) == whole
 
 
 @pytest.mark.parametrize("chunk", [1, 100])
-def test_trades_out_of_order_are_refused(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(from_trades, "_CHUNK", chunk)
+def test_unsorted_trades_are_refused(chunk: int) -> None:
     with pytest.raises(ValueError, match="order of time"):
-        bars_of([(NOON, 1.0, 1.0), (NOON - 1, 1.0, 1.0)], "1m")
+        bars_of([(NOON, 1.0, 1.0), (NOON - 1, 1.0, 1.0)], "1m", chunk)
 
 
 @pytest.mark.parametrize("values", [(float("nan"), 1.0), (1.0, float("nan")), (1.0, float("inf"))])
-def test_what_is_no_number_is_refused(values: tuple[float, float]) -> None:
+def test_invalid_numbers_are_refused(values: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="without a price or an amount"):
         bars_of([(NOON, 1.0, 1.0), (NOON, *values)], "1m")
 
@@ -118,7 +115,7 @@ def naive(ticks: Sequence[Tick], timeframe: str) -> list[Row]:
 
 
 @given(tapes(), st.sampled_from(["1s", "1m", "7m", "1h", "1d", "1w", "1M", "1y"]))
-def test_any_trades_make_the_bars_that_hold_them(ticks: list[Tick], timeframe: str) -> None:
+def test_any_trades_are_in_the_bars_of_their_time(ticks: list[Tick], timeframe: str) -> None:
     assert bars_of(ticks, timeframe).rows() == naive(ticks, timeframe)
 
 
@@ -141,12 +138,12 @@ def test_records_make_the_same_bars() -> None:
     ticks = [(NOON + 10_000 * index, 50.0 - index, 0.3 * index) for index in range(30)]
     records = [trade(when(time), price, amount) for time, price, amount in ticks]
 
-    assert from_trades.bars(records, "1m") == bars_of(ticks, "1m")
+    assert bars(records, "1m") == bars_of(ticks, "1m")
 
 
-def test_a_trade_a_microsecond_before_the_minute_is_before_it() -> None:
+def test_a_trade_a_microsecond_before_the_minute_is_in_the_earlier_bar() -> None:
     moment = when(NOON) - timedelta(microseconds=1)
-    assert from_trades.bars([trade(moment, 1.0, 1.0)], "1m").time[0] == NOON - MINUTE
+    assert bars([trade(moment, 1.0, 1.0)], "1m").time[0] == NOON - MINUTE
 
 
 # ------------------------------------------------------------------------- of an exchange
@@ -162,13 +159,10 @@ def asked(
     change: Callable[[Quirk], Quirk] | None = None,
 ):
     """Bars of an exchange's trades, and the holes among them."""
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
 
     async def main():
         settings = Settings.from_environment(retries=0)
-        venue = Venue(connector_class(exchange), settings, Catalogue(None), to.url)
+        venue = open_venue(exchange, to.url, settings=settings)
         if change is not None:
             venue._quirk = change(venue.quirk)
         try:
@@ -217,7 +211,7 @@ def lacked(holes: Sequence[md.Interval], step: int = MINUTE) -> list[int]:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_they_are_the_exchanges_own_bars(sim: SimulatedExchange, exchange: str) -> None:
+def test_they_equal_the_exchanges_own_bars(sim: SimulatedExchange, exchange: str) -> None:
     start, end = "2024-03-05T23:41", "2024-03-06T00:22"
     rows, holes = asked(sim, exchange, start, end)
 
@@ -226,7 +220,7 @@ def test_they_are_the_exchanges_own_bars(sim: SimulatedExchange, exchange: str) 
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_exchange_says_the_same_itself(
+def test_an_exchange_without_candles_returns_the_same(
     sim: SimulatedExchange, client: md.Client, exchange: str
 ) -> None:
     start, end = NOW - timedelta(minutes=40), NOW - timedelta(minutes=10)
@@ -248,7 +242,7 @@ def test_shorter_and_longer_bars(sim: SimulatedExchange, exchange: str, timefram
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_minutes_without_a_trade_are_named(sim: SimulatedExchange, exchange: str) -> None:
+def test_minutes_without_a_trade_are_gaps(sim: SimulatedExchange, exchange: str) -> None:
     start, end = "2024-04-20T01:00", "2024-04-20T06:00"
     rows, holes = asked(sim, exchange, start, end, pair="LTC/BTC")
 
@@ -258,7 +252,9 @@ def test_minutes_without_a_trade_are_named(sim: SimulatedExchange, exchange: str
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_bars_are_those_that_open_in_the_range(sim: SimulatedExchange, exchange: str) -> None:
+def test_only_bars_that_open_in_the_range_are_returned(
+    sim: SimulatedExchange, exchange: str
+) -> None:
     start, end = "2024-03-06T00:00:01", "2024-03-06T00:05:01"
     rows, _ = asked(sim, exchange, start, end)
 
@@ -266,7 +262,7 @@ def test_bars_are_those_that_open_in_the_range(sim: SimulatedExchange, exchange:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
+def test_ranges_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
     start, end = NOW - timedelta(minutes=5, seconds=30), NOW + timedelta(hours=2)
     rows, holes = asked(sim, exchange, start, end, pair="LTC/BTC")
 
@@ -277,7 +273,7 @@ def test_up_to_now_and_beyond(sim: SimulatedExchange, exchange: str) -> None:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("behind", [timedelta(minutes=3), timedelta(hours=1)])
-def test_up_to_now_by_the_exchange_where_our_clock_is_behind(
+def test_up_to_now_follows_the_exchanges_clock_if_ours_is_behind(
     sim: SimulatedExchange, exchange: str, behind: timedelta
 ) -> None:
     start, end = NOW - timedelta(minutes=5, seconds=30), NOW + timedelta(hours=2)
@@ -307,7 +303,7 @@ def test_a_range_before_the_listing(sim: SimulatedExchange, exchange: str) -> No
     assert lacked(holes) == quiet([], start, end)
 
 
-def test_far_back_takes_few_requests_more(sim: SimulatedExchange) -> None:
+def test_an_old_range_needs_few_more_requests(sim: SimulatedExchange) -> None:
     start, end = "2018-01-01T00:00", "2018-01-01T00:10"
     rows, _ = asked(sim, "coinbaseexchange", start, end)
 
@@ -315,7 +311,7 @@ def test_far_back_takes_few_requests_more(sim: SimulatedExchange) -> None:
     assert len(sim.requests) < 40
 
 
-def test_no_page_is_asked_for_twice(sim: SimulatedExchange) -> None:
+def test_no_page_is_requested_twice(sim: SimulatedExchange) -> None:
     for exchange in DIALECTS:
         sim.forget()
         asked(sim, exchange, "2024-03-06T00:00", "2024-03-06T00:30")
@@ -348,9 +344,7 @@ FROM_TIME = ["binance", "kraken"]
 
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
-def test_many_trades_in_a_millisecond_across_the_ends_of_pages(
-    tmp_path: Path, exchange: str
-) -> None:
+def test_many_trades_in_a_millisecond_across_pages(tmp_path: Path, exchange: str) -> None:
     moments = sorted([NOON + 10 * (index // 300) for index in range(4_000)])
     with played(tmp_path, exchange, moments, NOON + HOUR) as sim:
         rows, holes = asked(sim, exchange, when(NOON), when(NOON + 3 * MINUTE))
@@ -359,7 +353,7 @@ def test_many_trades_in_a_millisecond_across_the_ends_of_pages(
     assert lacked(holes) == [NOON + MINUTE, NOON + 2 * MINUTE]
 
 
-def test_more_in_a_millisecond_than_a_page_holds_is_no_matter_where_ids_lead_on(
+def test_more_trades_in_a_millisecond_than_a_page_are_paged_by_id(
     tmp_path: Path,
 ) -> None:
     moments = [NOON, *[NOON + 5] * 3_500, NOON + MINUTE]
@@ -369,7 +363,7 @@ def test_more_in_a_millisecond_than_a_page_holds_is_no_matter_where_ids_lead_on(
     assert rows == of_moments(moments)
 
 
-def test_more_in_a_millisecond_than_a_page_holds_is_said_where_they_do_not(
+def test_without_ids_more_trades_in_a_millisecond_than_a_page_are_an_error(
     tmp_path: Path,
 ) -> None:
     moments = [NOON, *[NOON + 5] * 3_500, NOON + MINUTE]
@@ -382,7 +376,7 @@ def test_more_in_a_millisecond_than_a_page_holds_is_said_where_they_do_not(
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
 @pytest.mark.parametrize("count", [1, 2, 999, 1000, 1001])
-def test_the_last_trade_of_all_ends_it(tmp_path: Path, exchange: str, count: int) -> None:
+def test_the_last_trade_of_all_ends_the_range(tmp_path: Path, exchange: str, count: int) -> None:
     moments = [NOON + index // 2 for index in range(count)]
     with played(tmp_path, exchange, moments, NOON + HOUR) as sim:
         for start in (NOON, NOON - DAY):
@@ -393,7 +387,7 @@ def test_the_last_trade_of_all_ends_it(tmp_path: Path, exchange: str, count: int
 
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
-def test_quiet_days_in_between(tmp_path: Path, exchange: str) -> None:
+def test_days_without_trades_in_between(tmp_path: Path, exchange: str) -> None:
     moments = [NOON - 3 * DAY, NOON - 3 * DAY + 1, NOON - DAY, NOON]
     with played(tmp_path, exchange, moments, NOON + HOUR) as sim:
         rows, holes = asked(sim, exchange, when(NOON - 4 * DAY), when(NOON + MINUTE))
@@ -417,7 +411,7 @@ def newest_only(quirk: Quirk) -> Quirk:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_will_do_where_it_reaches_back(
+def test_the_newest_page_is_used_if_it_reaches_back_far_enough(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     start = NOW - timedelta(minutes=3, seconds=30)
@@ -428,7 +422,7 @@ def test_the_newest_page_will_do_where_it_reaches_back(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_gives_the_bars_that_it_has_all_of(
+def test_the_newest_page_gives_only_its_complete_bars(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     start, stop = NOW - timedelta(hours=2), NOW + timedelta(minutes=1)
@@ -442,7 +436,7 @@ def test_the_newest_page_gives_the_bars_that_it_has_all_of(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_page_will_not_do_where_it_is_shorter_than_a_bar(
+def test_the_newest_page_is_not_used_if_it_is_shorter_than_a_bar(
     sim: SimulatedExchange, exchange: str
 ) -> None:
     with pytest.raises(md.DataUnavailableError, match="only gives its newest trades") as caught:
@@ -451,13 +445,13 @@ def test_the_newest_page_will_not_do_where_it_is_shorter_than_a_bar(
     assert not caught.value.retryable
 
 
-def test_a_newest_page_without_a_trade_proves_nothing(gateway: Gateway) -> None:
+def test_an_empty_newest_page_proves_nothing(gateway: Gateway) -> None:
     gateway.answer("*/trades", [])
     with pytest.raises(md.DataUnavailableError, match="no trades from that far back"):
         asked(gateway, "binance", NOW - timedelta(minutes=3), NOW, change=newest_only)
 
 
-def test_trades_that_are_kept_for_a_time_only(gateway: Gateway) -> None:
+def test_trades_that_the_exchange_keeps_for_a_limited_time(gateway: Gateway) -> None:
     start = NOW - timedelta(minutes=20)
     kept = ms(NOW - timedelta(minutes=10))
 
@@ -482,7 +476,7 @@ def test_trades_that_are_kept_for_a_time_only(gateway: Gateway) -> None:
         ("okx", "*/history-trades", lambda answer: answer["data"]),
     ],
 )
-def test_pages_that_do_not_join_are_noticed(
+def test_pages_that_do_not_overlap_are_detected(
     gateway: Gateway, exchange: str, path: str, rows_of: Callable[[Any], list[Any]]
 ) -> None:
     pages = 0
@@ -504,7 +498,7 @@ def test_pages_that_do_not_join_are_noticed(
     assert pages == 2
 
 
-def test_trades_without_ids_lead_nowhere(gateway: Gateway) -> None:
+def test_trades_without_ids_cannot_be_continued(gateway: Gateway) -> None:
     def strip(answer: Any) -> None:
         for row in answer["result"]["XBTUSDT"]:
             del row[6:]
@@ -514,11 +508,7 @@ def test_trades_without_ids_lead_nowhere(gateway: Gateway) -> None:
         asked(gateway, "kraken", NOW - timedelta(hours=1), NOW)
 
 
-def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
-
+def test_an_exchange_without_trades_is_an_error(sim: SimulatedExchange) -> None:
     async def main() -> None:
         settings = Settings.from_environment()
         kraken = connector_class("kraken")
@@ -529,7 +519,7 @@ def test_an_exchange_without_trades_says_so(sim: SimulatedExchange) -> None:
                 return {**described, "has": {**described["has"], "fetchTrades": False}}
 
         WithoutTrades.__name__ = "kraken"
-        venue = Venue(WithoutTrades, settings, Catalogue(None), sim.url)
+        venue = open_venue(WithoutTrades, sim.url, settings=settings)
         try:
             await TradesSeries(venue, "BTC/USDT", "1m").between(NOON, NOON + HOUR)
         finally:
@@ -571,7 +561,7 @@ def test_real_trades_make_the_recorded_bars(recorded: Path) -> None:
     assert sum(columns.trades) == len(trades)
 
 
-def test_real_trades_played_by_an_exchange_make_the_recorded_bars(recorded: Path) -> None:
+def test_replayed_real_trades_make_the_recorded_bars(recorded: Path) -> None:
     with SimulatedExchange(tape=recorded / "kraken_BTC_USDT-trades.csv.gz") as sim:
         rows, holes = asked(sim, "kraken", "2023-11-17", "2023-11-22T08:42")
 

@@ -1,4 +1,4 @@
-"""An exchange that keeps failing is left alone for a while, and found again."""
+"""An exchange that keeps failing is paused, and tried again later."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def refused(breaker: Breaker) -> float | None:
     return caught.value.retry_after
 
 
-def test_only_failures_in_a_row_trip_it(clock: Clock) -> None:
+def test_only_consecutive_failures_trip_it(clock: Clock) -> None:
     breaker = Breaker("x", 3, clock)
     for _ in range(5):
         breaker.failed(breaker.begin())
@@ -71,7 +71,7 @@ def test_only_failures_in_a_row_trip_it(clock: Clock) -> None:
     assert (breaker.state, breaker.failures, refused(breaker)) == ("open", 13, 1.0)
 
 
-def test_without_a_number_it_never_trips(clock: Clock) -> None:
+def test_without_a_limit_it_never_trips(clock: Clock) -> None:
     breaker = Breaker("x", None, clock)
     for _ in range(1000):
         breaker.failed(breaker.begin(), 60.0)
@@ -96,7 +96,7 @@ def test_pauses_double_up_to_a_minute(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("asked", "pause"), [(0.2, 1), (30, 30), (1e9, 3600)])
-def test_a_longer_pause_that_the_exchange_asks_for_is_kept(
+def test_a_longer_pause_requested_by_the_exchange_is_kept(
     clock: Clock, asked: float, pause: float
 ) -> None:
     breaker = Breaker("x", 1, clock)
@@ -104,7 +104,7 @@ def test_a_longer_pause_that_the_exchange_asks_for_is_kept(
     assert breaker.wait == pytest.approx(pause)
 
 
-def test_one_probe_goes_out_and_its_end_counts(clock: Clock) -> None:
+def test_one_probe_is_sent_and_its_result_counts(clock: Clock) -> None:
     breaker = Breaker("x", 1, clock)
     early, late = breaker.begin(), breaker.begin()
     breaker.failed(breaker.begin())
@@ -124,7 +124,7 @@ def test_one_probe_goes_out_and_its_end_counts(clock: Clock) -> None:
     assert breaker.state == "open"
 
 
-def test_a_probe_that_comes_to_nothing_leaves_it_to_the_next(clock: Clock) -> None:
+def test_a_probe_without_a_result_leaves_the_next_call_to_probe(clock: Clock) -> None:
     breaker = Breaker("x", 1, clock)
     breaker.failed(breaker.begin())
     clock.now += 1
@@ -137,7 +137,7 @@ def test_a_probe_that_comes_to_nothing_leaves_it_to_the_next(clock: Clock) -> No
 # ------------------------------------------------------------------ calls that it stops
 
 
-def test_after_so_many_failures_calls_fail_at_once(sim: SimulatedExchange) -> None:
+def test_after_the_limit_of_failures_calls_fail_at_once(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, trip_after=3, retries=2) as client:
             await client.pairs()
@@ -164,7 +164,7 @@ def test_after_so_many_failures_calls_fail_at_once(sim: SimulatedExchange) -> No
     asyncio.run(main())
 
 
-def test_a_call_that_trips_it_does_not_go_on(sim: SimulatedExchange) -> None:
+def test_a_call_that_trips_it_is_not_retried(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, trip_after=2, retries=5) as client:
             await client.pairs()
@@ -188,7 +188,7 @@ def test_a_call_that_trips_it_does_not_go_on(sim: SimulatedExchange) -> None:
         {"body": "empty"},
     ],
 )
-def test_what_counts_as_a_failure(sim: SimulatedExchange, fault: dict[str, Any]) -> None:
+def test_errors_that_count_as_failures(sim: SimulatedExchange, fault: dict[str, Any]) -> None:
     async def main() -> None:
         async with client_of(sim) as client:
             await client.pairs()
@@ -203,7 +203,9 @@ def test_what_counts_as_a_failure(sim: SimulatedExchange, fault: dict[str, Any])
 
 
 @pytest.mark.parametrize("fault", [{"status": 451}, {"status": 403}])
-def test_what_is_an_answer_all_the_same(sim: SimulatedExchange, fault: dict[str, Any]) -> None:
+def test_errors_that_do_not_count_as_failures(
+    sim: SimulatedExchange, fault: dict[str, Any]
+) -> None:
     async def main() -> None:
         async with client_of(sim, trip_after=1) as client:
             sim.faults.add(path=TICKERS, **fault)
@@ -215,7 +217,7 @@ def test_what_is_an_answer_all_the_same(sim: SimulatedExchange, fault: dict[str,
     asyncio.run(main())
 
 
-def test_who_stops_waiting_has_not_seen_a_failure(gate: Gate) -> None:
+def test_a_cancelled_call_is_no_failure(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate, trip_after=1) as client:
             await client.pairs()
@@ -246,7 +248,7 @@ def test_our_own_budget_is_no_failure_of_the_exchange(sim: SimulatedExchange) ->
 
 
 @pytest.mark.usefixtures("short_pauses")
-def test_after_the_pause_one_call_finds_out(gate: Gate) -> None:
+def test_after_the_pause_one_call_probes(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate, trip_after=1) as client:
             await client.pairs()
@@ -272,7 +274,7 @@ def test_after_the_pause_one_call_finds_out(gate: Gate) -> None:
 
 
 @pytest.mark.usefixtures("short_pauses")
-def test_a_probe_that_is_cancelled_makes_room_for_another(gate: Gate) -> None:
+def test_a_cancelled_probe_lets_another_call_probe(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate, trip_after=1) as client:
             await client.pairs()
@@ -292,7 +294,7 @@ def test_a_probe_that_is_cancelled_makes_room_for_another(gate: Gate) -> None:
 
 
 @pytest.mark.usefixtures("short_pauses")
-def test_a_long_job_waits_for_an_exchange_that_is_left_alone(sim: SimulatedExchange) -> None:
+def test_a_long_download_waits_for_a_paused_exchange(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, trip_after=1, retries=3) as client:
             await client.pairs()
@@ -310,7 +312,7 @@ def test_a_long_job_waits_for_an_exchange_that_is_left_alone(sim: SimulatedExcha
 
 
 @pytest.mark.usefixtures("short_pauses")
-def test_defaults_pass_over_what_is_left_alone_and_come_back(sim: SimulatedExchange) -> None:
+def test_default_exchanges_skip_a_paused_one_and_return_to_it(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, ["binance", "kraken"], trip_after=1) as client:
             await client.pairs(exchange="binance")
@@ -326,7 +328,7 @@ def test_defaults_pass_over_what_is_left_alone_and_come_back(sim: SimulatedExcha
     asyncio.run(main())
 
 
-def test_a_named_exchange_that_is_left_alone_is_not_replaced(sim: SimulatedExchange) -> None:
+def test_a_named_paused_exchange_is_not_replaced(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, ["binance", "kraken"], trip_after=1) as client:
             sim.faults.add(exchange="binance", status=503)
@@ -356,7 +358,7 @@ def test_both_are_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         assert caught.value.details == {"parameter": f"MARKETDATA_{name.upper()}"}
 
 
-def test_a_client_that_does_not_await_tells_as_well(sim: SimulatedExchange) -> None:
+def test_a_blocking_client_reports_it_too(sim: SimulatedExchange) -> None:
     with md.Client(["okx"], endpoints=sim.endpoints, max_calls=4) as client:
         assert client.upstream() == []
         client.ticker("BTC/USDT")

@@ -1,4 +1,4 @@
-"""The budget of requests that all processes of a machine share."""
+"""The request budget that all processes of a machine share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from marketdata._requests.deadline import patient
-from marketdata._requests.rate_ledger import Limit
+from inside.requests import Limit, patient
 
 from .budgets import (
     COINBASE,
@@ -35,7 +33,7 @@ from .budgets import (
 from .conftest import Run
 
 Request = tuple[int, float, float, bool]
-"""Which process makes it, when, what it costs, and whether it is patient."""
+"""The process, time and cost of a request, and whether it is patient."""
 requests = st.lists(
     st.tuples(
         st.integers(0, 3),
@@ -49,7 +47,7 @@ requests = st.lists(
 
 
 def made(asked: list[Request], limit: Limit) -> list[tuple[float, float]]:
-    """When requests may be made, and what they cost."""
+    """The times and costs of requests."""
     times: list[tuple[float, float]] = []
 
     async def main() -> None:
@@ -88,7 +86,7 @@ def test_no_window_holds_more_than_its_share(asked: list[Request]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(requests)
-def test_where_there_is_no_window_requests_keep_their_distance(asked: list[Request]) -> None:
+def test_without_a_window_requests_keep_their_distance(asked: list[Request]) -> None:
     times = made(asked, COINBASE)
 
     assert len(times) == len(asked)
@@ -129,7 +127,7 @@ SPENDING = """
 """
 
 
-def test_processes_at_once_never_exceed_the_window(python: Run, file: Path) -> None:
+def test_concurrent_processes_never_exceed_the_window(python: Run, file: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         runs = [threads.submit(python, SPENDING, str(file), str(T0), "5000") for _ in range(4)]
         spent = [int(run.result()) for run in runs]
@@ -153,7 +151,7 @@ def test_threads_share_it_too(file: Path, usable: bool) -> None:
         assert sum(threads.map(spend, range(4))) == USABLE
 
 
-def test_what_a_killed_process_did_not_spend_is_back_after_the_window(file: Path) -> None:
+def test_the_unused_lease_of_a_killed_process_returns_after_the_window(file: Path) -> None:
     killed = f"{textwrap.dedent(SPENDING)}\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
     done = subprocess.run(
         [sys.executable, "-c", killed, str(file), str(T0), "50"],
@@ -171,7 +169,7 @@ def test_what_a_killed_process_did_not_spend_is_back_after_the_window(file: Path
     assert spent_at(file, T0 + 200) == USABLE
 
 
-def test_a_process_that_is_killed_in_the_midst_of_a_change_changes_nothing(file: Path) -> None:
+def test_a_process_killed_during_a_change_changes_nothing(file: Path) -> None:
     spent_at(file, T0)
     before = account(file)
     program = """
@@ -200,7 +198,7 @@ def test_a_process_that_is_killed_in_the_midst_of_a_change_changes_nothing(file:
     assert spent_at(file, T0 + 100) == USABLE
 
 
-def test_one_call_takes_what_it_needs_and_a_download_a_second_at_a_time(
+def test_one_call_leases_what_it_needs_and_a_download_a_second_at_a_time(
     file: Path, looks: list[str]
 ) -> None:
     async def main() -> None:
@@ -218,7 +216,7 @@ def test_one_call_takes_what_it_needs_and_a_download_a_second_at_a_time(
     assert granted(file) == pytest.approx(2001 * KLINES, abs=20)
 
 
-def test_other_programs_and_calls_that_cannot_wait_find_room_beside_a_download(
+def test_other_programs_and_urgent_calls_find_room_beside_a_download(
     file: Path,
 ) -> None:
     async def main() -> None:
@@ -238,7 +236,7 @@ def test_other_programs_and_calls_that_cannot_wait_find_room_beside_a_download(
     play(main)
 
 
-def test_what_others_use_at_the_same_address_is_used(file: Path) -> None:
+def test_requests_of_others_at_the_same_address_count(file: Path) -> None:
     mine, other = (budget(file, clock=lambda: T0) for _ in range(2))
     asyncio.run(mine.acquire(1.0))
     mine.correct(0.85)
@@ -251,7 +249,7 @@ def test_what_others_use_at_the_same_address_is_used(file: Path) -> None:
     assert spent_at(file, T0 + 62) == USABLE
 
 
-def test_what_is_known_is_not_counted_twice(file: Path, looks: list[str]) -> None:
+def test_known_requests_are_not_counted_twice(file: Path, looks: list[str]) -> None:
     for _ in range(4):
         mine = budget(file, clock=lambda: T0)
         asyncio.run(mine.acquire(200.0))
@@ -261,6 +259,6 @@ def test_what_is_known_is_not_counted_twice(file: Path, looks: list[str]) -> Non
     assert len(looks) == before
 
 
-def test_no_look_at_the_file_while_less_than_half_is_used(file: Path) -> None:
+def test_the_file_is_not_read_while_less_than_half_is_used(file: Path) -> None:
     budget(file, clock=lambda: T0).correct(0.5)
     assert not file.exists()

@@ -1,4 +1,4 @@
-"""The budget of requests through ccxt: what exchanges ask for, count and limit."""
+"""The request budget through ccxt: requested pauses, used weights and limits of exchanges."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import Any
 import pytest
 from ccxt.async_support.base.throttler import Throttler
 from ccxt.base.errors import RateLimitExceeded
+from inside.exchanges import connector_class, open_venue
+from inside.requests import Limit, current, patient, within
 from yarl import URL
 
 import marketdata as md
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.exchange import Venue
-from marketdata._exchanges.markets_cache import Catalogue
-from marketdata._requests.deadline import patient, within
-from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.request import current
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
@@ -39,7 +35,7 @@ paced = pytest.mark.paced
 
 
 @paced
-def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_processes(
+def test_a_pause_requested_by_an_exchange_holds_for_all_processes(
     sim: SimulatedExchange, connect: Factory, python: Run
 ) -> None:
     client = connect(sim, timeout=20)
@@ -68,7 +64,7 @@ def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_processes(
 
 
 @paced
-def test_without_a_retry_after_the_next_request_is_made(
+def test_without_a_retry_after_the_next_request_is_sent(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, retries=1)
@@ -85,7 +81,7 @@ def weigh(gateway: Gateway, weight: int) -> None:
 
 
 @paced
-def test_the_used_weight_that_binance_tells_slows_us_down_before_the_ban(
+def test_the_used_weight_of_binance_slows_us_down_before_the_ban(
     gateway: Gateway, connect: Factory
 ) -> None:
     first = connect(gateway, timeout=20)
@@ -103,7 +99,7 @@ def test_the_used_weight_that_binance_tells_slows_us_down_before_the_ban(
 
 
 @paced
-def test_what_the_exchange_counts_is_what_we_count(connect: Factory, isolated: Path) -> None:
+def test_the_exchange_counts_what_we_count(connect: Factory, isolated: Path) -> None:
     with SimulatedExchange(seed=SEED, now=NOW, frozen=True) as alone:
         client = connect(alone)
         client.ticker("BTC/USDT")
@@ -117,7 +113,7 @@ def test_what_the_exchange_counts_is_what_we_count(connect: Factory, isolated: P
 
 
 @paced
-def test_requests_do_not_wait_for_ccxts_own_limiter_as_well(
+def test_requests_do_not_wait_for_ccxts_limiter_as_well(
     sim: SimulatedExchange, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def limit(*_: Any) -> None:
@@ -147,7 +143,7 @@ def test_the_simulator_has_no_limits(isolated: Path) -> None:
 )
 def test_limits_are_those_of_ccxt(exchange: str, limit: Limit) -> None:
     async def main() -> None:
-        venue = Venue(connector_class(exchange), Settings(), Catalogue(None), None)
+        venue = open_venue(exchange)
         found = venue._limit(venue._api)
         assert found.seconds_per_unit == pytest.approx(limit.seconds_per_unit)
         assert found.window == limit.window
@@ -175,9 +171,11 @@ def impatient() -> Iterator[type[Any]]:
 
 
 @paced
-def test_a_long_job_waits_as_long_as_the_exchange_asks(impatient: type[Any], file: Path) -> None:
+def test_a_long_download_waits_as_long_as_the_exchange_asks(
+    impatient: type[Any], file: Path
+) -> None:
     async def main() -> None:
-        venue = Venue(impatient, Settings(timeout=30), Catalogue(None), None)
+        venue = open_venue(impatient, settings=Settings(timeout=30))
         venue._api.transport.budget = budget(file)
 
         async def ask() -> int:

@@ -1,4 +1,4 @@
-"""The file of the budget of requests: damaged, locked, old, and beside a clock that is set back."""
+"""The file of the request budget: damaged, locked or old, and with a clock that is set back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Account, Ledger, Limit
 
 from marketdata._requests import rate_ledger
-from marketdata._requests.rate_ledger import Account, Ledger, Limit, ledger
+from marketdata._requests.rate_ledger import ledger
 
 from .budgets import (
     BINANCE,
@@ -32,9 +33,7 @@ from .conftest import Run
 
 
 @pytest.mark.parametrize("blocked", ["home is a file", "file is a folder"])
-def test_where_the_file_cannot_be_written_the_process_keeps_to_its_own_budget(
-    file: Path, blocked: str
-) -> None:
+def test_without_a_writable_file_the_process_keeps_its_own_budget(file: Path, blocked: str) -> None:
     if blocked == "home is a file":
         file.parent.write_text("in the way")
     else:
@@ -64,7 +63,7 @@ def other_values(file: Path, text: Any = '{"granted": [1, "two"]}') -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite, cut, other_tables, other_values])
-def test_a_damaged_file_is_made_anew(file: Path, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_file_is_rebuilt(file: Path, damage: Callable[[Path], None]) -> None:
     spent_at(file, T0)
     damage(file)
 
@@ -85,7 +84,7 @@ def test_a_damaged_file_is_made_anew(file: Path, damage: Callable[[Path], None])
         '{"granted": [[1, ' + 500 * "9" + ']], "reserved": [[0, 0]], "blocked": [[0, 0]]}',
     ],
 )
-def test_an_account_that_cannot_be_read_is_an_empty_one(text: str) -> None:
+def test_an_unreadable_account_counts_as_empty(text: str) -> None:
     assert Account.parse(text) == Account()
 
 
@@ -94,7 +93,7 @@ def test_an_account_is_read_as_it_was_written() -> None:
     assert Account.parse(kept.text()) == kept
 
 
-def test_a_file_that_somebody_holds_locked_is_done_without(file: Path) -> None:
+def test_a_file_that_stays_locked_is_not_used(file: Path) -> None:
     spent_at(file, T0)
     before = account(file)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -107,7 +106,7 @@ def test_a_file_that_somebody_holds_locked_is_done_without(file: Path) -> None:
     assert account(file) == before
 
 
-def test_a_file_that_somebody_holds_for_a_moment_is_waited_for(file: Path) -> None:
+def test_a_briefly_locked_file_is_waited_for(file: Path) -> None:
     spent_at(file, T0)
 
     async def main() -> None:
@@ -122,7 +121,7 @@ def test_a_file_that_somebody_holds_for_a_moment_is_waited_for(file: Path) -> No
     play(main)
 
 
-def test_accounts_of_yesterday_are_dropped(file: Path) -> None:
+def test_old_accounts_are_dropped(file: Path) -> None:
     spent_at(file, T0)
     ledger(file).change("okx at http://127.0.0.1:1", lambda *_: None, lambda: T0 + 25 * 3600)
 
@@ -131,9 +130,7 @@ def test_accounts_of_yesterday_are_dropped(file: Path) -> None:
     assert rows == [("okx at http://127.0.0.1:1",)]
 
 
-def test_a_forked_child_does_not_wait_for_a_lock_that_its_parent_held(
-    python: Run, file: Path
-) -> None:
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent(python: Run, file: Path) -> None:
     program = """
         import os, sys
         from pathlib import Path
@@ -154,7 +151,7 @@ def test_a_forked_child_does_not_wait_for_a_lock_that_its_parent_held(
 
 
 @pytest.mark.parametrize("back", [0.5, 10, 3600, 400 * 86_400])
-def test_a_clock_that_is_set_back_neither_forgets_nor_holds_up_for_longer(
+def test_a_clock_set_back_neither_forgets_requests_nor_waits_longer(
     file: Path, back: float
 ) -> None:
     spent_at(file, T0)
@@ -164,7 +161,7 @@ def test_a_clock_that_is_set_back_neither_forgets_nor_holds_up_for_longer(
     assert spent_at(file, T0 - back + 62) == USABLE
 
 
-def test_calls_that_wait_for_room_notice_a_clock_that_is_set_back(file: Path) -> None:
+def test_waiting_calls_notice_a_clock_that_is_set_back(file: Path) -> None:
     async def main() -> None:
         back = 0.0
         mine = budget(file, clock=lambda: virtual() - back)
@@ -204,7 +201,7 @@ def test_a_clock_that_is_set_back_does_not_prolong_a_block(file: Path, limit: Li
     assert wait(T0 - 3600 + 121) is None
 
 
-def test_a_turn_that_was_reserved_before_the_clock_was_set_back_comes_soon(file: Path) -> None:
+def test_a_turn_reserved_before_the_clock_was_set_back_comes_soon(file: Path) -> None:
     asyncio.run(budget(file, COINBASE, lambda: T0).acquire(5.0))
     assert play(lambda: refused(budget(file, COINBASE, lambda: T0 - 3600), 0.1)) == pytest.approx(
         rate_ledger.AHEAD + 0.5

@@ -1,4 +1,4 @@
-"""Calls that wait for their turn in the budget of requests: deadlines, queues and blocks."""
+"""Calls that wait for their turn in the request budget: deadlines, queues and blocks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from inside.requests import Limit, patient, within
 
-from marketdata._requests.deadline import patient, within
-from marketdata._requests.rate_ledger import Limit
 from marketdata.errors import ExchangeUnavailableError
 
 from .budgets import (
@@ -23,9 +22,7 @@ from .budgets import (
 
 
 @pytest.mark.parametrize("limit", [BINANCE, COINBASE])
-def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
-    file: Path, limit: Limit
-) -> None:
+def test_a_call_that_would_wait_too_long_fails_at_once(file: Path, limit: Limit) -> None:
     async def main() -> None:
         budget(file, limit).block(45)
         with pytest.raises(ExchangeUnavailableError) as caught:
@@ -46,7 +43,7 @@ def test_a_call_that_would_have_to_wait_for_too_long_fails_at_once(
     play(main)
 
 
-def test_calls_in_a_queue_look_for_their_turn_when_it_is_near(file: Path, looks: list[str]) -> None:
+def test_queued_calls_check_for_their_turn_when_it_is_near(file: Path, looks: list[str]) -> None:
     async def main() -> None:
         slow = budget(file, COINBASE)
         await asyncio.gather(*[slow.acquire(1.0) for _ in range(100)])
@@ -56,7 +53,7 @@ def test_calls_in_a_queue_look_for_their_turn_when_it_is_near(file: Path, looks:
     assert len(looks) < 300
 
 
-def test_calls_in_a_queue_fail_at_once_where_the_queue_is_too_long(file: Path) -> None:
+def test_queued_calls_fail_at_once_if_the_queue_is_too_long(file: Path) -> None:
     async def main() -> None:
         slow = budget(file, COINBASE)
         calls = [within(3, "binance", slow.acquire(1.0)) for _ in range(100)]
@@ -74,7 +71,7 @@ def test_calls_in_a_queue_fail_at_once_where_the_queue_is_too_long(file: Path) -
     play(main)
 
 
-def test_calls_that_were_cancelled_do_not_hold_up_the_next(file: Path) -> None:
+def test_cancelled_calls_do_not_delay_the_next(file: Path) -> None:
     async def main() -> None:
         slow = budget(file, COINBASE)
         calls = [asyncio.ensure_future(slow.acquire(1.0)) for _ in range(100)]
@@ -89,7 +86,7 @@ def test_calls_that_were_cancelled_do_not_hold_up_the_next(file: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [BINANCE, COINBASE])
-def test_a_patient_call_waits_for_longer_than_a_call_may_take(file: Path, limit: Limit) -> None:
+def test_a_patient_call_waits_longer_than_its_timeout(file: Path, limit: Limit) -> None:
     async def main() -> None:
         budget(file, limit).block(600)
         work = budget(file, limit)
@@ -124,7 +121,7 @@ def test_a_patient_call_without_a_deadline(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "until"), [(600.0, 600), (7200.0, 3600)])
-def test_a_block_lasts_an_hour_at_most(file: Path, seconds: float, until: float) -> None:
+def test_a_block_lasts_at_most_an_hour(file: Path, seconds: float, until: float) -> None:
     budget(file, clock=lambda: T0).block(seconds)
     assert play(lambda: refused(budget(file, clock=lambda: T0))) == until
 
@@ -144,7 +141,7 @@ def test_a_shorter_block_does_not_end_a_longer_one(file: Path) -> None:
     assert play(lambda: refused(budget(file, clock=lambda: T0))) == 600
 
 
-def test_what_costs_more_than_the_window_goes_when_nothing_else_is_in_it(file: Path) -> None:
+def test_a_request_above_the_window_waits_for_an_empty_one(file: Path) -> None:
     async def main() -> None:
         some = budget(file)
         await some.acquire(5000.0)
@@ -156,9 +153,7 @@ def test_what_costs_more_than_the_window_goes_when_nothing_else_is_in_it(file: P
 
 
 @pytest.mark.parametrize("limit", [BINANCE, COINBASE])
-def test_what_costs_nothing_waits_only_where_the_exchange_asks_for_it(
-    file: Path, limit: Limit
-) -> None:
+def test_a_free_request_waits_only_for_a_block(file: Path, limit: Limit) -> None:
     async def main() -> None:
         some = budget(file, limit)
         for _ in range(3):

@@ -57,12 +57,12 @@ def test_bars_are_counted_indexed_and_iterated() -> None:
 
 
 @pytest.mark.parametrize("index", [4, -5, 1 << 70])
-def test_an_index_beyond_the_bars_is_an_index_error(index: int) -> None:
+def test_an_index_out_of_range_is_an_index_error(index: int) -> None:
     with pytest.raises(IndexError):
         candles()[index]
 
 
-def test_only_the_last_bar_forms() -> None:
+def test_only_the_last_bar_can_be_open() -> None:
     assert [bar.forming for bar in candles()] == [False, False, False, True]
     assert [bar.forming for bar in candles(forming=False)] == [False] * 4
 
@@ -79,7 +79,7 @@ def test_only_the_last_bar_forms() -> None:
         (slice(None, None, 3), True),
     ],
 )
-def test_a_slice_is_candles_and_knows_whether_it_has_the_forming_bar(
+def test_a_slice_is_candles_and_knows_whether_it_has_the_open_bar(
     part: slice, forming: bool
 ) -> None:
     sliced = candles()[part]
@@ -90,7 +90,7 @@ def test_a_slice_is_candles_and_knows_whether_it_has_the_forming_bar(
     assert (sliced.pair, sliced.timestamp) == ("BTC/USDT", candles().timestamp)
 
 
-def test_json_rows_have_seven_places_and_null_for_what_is_unknown() -> None:
+def test_json_rows_have_seven_columns_and_null_for_unknown_values() -> None:
     assert candles().to_dict()["candles"] == [list(row) for row in ROWS]
     assert json.loads(candles().to_json())["candles"][1][5:] == [None, None]
 
@@ -108,7 +108,7 @@ def test_candles_survive_json_and_pickle() -> None:
         assert hash(again) == hash(whole)
 
 
-def test_equality_sees_every_field_of_every_bar() -> None:
+def test_equality_compares_every_field_of_every_bar() -> None:
     for place in range(7):
         changed = [list(row) for row in ROWS]
         changed[0][place] = 5
@@ -129,7 +129,7 @@ def test_columns_are_buffers_of_numbers(client: md.Client) -> None:
     assert memoryview(columns.time).format == "q"
 
 
-def test_unknown_volumes_and_counts_have_marks_in_the_columns() -> None:
+def test_unknown_volumes_and_counts_are_masked_in_the_columns() -> None:
     columns = candles().columns
 
     assert math.isnan(columns.volume[1])
@@ -148,7 +148,7 @@ def test_unknown_volumes_and_counts_have_marks_in_the_columns() -> None:
         [("x", 1.0, 1.0, 1.0, 1.0, 1.0)],
     ],
 )
-def test_rows_without_all_their_prices_are_refused(rows: list[tuple[object, ...]]) -> None:
+def test_rows_without_all_prices_are_refused(rows: list[tuple[object, ...]]) -> None:
     with pytest.raises((TypeError, ValueError)):
         Columns.from_rows(rows)
 
@@ -171,7 +171,7 @@ row = st.tuples(
 
 
 @given(st.lists(row, max_size=20))
-def test_any_rows_come_back_as_they_went_in(rows: list[tuple[object, ...]]) -> None:
+def test_any_rows_survive_a_round_trip(rows: list[tuple[object, ...]]) -> None:
     made = candles(rows)
 
     assert made.columns.rows() == rows

@@ -1,4 +1,4 @@
-"""Parts of candles by position and by time, and longer candles of them."""
+"""Slices of candles by position and by time, and longer candles of them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -49,7 +49,7 @@ def candles(count: int, without: tuple[int, int] = (0, 0), **more: object) -> md
     )
 
 
-def test_a_part_by_time_has_the_bars_that_open_in_it() -> None:
+def test_a_slice_by_time_has_the_bars_that_open_in_it() -> None:
     bars = candles(60)
     part = bars["2024-03-01T22:40" : START + 20 * MINUTE]
     assert [bar.open_time.minute for bar in part] == list(range(40, 50))
@@ -73,14 +73,14 @@ def test_head_and_tail() -> None:
     assert (bars.head(2).forming, bars.tail(2).forming) == (False, True)
 
 
-def test_a_part_names_only_the_gaps_inside_it() -> None:
+def test_a_slice_has_only_the_gaps_inside_it() -> None:
     bars = candles(60, without=(10, 20))
     assert bars.head(5).missing == bars.tail(5).missing == ()
     assert bars.tail(45).missing == bars.missing
     assert candles(0)[0:1].missing == ()
 
 
-def test_longer_bars_are_those_that_pandas_makes() -> None:
+def test_longer_bars_equal_those_of_pandas() -> None:
     bars = candles(180, without=(40, 50))
     made = bars.resample("5m")
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
@@ -94,7 +94,7 @@ def test_longer_bars_are_those_that_pandas_makes() -> None:
     assert (made.timeframe, made.resampled_from, made.derived) == ("5m", "1m", True)
 
 
-def test_bars_at_the_ends_are_made_only_where_they_are_whole() -> None:
+def test_longer_bars_at_the_ends_must_be_complete() -> None:
     bars = candles(100)  # 22:30 to 00:10
     made = bars.resample("1h")
     assert [bar.open_time.hour for bar in made] == [23]
@@ -104,7 +104,7 @@ def test_bars_at_the_ends_are_made_only_where_they_are_whole() -> None:
     assert candles(0).resample("1h").columns == Columns.from_rows([])
 
 
-def test_what_was_made_up_is_no_part_of_longer_bars() -> None:
+def test_filled_bars_are_not_part_of_longer_bars() -> None:
     bars = candles(60)
     gap = md.Interval(start=START, end=START + 30 * MINUTE, bars=30, cause="no_trades")
     made = bars.model_copy(update={"filled": (gap,)}).resample("10m")
@@ -113,12 +113,12 @@ def test_what_was_made_up_is_no_part_of_longer_bars() -> None:
 
 
 @pytest.mark.parametrize("timeframe", ["1m2", "", "30s", "7x"])
-def test_what_is_no_multiple_is_refused(timeframe: str) -> None:
+def test_timeframes_that_are_no_multiple_are_refused(timeframe: str) -> None:
     with pytest.raises(md.TimeframeNotSupportedError):
         candles(3).resample(timeframe)
 
 
-def test_they_are_what_the_library_resamples(connect: Factory, sim: SimulatedExchange) -> None:
+def test_they_equal_the_librarys_resampled_bars(connect: Factory, sim: SimulatedExchange) -> None:
     client = connect(sim, "binance")
     end = NOW.replace(minute=0, second=0, microsecond=0)
     asked = {"start": end - timedelta(hours=30), "end": end, "store": False}

@@ -1,4 +1,4 @@
-"""Candles from a start to an end: whole, in order, each once, in as few pages as it takes."""
+"""Candles from a start to an end: complete, sorted, without repeats, in few pages."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,7 +19,7 @@ def pages(sim: SimulatedExchange) -> int:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_start_is_inside_and_the_end_is_outside(client: md.Client, exchange: str) -> None:
+def test_the_start_is_inclusive_and_the_end_exclusive(client: md.Client, exchange: str) -> None:
     start, end = NOW.replace(hour=3, minute=0, second=0), NOW.replace(hour=9, minute=0, second=0)
     candles = client.candles("BTC/USDT", "1h", start=start, end=end, exchange=exchange)
 
@@ -29,7 +29,7 @@ def test_the_start_is_inside_and_the_end_is_outside(client: md.Client, exchange:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_start_and_end_between_bars_give_the_bars_that_open_between_them(
+def test_bars_open_between_a_start_and_an_end_off_the_grid(
     client: md.Client, exchange: str
 ) -> None:
     start = NOW.replace(hour=3, minute=0, second=0, microsecond=1_000)
@@ -41,7 +41,7 @@ def test_a_start_and_end_between_bars_give_the_bars_that_open_between_them(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_one_bar_exactly(client: md.Client, exchange: str) -> None:
+def test_exactly_one_bar(client: md.Client, exchange: str) -> None:
     start = NOW.replace(hour=3, minute=0, second=0)
     one = client.candles(
         "BTC/USDT", "1h", start=start, end=start + timedelta(milliseconds=1), exchange=exchange
@@ -52,7 +52,7 @@ def test_one_bar_exactly(client: md.Client, exchange: str) -> None:
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
 @pytest.mark.parametrize("over", [-1, 0, 1])
-def test_a_range_about_as_long_as_pages_is_whole(
+def test_ranges_of_about_a_page_are_complete(
     client: md.Client, sim: SimulatedExchange, exchange: str, over: int
 ) -> None:
     page = PAGES[exchange]
@@ -83,9 +83,7 @@ def test_kraken_gives_its_whole_window_in_one_page(
     assert pages(sim) == 1
 
 
-def test_what_lies_before_krakens_window_is_named_as_missing(
-    client: md.Client, sim: SimulatedExchange
-) -> None:
+def test_bars_before_krakens_window_are_missing(client: md.Client, sim: SimulatedExchange) -> None:
     first = ms(NOW) - ms(NOW) % HOUR - 719 * HOUR
     start = first - 1000 * HOUR
     candles = client.candles("BTC/USDT", "1h", start=start, exchange="kraken")
@@ -96,7 +94,7 @@ def test_what_lies_before_krakens_window_is_named_as_missing(
     assert pages(sim) == 1
 
 
-def test_a_range_wholly_before_krakens_window_is_missing_whole(
+def test_a_range_before_krakens_window_is_missing(
     client: md.Client, sim: SimulatedExchange
 ) -> None:
     candles = client.candles(
@@ -112,7 +110,7 @@ def test_a_range_wholly_before_krakens_window_is_missing_whole(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_without_an_end_a_range_ends_with_the_forming_bar(client: md.Client, exchange: str) -> None:
+def test_without_an_end_a_range_ends_with_the_open_bar(client: md.Client, exchange: str) -> None:
     start = NOW - timedelta(hours=5)
     candles = client.candles("BTC/USDT", "15m", start=start, exchange=exchange)
 
@@ -123,7 +121,7 @@ def test_without_an_end_a_range_ends_with_the_forming_bar(client: md.Client, exc
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_an_end_in_the_future_is_not_missing_yet(client: md.Client, exchange: str) -> None:
+def test_an_end_in_the_future_is_not_missing(client: md.Client, exchange: str) -> None:
     start = NOW.replace(hour=10, minute=0, second=0)
     candles = client.candles(
         "BTC/USDT", "1h", start=start, end=NOW + timedelta(days=2), exchange=exchange
@@ -135,7 +133,7 @@ def test_an_end_in_the_future_is_not_missing_yet(client: md.Client, exchange: st
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_range_from_before_the_listing_names_what_was_not_there(
+def test_a_range_from_before_the_listing_begins_with_a_gap(
     client: md.Client, sim: SimulatedExchange, exchange: str
 ) -> None:
     # PEPE/USDT was listed on 2023-05-05.
@@ -153,7 +151,7 @@ def test_a_range_from_before_the_listing_names_what_was_not_there(
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_years_before_the_listing_are_skipped_in_a_few_requests(
+def test_years_before_the_listing_take_few_requests(
     client: md.Client, sim: SimulatedExchange, exchange: str
 ) -> None:
     candles = client.candles(
@@ -174,7 +172,7 @@ def test_years_before_the_listing_are_skipped_in_a_few_requests(
     ("start", "end"),
     [("2024-03-02", "2024-03-01"), ("2024-03-01", "2024-03-01"), ("2024-03-01", "1970-01-02")],
 )
-def test_a_range_that_ends_before_it_starts_is_refused_without_a_request_for_it(
+def test_a_range_that_ends_before_its_start_is_refused_without_a_request(
     client: md.Client, sim: SimulatedExchange, start: str, end: str
 ) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
@@ -186,9 +184,7 @@ def test_a_range_that_ends_before_it_starts_is_refused_without_a_request_for_it(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_range_that_has_not_begun_on_the_exchange_is_refused(
-    client: md.Client, exchange: str
-) -> None:
+def test_a_range_in_the_exchanges_future_is_refused(client: md.Client, exchange: str) -> None:
     # In our past, but the exchange's clock stands at NOW.
     with pytest.raises(md.InvalidParameterError) as caught:
         client.candles("BTC/USDT", "1h", start=NOW + timedelta(hours=2), exchange=exchange)
@@ -220,7 +216,7 @@ def test_start_and_a_limit_of_more_than_a_page(client: md.Client, exchange: str)
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("limit", [1, 30])
-def test_end_and_limit_give_the_last_bars_before_it(
+def test_end_and_limit_give_the_last_bars_before_the_end(
     client: md.Client, exchange: str, limit: int
 ) -> None:
     end = NOW.replace(hour=6, minute=0, second=0)
@@ -232,14 +228,14 @@ def test_end_and_limit_give_the_last_bars_before_it(
     assert (candles.missing, candles.forming) == ((), False)
 
 
-def test_end_alone_gives_the_hundred_bars_before_it(client: md.Client) -> None:
+def test_end_alone_gives_the_last_hundred_bars(client: md.Client) -> None:
     candles = client.candles("BTC/USDT", "1h", end="2024-04-01")
 
     assert candles[-1].open_time == datetime(2024, 3, 31, 23, tzinfo=UTC)
     assert len(candles) == 100
 
 
-def test_an_end_before_the_listing_gives_nothing_and_says_so(
+def test_an_end_before_the_listing_gives_only_a_gap(
     client: md.Client, sim: SimulatedExchange
 ) -> None:
     candles = client.candles("PEPE/USDT", "1d", end="2022-01-01", limit=10)
@@ -250,7 +246,7 @@ def test_an_end_before_the_listing_gives_nothing_and_says_so(
     assert pages(sim) <= 3
 
 
-def test_more_bars_than_a_pair_is_old_name_those_that_never_were(client: md.Client) -> None:
+def test_a_limit_above_the_age_of_a_pair_gives_a_gap_before_the_listing(client: md.Client) -> None:
     candles = client.candles("PEPE/USDT", "1M", limit=24)
 
     assert candles.columns.rows() == bars("binance", "PEPE/USDT", "1M", "2023-05-01")
@@ -274,7 +270,9 @@ def test_short_pages_are_followed_up(
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_a_quiet_pair_over_several_pages_is_whole(client: md.Client, exchange: str) -> None:
+def test_a_rarely_traded_pair_over_several_pages_is_complete(
+    client: md.Client, exchange: str
+) -> None:
     start = ms(NOW) - ms(NOW) % 60_000 - 700 * 60_000
     candles = client.candles("LTC/BTC", "1m", start=start, exchange=exchange)
 
@@ -289,9 +287,7 @@ def test_a_quiet_pair_over_several_pages_is_whole(client: md.Client, exchange: s
     assert named == gaps
 
 
-def test_the_recorded_form_of_a_minute_tape_is_paged_without_loss(
-    tmp_path, connect: Factory
-) -> None:
+def test_a_recorded_tape_of_minutes_is_paged_without_loss(tmp_path, connect: Factory) -> None:
     rows = minutes("2024-01-01", "2024-01-03")
     path = record(tmp_path, rows)
     with SimulatedExchange(tape=path) as sim:
@@ -301,7 +297,7 @@ def test_the_recorded_form_of_a_minute_tape_is_paged_without_loss(
     assert (len(candles), candles.missing, candles.forming) == (2880, (), False)
 
 
-def test_the_range_is_said_as_it_was_understood(client: md.Client) -> None:
+def test_the_parsed_range_is_reported(client: md.Client) -> None:
     found = client.candles("BTC/USDT", "1d", start="2024-01-31", end="2 February 2024")
     assert found.start == datetime(2024, 1, 31, tzinfo=UTC)
     assert found.end == datetime(2024, 2, 2, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The newest bars, the bar that is still forming, and the lengths that bars may have."""
+"""The newest bars, the open bar, and the supported timeframes."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -14,7 +14,7 @@ from .markets import COUNTS_TRADES, DIALECTS, NOW, PAGES, bars, ms, newest, reco
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_bars_are_those_of_the_exchange(client: md.Client, exchange: str) -> None:
+def test_the_newest_bars_equal_the_exchanges(client: md.Client, exchange: str) -> None:
     candles = client.candles("btc-usdt", "1m", limit=7, exchange=exchange)
 
     assert candles.columns.rows() == newest(exchange, "BTC/USDT", "1m", 7)
@@ -23,7 +23,7 @@ def test_the_newest_bars_are_those_of_the_exchange(client: md.Client, exchange: 
     assert candles.missing == ()
 
 
-def test_a_hundred_bars_of_an_hour_are_the_default(client: md.Client) -> None:
+def test_a_hundred_hourly_bars_are_the_default(client: md.Client) -> None:
     candles = client.candles("BTC/USDT")
 
     assert candles.timeframe == "1h"
@@ -50,7 +50,9 @@ def test_a_limit_of_a_page_and_one_more(
 
 
 @pytest.mark.parametrize("exchange", ["kraken", "coinbaseexchange"])
-def test_minutes_without_a_trade_do_not_cost_bars(client: md.Client, exchange: str) -> None:
+def test_minutes_without_trades_do_not_reduce_the_number_of_bars(
+    client: md.Client, exchange: str
+) -> None:
     # One minute in six has a trade, and these exchanges leave the others out.
     candles = client.candles("LTC/BTC", "1m", limit=100, exchange=exchange)
 
@@ -61,7 +63,7 @@ def test_minutes_without_a_trade_do_not_cost_bars(client: md.Client, exchange: s
     assert sum(hole.bars for hole in candles.missing) == skipped
 
 
-def test_quiet_minutes_are_bars_of_no_volume_where_the_exchange_sends_them(
+def test_minutes_without_trades_have_volume_zero_if_the_exchange_sends_them(
     client: md.Client,
 ) -> None:
     candles = client.candles("LTC/BTC", "1m", limit=60)
@@ -72,7 +74,7 @@ def test_quiet_minutes_are_bars_of_no_volume_where_the_exchange_sends_them(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_trades_are_counted_where_the_exchange_does(client: md.Client, exchange: str) -> None:
+def test_trades_are_counted_if_the_exchange_counts_them(client: md.Client, exchange: str) -> None:
     candles = client.candles("BTC/USDT", "1h", limit=3, exchange=exchange)
     counts = [bar.trades for bar in candles]
 
@@ -93,7 +95,7 @@ def test_trades_are_counted_where_the_exchange_does(client: md.Client, exchange:
     ],
     ids=["last second", "boundary", "first second"],
 )
-def test_the_exchanges_clock_says_which_bar_is_forming(
+def test_the_exchanges_clock_decides_which_bar_is_open(
     sim: SimulatedExchange,
     connect: Factory,
     exchange: str,
@@ -115,7 +117,7 @@ def test_the_exchanges_clock_says_which_bar_is_forming(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize(("seconds", "forming"), [(-1, True), (0, False)])
-def test_a_bar_is_over_when_the_exchanges_clock_reaches_its_end(
+def test_a_bar_is_closed_when_the_exchanges_clock_reaches_its_end(
     sim: SimulatedExchange, connect: Factory, exchange: str, seconds: int, forming: bool
 ) -> None:
     end = NOW.replace(minute=0, second=0)
@@ -149,7 +151,7 @@ def test_a_clock_far_from_ours_changes_nothing(
     assert not before.forming
 
 
-def test_an_older_page_that_comes_later_does_not_close_the_last_bar(
+def test_an_older_page_received_later_does_not_close_the_last_bar(
     gateway: Gateway, connect: Factory
 ) -> None:
     def tick(answer):
@@ -165,7 +167,7 @@ def test_an_older_page_that_comes_later_does_not_close_the_last_bar(
     assert candles.forming
 
 
-def test_the_answer_says_when_the_exchange_gave_it(client: md.Client) -> None:
+def test_the_response_time_is_the_exchanges(client: md.Client) -> None:
     candles = client.candles("BTC/USDT", limit=1)
 
     assert candles.timestamp == NOW
@@ -186,7 +188,7 @@ def test_the_answer_says_when_the_exchange_gave_it(client: md.Client) -> None:
         ("okx", "3M"),
     ],
 )
-def test_bars_of_every_length_follow_one_another(
+def test_bars_of_every_timeframe_are_consecutive(
     client: md.Client, exchange: str, timeframe: str
 ) -> None:
     candles = client.candles("BTC/USDT", timeframe, limit=9, exchange=exchange)
@@ -218,7 +220,7 @@ def test_weeks_and_months_before_the_listing_are_counted(
 
 
 @pytest.mark.parametrize("timeframe", ["30s", "90s", "1s"])
-def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
+def test_an_unsupported_timeframe_lists_the_supported_ones(
     client: md.Client, sim: SimulatedExchange, timeframe: str
 ) -> None:
     with pytest.raises(md.TimeframeNotSupportedError) as caught:
@@ -237,7 +239,7 @@ def test_a_length_that_the_exchange_lacks_names_those_that_it_has(
 
 
 @pytest.mark.parametrize(("timeframe", "source"), [("7m", "1m"), ("36h", "6h"), ("8h", "1h")])
-def test_any_multiple_of_a_length_that_the_exchange_has_is_resampled(
+def test_any_multiple_of_a_supported_timeframe_is_resampled(
     client: md.Client, timeframe: str, source: str
 ) -> None:
     candles = client.candles("BTC/USDT", timeframe, limit=5, exchange="coinbaseexchange")
@@ -257,7 +259,7 @@ def test_any_multiple_of_a_length_that_the_exchange_has_is_resampled(
         assert candle.high == max(part.high for part in parts)
 
 
-def test_krakens_two_weeks_are_made_of_days_because_its_own_are_fifteen_days(
+def test_krakens_two_weeks_are_resampled_because_its_own_have_15_days(
     client: md.Client,
 ) -> None:
     candles = client.candles("BTC/USDT", "2w", exchange="kraken", limit=5)
@@ -269,7 +271,7 @@ def test_krakens_two_weeks_are_made_of_days_because_its_own_are_fifteen_days(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("timeframe", ["45m", "2h", "4h", "3d"])
-def test_a_length_that_the_exchange_lacks_is_made_of_shorter_ones(
+def test_an_unsupported_timeframe_is_resampled_from_a_shorter_one(
     client: md.Client, exchange: str, timeframe: str
 ) -> None:
     longer = client.candles("BTC/USDT", timeframe, limit=8, exchange=exchange)
@@ -291,7 +293,7 @@ def test_a_length_that_the_exchange_lacks_is_made_of_shorter_ones(
 
 
 @pytest.mark.parametrize("timeframe", ["M", "m", "0m", "1x", "15M", "-1h", "1.5h", "M1", "60"])
-def test_what_is_no_length_at_all_is_an_invalid_parameter(
+def test_an_invalid_timeframe_is_an_invalid_parameter(
     client: md.Client, sim: SimulatedExchange, timeframe: str
 ) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
@@ -301,7 +303,7 @@ def test_what_is_no_length_at_all_is_an_invalid_parameter(
     assert not any("klines" in request.path for request in sim.requests)
 
 
-def test_a_tape_comes_out_value_for_value(tmp_path, connect: Factory) -> None:
+def test_a_tape_is_returned_value_for_value(tmp_path, connect: Factory) -> None:
     rows = [
         (ms(NOW) - ms(NOW) % 60_000 + index * 60_000, *prices)
         for index, prices in enumerate(

@@ -1,4 +1,4 @@
-"""`candles` of several pairs is a list of theirs, and one frame."""
+"""`candles` of several pairs returns a list of candles, which becomes one frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAIRS = ["ETH/USDT", "BTC/USDT"]
 WEEK: dict[str, Any] = {"start": NOW - timedelta(days=2), "end": NOW - timedelta(days=1)}
 
 
-def test_each_has_its_own(client: md.Client) -> None:
+def test_each_pair_has_its_own_candles(client: md.Client) -> None:
     found = client.candles(PAIRS, "1h", **WEEK)
     assert [one.pair for one in found] == PAIRS
     assert found.errors == ()
@@ -40,7 +40,7 @@ def test_a_frame_has_the_pair_as_a_level(client: md.Client) -> None:
     assert set(found.to_polars()["pair"]) == set(found.to_arrow()["pair"].to_pylist()) == set(PAIRS)
 
 
-def test_what_fails_stands_beside_the_rest(client: md.Client) -> None:
+def test_failed_pairs_are_next_to_the_rest(client: md.Client) -> None:
     found = client.candles(["btc/usdt", "NOPE/USDT", "BTC-USDT"], limit=2)
     assert [one.pair for one in found] == ["BTC/USDT"]
     (missing,) = found.errors
@@ -48,7 +48,7 @@ def test_what_fails_stands_beside_the_rest(client: md.Client) -> None:
     assert missing.code == "PAIR_NOT_SUPPORTED"
 
 
-def test_an_exchange_that_fails_for_one_gives_the_others(
+def test_an_exchange_that_fails_for_one_pair_gives_the_others(
     client: md.Client, sim: SimulatedExchange
 ) -> None:
     sim.faults.add(path="*/klines", status=400, times=1)
@@ -67,20 +67,20 @@ def test_an_exchange_that_fails_for_one_gives_the_others(
         ({"BTC/USDT": 1}, "INVALID_PARAMETER"),
     ],
 )
-def test_nothing_to_give_raises(client: md.Client, pairs: Any, code: str) -> None:
+def test_if_all_pairs_fail_an_error_is_raised(client: md.Client, pairs: Any, code: str) -> None:
     with pytest.raises(md.MarketDataError) as raised:
         client.candles(pairs)
     assert raised.value.code == code
     assert raised.value.details.get("operation") in ("candles", None)
 
 
-def test_any_iterable_of_names_will_do(client: md.Client) -> None:
+def test_any_iterable_of_names_works(client: md.Client) -> None:
     for given in (tuple(PAIRS), dict.fromkeys(PAIRS).keys(), iter(["binance:ETHUSDT", "BTC/USDT"])):
         anything: Any = given
         assert [one.pair for one in client.candles(pair=anything, limit=1)] == PAIRS
 
 
-def test_it_is_the_same_where_it_is_awaited(sim: SimulatedExchange) -> None:
+def test_the_async_client_returns_the_same(sim: SimulatedExchange) -> None:
     async def run() -> md.Records[md.Candles]:
         async with md.AsyncClient("binance", endpoints={"binance": sim.url}) as client:
             return await client.candles(PAIRS, limit=1)
@@ -88,7 +88,7 @@ def test_it_is_the_same_where_it_is_awaited(sim: SimulatedExchange) -> None:
     assert [one.pair for one in asyncio.run(run())] == PAIRS
 
 
-def test_all_are_asked_for_at_once(sim: SimulatedExchange) -> None:
+def test_all_pairs_are_requested_at_once(sim: SimulatedExchange) -> None:
     async def run(gate: Gate) -> None:
         async with client_of(gate) as client:
             await client.pairs()
@@ -102,7 +102,7 @@ def test_all_are_asked_for_at_once(sim: SimulatedExchange) -> None:
         asyncio.run(run(gate))
 
 
-def test_a_store_gives_them_without_a_request(
+def test_stored_candles_need_no_request(
     connect: Factory, sim: SimulatedExchange, tmp_path: Path
 ) -> None:
     client = connect(sim, home=tmp_path)
@@ -132,7 +132,9 @@ exact.candles("BTC/USDT", fill="some")
 """
 
 
-def test_type_checkers_know_which_it_is(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_type_checkers_know_which_type_is_returned(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     last = PROGRAM.count("\n")
     found = with_errors(PROGRAM, tmp_path, pytestconfig.cache.mkdir("mypy"))
     assert found == {last - 2, last - 1, last}

@@ -1,4 +1,4 @@
-"""What the table of quirks says of each exchange is what ccxt does, of all that it has.
+"""The table of quirks agrees with ccxt for each exchange.
 
 Connectors are ccxt's own; only their last step, the request itself, is noted instead of made.
 """
@@ -15,14 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pytest
+from inside.candles import known
+from inside.exchanges import QUIRKS, Quirk, Venue, connector_class, loader, open_venue, quirk
+from inside.markets import Catalogue, Market
 
 import marketdata as md
-from marketdata._candles.calendar import known
 from marketdata._candles.paging import Pages
-from marketdata._exchanges import loader
-from marketdata._exchanges.exchange import Venue, connector_class
-from marketdata._exchanges.markets_cache import Catalogue, Market
-from marketdata._exchanges.quirks import QUIRKS, Quirk, quirk
 from marketdata.errors import ExchangeNotSupportedError
 from marketdata.settings import Settings
 
@@ -31,7 +29,7 @@ START, LATER = 1_700_000_000_000, 1_703_600_000_000
 DEPTHS = (1, 7, 20, 100, 400, 1_000, 5_000)
 
 Said: TypeAlias = "str | Exception"
-"""The first request of a call, or what it raised before; empty where it did without."""
+"""The first request of a call, or its error; empty if it sent none."""
 
 
 class Asked(Exception):  # noqa: N818
@@ -40,7 +38,7 @@ class Asked(Exception):  # noqa: N818
 
 @dataclass
 class Probe:
-    """What one exchange was about to be asked."""
+    """The intended requests to one exchange."""
 
     name: str
     special: Quirk
@@ -199,7 +197,7 @@ def _probed() -> list[Probe]:
         catalogue, found = Catalogue(None), []
         for name in loader.ids():
             try:
-                venue = Venue(connector_class(name), settings, catalogue, None)
+                venue = open_venue(name, settings=settings, catalogue=catalogue)
             except ExchangeNotSupportedError:
                 continue
             found.append(await _probe(venue))
@@ -211,11 +209,11 @@ def _probed() -> list[Probe]:
 
 @pytest.fixture
 def probes(isolated: Any) -> list[Probe]:
-    """What each spot exchange was about to be asked, without keys."""
+    """The intended requests to each spot exchange, without keys."""
     return _probed()
 
 
-def test_every_call_that_is_offered_is_made(probes: list[Probe]) -> None:
+def test_every_offered_call_can_be_made(probes: list[Probe]) -> None:
     assert len(probes) > 80
     silent = [
         (one.name, call)
@@ -233,14 +231,14 @@ def test_every_call_that_is_offered_is_made(probes: list[Probe]) -> None:
     assert raised == {}
 
 
-def test_lists_of_pairs_are_asked_for_unless_ccxt_has_them(probes: list[Probe]) -> None:
+def test_lists_of_pairs_are_requested_unless_ccxt_has_them(probes: list[Probe]) -> None:
     for one in probes:
         if one.offered["fetchMarkets"] and one.said["fetchMarkets"] == "":
             assert loader.described(one.name).markets, one.name
 
 
 @pytest.mark.parametrize("table", ["not_offered", "keyed"])
-def test_calls_that_are_not_offered_fail_before_a_request(probes: list[Probe], table: str) -> None:
+def test_calls_that_are_not_offered_fail_without_a_request(probes: list[Probe], table: str) -> None:
     """A line whose call works by now is one too many."""
     lines = [
         (one, call)
@@ -257,7 +255,7 @@ def test_calls_that_are_not_offered_fail_before_a_request(probes: list[Probe], t
         assert not all(plain), f"{one.name} has {call} by now"
 
 
-def test_streams_that_are_not_offered_fail_before_a_subscription(probes: list[Probe]) -> None:
+def test_streams_that_are_not_offered_fail_without_a_subscription(probes: list[Probe]) -> None:
     """A line whose stream works by now is one too many."""
     lines = {
         (one.name, call)
@@ -298,7 +296,7 @@ def test_streams_that_are_not_offered_are_refused_with_the_reason(isolated: Any)
             next(client.watch_ticker("BTC/USDT", exchange="bitrue"))
 
 
-def test_every_depth_is_taken(probes: list[Probe]) -> None:
+def test_every_depth_is_accepted(probes: list[Probe]) -> None:
     for one in probes:
         if one.offered["fetchOrderBook"]:
             for depth in one.special.depths or (one.special.max_depth,):
@@ -311,7 +309,7 @@ def test_every_depth_is_taken(probes: list[Probe]) -> None:
                 assert depth is None or ours == asked, (one.name, depth)
 
 
-def test_a_start_of_bars_is_asked_for_where_it_is_heeded(probes: list[Probe]) -> None:
+def test_a_start_time_of_bars_is_sent_if_it_is_respected(probes: list[Probe]) -> None:
     with_candles = [one for one in probes if one.offered["fetchOHLCV"]]
     ignored = {
         one.name for one in with_candles if one.said[f"bars {START}"] == one.said[f"bars {LATER}"]
@@ -322,7 +320,7 @@ def test_a_start_of_bars_is_asked_for_where_it_is_heeded(probes: list[Probe]) ->
     assert ignored <= newest_only
 
 
-def test_bars_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
+def test_bars_are_requested_as_each_exchange_requires(probes: list[Probe]) -> None:
     for one in probes:
         special = one.special
         if special.bars_from_start:
@@ -338,7 +336,7 @@ def test_bars_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
         assert set(special.misnamed_timeframes) <= set(one.timeframes), one.name
 
 
-def test_trades_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
+def test_trades_are_requested_as_each_exchange_requires(probes: list[Probe]) -> None:
     for one in probes:
         special = one.special
         if not one.offered["fetchTrades"]:
@@ -352,7 +350,7 @@ def test_trades_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
             assert first != later, one.name
 
 
-def test_tickers_are_asked_for_as_they_have_to_be(probes: list[Probe]) -> None:
+def test_tickers_are_requested_as_each_exchange_requires(probes: list[Probe]) -> None:
     for one in probes:
         special = one.special
         if one.offered["fetchTickers"]:
@@ -395,7 +393,7 @@ def test_tickers_without_best_prices_are_known() -> None:
         assert ((read["bid"], read["ask"]) != (None, None)) == (name in _READ_BUT_NOT_SENT), name
 
 
-def test_what_is_special_is_so_of_an_exchange_that_there_is(probes: list[Probe]) -> None:
+def test_quirks_belong_to_existing_exchanges(probes: list[Probe]) -> None:
     assert QUIRKS.keys() <= {one.name for one in probes}
     assert all(quirk(one.name) is one.special for one in probes)
     assert {one.name for one in probes if one.special.keyless_call is not None}

@@ -1,4 +1,4 @@
-"""The pairs of exchanges, kept on disk: shared, renewed, and no more than a cache."""
+"""The lists of pairs on disk: shared, renewed, and only a cache."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = 24 * 3600
 
 
 def lists(of: SimulatedExchange | Gateway) -> int:
-    """How often the list of pairs was asked for."""
+    """The number of requests for the list of pairs."""
     if isinstance(of, Gateway):
         return sum(LIST in request for request in of.requests)
     return sum(request.path == LIST for request in of.requests)
@@ -42,7 +42,7 @@ def program() -> str:
     return "import marketdata as md; print(md.ticker('BTC/USDT').pair)"
 
 
-def test_the_list_is_kept_below_the_home(client: md.Client, isolated: Path) -> None:
+def test_the_list_is_stored_below_the_home(client: md.Client, isolated: Path) -> None:
     assert not isolated.exists()
     client.pairs()
 
@@ -55,7 +55,7 @@ def test_clients_share_the_list(sim: SimulatedExchange, connect: Factory) -> Non
     assert lists(sim) == 1
 
 
-def test_an_address_has_a_list_of_its_own(sim: SimulatedExchange, connect: Factory) -> None:
+def test_an_endpoint_has_its_own_list(sim: SimulatedExchange, connect: Factory) -> None:
     connect(sim).pairs()
     with SimulatedExchange(pairs=20) as other:
         assert len(connect(other).pairs()) > len(connect(sim).pairs())
@@ -84,7 +84,7 @@ def test_a_list_from_the_far_future_is_renewed(
     assert lists(sim) == 2
 
 
-def test_pairs_say_when_their_list_was_fetched(
+def test_pairs_have_the_time_of_their_list(
     sim: SimulatedExchange, connect: Factory, isolated: Path
 ) -> None:
     connect(sim).pairs()
@@ -102,7 +102,7 @@ def add_pair(gateway: Gateway, base: str) -> None:
     gateway.edit("*/exchangeInfo", edit)
 
 
-def test_a_pair_that_is_new_is_found_once_the_list_is_ten_minutes_old(
+def test_a_new_pair_is_found_once_the_list_is_ten_minutes_old(
     gateway: Gateway, connect: Factory, isolated: Path
 ) -> None:
     client = connect(gateway)
@@ -121,7 +121,7 @@ def test_a_pair_that_is_new_is_found_once_the_list_is_ten_minutes_old(
     assert "NEW/USDT" in {pair.pair for pair in client.pairs()}
 
 
-def test_a_pair_that_does_not_exist_does_not_fetch_the_list_each_time(
+def test_a_missing_pair_does_not_request_the_list_each_time(
     sim: SimulatedExchange, connect: Factory, isolated: Path
 ) -> None:
     client = connect(sim)
@@ -134,7 +134,7 @@ def test_a_pair_that_does_not_exist_does_not_fetch_the_list_each_time(
     assert lists(sim) == 2
 
 
-def test_a_pair_that_is_no_longer_listed_goes_with_the_next_list(
+def test_an_unlisted_pair_disappears_with_the_next_list(
     gateway: Gateway, connect: Factory, isolated: Path
 ) -> None:
     client = connect(gateway)
@@ -202,7 +202,7 @@ DAMAGES = ["text", "empty", "half", "header", "pages", "values", "tables", "colu
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("operation", ["ticker", "pairs"])
-def test_a_damaged_file_is_as_good_as_none(
+def test_a_damaged_file_counts_as_none(
     sim: SimulatedExchange, connect: Factory, isolated: Path, how: str, operation: str
 ) -> None:
     connect(sim).pairs()
@@ -219,7 +219,7 @@ def test_a_damaged_file_is_as_good_as_none(
 
 
 @pytest.mark.parametrize("how", ["text", "values"])
-def test_exchanges_are_described_anew_where_the_file_is_damaged(
+def test_exchanges_are_described_again_if_the_file_is_damaged(
     connect: Factory, sim: SimulatedExchange, isolated: Path, how: str
 ) -> None:
     known = connect(sim).exchanges()
@@ -228,7 +228,7 @@ def test_exchanges_are_described_anew_where_the_file_is_damaged(
     assert connect(sim).exchanges() == known
 
 
-def test_a_description_from_another_version_is_made_anew(client: md.Client, isolated: Path) -> None:
+def test_a_description_from_another_version_is_replaced(client: md.Client, isolated: Path) -> None:
     known = client.exchanges()
     with sqlite3.connect(isolated / "catalogue.sqlite") as connection:
         connection.execute("""UPDATE described SET exchanges = '[{"id": "old", "colour": 1}]'""")
@@ -238,7 +238,7 @@ def test_a_description_from_another_version_is_made_anew(client: md.Client, isol
 
 
 @pytest.mark.parametrize("blocked", ["home is a file", "file is a folder"])
-def test_a_home_that_cannot_be_written_costs_requests_but_no_answers(
+def test_an_unwritable_home_costs_requests_but_no_answers(
     sim: SimulatedExchange, connect: Factory, isolated: Path, blocked: str
 ) -> None:
     if blocked == "home is a file":
@@ -256,7 +256,7 @@ def test_a_home_that_cannot_be_written_costs_requests_but_no_answers(
 
 
 @pytest.mark.parametrize(("mode", "above"), [(0o500, 0o755), (0o700, 0o000)])
-def test_a_home_without_the_right_to_write_or_even_look(
+def test_a_home_that_can_be_neither_written_nor_read(
     python: Run, isolated: Path, mode: int, above: int
 ) -> None:
     # Root may do everything, so root becomes somebody else, once all is imported.
@@ -280,7 +280,7 @@ def test_a_home_without_the_right_to_write_or_even_look(
     assert python(program, str(isolated), str(mode), str(above)) == "BTC/USDT ETH/USDT\n"
 
 
-def test_a_file_that_another_process_holds_locked(
+def test_a_file_locked_by_another_process(
     sim: SimulatedExchange, connect: Factory, isolated: Path
 ) -> None:
     connect(sim).pairs()
@@ -291,7 +291,7 @@ def test_a_file_that_another_process_holds_locked(
     connection.close()
 
 
-def test_processes_at_once_with_no_list_yet(
+def test_concurrent_processes_without_a_list(
     sim: SimulatedExchange, python: Run, program: str, isolated: Path
 ) -> None:
     with ThreadPoolExecutor(3) as threads:
@@ -304,7 +304,7 @@ def test_processes_at_once_with_no_list_yet(
     assert lists(sim) == 0
 
 
-def test_lists_of_several_exchanges_stand_side_by_side(
+def test_lists_of_several_exchanges_are_stored_separately(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     for exchange in DIALECTS:
@@ -328,7 +328,7 @@ def test_the_simulated_exchange_leaves_nothing_behind(
     assert not isolated.exists()
 
 
-def test_a_market_with_two_thousand_pairs_is_listed_whole(connect: Factory) -> None:
+def test_a_market_with_two_thousand_pairs_is_listed_completely(connect: Factory) -> None:
     with SimulatedExchange(pairs=2_000) as sim:
         pairs = connect(sim).pairs()
         names = [pair.pair for pair in pairs]
@@ -367,7 +367,7 @@ def test_many_lists_at_once_are_written_one_by_one(
     assert [list(Catalogue(isolated).names(name)) for name in names] == [["BTC/USDT"]] * 20
 
 
-def test_packed_markets_are_the_markets() -> None:
+def test_packed_markets_equal_the_markets() -> None:
     markets = [
         Market(f"{base}/USDT", {"base": base, "step": 1e-08, "info": {"filters": [None, "1"]}})
         for base in ("BTC", "ETH", "SOL")

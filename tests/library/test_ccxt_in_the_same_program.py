@@ -34,7 +34,7 @@ ASKS = """
 
 
 @pytest.mark.parametrize("parts", [(USES, ASKS), (ASKS, USES, ASKS)], ids=["before", "between"])
-def test_ccxt_is_whole(parts: tuple[str, ...], tmp_path: Path) -> None:
+def test_ccxt_is_complete(parts: tuple[str, ...], tmp_path: Path) -> None:
     said = {USES: "all there\n", ASKS: "BTC/USDT\n"}
     assert run("".join(parts), tmp_path) == "".join(said[part] for part in parts)
 
@@ -100,7 +100,7 @@ def test_ways_to_import_it(use: str, tmp_path: Path) -> None:
     assert run(program + "\nprint('fine')\n", tmp_path) == "fine\n"
 
 
-def test_threads_that_ask_ccxt_for_all_of_it_at_once(tmp_path: Path) -> None:
+def test_threads_that_load_all_of_ccxt_at_once(tmp_path: Path) -> None:
     program = """
         import threading
         import marketdata as md
@@ -132,7 +132,7 @@ def test_threads_that_ask_ccxt_for_all_of_it_at_once(tmp_path: Path) -> None:
     assert run(program, tmp_path) == "[] BTC/USDT\n"
 
 
-def test_ccxt_itself_works_beside(tmp_path: Path, sim: SimulatedExchange) -> None:
+def test_ccxt_itself_works_in_the_same_program(tmp_path: Path, sim: SimulatedExchange) -> None:
     program = f"""
         import asyncio
         import marketdata as md

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marketdata as md
 
 
-def test_candles_have_their_columns_by_name(client: md.Client) -> None:
+def test_candles_have_columns_by_name(client: md.Client) -> None:
     candles = client.candles("BTC/USDT", "1h", limit=3)
     assert list(candles.time) == [round(one.open_time.timestamp() * 1000) for one in candles]
     for name in ("open", "high", "low", "close", "volume"):

@@ -1,7 +1,8 @@
-"""A pair on several exchanges at once: rows, failures, the best of them, fees."""
+"""One pair on several exchanges at once: rows, failures, the best prices, fees."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import localcontext
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import soon, taking_at_most
 
 import marketdata as md
 from marketdata._aggregation.asking import Answer
@@ -57,7 +59,7 @@ def together(*answers: Answer[md.Ticker]) -> md.Comparison:
 # ---------------------------------------------------------------------------- from exchanges
 
 
-def test_rows_are_what_each_exchange_says(sim: SimulatedExchange, connect: Factory) -> None:
+def test_rows_have_the_values_of_each_exchange(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, DIALECTS)
     found = client.compare("btc-usdt")
 
@@ -97,7 +99,9 @@ def test_failures_are_rows_with_their_code(sim: SimulatedExchange, connect: Fact
     assert found.crossed is False
 
 
-def test_nobody_answering_is_an_answer_too(sim: SimulatedExchange, connect: Factory) -> None:
+def test_a_comparison_without_any_response_is_returned(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
     client = connect(sim)
     sim.faults.add(path="*", status=500)
     found = client.compare("NO/SUCH", exchanges=["kraken", "okx"])
@@ -112,7 +116,7 @@ def test_nobody_answering_is_an_answer_too(sim: SimulatedExchange, connect: Fact
 @pytest.mark.parametrize(
     ("pair", "first"), [("BTC", "BTC/USDT"), ("ethereum", "ETH/USDT"), ("BTC/USTD", "BTC/USDT")]
 )
-def test_a_pair_that_nobody_has_is_refused_with_those_that_most_have(
+def test_a_pair_that_no_exchange_has_is_refused_with_the_most_common_ones(
     sim: SimulatedExchange, connect: Factory, operation: str, pair: str, first: str
 ) -> None:
     order = {"side": "buy", "amount": 1} if operation == "execution_cost" else {}
@@ -126,7 +130,7 @@ def test_a_pair_that_nobody_has_is_refused_with_those_that_most_have(
     assert "okx, kraken" in caught.value.message
 
 
-def test_pairs_of_a_coin_come_first_by_how_many_exchanges_have_them(
+def test_suggested_pairs_are_ordered_by_the_number_of_exchanges(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     with pytest.raises(md.PairNotSupportedError) as caught:
@@ -136,33 +140,44 @@ def test_pairs_of_a_coin_come_first_by_how_many_exchanges_have_them(
     assert caught.value.details["exchanges"]["kraken"]["details"]["closestBy"]
 
 
-def test_the_slow_are_cut_off_at_the_deadline(sim: SimulatedExchange, connect: Factory) -> None:
-    client = connect(sim, DIALECTS, timeout=1.5)
+def test_slow_exchanges_are_cut_off_at_the_deadline(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
+    client = connect(sim, DIALECTS, timeout=3)
     client.compare("BTC/USDT")
     sim.faults.add(exchange="okx", path="*/ticker", hang=True)
     began = time.monotonic()
-    found = client.compare("BTC/USDT")
+    with taking_at_most(10):
+        found = client.compare("BTC/USDT")
 
-    assert 1.4 < time.monotonic() - began < 10
+    assert time.monotonic() - began > 2.9
     late = found.rows[DIALECTS.index("okx")]
     assert late.code == "EXCHANGE_UNAVAILABLE"
     assert late.message is not None
-    assert "within 1.5 s" in late.message
+    assert "within 3 s" in late.message
     assert sum(row.code is None for row in found.rows) == 3
     ages = [row.age for row in found.rows if row.age is not None]
     assert min(ages) > 1, "the others have waited for it, and say so"
 
 
-def test_exchanges_are_asked_at_once(sim: SimulatedExchange, connect: Factory) -> None:
-    client = connect(sim, DIALECTS)
-    client.compare("BTC/USDT")
-    sim.faults.add(path="*icker*", latency=0.4)
-    began = time.monotonic()
-    assert all(row.code is None for row in client.compare("BTC/USDT").rows)
-    assert 0.4 <= time.monotonic() - began < 1.5
+def test_exchanges_are_requested_at_once(sim: SimulatedExchange) -> None:
+    def asked() -> list[str]:
+        return sorted(one.exchange for one in sim.requests if "icker" in one.path)
+
+    async def main() -> None:
+        async with md.AsyncClient(endpoints=sim.endpoints) as client:
+            await client.compare("BTC/USDT", exchanges=DIALECTS)
+            sim.forget()
+            sim.faults.add(path="*icker*", hang=True)
+            comparing = asyncio.create_task(client.compare("BTC/USDT", exchanges=DIALECTS))
+            await soon(lambda: asked() == sorted(DIALECTS), what=asked)
+            comparing.cancel()
+            await asyncio.wait([comparing])
+
+    asyncio.run(main())
 
 
-def test_quote_currencies_are_mixed_only_when_asked(
+def test_quote_currencies_are_mixed_only_on_request(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, ["binance", "kraken"])
@@ -269,7 +284,7 @@ def test_an_exchange_without_a_fee_is_left_out_and_named() -> None:
     assert (alone.crossed, alone.crossed_after_fees) == (False, None)
 
 
-def test_fees_count_whatever_the_context() -> None:
+def test_fees_do_not_depend_on_the_decimal_context() -> None:
     rows = answer("a", 100.1, 101.0, fee=0.00075), answer("b", 99.0, 100.0, fee=0.00075)
     with localcontext(prec=2):
         found = together(*rows)
@@ -281,7 +296,7 @@ fees = st.none() | st.integers(0, 100).map(lambda points: points / 10_000)
 
 
 @given(st.lists(st.tuples(prices, prices, fees), min_size=1, max_size=5))
-def test_best_and_crossed_are_what_looking_at_all_finds(
+def test_best_and_crossed_equal_a_brute_force_search(
     quoted: list[tuple[float | None, float | None, float | None]],
 ) -> None:
     found = together(

@@ -11,17 +11,17 @@ import certifi
 import pytest
 from aiohttp import web
 from ccxt.base.errors import DDoSProtection
+from inside.exchanges import connector_class
+from inside.recordings import Event
+from inside.requests import Reply, current
 
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.recording import Event
 from marketdata._exchanges.transport import Transport
-from marketdata._requests.reply import Reply
-from marketdata._requests.request import current, doing
+from marketdata._requests.request import doing
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.listening import Listener
 
 
-def test_what_to_trust_is_read_once_for_all(tmp_path: Path) -> None:
+def test_trusted_certificates_are_read_once_for_all(tmp_path: Path) -> None:
     own = tmp_path / "trusted.pem"
     shutil.copy(certifi.where(), own)
     usual = Transport("binance").trusted
@@ -33,11 +33,11 @@ def test_what_to_trust_is_read_once_for_all(tmp_path: Path) -> None:
     assert Transport("binance", cafile=str(own)).trusted is not usual
 
 
-def test_nothing_is_trusted_where_nothing_is_encrypted() -> None:
+def test_unencrypted_endpoints_read_no_certificates() -> None:
     assert Transport("binance", "http://127.0.0.1:8080").trusted is None
 
 
-def test_ccxt_reads_no_certificates_and_makes_no_session_of_its_own() -> None:
+def test_ccxt_reads_no_certificates_and_creates_no_session() -> None:
     async def opened() -> Any:
         api = connector_class("binance")({})
         api.open()
@@ -48,7 +48,7 @@ def test_ccxt_reads_no_certificates_and_makes_no_session_of_its_own() -> None:
     assert asyncio.run(opened()) == (False, None, True)
 
 
-def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
+def test_no_response_is_kept(sim: SimulatedExchange) -> None:
     async def ask() -> Any:
         api = connector_class("binance")({"session": Transport("binance", sim.url)})
         answer = await api.fetch("https://api.binance.com/api/v3/time")
@@ -60,7 +60,7 @@ def test_no_answer_is_kept(sim: SimulatedExchange) -> None:
     assert asyncio.run(ask()) is None
 
 
-def test_a_response_is_recorded_as_it_was_sent() -> None:
+def test_a_response_is_recorded_unchanged() -> None:
     body = '{"serverTime": 1502448925216}\r\n'
 
     async def answer(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""One book of several exchanges' books: levels, who quotes them, sources, failures."""
+"""One order book of several exchanges: levels, who quotes them, sources, failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def together(*books: md.OrderBook, depth: int = 20) -> md.ConsolidatedOrderBook:
 # ---------------------------------------------------------------------------- from exchanges
 
 
-def test_it_is_what_the_books_are(sim: SimulatedExchange, connect: Factory) -> None:
+def test_it_equals_the_merged_books(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, DIALECTS)
     found = client.consolidated_orderbook("btc/usdt", 5)
     books = {one: client.orderbook("BTC/USDT", 5, exchange=one) for one in DIALECTS}
@@ -68,7 +68,9 @@ def test_it_is_what_the_books_are(sim: SimulatedExchange, connect: Factory) -> N
     assert found.crossed is (found.bids[0][0] > found.asks[0][0])
 
 
-def test_who_has_no_book_is_a_source_with_a_code(sim: SimulatedExchange, connect: Factory) -> None:
+def test_an_exchange_without_a_book_is_a_source_with_a_code(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
     sim.faults.add(exchange="kraken", path="*/Depth", status=500)
     client = connect(sim, DIALECTS, timeout=1.5)
     client.compare("BTC/USDT")
@@ -87,7 +89,7 @@ def test_who_has_no_book_is_a_source_with_a_code(sim: SimulatedExchange, connect
     assert {name for _, _, by in found.bids for name, _ in by} == {"binance"}
 
 
-def test_mixed_pairs_are_named_and_only_mixed_when_asked(
+def test_mixed_pairs_are_named_and_only_mixed_on_request(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, ["kraken"])
@@ -102,7 +104,7 @@ def test_mixed_pairs_are_named_and_only_mixed_when_asked(
     assert names <= {one.name for one in found.sources}
 
 
-def test_it_fails_where_nobody_has_a_book(sim: SimulatedExchange, connect: Factory) -> None:
+def test_it_fails_if_no_exchange_has_a_book(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, DIALECTS)
     with pytest.raises(md.PairNotSupportedError) as caught:
         client.consolidated_orderbook("NO/SUCH")
@@ -135,7 +137,7 @@ def test_levels_at_one_price_are_one_level() -> None:
     assert (found.timestamp, found.received_at) == (NOON - timedelta(seconds=3), NOON)
 
 
-def test_it_may_be_crossed() -> None:
+def test_it_can_be_crossed() -> None:
     found = together(book("a", [(102.0, 1.0)], [(103.0, 1.0)]), book("b", [], [(101.0, 1.0)]))
     assert (found.crossed, found.spread, found.mid) == (True, -1.0, 101.5)
     half = together(book("b", [], [(101.0, 1.0)]))
@@ -153,7 +155,7 @@ def sides(draw: st.DrawFn) -> list[tuple[str, list[tuple[float, float]]]]:
 
 
 @given(sides(), st.integers(1, 25), st.booleans())
-def test_merging_is_what_looking_at_every_level_finds(
+def test_merging_equals_a_brute_force_merge(
     made: list[tuple[str, list[tuple[float, float]]]], depth: int, descending: bool
 ) -> None:
     if descending:

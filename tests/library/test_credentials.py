@@ -1,4 +1,4 @@
-"""Keys for exchanges come from the environment and show up nowhere."""
+"""API keys of exchanges come from the environment and are shown nowhere."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_errors_and_logs_do_not_show_them(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_public_questions_are_asked_without_them(
+def test_public_requests_are_sent_without_them(
     gateway: Gateway, connect: Factory, exchange: str
 ) -> None:
     client = connect(gateway, exchange)
@@ -120,7 +120,7 @@ def test_public_questions_are_asked_without_them(
     assert KEY not in json.dumps(gateway.headers)
 
 
-def test_old_trades_on_binance_need_no_key_but_take_one(
+def test_old_trades_on_binance_work_with_and_without_a_key(
     gateway: Gateway, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(gateway).trades("BTC/USDT", from_id=5, limit=1)
@@ -132,7 +132,7 @@ def test_old_trades_on_binance_need_no_key_but_take_one(
     assert "X-MBX-APIKEY" not in gateway.headers[-1]
 
 
-def test_a_traceback_that_shows_everything_does_not_show_them(python: Run) -> None:
+def test_a_traceback_with_locals_does_not_show_them(python: Run) -> None:
     program = """
         import traceback
         import marketdata as md

@@ -1,4 +1,4 @@
-"""Records of Decimals: JSON and back, arithmetic without a loss, frames and pictures."""
+"""Records with Decimals: JSON and back, exact arithmetic, frames and pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def book(bids: list[Any], asks: list[Any]) -> md.OrderBook:
     return md.OrderBook(**WHEN, bids=tuple(bids), asks=tuple(asks))
 
 
-def test_json_has_text_and_comes_back(sim: SimulatedExchange, connect: Factory) -> None:
+def test_json_has_strings_and_survives_a_round_trip(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
     client = connect(sim, numbers="decimal")
     pair = "BTC/USDT"
     records: list[md.models.Record] = [
@@ -96,7 +98,7 @@ def test_numbers_in_json_stay_floats() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["many", None, [], float])
-def test_what_is_no_number_is_refused(wrong: Any) -> None:
+def test_invalid_numbers_are_refused(wrong: Any) -> None:
     for make in (
         lambda: md.Trade(**WHEN, price=wrong, amount=1.0),
         lambda: book([(wrong, 1.0)], []),
@@ -107,7 +109,7 @@ def test_what_is_no_number_is_refused(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [md.Ticker, md.OrderBook, md.Candles, md.ExecutionCost])
-def test_schemas_say_number_as_ever(kind: type[md.models.Record]) -> None:
+def test_schemas_still_say_number(kind: type[md.models.Record]) -> None:
     schema = json.dumps(kind.json_schema())
     assert '"type": "number"' in schema
     assert "pattern" not in schema
@@ -140,7 +142,7 @@ NUMBERS = st.decimals(
     amount=NUMBERS,
     places=st.integers(1, 28),
 )
-def test_arithmetic_is_exact_whatever_the_context(
+def test_arithmetic_is_exact_in_any_decimal_context(
     bid: Decimal, ask: Decimal, sizes: tuple[Decimal, Decimal], amount: Decimal, places: int
 ) -> None:
     found = book([(bid, sizes[0])], [(ask, sizes[1])])
@@ -162,7 +164,7 @@ def test_arithmetic_is_exact_whatever_the_context(
     assert filled.average_price == pytest.approx(ask, rel=Decimal("1e-27"))
 
 
-def test_a_price_given_as_a_float_is_what_it_was_written_as() -> None:
+def test_a_float_price_counts_as_its_decimal_text() -> None:
     found = book([(Decimal("0.1"), Decimal(2))], [(Decimal("0.3"), Decimal(3))])
     assert found.depth(0.1) == 2
     assert found.depth(0.3) == 3
@@ -171,7 +173,7 @@ def test_a_price_given_as_a_float_is_what_it_was_written_as() -> None:
 
 
 @pytest.mark.parametrize("amount", [Decimal("NaN"), Decimal("sNaN"), float("nan"), True, "x"])
-def test_what_is_no_amount_is_refused(amount: Any) -> None:
+def test_invalid_amounts_are_refused(amount: Any) -> None:
     found = book([(Decimal("0.1"), Decimal(2))], [(Decimal("0.3"), Decimal(3))])
     with pytest.raises(md.InvalidParameterError, match="positive amount"):
         found.fill("buy", amount)
@@ -183,7 +185,7 @@ def test_nothing_is_offered_up_to_no_price() -> None:
     assert book([(0.1, 2.0)], []).depth(Decimal("NaN")) == 0
 
 
-def test_a_side_without_levels_is_filled_in_the_form_of_the_other() -> None:
+def test_a_side_without_levels_has_the_number_type_of_the_other() -> None:
     filled = book([(Decimal("0.1"), Decimal(2))], []).fill("buy", 0.5)
     assert (filled.amount, filled.unfilled) == (0, Decimal("0.5"))
     assert {type(one) for one in numbers(filled)} == {Decimal}
@@ -243,7 +245,7 @@ def test_polars_and_arrow() -> None:
     assert pl.DataFrame(bars).equals(frame)
 
 
-def test_more_digits_than_a_frame_has() -> None:
+def test_more_digits_than_a_frame_supports() -> None:
     wide = exact_bars([[0, *[Decimal(f"{'1' * 30}.{'1' * 20}")] * 5, 1]])
     assert wide.to_arrow()["open"].type == pa.decimal256(76, 20)
     with pytest.raises(md.DataUnavailableError, match="50 digits"):

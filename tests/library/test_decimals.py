@@ -1,4 +1,4 @@
-"""Clients of Decimals: every digit that an exchange sends, and never a float in between."""
+"""Clients with Decimals: every digit that an exchange sends, and never a float in between."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 from digits import FORMS, MORE, Form, Sent, numbers, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inside.exchanges import connector_class
 
 import marketdata as md
-from marketdata._candles.from_trades import bars
-from marketdata._exchanges.connector import connector_class
 from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 
+from .built import bars
 from .conftest import Factory
 from .gateway import Gateway
 from .markets import DIALECTS, NOW
@@ -54,12 +54,12 @@ SAID = {
     "orderbook": ("bids", "asks"),
     "candles": ("columns",),
 }
-"""What no exchange leaves to be worked out."""
+"""The fields that are never computed here."""
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_each_digit_is_what_was_sent(
+def test_every_sent_digit_is_kept(
     sim: SimulatedExchange, gateway: Gateway, connect: Factory, exchange: str, form: Form
 ) -> None:
     client = connect(gateway, numbers="decimal")
@@ -80,7 +80,7 @@ def test_each_digit_is_what_was_sent(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_floats_keep_15_digits_of_the_same_answers(
+def test_floats_keep_15_digits_of_the_same_responses(
     sim: SimulatedExchange, gateway: Gateway, connect: Factory, exchange: str
 ) -> None:
     client = connect(gateway)
@@ -108,7 +108,7 @@ LEVELS = st.lists(
 """No price twice: sizes at one price are added up."""
 
 
-def test_any_number_comes_out_as_it_was_sent(gateway: Gateway, connect: Factory) -> None:
+def test_any_number_is_returned_as_sent(gateway: Gateway, connect: Factory) -> None:
     exact, floats = (connect(gateway, numbers=form) for form in ("decimal", "float"))
     exact.pairs()
 
@@ -133,7 +133,7 @@ def test_any_number_comes_out_as_it_was_sent(gateway: Gateway, connect: Factory)
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_what_is_worked_out_is_decimals_too(decimals: md.Client, exchange: str) -> None:
+def test_computed_numbers_are_decimals_too(decimals: md.Client, exchange: str) -> None:
     start = NOW - timedelta(hours=3)
     found: list[Any] = [
         decimals.ticker(PAIR, exchange=exchange, window="4h"),
@@ -178,7 +178,7 @@ def test_bars_of_trades_are_exact_sums(gateway: Gateway, connect: Factory) -> No
 
 
 @pytest.mark.parametrize("numbers_are", ["float", "decimal"])
-def test_the_context_of_the_program_changes_nothing(
+def test_the_decimal_context_of_the_program_changes_nothing(
     sim: SimulatedExchange, connect: Factory, numbers_are: str
 ) -> None:
     client = connect(sim, DIALECTS, numbers=numbers_are)
@@ -196,7 +196,7 @@ def test_the_context_of_the_program_changes_nothing(
         assert shown() == before
 
 
-def test_rules_are_the_text_of_the_floats_on_disk(decimals: md.Client) -> None:
+def test_trading_rules_are_the_text_of_the_stored_floats(decimals: md.Client) -> None:
     [pair] = decimals.pairs(base="PEPE", quote="USDT", exchange="binance")
     assert '"priceTick":"0.00000001"' in pair.to_json()
     assert str(decimals.fees(PAIR, exchange="binance").taker) == "0.001"
@@ -216,7 +216,7 @@ def test_lists_on_disk_are_the_same_for_both(
     assert len(kept[0]) > 20
 
 
-def test_the_store_is_left_alone_and_downloads_go_on(
+def test_the_store_is_not_used_but_downloads_work(
     sim: SimulatedExchange, connect: Factory, isolated: Path
 ) -> None:
     span: dict[str, Any] = {"start": NOW - timedelta(hours=2), "end": NOW - timedelta(hours=1)}
@@ -241,7 +241,7 @@ def test_the_store_is_left_alone_and_downloads_go_on(
 
 @pytest.mark.parametrize("number", ["1e999999999", "-1e-999999999", "NaN", "Infinity"])
 @pytest.mark.parametrize("quoted", [False, True])
-def test_numbers_that_no_price_is_are_no_answer(
+def test_impossible_prices_are_an_unusable_response(
     gateway: Gateway, connect: Factory, number: str, quoted: bool
 ) -> None:
     client = connect(gateway, numbers="decimal", timeout=5)
@@ -262,7 +262,7 @@ def test_an_exponent_is_written_out(gateway: Gateway, connect: Factory) -> None:
     assert book.to_dict()["asks"] == [["1000", "2"]]
 
 
-def test_a_bar_that_is_none_costs_no_other(gateway: Gateway, connect: Factory) -> None:
+def test_an_invalid_bar_removes_no_other(gateway: Gateway, connect: Factory) -> None:
     client = connect(gateway, numbers="decimal")
     client.pairs()
 
@@ -276,7 +276,7 @@ def test_a_bar_that_is_none_costs_no_other(gateway: Gateway, connect: Factory) -
     assert bars.columns.is_decimal
 
 
-def test_the_choice_is_checked_and_comes_from_the_environment(
+def test_the_setting_is_checked_and_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert md.Client().settings.numbers == "float"
@@ -303,7 +303,7 @@ def test_fees_of_the_account(
     assert fees.to_dict()["taker"] == TINY
 
 
-def test_candles_that_ccxt_hands_on_as_they_came() -> None:
+def test_candles_that_ccxt_does_not_convert() -> None:
     made = connector_class("coinbaseinternational", exact=True)({})
     sent = exact_json(
         f'[[1700000000000,{SMALL},"{SMALL}",5,{TINY},null],[1700000060000,1,1,1,1,1]]'
@@ -315,14 +315,14 @@ def test_candles_that_ccxt_hands_on_as_they_came() -> None:
     assert {type(one) for one in second[1:]} == {Decimal}
 
 
-def test_levels_that_only_one_exchange_reads_so() -> None:
+def test_levels_that_one_exchange_parses_differently() -> None:
     made = connector_class("ndax", exact=True)({})
     level = f"[97244115,1,1607456142963,0,19069.32,1,{SMALL},8,{TINY},1]"
     book = made.parse_order_book(exact_json(f"[{level}]"), PAIR)
     assert [[plain(one) for one in row[:2]] for row in book["asks"]] == [[SMALL, TINY]]
 
 
-def test_what_is_a_decimal_already_is_a_text_to_ccxt() -> None:
+def test_ccxt_reads_a_decimal_as_a_text() -> None:
     made = connector_class("kraken", exact=True)({})
     found = {"small": Decimal("1E-8"), "text": "5", "none": None}
     assert made.safe_string(found, "small") == "0.00000001"

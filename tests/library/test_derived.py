@@ -1,19 +1,21 @@
-"""What an exchange has no call for: made of other calls and marked, or refused before asking."""
+"""Operations without a call of the exchange: derived and marked, or refused without a request."""
 
 from __future__ import annotations
 
-import time
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from inside.exchanges import described
+from waiting import taking_at_most
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
 from .conftest import Factory
-from .derivation import BEST, Open, described, fields
+from .derivation import BEST, Open, fields
 from .other_exchanges import (
     DATE,
     HANG,
@@ -24,7 +26,7 @@ from .other_exchanges import (
 )
 
 
-def test_a_stream_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
+def test_an_unavailable_stream_is_not_requested(speaking: Open) -> None:
     for exchange, routes, kind, why in (
         ("bitso", wire.bitso("btc_mxn"), "ticker", "no streams in ccxt"),
         ("derive", wire.derive(), "candles", "no stream of candles"),
@@ -36,7 +38,7 @@ def test_a_stream_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
         assert server.asked == []
 
 
-def test_best_prices_without_a_book_are_the_tickers(speaking: Open) -> None:
+def test_best_prices_without_a_book_come_from_the_ticker(speaking: Open) -> None:
     client, server = speaking("derive", wire.derive())
     quote = client.quote("ETH/USDC")
     assert (quote.source, quote.bid, quote.ask_volume) == ("ticker", 99.0, 3.0)
@@ -48,7 +50,7 @@ def test_best_prices_without_a_book_are_the_tickers(speaking: Open) -> None:
     assert (ticker.last, ticker.bid, ticker.derived) == (None, 99.0, None)
 
 
-def test_a_book_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
+def test_an_unavailable_book_is_not_requested(speaking: Open) -> None:
     client, server = speaking("derive", wire.derive())
     with pytest.raises(md.DataUnavailableError, match="derive offers no order books: ccxt has no"):
         client.orderbook("ETH/USDC")
@@ -61,7 +63,7 @@ def test_a_book_that_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
     assert server.asked == []
 
 
-def test_a_book_that_cannot_be_had_is_a_source_with_a_code(
+def test_an_unavailable_book_is_a_source_with_a_code(
     speaking: Open, sim: SimulatedExchange, connect: Factory
 ) -> None:
     _, server = speaking("derive", wire.derive())
@@ -84,7 +86,7 @@ def keyed(monkeypatch: pytest.MonkeyPatch, exchange: str) -> None:
     monkeypatch.setenv(f"MARKETDATA_{exchange.upper()}_SECRET", SECRET)
 
 
-def test_candles_are_made_of_trades_until_there_is_a_key(
+def test_candles_are_built_from_trades_unless_there_is_a_key(
     speaking: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait_for_room(HOUR)
@@ -107,9 +109,7 @@ def test_candles_are_made_of_trades_until_there_is_a_key(
     assert not any(secret in candles.to_json() for secret in (KEY, SECRET))
 
 
-def test_nothing_is_signed_while_it_is_recorded(
-    speaking: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_signed_while_recording(speaking: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     keyed(monkeypatch, "luno")
     client, server = speaking("luno", wire.luno([(opened(HOUR, 3), 90.0)]))
     client._client._session._recorder = lambda event: None
@@ -117,7 +117,7 @@ def test_nothing_is_signed_while_it_is_recorded(
     assert not any("Authorization" in one.headers for one in server.asked)
 
 
-def test_a_call_that_wants_a_key_says_which(speaking: Open) -> None:
+def test_a_call_that_requires_a_key_names_it(speaking: Open) -> None:
     client, server = speaking("coinspot", wire.coinspot())
     for noun, ask in (
         ("order books", lambda: client.orderbook("BTC/AUD")),
@@ -134,7 +134,7 @@ def test_a_call_that_wants_a_key_says_which(speaking: Open) -> None:
     assert fields(client.quote("BTC/AUD")) == {"bid", "ask"}
 
 
-def test_where_everything_wants_a_key(speaking: Open) -> None:
+def test_an_exchange_that_requires_a_key_for_everything(speaking: Open) -> None:
     client, server = speaking("alpaca", wire.alpaca(), date=DATE)
     for ask in (
         client.pairs,
@@ -159,7 +159,7 @@ def test_where_everything_wants_a_key(speaking: Open) -> None:
     assert {"pairs", "ticker", "candles"} <= set(known.needs_key)
 
 
-def test_a_status_is_made_of_another_call(speaking: Open) -> None:
+def test_a_status_is_derived_from_another_call(speaking: Open) -> None:
     client, server = speaking("bitso", wire.bitso("btc_mxn"), date=DATE)
     status = client.status()
 
@@ -183,16 +183,15 @@ def test_an_exchange_without_a_status_that_is_down(
     hangs = callable(answer)
     # Only what never answers is waited for in vain; a busy machine may take longer for the others.
     client, _ = speaking("bitso", routes, timeout=1 if hangs else 30)
-    began = time.monotonic()
-    status = client.status()
-    assert not hangs or time.monotonic() - began < 5
+    with taking_at_most(5 if hangs else math.inf):
+        status = client.status()
     assert (status.reachable, status.latency_ms, status.server_time) == (False, None, None)
     assert status.code in ("EXCHANGE_UNAVAILABLE", "DATA_UNAVAILABLE")
     assert fields(status) - {"reason"} == {"reachable", "code"}
     assert ("reason" in fields(status)) is (status.code == "EXCHANGE_UNAVAILABLE")
 
 
-def test_an_exchange_without_a_status_that_is_not_there(speaking: Open) -> None:
+def test_an_exchange_without_a_status_that_is_unreachable(speaking: Open) -> None:
     client, server = speaking("bitso", wire.bitso("btc_mxn"))
     server.__exit__()
     status = client.status()

@@ -1,4 +1,4 @@
-"""Candles and trades that an exchange has no call for: all ranges of them."""
+"""Candles and trades without a call of the exchange, over all kinds of ranges."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.exchanges import described
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
 
 from . import other_exchanges as wire
 from .conftest import Factory
-from .derivation import Open, described, fields, recent
+from .derivation import Open, fields, recent
 from .markets import NOW
 from .other_exchanges import (
     DAY,
@@ -24,7 +25,7 @@ from .other_exchanges import (
 )
 
 
-def test_what_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
+def test_unavailable_candles_are_not_requested(speaking: Open) -> None:
     client, server = speaking("blockchaincom", wire.blockchaincom())
     for noun, ask in (
         ("candles", lambda: client.candles("BTC/USD")),
@@ -43,7 +44,7 @@ def test_what_cannot_be_had_is_not_asked_for(speaking: Open) -> None:
     assert server.asked == []
 
 
-def test_candles_are_made_of_trades(speaking: Open) -> None:
+def test_candles_are_built_from_trades(speaking: Open) -> None:
     first = opened(MINUTE, 9)
     client, server = speaking("bitflyer", wire.bitflyer(recent(9)))
     second = datetime.fromtimestamp(first / 1000 + 60, UTC)
@@ -60,7 +61,7 @@ def test_candles_are_made_of_trades(speaking: Open) -> None:
     assert (fields(five), five.resampled_from) == ({"candles"}, None)
 
 
-def test_candles_from_before_the_trades_are_not_served(speaking: Open) -> None:
+def test_candles_before_the_first_trade_are_not_served(speaking: Open) -> None:
     traded = recent(9)
     client, _ = speaking("bitflyer", wire.bitflyer(traded))
     newest = client.candles("BTC/JPY", "1m", limit=30)
@@ -73,7 +74,7 @@ def test_candles_from_before_the_trades_are_not_served(speaking: Open) -> None:
     assert gone.bars >= 20
 
 
-def test_candles_that_are_longer_than_the_trades_reach_are_unavailable(speaking: Open) -> None:
+def test_candles_longer_than_the_trades_are_unavailable(speaking: Open) -> None:
     traded = recent(9)
     client, _ = speaking("bitflyer", wire.bitflyer(traded))
     with pytest.raises(md.DataUnavailableError, match="only gives its newest trades") as caught:
@@ -85,7 +86,7 @@ def test_candles_that_are_longer_than_the_trades_reach_are_unavailable(speaking:
     assert "1h" in known.derived_timeframes
 
 
-def test_trades_from_a_time_are_all_or_none(speaking: Open) -> None:
+def test_trades_from_a_time_are_complete_or_an_error(speaking: Open) -> None:
     traded = recent(9)
     client, server = speaking("bitflyer", wire.bitflyer(traded))
     from_second = client.trades("BTC/JPY", start=traded[1][0])
@@ -126,7 +127,7 @@ def test_trades_after_an_id_only(speaking: Open) -> None:
         ("zebpay", "BTC/INR", "klines", "startTime", "endTime"),
     ],
 )
-def test_bars_that_can_only_be_asked_for_from_a_time_on(
+def test_bars_that_need_a_start_time(
     speaking: Open, exchange: str, pair: str, last: str, start: str, end: str
 ) -> None:
     client, server = speaking(exchange, getattr(wire, exchange)())
@@ -152,7 +153,7 @@ def test_bars_that_can_only_be_asked_for_from_a_time_on(
     assert len(pages) > 4
 
 
-def test_bars_that_can_only_be_asked_for_up_to_a_time(speaking: Open) -> None:
+def test_bars_that_need_an_end_time(speaking: Open) -> None:
     wait_for_room(HOUR)
     client, server = speaking("nado", wire.nado())
     [pair] = [one.pair for one in client.pairs()]
@@ -188,9 +189,7 @@ def test_a_range_within_the_newest_page(speaking: Open) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, 20])
-def test_what_is_older_than_the_newest_page_is_not_served(
-    speaking: Open, limit: int | None
-) -> None:
+def test_bars_before_the_newest_page_are_not_served(speaking: Open, limit: int | None) -> None:
     wait_for_room(MINUTE)
     client, _ = speaking("bithumb", wire.bithumb(has=200))
     first = opened(MINUTE, 500)
@@ -216,7 +215,7 @@ def test_a_range_before_the_newest_page_is_not_served(speaking: Open) -> None:
 
 
 @pytest.mark.parametrize("fill", ["none", "zero", "previous"])
-def test_longer_bars_made_of_shorter_ones_are_derived(
+def test_resampled_bars_are_derived(
     sim: SimulatedExchange, connect: Factory, tmp_path: Path, fill: Any
 ) -> None:
     client = connect(sim, "coinbaseexchange", home=tmp_path)

@@ -1,17 +1,18 @@
-"""Tickers and quotes that an exchange has no call for, or leaves incomplete."""
+"""Tickers and quotes that an exchange has no call for, or that it leaves incomplete."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from inside.exchanges import described
+from waiting import taking_at_most
 
 import marketdata as md
 
 from . import other_exchanges as wire
-from .derivation import BEST, Open, described, fields
+from .derivation import BEST, Open, fields
 from .other_exchanges import (
     DAY,
     HANG,
@@ -23,7 +24,7 @@ from .other_exchanges import (
 )
 
 
-def test_tickers_are_made_of_single_ones(speaking: Open) -> None:
+def test_bulk_tickers_are_derived_from_single_ones(speaking: Open) -> None:
     client, server = speaking("bitso", wire.bitso("btc_mxn", "eth_mxn", "xrp_btc"))
     named = client.tickers(["ETH/MXN", "BTC/MXN"])
 
@@ -41,7 +42,7 @@ def test_tickers_are_made_of_single_ones(speaking: Open) -> None:
     assert client.ticker("BTC/MXN").derived is None
 
 
-def test_quotes_are_made_of_books(speaking: Open) -> None:
+def test_quotes_are_derived_from_books(speaking: Open) -> None:
     client, server = speaking("bitso", wire.bitso("btc_mxn", "eth_mxn"))
     quotes = client.quotes(["ETH/MXN", "BTC/MXN"])
 
@@ -56,8 +57,8 @@ def test_quotes_are_made_of_books(speaking: Open) -> None:
     assert [one.pair for one in client.quotes()] == ["BTC/MXN", "ETH/MXN"]
 
 
-def test_of_all_pairs_those_that_have_nothing_are_left_out(speaking: Open) -> None:
-    """As a bulk answer does; a pair that was asked for by name is an error beside the others."""
+def test_requests_for_all_pairs_leave_out_pairs_without_data(speaking: Open) -> None:
+    """As in a bulk response; a pair requested by name is an error next to the others."""
     routes = wire.bitso("btc_mxn", "eth_mxn")
     ticker, book = routes["*/ticker"], routes["*/order_book"]
 
@@ -83,7 +84,7 @@ def test_of_all_pairs_those_that_have_nothing_are_left_out(speaking: Open) -> No
             ask(["ETH/MXN"])
 
 
-def test_of_all_pairs_having_nothing_is_an_error(speaking: Open) -> None:
+def test_requests_for_all_pairs_without_any_data_are_an_error(speaking: Open) -> None:
     nothing = {"success": True, "payload": {"bids": [], "asks": []}}
     routes = wire.bitso("btc_mxn", "eth_mxn")
     client, _ = speaking("bitso", {**routes, "*/ticker": nothing, "*/order_book": nothing})
@@ -92,7 +93,7 @@ def test_of_all_pairs_having_nothing_is_an_error(speaking: Open) -> None:
             ask()
 
 
-def test_an_exchange_that_fails_is_not_an_exchange_without_pairs(speaking: Open) -> None:
+def test_a_failing_exchange_is_not_an_exchange_without_pairs(speaking: Open) -> None:
     routes = wire.bitso("btc_mxn", "eth_mxn")
     ticker = routes["*/ticker"]
     client, _ = speaking(
@@ -109,7 +110,7 @@ def test_an_exchange_that_fails_is_not_an_exchange_without_pairs(speaking: Open)
 
 
 @pytest.mark.paced
-def test_more_pairs_than_the_limits_allow_are_said_to_be_too_many(speaking: Open) -> None:
+def test_more_pairs_than_the_rate_limit_allows_are_too_many(speaking: Open) -> None:
     names = [f"a{number}_mxn" for number in range(9)]
     client, _ = speaking("bitso", wire.bitso(*names), timeout=2)
     with pytest.raises(md.ExchangeUnavailableError, match="request fewer") as caught:
@@ -118,7 +119,7 @@ def test_more_pairs_than_the_limits_allow_are_said_to_be_too_many(speaking: Open
     assert caught.value.retry_after is not None
 
 
-def test_bulk_tickers_can_only_be_of_all(speaking: Open) -> None:
+def test_bulk_tickers_that_only_cover_all_pairs(speaking: Open) -> None:
     client, server = speaking("cryptocom", wire.cryptocom("BTC_USD", "ETH_USD", "CRO_USD"))
     found = client.tickers(["CRO/USD", "BTC/USD"])
 
@@ -154,7 +155,7 @@ def test_one_pair_of_many_has_a_ticker(speaking: Open) -> None:
     assert (row.code, row.bid) == ("DATA_UNAVAILABLE", None)
 
 
-def test_a_ticker_is_made_of_candles_and_a_book(speaking: Open) -> None:
+def test_a_ticker_is_derived_from_candles_and_a_book(speaking: Open) -> None:
     wait_for_room(5 * MINUTE)
     client, server = speaking("woo", wire.woo("SPOT_BTC_USDT", "SPOT_ETH_USDT"))
     ticker = client.ticker("BTC/USDT")
@@ -176,7 +177,7 @@ def test_a_ticker_is_made_of_candles_and_a_book(speaking: Open) -> None:
     assert "trades" not in ticker.to_dict()
 
 
-def test_tickers_of_all_pairs_are_made_of_candles(speaking: Open) -> None:
+def test_tickers_of_all_pairs_are_derived_from_candles(speaking: Open) -> None:
     client, _ = speaking(
         "woo", wire.woo("SPOT_BTC_USDT", "SPOT_OLD_USDT", "PERP_BTC_USDT", quiet="SPOT_OLD_USDT")
     )
@@ -185,7 +186,7 @@ def test_tickers_of_all_pairs_are_made_of_candles(speaking: Open) -> None:
         client.ticker("OLD/USDT")
 
 
-def test_bid_and_ask_that_a_ticker_lacks_come_from_the_book(speaking: Open) -> None:
+def test_missing_bid_and_ask_of_a_ticker_come_from_the_book(speaking: Open) -> None:
     client, server = speaking("blockchaincom", wire.blockchaincom([99, 98], [101, 102]))
     ticker = client.ticker("BTC/USD")
 
@@ -195,7 +196,7 @@ def test_bid_and_ask_that_a_ticker_lacks_come_from_the_book(speaking: Open) -> N
     assert server.asked[-1].query == {"depth": "1"}
 
 
-def test_a_book_with_one_side_completes_that(speaking: Open) -> None:
+def test_a_book_with_one_side_completes_that_side(speaking: Open) -> None:
     client, _ = speaking("blockchaincom", wire.blockchaincom(asks=[101]))
     ticker = client.ticker("BTC/USD")
     assert (ticker.bid, ticker.ask) == (None, 101.0)
@@ -203,24 +204,23 @@ def test_a_book_with_one_side_completes_that(speaking: Open) -> None:
 
 
 @pytest.mark.parametrize("book", [Status(500), Status(404), {"bids": [], "asks": []}, "html"])
-def test_a_book_that_fails_leaves_the_ticker_as_it_is(speaking: Open, book: Any) -> None:
+def test_a_failing_book_leaves_the_ticker_unchanged(speaking: Open, book: Any) -> None:
     client, server = speaking("blockchaincom", {"*/l2/*": book, **wire.blockchaincom([9], [11])})
     ticker = client.ticker("BTC/USD")
     assert (ticker.last, ticker.bid, ticker.derived) == (100.0, None, None)
     assert server.paths() == ["symbols", "BTC-USD", "BTC-USD"]
 
 
-def test_a_book_that_hangs_leaves_the_ticker_in_time(speaking: Open) -> None:
+def test_a_hanging_book_leaves_the_ticker_unchanged_in_time(speaking: Open) -> None:
     routes = {"*/l2/*": lambda _: HANG, **wire.blockchaincom()}
     client, _ = speaking("blockchaincom", routes, timeout=1)
     client.pairs()
-    began = time.monotonic()
-    ticker = client.ticker("BTC/USD")
-    assert time.monotonic() - began < 5
+    with taking_at_most(5):
+        ticker = client.ticker("BTC/USD")
     assert (ticker.last, ticker.bid, ticker.derived) == (100.0, None, None)
 
 
-def test_no_price_is_not_a_price_of_nothing(speaking: Open) -> None:
+def test_no_price_is_not_a_price_of_zero(speaking: Open) -> None:
     """Some exchanges write 0 for a side of the book that is empty."""
     routes = wire.bitso("btc_mxn")
     payload = {"last": "100", "bid": "0", "ask": "101", "volume": "1", "vwap": "100"}
@@ -247,7 +247,7 @@ def test_only_a_ticker_of_the_last_day_is_completed(speaking: Open) -> None:
     assert "orderbook" not in server.paths()
 
 
-def test_a_window_without_candles_to_make_it_of(speaking: Open) -> None:
+def test_a_window_without_candles_for_it(speaking: Open) -> None:
     for name, pair, routes in (
         ("blockchaincom", "BTC/USD", wire.blockchaincom()),
         ("luno", "BTC/ZAR", wire.luno()),
@@ -266,7 +266,7 @@ def test_bulk_tickers_are_not_completed(speaking: Open) -> None:
     assert server.paths() == ["symbols", "tickers"]
 
 
-def test_rows_of_a_comparison_say_what_is_derived(speaking: Open) -> None:
+def test_rows_of_a_comparison_name_derived_fields(speaking: Open) -> None:
     client, _ = speaking("blockchaincom", wire.blockchaincom([99], [101]))
     row = client.compare("BTC/USD").rows[0]
     assert (row.last, row.bid, row.ask, row.spread) == (100.0, 99.0, 101.0, 2.0)

@@ -1,4 +1,4 @@
-"""What records show in notebooks and in one line, and what they hand out as tables."""
+"""Records in notebooks, in one line, and as tables."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inside.shown import page
 
 import marketdata as md
 from marketdata import models
 from marketdata.models import Columns, Record, stored, ticks
 from marketdata.models._display.html import html
 from marketdata.models._display.numbers import evened
-from marketdata.models._display.pages import page
 from marketdata.models.decimals import plain_json
 from marketdata.sim import SimulatedExchange
 
@@ -32,7 +32,7 @@ EVIL = '<script>alert(1)</script>"><img src=x onerror=y>&\n\x1b[31m'
 
 
 class Page(HTMLParser):
-    """Reads HTML, complains of what is not closed, and keeps its text and tags."""
+    """Parses HTML, raises for unclosed tags, and keeps its text and tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ KINDS = every_kind()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.__name__)
-def test_whatever_an_exchange_names_is_text(kind: type[Record]) -> None:
+def test_names_from_exchanges_are_escaped(kind: type[Record]) -> None:
     record = made(kind, EVIL)
     several = md.Records([record, record], [md.Missing.of(EVIL, EVIL, md.InternalError(EVIL))])
     for shown in (record, several):
@@ -123,7 +123,7 @@ def test_whatever_an_exchange_names_is_text(kind: type[Record]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.__name__)
-def test_every_record_is_a_table(kind: type[Record], tmp_path: Path) -> None:
+def test_every_record_converts_to_a_table(kind: type[Record], tmp_path: Path) -> None:
     record = made(kind, "a, b\n")
     for one in (record, md.Records([record, record])):
         arrow = one.to_arrow()
@@ -147,7 +147,7 @@ def trade(**more: Any) -> md.Trade:
     return md.Trade(**{"price": 1e-7, "amount": 2e21, **told})
 
 
-def test_times_are_times_and_what_is_unknown_is_missing() -> None:
+def test_times_are_datetimes_and_unknown_values_are_missing() -> None:
     trades = md.Records([trade(side="buy"), trade(timestamp=NOW + timedelta(microseconds=1))])
     frame = trades.to_pandas()
     assert isinstance(frame["timestamp"].dtype, pd.DatetimeTZDtype)
@@ -195,7 +195,7 @@ def test_only_numbers_lose_their_exponents(text: str, plainly: str) -> None:
     assert json.loads(plainly) == json.loads(text)
 
 
-def test_a_list_is_a_list_that_knows_its_kind() -> None:
+def test_a_list_is_a_list_that_knows_its_record_type() -> None:
     some = md.Records([trade(), trade(), trade()])
     assert some == [trade()] * 3
     assert type(some[1:]) is md.Records
@@ -207,7 +207,7 @@ def test_a_list_is_a_list_that_knows_its_kind() -> None:
     assert "No trades." in nothing._repr_html_()
 
 
-def test_amounts_of_one_column_have_as_many_places() -> None:
+def test_amounts_of_one_column_have_the_same_decimal_places() -> None:
     assert evened([26877104.0, 2714.40764, None]) == ["26,877,104", "2,714", "–"]
     assert evened([0.0083, 1.5]) == ["0.0083", "1.5000"]
     assert evened([0.0, 5.0]) == ["0", "5"]
@@ -232,7 +232,7 @@ def test_prices_of_a_card_have_the_places_of_the_tick() -> None:
     assert "1.1111" not in text
 
 
-def test_a_column_has_the_decimals_of_the_pairs_tick() -> None:
+def test_a_column_has_the_decimal_places_of_the_pairs_tick() -> None:
     told = {"exchange": "x", "pair": "A/B", "timestamp": NOW, "received_at": NOW}
     trades = [trade(price=1.5, amount=2.0), trade(price=2.0, amount=3.0)]
     answers = {
@@ -260,7 +260,7 @@ def test_a_column_has_the_decimals_of_the_pairs_tick() -> None:
     assert "1.123456" in Page(finer._repr_html_()).text
 
 
-def test_ticks_come_with_the_rules_of_a_pair() -> None:
+def test_ticks_come_from_the_rules_of_a_pair() -> None:
     with (
         SimulatedExchange(seed=3, now=NOW, frozen=True) as sim,
         md.Client("kraken", endpoints=sim.endpoints) as client,
@@ -307,7 +307,7 @@ def test_a_notebook_shows_the_numbers_of_the_terminal(answers: Any) -> None:
         assert all(cell in terminal for cell in cells), terminal
 
 
-def test_what_is_simulated_says_so(answers: Any) -> None:
+def test_simulated_records_are_marked(answers: Any) -> None:
     for answer in answers:
         records = answer if isinstance(answer, list) else [answer]
         if hasattr(records[0], "simulated"):
@@ -316,7 +316,7 @@ def test_what_is_simulated_says_so(answers: Any) -> None:
             assert "SIMULATED" in answer._repr_html_()
 
 
-def test_a_line_says_the_pair_the_exchange_the_price_and_the_age(answers: Any) -> None:
+def test_a_line_has_pair_exchange_price_and_age(answers: Any) -> None:
     line = (
         r"Ticker\(BTC/USDT binance [\d,]+\.\d\d [+-]\d\.\d\d% [\d,.]+ (s|min|h|d) ago simulated\)"
     )
@@ -333,7 +333,7 @@ def test_no_colour_of_a_page_is_fixed(answers: Any) -> None:
     assert re.findall(r"#[0-9a-fA-F]{3,6}\b|(?<![-\\w])(?:white|black)(?![-\\w])", rules) == []
 
 
-def test_every_record_of_the_package_is_tried() -> None:
+def test_every_record_type_is_tested() -> None:
     named = {
         one.__name__
         for module in (models, stored, md)

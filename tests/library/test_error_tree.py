@@ -1,4 +1,4 @@
-"""The errors themselves: one root, stable codes, and a place for everything that ccxt raises."""
+"""The error classes: one root, stable codes, and a mapping of everything that ccxt raises."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def test_each_code_has_one_class() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_error_survives_the_way_between_processes(kind: type[errors.MarketDataError]) -> None:
+def test_an_error_survives_the_transfer_between_processes(
+    kind: type[errors.MarketDataError],
+) -> None:
     if kind is errors.MissingExtraError:
         made: errors.MarketDataError = kind("plot()", "frames")
     else:
@@ -48,7 +50,7 @@ def test_an_error_survives_the_way_between_processes(kind: type[errors.MarketDat
     assert (str(copy), copy.to_dict()) == (str(made), made.to_dict())
 
 
-def test_what_an_error_says_as_json() -> None:
+def test_an_error_as_json() -> None:
     error = errors.ExchangeUnavailableError("Wait.", retry_after=2.0, details={"exchange": "okx"})
     assert error.to_dict() == {
         "code": "EXCHANGE_UNAVAILABLE",
@@ -64,7 +66,7 @@ def test_what_an_error_says_as_json() -> None:
     }
 
 
-def test_a_missing_extra_is_one_line_that_says_what_to_install() -> None:
+def test_a_missing_extra_is_one_line_with_the_command_to_install_it() -> None:
     error = errors.MissingExtraError("to_pandas()", "frames")
     assert (
         str(error) == "to_pandas() needs the extra 'frames': pip install 'ccxt-marketdata[frames]'."
@@ -89,11 +91,11 @@ def test_every_error_of_ccxt_is_mapped_on_purpose(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", error_mapping.MALFORMED)
-def test_what_parsers_raise_is_bad_data_not_a_bug(kind: type[Exception]) -> None:
+def test_errors_of_parsers_are_bad_data_and_no_bugs(kind: type[Exception]) -> None:
     made = error_mapping.translate(kind("secret"), "okx", reply.Reply())
     assert isinstance(made, errors.DataUnavailableError)
     assert "secret" not in f"{made!r} {made.to_dict()}"
 
 
-def test_the_table_holds_no_class_that_ccxt_does_not_have() -> None:
+def test_the_table_has_only_classes_of_ccxt() -> None:
     assert not [name for name in error_mapping.TRANSLATIONS if not hasattr(theirs, name)]

@@ -1,4 +1,4 @@
-"""Which exchange answers when none is named, and which errors pass on to the next."""
+"""Which exchange is used if none is named, and which errors try the next one."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .markets import DIALECTS, minutes, record
 
 
 def asked(sim: SimulatedExchange) -> list[str]:
-    """The exchanges that were asked, each once, in order."""
+    """The requested exchanges, each once, in order."""
     return list(dict.fromkeys(request.exchange for request in sim.requests))
 
 
 @pytest.mark.parametrize("first", DIALECTS)
-def test_the_first_default_answers(sim: SimulatedExchange, connect: Factory, first: str) -> None:
+def test_the_first_default_is_used(sim: SimulatedExchange, connect: Factory, first: str) -> None:
     client = connect(sim, [first, *DIALECTS])
 
     assert client.ticker("BTC/USDT").exchange == first
     assert asked(sim) == [first]
 
 
-def test_defaults_may_be_text_with_commas(sim: SimulatedExchange, connect: Factory) -> None:
+def test_defaults_can_be_a_text_with_commas(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, " OKX , kraken,,")
 
     assert client.settings.exchange == ("okx", "kraken")
@@ -51,7 +51,7 @@ def test_defaults_may_be_text_with_commas(sim: SimulatedExchange, connect: Facto
     ],
     ids=str,
 )
-def test_one_that_cannot_be_reached_is_passed_over(
+def test_an_unreachable_default_is_skipped(
     sim: SimulatedExchange, connect: Factory, fault: dict[str, Any]
 ) -> None:
     sim.faults.add(exchange="binance", **fault)
@@ -61,7 +61,7 @@ def test_one_that_cannot_be_reached_is_passed_over(
     assert asked(sim) == ["binance", "kraken"]
 
 
-def test_every_operation_passes_on(sim: SimulatedExchange, connect: Factory) -> None:
+def test_every_operation_tries_the_next_default(sim: SimulatedExchange, connect: Factory) -> None:
     sim.faults.add(exchange="binance", status=451)
     for operation, given in [
         ("pairs", {}),
@@ -97,7 +97,7 @@ def test_every_operation_passes_on(sim: SimulatedExchange, connect: Factory) -> 
         ("kraken", "trades", {"pair": "BTC/USDT", "from_id": 5}, md.DataUnavailableError),
     ],
 )
-def test_other_errors_are_not_passed_on(
+def test_other_errors_do_not_try_the_next_default(
     sim: SimulatedExchange,
     connect: Factory,
     first: str,
@@ -113,7 +113,7 @@ def test_other_errors_are_not_passed_on(
 
 
 @pytest.mark.parametrize("body", [b"<html>Sorry</html>", b"", b"{}", b"[]", b"null"])
-def test_what_is_no_answer_is_passed_on(
+def test_an_unusable_response_tries_the_next_default(
     sim: SimulatedExchange, gateway: Gateway, connect: Factory, body: bytes
 ) -> None:
     """A page of a proxy with status 200 says as little as a refused connection."""
@@ -129,7 +129,9 @@ def test_what_is_no_answer_is_passed_on(
         client.ticker("BTC/USDT", exchange="binance")
 
 
-def test_one_that_failed_comes_last_and_not_never(sim: SimulatedExchange, connect: Factory) -> None:
+def test_a_failed_exchange_is_tried_last_but_not_skipped(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
     client = connect(sim, ["binance", "kraken"])
     sim.faults.add(exchange="binance", status=503)
     client.ticker("BTC/USDT")
@@ -146,7 +148,7 @@ def test_one_that_failed_comes_last_and_not_never(sim: SimulatedExchange, connec
     assert asked(sim) == ["binance"]
 
 
-def test_what_one_process_has_learned_the_next_one_knows(
+def test_processes_share_what_they_know_about_failures(
     sim: SimulatedExchange, connect: Factory, python: Run, isolated: Path
 ) -> None:
     client = connect(sim, ["binance", "kraken"])
@@ -162,7 +164,7 @@ def test_what_one_process_has_learned_the_next_one_knows(
     assert not Avoided(isolated / "failing").is_avoided("binance")
 
 
-def test_a_failure_is_forgotten_in_time_and_a_wrong_clock_keeps_nobody_away(
+def test_a_failure_is_forgotten_in_time_even_with_a_wrong_clock(
     tmp_path: Path,
 ) -> None:
     for folder in (tmp_path / "made", None):
@@ -198,7 +200,7 @@ def test_a_named_exchange_is_never_replaced(
     assert asked(sim) == ["binance"]
 
 
-def test_an_exchange_that_failed_is_left_out_for_a_while(
+def test_a_failed_exchange_is_tried_last_for_a_while(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, ["binance", "kraken", "okx"])
@@ -210,9 +212,7 @@ def test_an_exchange_that_failed_is_left_out_for_a_while(
     assert asked(sim) == ["kraken"]
 
 
-def test_an_exchange_that_is_left_out_is_still_asked_by_name(
-    sim: SimulatedExchange, connect: Factory
-) -> None:
+def test_a_failed_exchange_can_still_be_named(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, ["binance", "kraken"])
     sim.faults.add(exchange="binance", status=503)
     client.ticker("BTC/USDT")
@@ -221,7 +221,7 @@ def test_an_exchange_that_is_left_out_is_still_asked_by_name(
     assert client.ticker("BTC/USDT", exchange="binance").exchange == "binance"
 
 
-def test_after_its_pause_an_exchange_is_asked_again(
+def test_after_its_pause_an_exchange_is_tried_again(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, ["binance", "kraken"])
@@ -231,7 +231,7 @@ def test_after_its_pause_an_exchange_is_asked_again(
     assert client.ticker("BTC/USDT").exchange == "binance"
 
 
-def test_when_all_are_left_out_all_are_asked(sim: SimulatedExchange, connect: Factory) -> None:
+def test_if_all_have_failed_all_are_tried(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, ["binance", "kraken"])
     sim.faults.add(status=503)
     with pytest.raises(md.ExchangeUnavailableError):
@@ -242,7 +242,7 @@ def test_when_all_are_left_out_all_are_asked(sim: SimulatedExchange, connect: Fa
     assert client.ticker("BTC/USDT").exchange == "binance"
 
 
-def test_when_none_can_be_reached_the_error_tells_of_each(
+def test_if_none_can_be_reached_the_error_lists_each(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     sim.faults.add(exchange="binance", status=451)
@@ -262,7 +262,7 @@ def test_when_none_can_be_reached_the_error_tells_of_each(
         assert name in str(caught.value)
 
 
-def test_when_all_refuse_for_good_trying_again_is_no_use(
+def test_if_all_refuse_permanently_the_error_is_not_retryable(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     sim.faults.add(status=451)
@@ -272,7 +272,7 @@ def test_when_all_refuse_for_good_trying_again_is_no_use(
     assert caught.value.retryable is False
 
 
-def test_with_one_default_its_own_error_is_told(sim: SimulatedExchange, connect: Factory) -> None:
+def test_with_one_default_its_own_error_is_raised(sim: SimulatedExchange, connect: Factory) -> None:
     sim.faults.add(exchange="kraken", status=503)
     with pytest.raises(md.ExchangeUnavailableError) as caught:
         connect(sim, ["kraken"]).ticker("BTC/USDT")
@@ -281,7 +281,7 @@ def test_with_one_default_its_own_error_is_told(sim: SimulatedExchange, connect:
     assert "exchanges" not in caught.value.details
 
 
-def test_exchanges_that_hang_leave_time_for_the_others(
+def test_hanging_exchanges_leave_time_for_the_others(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     for exchange in ("binance", "kraken", "okx"):
@@ -292,7 +292,7 @@ def test_exchanges_that_hang_leave_time_for_the_others(
 
 
 @pytest.mark.parametrize("name", ["binanec", "binanceusdm"])
-def test_a_default_that_is_no_spot_exchange_is_an_error_and_not_passed_over(
+def test_a_default_without_spot_markets_is_an_error_and_not_skipped(
     sim: SimulatedExchange, connect: Factory, name: str
 ) -> None:
     with pytest.raises(md.ExchangeNotSupportedError):
@@ -300,7 +300,7 @@ def test_a_default_that_is_no_spot_exchange_is_an_error_and_not_passed_over(
     assert sim.requests == []
 
 
-def test_a_pair_is_looked_for_on_the_exchange_that_answers(tmp_path: Any, connect: Factory) -> None:
+def test_a_pair_is_searched_on_the_exchange_that_responds(tmp_path: Any, connect: Factory) -> None:
     # Only kraken lists it, and it is not the first default: no other exchange is searched.
     tapes = [
         record(tmp_path, minutes("2024-01-01", "2024-01-01T01:00"), f"{name}-1m.csv")
@@ -314,7 +314,7 @@ def test_a_pair_is_looked_for_on_the_exchange_that_answers(tmp_path: Any, connec
         assert client.ticker("AAA/USDT", exchange="kraken").exchange == "kraken"
 
 
-def test_many_callers_at_once_share_one_list_and_one_request(
+def test_many_concurrent_callers_share_one_list_and_one_request(
     sim: SimulatedExchange,
 ) -> None:
     async def main() -> set[str]:

@@ -1,4 +1,4 @@
-"""One or several exchanges are named by `exchange=` or by `exchanges=`, as one text or several."""
+"""One or several exchanges are named with `exchange=` or `exchanges=`, as one text or several."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize("method", SEVERAL, ids=lambda one: one.__name__)
-def test_where_several_can_be_named_both_names_are_taken(method: Any) -> None:
+def test_both_names_are_accepted_if_several_exchanges_can_be_named(method: Any) -> None:
     assert {"exchange", "exchanges"} <= inspect.signature(method).parameters.keys()
 
 
-def test_those_that_take_several_are_known() -> None:
+def test_operations_with_several_exchanges_are_known() -> None:
     assert {one.__name__ for one in SEVERAL} == {
         *("compare", "consolidated_orderbook", "execution_cost", "watch_consolidated_orderbook"),
         *("watch_ticker", "watch_quote", "watch_orderbook", "watch_trades", "watch_candles"),
@@ -46,7 +46,7 @@ def test_those_that_take_several_are_known() -> None:
     ],
     ids=str,
 )
-def test_one_or_several_by_either_name(
+def test_one_or_several_with_either_name(
     sim: SimulatedExchange, connect: Factory, named: dict[str, Any]
 ) -> None:
     client = connect(sim)
@@ -72,7 +72,7 @@ def test_both_names_at_once_are_refused(sim: SimulatedExchange, connect: Factory
         assert caught.value.details["parameter"] in both
 
 
-def test_none_at_all_is_as_if_left_out(sim: SimulatedExchange, connect: Factory) -> None:
+def test_none_means_not_given(sim: SimulatedExchange, connect: Factory) -> None:
     asked = connect(sim).compare("BTC/USDT").rows
     for named in ({"exchange": []}, {"exchanges": []}):
         found = connect(sim).compare("BTC/USDT", **named).rows

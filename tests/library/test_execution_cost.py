@@ -1,4 +1,4 @@
-"""What an order would cost over several exchanges, against trying every split."""
+"""The cost of an order over several exchanges, compared with every split."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ B: tuple[Levels, Levels] = [(98.5, 2.0)], [(100.5, 2.0)]
 
 
 @pytest.mark.parametrize("side", ["buy", "sell"])
-def test_it_is_no_dearer_than_any_of_them_alone(
+def test_it_costs_no_more_than_any_single_exchange(
     sim: SimulatedExchange, connect: Factory, side: Any
 ) -> None:
     client = connect(sim, DIALECTS)
@@ -88,7 +88,9 @@ def test_it_is_no_dearer_than_any_of_them_alone(
         assert sign * found.total <= sign * alone.total + 1e-6
 
 
-def test_who_fails_is_said_and_the_others_fill(sim: SimulatedExchange, connect: Factory) -> None:
+def test_a_failing_exchange_is_listed_and_the_others_fill(
+    sim: SimulatedExchange, connect: Factory
+) -> None:
     sim.faults.add(exchange="binance", path="*/depth", status=500)
     found = connect(sim, DIALECTS).execution_cost("BTC/USDT", side="buy", quote_amount=1000)
 
@@ -119,7 +121,7 @@ def test_wrong_arguments(client: md.Client, given_: dict[str, Any], error: type[
 
 
 @pytest.mark.parametrize("kind", [Decimal, str])
-def test_no_digit_of_what_is_wanted_is_lost(
+def test_no_digit_of_the_amount_is_lost(
     sim: SimulatedExchange, connect: Factory, kind: Any
 ) -> None:
     client, wanted = connect(sim, numbers="decimal"), "0.100000000000000000001"
@@ -130,7 +132,7 @@ def test_no_digit_of_what_is_wanted_is_lost(
     assert paid.total + (paid.unfilled_quote or 0) == Decimal("1e9")
 
 
-def test_the_cheapest_levels_first_wherever_they_are() -> None:
+def test_the_cheapest_levels_are_used_first() -> None:
     found = cost([(*A, 0.0), (*B, 0.0)], "buy", 4.0)
 
     assert [(one.exchange, one.amount, one.worst_price) for one in found.splits] == [
@@ -142,7 +144,7 @@ def test_the_cheapest_levels_first_wherever_they_are() -> None:
     assert (found.fees, found.total, found.unfilled) == (0.0, 403.0, 0.0)
 
 
-def test_a_fee_may_make_the_better_price_the_dearer_one() -> None:
+def test_a_fee_can_make_the_better_price_more_expensive() -> None:
     found = cost([(*A, 0.01), (*B, 0.001)], "buy", 1.0)
     assert [(one.exchange, one.average_price) for one in found.splits] == [("1", 100.5)]
     assert (found.cost, found.fees, found.total) == (100.5, 0.1005, 100.6005)
@@ -151,7 +153,7 @@ def test_a_fee_may_make_the_better_price_the_dearer_one() -> None:
     assert (sold.total, sold.slippage_bps) == (98.4015, 100.502513)
 
 
-def test_an_amount_in_quote_currency_has_the_fees_in_it() -> None:
+def test_an_amount_in_quote_currency_includes_the_fees() -> None:
     found = cost([(*B, 0.01)], "buy", quote_amount=101.505)
     assert (found.amount, found.cost, found.total) == (1.0, 100.5, 101.505)
     assert (found.unfilled, found.unfilled_quote) == (None, 0.0)
@@ -159,7 +161,7 @@ def test_an_amount_in_quote_currency_has_the_fees_in_it() -> None:
     assert (thin.amount, thin.total, thin.unfilled_quote) == (2.0, 197.0, 3.0)
 
 
-def test_a_fee_that_is_not_known_makes_no_total_and_no_bargain() -> None:
+def test_an_unknown_fee_gives_no_total_and_no_advantage() -> None:
     found = cost([(*A, None), (*B, 0.01)], "buy", 2.5)
     assert (found.fees, found.total, found.without_fees) == (None, None, ("0",))
     assert [(one.exchange, one.fee, one.fees) for one in found.splits] == [
@@ -171,7 +173,7 @@ def test_a_fee_that_is_not_known_makes_no_total_and_no_bargain() -> None:
     assert [one.exchange for one in other.splits] == ["0"], "as dear as the dearest known"
 
 
-def test_nothing_there_to_fill_from() -> None:
+def test_nothing_to_fill_from() -> None:
     found = cost([([(99.0, 1.0)], [], 0.0)], "buy", 1.0)
     assert (found.amount, found.unfilled, found.splits) == (0.0, 1.0, ())
     assert (found.average_price, found.worst_price, found.mid) == (None, None, None)
@@ -195,7 +197,7 @@ def markets(draw: st.DrawFn) -> Market:
 
 
 def alone(levels: Levels, fee: float, lots: int, sign: int) -> Fraction | None:
-    """What filling so many lots on one exchange costs with fees; None where it has not so many."""
+    """The cost of filling lots on one exchange with fees; None if it has too few."""
     spent = Fraction(0)
     for price, size in levels:
         taken = min(lots, int(size))
@@ -205,7 +207,7 @@ def alone(levels: Levels, fee: float, lots: int, sign: int) -> Fraction | None:
 
 
 def cheapest(market: Market, side: str, lots: int) -> Fraction:
-    """The best of all splits of so many lots."""
+    """The best of all splits of a number of lots."""
     sign, place = (1, 1) if side == "buy" else (-1, 0)
     tried = []
     for split in itertools.product(range(lots + 1), repeat=len(market)):
@@ -228,7 +230,7 @@ sides = st.sampled_from(["buy", "sell"])
 
 
 @given(markets(), sides, st.integers(1, 12))
-def test_no_split_is_cheaper(market: Market, side: Any, lots: int) -> None:
+def test_no_other_split_is_cheaper(market: Market, side: Any, lots: int) -> None:
     found = cost(market, side, float(lots))
     place, sign = (1, 1) if side == "buy" else (0, -1)
     there = sum(int(size) for one in market for _, size in one[place])
@@ -256,7 +258,7 @@ def test_never_better_than_the_best_level(market: Market, side: Any, lots: int) 
 
 
 @given(markets(), sides, st.integers(1, 11))
-def test_a_unit_gets_no_cheaper_with_more_of_them(market: Market, side: Any, lots: int) -> None:
+def test_larger_amounts_are_not_cheaper_per_unit(market: Market, side: Any, lots: int) -> None:
     less, more = cost(market, side, float(lots)), cost(market, side, float(lots + 1))
     if not less.amount:
         return
@@ -269,9 +271,7 @@ def test_a_unit_gets_no_cheaper_with_more_of_them(market: Market, side: Any, lot
 
 
 @given(markets(), sides, st.integers(1, 12))
-def test_an_amount_and_what_it_costs_are_two_ways_to_say_the_same(
-    market: Market, side: Any, lots: int
-) -> None:
+def test_amount_and_quote_amount_are_equivalent(market: Market, side: Any, lots: int) -> None:
     by_amount = cost(market, side, float(lots))
     if not by_amount.amount:
         return

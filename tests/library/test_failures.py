@@ -1,4 +1,4 @@
-"""What an exchange's refusals and failures become, how often it is asked, and how long."""
+"""Errors for refusals and failures of an exchange, and the number and time of retries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fail(sim: SimulatedExchange, connect: Factory, exchange: str, **settings: An
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 525])
-def test_a_failing_exchange_is_unavailable_and_asked_again(
+def test_a_failing_exchange_is_unavailable_and_retried(
     sim: SimulatedExchange, connect: Factory, exchange: str, status: int
 ) -> None:
     sim.faults.add(exchange=exchange, path=TICKER[exchange], status=status, retry_after=0)
@@ -51,7 +51,7 @@ def test_a_failing_exchange_is_unavailable_and_asked_again(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("status", [429, 418])
-def test_an_exchange_that_asks_for_a_pause_gets_it(
+def test_a_pause_requested_by_an_exchange_is_respected(
     sim: SimulatedExchange, connect: Factory, exchange: str, status: int
 ) -> None:
     # The pause is longer than the call may take, so that there is no point in waiting for it.
@@ -67,7 +67,7 @@ def test_an_exchange_that_asks_for_a_pause_gets_it(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("status", [429, 418])
-def test_after_the_pause_the_answer_comes(
+def test_after_the_pause_the_call_succeeds(
     sim: SimulatedExchange, connect: Factory, exchange: str, status: int
 ) -> None:
     client = connect(sim, exchange, retries=2)
@@ -106,7 +106,7 @@ def test_retry_after_in_all_its_forms(
     assert caught.value.retry_after == seconds
 
 
-def test_retry_after_may_be_a_date(gateway: Gateway, connect: Factory) -> None:
+def test_retry_after_can_be_a_date(gateway: Gateway, connect: Factory) -> None:
     client = connect(gateway)
     client.pairs()
     far = {"Retry-After": "Fri, 31 Dec 2199 23:59:59 GMT"}
@@ -120,7 +120,7 @@ def test_retry_after_may_be_a_date(gateway: Gateway, connect: Factory) -> None:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("status", [451, 403])
-def test_an_exchange_that_refuses_this_place_is_not_asked_twice(
+def test_an_exchange_that_refuses_the_location_is_not_retried(
     sim: SimulatedExchange, connect: Factory, exchange: str, status: int
 ) -> None:
     sim.faults.add(exchange=exchange, path=TICKER[exchange], status=status)
@@ -141,7 +141,7 @@ def test_an_exchange_that_refuses_this_place_is_not_asked_twice(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_refusal_that_is_a_page_of_html_is_still_one(
+def test_a_refusal_with_an_html_page_is_recognized(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     sim.faults.add(exchange=exchange, path=TICKER[exchange], status=403, body="html")
@@ -153,7 +153,7 @@ def test_a_refusal_that_is_a_page_of_html_is_still_one(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("body", ["truncated", "malformed", "html", "empty"])
-def test_an_answer_that_is_none_is_asked_for_again(
+def test_an_unusable_response_is_requested_again(
     sim: SimulatedExchange, connect: Factory, exchange: str, body: str
 ) -> None:
     sim.faults.add(exchange=exchange, path=TICKER[exchange], body=body, retry_after=0)
@@ -166,7 +166,7 @@ def test_an_answer_that_is_none_is_asked_for_again(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("drop", ["request", "body"])
-def test_a_dropped_connection_is_tried_again(
+def test_a_dropped_connection_is_retried(
     sim: SimulatedExchange, connect: Factory, exchange: str, drop: str
 ) -> None:
     client = connect(sim, exchange, retries=1)
@@ -179,7 +179,7 @@ def test_a_dropped_connection_is_tried_again(
 
 
 @pytest.mark.parametrize("drop", ["request", "body"])
-def test_connections_that_drop_every_time_are_an_unavailable_exchange(
+def test_connections_that_always_drop_are_an_unavailable_exchange(
     sim: SimulatedExchange, connect: Factory, drop: str
 ) -> None:
     sim.faults.add(exchange="kraken", path=TICKER["kraken"], drop=drop)
@@ -194,7 +194,7 @@ def test_connections_that_drop_every_time_are_an_unavailable_exchange(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_an_exchange_that_hangs_is_given_up_in_time(
+def test_a_hanging_exchange_times_out(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     sim.faults.add(exchange=exchange, path=TICKER[exchange], hang=True)
@@ -208,7 +208,7 @@ def test_an_exchange_that_hangs_is_given_up_in_time(
     assert "did not respond" in str(caught.value)
 
 
-def test_an_exchange_that_nobody_serves_is_unavailable(connect: Factory) -> None:
+def test_an_endpoint_without_a_server_is_unavailable(connect: Factory) -> None:
     with SimulatedExchange() as sim:
         client = connect(sim)
         client.pairs()
@@ -219,7 +219,7 @@ def test_an_exchange_that_nobody_serves_is_unavailable(connect: Factory) -> None
     assert "httpStatus" not in caught.value.details
 
 
-def test_a_host_that_does_not_exist_is_unavailable(connect: Factory, sim: Any) -> None:
+def test_a_missing_host_is_unavailable(connect: Factory, sim: Any) -> None:
     client = connect(sim, endpoints={"binance": "http://does-not-exist.invalid"})
     with pytest.raises(md.ExchangeUnavailableError):
         client.ticker("BTC/USDT")
@@ -232,7 +232,7 @@ def test_no_retries_means_one_request(sim: SimulatedExchange, connect: Factory) 
     assert error.details["attempts"] == len(sim.requests) == 1
 
 
-def test_what_cannot_help_is_not_tried_again(sim: SimulatedExchange, connect: Factory) -> None:
+def test_permanent_errors_are_not_retried(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim, "okx", retries=5)
     client.pairs()
     sim.faults.add(exchange="okx", path="*", status=400, body="empty")
@@ -243,7 +243,7 @@ def test_what_cannot_help_is_not_tried_again(sim: SimulatedExchange, connect: Fa
         assert len(sim.requests) == 0
 
 
-def test_a_page_of_candles_that_fails_is_tried_again_and_the_others_are_not(
+def test_only_the_failed_page_of_candles_is_retried(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, "okx", retries=1)
@@ -257,9 +257,7 @@ def test_a_page_of_candles_that_fails_is_tried_again_and_the_others_are_not(
     assert [request.status for request in sim.requests] == [200, 503, 200, 200]
 
 
-def test_a_pair_that_is_suspended_since_the_list_was_fetched(
-    gateway: Gateway, connect: Factory
-) -> None:
+def test_a_pair_suspended_after_the_list_was_received(gateway: Gateway, connect: Factory) -> None:
     client = connect(gateway, retries=3)
     client.pairs()
     gateway.answer("*/24hr", {"code": -1121, "msg": "Invalid symbol."}, status=400)
@@ -282,7 +280,7 @@ def test_a_pair_that_is_suspended_since_the_list_was_fetched(
         (-1001, 500, "EXCHANGE_UNAVAILABLE", True),
     ],
 )
-def test_binances_own_codes(
+def test_binances_error_codes(
     gateway: Gateway, connect: Factory, code: int, status: int, ours: str, retryable: bool
 ) -> None:
     client = connect(gateway)
@@ -303,7 +301,7 @@ def test_binances_own_codes(
         ("EGeneral:Permission denied", "EXCHANGE_UNAVAILABLE", False),
     ],
 )
-def test_krakens_own_words_under_status_200(
+def test_krakens_errors_with_status_200(
     gateway: Gateway, connect: Factory, said: str, ours: str, retryable: bool
 ) -> None:
     client = connect(gateway, "kraken")

@@ -1,4 +1,4 @@
-"""Public fees, the account's own, and that nothing else is ever signed."""
+"""Public fees, fees of the account, and that nothing else is ever signed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
+from inside.exchanges import parsing
+from inside.requests import portal
 
 import marketdata as md
-from marketdata._exchanges import parsing
 from marketdata._exchanges.caller import READS, SIGNED
-from marketdata._requests.portal import portal
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory
@@ -35,7 +35,7 @@ def signed(gateway: Gateway) -> list[str]:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_public_fees_are_those_of_the_list_of_pairs(
+def test_public_fees_come_from_the_list_of_pairs(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     client = connect(sim, exchange)
@@ -51,7 +51,7 @@ def test_public_fees_are_those_of_the_list_of_pairs(
     assert sim.requests == []
 
 
-def test_the_account_s_own_with_its_keys(gateway: Gateway, connect: Factory, keys: None) -> None:
+def test_fees_of_the_account_with_its_keys(gateway: Gateway, connect: Factory, keys: None) -> None:
     gateway.answer(
         "*/asset/tradeFee",
         [{"symbol": "BTCUSDT", "makerCommission": "0.0008", "takerCommission": "0.0009"}],
@@ -70,7 +70,7 @@ def test_the_account_s_own_with_its_keys(gateway: Gateway, connect: Factory, key
     assert KEY not in found.to_json() + repr(found)
 
 
-def test_fees_of_all_pairs_in_one_answer(gateway: Gateway, connect: Factory, keys: None) -> None:
+def test_fees_of_all_pairs_in_one_response(gateway: Gateway, connect: Factory, keys: None) -> None:
     gateway.answer("/fees", {"maker_fee_rate": "0.001", "taker_fee_rate": "0.002"})
     found = connect(gateway, "coinbaseexchange").fees("BTC/USDT")
     assert (found.source, found.maker, found.taker) == ("account", 0.001, 0.002)
@@ -87,7 +87,7 @@ def test_a_refused_key_is_an_error_and_not_the_public_fees(
     assert KEY not in str(caught.value.to_dict())
 
 
-def test_without_all_that_a_signature_takes_they_are_public(
+def test_incomplete_credentials_give_public_fees(
     gateway: Gateway, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MARKETDATA_BINANCE_API_KEY", KEY)
@@ -98,7 +98,7 @@ def test_without_all_that_a_signature_takes_they_are_public(
 FORBIDDEN = re.compile("create|cancel|edit|transfer|withdraw|deposit|balance|position|borrow|my_")
 
 
-def test_all_calls_that_are_made_only_read_what_is_public_and_fees() -> None:
+def test_all_calls_only_read_public_data_and_fees() -> None:
     assert set(SIGNED) == {"fetchTradingFee", "fetchTradingFees"}
     assert set(SIGNED.values()) < READS
     for name in READS:
@@ -109,7 +109,7 @@ def test_all_calls_that_are_made_only_read_what_is_public_and_fees() -> None:
 @pytest.mark.parametrize(
     "method", ["create_order", "fetch_balance", "withdraw", "cancel_all_orders", "sapiGetAsset"]
 )
-def test_other_calls_of_ccxts_cannot_be_made(
+def test_other_calls_of_ccxt_cannot_be_made(
     gateway: Gateway, connect: Factory, keys: None, method: str
 ) -> None:
     client = connect(gateway)
@@ -138,7 +138,7 @@ def made(raw: Any, otherwise: Any, source: str = "public") -> md.Fees:
     )
 
 
-def test_tiers_are_given_where_they_begin_with_the_fees() -> None:
+def test_tiers_are_returned_if_they_begin_with_the_fees() -> None:
     tiers = {"maker": [[0, 0.001], [100, 0.0005]], "taker": [[0, 0.002], [50, 0.0015]]}
     found = made({}, {"maker": 0.001, "taker": 0.002, "tiers": tiers})
     assert found.tiers == (
@@ -158,7 +158,7 @@ def test_tiers_in_place_of_a_fee_are_no_fee() -> None:
     assert parsing.public_fees("p2b", {"maker": tiers}, {"maker": 0.001}) == (0.001, None)
 
 
-def test_an_exchange_that_publishes_none_has_none() -> None:
+def test_an_exchange_without_published_fees_has_none() -> None:
     found = made({}, {})
     assert (found.maker, found.taker, found.tiers) == (None, None, None)
     with pytest.raises(ValueError, match="no fee"):

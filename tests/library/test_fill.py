@@ -1,4 +1,4 @@
-"""Candles filled in where nothing was traded, and never where nobody knows."""
+"""Filled candles for places without trades, and never for unknown places."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import Gap, expected, intervals
 
 import marketdata as md
-from marketdata._candles.calendar import expected
 from marketdata._candles.filling import fill
-from marketdata._candles.spans import Gap, intervals
 from marketdata.models import Columns
 
 from .markets import ms, when
@@ -45,14 +44,14 @@ def full(
     return columns.rows(), filled, left
 
 
-def test_none_leaves_all_as_it_is() -> None:
+def test_none_changes_nothing() -> None:
     columns = Columns.from_rows([bar(0), bar(2)])
     one = gap(1, 2)
 
     assert fill(columns, [one], MINUTES, "none") == (columns, [], [one])
 
 
-def test_previous_stands_at_the_last_close() -> None:
+def test_previous_repeats_the_last_close() -> None:
     gaps = [gap(1, 3), gap(4, 5, "outage"), gap(6, 7, None)]
     rows, filled, left = full([bar(0), bar(3), bar(5)], gaps, "previous")
 
@@ -78,12 +77,12 @@ def test_before_the_first_candle_there_is_no_previous() -> None:
 
 @pytest.mark.parametrize("how", ["previous", "zero"])
 @pytest.mark.parametrize("cause", ["not_served", "not_fetched"])
-def test_what_is_unknown_stays_missing(how: str, cause: str) -> None:
+def test_gaps_of_unknown_cause_are_not_filled(how: str, cause: str) -> None:
     unknown = gap(1, 3, cause)
     assert full([bar(0), bar(3)], [unknown], how) == ([bar(0), bar(3)], [], [unknown])
 
 
-def test_a_close_before_an_unknown_time_is_not_the_previous_one() -> None:
+def test_a_close_before_an_unknown_gap_is_not_the_previous_one() -> None:
     gaps = [gap(1, 2), gap(2, 3, "not_fetched"), gap(3, 4), gap(4, 5, "outage"), gap(6, 7)]
     rows, filled, left = full([bar(0), bar(5)], gaps, "previous")
 
@@ -99,7 +98,7 @@ def test_zero_needs_no_close() -> None:
     assert (filled, left) == ([gaps[1]], [gaps[0]])
 
 
-def test_gaps_may_come_in_any_order() -> None:
+def test_gaps_can_be_in_any_order() -> None:
     gaps = [gap(4, 5), gap(1, 2), gap(2, 3, "outage")]
     rows, filled, left = full([bar(0), bar(3)], gaps, "previous")
 
@@ -118,7 +117,7 @@ def test_months_are_filled_by_the_calendar() -> None:
     assert (filled, left) == ([quiet], [])
 
 
-def test_a_record_tells_its_filled_candles_from_the_others() -> None:
+def test_filled_candles_are_marked() -> None:
     columns, filled, left = fill(Columns.from_rows([bar(0)]), [gap(1, 3)], MINUTES, "previous")
     record = md.Candles(
         exchange="binance",
@@ -152,7 +151,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Row], list[Gap]]:
 
 
 @given(histories(), st.sampled_from(["previous", "zero"]))
-def test_every_minute_is_a_candle_or_missing(history: Any, how: str) -> None:
+def test_every_minute_is_a_candle_or_in_a_gap(history: Any, how: str) -> None:
     rows, gaps = history
     made, filled, left = full(rows, gaps, how)
 

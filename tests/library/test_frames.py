@@ -90,7 +90,7 @@ def test_the_arrow_interface(rows: list[Any]) -> None:
     assert pa.RecordBatchReader.from_stream(made).read_all() == made.to_arrow()
 
 
-def test_all_three_hold_the_same(client: md.Client) -> None:
+def test_all_three_have_the_same_values(client: md.Client) -> None:
     made = client.candles("LTC/BTC", "1m", limit=120, exchange="kraken")
     arrow, polars = made.to_arrow(), made.to_polars()
 
@@ -108,7 +108,7 @@ def test_frames_are_copies(client: md.Client) -> None:
     assert made.columns.rows() == before
 
 
-def test_columns_can_be_looked_at_without_copying(client: md.Client) -> None:
+def test_columns_can_be_viewed_without_copying(client: md.Client) -> None:
     made = client.candles("BTC/USDT", limit=3)
     view = np.asarray(made.columns.close)
 
@@ -134,7 +134,7 @@ def series(count: int, *without: int) -> list[Any]:
     ]
 
 
-def test_a_plot_has_a_body_for_each_bar_and_its_volume() -> None:
+def test_a_plot_has_a_body_and_the_volume_of_each_bar() -> None:
     figure = picture(candles(series(20), forming=False))
     prices, volumes = figure.axes
 
@@ -147,7 +147,7 @@ def test_a_plot_has_a_body_for_each_bar_and_its_volume() -> None:
     assert (prices.get_ylabel(), volumes.get_ylabel()) == ("USDT", "BTC")
 
 
-def test_holes_are_shaded() -> None:
+def test_gaps_are_shaded() -> None:
     hole = md.Interval(
         start=datetime.fromtimestamp(START / 1000 + 300, UTC),
         end=datetime.fromtimestamp(START / 1000 + 600, UTC),
@@ -168,7 +168,7 @@ def test_holes_are_shaded() -> None:
 
 
 @pytest.mark.parametrize("forming", [True, False])
-def test_the_forming_bar_is_hollow(forming: bool) -> None:
+def test_the_open_bar_is_hollow(forming: bool) -> None:
     prices = picture(candles(series(6), forming=forming)).axes[0]
     hollow = [
         bar
@@ -183,11 +183,11 @@ def test_the_forming_bar_is_hollow(forming: bool) -> None:
 
 
 @pytest.mark.parametrize("rows", [[], series(1), ROWS], ids=["none", "one", "unknown volume"])
-def test_a_plot_of_little_draws_too(rows: list[Any]) -> None:
+def test_a_plot_of_few_bars_works(rows: list[Any]) -> None:
     assert len(picture(candles(rows)).axes) == 2
 
 
-def test_a_plot_says_what_is_simulated(client: md.Client) -> None:
+def test_a_plot_marks_simulated_data(client: md.Client) -> None:
     figure = client.candles("BTC/USDT", limit=3).plot()
     assert figure.axes[0].get_title(loc="left") == "BTC/USDT 1h on binance (simulated)"
 
@@ -205,7 +205,7 @@ def test_a_plot_is_drawn_into_given_axes() -> None:
     assert (len(left.patches), len(right.patches)) == (5, 0)
 
 
-def test_a_plot_has_the_size_scale_and_parts_that_are_asked_for() -> None:
+def test_a_plot_has_the_requested_size_scale_and_parts() -> None:
     figure = candles(series(5)).plot(figsize=(4, 3), volume=False, log=True)
     [prices] = figure.axes
     assert prices.get_yscale() == "log"
@@ -224,7 +224,7 @@ def test_the_means_of_a_plot_are_those_of_the_closing_prices() -> None:
     assert line.get_ydata()[-1] == pytest.approx(np.mean(many.close[-20:]))
 
 
-def test_a_dark_style_is_followed_and_left_again() -> None:
+def test_a_dark_style_is_used_and_reset() -> None:
     dark = candles(series(5), forming=True).plot(style="dark_background")
     assert dark.get_facecolor() == (0.0, 0.0, 0.0, 1.0)
     hollow = dark.axes[0].containers[-1][-1]
@@ -256,7 +256,7 @@ def test_plotly_draws_the_same() -> None:
 @pytest.mark.parametrize(
     "asked", [{"mav": 0}, {"backend": "gnuplot"}, {"backend": "plotly", "ax": Figure().subplots()}]
 )
-def test_arguments_of_a_plot_that_cannot_be_meant_are_refused(asked: Any) -> None:
+def test_invalid_arguments_of_a_plot_are_refused(asked: Any) -> None:
     with pytest.raises(InvalidParameterError):
         candles(series(5)).plot(**asked)
 
@@ -295,7 +295,7 @@ METHODS = ["to_pandas", "to_polars", "to_arrow", "__arrow_c_stream__", "plot"]
         (["numpy"], ["to_pandas", "plot"]),
     ],
 )
-def test_what_is_not_installed_is_named_in_one_line(
+def test_a_missing_package_is_named_in_one_line(
     tmp_path: Path, blocked: list[str], missing: list[str]
 ) -> None:
     program = WITHOUT.format(blocked=blocked, methods=missing)
@@ -308,13 +308,13 @@ def test_what_is_not_installed_is_named_in_one_line(
         assert line.endswith("needs the extra 'frames': pip install 'ccxt-marketdata[frames]'.")
 
 
-def test_columns_of_nothing() -> None:
+def test_columns_without_bars() -> None:
     assert candles([]).columns == Columns((), (), (), (), (), ())
     assert len(candles([])) == 0
     assert list(candles([])) == []
 
 
-def test_made_up_bars_are_marked_in_every_frame(connect: Factory, sim: SimulatedExchange) -> None:
+def test_filled_bars_are_marked_in_every_frame(connect: Factory, sim: SimulatedExchange) -> None:
     client = connect(sim, "kraken")
     asked = {"start": NOW - timedelta(hours=2), "end": NOW - timedelta(hours=1)}
     bare = client.candles("LTC/BTC", "1m", **asked)
@@ -332,7 +332,7 @@ def test_made_up_bars_are_marked_in_every_frame(connect: Factory, sim: Simulated
     assert f"Filled {sum(expected):,} candles" in full._repr_html_()
 
 
-def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> None:
+def test_a_picture_of_more_bars_than_fit_keeps_their_extremes() -> None:
     count = 10_500
     columns = Columns(
         range(0, count * 60_000, 60_000),
@@ -356,7 +356,7 @@ def test_a_picture_of_more_bars_than_it_has_room_for_keeps_their_extremes() -> N
 
 
 def in_arrow(rows: list[Any], parts: int = 2) -> Columns:
-    """Give columns as the store reads them: in Arrow's memory, in several parts."""
+    """Return columns as the store reads them: in Arrow's memory, in several parts."""
     made = Columns.from_rows(rows)
     kinds = dict.fromkeys(FIELDS, pa.float64()) | {"trades": pa.int64()}
     values = {name: [row[place] for row in rows] for place, name in enumerate(FIELDS, start=1)}
@@ -372,7 +372,7 @@ def in_arrow(rows: list[Any], parts: int = 2) -> Columns:
 
 @each
 @pytest.mark.parametrize("touched", [(), ("close",), ("volume", "trades"), tuple(FIELDS)])
-def test_columns_in_arrow_are_those_in_arrays(rows: list[Any], touched: tuple[str, ...]) -> None:
+def test_columns_in_arrow_equal_those_in_arrays(rows: list[Any], touched: tuple[str, ...]) -> None:
     def both() -> tuple[Columns, Columns]:
         stored = in_arrow(rows)
         for name in touched:
@@ -403,7 +403,7 @@ def test_columns_in_arrow_are_those_in_arrays(rows: list[Any], touched: tuple[st
     check(copy.deepcopy(stored), plain)
 
 
-def test_frames_of_stored_columns_are_made_without_a_copy_and_may_be_written_to() -> None:
+def test_frames_of_stored_columns_are_not_copied_and_are_writable() -> None:
     stored = in_arrow(ROWS, parts=1)
     address = stored.in_arrow["close"].chunk(0).buffers()[1].address
 

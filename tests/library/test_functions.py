@@ -1,4 +1,4 @@
-"""The functions of the package are functions in their own right, whatever looks at them."""
+"""The functions of the package work as functions for every tool that inspects them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _default_is_the_simulator(sim: SimulatedExchange, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MARKETDATA_ENDPOINTS", json.dumps({"binance": sim.url}))
 
 
-def test_there_is_a_function_for_each_operation() -> None:
+def test_each_operation_has_a_function() -> None:
     assert {"ticker", "candles", "watch_trades", "replay", "streams"} <= set(FUNCTIONS)
     assert len(FUNCTIONS) == 25
 
 
 @pytest.mark.parametrize(("module", "name"), EACH, ids=[name for _, name in EACH])
-def test_it_is_where_it_says_it_is(module: Any, name: str) -> None:
+def test_its_module_and_name_are_right(module: Any, name: str) -> None:
     function = getattr(module, name)
     assert inspect.isfunction(function)
     assert not inspect.iscoroutinefunction(function)
@@ -60,7 +60,7 @@ def test_its_annotations_are_types(module: Any, name: str) -> None:
     assert not inspect.iscoroutine(hints["return"])
 
 
-def test_what_it_returns_is_what_blocks() -> None:
+def test_it_returns_what_the_blocking_method_returns() -> None:
     assert typing.get_type_hints(md.ticker)["return"] is md.Ticker
     assert typing.get_type_hints(md.watch_trades)["return"] == md.Watch[md.Trade]
     assert typing.get_type_hints(md.replay)["return"] is md.Client
@@ -115,7 +115,7 @@ def kernel() -> Iterator[Any]:
 
 
 def completed(kernel: Any, code: str) -> set[str]:
-    """Give what Tab offers at the end of a cell."""
+    """Return the completions of Tab at the end of a cell."""
     message = kernel.complete(code, len(code))
     while True:
         reply = kernel.get_shell_msg(timeout=60)
@@ -130,7 +130,8 @@ def test_tab_after_a_call_offers_the_records_fields(kernel: Any) -> None:
     assert {"streams", "close"} <= completed(kernel, 'md.watch_trades("BTC/USDT").')
 
 
-def test_tab_after_the_package_offers_public_names_only(kernel: Any) -> None:
+def test_tab_after_the_package_offers_only_public_names(kernel: Any) -> None:
     kernel.execute_interactive("md.Client(sim=True).ticker('BTC/USDT')", timeout=60)
     modules = {"arguments", "errors", "models", "operations", "settings", "sim"}
     assert set(md.__all__) <= completed(kernel, "md.") <= {*md.__all__, *modules}
+    assert completed(kernel, "md.history.") == set(md.history.__all__)

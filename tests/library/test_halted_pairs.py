@@ -1,4 +1,4 @@
-"""Pairs that an exchange lists and nobody can trade now, and pairs under their older names."""
+"""Pairs that an exchange lists but has halted, and pairs under their former names."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from inside.exchanges import open_venue
+from inside.markets import Catalogue, spot_markets
 
 import marketdata as md
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.exchange import Venue
-from marketdata._exchanges.markets import spot_markets
-from marketdata._exchanges.markets_cache import Catalogue
-from marketdata.settings import Settings
 from marketdata.sim.markets.listings import listings
 
 from .markets import DIALECTS
@@ -20,7 +17,7 @@ from .test_names import spot
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_halted_pairs_are_listed_where_they_are_asked_for(client: md.Client, exchange: str) -> None:
+def test_halted_pairs_are_listed_on_request(client: md.Client, exchange: str) -> None:
     halted = client.pairs(exchange=exchange, active=False)
 
     assert [one.pair for one in halted] == sorted(
@@ -30,7 +27,7 @@ def test_halted_pairs_are_listed_where_they_are_asked_for(client: md.Client, exc
     assert not any(one.halted for one in client.pairs(exchange=exchange))
 
 
-def test_halted_pairs_are_searched_apart_from_active_ones(
+def test_halted_pairs_are_searched_separately_from_active_ones(
     client: md.Client, isolated: Path
 ) -> None:
     exchange = next(one for one in DIALECTS if any(not two.active for two in listings(one)))
@@ -50,7 +47,7 @@ def of(*markets: dict[str, object]) -> Catalogue:
 
 def asked(catalogue: Catalogue, text: str, *, halted: bool = False) -> str:
     async def ask() -> str:
-        venue = Venue(connector_class("binance"), Settings(), catalogue, None)
+        venue = open_venue("binance", catalogue=catalogue)
         try:
             symbol = await venue.listed.symbol(text, halted=halted)
             assert venue.listed.market(symbol)["symbol"] == symbol
@@ -63,7 +60,7 @@ def asked(catalogue: Catalogue, text: str, *, halted: bool = False) -> str:
 
 def earlier(catalogue: Catalogue, pair: str) -> str | None:
     async def ask() -> str | None:
-        venue = Venue(connector_class("binance"), Settings(), catalogue, None)
+        venue = open_venue("binance", catalogue=catalogue)
         try:
             found = await venue.listed.predecessor(await venue.listed.symbol(pair))
             if found is not None:
@@ -75,7 +72,7 @@ def earlier(catalogue: Catalogue, pair: str) -> str | None:
     return asyncio.run(ask())
 
 
-def test_a_halted_pair_is_found_by_those_who_take_one() -> None:
+def test_operations_that_accept_a_halted_pair_find_it() -> None:
     catalogue = of(*spot("BTC/USDT"), *spot("DEAD/USDT", active=False))
 
     for text in ("DEAD/USDT", "DEADUSDT", "DEAD_USDT"):
@@ -86,7 +83,7 @@ def test_a_halted_pair_is_found_by_those_who_take_one() -> None:
     assert asked(catalogue, "BTC/USDT", halted=True) == "BTC/USDT"
 
 
-def test_a_pair_that_has_left_the_list_is_not_called_halted() -> None:
+def test_an_unlisted_pair_is_not_called_halted() -> None:
     catalogue = of(*spot("BTC/USDT"))
     for halted in (False, True):
         with pytest.raises(md.PairNotSupportedError) as caught:
@@ -103,7 +100,7 @@ def test_an_active_market_wins_over_a_halted_one_of_its_name() -> None:
 
 
 @pytest.mark.parametrize("is_active", [False, True])
-def test_the_pair_before_a_rename_is_told_while_it_is_listed(is_active: bool) -> None:
+def test_the_former_pair_of_a_renamed_one_is_found_while_it_is_listed(is_active: bool) -> None:
     catalogue = of(*spot("POL/USDT", "BTC/USDT"), *spot("MATIC/USDT", active=is_active))
 
     assert earlier(catalogue, "POL/USDT") == "MATIC/USDT"
@@ -112,14 +109,14 @@ def test_the_pair_before_a_rename_is_told_while_it_is_listed(is_active: bool) ->
     assert earlier(of(*spot("BTC/S"), *spot("BTC/FTM", active=False)), "BTC/S") == "BTC/FTM"
 
 
-def test_codes_of_which_ccxt_says_something_are_not_taken_for_a_rename() -> None:
+def test_codes_in_ccxts_map_do_not_count_as_renamed() -> None:
     both = [*spot("POL/USDT"), *spot("MATIC/USDT", active=False)]
     assert spot_markets(both, {})[1].former == {"POL": "MATIC"}
     for common in ({"MATIC": "Other"}, {"X": "MATIC"}, {"POL": "Another"}):
         assert spot_markets(both, common)[1].former == {}
 
 
-def test_two_active_markets_under_one_name_are_told_apart_or_reported(
+def test_two_active_markets_with_one_name_are_separated_or_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     first = spot("LUNA/USDT", id="LUNAUSDT", baseId="LUNA", quoteId="USDT")

@@ -1,4 +1,4 @@
-"""Calls from anywhere, and nothing left behind: threads, forks, loops, notebooks, Ctrl-C."""
+"""Calls from anywhere leave nothing behind: threads, forks, loops, notebooks, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from .programs import run
 
 
-def test_a_program_that_does_a_bit_of_everything_ends_quietly(tmp_path: Path) -> None:
+def test_a_program_with_many_calls_ends_quietly(tmp_path: Path) -> None:
     program = """
         import asyncio
         import os
@@ -65,7 +65,7 @@ def test_a_program_that_does_a_bit_of_everything_ends_quietly(tmp_path: Path) ->
     ]
 
 
-def test_an_async_client_that_nobody_closes_serves_loop_after_loop(tmp_path: Path) -> None:
+def test_an_unclosed_async_client_serves_loop_after_loop(tmp_path: Path) -> None:
     program = """
         import asyncio
         import marketdata as md
@@ -81,7 +81,7 @@ def test_an_async_client_that_nobody_closes_serves_loop_after_loop(tmp_path: Pat
     assert run(program, tmp_path) == "BTC/USDT\n" * 2
 
 
-def test_clients_that_are_dropped_while_their_loop_goes_on(tmp_path: Path) -> None:
+def test_clients_dropped_on_a_running_loop(tmp_path: Path) -> None:
     program = """
         import asyncio
         import gc
@@ -100,7 +100,7 @@ def test_clients_that_are_dropped_while_their_loop_goes_on(tmp_path: Path) -> No
     assert run(program, tmp_path) == "BTC/USDT\nETH/USDT\n" * 2
 
 
-def test_a_forked_child_has_connections_of_its_own_and_leaves_its_parents_alone(
+def test_a_forked_child_has_its_own_connections_and_leaves_its_parents_alone(
     tmp_path: Path,
 ) -> None:
     program = """

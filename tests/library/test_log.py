@@ -1,4 +1,4 @@
-"""The logger ``marketdata``: silent unless set up, and never with what must not be seen."""
+"""The logger ``marketdata``: silent unless set up, and never with secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .conftest import Factory, Run
 SECRET = "Qx8secretVz"
 
 
-def test_nothing_is_shown_where_logging_is_not_set_up(python: Run) -> None:
+def test_nothing_is_shown_without_logging_set_up(python: Run) -> None:
     said = python(
         "import logging, marketdata as md; md.ticker('BTC/USDT');"
         "print([type(one).__name__ for one in logging.getLogger('marketdata').handlers])"
@@ -36,7 +36,7 @@ def test_requests_are_logged_without_query_headers_and_bodies(
     assert not any(one in caplog.text for one in (SECRET, "?", "symbol=", str(ticker.last)))
 
 
-def test_another_attempt_is_logged_with_the_code_alone(
+def test_a_retry_is_logged_with_only_the_code(
     sim: SimulatedExchange, connect: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = connect(sim, retries=1)

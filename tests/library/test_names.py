@@ -1,4 +1,4 @@
-"""One name for each currency: what comes out, what may be asked for, and what is kept apart."""
+"""One name for each currency: names in answers, names in requests, and tokens kept separate."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.exchanges import QUIRKS, loader, parsing, quirk, spot_exchanges
+from inside.markets import Catalogue, Facts, Market, spot_markets
 
 import marketdata as md
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges import loader, parsing
 from marketdata._exchanges.currencies import ASKED, RENAMED, SPELLED, aliases, renamed
-from marketdata._exchanges.markets import spot_markets
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
-from marketdata._exchanges.quirks import QUIRKS, quirk
-from marketdata._exchanges.supported import known
 from marketdata.arguments import pair
 from marketdata.sim import SimulatedExchange
 
@@ -86,7 +82,7 @@ def found(catalogue: Catalogue, text: str) -> list[str]:
 # ---------------------------------------------------------------------------- names out
 
 
-def test_a_renamed_token_comes_out_under_its_new_name_everywhere(tokens: md.Client) -> None:
+def test_a_renamed_token_has_its_new_name_everywhere(tokens: md.Client) -> None:
     answers: list[Any] = [
         tokens.ticker("MATIC/USDT"),
         tokens.quote("MATIC/USDT"),
@@ -110,7 +106,7 @@ def test_a_renamed_token_comes_out_under_its_new_name_everywhere(tokens: md.Clie
         break
 
 
-def test_an_exchange_that_lists_both_names_knows_best(tokens: md.Client) -> None:
+def test_both_names_stay_if_an_exchange_lists_both(tokens: md.Client) -> None:
     assert [one.pair for one in tokens.pairs(exchange="kraken", quote="USD")] == [
         "BTC/USD",
         "MATIC/USD",
@@ -132,7 +128,7 @@ def test_the_next_process_has_the_same_names_from_the_disk(
     assert lists(renaming) == 0
 
 
-def test_a_list_that_has_the_new_name_since_is_read_as_it_is(
+def test_a_list_that_now_has_the_new_name_is_read_unchanged(
     renaming: SimulatedExchange, connect: Factory, isolated: Path
 ) -> None:
     def list_both(sent: Any) -> None:
@@ -151,7 +147,7 @@ def test_a_list_that_has_the_new_name_since_is_read_as_it_is(
         assert [one.pair for one in client.tickers(["MATIC/USDT"])] == ["MATIC/USDT"]
 
 
-def test_what_ccxt_says_of_an_exchange_wins() -> None:
+def test_ccxts_map_of_an_exchange_wins() -> None:
     listed = {"MATIC", "FTM", "EOS", "USDT"}
     assert renamed(listed, {}) == {"MATIC": "POL", "FTM": "S", "EOS": "A"}
     assert renamed(listed, {"MATIC": "MATIC", "A": "Another", "OLD": "S"}) == {}
@@ -164,13 +160,13 @@ def test_what_ccxt_says_of_an_exchange_wins() -> None:
     assert (facts.renamed, facts.former) == ({}, {"POL": "MATIC"})
 
 
-def test_a_renamed_market_keeps_what_the_exchange_calls_it() -> None:
+def test_a_renamed_market_keeps_its_id_on_the_exchange() -> None:
     [market] = spot_markets(spot("BTC/FTM", baseId="BTC", quoteId="ftm"), {})[0]
     assert market.pair == market.raw["symbol"] == "BTC/S"
     assert (market.raw["quote"], market.raw["quoteId"], market.raw["id"]) == ("S", "ftm", "BTC_FTM")
 
 
-def test_where_ccxt_asks_by_codes_the_old_name_stays_and_the_new_one_finds_it() -> None:
+def test_where_ccxt_requests_by_code_the_old_name_stays_and_the_new_one_finds_it() -> None:
     markets, facts = spot_markets(spot("MATIC/USDT"), {}, asked_by_code=True)
     catalogue = Catalogue(None)
     catalogue.replace("one", markets, facts=facts, simulated=False)
@@ -186,7 +182,7 @@ def test_where_ccxt_asks_by_codes_the_old_name_stays_and_the_new_one_finds_it() 
         *(name for name, special in QUIRKS.items() if special.asked_by_code),
     ],
 )
-def test_ccxt_asks_by_ids_where_tokens_are_renamed(exchange: str) -> None:
+def test_ccxt_requests_renamed_tokens_by_id(exchange: str) -> None:
     loader.prepare_packages()
     asked: list[str] = []
 
@@ -244,7 +240,7 @@ def test_other_names_of_currencies_find_the_pair(
     assert tokens.quote(text, exchange=exchange).pair == name
 
 
-def test_what_ccxt_keeps_apart_on_an_exchange_is_no_other_name(tokens: md.Client) -> None:
+def test_names_that_ccxt_separates_on_an_exchange_are_not_synonyms(tokens: md.Client) -> None:
     # ccxt's map of this exchange says that BCC is BCC.
     with pytest.raises(md.PairNotSupportedError) as caught:
         tokens.ticker("BCC/BTC", exchange="binance")
@@ -268,13 +264,13 @@ def test_filters_know_other_names(
     assert [one.pair for one in tokens.pairs(**wanted)] == names
 
 
-def test_an_unknown_pair_names_the_closest_by_other_names_too(tokens: md.Client) -> None:
+def test_an_unknown_pair_suggests_the_closest_by_other_names_too(tokens: md.Client) -> None:
     with pytest.raises(md.PairNotSupportedError) as caught:
         tokens.ticker("MATIC/UDST")
     assert caught.value.details["closest"][0] == "POL/USDT"
 
 
-def test_several_exchanges_are_asked_by_any_name_and_answer_with_one(tokens: md.Client) -> None:
+def test_several_exchanges_accept_any_name_and_return_one(tokens: md.Client) -> None:
     both = ["binance", "kraken"]
     answer = tokens.compare("MATIC/USDT", exchanges=both, quotes=["usd"])
     assert answer.pair == "POL/USDT"
@@ -295,14 +291,14 @@ def test_two_names_of_a_quote_currency_do_not_count_a_book_twice(tokens: md.Clie
     assert [level[:2] for level in both.asks] == [level[:2] for level in one.asks]
 
 
-def test_a_real_name_beats_another_name() -> None:
+def test_a_real_name_wins_over_another_name() -> None:
     catalogue = kept("XBT/USDT", "BTC/USDT", "XB/TUSDC", "BTC/USDC", common={"XBT": "XBT"})
     assert found(catalogue, "XBT/USDT") == ["XBT/USDT"]
     assert found(catalogue, "xbtusdc") == ["XB/TUSDC"]
     assert found(catalogue, "XBT/USDC") == []
 
 
-def test_an_exchanges_own_id_works_with_whatever_separates_it() -> None:
+def test_an_exchanges_own_id_works_with_any_separator() -> None:
     catalogue = Catalogue(None)
     ids = {"BTC/KRW": "KRW-BTC", "ETH/USDT": "SPOT_ETH_USDT", "SOL/USDT": "sol_usdt"}
     markets = [Market(one, {**spot(one)[0], "id": own}) for one, own in ids.items()]
@@ -315,7 +311,7 @@ def test_an_exchanges_own_id_works_with_whatever_separates_it() -> None:
 # ---------------------------------------------------------------------------- kept apart
 
 
-def test_the_ticker_of_another_token_does_not_find_it_but_leads_to_it() -> None:
+def test_the_ticker_of_another_token_suggests_its_name() -> None:
     catalogue = kept("BITCOINFILE/USDT", "ETH/USDT", common={"BIFI": "BITCOINFILE"})
     [market] = catalogue.find("one", pair("BITCOINFILE/USDT"))
     named = Market(market.pair, {**market.raw, "id": "BIFI_USDT"})
@@ -332,16 +328,18 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """ccxt's maps of currencies, of all spot exchanges."""
     loader.prepare_packages()
     made = {}
-    for one in known(tmp_path_factory.mktemp("known"), source_for):
+    for one in spot_exchanges(tmp_path_factory.mktemp("known")):
         theirs = getattr(importlib.import_module(f"ccxt.async_support.{one.id}"), one.id)
         made[one.id] = theirs().commonCurrencies
     return made
 
 
-def test_every_name_of_ccxts_maps_can_be_asked_for_and_kept(
+def test_every_name_in_ccxts_maps_can_be_requested_and_kept(
     maps: dict[str, dict[str, str]],
 ) -> None:
-    from marketdata._candles.store import SeriesName, _unescaped
+    from inside.store import SeriesName
+
+    from marketdata._candles.store import _unescaped
 
     assert len(maps) > 80
     names = {exchange: {*common.values()} for exchange, common in maps.items()}
@@ -356,7 +354,7 @@ def test_every_name_of_ccxts_maps_can_be_asked_for_and_kept(
             assert [_unescaped(part) for part in folder.split("-")] == [code, "USDT"]
 
 
-def test_the_tables_agree_with_ccxts_maps_and_themselves(
+def test_the_tables_agree_with_ccxts_maps_and_each_other(
     maps: dict[str, dict[str, str]],
 ) -> None:
     said = {entry for common in maps.values() for entry in common.items()}
@@ -377,7 +375,7 @@ UNPRINTABLE = ("\x1b[2J", "\x00", "\n", "\r", "\u202e", "\u200b", "\x9b31m", "\u
 
 
 @pytest.mark.parametrize("evil", UNPRINTABLE)
-def test_names_that_cannot_be_printed_are_left_out_and_counted(
+def test_unprintable_names_are_left_out_and_counted(
     evil: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     raw = spot("BTC/USDT", f"A{evil}/USDT", f"BTC/U{evil}")
@@ -392,7 +390,7 @@ def test_names_that_cannot_be_printed_are_left_out_and_counted(
 
 
 @pytest.mark.parametrize("evil", UNPRINTABLE)
-def test_ids_of_trades_that_cannot_be_printed_are_none(evil: str) -> None:
+def test_unprintable_ids_of_trades_are_none(evil: str) -> None:
     raw = {"timestamp": 1e12, "price": 1.0, "amount": 1.0, "id": f"1{evil}"}
     raw["info"] = {"a": 1, "f": f"{evil}1", "l": "2"}
     about = {"exchange": "binance", "pair": "BTC/USDT", "simulated": False}

@@ -1,12 +1,11 @@
-"""Exchanges by the names that people have for them, and pairs by their base alone."""
+"""Other names of exchanges, and pairs by their base alone."""
 
 from __future__ import annotations
 
 import pytest
+from inside.exchanges import loader, serves_spot
 
 import marketdata as md
-from marketdata._exchanges import loader
-from marketdata._exchanges.supported import serves_spot
 from marketdata.exchange_names import _OTHER, exchange_id
 from marketdata.sim import SimulatedExchange
 
@@ -30,24 +29,24 @@ from .conftest import Factory
         ("no such", "nosuch"),
     ],
 )
-def test_what_people_write_is_an_id(written: str, meant: str) -> None:
+def test_common_spellings_are_an_id(written: str, meant: str) -> None:
     assert exchange_id(written) == meant
 
 
-def test_every_name_and_id_is_taken_in_any_form() -> None:
+def test_every_name_and_id_is_accepted_in_any_form() -> None:
     for exchange in md.exchanges():
         for name in (exchange.id, exchange.name):
             for form in (name, name.upper(), f" {name} ", name.replace(" ", "-")):
                 assert exchange_id(form) == exchange.id, form
 
 
-def test_other_names_are_of_exchanges_that_serve_spot() -> None:
+def test_other_names_belong_to_spot_exchanges() -> None:
     # None of them is an id of its own: that would be another exchange.
     assert not set(_OTHER) & set(loader.ids())
     assert set(_OTHER.values()) <= {exchange.id for exchange in md.exchanges()}
 
 
-def test_every_door_takes_them(connect: Factory, sim: SimulatedExchange) -> None:
+def test_every_door_accepts_them(connect: Factory, sim: SimulatedExchange) -> None:
     client = connect(sim, "OKEx")
     assert client.settings.exchange == ("okx",)
     assert client.ticker("BTC/USDT").exchange == "okx"
@@ -60,7 +59,7 @@ def test_every_door_takes_them(connect: Factory, sim: SimulatedExchange) -> None
 
 
 @pytest.mark.parametrize("wrong", ["binnance", "krakenfuture", "kucoinfuturess", "byddfi", "xyz"])
-def test_only_exchanges_that_serve_spot_are_proposed(wrong: str) -> None:
+def test_only_spot_exchanges_are_suggested(wrong: str) -> None:
     with pytest.raises(md.ExchangeNotSupportedError) as caught:
         md.ticker("BTC/USDT", exchange=wrong)
     near = caught.value.details["closest"]
@@ -71,7 +70,7 @@ def test_only_exchanges_that_serve_spot_are_proposed(wrong: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["BTC", "btc", "XBT"])
-def test_a_base_alone_proposes_its_pairs(
+def test_a_base_alone_suggests_its_pairs(
     connect: Factory, sim: SimulatedExchange, written: str
 ) -> None:
     client = connect(sim)

@@ -1,4 +1,4 @@
-"""What a watch has brought, for whoever shows it or asks for it now and then."""
+"""The newest records of a watch, for displays and for callers that poll."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -48,7 +48,7 @@ def candles(*closes, missing=()):
     )
 
 
-def test_trades_of_several_pairs_come_out_in_the_order_in_which_they_came():
+def test_trades_of_several_pairs_keep_the_order_of_arrival():
     newest = Newest(3)
     newest.take([trade(1), trade(2, "ETH/USDT"), *map(trade, range(3, 7))])
     assert [one.id for one in newest.trades(10)] == ["2", "4", "5", "6"]
@@ -58,7 +58,7 @@ def test_trades_of_several_pairs_come_out_in_the_order_in_which_they_came():
     assert quiet.behind(0) == (1, 0)
 
 
-def test_trades_are_kept_in_the_form_that_is_asked_for():
+def test_trades_are_kept_in_the_requested_form():
     newest = Newest(3, trade_row)
     newest.take([trade(1)])
     tape = newest.of(stream("trades"))
@@ -67,7 +67,7 @@ def test_trades_are_kept_in_the_form_that_is_asked_for():
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_candles_from_before_stand_before_those_that_came(is_first):
+def test_past_candles_precede_the_streamed_ones(is_first):
     gap = Interval(start=NOW, end=NOW + timedelta(minutes=1), bars=1)
     past = candles((1, 10.0), (2, 11.0), missing=(gap,))
     newest = Newest(10)
@@ -85,7 +85,7 @@ def test_candles_from_before_stand_before_those_that_came(is_first):
     assert list(bars.candles(2).close) == [13.0, 14.0]
 
 
-def test_what_is_told_of_no_more_has_ended_or_failed():
+def test_a_stream_that_is_no_longer_reported_has_ended_or_failed():
     newest = Newest(1)
     newest.take([Ticker(**sourced(), window="24h", source="ticker", last=1.0)])
     first, second = stream(), stream(pair="ETH/USDT")
@@ -97,7 +97,7 @@ def test_what_is_told_of_no_more_has_ended_or_failed():
     assert [one.state for one in newest.look([], failed=True)] == ["failed", "failed"]
 
 
-def test_a_book_merged_of_several_exchanges_is_a_subject_by_itself():
+def test_a_consolidated_book_is_one_stream():
     newest = Newest(1)
     book = ConsolidatedOrderBook(
         pair="BTC/USDT", timestamp=NOW, received_at=NOW, crossed=False, bids=(), asks=(), sources=()

@@ -1,4 +1,4 @@
-"""With retries=0 a request that fails is not made again, whoever makes it."""
+"""With retries=0, no operation repeats a failed request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAULTS = [{"status": 503}, {"status": 429, "retry_after": 0}, {"drop": "body"}, 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("name", CALLS)
-def test_one_request_goes_out(sim: SimulatedExchange, name: str, fault: dict[str, Any]) -> None:
+def test_one_request_is_sent(sim: SimulatedExchange, name: str, fault: dict[str, Any]) -> None:
     path, ask = CALLS[name]
 
     async def main() -> None:
@@ -47,7 +47,7 @@ def test_one_request_goes_out(sim: SimulatedExchange, name: str, fault: dict[str
     asyncio.run(main())
 
 
-def test_each_page_of_a_long_range_is_asked_for_once(sim: SimulatedExchange) -> None:
+def test_each_page_of_a_long_range_is_requested_once(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with md.AsyncClient("binance", endpoints=sim.endpoints, retries=0) as client:
             await client.pairs()
@@ -61,7 +61,7 @@ def test_each_page_of_a_long_range_is_asked_for_once(sim: SimulatedExchange) -> 
     asyncio.run(main())
 
 
-def test_a_download_asks_once(sim: SimulatedExchange) -> None:
+def test_a_download_requests_once(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with md.AsyncClient("binance", endpoints=sim.endpoints, retries=0) as client:
             await client.pairs()
@@ -74,7 +74,7 @@ def test_a_download_asks_once(sim: SimulatedExchange) -> None:
     asyncio.run(main())
 
 
-def test_a_status_asks_for_each_thing_once(sim: SimulatedExchange) -> None:
+def test_a_status_sends_each_request_once(sim: SimulatedExchange) -> None:
     async def main() -> None:
         endpoints = dict.fromkeys(DIALECTS, sim.url)
         async with md.AsyncClient("binance", endpoints=endpoints, retries=0) as client:

@@ -31,7 +31,7 @@ def kernel() -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
 
 
 def messages(client: BlockingKernelClient, asked: str) -> Iterator[tuple[str, Any]]:
-    """What a cell shows, until it is idle."""
+    """Return the output of a cell, until it is idle."""
     while True:
         try:
             message = client.get_iopub_msg(timeout=60)
@@ -45,7 +45,7 @@ def messages(client: BlockingKernelClient, asked: str) -> Iterator[tuple[str, An
 
 
 @pytest.mark.parametrize("interrupted", ["signal", "cancelled"])
-def test_a_live_book_replaces_itself_until_it_is_interrupted(
+def test_a_live_book_is_updated_in_place_until_it_is_interrupted(
     kernel: tuple[KernelManager, BlockingKernelClient], interrupted: str
 ) -> None:
     manager, client = kernel
@@ -92,7 +92,7 @@ def test_several_tickers_are_one_table_and_trades_a_list(
         assert told
 
 
-def test_a_download_shows_how_far_it_is_and_leaves_nothing(
+def test_a_download_shows_its_progress_and_removes_it(
     kernel: tuple[KernelManager, BlockingKernelClient], tmp_path: Any
 ) -> None:
     _, client = kernel
@@ -115,7 +115,7 @@ def test_a_download_shows_how_far_it_is_and_leaves_nothing(
     assert re.search(r"of 10,080", pages[0])
 
 
-def test_nothing_is_shown_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_shown_outside_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     from marketdata._client.progress import in_notebook
 
     with in_notebook() as tell:

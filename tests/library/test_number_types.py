@@ -1,4 +1,4 @@
-"""Type checkers know of which form numbers are: what they let pass does not raise TypeError."""
+"""Type checkers know the number type of a client: code that type-checks raises no TypeError."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ follow_imports = normal
 
 
 def with_errors(program: str, folder: Path, cache: Path) -> set[int]:
-    """Give the lines with which mypy is not content."""
+    """Return the lines with which mypy is not content."""
     file, configuration = folder / "program.py", folder / "mypy.ini"
     file.write_text(program)
     configuration.write_text(CONFIGURATION)
@@ -91,9 +91,7 @@ def raises(line: str, names: dict[str, Any]) -> bool:
     return False
 
 
-def test_what_type_checkers_let_pass_does_not_raise(
-    tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
+def test_code_that_type_checks_does_not_raise(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     cache = pytestconfig.cache.mkdir("mypy")
     lines = [use.format(one, one) for one in ONE_OF_EACH for use in USES]
     for arguments, least in (("sim=True", 20), ("sim=True, numbers='decimal'", 20)):

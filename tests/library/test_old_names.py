@@ -1,4 +1,4 @@
-"""Modules that have moved are found under their old names, and old pickles of records load.
+"""Moved modules are found under their old names, and old pickles of records load.
 
 ``pickles/0.1.0.json`` holds a pickle of each record, made by the code of that version, and the
 record's JSON.
@@ -24,14 +24,14 @@ PICKLES = json.loads((Path(__file__).parent / "pickles/0.1.0.json").read_text())
 
 
 @pytest.mark.parametrize("name", PICKLES)
-def test_a_pickle_made_before_the_move_loads(name: str) -> None:
+def test_a_pickle_from_before_the_move_loads(name: str) -> None:
     record = pickle.loads(base64.b64decode(PICKLES[name]["pickle"]))
     assert type(record) is getattr(md, name.split()[-1])
     assert json.loads(record.model_dump_json()) == PICKLES[name]["json"]
     assert pickle.loads(pickle.dumps(record)) == record
 
 
-def test_a_pickle_loads_in_a_program_that_has_imported_nothing() -> None:
+def test_a_pickle_loads_in_a_program_without_imports() -> None:
     program = "import pickle, sys; print(type(pickle.load(sys.stdin.buffer)).__name__)"
     for name in ("Candles", "Comparison", "Ticker"):
         data = base64.b64decode(PICKLES[name]["pickle"])
@@ -58,6 +58,6 @@ def test_a_moved_module_is_the_same_under_both_names(old: str, new: str) -> None
     assert module.__name__ == new
 
 
-def test_a_module_that_never_was_is_not_found() -> None:
+def test_an_unknown_module_is_not_found() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'marketdata\.customers'"):
         importlib.import_module("marketdata.customers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from inside.exchanges import open_venue
 
 import marketdata as md
 from marketdata.sim import SimulatedExchange
@@ -17,7 +18,7 @@ MOST = {"binance": 5000, "kraken": 500, "coinbaseexchange": 1000, "okx": 5000}
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("depth", [1, 7, 20, 100, 401, 5000])
-def test_a_book_has_at_most_the_depth_asked_for(
+def test_a_book_has_at_most_the_requested_depth(
     client: md.Client, exchange: str, depth: int
 ) -> None:
     book = client.orderbook("BTC/USDT", depth, exchange=exchange)
@@ -49,9 +50,7 @@ def test_twenty_levels_are_the_default(client: md.Client) -> None:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_book_has_the_exchanges_number_where_it_sends_one(
-    client: md.Client, exchange: str
-) -> None:
+def test_a_book_has_the_exchanges_number_if_it_sends_one(client: md.Client, exchange: str) -> None:
     book = client.orderbook("BTC/USDT", 5, exchange=exchange)
     truth = market(exchange).book(ms(NOW), 1)
     assert truth is not None
@@ -64,7 +63,7 @@ def test_a_book_has_the_exchanges_number_where_it_sends_one(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_book_is_timed_by_the_exchange_or_else_by_us(client: md.Client, exchange: str) -> None:
+def test_a_book_has_the_exchanges_time_or_ours(client: md.Client, exchange: str) -> None:
     book = client.orderbook("BTC/USDT", 5, exchange=exchange)
 
     if exchange == "okx":
@@ -73,7 +72,7 @@ def test_a_book_is_timed_by_the_exchange_or_else_by_us(client: md.Client, exchan
         assert book.timestamp == book.received_at
 
 
-def test_the_book_moves_with_the_market(sim: SimulatedExchange, connect: Factory) -> None:
+def test_the_book_changes_with_the_market(sim: SimulatedExchange, connect: Factory) -> None:
     client = connect(sim)
     first = client.orderbook("BTC/USDT", 5)
     sim.clock.move(ms(NOW) + 600_000)
@@ -85,14 +84,10 @@ def test_the_book_moves_with_the_market(sim: SimulatedExchange, connect: Factory
     assert later.sequence > first.sequence
 
 
-def test_depths_that_an_exchange_does_not_take_are_rounded_up(sim: SimulatedExchange) -> None:
-    from marketdata._exchanges.exchange import Venue, connector_class
-    from marketdata._exchanges.markets_cache import Catalogue
-    from marketdata.settings import Settings
-
+def test_unsupported_depths_are_rounded_up(sim: SimulatedExchange) -> None:
     async def asked(name: str, *depths: int) -> list[int]:
         # Only this exchange's own rule is looked at, no simulated one has it.
-        venue = Venue(connector_class(name), Settings(), Catalogue(None), sim.url)
+        venue = open_venue(name, sim.url)
         try:
             return [venue._depth(depth) for depth in depths]
         finally:

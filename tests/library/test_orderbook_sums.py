@@ -1,4 +1,4 @@
-"""What can be read from a book: spread, mid, depth, imbalance, and what an order would get."""
+"""Numbers of an order book: spread, mid, depth, imbalance, and fills."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_imbalance_of_some_or_all_levels() -> None:
     assert BOOK.imbalance(levels=0) is None
 
 
-def test_filling_exactly_what_is_there_does_not_touch_the_next_level() -> None:
+def test_filling_exactly_one_level_does_not_use_the_next() -> None:
     fill = BOOK.fill("sell", 0.3)
 
     assert (fill.amount, fill.unfilled, fill.worst_price) == (0.3, 0.0, 100.0)
@@ -93,7 +93,7 @@ def test_filling_exactly_what_is_there_does_not_touch_the_next_level() -> None:
     assert fill.average_price == pytest.approx(30.01 / 0.3)
 
 
-def test_filling_more_than_is_there_tells_what_is_left() -> None:
+def test_filling_more_than_there_is_returns_the_rest() -> None:
     fill = BOOK.fill("buy", 5.0)
 
     assert (fill.amount, fill.unfilled, fill.worst_price) == (2.4, 2.6, 101.0)
@@ -119,13 +119,13 @@ def test_filling_from_an_empty_side_gives_nothing() -> None:
         ("buy", float("inf")),
     ],
 )
-def test_what_cannot_be_filled_is_an_invalid_parameter(side: Any, amount: float) -> None:
+def test_an_impossible_fill_is_an_invalid_parameter(side: Any, amount: float) -> None:
     with pytest.raises(md.InvalidParameterError):
         BOOK.fill(side, amount)
 
 
 @given(books(), st.sampled_from(["buy", "sell"]), st.integers(1, 10**10))
-def test_a_fill_is_what_walking_the_levels_gives(made: md.OrderBook, side: Any, lots: int) -> None:
+def test_a_fill_equals_walking_the_levels(made: md.OrderBook, side: Any, lots: int) -> None:
     amount = lots / 10**5
     fill = made.fill(side, amount)
 

@@ -1,4 +1,4 @@
-"""Pairs as people write them, and what is not a spot pair."""
+"""Pairs in common spellings, and names that are no spot pairs."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def ask(client: md.Client, operation: str, pair: Any, **more: Any) -> Any:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_pair_may_be_written_in_many_ways(client: md.Client, exchange: str, form: str) -> None:
+def test_a_pair_can_be_written_in_many_ways(client: md.Client, exchange: str, form: str) -> None:
     assert client.quote(form, exchange=exchange).pair == "BTC/USDT"
 
 
 @pytest.mark.parametrize("operation", ASKED)
-def test_every_operation_takes_them_and_answers_with_the_one_form(
+def test_every_operation_accepts_them_and_returns_the_standard_name(
     client: md.Client, operation: str
 ) -> None:
     answers = ask(client, operation, "eth-usdt", exchange="okx")
@@ -69,9 +69,7 @@ def test_every_operation_takes_them_and_answers_with_the_one_form(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_exchanges_own_name_of_a_pair_works_in_any_case(
-    client: md.Client, exchange: str
-) -> None:
+def test_the_exchanges_own_id_works_in_any_case(client: md.Client, exchange: str) -> None:
     name = NATIVE[exchange]
     assert client.quote(name, exchange=exchange).pair == "BTC/USDT"
     assert client.quote(name.lower(), exchange=exchange).pair == "BTC/USDT"
@@ -84,7 +82,7 @@ def test_krakens_old_names_work(client: md.Client) -> None:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("operation", ASKED)
-def test_a_derivative_is_refused_before_any_request(
+def test_a_derivative_is_refused_without_a_request(
     client: md.Client, sim: SimulatedExchange, exchange: str, operation: str
 ) -> None:
     for name in ("BTC/USDT:USDT", "btc/usd:btc", "BTC/USD:BTC-240628", "BTC/USD:BTC-240628-6E4-C"):
@@ -118,7 +116,7 @@ def test_a_derivative_is_refused_before_any_request(
         ("eth perp", "ETH/USDT"),
     ],
 )
-def test_the_exchanges_names_of_derivatives_are_refused_before_any_request(
+def test_the_exchanges_names_of_derivatives_are_refused_without_a_request(
     client: md.Client, sim: SimulatedExchange, name: str, spot: str
 ) -> None:
     for operation in ("ticker", "tickers"):
@@ -130,7 +128,7 @@ def test_the_exchanges_names_of_derivatives_are_refused_before_any_request(
 
 
 @pytest.mark.parametrize("name", ["PERP/USDT", "PERPUSDT", "PERP_USDT", "PI_USDT", "SWAP-USDT"])
-def test_tokens_that_are_called_like_derivatives_are_none(client: md.Client, name: str) -> None:
+def test_tokens_with_names_like_derivatives_are_accepted(client: md.Client, name: str) -> None:
     with pytest.raises(md.PairNotSupportedError, match="no active spot pair"):
         client.ticker(name)
 
@@ -144,7 +142,7 @@ def test_tokens_that_are_called_like_derivatives_are_none(client: md.Client, nam
         ("doge-usd", "DOGE/USDT"),
     ],
 )
-def test_an_unknown_pair_names_the_closest(client: md.Client, asked: str, closest: str) -> None:
+def test_an_unknown_pair_suggests_the_closest(client: md.Client, asked: str, closest: str) -> None:
     with pytest.raises(md.PairNotSupportedError) as caught:
         client.ticker(asked)
 
@@ -154,7 +152,7 @@ def test_an_unknown_pair_names_the_closest(client: md.Client, asked: str, closes
     assert caught.value.retryable is False
 
 
-def test_a_pair_like_no_other_is_told_so_without_a_guess(client: md.Client) -> None:
+def test_a_pair_like_no_other_has_no_suggestion(client: md.Client) -> None:
     with pytest.raises(md.PairNotSupportedError) as caught:
         client.ticker("QQQQ/WWWW")
 
@@ -169,7 +167,7 @@ def test_a_pair_that_is_no_longer_traded_is_not_served(client: md.Client, exchan
     assert "WAVES/USDT" not in {pair.pair for pair in client.pairs(exchange=exchange)}
 
 
-def test_a_name_that_fits_several_pairs_asks_for_the_slash(tmp_path, connect: Factory) -> None:
+def test_a_name_of_several_pairs_requires_the_slash(tmp_path, connect: Factory) -> None:
     start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, 0, 5, tzinfo=UTC)
     tapes = [
         record(tmp_path, minutes(start, end), f"okx_{name}-1m.csv")
@@ -189,7 +187,7 @@ def test_a_name_that_fits_several_pairs_asks_for_the_slash(tmp_path, connect: Fa
     "pair",
     ["", " ", "/", "BTC/", "/USDT", "BTC//USDT", "A/B/C", "B" * 41, "BTC\n/USDT", "a\x00/b", "'/'"],
 )
-def test_what_cannot_be_a_pair_is_an_invalid_parameter(
+def test_an_impossible_pair_is_an_invalid_parameter(
     client: md.Client, sim: SimulatedExchange, pair: str
 ) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
@@ -205,7 +203,7 @@ def test_what_cannot_be_a_pair_is_an_invalid_parameter(
     ("asked", "closest"),
     [("binanec", "binance"), ("krakn", "kraken"), ("okxx", "okx"), ("no-such-thing", None)],
 )
-def test_an_unknown_exchange_names_the_closest(
+def test_an_unknown_exchange_suggests_the_closest(
     client: md.Client, asked: str, closest: str | None
 ) -> None:
     with pytest.raises(md.ExchangeNotSupportedError) as caught:

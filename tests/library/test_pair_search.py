@@ -1,4 +1,4 @@
-"""Pairs of all exchanges whose lists are on the disk, found without a request."""
+"""A search in the lists of all exchanges on the disk, without a request."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from inside.markets import Facts, Lists
 
 import marketdata as md
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run
@@ -35,7 +35,7 @@ def names(pairs: list[md.Pair]) -> list[tuple[str, str]]:
     return [(one.exchange, one.pair) for one in pairs]
 
 
-def test_it_is_by_exchange_then_name_and_says_what_each_exchange_says(
+def test_results_are_ordered_by_exchange_and_name_with_each_exchanges_values(
     everywhere: md.Client, sim: SimulatedExchange
 ) -> None:
     found = everywhere.pairs(search="pepe")
@@ -53,9 +53,7 @@ def test_it_is_by_exchange_then_name_and_says_what_each_exchange_says(
 
 
 @pytest.mark.cold
-def test_neither_a_module_of_ccxt_nor_a_socket_is_needed(
-    everywhere: md.Client, python: Run
-) -> None:
+def test_it_needs_neither_a_module_of_ccxt_nor_a_socket(everywhere: md.Client, python: Run) -> None:
     program = """
         import sys
 
@@ -87,13 +85,13 @@ def test_neither_a_module_of_ccxt_nor_a_socket_is_needed(
         ({"search": "' OR 1=1 --"}, []),
     ],
 )
-def test_what_is_found(
+def test_matches(
     everywhere: md.Client, wanted: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
     assert names(everywhere.pairs(**wanted)) == found
 
 
-def test_decimals_are_what_each_exchange_says(everywhere: md.Client) -> None:
+def test_decimals_are_those_of_each_exchange(everywhere: md.Client) -> None:
     settings = everywhere.settings.model_copy(update={"numbers": "decimal"})
     with md.Client(settings=settings) as exact:
         found = exact.pairs(search="pepe")
@@ -104,7 +102,7 @@ def test_decimals_are_what_each_exchange_says(everywhere: md.Client) -> None:
             assert one == same
 
 
-def test_without_search_the_default_exchange_is_asked(
+def test_without_search_the_default_exchange_is_requested(
     sim: SimulatedExchange, connect: Factory, everywhere: md.Client
 ) -> None:
     client = connect(sim, "okx")
@@ -113,7 +111,7 @@ def test_without_search_the_default_exchange_is_asked(
 
 
 @pytest.mark.parametrize(("age", "found"), [(2 * DAY, 4), (6.9 * DAY, 4)])
-def test_lists_count_for_as_long_as_they_are_kept(
+def test_lists_are_searched_as_long_as_they_are_stored(
     everywhere: md.Client, sim: SimulatedExchange, isolated: Path, age: float, found: int
 ) -> None:
     newest = everywhere.pairs(search="pepe")[0].received_at
@@ -124,7 +122,7 @@ def test_lists_count_for_as_long_as_they_are_kept(
     assert sim.requests == []
 
 
-def test_where_there_is_no_list_that_of_the_default_exchange_is_fetched(
+def test_without_a_list_that_of_the_default_exchange_is_requested(
     sim: SimulatedExchange, connect: Factory, everywhere: md.Client, isolated: Path
 ) -> None:
     grow_older(isolated, 8 * DAY)
@@ -133,7 +131,7 @@ def test_where_there_is_no_list_that_of_the_default_exchange_is_fetched(
         assert lists(sim) == len(sim.requests) == requests
 
 
-def test_lists_from_other_addresses_are_of_no_use(
+def test_lists_from_other_endpoints_are_not_searched(
     sim: SimulatedExchange, connect: Factory, everywhere: md.Client, isolated: Path
 ) -> None:
     with SimulatedExchange(pairs=20) as other:
@@ -145,7 +143,7 @@ def test_lists_from_other_addresses_are_of_no_use(
     # A real one's list counts for clients that would ask the real one.
     raw = {"symbol": "PEPE/EUR", "base": "PEPE", "quote": "EUR", "id": "PEPEEUR"}
     facts = Facts(4, {"taker": 0.0025})
-    Catalogue(isolated).replace("bitvavo", [Market("PEPE/EUR", raw)], facts=facts, simulated=False)
+    Lists(isolated).plant("bitvavo", [raw], facts=facts)
     [real] = md.Client().pairs(search="pepe")
     assert (real.exchange, real.pair, real.taker, real.simulated) == (
         *("bitvavo", "PEPE/EUR"),
@@ -155,14 +153,14 @@ def test_lists_from_other_addresses_are_of_no_use(
     assert ("bitvavo", "PEPE/EUR") in names(everywhere.pairs(search="pepe"))
 
 
-def test_the_simulated_exchanges_are_all_searched(isolated: Path) -> None:
+def test_all_simulated_exchanges_are_searched(isolated: Path) -> None:
     with md.Client(sim=True) as client:
         assert names(client.pairs(search="pepe")) == PEPE
         assert names(client.pairs(search="pepe", refresh=True)) == PEPE
     assert not isolated.exists()
 
 
-def test_a_file_of_an_older_version_is_made_anew(
+def test_a_file_of_an_older_version_is_rebuilt(
     everywhere: md.Client, sim: SimulatedExchange, isolated: Path
 ) -> None:
     with sqlite3.connect(isolated / "catalogue.sqlite") as connection:
@@ -173,7 +171,7 @@ def test_a_file_of_an_older_version_is_made_anew(
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_file_is_as_good_as_none(
+def test_a_damaged_file_counts_as_none(
     everywhere: md.Client, sim: SimulatedExchange, isolated: Path, how: str
 ) -> None:
     damage(isolated / "catalogue.sqlite", how)
@@ -184,7 +182,7 @@ def test_a_damaged_file_is_as_good_as_none(
 # ---------------------------------------------------------------------------- fetching lists
 
 
-def test_refresh_fetches_the_list_of_the_exchange_first(
+def test_refresh_requests_the_list_of_the_exchange_first(
     everywhere: md.Client, sim: SimulatedExchange
 ) -> None:
     before = everywhere.pairs(search="pepe")
@@ -195,7 +193,7 @@ def test_refresh_fetches_the_list_of_the_exchange_first(
     assert after[1:] == before[1:]
 
 
-def test_refresh_with_search_alone_fetches_all_and_keeps_those_that_fail(
+def test_refresh_with_only_search_requests_all_lists_and_keeps_old_ones(
     sim: SimulatedExchange, connect: Factory, everywhere: md.Client, isolated: Path
 ) -> None:
     before = {one.exchange: one.received_at for one in everywhere.pairs(search="pepe")}
@@ -214,7 +212,7 @@ def test_refresh_with_search_alone_fetches_all_and_keeps_those_that_fail(
     assert newer == {*DIALECTS} - {"kraken"}
 
 
-def test_a_client_for_some_exchanges_finds_pairs_of_those_alone(everywhere: md.Client) -> None:
+def test_a_client_with_some_exchanges_searches_only_those(everywhere: md.Client) -> None:
     async def work() -> list[tuple[str, str]]:
         async with md.AsyncClient(settings=everywhere.settings) as client:
             bounded = client.preferring("kraken", among=["kraken", "okx"])
@@ -229,7 +227,7 @@ def test_a_client_for_some_exchanges_finds_pairs_of_those_alone(everywhere: md.C
 
 
 @pytest.mark.parametrize("sim_too", [False, True])
-def test_pages_are_parts_of_what_is_found(everywhere: md.Client, sim_too: bool) -> None:
+def test_pages_are_parts_of_the_results(everywhere: md.Client, sim_too: bool) -> None:
     async def work() -> None:
         settings = everywhere.settings.model_copy(update={"sim": sim_too})
         async with md.AsyncClient(settings=settings) as client:

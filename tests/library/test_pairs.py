@@ -1,4 +1,4 @@
-"""Which pairs an exchange has, and their trading rules."""
+"""The pairs of an exchange and their trading rules."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_minima_are_those_of_the_exchange(client: md.Client, exchange: str) -> N
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_fees_are_fractions_for_everybody(client: md.Client, exchange: str) -> None:
+def test_fees_are_fractions_on_every_exchange(client: md.Client, exchange: str) -> None:
     public = getattr(ccxt, exchange)().fees["trading"]
     # Only kraken lists them with its pairs; of the others ccxt knows what they publish.
     fees = (0.0025, 0.004) if exchange == "kraken" else (public["maker"], public["taker"])
@@ -76,7 +76,7 @@ def test_krakens_fees_are_those_that_it_lists(gateway: Gateway, connect: Factory
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_every_price_and_amount_stands_on_the_steps(client: md.Client, exchange: str) -> None:
+def test_every_price_and_amount_is_a_multiple_of_its_step(client: md.Client, exchange: str) -> None:
     rules = {pair.pair: pair for pair in client.pairs(exchange=exchange)}
     for name in ("BTC/USDT", "PEPE/USDT", "ETH/BTC"):
         if name not in rules:
@@ -120,7 +120,7 @@ def test_derivatives_in_an_exchanges_list_are_left_out(gateway: Gateway, connect
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_list_is_as_fresh_as_it_says(
+def test_a_list_is_as_new_as_it_says(
     client: md.Client, sim: SimulatedExchange, exchange: str
 ) -> None:
     before = datetime.now(UTC)

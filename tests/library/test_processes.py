@@ -20,9 +20,7 @@ from .gateway import Gateway
 from .programs import said
 
 
-def test_threads_that_all_begin_at_once_share_one_client(
-    sim: SimulatedExchange, python: Run
-) -> None:
+def test_threads_that_start_at_once_share_one_client(sim: SimulatedExchange, python: Run) -> None:
     program = """
         import threading
         import marketdata as md
@@ -47,7 +45,7 @@ def test_threads_that_all_begin_at_once_share_one_client(
     assert 1 <= paths.count("24hr") <= 8
 
 
-def test_a_child_that_asks_for_nothing_ends_quietly(python: Run) -> None:
+def test_a_child_without_requests_ends_quietly(python: Run) -> None:
     program = """
         import os, sys
         import marketdata as md
@@ -79,7 +77,7 @@ def test_children_of_children(python: Run) -> None:
     assert python(program) == "".join(f"{one} BTC/USDT\n" for one in (0, 1, "last"))
 
 
-def test_a_fork_while_other_threads_are_asking(python: Run) -> None:
+def test_a_fork_during_requests_of_other_threads(python: Run) -> None:
     program = """
         import os, sys, threading
         import marketdata as md
@@ -129,7 +127,7 @@ def test_a_fork_inside_a_running_loop(python: Run) -> None:
     assert python(program) == "BTC/USDT\nETH/USDT\n0\nSOL/USDT\n"
 
 
-def test_processes_made_while_connections_are_open(python: Run) -> None:
+def test_processes_created_while_connections_are_open(python: Run) -> None:
     program = """
         import multiprocessing
         import marketdata as md
@@ -203,7 +201,7 @@ def test_ctrl_c_ends_a_hanging_call_and_its_request(gateway: Gateway, tmp_path: 
 
 
 @pytest.mark.cold
-def test_ctrl_c_that_nobody_catches_ends_the_program(gateway: Gateway, tmp_path: Path) -> None:
+def test_an_uncaught_ctrl_c_ends_the_program(gateway: Gateway, tmp_path: Path) -> None:
     gateway.hold("*/24hr")
     done = interrupted("import marketdata as md\nmd.ticker('BTC/USDT')\n", gateway, tmp_path)
     assert done.returncode in (-signal.SIGINT, 130, 1)
@@ -234,7 +232,7 @@ def test_ctrl_c_in_asyncio(gateway: Gateway, tmp_path: Path) -> None:
     happened(gateway.left)
 
 
-def test_the_program_ends_while_a_thread_is_asking(gateway: Gateway) -> None:
+def test_the_program_ends_during_a_request_of_a_thread(gateway: Gateway) -> None:
     gateway.hold("*/24hr")
     program = """
         import sys, threading
@@ -286,7 +284,7 @@ def test_calls_at_the_very_end_of_a_program(python: Run) -> None:
     assert last == "ETH/USDT" or last.startswith("too late: ")
 
 
-def test_an_error_that_nobody_catches_is_one_traceback(python: Run, sim: SimulatedExchange) -> None:
+def test_an_uncaught_error_is_one_traceback(python: Run, sim: SimulatedExchange) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-X", "dev", "-W", "error", "-c"),

@@ -1,4 +1,4 @@
-"""HTTP_PROXY and its friends are honoured."""
+"""HTTP_PROXY and similar variables are used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .gateway import Gateway
 
 @pytest.fixture
 def proxy(sim: SimulatedExchange) -> Gateway:
-    """A real proxy on the loopback: absolute addresses are asked of it."""
+    """A real proxy on the loopback, which gets requests with absolute URLs."""
     with Gateway(sim.url) as started:
         yield started  # type: ignore[misc]
 
@@ -48,7 +48,7 @@ def test_https_goes_through_a_tunnel_of_the_proxy(
     assert proxy.requests[0].startswith("CONNECT kraken.example:443")
 
 
-def test_hosts_in_no_proxy_are_asked_directly(
+def test_hosts_in_no_proxy_are_requested_directly(
     sim: SimulatedExchange, proxy: Gateway, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -58,7 +58,7 @@ def test_hosts_in_no_proxy_are_asked_directly(
     assert proxy.requests == []
 
 
-def test_a_proxy_that_is_not_there_is_an_unavailable_exchange(
+def test_an_unreachable_proxy_is_an_unavailable_exchange(
     sim: SimulatedExchange, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -68,7 +68,7 @@ def test_a_proxy_that_is_not_there_is_an_unavailable_exchange(
 
 
 @pytest.mark.parametrize("wrong", ["not a url", "http://", "ftp://127.0.0.1", "http://a:b:c"])
-def test_a_proxy_that_is_none_is_an_error_with_a_code(
+def test_an_invalid_proxy_is_an_error_with_a_code(
     sim: SimulatedExchange, connect: Factory, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", wrong)
@@ -76,7 +76,7 @@ def test_a_proxy_that_is_none_is_an_error_with_a_code(
         connect(sim, endpoints={"binance": "http://binance.invalid"}).ticker("BTC/USDT")
 
 
-def test_the_name_and_word_for_a_proxy_are_not_shown(
+def test_user_and_password_of_a_proxy_are_not_shown(
     sim: SimulatedExchange, connect: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://somebody:Pw3-canary@127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""Tickers sorted by a field, of one quote currency, above a volume, so many at most."""
+"""Tickers sorted by a field, filtered by quote currency and volume, and cut to a limit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ranked(every: list[md.Ticker], wanted: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_ranking_is_what_sorting_all_by_hand_gives(client: md.Client, exchange: str) -> None:
+def test_a_ranking_equals_sorting_all_tickers(client: md.Client, exchange: str) -> None:
     every = client.tickers(exchange=exchange)
     for field, ascending, least, limit in itertools.product(
         FIELDS, (False, True), (0.0, 5e6), (1, 4, None)
@@ -59,12 +59,12 @@ def _of(every: list[md.Ticker], quote: str) -> list[md.Ticker]:
 
 
 @pytest.mark.parametrize("text", ["quoteVolume", "quote_volume", "QUOTEVOLUME", " quotevolume "])
-def test_fields_go_by_both_their_names(client: md.Client, text: str) -> None:
+def test_fields_can_have_both_their_names(client: md.Client, text: str) -> None:
     volumes = [one.quote_volume for one in client.tickers(sort=text, quote="usdt")]
     assert volumes == sorted(volumes, key=lambda one: -(one or 0))
 
 
-def test_another_field_is_refused_with_those_there_are(client: md.Client) -> None:
+def test_another_field_is_refused_with_the_known_ones(client: md.Client) -> None:
     with pytest.raises(md.InvalidParameterError, match="sort is one of quoteVolume"):
         client.tickers(sort="beauty")
 
@@ -75,5 +75,5 @@ def test_named_pairs_are_ranked_as_well(client: md.Client) -> None:
     assert [one.pair for one in found] == ["BTC/USDT", "ETH/USDT"]
 
 
-def test_a_currency_that_nothing_is_quoted_in_gives_nothing(client: md.Client) -> None:
+def test_an_unused_quote_currency_gives_an_empty_list(client: md.Client) -> None:
     assert client.tickers(quote="XYZ") == []

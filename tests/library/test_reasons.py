@@ -1,4 +1,4 @@
-"""Why an exchange cannot be reached: in a word for programs, in words, and without a secret."""
+"""Why an exchange cannot be reached: a word for programs, a message, and no secret."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def closed_port() -> int:
 
 @contextmanager
 def https(folder: Path) -> Iterator[tuple[str, Path]]:
-    """A server whose certificate nobody vouches for; gives its URL and the certificate."""
+    """A server with an untrusted certificate; yields its URL and the certificate."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -89,7 +89,7 @@ def https(folder: Path) -> Iterator[tuple[str, Path]]:
 @pytest.mark.parametrize(
     ("number", "retryable"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True)]
 )
-def test_a_name_that_is_not_found(
+def test_a_name_that_is_not_resolved(
     sim: SimulatedExchange,
     connect: Factory,
     monkeypatch: pytest.MonkeyPatch,
@@ -108,7 +108,7 @@ def test_a_name_that_is_not_found(
     assert "upstream" not in error.message
 
 
-def test_a_connection_that_is_refused(connect: Factory, sim: SimulatedExchange) -> None:
+def test_a_refused_connection(connect: Factory, sim: SimulatedExchange) -> None:
     client = connect(sim, endpoints={"binance": f"http://127.0.0.1:{closed_port()}"}, retries=1)
     error = refusal(client)
     assert (error.details["reason"], error.retryable) == ("refused", True)
@@ -116,7 +116,7 @@ def test_a_connection_that_is_refused(connect: Factory, sim: SimulatedExchange) 
     assert "refuses the connection" in error.message
 
 
-def test_a_certificate_that_nobody_vouches_for(
+def test_an_untrusted_certificate(
     connect: Factory, sim: SimulatedExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
@@ -132,7 +132,7 @@ def test_a_certificate_that_nobody_vouches_for(
         assert f"certificates in SSL_CERT_FILE ({elsewhere}) is its" in error.message
 
 
-def test_a_port_that_speaks_no_tls(connect: Factory, sim: SimulatedExchange) -> None:
+def test_a_port_without_tls(connect: Factory, sim: SimulatedExchange) -> None:
     url = sim.url.replace("http://", "https://")
     error = refusal(connect(sim, endpoints={"binance": url}))
     assert (error.details["reason"], error.retryable) == ("tls_failed", True)
@@ -141,7 +141,7 @@ def test_a_port_that_speaks_no_tls(connect: Factory, sim: SimulatedExchange) -> 
 @pytest.mark.parametrize(
     ("name", "scheme"), [("HTTP_PROXY", "http"), ("http_proxy", "http"), ("HTTPS_PROXY", "https")]
 )
-def test_a_proxy_that_cannot_be_reached(
+def test_an_unreachable_proxy(
     connect: Factory,
     sim: SimulatedExchange,
     monkeypatch: pytest.MonkeyPatch,
@@ -164,7 +164,7 @@ def test_a_proxy_that_cannot_be_reached(
         (502, True, "responds with HTTP 502", True),
     ],
 )
-def test_a_proxy_that_does_not_let_requests_through(
+def test_a_proxy_that_refuses_requests(
     connect: Factory,
     sim: SimulatedExchange,
     monkeypatch: pytest.MonkeyPatch,
@@ -201,7 +201,7 @@ def test_a_proxy_that_does_not_let_requests_through(
         (503, "server_error", "is failing (HTTP 503)"),
     ],
 )
-def test_a_status_says_why(
+def test_a_status_has_the_reason(
     gateway: Gateway, connect: Factory, status: int, reason: str, said: str
 ) -> None:
     client = connect(gateway)
@@ -214,7 +214,7 @@ def test_a_status_says_why(
     assert "upstream" not in error.message
 
 
-def test_too_many_requests_say_when_to_come_back(gateway: Gateway, connect: Factory) -> None:
+def test_too_many_requests_have_a_retry_after(gateway: Gateway, connect: Factory) -> None:
     client = connect(gateway)
     client.pairs()
     gateway.answer("*/24hr", {"code": -1003}, status=429, headers={"Retry-After": "7"})
@@ -232,14 +232,14 @@ def test_an_exchange_under_maintenance(connect: Factory, gateway: Gateway) -> No
     assert error.message == "okx is under maintenance. Try later."
 
 
-def test_an_exchange_that_hangs(connect: Factory, sim: SimulatedExchange) -> None:
+def test_a_hanging_exchange(connect: Factory, sim: SimulatedExchange) -> None:
     connect(sim).pairs()
     sim.faults.add(exchange="binance", path="*/24hr", hang=True)
     error = refusal(connect(sim, timeout=0.2))
     assert (error.details["reason"], error.retryable) == ("timed_out", True)
 
 
-def test_none_of_several_is_one_sentence_with_the_reason_once(
+def test_several_unreachable_exchanges_share_one_reason(
     connect: Factory, sim: SimulatedExchange
 ) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
@@ -254,7 +254,9 @@ def test_none_of_several_is_one_sentence_with_the_reason_once(
     assert set(error.details["exchanges"]) == set(FOUR)
 
 
-def test_none_of_several_with_two_reasons(connect: Factory, sim: SimulatedExchange) -> None:
+def test_several_unreachable_exchanges_with_two_reasons(
+    connect: Factory, sim: SimulatedExchange
+) -> None:
     sim.faults.add(exchange="kraken", path="*", status=451)
     url = f"http://127.0.0.1:{closed_port()}"
     client = connect(sim, ("binance", "kraken"), endpoints={"binance": url})
@@ -282,7 +284,7 @@ def test_none_of_several_with_two_reasons(connect: Factory, sim: SimulatedExchan
         ("http://:3128", "the host is missing"),
     ],
 )
-def test_a_proxy_that_is_none_names_its_variable(
+def test_an_invalid_proxy_names_its_variable(
     connect: Factory,
     sim: SimulatedExchange,
     monkeypatch: pytest.MonkeyPatch,
@@ -298,7 +300,7 @@ def test_a_proxy_that_is_none_names_its_variable(
     assert SECRET not in str(caught.value)
 
 
-def test_a_proxy_is_nothing_to_the_simulated_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_simulated_exchange_ignores_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
     with md.Client(sim=True) as client:
         assert client.ticker("BTC/USDT").pair == "BTC/USDT"
@@ -307,7 +309,7 @@ def test_a_proxy_is_nothing_to_the_simulated_exchange(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "there is no file"), ("no certificate", "has no PEM certificate")]
 )
-def test_a_file_of_certificates_that_is_none_names_its_variable(
+def test_an_invalid_file_of_certificates_names_its_variable(
     connect: Factory,
     sim: SimulatedExchange,
     monkeypatch: pytest.MonkeyPatch,
@@ -327,7 +329,7 @@ def test_a_file_of_certificates_that_is_none_names_its_variable(
     assert caught.value.details["parameter"] == "SSL_CERT_FILE"
 
 
-def test_no_way_to_the_network(
+def test_no_route_to_the_network(
     connect: Factory, sim: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from marketdata._exchanges.reasons import why_unreachable

@@ -1,4 +1,4 @@
-"""What every answer carries, its JSON, and that numbers come through as they were sent."""
+"""The common fields of answers, their JSON, and numbers without loss."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SEVERAL: list[tuple[str, dict[str, Any]]] = [
     ("execution_cost", {"pair": "BTC/USDT", "side": "buy", "amount": 0.01, "exchanges": ["okx"]}),
     ("execution_cost", {"pair": "BTC/USDT", "side": "sell", "quote_amount": 1e9}),
 ]
-"""What is asked of several exchanges at once."""
+"""The operations on several exchanges at once."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 CAMEL = re.compile(r"[a-z][a-zA-Z0-9]*")
 
@@ -71,7 +71,7 @@ each = pytest.mark.parametrize("records", DIALECTS, indirect=True)
 
 
 @each
-def test_every_answer_says_where_and_when_it_comes_from(records: list[Any]) -> None:
+def test_every_answer_has_its_source_and_time(records: list[Any]) -> None:
     now = datetime.now(UTC)
     for one in records:
         assert one.exchange in DIALECTS
@@ -112,7 +112,7 @@ def test_json_is_camel_case_without_nulls_and_with_utc_times(
 
 
 @each
-def test_json_is_as_the_schema_says(records: list[Any], together: list[Any]) -> None:
+def test_json_matches_the_schema(records: list[Any], together: list[Any]) -> None:
     draft = jsonschema.Draft202012Validator
     records = [*records, *together]
     for kind in {type(one) for one in records}:
@@ -134,7 +134,7 @@ def test_answers_survive_json_and_pickle(records: list[Any], together: list[Any]
 
 
 @each
-def test_answers_cannot_be_changed(records: list[Any]) -> None:
+def test_answers_are_immutable(records: list[Any]) -> None:
     for one in records:
         with pytest.raises(ValueError, match="frozen"):
             one.exchange = "other"
@@ -149,7 +149,7 @@ def test_answers_cannot_be_changed(records: list[Any]) -> None:
         if isinstance(value, type) and issubclass(value, models.Record) and name in module.__all__
     ],
 )
-def test_schemas_forbid_what_is_not_sent(kind: type[models.Record]) -> None:
+def test_schemas_forbid_unknown_fields(kind: type[models.Record]) -> None:
     schema = kind.json_schema()
 
     assert "null" not in json.dumps(schema.get("required", []))
@@ -163,7 +163,7 @@ def test_schemas_forbid_what_is_not_sent(kind: type[models.Record]) -> None:
         kind.model_validate({"nonsense": 1})
 
 
-def test_nothing_real_is_called_simulated(gateway: Gateway, connect: Factory) -> None:
+def test_real_data_are_not_marked_as_simulated(gateway: Gateway, connect: Factory) -> None:
     def unmark(answer: Any) -> Any:
         answer.headers.pop("X-Marketdata-Simulated", None)
         return answer
@@ -195,7 +195,7 @@ def same(sent: str, received: float | None) -> bool:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(decimals(), min_size=6, max_size=6))
-def test_numbers_come_through_as_they_were_sent(
+def test_numbers_are_returned_as_sent(
     client: md.Client, gateway: Gateway, connect: Factory, texts: list[str]
 ) -> None:
     through = connect(gateway)
@@ -246,7 +246,7 @@ def test_numbers_come_through_as_they_were_sent(
     ],
 )
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_recorded_market_comes_through_on_every_exchange(
+def test_a_recorded_market_is_returned_on_every_exchange(
     tmp_path: Path, connect: Factory, exchange: str, prices: tuple[str, ...], volume: str
 ) -> None:
     opened = ms(NOW) - ms(NOW) % 60_000

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Limit, within
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._requests.deadline import within
-from marketdata._requests.rate_ledger import Limit
 from marketdata._requests.rate_ledger_redis import SharedLedger, shared_ledger
 from marketdata.errors import ExchangeUnavailableError
 from marketdata.sim import SimulatedExchange
@@ -64,7 +63,7 @@ TICKERS = """
 """
 
 
-def test_two_machines_together_stay_below_what_the_exchange_allows(
+def test_two_machines_together_stay_below_the_limit_of_the_exchange(
     sim: SimulatedExchange, gateway: Gateway, python: Run, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     # The gateway keeps to itself how much the exchange has counted.
@@ -116,7 +115,7 @@ SPENDING = """
 
 
 def together(url: str, homes: list[Path], limit: list[float | None], most: int) -> list[float]:
-    """When processes made so many requests each, as fast as they may, in order."""
+    """Return the sorted times of requests of several processes at full speed."""
     program = [sys.executable, "-W", "error", "-c", textwrap.dedent(SPENDING), url]
     processes = [
         subprocess.Popen(
@@ -152,7 +151,7 @@ def test_no_window_holds_more_than_its_share(redis_server: RedisServer, tmp_path
         assert len(inside) <= 120
 
 
-def test_where_there_is_no_window_requests_keep_their_distance(
+def test_without_a_window_requests_keep_their_distance(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
     began = time.time()
@@ -177,7 +176,7 @@ def test_loops_in_one_process_share_it(machine: Machine) -> None:
         assert sum(threads.map(lambda name: spent(machine(name)), "aabb")) == USABLE
 
 
-def test_calls_at_once_share_a_lease(
+def test_concurrent_calls_share_a_lease(
     machine: Machine, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: list[str] = []
@@ -198,7 +197,7 @@ def test_calls_at_once_share_a_lease(
     assert sum(account(redis_server).granted.values()) == pytest.approx(10, abs=0.1)
 
 
-def test_what_is_being_given_back_cannot_be_spent_meanwhile(machine: Machine) -> None:
+def test_a_lease_being_returned_cannot_be_spent_meanwhile(machine: Machine) -> None:
     async def main() -> None:
         mine = machine("one")
         for _ in range(8):
@@ -212,7 +211,7 @@ def test_what_is_being_given_back_cannot_be_spent_meanwhile(machine: Machine) ->
     asyncio.run(main())
 
 
-def test_what_a_cancelled_call_had_asked_for_is_not_granted_twice(
+def test_the_lease_of_a_cancelled_call_is_not_granted_twice(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     async def main() -> float:
@@ -235,7 +234,7 @@ def test_what_a_cancelled_call_had_asked_for_is_not_granted_twice(
 
 
 @paced
-def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_machines(
+def test_a_pause_requested_by_an_exchange_holds_for_all_machines(
     sim: SimulatedExchange, connect: Factory, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     one, other = (
@@ -255,7 +254,7 @@ def test_an_exchange_that_asks_to_be_left_alone_is_left_alone_by_all_machines(
     assert sim.requests == []
 
 
-def test_a_block_that_comes_while_a_lease_is_asked_for_ends_it(machine: Machine) -> None:
+def test_a_block_during_a_request_for_a_lease_ends_it(machine: Machine) -> None:
     async def main() -> None:
         mine = machine("one")
         await mine.acquire(1.0)
@@ -293,7 +292,7 @@ def test_a_block_outlives_the_loss_of_redis_and_its_return(
     assert sum(account(redis_server).blocked) == pytest.approx(time.time() + 200, abs=20)
 
 
-def test_what_the_exchange_says_is_used_counts_for_all(machine: Machine) -> None:
+def test_the_used_weight_of_the_exchange_counts_for_all(machine: Machine) -> None:
     one, other = machine("one"), machine("other")
     asyncio.run(one.acquire(1.0))
     one.correct(0.85)

@@ -1,4 +1,4 @@
-"""A Redis that is not there, hangs, comes back, forgets, or holds what nobody of ours wrote."""
+"""A Redis that is missing, hangs, returns, loses its data, or has foreign data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Account
 from redis_server import RedisServer
 
 import marketdata as md
-from marketdata._requests.rate_ledger import Account
 from marketdata.sim import SimulatedExchange
 
 from .conftest import Factory, Run
@@ -31,7 +31,7 @@ from .machines import (
 )
 
 PART = 0.1 * USABLE
-"""What all machines without Redis may use together."""
+"""The part that all machines without Redis may use together."""
 
 # ------------------------------------------------------------------ away
 
@@ -64,7 +64,7 @@ def test_processes_of_one_machine_share_its_part(
     assert spent(machine("one", url=calm(redis_server) + "&client_name=other"), 1.0) == 0
 
 
-def test_where_redis_was_never_there_many_machines_are_assumed(
+def test_without_redis_from_the_start_many_machines_are_assumed(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     redis_server.stop()
@@ -76,7 +76,9 @@ def test_where_redis_was_never_there_many_machines_are_assumed(
     assert spent(mine, 1.0) == USABLE
 
 
-def test_distances_are_as_many_times_as_long(machine: Machine, redis_server: RedisServer) -> None:
+def test_distances_grow_with_the_number_of_machines(
+    machine: Machine, redis_server: RedisServer
+) -> None:
     mine = machine("one", SPACED)
     asyncio.run(mine.acquire(1.0))
     redis_server.stop()
@@ -91,9 +93,7 @@ def test_distances_are_as_many_times_as_long(machine: Machine, redis_server: Red
     assert asyncio.run(main()) > 0.9  # ten times 0.1 s, and not a share of it
 
 
-def test_redis_comes_back_by_itself_with_what_it_knew(
-    machine: Machine, redis_server: RedisServer
-) -> None:
+def test_redis_comes_back_with_its_data(machine: Machine, redis_server: RedisServer) -> None:
     one, other = machine("one"), machine("other")
     asyncio.run(one.acquire(500.0))
     redis_server.kill()
@@ -106,7 +106,7 @@ def test_redis_comes_back_by_itself_with_what_it_knew(
     assert USABLE - 500 - 10 <= total <= USABLE - 500 + PART
 
 
-def test_a_redis_that_lost_its_data_is_told_what_each_machine_knows(
+def test_a_redis_that_lost_its_data_gets_that_of_each_machine(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     mine = machine("one")
@@ -116,7 +116,7 @@ def test_a_redis_that_lost_its_data_is_told_what_each_machine_knows(
     assert spent(mine) + spent(machine("other")) == pytest.approx(USABLE - 500, abs=1)
 
 
-def test_the_loop_goes_on_while_redis_hangs(machine: Machine, redis_server: RedisServer) -> None:
+def test_the_loop_continues_while_redis_hangs(machine: Machine, redis_server: RedisServer) -> None:
     mine = machine("one", SPACED, url=redis_server.url)
     asyncio.run(mine.acquire(1.0))
     redis_server.halt()
@@ -134,7 +134,7 @@ def test_the_loop_goes_on_while_redis_hangs(machine: Machine, redis_server: Redi
     redis_server.go_on()
 
 
-def test_what_redis_says_only_after_the_call_was_cancelled_harms_nobody(
+def test_a_redis_reply_after_a_cancelled_call_does_no_harm(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     mine = machine("one")
@@ -156,7 +156,7 @@ def test_what_redis_says_only_after_the_call_was_cancelled_harms_nobody(
     assert USABLE - 30 <= total <= USABLE
 
 
-def test_machines_are_counted_as_long_as_they_are_seen(
+def test_machines_count_as_long_as_they_are_seen(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     with redis_server.client() as client:
@@ -188,7 +188,7 @@ def odd(client: Any) -> None:
 
 
 @pytest.mark.parametrize("damage", [foreign, damaged, odd])
-def test_an_account_that_cannot_be_read_is_an_empty_one(
+def test_an_unreadable_account_counts_as_empty(
     machine: Machine, redis_server: RedisServer, damage: Callable[[Any], None]
 ) -> None:
     with redis_server.client() as client:
@@ -199,7 +199,7 @@ def test_an_account_that_cannot_be_read_is_an_empty_one(
         assert len(client.hkeys(KEY)) == 2
 
 
-def test_an_account_that_was_spoilt_later_is_empty_too(
+def test_an_account_damaged_later_counts_as_empty(
     machine: Machine, redis_server: RedisServer
 ) -> None:
     spent(machine("one"))
@@ -208,7 +208,7 @@ def test_an_account_that_was_spoilt_later_is_empty_too(
     assert spent(machine("other")) == USABLE
 
 
-def test_a_redis_that_takes_no_writes_is_as_good_as_none(tmp_path: Path) -> None:
+def test_a_read_only_redis_counts_as_none(tmp_path: Path) -> None:
     with RedisServer("--maxmemory", "1", "--maxmemory-policy", "noeviction") as full:
         assert spent(machines(tmp_path, full)("one"), 1.0) == pytest.approx(PART / 10, abs=1)
 
@@ -219,7 +219,7 @@ SECRET = "s3cr3t-p4ss"
 
 
 @pytest.mark.paced
-def test_a_wrong_password_is_as_good_as_no_redis_and_never_shown(
+def test_a_wrong_password_counts_as_no_redis_and_is_never_shown(
     sim: SimulatedExchange, connect: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RedisServer(password="right") as server:
@@ -244,7 +244,7 @@ def test_a_wrong_password_is_as_good_as_no_redis_and_never_shown(
         5,
     ],
 )
-def test_a_bad_url_is_named_but_not_shown(monkeypatch: pytest.MonkeyPatch, url: Any) -> None:
+def test_an_invalid_url_is_named_but_not_shown(monkeypatch: pytest.MonkeyPatch, url: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         md.Client(redis=url)
     assert caught.value.details == {"parameter": "redis"}
@@ -268,7 +268,7 @@ def test_ways_to_write_it(monkeypatch: pytest.MonkeyPatch, redis_server: RedisSe
 
 
 @pytest.mark.parametrize("option", ["colour=blue", "socket_timeout=soon"])
-def test_an_option_that_nobody_knows_is_an_error(
+def test_an_unknown_option_is_an_error(
     sim: SimulatedExchange, connect: Factory, redis_server: RedisServer, option: str
 ) -> None:
     client = connect(sim, redis=f"{redis_server.url}?{option}")
@@ -294,7 +294,7 @@ def test_without_the_client_library_the_extra_is_named(
 
 
 @pytest.mark.cold
-def test_nobody_imports_what_is_not_used(python: Run) -> None:
+def test_unused_libraries_are_not_imported(python: Run) -> None:
     program = """
         import sys
         import marketdata as md
@@ -306,7 +306,7 @@ def test_nobody_imports_what_is_not_used(python: Run) -> None:
     assert python(program) == "[]\n"
 
 
-def test_a_forked_child_has_connections_of_its_own(python: Run, redis_server: RedisServer) -> None:
+def test_a_forked_child_has_its_own_connections(python: Run, redis_server: RedisServer) -> None:
     program = """
         import os
         import marketdata as md
@@ -328,7 +328,7 @@ def test_a_forked_child_has_connections_of_its_own(python: Run, redis_server: Re
     assert kept.reserved[0] > 0
 
 
-def test_a_forked_child_does_not_wait_for_a_lock_that_its_parent_held(
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent(
     python: Run, redis_server: RedisServer
 ) -> None:
     program = """

@@ -1,4 +1,4 @@
-"""The pairs of an exchange, fetched once a day for all machines that share a Redis."""
+"""The pairs of an exchange, requested once a day for all machines that share a Redis."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pass_time(redis: Any, to: SimulatedExchange | Gateway, seconds: float) -> No
     redis.pexpire(key_of(to), redis.pttl(key_of(to)) - round(seconds * 1000))
 
 
-def test_one_machine_fetches_the_list_for_all(
+def test_one_machine_requests_the_list_for_all(
     sim: SimulatedExchange, join: Join, redis: Any
 ) -> None:
     first = join("one", sim).pairs()
@@ -77,7 +77,7 @@ def test_a_machine_answers_from_its_own_file(
     assert redis.exists(key_of(sim)) == 0
 
 
-def test_machines_that_start_at_once_fetch_it_once(
+def test_machines_that_start_at_once_request_it_once(
     sim: SimulatedExchange, python: Run, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     def run(number: int) -> str:
@@ -94,7 +94,7 @@ def test_machines_that_start_at_once_fetch_it_once(
 
 
 @pytest.mark.parametrize(("age", "fetched"), [(DAY - 60, 1), (DAY + 60, 2), (6.9 * DAY, 2)])
-def test_a_list_is_fetched_again_after_a_day(
+def test_a_list_is_requested_again_after_a_day(
     sim: SimulatedExchange, join: Join, redis: Any, age: float, fetched: int
 ) -> None:
     join("one", sim).pairs()
@@ -108,7 +108,7 @@ def test_a_list_is_fetched_again_after_a_day(
     assert told == pytest.approx(age if fetched == 1 else 0, abs=30)
 
 
-def test_a_machine_whose_list_is_too_old_takes_the_newer_one(
+def test_a_machine_with_an_old_list_takes_the_newer_one(
     sim: SimulatedExchange, join: Join, tmp_path: Path
 ) -> None:
     join("one", sim).pairs()
@@ -142,7 +142,7 @@ def packed(*lines: Any) -> bytes:
 
 
 def unfinished() -> bytes:
-    """All of a list but its end, which nobody could tell by its lines."""
+    """A list without its end, which its lines alone would not show."""
     packing = zlib.compressobj()
     lines = f"{json.dumps(HEAD)}\n{json.dumps(ROW)}"
     return packing.compress(lines.encode()) + packing.flush(zlib.Z_SYNC_FLUSH)
@@ -172,7 +172,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", [*BAD, "another type", "no end", "an end too late"])
-def test_what_redis_holds_otherwise_costs_a_request_but_no_answer(
+def test_invalid_data_in_redis_cost_a_request_but_no_answer(
     sim: SimulatedExchange, join: Join, redis: Any, what: str
 ) -> None:
     join("one", sim).pairs()
@@ -195,7 +195,7 @@ def test_what_redis_holds_otherwise_costs_a_request_but_no_answer(
     assert lists(sim) == 2
 
 
-def test_what_unfolds_without_end_is_not_read_to_its_end(
+def test_data_that_unpack_without_end_are_not_read_to_their_end(
     sim: SimulatedExchange, join: Join, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     join("one", sim).pairs()
@@ -204,7 +204,7 @@ def test_what_unfolds_without_end_is_not_read_to_its_end(
     assert lists(sim) == 2
 
 
-def test_who_has_the_turn_and_dies_is_waited_for_half_of_a_call_at_most(
+def test_a_machine_that_dies_while_it_requests_delays_others_by_half_a_call(
     sim: SimulatedExchange, join: Join, redis: Any
 ) -> None:
     redis.set(f"marketdata:1:fetching:binance at {sim.url}", "somebody", ex=60)
@@ -212,9 +212,7 @@ def test_who_has_the_turn_and_dies_is_waited_for_half_of_a_call_at_most(
     assert lists(sim) == 1
 
 
-def test_the_next_machine_tries_where_one_has_failed(
-    gateway: Gateway, join: Join, redis: Any
-) -> None:
+def test_the_next_machine_tries_after_a_failure(gateway: Gateway, join: Join, redis: Any) -> None:
     gateway.hold("*/exchangeInfo")
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(join("one", gateway, timeout=1).pairs)
@@ -226,9 +224,7 @@ def test_the_next_machine_tries_where_one_has_failed(
     assert lists(gateway) == 2
 
 
-def test_the_turn_of_a_call_that_was_given_up_is_free_again(
-    gateway: Gateway, join: Join, redis: Any
-) -> None:
+def test_the_lock_of_a_cancelled_call_is_released(gateway: Gateway, join: Join, redis: Any) -> None:
     gateway.hold("*/exchangeInfo")
 
     async def main() -> None:
@@ -243,7 +239,7 @@ def test_the_turn_of_a_call_that_was_given_up_is_free_again(
     assert redis.keys("marketdata:1:fetching:*") == []
 
 
-def test_without_redis_each_machine_fetches_its_own(
+def test_without_redis_each_machine_requests_its_own(
     sim: SimulatedExchange, join: Join, redis_server: RedisServer
 ) -> None:
     redis_server.stop()
@@ -252,7 +248,7 @@ def test_without_redis_each_machine_fetches_its_own(
     assert lists(sim) == 2
 
 
-def test_threads_of_one_machine_fetch_it_once(sim: SimulatedExchange, join: Join) -> None:
+def test_threads_of_one_machine_request_it_once(sim: SimulatedExchange, join: Join) -> None:
     client, together = join("one", sim), threading.Barrier(4)
 
     def ask(_: int) -> int:
@@ -264,9 +260,7 @@ def test_threads_of_one_machine_fetch_it_once(sim: SimulatedExchange, join: Join
     assert lists(sim) == 1
 
 
-def test_a_list_that_is_known_to_be_wrong_is_not_taken_again(
-    sim: SimulatedExchange, join: Join
-) -> None:
+def test_a_list_known_to_be_wrong_is_not_used_again(sim: SimulatedExchange, join: Join) -> None:
     client = join("one", sim)
     client.pairs()
     client._client._session.catalogue().forget(f"binance at {sim.url}")  # as downloads do
@@ -276,7 +270,7 @@ def test_a_list_that_is_known_to_be_wrong_is_not_taken_again(
     assert lists(sim) == 2
 
 
-def test_the_simulator_of_a_process_is_no_business_of_others(
+def test_the_simulator_of_a_process_does_not_affect_others(
     redis_server: RedisServer, redis: Any, tmp_path: Path
 ) -> None:
     with md.Client("binance", sim=True, redis=calm(redis_server), home=tmp_path) as client:

@@ -1,4 +1,4 @@
-"""Exactly which requests each operation makes: none that its answer does not need."""
+"""The exact requests of each operation: none that its answer does not need."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ NEEDED: list[tuple[str, dict[str, Any], dict[str, list[str]]]] = [
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_an_operation_asks_for_what_it_needs(
+def test_an_operation_sends_only_the_requests_it_needs(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     connect(sim, exchange).pairs()
@@ -177,7 +177,7 @@ def test_an_operation_asks_for_what_it_needs(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_nothing_but_public_spot_paths_is_ever_asked_for(
+def test_only_public_spot_paths_are_ever_requested(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     client = connect(sim, exchange)
@@ -198,7 +198,7 @@ def test_nothing_but_public_spot_paths_is_ever_asked_for(
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kraken"])
-def test_the_first_ticker_of_all_takes_two_requests_and_later_processes_one(
+def test_the_first_ticker_takes_two_requests_and_later_processes_one(
     sim: SimulatedExchange, python: Run, exchange: str
 ) -> None:
     program = """
@@ -226,7 +226,7 @@ def test_exchanges_need_no_request(client: md.Client, sim: SimulatedExchange) ->
     assert {"binanceusdm", "krakenfutures"} & set(ids) == set()
 
 
-def test_what_is_known_of_exchanges_is_right(client: md.Client) -> None:
+def test_the_description_of_exchanges_is_right(client: md.Client) -> None:
     known = {one.id: one for one in client.exchanges()}
 
     binance = known["binance"]
@@ -252,13 +252,13 @@ def test_what_is_known_of_exchanges_is_right(client: md.Client) -> None:
         assert not one.history or (one.timeframes and one.history_bars is None)
 
 
-def test_the_simulated_exchange_lists_its_own(sim: SimulatedExchange) -> None:
+def test_the_simulator_lists_its_own_exchanges(sim: SimulatedExchange) -> None:
     with md.Client(sim=True) as simulated:
         assert [one.id for one in simulated.exchanges()] == sorted(DIALECTS)
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_key_for_trading_changes_nothing_that_is_asked(
+def test_a_trading_key_does_not_change_the_requests(
     sim: SimulatedExchange,
     connect: Factory,
     exchange: str,
@@ -278,7 +278,7 @@ def test_a_key_for_trading_changes_nothing_that_is_asked(
     assert requests("with") == without
 
 
-def test_a_chunk_of_history_takes_as_many_requests_as_pages(
+def test_a_range_of_history_takes_one_request_per_page(
     client: md.Client, sim: SimulatedExchange
 ) -> None:
     client.pairs()

@@ -1,12 +1,14 @@
-"""Longer candles: which are made of which, and how."""
+"""Resampled candles: their sources and their values."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from marketdata._candles.calendar import (
+from inside.candles import (
+    OPENINGS,
+    Gap,
+    Opening,
     can_make,
     expected,
     known,
@@ -14,7 +16,6 @@ from marketdata._candles.calendar import (
     source_for,
     sources,
 )
-from marketdata._candles.spans import Gap
 
 from .markets import ms
 from .resampled import DAY, HOUR, MINUTE, NOON, at, made
@@ -50,7 +51,7 @@ from .resampled import DAY, HOUR, MINUTE, NOON, at, made
         ("1y", "10y"),
     ],
 )
-def test_candles_of_which_longer_ones_can_be_made(finer: str, coarser: str) -> None:
+def test_timeframes_that_can_be_resampled(finer: str, coarser: str) -> None:
     assert can_make(expected(finer), expected(coarser))
 
 
@@ -77,7 +78,7 @@ def test_candles_of_which_longer_ones_can_be_made(finer: str, coarser: str) -> N
         ("1y", "11y"),
     ],
 )
-def test_candles_of_which_longer_ones_cannot_be_made(finer: str, coarser: str) -> None:
+def test_timeframes_that_cannot_be_resampled(finer: str, coarser: str) -> None:
     assert not can_make(expected(finer), expected(coarser))
 
 
@@ -97,7 +98,7 @@ def test_candles_of_which_longer_ones_cannot_be_made(finer: str, coarser: str) -
         ("1h", [], None),
     ],
 )
-def test_the_longest_that_will_do_is_chosen(
+def test_the_longest_possible_source_is_chosen(
     wanted: str, offered: list[str], source: str | None
 ) -> None:
     assert source_for(wanted, offered) == source
@@ -120,11 +121,9 @@ def test_the_longest_that_will_do_is_chosen(
         ("chicago", "2d", "4h"),
     ],
 )
-def test_a_source_opens_where_the_longer_candles_do(
+def test_a_source_must_open_with_the_longer_candles(
     exchange: str, wanted: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marketdata._exchanges.openings import OPENINGS, Opening
-
     monkeypatch.setitem(OPENINGS, "chicago", Opening(zone="America/Chicago"))
     offered = ["1m", "1h", "4h", "1d", "1w", "1M"]
     fitting = sources(wanted, offered, lambda name: known(exchange, name))
@@ -137,7 +136,7 @@ LENGTHS = st.builds("{}{}".format, st.integers(1, 200), st.sampled_from("smhdwMy
 
 
 @given(LENGTHS, LENGTHS)
-def test_longer_candles_are_made_of_those_that_open_with_each_of_them(
+def test_resampled_candles_are_made_of_sources_that_open_with_each_of_them(
     finer: str, coarser: str
 ) -> None:
     short, long = expected(finer), expected(coarser)
@@ -187,7 +186,7 @@ def test_no_candles_make_no_candles() -> None:
     assert made(at(0), "1h", start=NOON + 1, until=NOON + HOUR) == ([], [])
 
 
-def test_candles_stay_as_they_are_where_both_lengths_are_one() -> None:
+def test_the_same_timeframe_changes_nothing() -> None:
     rows = at(0, 1, 3)
     gap = Gap(NOON + 2 * MINUTE, NOON + 3 * MINUTE, "no_trades")
 
@@ -211,7 +210,7 @@ def test_candles_stay_as_they_are_where_both_lengths_are_one() -> None:
         ("10y", "2020-01-01"),
     ],
 )
-def test_where_long_candles_open(timeframe: str, opened: str) -> None:
+def test_opening_times_of_long_candles(timeframe: str, opened: str) -> None:
     day = ms("2024-05-01")
     begin = ms("2019-06-01")
     days = [(time, 1.0, 1.0, 1.0, 1.0, 1.0, 1) for time in range(begin, day + DAY, DAY)]

@@ -1,4 +1,4 @@
-"""Longer candles of any candles, and of real ones, against those made one by one."""
+"""Resampling of generated and of real candles, compared with a brute-force model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.candles import Gap, expected
 
-from marketdata._candles.calendar import (
-    expected,
-)
-from marketdata._candles.resampling import resample
-from marketdata._candles.spans import Gap
 from marketdata.models import Columns
 
 from .markets import ms
-from .resampled import HOUR, MINUTE, NOT_FETCHED, UNKNOWN, WORST_FIRST, Row, made, places
+from .resampled import HOUR, MINUTE, NOT_FETCHED, UNKNOWN, WORST_FIRST, Row, made, places, resample
 
 
 @st.composite
@@ -97,7 +93,7 @@ LONGER = [("5m", 5), ("7m", 7), ("15m", 15), ("45m", 45), ("1h", 60)]
 
 
 @given(histories(), st.sampled_from(LONGER), st.sampled_from([NOT_FETCHED, UNKNOWN]))
-def test_any_candles_are_those_made_one_by_one(
+def test_any_candles_equal_a_brute_force_model(
     history: Any, to: tuple[str, int], unknown: frozenset[Any]
 ) -> None:
     rows, gaps, start, until = history
@@ -115,7 +111,7 @@ def test_any_candles_are_those_made_one_by_one(
 
 
 @given(histories(), st.sampled_from([NOT_FETCHED, UNKNOWN]))
-def test_two_steps_give_what_one_does(history: Any, unknown: frozenset[Any]) -> None:
+def test_two_steps_equal_one(history: Any, unknown: frozenset[Any]) -> None:
     rows, gaps, start, until = history
     fine = Columns.from_rows(rows)
     for middle, to in (("5m", "1h"), ("15m", "45m"), ("7m", "14m"), ("1h", "1d"), ("45m", "1M")):
@@ -128,7 +124,7 @@ def test_two_steps_give_what_one_does(history: Any, unknown: frozenset[Any]) -> 
 
 
 @given(histories(), st.sampled_from([NOT_FETCHED, UNKNOWN]))
-def test_nothing_is_won_or_lost(history: Any, unknown: frozenset[Any]) -> None:
+def test_volume_and_extremes_are_preserved(history: Any, unknown: frozenset[Any]) -> None:
     rows, gaps, start, until = history
     bars, missing = made(rows, "15m", *gaps, start=start, until=until, unknown=unknown)
     first = expected("15m").ceil(start)
@@ -187,7 +183,7 @@ def test_real_minutes_make_the_exchanges_own_candles(
     )
 
 
-def test_the_candle_in_which_the_outage_began_is_what_had_been_traded(recorded: Path) -> None:
+def test_the_candle_in_which_the_outage_began_has_the_trades_before_it(recorded: Path) -> None:
     minutes = read(recorded / "binance_BTC_USDT-1m.csv.gz")
     begin = ms("2023-03-24T12:00")
     inside = [row for row in minutes if begin <= row[0] < begin + HOUR]
@@ -200,7 +196,7 @@ def test_the_candle_in_which_the_outage_began_is_what_had_been_traded(recorded: 
 
 
 def day_of(moment: datetime, timeframe: str) -> datetime:
-    """Tell when the days or weeks open that a moment is in, by the calendar on the wall."""
+    """Return when the days or weeks open that a moment is in, by the calendar on the wall."""
     day = moment.replace(hour=0, minute=0)
     back = {"1d": 0, "2d": day.toordinal() % 2 != EPOCH.toordinal() % 2, "1w": day.weekday()}
     return day - timedelta(days=int(back[timeframe]))

@@ -1,4 +1,4 @@
-"""Longer candles where parts are missing, or not over yet."""
+"""Resampled candles with missing or open parts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from inside.candles import Calendar, Gap, Span, can_make, expected, learned
 
 from marketdata._candles.assembly import Clock
-from marketdata._candles.calendar import (
-    Calendar,
-    can_make,
-    expected,
-    learned,
-)
 from marketdata._candles.series import ElsewhereError, Known, ResampledSeries
-from marketdata._candles.spans import Gap, Span
 from marketdata.models import Columns
 
 from .markets import ms
@@ -35,7 +29,7 @@ from .resampled import (
 )
 
 
-def test_a_candle_needs_one_part_only_where_nothing_else_was_traded() -> None:
+def test_a_candle_needs_only_one_part_if_the_others_had_no_trades() -> None:
     gaps = [
         Gap(NOON, NOON + 4 * MINUTE, "no_trades"),
         Gap(NOON + 5 * MINUTE, NOON + 9 * MINUTE, "outage"),
@@ -50,7 +44,7 @@ def test_a_candle_needs_one_part_only_where_nothing_else_was_traded() -> None:
 @pytest.mark.parametrize("cause", WORST_FIRST)
 @pytest.mark.parametrize("unknown", [NOT_FETCHED, UNKNOWN], ids=["", "not-served"])
 @pytest.mark.parametrize("minute", [0, 2, 4])
-def test_a_candle_is_missing_for_an_unknown_part(
+def test_a_candle_is_missing_if_a_part_is_unknown(
     cause: Any, unknown: frozenset[Any], minute: int
 ) -> None:
     gap = Gap(NOON + minute * MINUTE, NOON + (minute + 1) * MINUTE, cause)
@@ -69,7 +63,7 @@ def test_a_candle_is_missing_for_an_unknown_part(
 
 @pytest.mark.parametrize("first", WORST_FIRST)
 @pytest.mark.parametrize("second", WORST_FIRST)
-def test_the_worst_cause_is_that_of_the_candle(first: Any, second: Any) -> None:
+def test_a_candle_gets_the_worst_cause_of_its_parts(first: Any, second: Any) -> None:
     gaps = [
         Gap(NOON, NOON + 2 * MINUTE, first),
         Gap(NOON + 2 * MINUTE, NOON + 5 * MINUTE, second),
@@ -93,7 +87,7 @@ def test_a_longer_place_is_an_outage_only_if_all_of_it_is_one() -> None:
     ]
 
 
-def test_gaps_that_touch_are_one_for_each_cause() -> None:
+def test_adjacent_gaps_are_merged_by_cause() -> None:
     gaps = [
         Gap(NOON, NOON + 20 * MINUTE, "not_served"),
         Gap(NOON + 20 * MINUTE, NOON + 35 * MINUTE, "no_trades"),
@@ -142,7 +136,7 @@ def test_candles_and_gaps_that_open_at_the_end_or_later_are_left_out() -> None:
     assert missing == [Gap(NOON + 5 * MINUTE, NOON + 10 * MINUTE, "not_fetched")]
 
 
-def test_a_candle_that_opens_before_the_end_is_whole() -> None:
+def test_a_candle_that_opens_before_the_end_is_complete() -> None:
     bars, missing = made(at(0, 6, 9), "5m", start=NOON, until=NOON + 7 * MINUTE)
 
     assert [bar[0] for bar in bars] == [NOON, NOON + 5 * MINUTE]
@@ -207,7 +201,7 @@ def found_in(known: Known, timeframe: str) -> tuple[list[int], bool, list[Gap]]:
     )
 
 
-def test_what_is_not_over_is_given_and_not_missing() -> None:
+def test_an_open_candle_is_returned_and_not_missing() -> None:
     known = series("5m", at(0, 6), now=NOON + 7 * MINUTE)
     assert found_in(known, "5m") == ([0, 5], True, [])
 
@@ -221,7 +215,7 @@ def test_what_is_not_over_is_given_and_not_missing() -> None:
     assert found_in(known, "5m") == ([0], False, [Gap(NOON + 5 * MINUTE, NOON + 10 * MINUTE, None)])
 
 
-def test_a_candle_that_is_not_over_is_missing_where_a_part_was_not_fetched() -> None:
+def test_an_open_candle_is_missing_if_a_part_was_not_fetched() -> None:
     gap = Gap(NOON + 5 * MINUTE, NOON + 6 * MINUTE, "not_fetched")
     known = series("5m", at(0, 6), gap, now=NOON + 7 * MINUTE)
     assert found_in(known, "5m") == ([0], False, [])
@@ -231,7 +225,7 @@ def test_a_candle_that_is_not_over_is_missing_where_a_part_was_not_fetched() -> 
     assert found_in(known, "5m") == ([0, 10], True, [left])
 
 
-def test_candles_that_open_elsewhere_send_to_the_next_source() -> None:
+def test_candles_that_open_off_the_calendar_require_the_next_source() -> None:
     korean = [(NOON + 3 * HOUR + day * DAY, 1.0, 1.0, 1.0, 1.0, 1.0, 1) for day in range(14)]
     with pytest.raises(ElsewhereError):
         series("1w", korean, now=NOON + 20 * DAY, of="1d", strict=True)

@@ -1,4 +1,4 @@
-"""Candles on the wire that are rows of numbers, read into one list without a list for each row."""
+"""Candles that are rows of numbers are parsed into one list without a list for each row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inside.exchanges import connector_class
 
 from marketdata._exchanges.bodies import FlatRows, flat_rows, parsed
-from marketdata._exchanges.connector import connector_class
 
 NUMBERS = st.one_of(
     st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -27,7 +27,7 @@ def tables(draw: st.DrawFn) -> list[list[Any]]:
 
 
 @given(tables())
-def test_each_number_is_found_in_its_place(rows: list[list[Any]]) -> None:
+def test_each_number_is_found_in_its_position(rows: list[list[Any]]) -> None:
     found = flat_rows(json.dumps(rows, separators=(",", ":")), parsed)
     assert isinstance(found, FlatRows)
     for at, column in enumerate(zip(*rows, strict=True)):
@@ -55,18 +55,18 @@ def test_each_number_is_found_in_its_place(rows: list[list[Any]]) -> None:
         "[[1, 2],[3,4]]",
     ],
 )
-def test_anything_else_is_read_as_ever(body: str) -> None:
+def test_anything_else_is_parsed_as_usual(body: str) -> None:
     assert flat_rows(body, parsed) is None
 
 
 @pytest.mark.parametrize("body", ["[[1,],[2,3]]", "[[],[]]", '[[1,"2-3"],[4,5]]', "[[1,.],[2,3]]"])
-def test_what_is_no_number_is_no_answer(body: str) -> None:
+def test_an_invalid_number_is_an_unusable_response(body: str) -> None:
     with pytest.raises(ValueError, match="line 1"):
         flat_rows(body, parsed)
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_candles_are_the_same_as_from_rows(exact: bool) -> None:
+def test_candles_equal_those_from_rows(exact: bool) -> None:
     connector = connector_class("binance", exact=exact)({})
     row = '[{},"0.1","0.3","0.05","0.2","12.50000000",{},"1.5",857,"1","2","0"]'
     body = f"[{row.format(1000, 1999)},{row.format(2000, 2999)}]"

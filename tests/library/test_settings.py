@@ -1,4 +1,4 @@
-"""MARKETDATA_* variables and arguments of clients: what they do, and what is said of bad ones."""
+"""MARKETDATA_* variables and arguments of clients: their effects, and errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def test_a_variable_sets(monkeypatch: pytest.MonkeyPatch, name: str, text: str, 
 
 
 @pytest.mark.parametrize(("name", "text"), INVALID, ids=lambda text: text[:30])
-def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+def test_an_invalid_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
     monkeypatch.setenv(f"MARKETDATA_{name}", text)
     for make in (md.Settings.from_environment, md.Client, lambda: md.ticker("BTC/USDT")):
         with pytest.raises(md.InvalidParameterError) as caught:
@@ -103,13 +105,13 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, tex
     ],
 )
 @pytest.mark.parametrize("kind", [md.Client, md.AsyncClient])
-def test_a_bad_argument_is_named(kind: Any, name: str, wrong: Any) -> None:
+def test_an_invalid_argument_is_named(kind: Any, name: str, wrong: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         kind(**{name: wrong})
     assert caught.value.details == {"parameter": name}
 
 
-def test_an_empty_variable_is_the_same_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_means_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, _, _ in VALID:
         monkeypatch.setenv(f"MARKETDATA_{name}", "")
     assert md.Settings.from_environment() == md.Settings.from_environment({})
@@ -128,14 +130,14 @@ def test_arguments_win_over_variables(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert (wanted.home, wanted.endpoints) == (tmp_path, {"okx": "http://a"})
 
 
-def test_settings_may_be_given_whole(sim: SimulatedExchange) -> None:
+def test_settings_can_be_passed_as_an_object(sim: SimulatedExchange) -> None:
     wanted = md.Settings(exchange=("okx",), endpoints=sim.endpoints)
     with md.Client(settings=wanted) as client:
         assert client.settings is wanted
         assert client.ticker("BTC/USDT").exchange == "okx"
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         md.Settings().timeout = 5.0  # type: ignore[misc]
 
@@ -172,7 +174,7 @@ def test_functions_keep_their_client_as_long_as_nothing_changes(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_base_address_may_have_a_path(
+def test_a_base_url_can_have_a_path(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     class Prefixed(Gateway):
@@ -229,13 +231,13 @@ def test_a_tape_that_cannot_be_played_is_an_error_with_a_code(
 
 
 @pytest.mark.parametrize("exchange", ["bybit", "binanceus"])
-def test_what_the_simulated_exchange_does_not_speak_is_said(exchange: str) -> None:
+def test_unsupported_operations_of_the_simulator_are_named(exchange: str) -> None:
     with md.Client(sim=True) as client, pytest.raises(md.ExchangeNotSupportedError) as caught:
         client.ticker("BTC/USDT", exchange=exchange)
     assert "simulator" in str(caught.value)
 
 
-def test_a_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_home_can_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MARKETDATA_HOME", "~/below")
     assert md.Settings.from_environment().folder() == tmp_path / "below"

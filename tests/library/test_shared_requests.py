@@ -1,4 +1,4 @@
-"""Questions that are asked at the same time are one request, and each its caller's own."""
+"""Identical concurrent calls share one request, and each caller has its own record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def gate(sim: SimulatedExchange) -> Iterator[Gate]:
 # ------------------------------------------------------------------ how many requests
 
 
-def test_a_thousand_questions_are_one_request(sim: SimulatedExchange) -> None:
+def test_a_thousand_calls_are_one_request(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim) as client:
             for requests in (["exchangeInfo", "24hr"], ["24hr"]):
@@ -61,7 +61,7 @@ def test_a_thousand_questions_are_one_request(sim: SimulatedExchange) -> None:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_every_question_is_shared(sim: SimulatedExchange, exchange: str) -> None:
+def test_every_call_is_shared(sim: SimulatedExchange, exchange: str) -> None:
     def asked() -> list[str]:
         found = sorted(f"{one.path} {sorted(one.query.items())}" for one in sim.requests)
         sim.forget()
@@ -82,7 +82,7 @@ def test_every_question_is_shared(sim: SimulatedExchange, exchange: str) -> None
     asyncio.run(main())
 
 
-def test_pairs_of_other_questions_are_not_mixed_up(sim: SimulatedExchange) -> None:
+def test_pairs_of_other_calls_are_not_mixed_up(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim) as client:
             pairs = [pair.pair for pair in await client.pairs()][:8]
@@ -96,7 +96,7 @@ def test_pairs_of_other_questions_are_not_mixed_up(sim: SimulatedExchange) -> No
     asyncio.run(main())
 
 
-def test_nothing_is_kept_once_it_is_answered(sim: SimulatedExchange) -> None:
+def test_nothing_is_cached_after_the_response(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim) as client:
             for _ in range(3):
@@ -106,7 +106,7 @@ def test_nothing_is_kept_once_it_is_answered(sim: SimulatedExchange) -> None:
     asyncio.run(main())
 
 
-def test_other_forms_of_an_answer_are_made_of_the_same_request(sim: SimulatedExchange) -> None:
+def test_other_records_are_made_of_the_same_response(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, "kraken") as client:
             await client.pairs()
@@ -118,7 +118,7 @@ def test_other_forms_of_an_answer_are_made_of_the_same_request(sim: SimulatedExc
     asyncio.run(main())
 
 
-def test_a_form_that_cannot_be_made_is_nobody_elses_error(gate: Gate) -> None:
+def test_an_error_in_one_record_is_not_shared(gate: Gate) -> None:
     def without_quotes(sent: Any) -> None:
         for ticker in sent["result"].values():
             ticker["a"] = ticker["b"] = ["0", "0", "0"]
@@ -138,7 +138,7 @@ def test_a_form_that_cannot_be_made_is_nobody_elses_error(gate: Gate) -> None:
     asyncio.run(main())
 
 
-def test_lists_are_the_callers_own(sim: SimulatedExchange) -> None:
+def test_lists_belong_to_their_caller(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim) as client:
             for ask in ("trades", "tickers", "quotes", "newest_candles"):
@@ -158,7 +158,7 @@ def test_lists_are_the_callers_own(sim: SimulatedExchange) -> None:
 # ------------------------------------------------------------------ whose time, whose end
 
 
-def test_who_leaves_does_not_take_the_others_along(gate: Gate) -> None:
+def test_a_cancelled_caller_does_not_cancel_the_others(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate) as client:
             await client.pairs()
@@ -180,7 +180,7 @@ def test_who_leaves_does_not_take_the_others_along(gate: Gate) -> None:
     asyncio.run(main())
 
 
-def test_the_last_to_leave_ends_the_request(gate: Gate) -> None:
+def test_the_last_caller_to_leave_ends_the_request(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate) as client:
             await client.pairs()
@@ -199,7 +199,7 @@ def test_the_last_to_leave_ends_the_request(gate: Gate) -> None:
     asyncio.run(main())
 
 
-def test_a_new_question_does_not_join_one_that_was_given_up(gate: Gate) -> None:
+def test_a_new_call_does_not_join_a_cancelled_one(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate) as client:
             await client.pairs()
@@ -234,7 +234,7 @@ def test_one_list_of_pairs_for_all_whoever_leaves(gate: Gate) -> None:
     asyncio.run(main())
 
 
-def test_each_waits_for_its_own_time_only(gate: Gate) -> None:
+def test_each_caller_waits_only_for_its_own_timeout(gate: Gate) -> None:
     # Without a name binance gets half of the time; the one who named it has all of it.
     async def main() -> None:
         async with client_of(gate, ["binance", "kraken"], timeout=1.6) as client:
@@ -253,7 +253,7 @@ def test_each_waits_for_its_own_time_only(gate: Gate) -> None:
     asyncio.run(main())
 
 
-def test_it_is_tried_again_within_the_time_of_who_has_most(sim: SimulatedExchange) -> None:
+def test_retries_use_the_time_of_the_caller_with_most(sim: SimulatedExchange) -> None:
     async def main() -> None:
         async with client_of(sim, ["binance", "kraken"], timeout=1.8, retries=1) as client:
             for exchange in ("binance", "kraken"):
@@ -270,7 +270,7 @@ def test_it_is_tried_again_within_the_time_of_who_has_most(sim: SimulatedExchang
     asyncio.run(main())
 
 
-def test_nobody_waits_once_all_have_run_out_of_time(gate: Gate) -> None:
+def test_nobody_waits_after_all_have_timed_out(gate: Gate) -> None:
     async def main() -> None:
         async with client_of(gate, timeout=30) as client:
             await client.pairs()
@@ -289,7 +289,7 @@ def test_nobody_waits_once_all_have_run_out_of_time(gate: Gate) -> None:
 # ------------------------------------------------------------------ errors
 
 
-def test_everybody_has_an_error_of_their_own(sim: SimulatedExchange) -> None:
+def test_each_caller_gets_its_own_error(sim: SimulatedExchange) -> None:
     async def main() -> list[md.MarketDataError]:
         async with client_of(sim) as client:
             await client.pairs()
@@ -329,7 +329,7 @@ def test_retries_are_shared(sim: SimulatedExchange) -> None:
     asyncio.run(main())
 
 
-def test_closing_the_client_ends_all_who_wait(gate: Gate) -> None:
+def test_closing_the_client_ends_all_waiting_calls(gate: Gate) -> None:
     async def main() -> None:
         client = client_of(gate, retries=3)
         await client.pairs()
@@ -345,7 +345,7 @@ def test_closing_the_client_ends_all_who_wait(gate: Gate) -> None:
     asyncio.run(main())
 
 
-def test_closing_the_client_ends_a_pause_before_the_next_attempt(sim: SimulatedExchange) -> None:
+def test_closing_the_client_ends_a_pause_before_a_retry(sim: SimulatedExchange) -> None:
     async def main() -> None:
         client = client_of(sim, retries=3)
         await client.pairs()
@@ -360,7 +360,7 @@ def test_closing_the_client_ends_a_pause_before_the_next_attempt(sim: SimulatedE
 
 
 @pytest.mark.parametrize("name", [*QUESTIONS, "pairs"])
-def test_cancelling_a_call_ends_what_it_asks_of_the_exchange(gate: Gate, name: str) -> None:
+def test_cancelling_a_call_ends_its_requests(gate: Gate, name: str) -> None:
     ask: Ask = QUESTIONS.get(name, lambda client: client.pairs())
 
     async def main() -> None:

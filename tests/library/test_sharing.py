@@ -1,4 +1,4 @@
-"""Work that several wait for: whose time it takes, what each gets of it, and when it ends."""
+"""Work that several callers wait for: its time, the record of each caller, and its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from inside.requests import patient, within
 
 from marketdata._requests.coalescing import Question, Sharing
-from marketdata._requests.deadline import patient, rest, seconds_left, unhurried, within
+from marketdata._requests.deadline import rest, seconds_left, unhurried
 from marketdata.errors import ExchangeUnavailableError
 
+from .budgets import play
 
-def test_the_time_of_shared_work_is_that_of_who_has_most() -> None:
+
+def test_shared_work_has_the_time_of_the_caller_with_most() -> None:
     left: list[float] = []
 
     async def work(question: Question) -> None:
@@ -44,7 +47,7 @@ EAGER: Any = getattr(asyncio, "eager_task_factory", None)
 
 
 @pytest.mark.parametrize("tasks", [None] if EAGER is None else [None, EAGER])
-def test_each_makes_its_own_of_the_one_answer(tasks: Any) -> None:
+def test_each_caller_makes_its_own_record_of_one_response(tasks: Any) -> None:
     made = 0
 
     async def work(question: Question) -> None:
@@ -80,7 +83,7 @@ def ends(question: Question) -> list[float]:
 
 
 @pytest.mark.parametrize("is_patient", [True, False])
-def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: bool) -> None:
+def test_waiting_downloads_have_time_while_the_shared_work_waits(is_patient: bool) -> None:
     async def work(question: Question) -> None:
         await asyncio.sleep(0)
         before = ends(question)
@@ -103,7 +106,7 @@ def test_long_jobs_that_wait_for_the_same_have_time_while_it_waits(is_patient: b
     assert min(moved) >= 0.09 if is_patient else moved == [0, 0]
 
 
-def test_nobody_waits_for_what_is_answered() -> None:
+def test_nobody_waits_for_a_finished_response() -> None:
     async def main() -> None:
         async def work(question: Question) -> None:
             question.answer(1)
@@ -115,7 +118,7 @@ def test_nobody_waits_for_what_is_answered() -> None:
     asyncio.run(main())
 
 
-def test_what_the_work_leaves_behind_does_not_keep_the_answer() -> None:
+def test_the_work_does_not_keep_the_response() -> None:
     class Large:
         pass
 
@@ -137,7 +140,7 @@ def test_what_the_work_leaves_behind_does_not_keep_the_answer() -> None:
     asyncio.run(main())
 
 
-def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
+def test_work_that_waits_before_it_starts_notices_the_end() -> None:
     async def main() -> None:
         sharing, turn, ended = Sharing(), asyncio.Event(), asyncio.Event()
 
@@ -162,10 +165,10 @@ def test_work_that_waits_for_something_first_hears_of_its_end() -> None:
     asyncio.run(main())
 
 
-def test_each_call_ends_at_its_own_time_and_those_that_stand_still_do_not() -> None:
-    async def main() -> list[str]:
-        ended: list[str] = []
+def test_each_call_ends_at_its_own_deadline_unless_its_time_is_paused() -> None:
+    ended: list[str] = []
 
+    async def main() -> None:
         async def call(name: str, seconds: float, work: Any) -> None:
             try:
                 await within(seconds, name, work)
@@ -183,12 +186,12 @@ def test_each_call_ends_at_its_own_time_and_those_that_stand_still_do_not() -> N
             call("answered", 0.01, asyncio.sleep(0)),
             call("held", 0.05, held()),
         )
-        return ended
 
-    assert asyncio.run(main()) == ["sooner", "later", "held"]
+    play(main)
+    assert ended == ["sooner", "later", "held"]
 
 
-def test_who_is_cancelled_as_the_time_ends_is_cancelled() -> None:
+def test_a_call_cancelled_at_its_deadline_is_cancelled() -> None:
     async def main() -> None:
         async def work() -> None:
             try:

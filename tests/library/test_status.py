@@ -1,4 +1,4 @@
-"""Whether an exchange answers, how fast, what it says of itself, and what time it has."""
+"""Whether an exchange responds, how fast, its own state, and its time."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def on_time(sim: SimulatedExchange) -> SimulatedExchange:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_an_exchange_that_is_up(
-    on_time: SimulatedExchange, connect: Factory, exchange: str
-) -> None:
+def test_a_healthy_exchange(on_time: SimulatedExchange, connect: Factory, exchange: str) -> None:
     status = connect(on_time).status(exchange=exchange)
 
     assert (status.exchange, status.reachable, status.code) == (exchange, True, None)
@@ -69,7 +67,7 @@ def test_the_offset_of_the_exchanges_clock(
 @pytest.mark.parametrize(
     "fault", [{"status": 500}, {"status": 451}, {"status": 429}, {"drop": "request"}], ids=str
 )
-def test_an_exchange_that_is_down_is_an_answer(
+def test_an_exchange_that_is_down_is_reported_and_not_raised(
     sim: SimulatedExchange, connect: Factory, exchange: str, fault: dict[str, Any]
 ) -> None:
     sim.faults.add(exchange=exchange, **fault)
@@ -82,7 +80,7 @@ def test_an_exchange_that_is_down_is_an_answer(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_an_exchange_that_hangs_is_an_answer_in_time(
+def test_a_hanging_exchange_is_reported_in_time(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     sim.faults.add(exchange=exchange, hang=True)
@@ -92,7 +90,7 @@ def test_an_exchange_that_hangs_is_an_answer_in_time(
 
 
 @pytest.mark.parametrize("exchange", [*DIALECTS, "bitso"])
-def test_what_has_no_time_left_to_report_in_is_an_answer_all_the_same(
+def test_a_call_without_time_left_is_still_reported(
     sim: SimulatedExchange, speaking: Open, exchange: str
 ) -> None:
     if exchange == "bitso":
@@ -121,7 +119,7 @@ def test_what_has_no_time_left_to_report_in_is_an_answer_all_the_same(
     assert status.derived is (True if exchange == "bitso" else None)
 
 
-def test_rows_have_the_error_of_an_exchange_that_has_no_time_left(sim: SimulatedExchange) -> None:
+def test_rows_have_the_error_of_an_exchange_without_time_left(sim: SimulatedExchange) -> None:
     calls: dict[str, Callable[[md.AsyncClient], Awaitable[Any]]] = {
         "compare": lambda client: client.compare("BTC/USDT"),
         "book": lambda client: client.consolidated_orderbook("BTC/USDT"),
@@ -160,7 +158,7 @@ def test_rows_have_the_error_of_an_exchange_that_has_no_time_left(sim: Simulated
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_an_exchange_that_talks_nonsense_is_an_answer(
+def test_an_exchange_with_unusable_responses_is_reported(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     sim.faults.add(exchange=exchange, body="html")
@@ -169,7 +167,7 @@ def test_an_exchange_that_talks_nonsense_is_an_answer(
     assert (status.reachable, status.code) == (False, "DATA_UNAVAILABLE")
 
 
-def test_nobody_there_at_all_is_an_answer(connect: Factory) -> None:
+def test_a_missing_server_is_reported(connect: Factory) -> None:
     with SimulatedExchange() as sim:
         client = connect(sim)
     status = client.status()
@@ -179,7 +177,7 @@ def test_nobody_there_at_all_is_an_answer(connect: Factory) -> None:
 
 
 @pytest.mark.parametrize("exchange", STATES)
-def test_one_of_two_questions_answered_is_enough(
+def test_one_of_two_responses_is_enough(
     sim: SimulatedExchange, connect: Factory, exchange: str
 ) -> None:
     sim.faults.add(exchange=exchange, path=STATES[exchange], status=500)
@@ -223,7 +221,7 @@ def test_one_of_two_questions_answered_is_enough(
         ),
     ],
 )
-def test_maintenance_is_told(
+def test_maintenance_is_reported(
     gateway: Gateway, connect: Factory, exchange: str, answer: Any
 ) -> None:
     gateway.answer(STATES[exchange], answer)
@@ -232,7 +230,7 @@ def test_maintenance_is_told(
     assert (status.reachable, status.maintenance) == (True, True)
 
 
-def test_without_a_name_it_is_the_first_default(sim: SimulatedExchange, connect: Factory) -> None:
+def test_the_default_is_the_first_exchange(sim: SimulatedExchange, connect: Factory) -> None:
     sim.faults.add(exchange="kraken", status=500)
     status = connect(sim, ["kraken", "binance"]).status()
 
@@ -240,7 +238,7 @@ def test_without_a_name_it_is_the_first_default(sim: SimulatedExchange, connect:
     assert {request.exchange for request in sim.requests} == {"kraken"}
 
 
-def test_asking_leaves_an_exchange_that_is_down_out_of_nothing(
+def test_a_status_does_not_mark_an_exchange_as_failed(
     sim: SimulatedExchange, connect: Factory
 ) -> None:
     client = connect(sim, ["kraken", "binance"])

@@ -1,4 +1,4 @@
-"""The public names, and that every face of an operation is the same operation."""
+"""The public names, and that an operation is the same in all forms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ import pytest
 
 import marketdata as md
 from marketdata import models
-from marketdata._client.archive import AsyncHistory
-from marketdata._client.blocking import History
 from marketdata.models import aggregates
 from marketdata.operations import OPERATIONS
 
@@ -24,7 +22,7 @@ NAMES = [operation.name for operation in OPERATIONS]
 KINDS = ("candles", "orderbook", "quote", "ticker", "trades")
 LIVE = [*[f"watch_{kind}" for kind in KINDS], "watch_consolidated_orderbook"]
 SILENT = ("close", "preferring", "streams", "upstream")
-"""What asks no exchange and takes nothing that could be wrong."""
+"""Operations without requests and without arguments that can be wrong."""
 OF_STREAMS = ["live_chart", "record", "replay", "streams", *LIVE]
 
 
@@ -49,7 +47,7 @@ def test_every_public_error_and_record_is_exported() -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, *LIVE, "record", "replay"])
-def test_one_signature_and_one_text(name: str) -> None:
+def test_one_signature_and_one_docstring(name: str) -> None:
     method = getattr(md.AsyncClient, name)
     blocking, function = getattr(md.Client, name), getattr(md, name)
     assert inspect.signature(blocking) == inspect.signature(method)
@@ -69,7 +67,7 @@ def test_operations_are_the_public_functions() -> None:
 
 
 @pytest.mark.parametrize("name", md.__all__)
-def test_everything_public_says_what_it_is(name: str) -> None:
+def test_everything_public_has_a_docstring(name: str) -> None:
     value = getattr(md, name)
     assert (inspect.getdoc(value) or "").partition("\n")[0].endswith((".", ":"))
     if isinstance(value, type):
@@ -83,7 +81,7 @@ def public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
         value = getattr(md, name)
         if inspect.isfunction(value):
             yield name, value
-    for owner in (md.Client, md.AsyncClient, History, AsyncHistory):
+    for owner in (md.Client, md.AsyncClient, md.History, md.AsyncHistory):
         for name, value in inspect.getmembers(owner, inspect.isfunction):
             if name[0] != "_":
                 yield f"{owner.__name__}.{name}", value
@@ -130,7 +128,7 @@ def test_a_public_name_imports_what_it_needs() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_exchanges_says_what_each_can_do() -> None:
+def test_exchanges_describes_the_support_of_each() -> None:
     known = {one.id: one for one in md.exchanges()}
     assert len(known) > 70
     assert set(known["binance"].streams) == {"ticker", "quote", "orderbook", "trades", "candles"}

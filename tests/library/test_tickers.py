@@ -37,7 +37,7 @@ def told(record: Any, fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("pair", ["BTC/USDT", "ETH/BTC", "PEPE/USDT"])
-def test_a_ticker_is_what_the_exchange_says(client: md.Client, exchange: str, pair: str) -> None:
+def test_a_ticker_equals_the_exchanges(client: md.Client, exchange: str, pair: str) -> None:
     ticker = client.ticker(pair, exchange=exchange)
     of = market(exchange, pair)
     last = of.last_trade(ms(NOW))
@@ -53,7 +53,7 @@ def test_a_ticker_is_what_the_exchange_says(client: md.Client, exchange: str, pa
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("operation", ["tickers", "quotes"])
-def test_several_come_in_the_order_asked_for(
+def test_several_are_returned_in_the_requested_order(
     client: md.Client, exchange: str, operation: str
 ) -> None:
     found = getattr(client, operation)(SOME, exchange=exchange)
@@ -63,7 +63,7 @@ def test_several_come_in_the_order_asked_for(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_one_of_several_is_the_same_as_one(client: md.Client, exchange: str) -> None:
+def test_one_of_several_equals_one(client: md.Client, exchange: str) -> None:
     several = client.tickers(NAMES, exchange=exchange)
     single = [client.ticker(pair, exchange=exchange) for pair in NAMES]
 
@@ -76,14 +76,14 @@ def test_one_of_several_is_the_same_as_one(client: md.Client, exchange: str) -> 
 
 
 @pytest.mark.parametrize("operation", ["tickers", "quotes"])
-def test_a_pair_asked_for_twice_comes_twice(client: md.Client, operation: str) -> None:
+def test_a_repeated_pair_is_returned_twice(client: md.Client, operation: str) -> None:
     found = getattr(client, operation)(["BTC/USDT", "ETH/USDT", "btcusdt"])
     assert [one.pair for one in found] == ["BTC/USDT", "ETH/USDT", "BTC/USDT"]
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("operation", ["tickers", "quotes"])
-def test_all_come_by_name(client: md.Client, exchange: str, operation: str) -> None:
+def test_all_are_returned_by_name(client: md.Client, exchange: str, operation: str) -> None:
     found = [one.pair for one in getattr(client, operation)(exchange=exchange)]
 
     assert found == sorted(one.pair for one in listings(exchange) if one.active)
@@ -120,7 +120,7 @@ def test_several_quotes_have_prices_and_sizes_too(client: md.Client, exchange: s
         assert told(quote, prices) == prices
 
 
-def test_a_pair_that_a_bulk_answer_leaves_out_is_asked_for_alone(
+def test_a_pair_missing_in_a_bulk_response_is_requested_alone(
     gateway: Gateway, connect: Factory
 ) -> None:
     def edit(sent: Any) -> Any:
@@ -136,9 +136,7 @@ def test_a_pair_that_a_bulk_answer_leaves_out_is_asked_for_alone(
     assert len(client.tickers()) > 5
 
 
-def test_a_pair_whose_quotes_are_left_out_is_read_from_its_book(
-    gateway: Gateway, connect: Factory
-) -> None:
+def test_a_pair_without_quotes_uses_its_book(gateway: Gateway, connect: Factory) -> None:
     gateway.edit(
         "*/bookTicker",
         lambda sent: (

@@ -1,4 +1,4 @@
-"""Times and lists as users of numpy and pandas have them are taken as what they are."""
+"""Times and lists of numpy and pandas are accepted."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_times_of_numpy_and_pandas(value: Any) -> None:
         ("-2w", "2024-03-17T12:30"),
     ],
 )
-def test_ages_go_by_the_calendar(text: str, wanted: str) -> None:
+def test_ages_follow_the_calendar(text: str, wanted: str) -> None:
     assert instant(text, now=NOW) == ms(wanted)
 
 
 @pytest.mark.parametrize(
     "value", [np.datetime64("NaT"), pd.NaT, np.array([1, 2]), "-9999y", object(), None]
 )
-def test_what_is_no_time(value: Any) -> None:
+def test_invalid_times(value: Any) -> None:
     with pytest.raises(md.InvalidParameterError):
         instant(value)
 
@@ -84,7 +84,7 @@ def test_pairs_of_a_generator(client: md.Client) -> None:
 
 
 @pytest.mark.parametrize("pairs", [5, b"BTC/USDT", {"BTC/USDT": 1}])
-def test_what_is_no_list_of_pairs(client: md.Client, pairs: Any) -> None:
+def test_invalid_lists_of_pairs(client: md.Client, pairs: Any) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
         client.tickers(pairs)
     assert caught.value.details["parameter"] == "pairs"

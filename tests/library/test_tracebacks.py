@@ -1,4 +1,4 @@
-"""What a typo costs: the caller's own line, the call and the message."""
+"""Tracebacks of wrong calls are short: the caller's own line, the call and the message."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def test_a_notebook_shows_a_short_traceback(
     assert cells[-1].outputs[0]["data"]["text/plain"] == "'BTC/USDT'"
 
 
-def test_what_is_broken_inside_keeps_its_frames(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_internal_errors_keep_their_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETDATA_SIM", "1")
     file = tmp_path / "broken.py"
     file.write_text(

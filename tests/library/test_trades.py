@@ -1,4 +1,4 @@
-"""Trades: the newest, from a time on, from an id on, one by one or an order at a time."""
+"""Trades: the newest, from a time, from an id, single or by order."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from inside.exchanges import Quirk, parsing
 
 import marketdata as md
 from marketdata._candles import trades as search
-from marketdata._exchanges import parsing
-from marketdata._exchanges.quirks import Quirk
 from marketdata.sim import SimulatedExchange
 from marketdata.sim.markets import bars as sim_bars
 
@@ -55,7 +54,7 @@ def test_the_newest_trades_oldest_first(client: md.Client, exchange: str, limit:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_hundred_are_the_default_and_a_page_the_most(client: md.Client, exchange: str) -> None:
+def test_a_hundred_are_the_default_and_a_page_the_maximum(client: md.Client, exchange: str) -> None:
     assert len(client.trades("BTC/USDT", exchange=exchange)) == 100
     assert len(client.trades("BTC/USDT", limit=1000, exchange=exchange)) == PAGE[exchange]
 
@@ -69,7 +68,7 @@ def test_cost_is_price_times_amount(client: md.Client, exchange: str) -> None:
 @pytest.mark.parametrize("exchange", FROM_TIME)
 @pytest.mark.parametrize("offset", [0, 1, 500, 999])
 @pytest.mark.parametrize("limit", [1, 40])
-def test_the_first_trades_from_a_time_on(
+def test_the_first_trades_from_a_time(
     client: md.Client, exchange: str, offset: int, limit: int
 ) -> None:
     # Also where the time is that of a trade, and in the midst of a second.
@@ -107,7 +106,7 @@ def test_a_start_after_the_last_trade_gives_none(client: md.Client, exchange: st
 
 @pytest.mark.parametrize("days", [0.2, 3, 90, 1_000])
 @pytest.mark.parametrize("pair", ["BTC/USDT", "PEPE/USDT"])
-def test_ids_without_a_gap_lead_to_a_time(
+def test_consecutive_ids_lead_to_a_time(
     client: md.Client, sim: SimulatedExchange, pair: str, days: float
 ) -> None:
     start = ms(NOW) - int(days * 86_400_000) + 1
@@ -120,9 +119,7 @@ def test_ids_without_a_gap_lead_to_a_time(
 
 
 @pytest.mark.parametrize("limit", [1, 40])
-def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
-    client: md.Client, limit: int
-) -> None:
+def test_from_a_time_that_the_newest_trades_reach(client: md.Client, limit: int) -> None:
     newest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")
     start = newest[len(newest) // 2].timestamp
     found = client.trades("BTC/USDT", limit=limit, start=start, exchange="coinbaseexchange")
@@ -133,7 +130,7 @@ def test_from_a_time_on_where_the_newest_trades_reach_back_to_it(
 
 @pytest.mark.parametrize("oldest", [0, 1, 700])
 @pytest.mark.parametrize("seed", range(40))
-def test_a_search_by_ids_finds_what_looking_through_all_does(seed: int, oldest: int) -> None:
+def test_a_search_by_ids_equals_a_full_scan(seed: int, oldest: int) -> None:
     chance = random.Random(seed)
     time, made = datetime(2024, 1, 1, tzinfo=UTC), []
     for trade_id in range(oldest, oldest + 5_000):
@@ -160,7 +157,7 @@ def test_a_search_by_ids_finds_what_looking_through_all_does(seed: int, oldest: 
     assert len(looks) <= 20
 
 
-def test_from_the_time_of_the_oldest_of_the_newest_none_is_missing(client: md.Client) -> None:
+def test_from_the_time_of_the_oldest_newest_trade_none_is_missing(client: md.Client) -> None:
     oldest = client.trades("BTC/USDT", limit=1_000, exchange="coinbaseexchange")[0]
     start = oldest.timestamp
     found = client.trades("BTC/USDT", limit=40, start=start, exchange="coinbaseexchange")
@@ -172,7 +169,7 @@ def test_from_the_time_of_the_oldest_of_the_newest_none_is_missing(client: md.Cl
 @pytest.mark.parametrize("exchange", FROM_ID)
 @pytest.mark.parametrize("from_id", [0, 1, 99, 12_345_678])
 @pytest.mark.parametrize("limit", [1, 60])
-def test_the_first_trades_from_an_id_on(
+def test_the_first_trades_from_an_id(
     client: md.Client, exchange: str, from_id: int, limit: int
 ) -> None:
     found = client.trades("BTC/USDT", limit=limit, from_id=from_id, exchange=exchange)
@@ -185,7 +182,7 @@ def test_the_first_trades_from_an_id_on(
 
 @pytest.mark.parametrize("exchange", FROM_ID)
 @pytest.mark.parametrize("limit", [101, 1000])
-def test_more_than_a_page_from_an_id_on_starts_at_the_id(
+def test_more_than_a_page_from_an_id_starts_at_the_id(
     client: md.Client, exchange: str, limit: int
 ) -> None:
     found = client.trades("BTC/USDT", limit=limit, from_id=5_000, exchange=exchange)
@@ -196,14 +193,14 @@ def test_more_than_a_page_from_an_id_on_starts_at_the_id(
 
 
 @pytest.mark.parametrize("exchange", FROM_ID)
-def test_the_last_trades_from_an_id_on(client: md.Client, exchange: str) -> None:
+def test_the_last_trades_from_an_id(client: md.Client, exchange: str) -> None:
     newest = trades(exchange, "BTC/USDT", count=3)
     found = client.trades("BTC/USDT", from_id=newest[0].id, exchange=exchange)
     assert rows(found) == truth(exchange, newest)
     assert client.trades("BTC/USDT", from_id=newest[-1].id + 1, exchange=exchange) == []
 
 
-def test_kraken_says_that_it_has_no_trades_by_id(client: md.Client, sim: SimulatedExchange) -> None:
+def test_kraken_has_no_trades_by_id(client: md.Client, sim: SimulatedExchange) -> None:
     client.pairs(exchange="kraken")
     sim.forget()
     with pytest.raises(md.DataUnavailableError) as caught:
@@ -216,7 +213,7 @@ def test_kraken_says_that_it_has_no_trades_by_id(client: md.Client, sim: Simulat
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("from_id", [0, 7])
-def test_from_a_time_and_from_an_id_exclude_each_other(
+def test_a_time_and_an_id_exclude_each_other(
     client: md.Client, exchange: str, from_id: int
 ) -> None:
     with pytest.raises(md.InvalidParameterError) as caught:
@@ -255,7 +252,7 @@ def test_the_newest_orders(client: md.Client, exchange: str, limit: int) -> None
 
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
-def test_the_first_orders_from_a_time_on(client: md.Client, exchange: str) -> None:
+def test_the_first_orders_from_a_time(client: md.Client, exchange: str) -> None:
     start = ms(NOW) - 7_200_000
     found = client.trades("BTC/USDT", limit=40, start=start, aggregate=True, exchange=exchange)
     single = truth(exchange, trades(exchange, "BTC/USDT", start=start, count=90))
@@ -264,7 +261,7 @@ def test_the_first_orders_from_a_time_on(client: md.Client, exchange: str) -> No
 
 
 @pytest.mark.parametrize("exchange", ["coinbaseexchange", "okx"])
-def test_the_first_orders_from_an_id_on(client: md.Client, exchange: str) -> None:
+def test_the_first_orders_from_an_id(client: md.Client, exchange: str) -> None:
     of = market(exchange)
     single = [
         trade for trade, _ in zip(of.forwards(ms(NOW), trade_id=4_000), range(80), strict=False)
@@ -273,7 +270,7 @@ def test_the_first_orders_from_an_id_on(client: md.Client, exchange: str) -> Non
     assert aggregated(found) == merged(exchange, truth(exchange, single))[:30]
 
 
-def test_orders_on_binance_have_ids_of_their_own(client: md.Client) -> None:
+def test_orders_on_binance_have_their_own_ids(client: md.Client) -> None:
     found = client.trades("BTC/USDT", limit=5, from_id=30, aggregate=True)
 
     assert [one.id for one in found] == ["30", "31", "32", "33", "34"]
@@ -300,7 +297,7 @@ def test_single_trades_have_no_first_and_last(client: md.Client) -> None:
 
 @pytest.mark.parametrize("exchange", FROM_TIME)
 @pytest.mark.parametrize("aggregate", [False, True])
-def test_quiet_hours_are_skipped(
+def test_hours_without_trades_are_skipped(
     tmp_path: Any, connect: Factory, exchange: str, aggregate: bool
 ) -> None:
     day = ms("2024-03-01")
@@ -337,7 +334,7 @@ def test_times_are_the_exchanges(client: md.Client, exchange: str) -> None:
 
 
 @pytest.mark.parametrize("ids", [{"a": None, "f": None, "l": None}, {"a": 7, "f": 1, "l": None}])
-def test_ids_that_an_exchange_leaves_out_are_none(ids: dict[str, int | None]) -> None:
+def test_missing_ids_are_none(ids: dict[str, int | None]) -> None:
     sent = {"timestamp": 0, "price": 1.0, "amount": 2.0, "id": "7", "info": ids}
     [trade] = parsing.trades(
         [sent], exchange="any", pair="BTC/USDT", received_at=NOW, simulated=False

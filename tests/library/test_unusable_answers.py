@@ -1,4 +1,4 @@
-"""Answers of any shape become a record or one of our errors, and none of their text gets out."""
+"""Responses of any shape become a record or one of our errors, without any of their text."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def told(error: BaseException) -> str:
 
 @pytest.fixture
 def known(gateway: Gateway, connect: Factory, request: pytest.FixtureRequest) -> md.Client:
-    """A client that knows the pairs already; what comes now goes through ``gateway``."""
+    """A client that has the list of pairs; later requests go through ``gateway``."""
     client = connect(gateway, timeout=20)
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     client.pairs(exchange=parameters.get("exchange"))
@@ -92,7 +92,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_body_of_another_shape_is_an_error_with_a_code(
+def test_a_response_of_another_shape_is_an_error_with_a_code(
     gateway: Gateway, known: md.Client, exchange: str
 ) -> None:
     for body in BODIES:
@@ -110,7 +110,7 @@ def test_a_body_of_another_shape_is_an_error_with_a_code(
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("body", ["null", "[]", "{}", "[[]]", '{"a": 1}', "5", "<html>"])
-def test_a_list_of_pairs_of_another_shape_is_not_kept(
+def test_a_list_of_pairs_of_another_shape_is_not_stored(
     gateway: Gateway, connect: Factory, exchange: str, body: str
 ) -> None:
     client = connect(gateway, exchange)
@@ -127,7 +127,7 @@ def test_a_list_of_pairs_of_another_shape_is_not_kept(
     ("exchange", "body"),
     [("binance", []), ("coinbaseexchange", []), ("okx", {"code": "0", "data": []})],
 )
-def test_an_empty_list_is_no_candles_and_no_trades(
+def test_a_response_with_an_empty_list_has_no_candles_or_trades(
     gateway: Gateway, known: md.Client, exchange: str, body: Any
 ) -> None:
     gateway.answer("*", body)
@@ -140,7 +140,7 @@ def test_an_empty_list_is_no_candles_and_no_trades(
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_what_an_exchange_says_never_gets_out(
+def test_the_exchanges_text_is_never_shown(
     gateway: Gateway, known: md.Client, exchange: str, caplog: pytest.LogCaptureFixture, capfd: Any
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -164,7 +164,9 @@ def test_what_an_exchange_says_never_gets_out(
     assert CANARY not in "".join(capfd.readouterr())
 
 
-def test_several_exchanges_that_fail_keep_quiet_too(gateway: Gateway, connect: Factory) -> None:
+def test_failures_of_several_exchanges_show_no_text_either(
+    gateway: Gateway, connect: Factory
+) -> None:
     gateway.answer("*", {"msg": CANARY, "error": [CANARY]}, status=500)
     client = connect(gateway, DIALECTS)
     with pytest.raises(md.ExchangeUnavailableError) as caught:
@@ -225,7 +227,7 @@ def changed(value: Any, path: tuple[Any, ...], to: Any) -> Any:
 
 @pytest.mark.parametrize("exchange", DIALECTS)
 @pytest.mark.parametrize("seed", range(2))
-def test_one_odd_value_anywhere_in_an_answer(
+def test_one_odd_value_anywhere_in_a_response(
     gateway: Gateway, known: md.Client, exchange: str, seed: int
 ) -> None:
     dice = random.Random(f"{exchange} {seed}")
@@ -278,7 +280,7 @@ def test_one_odd_value_in_a_list_of_pairs(
             json.dumps(pair.to_dict(), allow_nan=False)
 
 
-def test_a_number_that_is_none_is_left_out_and_the_others_are_kept(
+def test_an_invalid_number_is_left_out_and_the_others_are_kept(
     gateway: Gateway, known: md.Client
 ) -> None:
     gateway.edit("*/24hr", lambda sent: sent.update(weightedAvgPrice="NaN", volume="Infinity"))
@@ -289,9 +291,7 @@ def test_a_number_that_is_none_is_left_out_and_the_others_are_kept(
     assert {"vwap", "baseVolume"} & set(ticker.to_dict()) == set()
 
 
-def test_an_answer_that_is_too_short_by_one_field_keeps_the_others(
-    gateway: Gateway, known: md.Client
-) -> None:
+def test_a_response_without_one_field_keeps_the_others(gateway: Gateway, known: md.Client) -> None:
     gateway.edit("*/24hr", lambda sent: [sent.pop("highPrice"), sent][1])
     ticker = known.ticker("BTC/USDT")
 
@@ -300,15 +300,13 @@ def test_an_answer_that_is_too_short_by_one_field_keeps_the_others(
     assert ticker.low is not None
 
 
-def test_an_exchange_that_sends_a_book_in_the_wrong_order_does_not_get_it_through(
-    gateway: Gateway, known: md.Client
-) -> None:
+def test_an_unsorted_book_is_sorted(gateway: Gateway, known: md.Client) -> None:
     gateway.edit("*/depth", lambda sent: {**sent, "bids": sent["bids"][::-1]})
     bids = [price for price, _ in known.orderbook("BTC/USDT", 20).bids]
     assert bids == sorted(bids, reverse=True)
 
 
-def test_candles_twice_or_out_of_order_come_once_and_in_order(
+def test_repeated_and_unsorted_candles_are_returned_once_and_in_order(
     gateway: Gateway, known: md.Client, sim: SimulatedExchange
 ) -> None:
     right = known.candles("BTC/USDT", "1m", limit=20)

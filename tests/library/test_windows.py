@@ -20,7 +20,7 @@ LENGTHS = {"15m": 15 * MINUTE, "1h": HOUR, "4h": 4 * HOUR, "7d": 7 * DAY}
 
 @cache
 def truth(exchange: str, start: int, pair: str = "BTC/USDT") -> Mapping[str, Any]:
-    """What was traded from a time until now, summed over the trades themselves."""
+    """Return the totals of the trades from a time until now."""
     of = market(exchange, pair)
     trades = list(of.forwards(ms(NOW), ms=start))
     prices = [trade.price for trade in trades]
@@ -39,7 +39,7 @@ def told(ticker: md.Ticker, *fields: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("window", ["15m", "1h", "4h"])
-def test_binance_has_rolling_windows_of_its_own(client: md.Client, window: str) -> None:
+def test_binance_has_its_own_rolling_windows(client: md.Client, window: str) -> None:
     ticker = client.ticker("BTC/USDT", window=window)
     start = ms(NOW) - LENGTHS[window]
     start -= start % MINUTE
@@ -56,7 +56,7 @@ def test_binance_has_rolling_windows_of_its_own(client: md.Client, window: str) 
 
 @pytest.mark.parametrize("exchange", ["kraken", "coinbaseexchange", "okx"])
 @pytest.mark.parametrize("window", ["15m", "1h", "4h"])
-def test_elsewhere_they_are_made_of_candles(client: md.Client, exchange: str, window: str) -> None:
+def test_other_exchanges_use_candles(client: md.Client, exchange: str, window: str) -> None:
     ticker = client.ticker("BTC/USDT", window=window, exchange=exchange)
     # Candles begin on the minute, so that the window may be up to a minute longer.
     start = ms(NOW) - LENGTHS[window]
@@ -102,7 +102,7 @@ def test_the_default_is_the_exchanges_own_day(client: md.Client, exchange: str) 
 
 
 @pytest.mark.parametrize("window", ["24h", "1d"])
-def test_a_day_is_the_default_whatever_it_is_called(
+def test_a_day_in_any_form_is_the_default(
     client: md.Client, sim: SimulatedExchange, window: str
 ) -> None:
     ticker = client.ticker("BTC/USDT", window=window)
@@ -140,7 +140,7 @@ def test_native_and_candle_windows_of_one_market_agree(tmp_path: Any, connect: F
 
 @pytest.mark.parametrize("exchange", ["kraken", "coinbaseexchange", "okx"])
 @pytest.mark.parametrize("window", ["1h", "day"])
-def test_a_window_in_which_nothing_was_traded_says_so(
+def test_a_window_without_trades_says_so(
     tmp_path: Any, connect: Factory, exchange: str, window: str
 ) -> None:
     path = record(
@@ -156,7 +156,7 @@ def test_a_window_in_which_nothing_was_traded_says_so(
     assert caught.value.details["window"] == window
 
 
-def test_a_quiet_window_on_binance_stands_at_the_last_price(
+def test_a_window_without_trades_on_binance_has_the_last_price(
     tmp_path: Any, connect: Factory
 ) -> None:
     path = record(tmp_path, minutes("2024-03-01", "2024-03-01T10:00"))
@@ -168,7 +168,7 @@ def test_a_quiet_window_on_binance_stands_at_the_last_price(
 
 
 @pytest.mark.parametrize("exchange", ["kraken", "coinbaseexchange", "okx"])
-def test_a_quiet_pair_takes_one_request_too(
+def test_a_rarely_traded_pair_takes_one_request_too(
     client: md.Client, sim: SimulatedExchange, exchange: str
 ) -> None:
     client.pairs(exchange=exchange)
@@ -208,7 +208,7 @@ def test_the_identities_of_a_ticker(client: md.Client) -> None:
                 assert one.vwap == pytest.approx(one.quote_volume / one.base_volume, rel=1e-6)
 
 
-def test_the_day_has_hardly_begun(sim: SimulatedExchange, connect: Factory) -> None:
+def test_a_day_that_has_just_begun(sim: SimulatedExchange, connect: Factory) -> None:
     now = NOW.replace(hour=0, minute=0, second=20)
     sim.clock.move(now)
     for exchange in ("binance", "kraken"):

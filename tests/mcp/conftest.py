@@ -1,31 +1,26 @@
-"""Simulated exchanges for the server to ask."""
+"""Simulated exchanges for the server."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from inside import unpaced
 
 from marketdata import AsyncClient
-from marketdata._exchanges.connector import Connector
 from marketdata.sim import SimulatedExchange
 
 
 @pytest.fixture(autouse=True, scope="module")
 def unhurried() -> Iterator[None]:
     """Requests of this process without a budget, which no simulated exchange needs."""
-
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connector, "throttle", throttle)
+        unpaced.requests(patch)
         yield
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MARKETDATA_HOME of everything here, so that lists of pairs are fetched once."""
+    """A shared MARKETDATA_HOME, so that lists of pairs are requested once."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -45,7 +40,7 @@ def crowd() -> Iterator[SimulatedExchange]:
 
 @pytest.fixture
 def connect(tmp_path: Path) -> Callable[[SimulatedExchange], AsyncClient]:
-    """Return a function that gives a client of a simulator."""
+    """Return a function that makes a client of a simulator."""
 
     def client(simulator: SimulatedExchange) -> AsyncClient:
         return AsyncClient(endpoints=simulator.endpoints, home=tmp_path, retries=0)

@@ -1,4 +1,4 @@
-"""Runs the commands of ``marketdata-mcp`` besides serving, in this process."""
+"""Runs the administrative commands of ``marketdata-mcp`` in this process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PROJECT_FILES = {
 
 
 def command(*arguments: str) -> tuple[int, str, str]:
-    """Run a command line; give its exit code and what it said."""
+    """Run a command line; return its exit code and its output."""
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(out),
@@ -62,7 +62,7 @@ def files(folder: Path) -> list[str]:
 
 
 def servers(file: Path) -> dict[str, Any]:
-    """Give the servers that a client's file has."""
+    """Return the servers that a client's file has."""
     readers = {".toml": tomllib.loads, ".yaml": yaml.safe_load}
     held = readers.get(file.suffix, json.loads)(file.read_text())
     names = ("mcpServers", "servers", "mcp_servers", "context_servers", "extensions")

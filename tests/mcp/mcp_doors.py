@@ -1,4 +1,4 @@
-"""Ways to the server that the tests share, and a client behind it that is fed."""
+"""The transports that the tests share, and a client with prepared answers behind the server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import CallToolResult
+from raw_server import listening
 
 from marketdata import AsyncClient
 from marketdata.operations import OPERATIONS
@@ -24,12 +25,12 @@ from marketdata_mcp import app
 T = TypeVar("T")
 
 ERAS = ("auto", "legacy")
-"""How the SDK's client opens: by 2026-07-28, or by the handshake of the revisions before."""
+"""How the SDK's client connects: by revision 2026-07-28, or by the handshake of earlier ones."""
 
 COMMAND = Path(sys.executable).with_name("marketdata-mcp")
 
 PATIENCE = 60
-"""Seconds until something counts as hanging; nothing here takes a tenth of it."""
+"""Seconds until something counts as hanging; tests take less than a tenth of it."""
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -38,7 +39,7 @@ ENVELOPE = {
 
 
 class FedClient(AsyncClient):
-    """Answers with what it is fed, by operation; raises what is an exception; notes the asking."""
+    """Answers with prepared results by operation, raises prepared exceptions, and notes calls."""
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(sim=True)
@@ -63,7 +64,7 @@ class FedClient(AsyncClient):
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; one that hangs fails instead."""
+    """Run a coroutine with a time limit."""
     return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 
@@ -80,7 +81,7 @@ def ask(
 
 
 def content(result: CallToolResult) -> dict[str, Any]:
-    """Give the answer of a call that went well, after a look at its form."""
+    """Return the answer of a successful call, after checking its form."""
     assert not result.is_error, result.content
     (block,) = result.content
     decoded = json.loads(block.text)
@@ -91,7 +92,7 @@ def content(result: CallToolResult) -> dict[str, Any]:
 
 
 def failure(result: CallToolResult) -> dict[str, Any]:
-    """Give the error of a call that went wrong, after a look at its form."""
+    """Return the error of a failed call, after checking its form."""
     assert result.is_error
     assert result.structured_content is None
     (block,) = result.content
@@ -104,7 +105,7 @@ def failure(result: CallToolResult) -> dict[str, Any]:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Give a server process what it needs of this one, and nothing of MARKETDATA_*."""
+    """Return the environment for a server process, without MARKETDATA_* variables."""
     kept = {name: value for name, value in os.environ.items() if name[:11] != "MARKETDATA_"}
     return {**kept, "MARKETDATA_HOME": str(home), **more}
 
@@ -130,7 +131,7 @@ async def over_stdio(
 async def serving(
     home: Path, *arguments: str, **variables: str
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """Start the server, and give its URL once it says that it serves."""
+    """Start the server, and return its URL once it serves."""
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *(arguments or ("--http", "127.0.0.1:0", "--sim")),
@@ -153,7 +154,7 @@ async def serving(
 
 @contextmanager
 def running(command: list[str], home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process with pipes on all three descriptors, and see that it ends."""
+    """Start a process with pipes on all three descriptors, and make sure that it ends."""
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -168,7 +169,7 @@ def running(command: list[str], home: Path, **variables: str) -> Iterator[subpro
 
 
 def request(number: int, method: str, **params: Any) -> bytes:
-    """Give a request of revision 2026-07-28 as one line."""
+    """Return a request of revision 2026-07-28 as one line."""
     body = {
         "jsonrpc": "2.0",
         "id": number,
@@ -179,7 +180,7 @@ def request(number: int, method: str, **params: Any) -> bytes:
 
 
 class Silent:
-    """An exchange that takes requests and never answers; tells of the first and of its end."""
+    """An exchange that accepts requests and never answers; notes the first and its end."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -187,10 +188,8 @@ class Silent:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
-        """Listen, and give what MARKETDATA_ENDPOINTS has to be."""
-        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        """Listen, and return the value of MARKETDATA_ENDPOINTS."""
+        async with listening(self._take) as port:
             yield json.dumps({"binance": f"http://127.0.0.1:{port}"})
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -198,4 +197,3 @@ class Silent:
         self.asked.set()
         await reader.read()
         self.left.set()
-        writer.close()

@@ -1,4 +1,4 @@
-"""A simulated exchange whose clock the test moves, and watches of it over every door."""
+"""A simulated exchange whose clock the test moves, and watches of it over every transport."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ BTC = "market://binance/BTC-USDT"
 
 DOORS = ("memory", "stdio", "http")
 WAYS = (("memory", "auto"), ("memory", "legacy"), ("stdio", "legacy"), ("http", "auto"))
-"""Doors and eras for what does not depend on both."""
+"""Transports and protocol versions for tests that do not depend on both."""
 
 KINDS: dict[str, dict[str, Any]] = {
     "ticker": {"pair": "btc-usdt"},
@@ -33,12 +33,12 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def frozen(**options: Any) -> SimulatedExchange:
-    """Give an exchange on which nothing happens but by `advance`."""
+    """Return an exchange on which only `advance` moves the time."""
     return SimulatedExchange(seed=3, now=NOW, frozen=True, **options)
 
 
 def endpoints(sim: SimulatedExchange) -> dict[str, str]:
-    """Give the variables with which a server asks the simulated exchange."""
+    """Return the variables for a server that uses the simulated exchange."""
     return {
         "MARKETDATA_ENDPOINTS": json.dumps(sim.endpoints),
         "MARKETDATA_EXCHANGE": "binance",
@@ -83,7 +83,7 @@ async def through(
 
 
 async def start(client: Client, sim: SimulatedExchange, **asked: Any) -> dict[str, Any]:
-    """Start a watch, and let time pass until it has its first data."""
+    """Start a watch, and advance the time until it has its first data."""
     starting = asyncio.create_task(client.call_tool("watch_start", asked))
     while not starting.done():
         await sim.advance(0.5)
@@ -97,7 +97,7 @@ async def read(client: Client, watch: dict[str, Any], **asked: Any) -> dict[str,
 
 
 async def read_resource(client: Client, uri: str) -> dict[str, Any]:
-    """Read a resource, after a look at its form."""
+    """Read a resource, and check its form."""
     [found] = (await client.read_resource(uri)).contents
     assert (found.uri, found.mime_type) == (uri, "application/json")
     decoded: dict[str, Any] = json.loads(found.text)
@@ -106,10 +106,10 @@ async def read_resource(client: Client, uri: str) -> dict[str, Any]:
 
 
 def subscriptions(sim: SimulatedExchange) -> list[str]:
-    """Give what the exchange is asked to send."""
+    """Return the subscriptions at the exchange."""
     return [one for socket in sim.sockets if not socket.closed for one in socket.subscriptions]
 
 
 async def nothing_left(sim: SimulatedExchange) -> None:
-    """See that the server has closed what it had opened."""
+    """Check that the server has closed everything that it opened."""
     await until(lambda: all(socket.closed for socket in sim.sockets))

@@ -37,7 +37,7 @@ HANDSHAKE = "2025-11-25"
 VERSIONS = (MODERN, HANDSHAKE)
 
 PARSERS = {"httptools": HttpToolsProtocol, "h11": H11Protocol}
-"""Those of HTTP that uvicorn may have."""
+"""The HTTP parsers that uvicorn can use."""
 
 TICKER: dict[str, Any] = {
     "name": "get_ticker",
@@ -59,30 +59,30 @@ HELLO = {
 
 @dataclass(frozen=True)
 class Loopback:
-    """A server that runs."""
+    """A running server."""
 
     web: Web
     port: int
 
     def metric(self, name: str, **labels: str) -> float:
-        """Give a number that it publishes."""
+        """Return a metric of the server."""
         assert self.web.metrics is not None
         return self.web.metrics.registry.get_sample_value(f"marketdata_mcp_{name}", labels) or 0.0
 
     async def is_well(self) -> bool:
-        """Tell whether it answers a call."""
+        """Return whether it answers a call."""
         answered = await exchange(self.port, ask("tools/call", **TICKER))
         return "structuredContent" in answered.message["result"]
 
     @property
     def connections(self) -> int:
-        """How many connections it has open."""
+        """The number of open connections."""
         ours = psutil.Process().net_connections("tcp")
         return sum(one.laddr.port == self.port and bool(one.raddr) for one in ours)
 
     @property
     def under_way(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in flight."""
         return int(self.metric("requests_under_way"))
 
 
@@ -98,7 +98,7 @@ async def loopback(
     small: bool = False,
     **ceilings: Any,
 ) -> AsyncIterator[Loopback]:
-    """Serve with other ceilings than the usual ones; stopped as by an operator.
+    """Serve with other limits than the usual ones; it is stopped like by an operator.
 
     `small` connections hold little of what their client does not read. Whatever clients do, there
     may be no error in the log.
@@ -134,7 +134,7 @@ async def loopback(
 
 @contextmanager
 def _errors() -> Iterator[list[str]]:
-    """Collect what is logged as an error, or with a traceback."""
+    """Collect logged errors and tracebacks."""
     logged: list[str] = []
 
     class Handler(logging.Handler):
@@ -154,7 +154,7 @@ def _errors() -> Iterator[list[str]]:
 
 
 def message(method: str, number: int | str | None = 1, **params: Any) -> bytes:
-    """Give a JSON-RPC message; without a number it is a notification."""
+    """Return a JSON-RPC message; without a number it is a notification."""
     named = {} if number is None else {"id": number}
     return json.dumps({"jsonrpc": "2.0", **named, "method": method, "params": params}).encode()
 
@@ -162,7 +162,7 @@ def message(method: str, number: int | str | None = 1, **params: Any) -> bytes:
 def post(
     body: bytes, path: str = "/mcp", version: str | None = HANDSHAKE, **headers: str | None
 ) -> bytes:
-    """Give a whole HTTP request; a header that is None is left out."""
+    """Return a whole HTTP request; a header that is None is left out."""
     sent: dict[str, str | None] = {
         "Host": "127.0.0.1",
         "Content-Type": "application/json",
@@ -177,7 +177,7 @@ def post(
 
 
 def ask(method: str, version: str = MODERN, number: int = 1, **params: Any) -> bytes:
-    """Give a whole HTTP request of a revision."""
+    """Return a whole HTTP request of a revision."""
     if version != MODERN:
         return post(message(method, number, **params), version=version)
     named = {"Mcp-Name": params["name"]} if "name" in params else {}
@@ -186,14 +186,14 @@ def ask(method: str, version: str = MODERN, number: int = 1, **params: Any) -> b
 
 
 def get(path: str, **headers: str) -> bytes:
-    """Give a whole HTTP request."""
+    """Return a whole HTTP request."""
     lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def with_headers(request: bytes, **headers: str) -> bytes:
-    """Give a whole HTTP request with more headers."""
+    """Return a whole HTTP request with more headers."""
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
     return request.replace(b"Host:", "".join(lines).encode() + b"Host:", 1)
 
@@ -210,7 +210,7 @@ class Answer(NamedTuple):
 
     @property
     def message(self) -> dict[str, Any]:
-        """The JSON-RPC message that it is, or that its last event is."""
+        """The JSON-RPC message of the body or of its last event."""
         text = self.body
         if self.headers.get("content-type", "").startswith("text/event-stream"):
             events = [line for line in text.split(b"\r\n") if line.startswith(b"data: {")]
@@ -222,7 +222,7 @@ class Answer(NamedTuple):
 async def answer(
     reader: asyncio.StreamReader, endless: re.Pattern[bytes] | None = None, *, is_head: bool = False
 ) -> Answer:
-    """Read one answer; raises IncompleteReadError where the connection ends before it does.
+    """Read one response; raises IncompleteReadError if the connection ends too early.
 
     Of a stream no more is read than what is `endless`: its connection can then be closed only.
     """
@@ -258,18 +258,18 @@ class Peer(NamedTuple):
     writer: asyncio.StreamWriter
 
     async def asks(self, request: bytes) -> Answer:
-        """Send a request, and give its answer."""
+        """Send a request, and return its response."""
         self.writer.write(request)
         return await answer(self.reader)
 
     async def sends(self, data: bytes) -> None:
-        """Send bytes of any number; raises ConnectionError where they are not taken."""
+        """Send any number of bytes; raises ConnectionError if they are not accepted."""
         for at in range(0, len(data), _PIECE):
             self.writer.write(data[at : at + _PIECE])
             await self.writer.drain()
 
     async def is_closed(self) -> bool:
-        """Wait until the server has closed, and tell whether it said nothing before."""
+        """Wait until the server has closed; return whether it sent nothing before."""
         async with asyncio.timeout(PATIENCE):
             try:
                 return not await self.reader.read()
@@ -279,7 +279,7 @@ class Peer(NamedTuple):
 
 @asynccontextmanager
 async def connected(port: int, *, small: bool = False) -> AsyncIterator[Peer]:
-    """Connect; a `small` client takes little that it does not read."""
+    """Connect; a `small` client has a small receive buffer."""
     sock = socket.socket()
     if small:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -293,6 +293,6 @@ async def connected(port: int, *, small: bool = False) -> AsyncIterator[Peer]:
 
 
 async def exchange(port: int, request: bytes) -> Answer:
-    """Send a request on a connection of its own, and give its answer."""
+    """Send a request on a new connection, and return its response."""
     async with connected(port) as peer:
         return await peer.asks(request)

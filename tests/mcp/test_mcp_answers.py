@@ -1,4 +1,4 @@
-"""Real answers of every tool, in both eras, against the schemas that the server lists."""
+"""Real answers of every tool, with old and new protocol versions, checked against the schemas."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def tools(simulator: SimulatedExchange) -> dict[str, Tool]:
 
 
 def _closed(schema: Any) -> Any:
-    """Forbid what the schema does not name: the listed one leaves room for later fields."""
+    """Forbid unknown fields, which the listed schema allows for later versions."""
     match schema:
         case {"properties": properties}:
             inner = {name: _closed(one) for name, one in properties.items()}
@@ -85,7 +85,7 @@ def _closed(schema: Any) -> Any:
 @pytest.mark.parametrize("tool", CALLS)
 @pytest.mark.parametrize("exchange", MARKETS)
 @pytest.mark.parametrize("era", ERAS)
-def test_answers_fit_the_listed_schema(
+def test_answers_match_the_listed_schema(
     answers: Answers, tools: dict[str, Tool], era: str, exchange: str, tool: str
 ) -> None:
     answer = content(answers[era, exchange, tool])
@@ -100,8 +100,8 @@ def test_answers_fit_the_listed_schema(
         assert answer["exchange"] == exchange
 
 
-def test_exchanges_are_told_in_few_characters(answers: Answers) -> None:
-    """There are 88: what an agent need not know of each, or can tell from its absence, is cut."""
+def test_exchanges_take_few_characters(answers: Answers) -> None:
+    """There are 88, so fields that agents do not need or can infer are left out."""
     result = answers["auto", MARKETS[0], "list_exchanges"]
     rows = {one["id"]: one for one in content(result)["exchanges"]}
 
@@ -115,7 +115,7 @@ def test_exchanges_are_told_in_few_characters(answers: Answers) -> None:
 
 
 @pytest.mark.parametrize("exchange", MARKETS)
-def test_the_fields_that_every_agent_wants(answers: Answers, exchange: str) -> None:
+def test_common_fields_have_the_expected_names(answers: Answers, exchange: str) -> None:
     def answer(tool: str) -> dict[str, Any]:
         return content(answers["auto", exchange, tool])
 
@@ -134,7 +134,7 @@ def test_the_fields_that_every_agent_wants(answers: Answers, exchange: str) -> N
     assert answer("get_status")["reachable"] is True
 
 
-def test_what_all_rows_share_is_said_once(answers: Answers) -> None:
+def test_values_that_all_rows_share_are_written_once(answers: Answers) -> None:
     for tool in ("list_pairs", "get_tickers", "get_trades"):
         answer = content(answers["auto", "binance", tool])
         rows = next(value for value in answer.values() if isinstance(value, list))
@@ -152,7 +152,7 @@ def test_answers_are_small(answers: Answers) -> None:
     assert characters("get_status") < 300
 
 
-def test_both_eras_answer_alike(answers: Answers) -> None:
+def test_old_and_new_protocol_versions_get_the_same_answers(answers: Answers) -> None:
     def pairs(era: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = content(answers[era, "kraken", "list_pairs"])["pairs"]
         return rows

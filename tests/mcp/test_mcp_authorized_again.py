@@ -1,4 +1,4 @@
-"""Streams whose key, account or token has ended: they end too, with the code that says why."""
+"""Streams end with their key, account or token, with an error code that gives the reason."""
 
 import asyncio
 import json
@@ -136,7 +136,7 @@ def test_a_stream_ends_soon_after_its_key(home: Path, stream: str, how: str) -> 
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_nothing_is_told_to_a_key_that_has_ended(home: Path, stream: str, seldom: None) -> None:
+def test_an_expired_key_gets_no_notification(home: Path, stream: str, seldom: None) -> None:
     async def work() -> None:
         async with (
             frozen() as sim,
@@ -157,7 +157,7 @@ def test_nothing_is_told_to_a_key_that_has_ended(home: Path, stream: str, seldom
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_stream_goes_on_while_keys_cannot_be_looked_at(
+def test_a_stream_continues_while_keys_cannot_be_checked(
     home: Path, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""How much an answer may hold, and that what is left out can be had."""
+"""The size of answers is limited, and the rest can be requested."""
 
 import math
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_a_page_of_pairs(crowd: SimulatedExchange, connect: Connect) -> None:
     assert answer["next"] == {"offset": 8}
 
 
-def test_a_page_behind_the_end_is_empty(simulator: SimulatedExchange, connect: Connect) -> None:
+def test_a_page_after_the_end_is_empty(simulator: SimulatedExchange, connect: Connect) -> None:
     answer = content(ask(connect(simulator), "list_pairs", {"exchange": "okx", "offset": 9_999}))
     assert answer["pairs"] == []
     assert answer["returned"] == 0
@@ -85,9 +85,7 @@ def test_fifty_tickers_of_two_thousand(crowd: SimulatedExchange, connect: Connec
 # ------------------------------------------------------------------------------- candles
 
 
-def test_a_hundred_candles_unless_asked_otherwise(
-    simulator: SimulatedExchange, connect: Connect
-) -> None:
+def test_a_hundred_candles_are_the_default(simulator: SimulatedExchange, connect: Connect) -> None:
     asked = {"pair": "BTC/USDT", "exchange": "binance"}
     answer = content(ask(connect(simulator), "get_candles", asked))
     assert len(answer["candles"]) == 100
@@ -96,7 +94,7 @@ def test_a_hundred_candles_unless_asked_otherwise(
     assert len(answer["candles"]) == 500
 
 
-def test_a_long_range_is_walked_without_loss_or_repetition(
+def test_paging_through_a_long_range_repeats_and_loses_nothing(
     simulator: SimulatedExchange, connect: Connect
 ) -> None:
     asked = {
@@ -136,7 +134,7 @@ def _candles(count: int, holes: int = 0) -> Candles:
     )
 
 
-def test_bars_beyond_the_rows_are_not_shown_nor_are_their_holes() -> None:
+def test_bars_above_the_limit_and_their_gaps_are_left_out() -> None:
     client = FedClient(candles=_candles(6, holes=6))
     asked = {"pair": "BTC/USDT", "start": "2025-05-31", "end": "2025-06-02", "limit": 5}
     answer = content(ask(client, "get_candles", asked))
@@ -147,7 +145,7 @@ def test_bars_beyond_the_rows_are_not_shown_nor_are_their_holes() -> None:
     assert "note" not in answer
 
 
-def test_without_a_start_no_more_is_asked_for_than_is_shown() -> None:
+def test_without_a_start_only_the_shown_bars_are_requested() -> None:
     client = FedClient(candles=_candles(5))
     answer = content(ask(client, "get_candles", {"pair": "BTC/USDT", "limit": 5}))
     assert client.asked[0]["limit"] == 5
@@ -157,7 +155,7 @@ def test_without_a_start_no_more_is_asked_for_than_is_shown() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"limit": 500}, {"start": "2025-05-30", "timeframe": "1h"}])
-def test_a_hundred_holes_are_listed_and_the_others_counted(asked: dict[str, Any]) -> None:
+def test_a_hundred_gaps_are_listed_and_the_others_counted(asked: dict[str, Any]) -> None:
     client = FedClient(candles=_candles(300, holes=240))
     answer = content(ask(client, "get_candles", {"pair": "BTC/USDT", **asked}))
     assert len(answer["candles"]) == 300
@@ -165,7 +163,7 @@ def test_a_hundred_holes_are_listed_and_the_others_counted(asked: dict[str, Any]
     assert answer["note"].endswith("missing: first 100 of 240.")
 
 
-def test_long_candles_are_cut_and_go_on() -> None:
+def test_long_candles_are_cut_and_can_be_continued() -> None:
     answered = _candles(500).model_copy(update={"pair": 15 * LONG})
     client = FedClient(candles=answered)
     asked = {"pair": "BTC/USDT", "timeframe": "1h", "limit": 500}
@@ -179,7 +177,7 @@ def test_long_candles_are_cut_and_go_on() -> None:
 # ------------------------------------------------------------------------------- trades
 
 
-def test_trades_go_on_from_an_id(simulator: SimulatedExchange, connect: Connect) -> None:
+def test_trades_continue_from_an_id(simulator: SimulatedExchange, connect: Connect) -> None:
     asked = {"pair": "BTC/USDT", "exchange": "binance", "from_id": 0, "limit": 200}
     client = connect(simulator)
     first = content(ask(client, "get_trades", asked))
@@ -189,7 +187,7 @@ def test_trades_go_on_from_an_id(simulator: SimulatedExchange, connect: Connect)
     assert [row["id"] for row in second["trades"]] == [str(one) for one in range(200, 400)]
 
 
-def test_the_newest_trades_are_all_that_was_asked_for(
+def test_the_newest_trades_need_no_continuation(
     simulator: SimulatedExchange, connect: Connect
 ) -> None:
     answer = content(ask(connect(simulator), "get_trades", {"pair": "BTC/USDT"}))
@@ -213,14 +211,14 @@ def _trade(number: int, milliseconds: int, name: str | None = None) -> Trade:
     [([0, 5, 5], 5), ([7, 7, 7], 8)],
     ids=["more may share the last millisecond", "a full millisecond must not be asked for again"],
 )
-def test_trades_go_on_from_a_time(milliseconds: list[int], further: int) -> None:
+def test_trades_continue_from_a_time(milliseconds: list[int], further: int) -> None:
     answered = [_trade(number, time) for number, time in enumerate(milliseconds)]
     asked = {"pair": "BTC/USDT", "start": "2025-06-01", "limit": 3}
     answer = content(ask(FedClient(trades=answered), "get_trades", asked))
     assert answer["next"] == {"start": round(NOW.timestamp() * 1000) + further}
 
 
-def test_no_trades_lead_nowhere() -> None:
+def test_empty_trades_have_no_continuation() -> None:
     asked = {"pair": "BTC/USDT", "start": "2025-06-01"}
     answer = content(ask(FedClient(trades=[]), "get_trades", asked))
     assert answer == {"returned": 0, "trades": []}
@@ -229,7 +227,7 @@ def test_no_trades_lead_nowhere() -> None:
 # ------------------------------------------------------------------------------- characters
 
 
-def test_long_trades_are_cut_and_can_be_had() -> None:
+def test_long_trades_are_cut_and_can_be_continued() -> None:
     answered = [_trade(number, number, f"{LONG}{number}") for number in range(50)]
     answer = content(ask(FedClient(trades=answered), "get_trades", {"pair": "BTC/USDT"}))
     count = answer["returned"]
@@ -251,7 +249,7 @@ def test_long_tickers_are_cut_and_the_rest_is_named() -> None:
 @pytest.mark.parametrize(
     ("tool", "name"), [("list_pairs", "pairs"), ("list_exchanges", "exchanges")]
 )
-def test_long_lists_are_cut_and_go_on(tool: str, name: str) -> None:
+def test_long_lists_are_cut_and_can_be_continued(tool: str, name: str) -> None:
     pairs = [
         Pair(exchange="binance", pair=f"{LONG}{one}", base="A", quote="B", received_at=NOW)
         for one in range(90)
@@ -267,14 +265,16 @@ def test_long_lists_are_cut_and_go_on(tool: str, name: str) -> None:
     assert all(page["total"] == 90 for page in pages)
 
 
-def test_a_record_that_cannot_be_divided_is_an_error() -> None:
+def test_a_too_long_single_record_is_an_error() -> None:
     level = (1.5, 2.5)
     book = OrderBook(**SOURCED, pair="B" * 90_000, bids=(level,), asks=(level,))
     error = failure(ask(FedClient(orderbook=book), "get_orderbook", {"pair": "BTC/USDT"}))
     assert error["code"] == "DATA_UNAVAILABLE"
 
 
-def test_a_hundred_levels_a_side(simulator: SimulatedExchange, connect: Connect) -> None:
+def test_order_books_have_at_most_a_hundred_levels_per_side(
+    simulator: SimulatedExchange, connect: Connect
+) -> None:
     asked = {"pair": "BTC/USDT", "exchange": "kraken"}
     book = content(ask(connect(simulator), "get_orderbook", {**asked, "depth": 100}))
     assert len(book["bids"]) == len(book["asks"]) == 100

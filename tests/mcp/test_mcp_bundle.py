@@ -1,4 +1,4 @@
-"""The bundle that clients install by a click: what is in it, and that it starts and answers."""
+"""The bundle for installation with a click: its content, and that it starts and answers."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def unpacked(bundle: Path, tmp_path: Path) -> Path:
     return place
 
 
-def test_the_same_sources_give_the_same_bundle(bundle: Path, tmp_path: Path) -> None:
+def test_the_same_sources_build_the_same_bundle(bundle: Path, tmp_path: Path) -> None:
     again = Path(loaded("mcpb").build(tmp_path / "again"))
     assert again.read_bytes() == bundle.read_bytes()
 
 
-def test_what_the_manifest_names_is_there(unpacked: Path) -> None:
+def test_all_files_of_the_manifest_exist(unpacked: Path) -> None:
     manifest = json.loads((unpacked / "manifest.json").read_text())
     assert (unpacked / manifest["icon"]).read_bytes().startswith(b"\x89PNG")
     assert (unpacked / manifest["server"]["entry_point"]).is_file()
@@ -56,7 +56,7 @@ def test_what_the_manifest_names_is_there(unpacked: Path) -> None:
     assert not {"homepage", "repository", "documentation", "support"} & set(manifest)
 
 
-def test_it_starts_and_answers(unpacked: Path, tmp_path: Path) -> None:
+def test_the_bundled_server_starts_and_answers(unpacked: Path, tmp_path: Path) -> None:
     manifest = json.loads((unpacked / "manifest.json").read_text())
     config = manifest["server"]["mcp_config"]
     # uv would install what it depends on, which is here already, and run the rest of the line.
@@ -101,7 +101,7 @@ def test_it_starts_and_answers(unpacked: Path, tmp_path: Path) -> None:
     assert answers[3]["structuredContent"]["exchange"] == chosen.partition(",")[0]
 
 
-def test_the_registrys_entry_takes_its_addresses_from_one_place(bundle: Path) -> None:
+def test_the_registry_entry_takes_its_urls_from_one_place(bundle: Path) -> None:
     registry = loaded("registry")
     server = json.loads((ROOT / "server.json").read_text())
     assert registry.completed(server, {}, bundle) == server

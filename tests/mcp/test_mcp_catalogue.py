@@ -1,4 +1,4 @@
-"""What tools/list says: the surface that agents and their hosts are built against."""
+"""The result of tools/list: the surface for agents and their hosts."""
 
 from typing import Any
 
@@ -104,7 +104,7 @@ def _keys(schema: Any) -> set[str]:
 
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Give the schema of an argument without null."""
+    """Return the schema of an argument without null."""
     match schema:
         case {"anyOf": [typed, {"type": "null"}], **rest}:
             return {**rest, **typed}
@@ -112,7 +112,7 @@ def _typed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_the_tools_are_the_operations_in_their_order_and_the_servers_own(era: str) -> None:
+def test_tools_are_the_operations_in_order_and_the_servers_own(era: str) -> None:
     named = [operation.tool for operation in OPERATIONS if operation.tool is not None]
     live = ["watch_start", "watch_read", "watch_stop", "watch_list"]
     assert (
@@ -132,7 +132,7 @@ def test_arguments(tools: dict[str, Tool], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_an_argument_has_one_type_and_null_where_it_may_be_left_out(
+def test_an_argument_has_one_type_and_null_if_it_is_optional(
     tools: dict[str, Tool], name: str
 ) -> None:
     for argument, schema in tools[name].input_schema["properties"].items():
@@ -150,7 +150,7 @@ def test_each_argument_has_an_example(tools: dict[str, Tool], name: str) -> None
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_null_and_empty_are_as_if_left_out(tools: dict[str, Tool], name: str) -> None:
+def test_null_and_empty_mean_not_given(tools: dict[str, Tool], name: str) -> None:
     schema = tools[name].input_schema
     given = {one: SAMPLES[one] for one in REQUIRED[name]}
     for nothing in (None, "", []):
@@ -169,7 +169,7 @@ def test_bounds_are_in_the_schema(tools: dict[str, Tool], tool: str, argument: s
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_hosts_see_a_tool_that_only_reads(tools: dict[str, Tool], name: str) -> None:
+def test_tools_are_marked_as_read_only(tools: dict[str, Tool], name: str) -> None:
     tool = tools[name]
     assert tool.title
     assert tool.description
@@ -181,14 +181,16 @@ def test_hosts_see_a_tool_that_only_reads(tools: dict[str, Tool], name: str) -> 
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_outputs_are_objects_that_may_grow(tools: dict[str, Tool], name: str) -> None:
+def test_output_schemas_are_objects_that_allow_new_fields(
+    tools: dict[str, Tool], name: str
+) -> None:
     schema = tools[name].output_schema
     assert schema is not None
     assert schema["type"] == "object"
     assert not _keys(schema) & {"title", "additionalProperties"}
 
 
-def test_the_catalogue_is_cheap(tools: dict[str, Tool]) -> None:
+def test_the_catalogue_needs_few_tokens(tools: dict[str, Tool]) -> None:
     assert sum(count_definition(tool) for tool in tools.values()) <= 3_500
 
 
@@ -198,7 +200,7 @@ def test_the_list_may_be_cached() -> None:
     assert listed.cache_scope == "public"
 
 
-def test_instructions_say_the_conventions_once() -> None:
+def test_instructions_explain_the_conventions_once() -> None:
     said = app.Service(FedClient()).server().instructions
     assert said is not None
     assert len(said) < 2_000
@@ -206,6 +208,6 @@ def test_instructions_say_the_conventions_once() -> None:
         assert word in said
 
 
-def test_nobody_can_send_credentials(tools: dict[str, Tool]) -> None:
+def test_no_tool_accepts_credentials(tools: dict[str, Tool]) -> None:
     names = {name for tool in tools.values() for name in tool.input_schema["properties"]}
     assert not {name for name in names if "key" in name or "secret" in name or "pass" in name}

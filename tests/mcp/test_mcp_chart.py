@@ -1,4 +1,4 @@
-"""The picture of candles that hosts get who show images."""
+"""The picture of candles for hosts that show images."""
 
 import base64
 import io
@@ -49,6 +49,6 @@ def test_it_is_a_small_png_of_the_candles(
     finish(work())
 
 
-def test_it_is_not_listed_unless_asked_for() -> None:
+def test_it_is_listed_only_on_request() -> None:
     assert "get_chart" not in {tool.name for tool in app.tools()}
     assert [one.name for one in app.tools(["chart"])][:-1] == [one.name for one in app.tools()]

@@ -1,4 +1,4 @@
-"""The installed command: its options, its refusals, and what it does not import."""
+"""The installed command: its options, its errors, and its imports."""
 
 import socket
 import subprocess
@@ -26,13 +26,13 @@ def _run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
 
 
 def _imported(log: str) -> set[str]:
-    """Give the packages that ``-X importtime`` tells of."""
+    """Return the packages in the output of ``-X importtime``."""
     names = (line.rpartition("|")[2].strip() for line in log.splitlines() if "|" in line)
     return {name.partition(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_and_version_import_next_to_nothing(home: Path, option: str) -> None:
+def test_help_and_version_import_almost_nothing(home: Path, option: str) -> None:
     done = _run(home, option, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     assert "marketdata-mcp" in done.stdout
@@ -55,7 +55,7 @@ def test_the_module_is_the_command(home: Path) -> None:
     assert done.stdout == _run(home, "--version").stdout
 
 
-def test_nothing_heavy_is_imported_to_list_the_tools(home: Path) -> None:
+def test_listing_the_tools_imports_nothing_slow(home: Path) -> None:
     with running([str(COMMAND)], home, PYTHONPROFILEIMPORTTIME="1") as process:
         out, log = process.communicate(request(1, "tools/list"), PATIENCE)
     assert b'"get_ticker"' in out
@@ -92,7 +92,7 @@ def test_a_wrong_variable_is_one_line_and_2(home: Path, arguments: list[str]) ->
     assert done.stderr.count("\n") == 1
 
 
-def test_a_taken_address_is_one_line_and_1(home: Path) -> None:
+def test_an_address_in_use_is_one_line_and_1(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = _run(home, "--http", address)

@@ -1,4 +1,4 @@
-"""What hosts offer while the address of a resource is filled in."""
+"""Completions for the URI of a resource."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def _offered(ref: Any, name: str, value: str, era: str = "auto", **known: str) -
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_exchanges_begin_like_what_is_there(era: str) -> None:
+def test_exchanges_are_completed_from_their_beginning(era: str) -> None:
     assert _offered(TICKER, "exchange", "K", era) == ["kraken"]
 
 
@@ -52,7 +52,7 @@ def test_timeframes_are_those_of_the_exchange() -> None:
         (PromptReference(name="none"), "exchange", {}),
     ],
 )
-def test_where_there_is_nothing_to_offer_nothing_is(
+def test_completions_without_candidates_are_empty(
     ref: Any, name: str, known: dict[str, str]
 ) -> None:
     assert _offered(ref, name, "", **known) == []

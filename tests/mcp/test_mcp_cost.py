@@ -1,4 +1,4 @@
-"""What answers cost a model, in tokens."""
+"""The tokens of answers."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def cost(answer: dict[str, Any]) -> int:
     return count(compact(answer))
 
 
-def test_the_top_ten_are_one_cheap_call(tmp_path: Path) -> None:
+def test_the_top_ten_take_one_cheap_call(tmp_path: Path) -> None:
     (answer,) = asked(tmp_path, RANKING, tool="get_tickers", pairs=60)
     rows = answer["tickers"]
     assert len(rows) == 10
@@ -41,7 +41,7 @@ def test_the_top_ten_are_one_cheap_call(tmp_path: Path) -> None:
     assert "next" not in answer
 
 
-def test_without_pairs_or_a_field_it_is_the_most_traded(tmp_path: Path) -> None:
+def test_the_default_ranking_is_by_volume(tmp_path: Path) -> None:
     (answer,) = asked(tmp_path, {}, tool="get_tickers", pairs=60)
     volumes = [row["quoteVolume"] for row in answer["tickers"]]
     assert len(volumes) == 20

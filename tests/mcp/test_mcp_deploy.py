@@ -1,4 +1,4 @@
-"""What is in `deploy/`: the proxy's configuration before two real replicas, and the other files."""
+"""The files in `deploy/`: the proxy in front of two real replicas, and the others."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
-def test_calls_go_through(fleet: Fleet, era: str) -> None:
+def test_calls_pass_the_proxy(fleet: Fleet, era: str) -> None:
     async def work() -> dict[str, Any]:
         async with fleet.client(fleet.keys[0], era) as client:
             return content(await client.call_tool("get_ticker", {"pair": "BTC/USDT"}))
@@ -51,7 +51,7 @@ def test_calls_go_through(fleet: Fleet, era: str) -> None:
     assert finish(work())["pair"] == "BTC/USDT"
 
 
-def test_a_key_always_comes_to_the_replica_that_has_its_watches(fleet: Fleet) -> None:
+def test_a_key_is_always_routed_to_the_replica_with_its_watches(fleet: Fleet) -> None:
     async def work() -> None:
         for key in fleet.keys[:4]:
             async with fleet.client(key) as client:
@@ -90,7 +90,7 @@ _FRAMED = {
 }
 
 
-def test_events_come_while_the_stream_goes_on(fleet: Fleet) -> None:
+def test_events_arrive_while_the_stream_is_open(fleet: Fleet) -> None:
     async def work() -> None:
         async with fleet.client(fleet.keys[0]) as client:
             uri = f"{BTC}/ticker"
@@ -101,7 +101,7 @@ def test_events_come_while_the_stream_goes_on(fleet: Fleet) -> None:
     finish(work())
 
 
-def test_the_older_transport_goes_through(fleet: Fleet) -> None:
+def test_the_sse_transport_passes_the_proxy(fleet: Fleet) -> None:
     def trusting(**options: Any) -> httpx2.AsyncClient:
         options.pop("verify", None)
         return httpx2.AsyncClient(verify=fleet.trusted, **options)
@@ -131,7 +131,9 @@ def test_the_older_transport_goes_through(fleet: Fleet) -> None:
         ("/.well-known/oauth-protected-resource/mcp", 404),  # no issuer is set up
     ],
 )
-def test_what_can_be_reached_from_outside(path: str, status: int, fleet: Fleet) -> None:
+def test_only_public_paths_can_be_reached_from_outside(
+    path: str, status: int, fleet: Fleet
+) -> None:
     # By hand: clients would put the path in order first.
     host, port = fleet.url.removeprefix("https://").split(":")
     with (
@@ -152,7 +154,7 @@ def test_a_large_body_is_refused(fleet: Fleet) -> None:
     finish(work())
 
 
-def test_another_name_is_refused(fleet: Fleet) -> None:
+def test_another_host_name_is_refused(fleet: Fleet) -> None:
     async def work() -> int:
         async with fleet.http(fleet.keys[0]) as http:
             headers = {**_FRAMED, "Host": "example.org"}
@@ -163,7 +165,7 @@ def test_another_name_is_refused(fleet: Fleet) -> None:
 
 
 @needs_nginx
-def test_a_replica_that_is_gone_is_not_missed(tmp_path: Path) -> None:
+def test_a_stopped_replica_does_not_fail_calls(tmp_path: Path) -> None:
     async def work(fleet: Fleet) -> None:
         for key in fleet.keys:
             async with fleet.client(key) as client:
@@ -183,7 +185,7 @@ def test_a_replica_that_is_gone_is_not_missed(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- the other files
 
 
-def test_the_images_health_check_tells_ready_from_not(home: Path) -> None:
+def test_the_health_check_of_the_image_follows_readyz(home: Path) -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     found = re.search(r"^HEALTHCHECK .*CMD (\[.*\])$", text, re.MULTILINE)
     assert found
@@ -199,7 +201,7 @@ def test_the_images_health_check_tells_ready_from_not(home: Path) -> None:
             assert done.returncode == code
 
 
-def test_the_image_is_built_of_files_that_are_there() -> None:
+def test_the_image_is_built_from_existing_files() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     assert not re.search(r":latest\b|^FROM [a-z]+$", text, re.MULTILINE)
     base = re.findall(r"^ARG PYTHON=\S+@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
@@ -218,7 +220,7 @@ def test_the_image_is_built_of_files_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml", "marketdata-mcp.service"])
-def test_the_options_are_the_servers(file: str) -> None:
+def test_the_options_exist(file: str) -> None:
     help_text = subprocess.run(
         [COMMAND, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True
     ).stdout
@@ -239,7 +241,7 @@ def test_the_options_are_the_servers(file: str) -> None:
     assert used <= known
 
 
-def test_the_compose_file_is_whole() -> None:
+def test_the_compose_file_is_valid() -> None:
     document = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services = document["services"]
     assert set(services) == {"marketdata-1", "marketdata-2", "redis", "proxy"}
@@ -268,7 +270,7 @@ def test_the_compose_file_is_whole() -> None:
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze, which is not installed")
-def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = (DEPLOY / "marketdata-mcp.service").read_text()
     unit = tmp_path / "marketdata-mcp.service"
     unit.write_text(text.replace("/opt/marketdata/bin/marketdata-mcp", str(COMMAND)))

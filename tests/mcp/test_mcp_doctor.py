@@ -1,4 +1,4 @@
-"""``marketdata-mcp doctor``: each thing that can be wrong, made wrong."""
+"""``marketdata-mcp doctor``: each problem that it can find, caused on purpose."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Doctor = Callable[..., "Found"]
 
 
 class Found:
-    """What the doctor said, and how it ended."""
+    """The doctor's output and exit code."""
 
     def __init__(self, code: int, out: str) -> None:
         document = json.loads(out)
@@ -49,7 +49,7 @@ class Found:
 
 @pytest.fixture
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
-    """Run the command in this process, with a home of its own and without asking exchanges."""
+    """Run the command in this process, with a separate home and without requests to exchanges."""
     for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "home"))
@@ -83,7 +83,7 @@ def test_nothing_is_left_behind(doctor: Doctor, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_versions_are_compared_with_what_the_package_asks_for(
+def test_versions_are_compared_with_the_requirements(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As installed, but with other wishes: this folder is looked into first.
@@ -114,7 +114,7 @@ def test_versions_are_compared_with_what_the_package_asks_for(
     }
 
 
-def test_a_name_that_nothing_reads(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETDATA_TIMEOUTS", "5")
     monkeypatch.setenv("MARKETDATA_BINANC_API_KEY", "hush")
     monkeypatch.setenv("MARKETDATA_KRAKEN_SECRET", "hush")
@@ -132,7 +132,7 @@ def test_a_name_that_nothing_reads(doctor: Doctor, monkeypatch: pytest.MonkeyPat
     ("name", "value"),
     [("TIMEOUT", "soon"), ("REDIS", "http://:hush@nowhere"), ("ENDPOINTS", "hush")],
 )
-def test_a_value_that_cannot_be_used(
+def test_an_invalid_value(
     name: str, value: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"MARKETDATA_{name}", value)
@@ -148,6 +148,17 @@ def test_a_home_that_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "file" / "home"))
     assert doctor().one("home")[0] == "fail"
+
+
+@pytest.mark.parametrize("below", ["", "home"])
+def test_a_home_that_is_a_link_to_nothing(
+    below: str, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "link" / below))
+    state, said = doctor().one("home")
+    assert state == "fail"
+    assert f"{tmp_path / 'link'} is a link to nothing" in said
 
 
 def test_few_open_files(home: Path) -> None:
@@ -166,7 +177,7 @@ def test_few_open_files(home: Path) -> None:
 # ---------------------------------------------------------------------- where it listens
 
 
-def test_a_taken_address(doctor: Doctor) -> None:
+def test_an_address_in_use(doctor: Doctor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         found = doctor("--http", f"127.0.0.1:{taken.getsockname()[1]}")
     assert found.one("address")[0] == "fail"
@@ -183,7 +194,9 @@ def test_a_taken_address(doctor: Doctor) -> None:
         ("0.0.0.0", ["--access"], "warn"),
     ],
 )
-def test_who_reaches_it(host: str, options: list[str], state: str, doctor: Doctor) -> None:
+def test_exposure_to_other_machines(
+    host: str, options: list[str], state: str, doctor: Doctor
+) -> None:
     assert doctor("--http", f"{host}:0", *options).one("exposure")[0] == state
 
 
@@ -244,7 +257,7 @@ def test_certificates(
     assert words in said[1]
 
 
-def test_files_that_are_no_pair(
+def test_a_certificate_and_key_that_do_not_match(
     doctor: Doctor, certificate: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     one, other = certificate(), certificate()
@@ -309,11 +322,11 @@ def test_redis_that_does_not_answer(doctor: Doctor, monkeypatch: pytest.MonkeyPa
         away = server.url.replace("hush", "hush2")
         monkeypatch.setenv("MARKETDATA_REDIS", away)
         found = doctor("--access")
-        assert found.one("redis") == ("fail", "it cannot be asked (authentication)")
+        assert found.one("redis") == ("fail", "it does not answer (authentication)")
         assert found.of("accounts") == []
         server.stop()
         found = doctor("--redis", server.url)
-    assert found.one("redis") == ("fail", "it cannot be asked (connection)")
+    assert found.one("redis") == ("fail", "it does not answer (connection)")
     assert "hush" not in found.out
 
 
@@ -333,7 +346,7 @@ def test_exchanges(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "EXCHANGE_UNAVAILABLE" in found.one("exchange")[1]
 
 
-def test_a_clock_that_is_wrong(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_clock(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     with SimulatedExchange(now=1_750_000_000_000) as exchange:
         monkeypatch.setenv("MARKETDATA_ENDPOINTS", json.dumps(dict(exchange.endpoints)))
         state, said = doctor("--exchange", "binance", offline=False).one("exchange")

@@ -1,4 +1,4 @@
-"""What the doctor says of files that others may write."""
+"""The doctor's checks of files that others can write."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from marketdata.doctor import machine
 
 
-def test_a_home_that_nobody_else_may_write_is_well(tmp_path: Path) -> None:
+def test_a_home_that_only_its_owner_can_write_is_ok(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "access.sqlite").touch(mode=0o600)
@@ -17,7 +17,7 @@ def test_a_home_that_nobody_else_may_write_is_well(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["home", "access.sqlite", "access.sqlite-wal", "policy.toml"])
 @pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
-def test_what_others_may_write_fails(tmp_path: Path, what: str, mode: int) -> None:
+def test_files_that_others_can_write_fail(tmp_path: Path, what: str, mode: int) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     for name in ("access.sqlite", "access.sqlite-wal", "policy.toml"):
@@ -30,7 +30,7 @@ def test_what_others_may_write_fails(tmp_path: Path, what: str, mode: int) -> No
     assert found.advice is not None
 
 
-def test_a_key_and_a_policy_elsewhere_are_looked_at_as_well(tmp_path: Path) -> None:
+def test_a_key_and_a_policy_in_other_places_are_checked_too(tmp_path: Path) -> None:
     home, key = tmp_path / "home", tmp_path / "tls.key"
     home.mkdir(mode=0o700)
     key.touch()

@@ -1,4 +1,4 @@
-"""Every way in which a call can fail, as a program on the other side sees it."""
+"""Every way in which a call can fail, seen from a client."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ def test_a_missing_argument_is_named_before_a_wrong_one(
         ({"pair": "BTC/USDT", "zzz": 1}, ["pair", "exchange", "window"]),
     ],
 )
-def test_an_unknown_argument_names_what_there_is(
+def test_an_unknown_argument_lists_the_known_ones(
     era: str, arguments: dict[str, Any], names: list[str]
 ) -> None:
     error = failure(ask(FedClient(), "get_ticker", arguments, era))
@@ -71,7 +71,7 @@ def test_an_unknown_argument_names_what_there_is(
 
 
 @pytest.mark.parametrize("name", ["strict", "refresh", "store"])
-def test_what_the_operator_decides_is_no_argument(name: str) -> None:
+def test_settings_of_the_operator_are_no_arguments(name: str) -> None:
     client = FedClient()
     error = failure(ask(client, "get_candles", {"pair": "BTC/USDT", name: True}))
     assert error["code"] == "INVALID_PARAMETER"
@@ -100,7 +100,7 @@ def test_what_the_operator_decides_is_no_argument(name: str) -> None:
         ("get_ticker", {"pair": "BTC/USDT", "exchange": 5}, "exchange"),
     ],
 )
-def test_what_the_schema_forbids_is_refused(
+def test_values_that_the_schema_forbids_are_refused(
     tool: str, arguments: dict[str, Any], parameter: str
 ) -> None:
     client = FedClient()
@@ -124,7 +124,7 @@ def test_what_the_schema_forbids_is_refused(
         ("get_candles", {"pair": "BTC/USDT", "timeframe": 60}, "INVALID_PARAMETER"),
     ],
 )
-def test_what_only_the_library_knows_to_be_wrong(
+def test_values_that_only_the_library_can_check_are_refused(
     tool: str, arguments: dict[str, Any], code: str
 ) -> None:
     assert failure(ask(FedClient(), tool, arguments))["code"] == code
@@ -149,7 +149,7 @@ def test_what_only_the_library_knows_to_be_wrong(
         ),
     ],
 )
-def test_what_an_exchange_does_not_have(
+def test_unsupported_pairs_and_operations_are_errors(
     simulator: SimulatedExchange,
     connect: Connect,
     era: str,
@@ -164,7 +164,7 @@ def test_what_an_exchange_does_not_have(
     assert error["details"][detail]
 
 
-def test_an_exchange_that_is_away_is_worth_another_try(connect: Connect) -> None:
+def test_an_unreachable_exchange_is_retryable(connect: Connect) -> None:
     with SimulatedExchange(faults=["binance:*:status=503"]) as broken:
         asked = {"pair": "BTC/USDT", "exchange": "binance"}
         error = failure(ask(connect(broken), "get_ticker", asked))
@@ -182,12 +182,14 @@ def test_an_exchange_that_is_away_is_worth_another_try(connect: Connect) -> None
         ForbiddenError("Suspended."),
     ],
 )
-def test_the_librarys_errors_arrive_whole(era: str, raised: MarketDataError) -> None:
+def test_errors_of_the_library_arrive_complete(era: str, raised: MarketDataError) -> None:
     assert failure(ask(FedClient(status=raised), "get_status", era=era)) == raised.to_dict()
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_bug_tells_the_log_and_not_the_client(era: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_not_shown_to_the_client(
+    era: str, caplog: pytest.LogCaptureFixture
+) -> None:
     result = ask(FedClient(status=RuntimeError("the secret is 42")), "get_status", era=era)
     error = failure(result)
     assert error["code"] == "INTERNAL_ERROR"
@@ -198,7 +200,7 @@ def test_a_bug_tells_the_log_and_not_the_client(era: str, caplog: pytest.LogCapt
     assert isinstance(logged.exc_info[1], RuntimeError)
 
 
-def test_a_bug_that_the_library_found_tells_the_log_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_found_by_the_library_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     raised = InternalError("ccxt was called wrongly.")
     assert failure(ask(FedClient(status=raised), "get_status")) == raised.to_dict()
     (logged,) = [one for one in caplog.records if one.levelno == logging.ERROR]
@@ -207,7 +209,7 @@ def test_a_bug_that_the_library_found_tells_the_log_too(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_what_is_not_a_number_never_leaves(number: float) -> None:
+def test_nan_is_never_sent(number: float) -> None:
     ticker = Ticker(
         exchange="binance",
         timestamp=NOW,
@@ -222,7 +224,7 @@ def test_what_is_not_a_number_never_leaves(number: float) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_an_unknown_tool_is_the_protocols_error(era: str) -> None:
+def test_an_unknown_tool_is_a_protocol_error(era: str) -> None:
     async def work() -> MCPError:
         async with Client(app.Service(FedClient()).server(), mode=era) as client:
             with pytest.raises(MCPError) as caught:
@@ -256,7 +258,7 @@ def test_an_error_with_text_that_cannot_be_encoded_arrives() -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_cancelling_a_call_cancels_what_it_asked_for(era: str) -> None:
+def test_cancelling_a_call_cancels_its_requests(era: str) -> None:
     async def work() -> None:
         begun, ended = asyncio.Event(), asyncio.Event()
 

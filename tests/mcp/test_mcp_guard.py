@@ -1,4 +1,4 @@
-"""What the guard of connections relies on in uvicorn, which is nobody's promise."""
+"""The undocumented parts of uvicorn that the connection guard relies on."""
 
 import hashlib
 import inspect
@@ -48,7 +48,7 @@ PROTOCOLS = {
 
 
 @pytest.mark.parametrize("parser", PROTOCOLS)
-def test_the_source_that_was_read_is_the_one_that_runs(parser: str) -> None:
+def test_the_reviewed_source_is_the_installed_one(parser: str) -> None:
     protocol, cycle = PROTOCOLS[parser]
     source = "".join(inspect.getsource(one) for one in (protocol, cycle))
     found = hashlib.sha256(source.encode()).hexdigest()[:16]
@@ -56,7 +56,7 @@ def test_the_source_that_was_read_is_the_one_that_runs(parser: str) -> None:
     assert found == known, f"uvicorn {uvicorn.__version__}, {parser}: {found}; see READ"
 
 
-def test_every_method_that_is_overridden_is_there() -> None:
+def test_every_overridden_method_exists() -> None:
     own = inspect.getsource(guard)
     overridden = {name for name in RELIED_ON if f"def {name}(" in own}
     assert overridden == set(RELIED_ON)
@@ -66,7 +66,7 @@ def test_every_method_that_is_overridden_is_there() -> None:
             assert hasattr(h11_impl.H11Protocol, name), name
 
 
-def test_no_newer_uvicorn_is_taken_unread() -> None:
+def test_newer_versions_of_uvicorn_are_excluded() -> None:
     wanted = [Requirement(text) for text in metadata.requires("ccxt-marketdata") or ()]
     uvicorns = [one.specifier for one in wanted if one.name == "uvicorn"]
     assert uvicorns
@@ -77,7 +77,7 @@ def test_no_newer_uvicorn_is_taken_unread() -> None:
         assert not specifier.contains(f"{major}.{int(minor) + 1}.0")
 
 
-def test_nothing_else_subclasses_what_is_not_public() -> None:
+def test_nothing_else_subclasses_private_classes() -> None:
     package = Path(guard.__file__).parents[1]
     users = [
         one.name

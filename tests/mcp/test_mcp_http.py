@@ -1,4 +1,4 @@
-"""The server on a port of the loopback."""
+"""The server on a port of the loopback interface."""
 
 import asyncio
 import http.client
@@ -86,7 +86,7 @@ def test_a_client_needs_no_handshake_and_no_session(home: Path) -> None:
     finish(work())
 
 
-def test_who_may_ask(home: Path) -> None:
+def test_hosts_and_origins_are_checked(home: Path) -> None:
     async def work() -> None:
         async with serving(home) as (url, _):
             port = urlsplit(url).port
@@ -118,7 +118,7 @@ def _post(url: str, body: bytes) -> tuple[int, Any]:
         return response.status, json.loads(said) if said else None
 
 
-def test_what_is_no_message_is_answered_under_its_id(home: Path) -> None:
+def test_invalid_messages_are_answered_with_their_id(home: Path) -> None:
     bodies = {
         b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}': 1.5,
         b'{"jsonrpc":"2.0","id":true,"method":"ping"}': None,
@@ -136,7 +136,7 @@ def test_what_is_no_message_is_answered_under_its_id(home: Path) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_there_is_nothing_to_listen_to_and_nothing_to_delete(home: Path, version: str) -> None:
+def test_get_and_delete_are_refused(home: Path, version: str) -> None:
     async def work() -> None:
         async with serving(home) as (url, _):
             assert _send(url, "GET", version)[0] == 405
@@ -145,7 +145,7 @@ def test_there_is_nothing_to_listen_to_and_nothing_to_delete(home: Path, version
     finish(work())
 
 
-def test_beyond_the_loopback_only_under_its_name(home: Path) -> None:
+def test_other_machines_must_use_its_name(home: Path) -> None:
     async def work() -> None:
         remote = ("--http", "0.0.0.0:0", "--allow-remote", "data.example")
         async with serving(home, *remote) as (url, _):
@@ -186,7 +186,7 @@ def test_a_signal_ends_an_idle_server(home: Path, number: signal.Signals) -> Non
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_second_signal_ends_calls_that_wait_for_an_exchange(tmp_path: Path, version: str) -> None:
+def test_a_second_signal_ends_calls_in_flight(tmp_path: Path, version: str) -> None:
     async def work() -> tuple[int | None, bytes, bytes, bytes]:
         silent = Silent()
         arguments = ("--http", "127.0.0.1:0", "-e", "binance")
@@ -217,7 +217,7 @@ def test_a_second_signal_ends_calls_that_wait_for_an_exchange(tmp_path: Path, ve
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_client_that_leaves_ends_its_call(tmp_path: Path, version: str) -> None:
+def test_a_disconnect_cancels_the_call(tmp_path: Path, version: str) -> None:
     async def work() -> None:
         silent = Silent()
         arguments = ("--http", "127.0.0.1:0", "-e", "binance")
@@ -236,7 +236,7 @@ def test_a_client_that_leaves_ends_its_call(tmp_path: Path, version: str) -> Non
 
 
 def _raw_call(version: str, host: str) -> bytes:
-    """Give a whole HTTP request for a ticker."""
+    """Return a whole HTTP request for a ticker."""
     params = {"name": "get_ticker", "arguments": {"pair": "BTC/USDT"}, "_meta": ENVELOPE}
     if version != VERSIONS[0]:
         del params["_meta"]

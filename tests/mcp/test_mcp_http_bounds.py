@@ -1,8 +1,7 @@
-"""Clients that send too much or too slowly: none of them concerns the others."""
+"""Clients that send too much or too slowly do not affect the others."""
 
 import asyncio
 import re
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from mcp_loopback import (
     message,
     post,
 )
+from waiting import taking_at_most
 
 from marketdata.sim import SimulatedExchange
 
@@ -44,7 +44,7 @@ BROKEN_OFF = [
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("is_declared", [True, False])
-def test_a_body_of_ten_megabytes_is_refused_and_the_connection_goes_on(
+def test_a_body_of_ten_megabytes_is_refused_and_the_connection_stays_open(
     home: Path, simulator: SimulatedExchange, parser: str, version: str, is_declared: bool
 ) -> None:
     async def work() -> None:
@@ -61,9 +61,8 @@ def test_a_body_of_ten_megabytes_is_refused_and_the_connection_goes_on(
                     chunked, version=version, Content_Length=None, Transfer_Encoding="chunked"
                 )
             for _ in range(2):
-                began = time.monotonic()
-                assert (await peer.asks(request)).status == 413
-                assert time.monotonic() - began < 5
+                with taking_at_most(5):
+                    assert (await peer.asks(request)).status == 413
                 assert (await peer.asks(GOOD)).status == 200
 
     finish(work())
@@ -92,7 +91,7 @@ def test_fifty_such_bodies_at_once_cost_no_memory(home: Path) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("request_", BROKEN_OFF)
-def test_a_body_that_stops_has_its_time_and_no_more(
+def test_a_stalled_body_times_out(
     home: Path, simulator: SimulatedExchange, version: str, request_: bytes
 ) -> None:
     request_ = request_.replace(VERSIONS[0].encode(), version.encode())
@@ -110,9 +109,7 @@ def test_a_body_that_stops_has_its_time_and_no_more(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_body_that_trickles_has_no_more_time(
-    home: Path, simulator: SimulatedExchange, version: str
-) -> None:
+def test_a_slow_body_times_out(home: Path, simulator: SimulatedExchange, version: str) -> None:
     async def trickle(peer: Peer) -> None:
         for byte in ask("tools/call", version, **TICKER).partition(b"\r\n\r\n")[2]:
             peer.writer.write(bytes([byte]))
@@ -133,7 +130,7 @@ def test_a_body_that_trickles_has_no_more_time(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_client_that_leaves_within_its_body_is_forgotten(
+def test_a_client_that_disconnects_within_its_body_is_forgotten(
     home: Path, simulator: SimulatedExchange, version: str
 ) -> None:
     async def work() -> None:
@@ -160,7 +157,7 @@ def test_a_client_that_leaves_within_its_body_is_forgotten(
         {"Transfer_Encoding": "gzip, chunked", "Content_Length": None},
     ],
 )
-def test_a_body_of_another_length_than_told(
+def test_a_body_with_a_wrong_content_length(
     home: Path, simulator: SimulatedExchange, parser: str, told: dict[str, str]
 ) -> None:
     async def work() -> None:
@@ -183,7 +180,7 @@ def test_a_body_of_another_length_than_told(
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("begun", [b"POST", b"GET / HTTP/1.1\r\nHost: 127.0"])
-def test_a_header_that_does_not_end_has_its_time(
+def test_an_incomplete_header_times_out(
     home: Path, simulator: SimulatedExchange, parser: str, begun: bytes
 ) -> None:
     async def work() -> None:
@@ -202,7 +199,7 @@ def test_a_header_that_does_not_end_has_its_time(
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_a_header_that_comes_byte_by_byte_has_no_more_time(
+def test_a_header_sent_byte_by_byte_times_out(
     home: Path, simulator: SimulatedExchange, parser: str
 ) -> None:
     async def trickle(peer: Peer) -> None:
@@ -223,7 +220,7 @@ def test_a_header_that_comes_byte_by_byte_has_no_more_time(
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
-def test_a_header_without_end_is_cut_off(
+def test_an_endless_header_is_cut_off(
     home: Path, simulator: SimulatedExchange, is_busy: bool
 ) -> None:
     async def work() -> None:
@@ -243,9 +240,7 @@ def test_a_header_without_end_is_cut_off(
     finish(work())
 
 
-def test_a_header_of_ten_thousand_fields_is_refused_after_two_hundred(
-    home: Path, simulator: SimulatedExchange
-) -> None:
+def test_a_header_with_too_many_fields_is_refused(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with loopback(home, simulator.endpoints) as server:
             for fields, status in ((150, 200), (10_000, 400)):
@@ -257,7 +252,7 @@ def test_a_header_of_ten_thousand_fields_is_refused_after_two_hundred(
     finish(work())
 
 
-def test_connections_are_fewer_than_files(home: Path) -> None:
+def test_the_connection_limit_is_below_the_file_limit(home: Path) -> None:
     """One address has half of them, so that others still find some."""
     command = [*_FEW_FILES, str(COMMAND), "--http", "127.0.0.1:0", "--sim"]
 

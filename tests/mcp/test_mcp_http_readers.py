@@ -1,4 +1,4 @@
-"""Clients that read nothing, leave connections lying, or are many: the others are answered."""
+"""Clients that read nothing, leave connections open, or are many do not affect the others."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ GOOD = ask("tools/call", **TICKER)
 # ---------------------------------------------------------------------------- readers
 
 
-def test_who_does_not_read_is_cut_off_and_delays_nobody(
+def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
@@ -52,10 +52,10 @@ def test_who_does_not_read_is_cut_off_and_delays_nobody(
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("is_last", [True, False])
-def test_what_nobody_reads_does_not_hold_a_connection_open(
+def test_unread_responses_do_not_keep_a_connection_open(
     home: Path, simulator: SimulatedExchange, parser: str, is_last: bool
 ) -> None:
-    """An answer that is smaller than what may wait for its client, on a connection that ends."""
+    """A response smaller than the send buffer, on a connection that ends."""
 
     async def work() -> None:
         ceilings = {"stall_seconds": 0.3, "idle_seconds": 1}
@@ -95,7 +95,7 @@ def test_an_idle_connection_is_closed(
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_pipelined_requests_are_answered_in_their_order(
+def test_pipelined_requests_are_answered_in_order(
     home: Path, simulator: SimulatedExchange, parser: str, version: str
 ) -> None:
     async def work() -> None:
@@ -140,7 +140,7 @@ def test_http_1_0(home: Path, simulator: SimulatedExchange, parser: str) -> None
     finish(work())
 
 
-def test_more_connections_than_it_takes_on(home: Path, simulator: SimulatedExchange) -> None:
+def test_connections_above_the_limit(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with loopback(home, simulator.endpoints, connections=6) as server:
             async with AsyncExitStack() as stack:
@@ -156,7 +156,7 @@ def test_more_connections_than_it_takes_on(home: Path, simulator: SimulatedExcha
     finish(work())
 
 
-def test_more_requests_than_it_takes_on(home: Path) -> None:
+def test_requests_above_the_limit(home: Path) -> None:
     async def work() -> None:
         silent = Silent()
         async with (

@@ -1,4 +1,4 @@
-"""``marketdata-mcp install``: what it writes for each client, and what calls it refuses."""
+"""``marketdata-mcp install``: the entry for each client, and refused calls."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def user(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("client", FILES)
-def test_each_client_is_told_of_a_program(client: str, user: Path) -> None:
+def test_each_client_gets_the_program(client: str, user: Path) -> None:
     code, out, err = install(client, "--name", "prices")
     assert (code, err) == (0, "")
     assert str(user / FILES[client]) in out
@@ -52,9 +52,16 @@ def test_each_client_is_told_of_a_program(client: str, user: Path) -> None:
     assert (user / FILES[client]).stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_written_starts_the_server(user: Path, home: Path) -> None:
+@pytest.mark.parametrize(
+    "program", [("marketdata-mcp",), ("marketdata", "mcp"), ("ccxt-marketdata", "mcp")]
+)
+def test_the_written_command_starts_the_server(
+    program: tuple[str, ...], user: Path, home: Path
+) -> None:
+    name, *words = program
+    path = str(Path(COMMAND).with_name(name))
     done = subprocess.run(
-        [COMMAND, "install", "cursor", "--sim", "-e", "Kraken, okx"],
+        [path, *words, "install", "cursor", "--sim", "-e", "Kraken, okx"],
         env=environment(home),
         capture_output=True,
         text=True,
@@ -64,7 +71,7 @@ def test_what_is_written_starts_the_server(user: Path, home: Path) -> None:
     assert done.stderr == ""
     entry = servers(user / FILES["cursor"])["marketdata"]
     assert Path(entry["command"]).is_absolute()
-    assert entry["args"] == ["--sim", "--exchange", "kraken,okx"]
+    assert entry["args"] == [*words, "--sim", "--exchange", "kraken,okx"]
     started = StdioServerParameters(
         command=entry["command"], args=entry["args"], env=environment(home)
     )
@@ -77,7 +84,7 @@ def test_what_is_written_starts_the_server(user: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("client", PROJECT_FILES)
-def test_a_project_has_a_file_of_its_own(client: str, user: Path) -> None:
+def test_a_project_has_its_own_file(client: str, user: Path) -> None:
     code, _, _ = install(client, "--project")
     assert code == 0
     assert files(user) == [PROJECT_FILES[client]]
@@ -117,7 +124,7 @@ def test_a_project_has_a_file_of_its_own(client: str, user: Path) -> None:
         ),
     ],
 )
-def test_a_key_is_named_and_not_written(
+def test_a_key_is_referenced_by_variable(
     client: str,
     entry: dict[str, Any],
     user: Path,
@@ -132,7 +139,7 @@ def test_a_key_is_named_and_not_written(
 
 
 @pytest.mark.parametrize(("client", "typed"), [("zed", {}), ("cline", {"type": "streamableHttp"})])
-def test_a_key_is_written_where_it_cannot_be_named(
+def test_a_key_is_written_if_the_client_has_no_variables(
     client: str, typed: dict[str, str], user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MKEY", KEY)
@@ -159,7 +166,7 @@ def test_vscode_asks_for_the_key_once(user: Path) -> None:
     assert "example.net" in asked["description"]
 
 
-def test_claude_desktop_reaches_a_url_by_a_program_that_is_told_the_key(
+def test_claude_desktop_reaches_a_url_through_mcp_remote(
     user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MKEY", KEY)
@@ -178,7 +185,7 @@ def test_claude_desktop_reaches_a_url_by_a_program_that_is_told_the_key(
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_who_may_read_a_file_with_a_key_is_said(
+def test_a_file_with_a_key_warns_about_its_readers(
     user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MKEY", KEY)
@@ -192,7 +199,7 @@ def test_who_may_read_a_file_with_a_key_is_said(
     assert file.stat().st_mode & 0o777 == 0o644
 
 
-def test_an_unencrypted_key_is_warned_of(user: Path) -> None:
+def test_an_unencrypted_key_is_warned_about(user: Path) -> None:
     far = install("cursor", "--url", "http://example.org/mcp", "--key-variable", "MKEY")
     near = install("cursor", "--url", "http://127.0.0.1:8000/mcp", "--key-variable", "MKEY")
     assert "unencrypted" in far[2]
@@ -200,7 +207,7 @@ def test_an_unencrypted_key_is_warned_of(user: Path) -> None:
 
 
 @pytest.mark.parametrize("client", FILES)
-def test_print_shows_it_and_writes_nothing(client: str, user: Path) -> None:
+def test_print_shows_the_change_and_writes_nothing(client: str, user: Path) -> None:
     code, out, err = install(client, "--print")
     assert code == 0
     assert str(user / FILES[client]) in err
@@ -234,7 +241,7 @@ def test_windsurf_before_it_became_devin(user: Path) -> None:
         ("windsurf", "win32", "ROAMING/devin/mcp_config.json"),
     ],
 )
-def test_places_on_other_systems(client: str, platform: str, file: str, tmp_path: Path) -> None:
+def test_files_on_other_systems(client: str, platform: str, file: str, tmp_path: Path) -> None:
     given = {"USERPROFILE" if platform == "win32" else "HOME": str(tmp_path)}
     roaming = tmp_path / "AppData/Roaming"
     expected = file.replace("~", str(tmp_path)).replace("ROAMING", str(roaming))

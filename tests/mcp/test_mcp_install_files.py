@@ -1,4 +1,4 @@
-"""``marketdata-mcp install`` where a client has a file already: nothing in it is ever lost."""
+"""``marketdata-mcp install`` with existing files: nothing in them is ever lost."""
 
 import json
 import os
@@ -39,7 +39,7 @@ HELD = """{
 """
 
 
-def test_the_rest_of_a_file_stays(user: Path) -> None:
+def test_the_rest_of_a_file_does_not_change(user: Path) -> None:
     file = user / FILES["cursor"]
     file.parent.mkdir()
     file.write_text(HELD)
@@ -61,12 +61,12 @@ def test_the_rest_of_a_file_stays(user: Path) -> None:
 
 
 def _written(file: Path) -> tuple[int, ...]:
-    """Tell which file it is and when it was written; reading it leaves that as it is."""
+    """Return which file it is and when it was written; reading it leaves that as it is."""
     found = file.stat()
     return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
-def test_a_second_time_changes_nothing(user: Path) -> None:
+def test_a_second_run_changes_nothing(user: Path) -> None:
     file = user / FILES["claude-code"]
     file.write_text(HELD)
     assert install("claude-code")[0] == 0
@@ -77,14 +77,14 @@ def test_a_second_time_changes_nothing(user: Path) -> None:
     assert {name: _written(user / name) for name in files(user)} == there
 
 
-def test_each_change_keeps_what_was(user: Path) -> None:
+def test_each_change_keeps_a_backup(user: Path) -> None:
     for name in ("a", "b", "c"):  # within one second, as a rule
         assert install("cursor", "--name", name)[0] == 0
     assert list(servers(user / FILES["cursor"])) == ["a", "b", "c"]
     assert len(files(user)) == 3
 
 
-def test_a_link_stays_a_link(user: Path) -> None:
+def test_a_symbolic_link_stays_a_link(user: Path) -> None:
     real = user / "dotfiles/mcp.json"
     real.parent.mkdir()
     real.write_text("{}")
@@ -96,7 +96,7 @@ def test_a_link_stays_a_link(user: Path) -> None:
     assert "marketdata" in servers(real)
 
 
-def test_a_link_to_nowhere_makes_its_target(user: Path) -> None:
+def test_a_dangling_link_creates_its_target(user: Path) -> None:
     link = user / FILES["cursor"]
     link.parent.mkdir()
     link.symlink_to(user / "dotfiles/mcp.json")
@@ -117,7 +117,7 @@ def test_a_link_to_nowhere_makes_its_target(user: Path) -> None:
         (b'\xef\xbb\xbf{"a": 1}', rb'\xef\xbb\xbf\{"a": 1, "mcpServers": .*\}\}\}'),
     ],
 )
-def test_a_file_is_written_as_it_was(held: bytes, written: bytes, user: Path) -> None:
+def test_a_file_keeps_its_formatting(held: bytes, written: bytes, user: Path) -> None:
     file = user / FILES["cursor"]
     file.parent.mkdir()
     file.write_bytes(held)
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_changed_is_left_alone(held: bytes, said: str, use
     assert "marketdata" in json.loads(out)["mcpServers"]  # to be pasted
 
 
-def test_what_to_paste_has_no_key(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_to_paste_has_no_key(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKEY", KEY)
     file = user / FILES["claude-desktop"]
     file.parent.mkdir(parents=True)
@@ -173,7 +173,7 @@ def test_what_to_paste_has_no_key(user: Path, monkeypatch: pytest.MonkeyPatch) -
     assert KEY not in out + err
 
 
-def test_what_another_program_writes_meanwhile_is_not_lost(
+def test_concurrent_changes_of_other_programs_are_not_lost(
     user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = user / FILES["claude-code"]
@@ -187,7 +187,7 @@ def test_what_another_program_writes_meanwhile_is_not_lost(
 
 
 @pytest.mark.parametrize("client", ["cursor", "vscode"])
-def test_a_place_that_cannot_be_written_is_one_line_and_1(client: str, user: Path) -> None:
+def test_an_unwritable_folder_is_one_line_and_1(client: str, user: Path) -> None:
     (user / ".cursor").write_text("a file where a folder should be")
     (user / ".config").symlink_to(user / ".config")
     code, out, err = install(client)

@@ -1,4 +1,4 @@
-"""Clients' files in TOML and YAML: a server is added, and all else stays as it stands."""
+"""Clients' files in TOML and YAML: a server is added, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GOOSE_MODEL: o9
 
 
 @pytest.mark.parametrize("text", ["", "\n", TOML, '[mcp_servers]\nother = {command = "x"}\n'])
-def test_toml_gets_a_table_behind_all_else(text: str) -> None:
+def test_toml_gets_a_table_at_the_end(text: str) -> None:
     new = with_toml(text, "mcp_servers", "market-data", ENTRY)
     assert new.startswith(text.rstrip())
     known = tomllib.loads(text)
@@ -54,7 +54,7 @@ def test_toml_gets_a_table_behind_all_else(text: str) -> None:
         "[mcp_servers\n",
     ],
 )
-def test_toml_that_cannot_be_added_to_is_left_alone(text: str) -> None:
+def test_toml_that_cannot_be_extended_is_left_alone(text: str) -> None:
     with pytest.raises(UnusableError):
         with_toml(text, "mcp_servers", "market-data", ENTRY)
 
@@ -66,7 +66,7 @@ def test_toml_that_cannot_be_added_to_is_left_alone(text: str) -> None:
         *("extensions:\n\n    a:\n        b: 1\nC: 2\n", 'A: "extensions:"\n'),
     ],
 )
-def test_yaml_gets_a_block_in_front_of_the_others(text: str) -> None:
+def test_yaml_gets_a_block_before_the_others(text: str) -> None:
     new = with_yaml(text, "extensions", "market-data", ENTRY)
     known: dict[str, Any] = yaml.safe_load(text) or {}
     servers = {**(known.get("extensions") or {}), "market-data": ENTRY}
@@ -86,7 +86,7 @@ def test_yaml_gets_a_block_in_front_of_the_others(text: str) -> None:
         '"extensions":\n  a: 1\n',
     ],
 )
-def test_yaml_that_cannot_be_added_to_is_left_alone(text: str) -> None:
+def test_yaml_that_cannot_be_extended_is_left_alone(text: str) -> None:
     with pytest.raises(UnusableError):
         with_yaml(text, "extensions", "market-data", ENTRY)
 
@@ -104,7 +104,7 @@ _PLAIN = st.one_of(st.booleans(), st.integers(), st.text(max_size=8), st.none())
     st.dictionaries(_NAMES, st.dictionaries(_NAMES, _PLAIN, min_size=1, max_size=2), max_size=3),
     st.integers(2, 8),
 )
-def test_whatever_a_client_writes_as_yaml_is_kept(
+def test_any_yaml_of_a_client_is_kept(
     more: dict[str, Any], servers: dict[str, Any], indent: int
 ) -> None:
     known = {**more, "extensions": servers}

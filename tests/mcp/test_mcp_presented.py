@@ -1,4 +1,4 @@
-"""What the server shows of itself: name and icon, groups of tools, prompts, its card."""
+"""How the server presents itself: name and icon, groups of tools, prompts, its card."""
 
 import asyncio
 import http.client
@@ -32,7 +32,7 @@ def connected(era: str = "auto", groups: Collection[str] = ()) -> Client:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_host_can_show_what_it_is(era: str) -> None:
+def test_hosts_get_title_icon_and_description(era: str) -> None:
     async def work() -> Any:
         async with connected(era) as client:
             return client.server_info
@@ -55,7 +55,7 @@ def test_a_host_can_show_what_it_is(era: str) -> None:
         (["history", "chart"], ["history", "chart"]),
     ],
 )
-def test_only_the_groups_named_are_listed_and_answer(named: list[str], served: list[str]) -> None:
+def test_only_the_chosen_groups_are_listed_and_answer(named: list[str], served: list[str]) -> None:
     async def work() -> set[str]:
         async with connected(groups=named) as client:
             for group in GROUPS.keys() - set(served):
@@ -66,13 +66,13 @@ def test_only_the_groups_named_are_listed_and_answer(named: list[str], served: l
     assert finish(work()) == {"get_usage"}.union(*(GROUPS[name] for name in served))
 
 
-def test_every_tool_is_of_one_group_but_the_one_on_usage() -> None:
+def test_every_tool_has_one_group_except_get_usage() -> None:
     grouped = [tool for tools in GROUPS.values() for tool in tools]
     assert sorted([*grouped, "get_usage"]) == sorted(one.name for one in app.tools(GROUPS))
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_prompts_are_written_with_tools_that_exist(era: str) -> None:
+def test_prompts_use_existing_tools(era: str) -> None:
     async def work() -> None:
         async with connected(era) as client:
             listed = (await client.list_prompts()).prompts
@@ -107,9 +107,7 @@ def test_prompts_are_written_with_tools_that_exist(era: str) -> None:
         ("watch_move", {"pair": "BTC/USDT", "percent": "-1"}, "above 0"),
     ],
 )
-def test_a_prompt_that_cannot_be_written_says_why(
-    name: str, given: dict[str, str], said: str
-) -> None:
+def test_an_invalid_prompt_gives_the_reason(name: str, given: dict[str, str], said: str) -> None:
     async def work() -> None:
         async with connected() as client:
             with pytest.raises(MCPError, match=said):
@@ -132,7 +130,7 @@ def test_every_field_of_a_template_is_an_argument() -> None:
         ("exchanges", "okx,kra", "okx,kraken"),
     ],
 )
-def test_arguments_of_prompts_complete(argument: str, begun: str, offered: str) -> None:
+def test_arguments_of_prompts_are_completed(argument: str, begun: str, offered: str) -> None:
     prompt = "compare" if argument == "exchanges" else "check_history"
 
     async def work() -> list[str]:
@@ -145,7 +143,7 @@ def test_arguments_of_prompts_complete(argument: str, begun: str, offered: str) 
     assert offered in finish(work())
 
 
-def test_the_card_is_below_the_endpoint(home: Path) -> None:
+def test_the_server_card_is_below_the_endpoint(home: Path) -> None:
     async def work() -> tuple[int, str | None, dict[str, Any]]:
         async with serving(home) as (url, _):
             return await asyncio.to_thread(_read, url)

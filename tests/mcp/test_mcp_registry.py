@@ -1,4 +1,4 @@
-"""`server.json`, by which the MCP registry lists the server: its form, and that it is true."""
+"""`server.json` for the MCP registry: its format, and that it is correct."""
 
 import json
 import re
@@ -95,7 +95,7 @@ RULES: dict[str, Any] = {
 [PACKAGE] = SERVER["packages"]
 
 
-def test_the_form_is_the_registrys() -> None:
+def test_the_entry_matches_the_schema_of_the_registry() -> None:
     jsonschema.Draft7Validator.check_schema(RULES)
     jsonschema.validate(SERVER, RULES)
 
@@ -111,7 +111,7 @@ def test_the_form_is_the_registrys() -> None:
         ("status", "active"),
     ],
 )
-def test_the_rules_notice_what_is_wrong(place: str, wrong: str) -> None:
+def test_the_schema_check_finds_errors(place: str, wrong: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**SERVER, place: wrong}, RULES)
 
@@ -136,13 +136,13 @@ def test_uvx_finds_the_server_by_the_packages_name() -> None:
     assert done.stdout == f"marketdata-mcp {marketdata.__version__}\n"
 
 
-def test_the_package_says_that_it_is_this_server() -> None:
+def test_the_package_names_this_server() -> None:
     # The registry looks for it in the description that PyPI shows.
     readme = (ROOT / "README.md").read_text()
     assert f"mcp-name: {SERVER['name']}" in readme
 
 
-def test_the_image_says_that_it_is_this_server() -> None:
+def test_the_image_names_this_server() -> None:
     label = f'io.modelcontextprotocol.server.name="{SERVER["name"]}"'
     assert label in (ROOT / "deploy" / "Dockerfile").read_text()
 
@@ -153,7 +153,7 @@ def test_its_numbers_are_those_of_the_readme() -> None:
     assert f"the {number} spot exchanges of [ccxt]" in (ROOT / "README.md").read_text()
 
 
-def test_arguments_and_variables_are_known() -> None:
+def test_arguments_and_variables_exist() -> None:
     done = subprocess.run(
         [COMMAND, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True
     )

@@ -1,4 +1,4 @@
-"""Current states as resources: described, listed and read."""
+"""Current states as resources: templates, lists and reads."""
 
 import asyncio
 from pathlib import Path
@@ -35,7 +35,7 @@ PATHS = ("ticker", "quote", "orderbook", "trades", "candles/1m")
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_the_templates_tell_what_can_beread_resource(era: str) -> None:
+def test_the_templates_list_the_readable_resources(era: str) -> None:
     async def work() -> None:
         async with Client(app.Service(FedClient()).server(), mode=era) as client:
             found = (await client.list_resource_templates()).resource_templates
@@ -84,7 +84,7 @@ def test_each_is_read_without_a_stream(home: Path, door: str, era: str) -> None:
 @pytest.mark.parametrize(
     "uri", ["market://binance/btc-usdt/ticker", "market://BINANCE/%42TC-usd%54/ticker"]
 )
-def test_names_may_be_written_otherwise(simulator: SimulatedExchange, home: Path, uri: str) -> None:
+def test_names_can_have_other_forms(simulator: SimulatedExchange, home: Path, uri: str) -> None:
     async def work() -> dict[str, Any]:
         async with near(simulator, home) as client:
             return await read_resource(client, uri)
@@ -92,7 +92,7 @@ def test_names_may_be_written_otherwise(simulator: SimulatedExchange, home: Path
     assert finish(work())["pair"] == "BTC/USDT"
 
 
-def test_what_is_watched_is_listed_and_read_from_its_stream(tmp_path: Path) -> None:
+def test_watched_resources_are_listed_and_read_from_their_stream(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path) as client:
             watches = {}
@@ -144,7 +144,7 @@ async def _same_as_asked(client: Client, sim: SimulatedExchange) -> None:
     assert [row[0] for row in read] == [row[0] for row in candles]
 
 
-def test_a_stream_that_is_interrupted_is_notread_resource(tmp_path: Path) -> None:
+def test_an_interrupted_stream_is_not_read(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path) as client:
             await start(client, sim, kind="quote", pair="BTC/USDT")
@@ -202,7 +202,7 @@ def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         ("x" * 90_000, "INVALID_PARAMETER"),
     ],
 )
-def test_what_is_not_there(
+def test_unknown_resources_are_errors(
     simulator: SimulatedExchange, home: Path, era: str, uri: str, code: str
 ) -> None:
     async def work() -> MCPError:
@@ -220,14 +220,14 @@ def test_what_is_not_there(
 
 
 @pytest.mark.parametrize("code", ["FTX Users' Debt", "A-B", "$NAP", "DAO.Casino", "币安人生"])
-def test_every_currency_has_an_address(code: str) -> None:
+def test_every_currency_has_a_uri(code: str) -> None:
     address = resources.Address("trades", "kucoin", f"{code.upper()}/USDT")
     assert resources.Address.parse(address.uri) == address
     assert address.uri.isascii()
     assert " " not in address.uri
 
 
-def test_an_exchange_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
+def test_an_unreachable_exchange_is_retryable(tmp_path: Path) -> None:
     async def work() -> MCPError:
         async with frozen(faults=["binance:*:status=503"]) as sim, near(sim, tmp_path) as client:
             with pytest.raises(MCPError) as caught:

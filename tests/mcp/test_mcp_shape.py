@@ -1,4 +1,4 @@
-"""The server for agents stays small enough to be read in ten minutes."""
+"""The MCP adapter stays small enough to read in ten minutes."""
 
 from pathlib import Path
 

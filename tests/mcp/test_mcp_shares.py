@@ -1,10 +1,11 @@
-"""Places that callers share: nobody takes what others need."""
+"""Shared limits: no caller can take all places."""
 
 import asyncio
 import json
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp_doors import Silent, finish
@@ -19,10 +20,12 @@ from mcp_loopback import (
     exchange,
     get,
 )
+from starlette.types import Receive, Scope, Send
 
 from marketdata.sim import SimulatedExchange
 from marketdata_mcp.live.places import has_share
 from marketdata_mcp.live.watches import Limits
+from marketdata_mcp.service.bounds import Bounded, Ceilings
 from marketdata_mcp.service.rates import Rates
 from marketdata_mcp.service.shares import Shares
 
@@ -31,7 +34,7 @@ ACCOUNTS = tuple(f"account{number}" for number in range(6))
 
 
 @pytest.mark.parametrize("places", [1, 2, 10, 100, 1000])
-def test_whoever_comes_next_finds_a_place(places: int) -> None:
+def test_a_new_caller_always_gets_a_watch(places: int) -> None:
     shares = Shares(places)
     had = []
     for owner in range(places.bit_length()):
@@ -49,8 +52,44 @@ def test_whoever_comes_next_finds_a_place(places: int) -> None:
     assert not has_share(1, places - 1, places)
 
 
+@pytest.mark.parametrize(
+    ("crowd", "other"),
+    [
+        pytest.param([("10.0.0.1", b"a")], ("10.0.0.2", b"b"), id="an address"),
+        pytest.param([("2001:db8::1", b"a"), ("2001:db8::2", b"a")], ("2001:db8:0:1::1", b"a"),
+                     id="a network of IPv6"),
+        pytest.param([("10.0.0.1", b"a")], ("10.0.0.1", b"b"), id="a key behind a proxy"),
+        pytest.param([("10.0.0.1", b"%d" % n) for n in range(500)], ("10.0.0.2", b"a"),
+                     id="an address with made-up keys"),
+    ],
+)  # fmt: skip
+def test_who_sends_one_request_does_not_wait_for_a_crowd_of_anothers(
+    crowd: list[tuple[str, bytes]], other: tuple[str, bytes]
+) -> None:
+    begun: list[tuple[str, bytes]] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        begun.append((scope["client"][0], scope["headers"][0][1]))
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError
+
+    async def work() -> None:
+        bounded = Bounded(app, Ceilings())
+        sent = [crowd[number % len(crowd)] for number in range(500)] + [other]
+        async with asyncio.TaskGroup() as group:
+            for host, key in sent:
+                headers = [(b"authorization", key)]
+                scope = {"type": "http", "path": "/mcp", "headers": headers, "client": (host, 1)}
+                group.create_task(bounded(scope, nothing, nothing))
+        assert sorted(begun) == sorted(sent)  # nobody is left out
+        assert begun.index(other) < 10
+
+    asyncio.run(work())
+
+
 async def _listens(server: Guarded, stack: AsyncExitStack, name: str) -> tuple[Peer, str]:
-    """Open a stream of events; tell how that went."""
+    """Open a stream of events; return the result."""
     peer = await stack.enter_async_context(connected(server.port))
     peer.writer.write(server.signed(LISTEN, name))
     said = await answer(peer.reader, re.compile(rb"acknowledged"))
@@ -61,7 +100,7 @@ async def _listens(server: Guarded, stack: AsyncExitStack, name: str) -> tuple[P
     return peer, str(data["code"])
 
 
-def test_streams_of_events_are_calls_and_have_shares(
+def test_streams_of_events_count_as_calls_and_are_shared(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
@@ -81,7 +120,7 @@ def test_streams_of_events_are_calls_and_have_shares(
     finish(work())
 
 
-def test_five_accounts_cannot_hold_all_watches(home: Path, simulator: SimulatedExchange) -> None:
+def test_five_accounts_cannot_take_all_watches(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         limits = Limits(in_all=30, a_caller=6, first=0.0)
         async with guarded(home, simulator, limits=limits) as server:
@@ -99,7 +138,7 @@ def test_five_accounts_cannot_hold_all_watches(home: Path, simulator: SimulatedE
     finish(work())
 
 
-def test_one_account_cannot_have_all_requests(home: Path, simulator: SimulatedExchange) -> None:
+def test_one_account_cannot_take_all_requests(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         silent = Silent()
         async with silent.listening() as told:
@@ -130,7 +169,7 @@ def test_one_account_cannot_have_all_requests(home: Path, simulator: SimulatedEx
     finish(work())
 
 
-def test_everything_that_costs_has_a_rate(home: Path, simulator: SimulatedExchange) -> None:
+def test_everything_expensive_has_a_rate_limit(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with guarded(home, simulator) as server:
             await server.newcomer(tier=SLOW)
@@ -145,7 +184,7 @@ def test_everything_that_costs_has_a_rate(home: Path, simulator: SimulatedExchan
     finish(work())
 
 
-def test_a_rate_is_kept_to_and_nobody_is_remembered_for_ever() -> None:
+def test_rates_are_limited_and_old_callers_are_forgotten() -> None:
     now = 1000.0
     rates = Rates(lambda: now)
     for _ in range(2):

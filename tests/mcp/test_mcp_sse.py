@@ -1,4 +1,4 @@
-"""The older HTTP+SSE transport: sessions that are told of updates, and leave nothing behind."""
+"""The older HTTP+SSE transport: sessions with notifications that leave nothing behind."""
 
 import asyncio
 import contextlib
@@ -80,7 +80,7 @@ async def _session(port: int, *, small: bool = False) -> AsyncIterator[Session]:
 async def _following(
     home: Path, sim: SimulatedExchange, **options: Any
 ) -> AsyncIterator[tuple[Loopback, Callable[[], Awaitable[None]]]]:
-    """Serve what a simulated exchange has; give what lets time pass there until all is freed."""
+    """Serve a simulated exchange; yield a function that advances it until everything is freed."""
 
     async def freed() -> None:
         await until(lambda: not server.connections)
@@ -98,13 +98,13 @@ async def _following(
 
 
 def _tasks() -> Counter[str]:
-    """Name what runs, but for the one task that waits for watches that nobody reads."""
+    """Return the running tasks, except the one that waits for unread watches."""
     named = (task.get_coro() for task in asyncio.all_tasks())
     return Counter(str(getattr(one, "__qualname__", one)) for one in named) - TIDYING
 
 
 async def _heard(sim: SimulatedExchange, session: Session) -> dict[str, Any]:
-    """Let time pass until a session is told something."""
+    """Advance the time until a session gets a message."""
     coming = asyncio.create_task(session.next())
     while not coming.done():
         await sim.advance(0.5)
@@ -138,7 +138,7 @@ def test_the_sdks_client_lists_calls_and_watches(home: Path, era: str) -> None:
     finish(work())
 
 
-def test_who_listens_is_told(home: Path) -> None:
+def test_listeners_are_notified(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, _following(home, sim) as (server, freed):
             url = f"http://127.0.0.1:{server.port}/sse"
@@ -156,7 +156,7 @@ def test_who_listens_is_told(home: Path) -> None:
     finish(work())
 
 
-def test_who_subscribed_is_told_until_it_unsubscribes(home: Path) -> None:
+def test_subscribers_are_notified_until_they_unsubscribe(home: Path) -> None:
     async def work() -> None:
         told: list[str] = []
 
@@ -181,7 +181,7 @@ def test_who_subscribed_is_told_until_it_unsubscribes(home: Path) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_it_asks_for_the_same_keys(
+def test_it_requires_the_same_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, era: str
 ) -> None:
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path))
@@ -206,7 +206,7 @@ def test_it_asks_for_the_same_keys(
 # ---------------------------------------------------------------------- updates
 
 
-def test_two_sessions_are_told_and_one_that_leaves_leaves_the_other(home: Path) -> None:
+def test_closing_one_of_two_sessions_keeps_the_other(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, _following(home, sim) as (server, _):
             async with _session(server.port) as stays:
@@ -228,7 +228,7 @@ def test_two_sessions_are_told_and_one_that_leaves_leaves_the_other(home: Path) 
 
 
 @pytest.mark.parametrize("spelled", [str.upper, lambda name: str(UUID(name))])
-def test_a_session_that_is_named_otherwise_leaves_nothing_behind(
+def test_a_session_with_another_name_leaves_nothing_behind(
     home: Path, spelled: Callable[[str], str]
 ) -> None:
     async def work() -> None:
@@ -244,7 +244,7 @@ def test_a_session_that_is_named_otherwise_leaves_nothing_behind(
     finish(work())
 
 
-def test_subscribing_many_times_at_once_is_subscribing_once(home: Path) -> None:
+def test_repeated_subscriptions_count_once(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, _following(home, sim) as (server, freed):
             async with _session(server.port) as session:
@@ -261,7 +261,7 @@ def test_subscribing_many_times_at_once_is_subscribing_once(home: Path) -> None:
     finish(work())
 
 
-def test_a_session_that_reads_nothing_holds_up_no_other(home: Path) -> None:
+def test_a_session_that_reads_nothing_delays_no_other(home: Path) -> None:
     async def work() -> None:
         limits = Limits(pause=0.01)
         async with (
@@ -299,7 +299,7 @@ def _many_files(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_thousand_sessions_and_one_more(home: Path) -> None:
+def test_the_number_of_sessions_is_limited(home: Path) -> None:
     async def opened(port: int, stack: AsyncExitStack) -> None:
         peer = await stack.enter_async_context(connected(port))
         peer.writer.write(get("/sse"))

@@ -51,7 +51,7 @@ def test_the_sdks_client_lists_and_calls(home: Path, era: str) -> None:
     finish(work())
 
 
-def test_numbers_are_numbers_as_the_schemas_say(home: Path) -> None:
+def test_numbers_are_numbers_as_in_the_schemas(home: Path) -> None:
     async def work() -> None:
         async with over_stdio(home, "--sim", MARKETDATA_NUMBERS="decimal") as client:
             one = await client.call_tool("get_ticker", {"pair": "BTC/USDT"})
@@ -73,7 +73,7 @@ def test_the_default_exchange_is_an_option(home: Path) -> None:
     assert finish(work()) == "okx"
 
 
-def test_the_end_of_the_input_comes_after_the_answers(home: Path) -> None:
+def test_the_end_of_the_input_waits_for_the_answers(home: Path) -> None:
     with running([str(COMMAND), "--sim"], home) as process:
         out, err = process.communicate(b"".join(map(_ticker, range(20))), PATIENCE)
     found = _messages(out)
@@ -83,7 +83,7 @@ def test_the_end_of_the_input_comes_after_the_answers(home: Path) -> None:
     assert process.returncode == 0
 
 
-def test_lines_that_are_no_messages_are_refused_and_the_server_goes_on(home: Path) -> None:
+def test_lines_that_are_no_messages_are_refused_and_the_server_continues(home: Path) -> None:
     lines = [
         b"{rubbish\n",
         b"\n",
@@ -112,7 +112,7 @@ def test_lines_that_are_no_messages_are_refused_and_the_server_goes_on(home: Pat
     assert process.returncode == 0
 
 
-def test_a_request_with_an_id_that_is_none_has_an_answer_under_it(home: Path) -> None:
+def test_a_request_with_an_invalid_id_is_answered_with_it(home: Path) -> None:
     ids = [(b"1.5", 1.5), (b"2.0", 2), (b"true", None), (b"[1]", None), (b"null", None)]
     lines = [b'{"jsonrpc":"2.0","id":%s,"method":"ping"}\n' % one for one, _ in ids]
     lines += [request(1, "tools/list"), b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n']
@@ -124,7 +124,7 @@ def test_a_request_with_an_id_that_is_none_has_an_answer_under_it(home: Path) ->
     assert [one["id"] for one in answers if "result" in one] == [1]
 
 
-def test_half_a_character_in_a_request_is_answered_under_its_id(home: Path) -> None:
+def test_half_a_character_in_a_request_is_answered_with_its_id(home: Path) -> None:
     call = b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"\\ud800"}}\n'
     ids = [(b"7", 7), (b'"a"', "a"), (b'"\\udfff"', None)]
     with running([str(COMMAND)], home) as process:
@@ -134,7 +134,7 @@ def test_half_a_character_in_a_request_is_answered_under_its_id(home: Path) -> N
     assert all("half a character" in one["error"]["message"] for one in answers)
 
 
-def test_a_line_without_end_is_thrown_away_as_it_comes(home: Path) -> None:
+def test_an_endless_line_is_discarded_as_it_arrives(home: Path) -> None:
     with running([str(COMMAND)], home) as process:
         assert process.stdin
         memory = psutil.Process(process.pid).memory_info
@@ -151,7 +151,7 @@ def test_a_line_without_end_is_thrown_away_as_it_comes(home: Path) -> None:
     assert "at most" in refused["error"]["message"]
 
 
-def test_a_line_may_be_long(home: Path) -> None:
+def test_a_line_can_be_long(home: Path) -> None:
     asked = request(1, "tools/call", name="get_quote", arguments={"pair": "B" * 3_000_000})
     with running([str(COMMAND)], home) as process:
         out, _ = process.communicate(asked + request(2, "tools/list"), PATIENCE)
@@ -179,7 +179,7 @@ marketdata_mcp.main(["--sim"])
 """
 
 
-def test_nothing_but_the_protocol_reaches_stdout(home: Path) -> None:
+def test_only_the_protocol_is_written_to_stdout(home: Path) -> None:
     with running([sys.executable, "-c", _PRINTING], home) as process:
         out, err = process.communicate(_ticker(1) + _ticker(2), PATIENCE)
     assert {one["id"] for one in _messages(out)} == {1, 2}
@@ -206,7 +206,7 @@ def test_a_signal_ends_an_idle_server(home: Path, number: signal.Signals) -> Non
 
 
 async def _asked_in_vain(silent: Silent, home: Path, endpoints: str) -> asyncio.subprocess.Process:
-    """Start a server and bring a call of it to where it waits for an exchange."""
+    """Start a server, and a call that waits for an exchange."""
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         "--exchange",
@@ -223,7 +223,7 @@ async def _asked_in_vain(silent: Silent, home: Path, endpoints: str) -> asyncio.
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_a_server_that_waits_for_an_exchange(
+def test_a_signal_ends_a_server_with_a_request_in_flight(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     async def work() -> tuple[int | None, bytes, bytes]:
@@ -248,7 +248,7 @@ def test_a_signal_ends_a_server_that_waits_for_an_exchange(
     assert "error" in told
 
 
-def test_a_cancelled_call_leaves_its_exchange_and_the_end_of_input_is_the_end(
+def test_a_cancelled_call_ends_its_request_and_the_end_of_input_the_server(
     tmp_path: Path,
 ) -> None:
     async def work() -> tuple[int | None, bytes, bytes]:
@@ -282,7 +282,7 @@ def test_the_sdks_client_cancels_a_call(tmp_path: Path, era: str) -> None:
 
 
 @pytest.mark.cold
-def test_no_input_at_all_is_the_end(home: Path) -> None:
+def test_a_missing_input_is_the_end(home: Path) -> None:
     done = subprocess.run(
         [COMMAND],
         env=environment(home),
@@ -295,7 +295,7 @@ def test_no_input_at_all_is_the_end(home: Path) -> None:
 
 
 @pytest.mark.cold
-def test_files_serve_as_well_as_pipes(home: Path, tmp_path: Path) -> None:
+def test_files_work_as_well_as_pipes(home: Path, tmp_path: Path) -> None:
     questions, answers = tmp_path / "questions", tmp_path / "answers"
     questions.write_bytes(_ticker(1) + _ticker(2))
     with questions.open("rb") as incoming, answers.open("wb") as outgoing:

@@ -1,4 +1,4 @@
-"""What those can do who have no key: nothing that others notice."""
+"""Clients without a key cannot affect others."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ WORST: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", WORST)
-def test_what_is_too_large_is_refused_before_anything_looks_into_it(
+def test_too_large_messages_are_refused_before_parsing(
     home: Path, simulator: SimulatedExchange, what: str
 ) -> None:
     async def work() -> None:
@@ -97,7 +97,7 @@ def test_without_a_key_the_loop_never_stalls(
 
 
 def test_no_message_of_a_session_stalls_the_loop(home: Path, simulator: SimulatedExchange) -> None:
-    """What takes longest for its bytes; the SDK reads a session's messages several times over."""
+    """The slowest messages by size; the SDK parses a session's messages several times."""
 
     async def work() -> None:
         async with guarded(home, simulator) as server, connected(server.port) as peer:
@@ -130,7 +130,7 @@ def test_no_message_of_a_session_stalls_the_loop(home: Path, simulator: Simulate
     finish(work())
 
 
-def test_a_malformed_call_without_a_key_is_still_told_so(
+def test_a_malformed_call_without_a_key_gets_its_error(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
@@ -143,9 +143,7 @@ def test_a_malformed_call_without_a_key_is_still_told_so(
     finish(work())
 
 
-def test_bodies_of_strangers_that_do_not_come_take_nobody_s_place(
-    home: Path, simulator: SimulatedExchange
-) -> None:
+def test_missing_bodies_of_strangers_block_nobody(home: Path, simulator: SimulatedExchange) -> None:
     async def work() -> None:
         async with (
             guarded(home, simulator, requests=40, keyless=8, keyless_seconds=0.2) as server,
@@ -163,7 +161,7 @@ def test_bodies_of_strangers_that_do_not_come_take_nobody_s_place(
     finish(work())
 
 
-def test_one_address_has_half_of_the_connections_at_most(
+def test_one_address_has_at_most_half_of_the_connections(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
@@ -187,7 +185,7 @@ def test_one_address_has_half_of_the_connections_at_most(
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("pieces", [1, 2, 7])
-def test_an_offer_to_speak_another_protocol_is_ignored(
+def test_an_upgrade_to_another_protocol_is_ignored(
     home: Path, simulator: SimulatedExchange, parser: str, version: str, pieces: int
 ) -> None:
     async def work() -> None:
@@ -222,7 +220,7 @@ def test_an_offer_to_speak_another_protocol_is_ignored(
     finish(work())
 
 
-def test_requests_without_end_are_cut_off_before_all_are_parsed(
+def test_endless_requests_are_cut_off_before_all_are_parsed(
     home: Path, simulator: SimulatedExchange
 ) -> None:
     async def work() -> None:
@@ -238,8 +236,8 @@ def test_requests_without_end_are_cut_off_before_all_are_parsed(
     finish(work())
 
 
-def test_who_wants_a_tunnel_is_refused_and_delays_nobody(home: Path) -> None:
-    """In a process of its own, which is killed where it answers nobody any more."""
+def test_connect_is_refused_and_delays_nobody(home: Path) -> None:
+    """A server in a separate process, which is killed if it no longer answers."""
 
     async def work() -> None:
         async with serving(home) as (url, process):
@@ -261,7 +259,7 @@ def test_who_wants_a_tunnel_is_refused_and_delays_nobody(home: Path) -> None:
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_the_host_of_a_whole_url_counts(
+def test_the_host_of_an_absolute_url_is_checked(
     home: Path, simulator: SimulatedExchange, parser: str
 ) -> None:
     async def work() -> None:
@@ -275,7 +273,7 @@ def test_the_host_of_a_whole_url_counts(
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_a_trailer_is_no_header(home: Path, simulator: SimulatedExchange, parser: str) -> None:
+def test_a_trailer_is_not_a_header(home: Path, simulator: SimulatedExchange, parser: str) -> None:
     async def work() -> None:
         async with guarded(home, simulator, parser=parser) as server:
             key = await server.newcomer()
@@ -293,7 +291,7 @@ def test_a_trailer_is_no_header(home: Path, simulator: SimulatedExchange, parser
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_who_sends_no_more_and_still_reads_is_answered(
+def test_a_half_closed_client_is_answered(
     home: Path, simulator: SimulatedExchange, parser: str
 ) -> None:
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""TLS, and who a server may listen to: what does not go together is refused in one line."""
+"""TLS, and the addresses to listen on: conflicting options are refused in one line."""
 
 import asyncio
 import ssl
@@ -65,7 +65,7 @@ def test_the_sdks_client_connects(home: Path, files: tuple[Path, Path], era: str
     finish(work())
 
 
-def test_what_is_no_tls_is_closed_and_nothing_is_logged(
+def test_unencrypted_connections_are_closed_without_a_log_line(
     home: Path, files: tuple[Path, Path]
 ) -> None:
     trusted = ssl.create_default_context(cafile=str(files[0]))
@@ -94,7 +94,7 @@ def test_what_is_no_tls_is_closed_and_nothing_is_logged(
     finish(work())
 
 
-def test_it_ends_in_order_with_clients_connected(home: Path, files: tuple[Path, Path]) -> None:
+def test_it_ends_cleanly_with_clients_connected(home: Path, files: tuple[Path, Path]) -> None:
     trusted = ssl.create_default_context(cafile=str(files[0]))
 
     async def work() -> None:
@@ -143,7 +143,7 @@ def _with_a_password(folder: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     "make", [_missing, _of_another, _no_key, _garbage, _folder, _with_a_password]
 )
-def test_files_that_cannot_be_used_are_one_line_and_2(
+def test_unusable_files_are_one_line_and_2(
     home: Path, tmp_path: Path, make: Callable[[Path], tuple[Path, Path]]
 ) -> None:
     done = _run(home, *HTTP, "--sim", *_options(make(tmp_path)))
@@ -157,7 +157,7 @@ def test_files_that_cannot_be_used_are_one_line_and_2(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0:0", "[::]:0", "10.1.2.3:0", "data.example:80"])
-def test_it_does_not_listen_where_anybody_could_ask(home: Path, host: str) -> None:
+def test_it_refuses_to_listen_where_anybody_could_connect(home: Path, host: str) -> None:
     done = _run(home, "--sim", "--http", host)
     assert done.returncode == 2
     assert done.stderr.startswith("marketdata-mcp: refuses to listen on ")
@@ -166,7 +166,7 @@ def test_it_does_not_listen_where_anybody_could_ask(home: Path, host: str) -> No
 
 
 @pytest.mark.parametrize("options", [("--access",), ("--allow-remote", "data.example")])
-def test_it_does_where_that_was_said(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_allow_remote_permits_it(tmp_path: Path, options: tuple[str, ...]) -> None:
     async def work() -> None:
         async with operated(tmp_path, "--http", "0.0.0.0:0", "--sim", *options) as server:
             assert (await exchange(server.port, get("/healthz"))).status == 200
@@ -191,9 +191,7 @@ WRONG: list[tuple[str, ...]] = [
 
 
 @pytest.mark.parametrize("options", WRONG, ids=" ".join)
-def test_options_that_do_not_go_together_are_one_line_and_2(
-    home: Path, options: tuple[str, ...]
-) -> None:
+def test_conflicting_options_are_one_line_and_2(home: Path, options: tuple[str, ...]) -> None:
     done = _run(home, "--sim", *options)
     assert done.returncode == 2
     assert done.stderr.startswith("marketdata-mcp: --")

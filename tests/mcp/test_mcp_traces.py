@@ -1,9 +1,9 @@
-"""Traces as a collector gets them that speaks OTLP over HTTP."""
+"""Traces for a collector with OTLP over HTTP."""
 
 import asyncio
 import gzip
 import json
-import time
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,8 @@ from mcp_live import until
 from mcp_loopback import HANDSHAKE, MODERN, VERSIONS, ask, exchange, message, post, with_headers
 from mcp_operated import operated
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from raw_server import listening
+from waiting import taking_at_most
 
 CANARY = "CANARY5C4F1E"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -26,7 +28,7 @@ VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 class Span(NamedTuple):
-    """A span, and who sent it."""
+    """A span and its sender."""
 
     name: str
     trace: str
@@ -36,7 +38,7 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """What a collector was sent."""
+    """The spans that a collector received."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -91,7 +93,7 @@ def _collector() -> Iterator[Collector]:
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_calls_are_spans_that_go_on_from_the_clients(
+def test_calls_are_spans_that_continue_the_clients_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path))
@@ -148,7 +150,7 @@ def test_the_last_spans_are_sent_before_the_end(home: Path) -> None:
         finish(work(collector))
 
 
-def test_on_stdio_too(home: Path) -> None:
+def test_stdio_has_traces_too(home: Path) -> None:
     with (
         _collector() as collector,
         running([str(COMMAND), "--sim"], home, **{VARIABLES[0]: collector.url}) as process,
@@ -160,32 +162,28 @@ def test_on_stdio_too(home: Path) -> None:
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_collector_that_does_not_answer_holds_nothing_up(home: Path, is_there: bool) -> None:
+def test_a_silent_collector_delays_nothing(home: Path, is_there: bool) -> None:
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
     async def work() -> None:
-        collector = await asyncio.start_server(take, "127.0.0.1", 0)
-        port = collector.sockets[0].getsockname()[1]
-        if not is_there:
-            collector.close()
-        async with operated(
-            home, "--sim", "--log-json", **{VARIABLES[0]: f"http://127.0.0.1:{port}"}
-        ) as server:
-            for _ in range(3):
-                assert (await exchange(server.port, ask("tools/list"))).status == 200
-            began = time.monotonic()
-            assert await server.ends() == 0
-            assert time.monotonic() - began < 3
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # Nobody listens there as long as it is bound.
+            async with listening(take) as silent:
+                port = silent if is_there else closed.getsockname()[1]
+                url = f"http://127.0.0.1:{port}"
+                async with operated(home, "--sim", "--log-json", **{VARIABLES[0]: url}) as server:
+                    for _ in range(3):
+                        assert (await exchange(server.port, ask("tools/list"))).status == 200
+                    with taking_at_most(3):
+                        assert await server.ends() == 0
         assert not any("exc_info" in one for one in server.records)
-        collector.close()
 
     finish(work())
 
 
 @pytest.mark.parametrize("is_wanted", [False, True])
-def test_nothing_of_it_is_imported_unless_it_is_wanted(home: Path, is_wanted: bool) -> None:
+def test_telemetry_is_imported_only_if_enabled(home: Path, is_wanted: bool) -> None:
     variables = {"PYTHONPROFILEIMPORTTIME": "1", "OTEL_SERVICE_NAME": "shop"}
 
     async def work(collector: Collector) -> None:

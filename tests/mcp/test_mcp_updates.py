@@ -1,4 +1,4 @@
-"""Who is told that a resource was updated, in the way of each protocol revision."""
+"""Notifications of updated resources, in each protocol revision."""
 
 import asyncio
 import signal
@@ -48,7 +48,7 @@ async def _event(sim: SimulatedExchange, listening: Subscription) -> Any:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_who_listens_hears_of_updates_until_it_leaves(home: Path, door: str) -> None:
+def test_listeners_are_notified_until_they_leave(home: Path, door: str) -> None:
     async def work() -> None:
         async with frozen() as sim, through(door, sim, home) as client:
             uris = [f"{BTC}/ticker", "market://binance/eth-usdt/orderbook"]
@@ -110,7 +110,7 @@ def test_many_updates_are_one_notification(tmp_path: Path) -> None:
     finish(work())
 
 
-def test_who_listens_hears_what_else_is_watched(tmp_path: Path) -> None:
+def test_listeners_are_notified_of_new_watches(tmp_path: Path) -> None:
     async def work() -> None:
         async with (
             frozen() as sim,
@@ -126,7 +126,7 @@ def test_who_listens_hears_what_else_is_watched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("door", ["memory", "http"])
-def test_nobody_listens_to_what_is_not_there(home: Path, door: str) -> None:
+def test_unknown_resources_cannot_be_listened_to(home: Path, door: str) -> None:
     async def work() -> None:
         async with frozen() as sim, through(door, sim, home) as client:
             for uri, code in (
@@ -144,7 +144,7 @@ def test_nobody_listens_to_what_is_not_there(home: Path, door: str) -> None:
     finish(work())
 
 
-def test_a_caller_listens_to_so_many(tmp_path: Path) -> None:
+def test_the_resources_of_a_caller_are_limited(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, subscriptions=2) as client:
             uris = [f"{BTC}/{path}" for path in ("ticker", "quote", "trades")]
@@ -159,7 +159,7 @@ def test_a_caller_listens_to_so_many(tmp_path: Path) -> None:
     finish(work())
 
 
-def test_a_stream_that_failed_begins_again(tmp_path: Path) -> None:
+def test_a_failed_stream_starts_again(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim:
             client = AsyncClient("binance", endpoints=sim.endpoints, home=tmp_path)
@@ -222,7 +222,7 @@ def test_a_client_of_an_earlier_revision_subscribes(home: Path, door: str) -> No
     finish(work())
 
 
-def test_a_process_that_leaves_leaves_its_subscriptions(home: Path) -> None:
+def test_a_closed_process_ends_its_subscriptions(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim:
             async with through("stdio", sim, home, "legacy") as client:
@@ -234,7 +234,7 @@ def test_a_process_that_leaves_leaves_its_subscriptions(home: Path) -> None:
     finish(work())
 
 
-def test_without_a_session_there_is_nothing_to_subscribe_with(home: Path) -> None:
+def test_without_a_session_subscribing_is_refused(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, through("http", sim, home, "legacy") as client:
             said = client.server_capabilities.resources
@@ -250,7 +250,7 @@ def test_without_a_session_there_is_nothing_to_subscribe_with(home: Path) -> Non
 # ------------------------------------------------------------------------------- the end
 
 
-def test_the_end_of_the_input_ends_a_server_that_is_listened_to(home: Path) -> None:
+def test_the_end_of_the_input_ends_a_server_with_listeners(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim:
             process = await asyncio.create_subprocess_exec(
@@ -272,7 +272,7 @@ def test_the_end_of_the_input_ends_a_server_that_is_listened_to(home: Path) -> N
     finish(work())
 
 
-def test_a_signal_ends_what_is_listened_to_in_order(home: Path) -> None:
+def test_a_signal_ends_listeners_cleanly(home: Path) -> None:
     async def work() -> None:
         async with frozen() as sim:
             arguments = ("--http", "127.0.0.1:0")

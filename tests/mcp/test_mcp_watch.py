@@ -1,4 +1,4 @@
-"""Live data by tools: watches that are started, read again and again, and stopped."""
+"""Live data with tools: watches that are started, read repeatedly, and stopped."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
 def _closed(schema: Any) -> Any:
-    """Forbid what the schema does not name: the listed one leaves room for later fields."""
+    """Forbid unknown fields, which the listed schema allows for later versions."""
     match schema:
         case {"properties": properties, **rest}:
             inner = {name: _closed(one) for name, one in properties.items()}
@@ -114,7 +114,7 @@ def _ids(answer: dict[str, Any], at: int = 0) -> list[int]:
 
 
 async def _all_there(client: Client, watch: dict[str, Any]) -> None:
-    """Wait until what the exchange has told of is there to be read."""
+    """Wait until the exchange's messages can be read."""
     newest = content(await client.call_tool("get_trades", {"pair": "BTC/USDT", "limit": 1}))
     async with asyncio.timeout(20):
         while _ids(await read(client, watch, cursor="0", limit=200))[-1:] != [
@@ -147,7 +147,7 @@ def test_each_reader_gets_each_trade_once_from_its_own_cursor(tmp_path: Path) ->
     finish(work())
 
 
-def test_without_a_cursor_a_read_goes_on_behind_the_last(tmp_path: Path) -> None:
+def test_without_a_cursor_a_read_continues_after_the_last(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path) as client:
             watch = await start(client, sim, kind="trades", pairs=["BTC/USDT", "ETH/USDT"])
@@ -165,7 +165,7 @@ def test_without_a_cursor_a_read_goes_on_behind_the_last(tmp_path: Path) -> None
     finish(work())
 
 
-def test_what_a_slow_reader_lost_is_counted(tmp_path: Path) -> None:
+def test_dropped_records_of_a_slow_reader_are_counted(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, trades=20) as client:
             watch = await start(client, sim, kind="trades", pair="BTC/USDT")
@@ -188,7 +188,7 @@ def test_what_a_slow_reader_lost_is_counted(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- states
 
 
-def test_bars_are_those_that_have_changed_since(tmp_path: Path) -> None:
+def test_only_changed_bars_are_returned(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path) as client:
             watch = await start(client, sim, kind="candles", pair="BTC/USDT")
@@ -244,7 +244,7 @@ class _FedWatch:
         return books
 
 
-def test_deep_books_of_many_pairs_are_cut_to_what_can_be_read() -> None:
+def test_deep_books_of_many_pairs_are_cut_to_the_limit() -> None:
     async def work() -> None:
         fed = FedClient()
         fed.watch_orderbook = lambda pairs, *, exchange, depth: _FedWatch(pairs, depth)
@@ -269,7 +269,7 @@ def test_deep_books_of_many_pairs_are_cut_to_what_can_be_read() -> None:
 
 
 @pytest.mark.parametrize(("door", "era"), WAYS)
-def test_who_waits_is_woken_by_news_or_told_that_the_time_is_over(
+def test_a_waiting_read_ends_with_news_or_at_its_time_limit(
     home: Path, door: str, era: str
 ) -> None:
     async def work() -> None:
@@ -296,7 +296,7 @@ def test_who_waits_is_woken_by_news_or_told_that_the_time_is_over(
     finish(work())
 
 
-def test_a_read_that_is_cancelled_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_a_cancelled_read_loses_nothing(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path) as client:
             watch = await start(client, sim, kind="trades", pair="BTC/USDT")
@@ -314,7 +314,7 @@ def test_a_read_that_is_cancelled_takes_nothing_with_it(tmp_path: Path) -> None:
     finish(work())
 
 
-def test_a_start_that_is_cancelled_leaves_no_watch(tmp_path: Path) -> None:
+def test_a_cancelled_start_leaves_no_watch(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, first=60) as client:
             asked = {"kind": "ticker", "pair": "BTC/USDT"}

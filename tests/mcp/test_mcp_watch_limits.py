@@ -1,4 +1,4 @@
-"""Watches that fail, are refused, are too many, or that nobody reads; and what is left of them."""
+"""Watches that fail, are refused, are too many or unread, and their cleanup."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ async def _nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["quote", "orderbook", "trades"])
-def test_a_cut_line_shows_as_stale_and_heals(tmp_path: Path, kind: str) -> None:
+def test_a_cut_connection_is_marked_as_stale_and_recovers(tmp_path: Path, kind: str) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path) as client:
             watch = await start(client, sim, kind=kind, pair="BTC/USDT")
@@ -56,7 +56,7 @@ def test_a_cut_line_shows_as_stale_and_heals(tmp_path: Path, kind: str) -> None:
     finish(work())
 
 
-def test_a_stream_that_failed_is_told_once_and_the_watch_is_gone(tmp_path: Path) -> None:
+def test_a_failed_stream_is_reported_once_and_ends_the_watch(tmp_path: Path) -> None:
     async def work() -> None:
         async with (
             frozen() as sim,
@@ -77,7 +77,7 @@ def test_a_stream_that_failed_is_told_once_and_the_watch_is_gone(tmp_path: Path)
     finish(work())
 
 
-def test_a_stream_that_does_not_begin_is_the_error_of_the_start(tmp_path: Path) -> None:
+def test_a_stream_that_cannot_start_fails_the_start(tmp_path: Path) -> None:
     async def work() -> None:
         faults = ["binance:/ws/*:status=503"]
         async with frozen(faults=faults) as sim, near(sim, tmp_path, timeout=1, first=30) as client:
@@ -130,7 +130,7 @@ def test_a_stream_that_does_not_begin_is_the_error_of_the_start(tmp_path: Path) 
         ("watch_list", {"all": True}, "INVALID_PARAMETER", "all"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_calls_are_refused(
     simulator: SimulatedExchange,
     home: Path,
     tool: str,
@@ -158,7 +158,7 @@ def test_what_is_refused(
         ({"kind": "candles", "pair": "BTC/USDT", "timeframe": "7m"}, "TIMEFRAME_NOT_SUPPORTED"),
     ],
 )
-def test_what_an_exchange_does_not_have_fails_at_once(
+def test_an_unsupported_stream_fails_at_once(
     simulator: SimulatedExchange, home: Path, era: str, asked: dict[str, Any], code: str
 ) -> None:
     async def work() -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_what_an_exchange_does_not_have_fails_at_once(
 
 
 @pytest.mark.parametrize("cursor", ["1.1", "x", "-1", "99", "1" * 5_000, "\u0661"])
-def test_a_cursor_is_one_that_was_handed_out(tmp_path: Path, cursor: str) -> None:
+def test_only_issued_cursors_are_accepted(tmp_path: Path, cursor: str) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, first=0) as client:
             watch = await start(client, sim, kind="candles", pair="BTC/USDT")
@@ -185,7 +185,7 @@ def test_a_cursor_is_one_that_was_handed_out(tmp_path: Path, cursor: str) -> Non
 # ------------------------------------------------------------------------------- limits
 
 
-def test_a_watch_that_nobody_reads_stops(tmp_path: Path) -> None:
+def test_an_unread_watch_stops(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, idle=0.5, first=0) as client:
             asked = {"kind": "trades", "pair": "BTC/USDT"}
@@ -201,7 +201,7 @@ def test_a_watch_that_nobody_reads_stops(tmp_path: Path) -> None:
     finish(work())
 
 
-def test_a_caller_has_so_many_watches(tmp_path: Path) -> None:
+def test_the_watches_of_a_caller_are_limited(tmp_path: Path) -> None:
     async def work() -> None:
         async with frozen() as sim, near(sim, tmp_path, a_caller=2, first=0) as client:
             asked = {"kind": "ticker", "pair": "BTC/USDT"}
@@ -221,7 +221,7 @@ def test_a_caller_has_so_many_watches(tmp_path: Path) -> None:
     finish(work())
 
 
-def test_callers_have_their_own_watches_and_share_the_room(tmp_path: Path) -> None:
+def test_callers_have_their_own_watches_and_share_the_total(tmp_path: Path) -> None:
     async def work() -> None:
         async with (
             frozen() as sim,
@@ -288,7 +288,7 @@ def _ours(tasks: set[Any]) -> set[Any]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("arguments", [(), ("--http", "127.0.0.1:0")])
-def test_a_signal_ends_a_server_that_watches(
+def test_a_signal_ends_a_server_with_watches(
     home: Path, number: signal.Signals, arguments: tuple[str, ...]
 ) -> None:
     async def work() -> None:

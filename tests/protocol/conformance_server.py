@@ -193,7 +193,7 @@ def _add_resources(server: Server[Any]) -> None:
 
 
 def resource(uri: str) -> TextResourceContents | BlobResourceContents | None:
-    """Give what is at an address of the fixtures."""
+    """Return what is at an address of the fixtures."""
     if found := re.fullmatch(r"test://template/([^/]+)/data", uri):
         data = {"id": found[1], "templateTest": True, "data": f"Data for ID: {found[1]}"}
         return TextResourceContents(uri=uri, mime_type="application/json", text=json.dumps(data))
@@ -272,7 +272,7 @@ class Unlocked(Web):
     key: str | None = None
 
     def application(self) -> Any:
-        """Give the ASGI application."""
+        """Return the ASGI application."""
         app = super().application()
 
         async def with_key(scope: Scope, receive: Receive, send: Send) -> None:
@@ -285,7 +285,7 @@ class Unlocked(Web):
 
 
 def with_sessions(service: Service, ready: Callable[[], None]) -> Starlette:
-    """Give the application that keeps a session for each client of an earlier revision."""
+    """Yield the application that keeps a session for each client of an earlier revision."""
     loopback = ["127.0.0.1:*", "localhost:*"]
     manager = StreamableHTTPSessionManager(
         service.server(),

@@ -65,12 +65,12 @@ def tool(name: str, description: str, **schema: Any) -> Callable[[Call], Call]:
 
 
 def said(text: str, **more: Any) -> CallToolResult:
-    """Give a result of one text."""
+    """Return a result of one text."""
     return CallToolResult(content=[TextContent(type="text", text=text)], **more)
 
 
 def embedded(uri: str, mime_type: str, text: str) -> EmbeddedResource:
-    """Give a resource as content."""
+    """Return a resource as content."""
     contents = TextResourceContents(uri=uri, mime_type=mime_type, text=text)
     return EmbeddedResource(type="resource", resource=contents)
 
@@ -258,20 +258,20 @@ async def elicitation_sep1330_enums(ctx: Context, _: CallToolRequestParams) -> R
 
 
 def form(message: str, name: str, kind: str = "string") -> ElicitRequest:
-    """Give the request for one field."""
+    """Return the request for one field."""
     schema = {"type": "object", "properties": {name: {"type": kind}}, "required": [name]}
     return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=schema))
 
 
 def question(text: str, max_tokens: int) -> CreateMessageRequest:
-    """Give the request for what a model says."""
+    """Return the request for what a model says."""
     message = SamplingMessage(role="user", content=TextContent(type="text", text=text))
     params = CreateMessageRequestParams(messages=[message], max_tokens=max_tokens)
     return CreateMessageRequest(params=params)
 
 
 def answered(params: Any, name: str, kind: type[Any]) -> Any:
-    """Give what a client answered under a name, if it is of the kind."""
+    """Return what a client answered under a name, if it is of the kind."""
     answer = (params.input_responses or {}).get(name)
     return answer if isinstance(answer, kind) else None
 

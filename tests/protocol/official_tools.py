@@ -28,7 +28,7 @@ END_SECONDS = 20
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Give a process what it needs of this one, and folders of its own."""
+    """Return the environment for a process, with its own folders."""
     kept = {name: value for name, value in os.environ.items() if name[:11] != "MARKETDATA_"}
     return {**kept, "HOME": str(home), "MARKETDATA_HOME": str(home)}
 

@@ -1,4 +1,4 @@
-"""Turns what others have recorded into recordings of ours."""
+"""Converts public recordings to our format."""
 
 import ast
 import gzip
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
-from marketdata._exchanges.recording import Event, Writer
+from inside.recordings import Event, Writer
 
 _EXCHANGES = {
     "BITSTAMP": "bitstamp",

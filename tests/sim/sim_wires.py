@@ -1,4 +1,4 @@
-"""Bare clients of a simulated exchange's sockets."""
+"""Plain clients of a simulated exchange's sockets."""
 
 import asyncio
 import contextlib

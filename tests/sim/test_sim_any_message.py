@@ -1,4 +1,4 @@
-"""Whatever a client says on a socket, it is answered or ignored; nothing breaks."""
+"""Any message of a client on a socket is answered or ignored, and nothing breaks."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever is asked, an exchange answers or refuses; nothing breaks and nothing takes for ever."""
+"""Any request is answered or refused, in bounded time, and nothing breaks."""
 
 import json
 from typing import Any

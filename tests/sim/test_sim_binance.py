@@ -1,4 +1,4 @@
-"""What Binance alone does."""
+"""Behaviour of Binance only."""
 
 import asyncio
 from itertools import pairwise

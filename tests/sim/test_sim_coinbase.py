@@ -1,4 +1,4 @@
-"""What Coinbase Exchange alone does."""
+"""Behaviour of Coinbase Exchange only."""
 
 import asyncio
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Every fault, as ccxt tells of it."""
+"""Every fault, as ccxt reports it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What Kraken alone does."""
+"""Behaviour of Kraken only."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Starting, stopping, and what is left behind."""
+"""Start, stop, and cleanup."""
 
 import asyncio
 import contextlib

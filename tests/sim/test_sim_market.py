@@ -1,4 +1,4 @@
-"""A made-up market tells the same story at every scale and at every moment."""
+"""A generated market is consistent at every timeframe and at every moment."""
 
 from itertools import islice, pairwise
 

@@ -1,4 +1,4 @@
-"""What OKX alone does."""
+"""Behaviour of OKX only."""
 
 import asyncio
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Whatever a bar is divided into adds up to it again, to the last unit."""
+"""The parts of a split bar add up to it, to the last unit."""
 
 from itertools import pairwise
 from random import Random

@@ -1,4 +1,4 @@
-"""Recordings come out as they went in."""
+"""Recordings are returned unchanged."""
 
 import asyncio
 import gzip

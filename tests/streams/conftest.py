@@ -1,20 +1,17 @@
-"""Simulated exchanges whose clock stands still, and short patience where a test asks for it."""
+"""Simulated exchanges with a frozen clock, and short time limits on request."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from inside import unpaced
+from inside.streams import feed, upstream
 from waiting import until
 
 import marketdata as md
-from marketdata._exchanges.connector import Connector
-from marketdata._exchanges.sockets import StreamConnector
-from marketdata._streams import feed, upstream
 from marketdata.sim import SimulatedExchange
 
 from .live import NOW, open_sockets
@@ -44,19 +41,9 @@ def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     Messages of tests marked ``paced`` keep it.
     """
 
-    async def throttle(self: Any, cost: Any = None) -> None:
-        pass
-
-    monkeypatch.setattr(Connector, "throttle", throttle)
+    unpaced.requests(monkeypatch)
     if "paced" not in request.keywords:
-        line = StreamConnector.client
-
-        def client(self: Any, url: str) -> Any:
-            made = line(self, url)
-            made.throttle = partial(throttle, made)
-            return made
-
-        monkeypatch.setattr(StreamConnector, "client", client)
+        unpaced.messages(monkeypatch)
 
 
 @pytest.fixture(scope="session")

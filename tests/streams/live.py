@@ -1,4 +1,4 @@
-"""Waiting for what happens on live streams, and comparing it with what the exchange says."""
+"""Waits for events of live streams, and compares them with the exchange."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def client_of(
     sim: SimulatedExchange, exchange: Any = "binance", **more: Any
 ) -> AsyncIterator[md.AsyncClient]:
-    """Give a client of simulated exchanges, none of whose streams outlive it."""
+    """Yield a client of simulated exchanges, none of whose streams outlive it."""
     more.setdefault("retries", 0)
     async with md.AsyncClient(exchange, endpoints=sim.endpoints, **more) as client:
         yield client
@@ -97,17 +97,17 @@ async def client_of(
 
 
 def open_sockets(sim: SimulatedExchange) -> list[Socket]:
-    """Give the sockets that are open."""
+    """Return the sockets that are open."""
     return [socket for socket in sim.sockets if not socket.closed]
 
 
 def held(sim: SimulatedExchange) -> list[str]:
-    """Give what is subscribed to on all open sockets."""
+    """Return what is subscribed to on all open sockets."""
     return [name for socket in open_sockets(sim) for name in socket.subscriptions]
 
 
 def said(sim: SimulatedExchange, text: str) -> list[str]:
-    """Give the messages of clients that contain a text, on all sockets so far."""
+    """Return the messages of clients that contain a text, on all sockets so far."""
     return [one for socket in sim.sockets for one in socket.received if text in one]
 
 
@@ -117,7 +117,7 @@ async def subscribed(sim: SimulatedExchange, *names: str) -> None:
 
 
 def stream(client: md.AsyncClient, kind: str = "orderbook", pair: str = PAIR) -> md.Stream:
-    """Give what is told of one stream."""
+    """Return what is told of one stream."""
     [found] = [one for one in client.streams() if (one.kind, one.pair) == (kind, pair)]
     return found
 
@@ -162,12 +162,12 @@ async def newest(watch: md.AsyncWatch[T], holds: Callable[[T], bool]) -> T:
 
 
 def levels(book: md.OrderBook) -> tuple[Any, Any]:
-    """Give both sides of a book."""
+    """Return both sides of a book."""
     return book.bids, book.asks
 
 
 def crossed(book: md.OrderBook) -> bool:
-    """Tell whether somebody bids what somebody asks."""
+    """Return whether somebody bids what somebody asks."""
     return bool(book.bids and book.asks) and book.bids[0][0] >= book.asks[0][0]
 
 

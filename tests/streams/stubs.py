@@ -1,4 +1,4 @@
-"""Small servers that speak one exchange's wire, for what the simulated exchanges do not have."""
+"""Small servers with one exchange's format each, for cases that the simulator lacks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from inside.exchanges import connector_class
+from inside.markets import Lists
 
 import marketdata as md
-from marketdata._exchanges.connector import connector_class
-from marketdata._exchanges.markets_cache import Catalogue, Facts, Market, source
 from marketdata.sim.listening import Listener
 
 Talk = Callable[[web.WebSocketResponse, Any], Awaitable[None]]
@@ -27,7 +27,7 @@ async def stub(
     answer: Answer = lambda request: {},
     **more: Any,
 ) -> AsyncIterator[md.AsyncClient]:
-    """Give a client of one exchange that trades BTC/USDT, whose id is ``btcusdt``.
+    """Yield a client of one exchange that trades BTC/USDT, whose id is ``btcusdt``.
 
     ``talk`` is called with each message of the client, ``answer`` makes the answers to requests.
     """
@@ -46,8 +46,7 @@ async def stub(
     app.router.add_route("*", "/{path:.*}", serve)
     listener = Listener(web.AppRunner(app, shutdown_timeout=0.1))
     endpoint = await listener.start()
-    known = Catalogue(home)
-    known.replace(source(exchange, endpoint), [_market(exchange)], facts=Facts(), simulated=False)
+    Lists(home).plant(exchange, [_market(exchange)], endpoint=endpoint)
     try:
         async with md.AsyncClient(
             exchange, endpoints={exchange: endpoint}, home=home, retries=0, **more
@@ -57,9 +56,9 @@ async def stub(
         await listener.stop()
 
 
-def _market(exchange: str) -> Market:
+def _market(exchange: str) -> Any:
     kinds = dict.fromkeys(("margin", "swap", "future", "option", "contract", "stock"), False)
-    raw = connector_class(exchange)({}).safe_market_structure(
+    return connector_class(exchange)({}).safe_market_structure(
         {
             **kinds,
             "id": "btcusdt",
@@ -76,4 +75,3 @@ def _market(exchange: str) -> Market:
             "precision": {"amount": 1e-8, "price": 0.01},
         }
     )
-    return Market("BTC/USDT", raw)

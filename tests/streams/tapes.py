@@ -1,4 +1,4 @@
-"""Recordings made for tests, and what is in them."""
+"""Recordings for tests, and their content."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from inside.recordings import Event, read
+
 import marketdata as md
-from marketdata._exchanges.recording import Event, read
 from marketdata.sim import SimulatedExchange
 
 from .live import PAIR, held, until
@@ -42,10 +43,10 @@ async def recorded(
 
 
 def got(path: Path) -> list[str]:
-    """Give the frames of a recording."""
+    """Return the frames of a recording."""
     return [event.text for event in read(path) if event.kind == "got"]
 
 
 def events(path: Path, *kinds: str) -> list[Event]:
-    """Give the events of some kinds, or all."""
+    """Return the events of some kinds, or all."""
     return [event for event in read(path) if not kinds or event.kind in kinds]

@@ -1,4 +1,4 @@
-"""Streams for code that does not await, in threads, and inside a loop that runs already."""
+"""Streams for blocking code, in threads, and inside a running loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A book is right again after whatever goes wrong on the way, and nobody is shown a wrong one."""
+"""An order book recovers from every fault, and no reader gets a wrong one."""
 
 from __future__ import annotations
 

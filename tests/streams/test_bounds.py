@@ -1,4 +1,4 @@
-"""Nothing grows without end."""
+"""Memory is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars that were missed are fetched, and each bar is the exchange's own."""
+"""Missed bars are requested, and each bar equals the exchange's."""
 
 from __future__ import annotations
 

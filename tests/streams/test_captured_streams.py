@@ -1,4 +1,4 @@
-"""Half a minute of six exchanges, as others have recorded it: each trade once, each book right.
+"""Half a minute of six exchanges from public recordings: each trade once, each book correct.
 
 What has to come out is worked out here from the frames, without the library.
 """
@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from inside.recordings import Event, Writer, read
 from sim.captures import binance_recording, cryptofeed_recording
 
 import marketdata as md
-from marketdata._exchanges.recording import Event, Writer, read
 
 from .live import crossed, run, until
 

@@ -1,4 +1,4 @@
-"""Durations are measured by a clock that nobody sets, and not while our own process sleeps."""
+"""Durations use a monotonic clock, and not the time in which our process was suspended."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from inside.streams import upstream
 
 import marketdata as md
-from marketdata._streams import upstream
 from marketdata.sim import SimulatedExchange
 
 from .live import PAIR, all_live, as_rest, client_of, flowing, run, stream, until

@@ -1,4 +1,4 @@
-"""After an outage the exchange is tried again soon, by one subject for all."""
+"""After an outage the exchange is soon tried again, by one stream for all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from inside.streams import TickerFeed, feed, upstream
 
-from marketdata._streams import feed, upstream
-from marketdata._streams.feed import Subject
-from marketdata._streams.tickers import TickerFeed
-from marketdata._streams.upstream import Upstream
 from marketdata.errors import ExchangeUnavailableError
 
 
-def made(monkeypatch: pytest.MonkeyPatch) -> tuple[Upstream, list[float]]:
-    """Give an upstream whose pauses take no time, and the pauses."""
+def made(monkeypatch: pytest.MonkeyPatch) -> tuple[upstream.Upstream, list[float]]:
+    """Return an upstream whose pauses take no time, and the pauses."""
     now, pauses = [1_000.0], list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -30,7 +27,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> tuple[Upstream, list[float]]:
     venue: Any = SimpleNamespace(id="some", quirk=None, is_exact=False)
     market = {"id": "BTCUSDT", "symbol": "BTC/USDT"}
     api: Any = SimpleNamespace(clients={}, dialed=None, market=lambda _: market, lines=lambda _: [])
-    return Upstream(venue, api, timeout=1, retries=0, simulated=False), pauses
+    return upstream.Upstream(venue, api, timeout=1, retries=0, simulated=False), pauses
 
 
 def test_however_long_it_was_away_it_is_tried_again_within_two_seconds(
@@ -54,7 +51,7 @@ def test_whenever_it_comes_back_it_is_tried_within_three_seconds(
 ) -> None:
     async def work() -> None:
         one, pauses = made(monkeypatch)
-        watched = TickerFeed(one, Subject("ticker", "BTC/USDT"), lambda _: None)
+        watched = TickerFeed(one, feed.Subject("ticker", "BTC/USDT"), lambda _: None)
         refused = ConnectionRefusedError()
         ours = ExchangeUnavailableError("It cannot be reached.", retryable=True)
         between: list[float] = []

@@ -1,4 +1,4 @@
-"""The books of several exchanges as one, live: the same as asked for, and without what is stale."""
+"""The order books of several exchanges as one, live: equal to the request, without stale ones."""
 
 from __future__ import annotations
 

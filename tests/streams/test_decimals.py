@@ -1,4 +1,4 @@
-"""Streams of Decimals: every digit of the frames, as the same exchange's REST answers have them."""
+"""Streams with Decimals: every digit of the frames, as in the exchange's REST responses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from digits import MORE, Sent, numbers, told
+from inside.exchanges import quirks
+from inside.recordings import Writer, read
 
 import marketdata as md
-from marketdata._exchanges import quirks
 from marketdata._exchanges.exact import exact_frame
-from marketdata._exchanges.recording import Writer, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, NAMES, PAIR, as_rest, client_of, flowing, run, stream
@@ -75,7 +75,7 @@ def longer(source: Path, target: Path) -> Sent:
 
 
 def subjects() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give what is recorded at once: candles may come from a socket of their own."""
+    """Yield what is recorded at once: candles may come from a socket of their own."""
     for exchange, names in NAMES.items():
         # Elsewhere tickers and quotes are one subscription.
         quote = ("quote",) if exchange in ("binance", "okx") else ()

@@ -1,4 +1,4 @@
-"""A book that nobody looks at is kept as changes; whoever looks sees the exchange's book."""
+"""An unread book keeps changes; a reader gets the exchange's book."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Exchange:
         return f"{price:.8f}"
 
     def best(self, depth: int) -> tuple[Any, Any]:
-        """Give the book as a record has it."""
+        """Return the book as a record has it."""
         sides = []
         for side, sign in ((self.bids, -1), (self.asks, 1)):
             rows = [(float(price), float(size)) for price, size in side.items()]

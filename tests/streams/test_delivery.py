@@ -1,4 +1,4 @@
-"""What a slow reader gets: the newest state, or each one from a buffer that counts its losses."""
+"""What a slow reader gets: the newest state, or each record from a buffer that counts losses."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Books of exchanges whose wire is not known to us: ccxt keeps them, we look after them."""
+"""Order books that ccxt keeps, for exchanges whose format we do not parse."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from inside.exchanges import quirks
 
-from marketdata._exchanges import quirks
 from marketdata.sim import SimulatedExchange
 
 from .live import (

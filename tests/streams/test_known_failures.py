@@ -1,4 +1,4 @@
-"""What a widely used server of live data got wrong (W1 to W15), each as a test of its own."""
+"""Known failures of a widely used server of live data (W1 to W15), each as a test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import weakref
 from typing import Any
 
 import pytest
+from inside.streams import TickerFeed, feed
 from waiting import joined
 
 import marketdata as md
-from marketdata._streams import feed
-from marketdata._streams.tickers import TickerFeed
 from marketdata.sim import SimulatedExchange
 
 from .live import (

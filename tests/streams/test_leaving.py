@@ -1,4 +1,4 @@
-"""Whoever leaves leaves nothing behind, however it leaves."""
+"""A reader that leaves in any way leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With retries=0 the requests of streams are made once; the streams are mended all the same."""
+"""With retries=0, the requests of streams are sent once, but streams still recover."""
 
 from __future__ import annotations
 

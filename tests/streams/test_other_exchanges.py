@@ -1,4 +1,4 @@
-"""What exchanges do that are not simulated, each tried on one that does it."""
+"""Behaviour of exchanges that are not simulated, each tested on one exchange."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from inside.exchanges import spot_exchanges, stream_class
+from inside.streams import TickerFeed
 
-from marketdata._candles.calendar import source_for
-from marketdata._exchanges.sockets import stream_class
 from marketdata._exchanges.stream_offers import stream_offer
-from marketdata._exchanges.supported import known
-from marketdata._streams.tickers import TickerFeed
 
 from .live import PAIR, refused, run, until
 from .stubs import stub
@@ -25,7 +23,7 @@ LONG = "10500517034273194594947"
 
 
 def streaming(home: Path) -> list[str]:
-    return [one.id for one in known(home, source_for) if one.streams]
+    return [one.id for one in spot_exchanges(home) if one.streams]
 
 
 # ---------------------------------------------------------------------------- ids
@@ -159,7 +157,7 @@ def test_lengths_that_are_not_streamed_are_not_promised(isolated: Path) -> None:
         raise AssertionError("nothing is to be sent")
 
     async def work() -> None:
-        listed = {one.id: one for one in known(isolated, source_for)}
+        listed = {one.id: one for one in spot_exchanges(isolated)}
         for exchange, length in (("upbit", "1m"), ("p2b", "1m"), ("bitget", "2h"), ("woo", "4h")):
             async with stub(exchange, isolated, talk) as client:
                 error = await refused(anext(client.watch_candles(PAIR, length)))

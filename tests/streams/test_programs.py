@@ -1,4 +1,4 @@
-"""Whole programs, of which nothing is left when they end, and which complain of nothing."""
+"""Whole programs that end without leftovers and without warnings."""
 
 from __future__ import annotations
 

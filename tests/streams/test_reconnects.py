@@ -1,4 +1,4 @@
-"""A lost socket comes back by itself: soon, but not as a storm, and it is told of."""
+"""A lost socket reconnects by itself: soon, without a storm, and counted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
+from inside.streams import feed
 
 import marketdata as md
-from marketdata._streams import feed
 from marketdata.sim import SimulatedExchange
 
 from .live import (
@@ -111,12 +111,13 @@ def test_pauses_grow_while_the_exchange_refuses(sim: SimulatedExchange) -> None:
             sim.hang_up()
             times: list[float] = []
             ends = time.monotonic() + 2.3
-            while time.monotonic() < ends:
+            # The last of four pauses is the longer, also where a busy machine prolongs the first.
+            while time.monotonic() < ends or len(times) < 5:
                 if dials(sim) > len(times):
                     times.append(time.monotonic())
                 await asyncio.sleep(0.005)
             pauses = [other - one for one, other in pairwise(times)]
-            assert 2 <= len(pauses) <= 7
+            assert len(pauses) <= 7
             assert pauses[-1] > 1.5 * pauses[0]
             assert stream(client).state == "reconnecting"
             assert stream(client).error == "EXCHANGE_UNAVAILABLE"
@@ -134,7 +135,8 @@ def test_many_subjects_of_a_socket_dial_no_more_than_one(sim: SimulatedExchange)
             sim.forget()
             sim.hang_up()
             await asyncio.sleep(1.5)
-            assert 2 <= dials(sim) <= 6
+            assert dials(sim) <= 6
+            await until(lambda: dials(sim) >= 2)
             sim.faults.clear()
             await until(lambda: len(held(sim)) == len(PAIRS), seconds=10)
             assert len(open_sockets(sim)) == 1

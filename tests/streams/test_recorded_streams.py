@@ -1,4 +1,4 @@
-"""What exchanges have really sent, through the simulated exchange's sockets."""
+"""Real recorded frames, through the sockets of the simulated exchange."""
 
 from __future__ import annotations
 

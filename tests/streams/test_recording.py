@@ -1,4 +1,4 @@
-"""A recording holds what exchanges sent, as they sent it, whatever becomes of the recorder."""
+"""A recording has the unchanged frames of exchanges, whatever happens to the recorder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from inside.recordings import exchanges_in, read
 
 import marketdata as md
-from marketdata._exchanges.recording import exchanges_in, read
 from marketdata.sim import SimulatedExchange
 
 from .live import EXCHANGES, PAIR, client_of, held, refused, run, until
@@ -31,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def lines(path: Path) -> list[Any]:
-    """Give what any program reads from a recording: zcat, where the machine has it."""
+    """Return what any program reads from a recording: zcat, where the machine has it."""
     program = ["zcat"] if shutil.which("zcat") else [sys.executable, "-m", "gzip", "-d", "-"]
     with path.open("rb") as recording:
         done = subprocess.run(program, stdin=recording, capture_output=True, check=True, text=True)
@@ -95,21 +96,22 @@ def test_every_gzip_reader_understands_it(sim: SimulatedExchange, file: Path) ->
 def test_what_is_told_of_a_recording(sim: SimulatedExchange, file: Path) -> None:
     told: list[md.Recorded] = []
 
-    async def work() -> md.Recorded:
+    async def work() -> tuple[md.Recorded, float]:
         async with client_of(sim) as client:
+            began = time.monotonic()
             recording = asyncio.create_task(
-                client.record([PAIR], file, seconds=1.5, progress=told.append)
+                client.record([PAIR], file, seconds=4, progress=told.append)
             )
             await until(lambda: len(held(sim)) == 2)
             await asyncio.sleep(0.1)
             await sim.advance(5)
-            return await recording
+            return await recording, time.monotonic() - began
 
-    found = run(work())
+    found, took = run(work())
     assert told
     assert found.frames == len(list(read(file)))
     assert found.size == file.stat().st_size
-    assert 1.4 < found.seconds < 5
+    assert 3.9 < found.seconds <= took + 0.001  # it is rounded
     assert {one.kind for one in found.streams} == {"trades", "orderbook"}
     [book] = [one for one in found.streams if one.kind == "orderbook"]
     assert book.messages == 50
@@ -251,6 +253,22 @@ def test_a_recording_that_is_refused_leaves_no_file(sim: SimulatedExchange, file
             assert not file.exists()
 
     run(work())
+
+
+def test_a_recording_of_nothing_is_an_error_and_leaves_no_file(
+    sim: SimulatedExchange, file: Path
+) -> None:
+    told: list[md.Recorded] = []
+
+    async def work() -> None:
+        async with client_of(sim) as client:
+            error = await refused(client.record([PAIR], file, seconds=1e-6, progress=told.append))
+            assert (error.code, error.details["reason"]) == ("EXCHANGE_UNAVAILABLE", "silent")
+            assert str(file) in error.message
+
+    run(work())
+    assert not file.exists()
+    assert (told[-1].frames, told[-1].size) == (0, 0)
 
 
 def test_several_exchanges_and_kinds_in_one_file(sim: SimulatedExchange, file: Path) -> None:

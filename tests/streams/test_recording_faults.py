@@ -1,4 +1,4 @@
-"""A recording whose disk fails: nothing is told that is not there, and what was there stays."""
+"""A recording on a failing disk: only written events are counted, and they stay readable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from full_disk import full_disk
+from inside.recordings import Event, Writer, read
 
 import marketdata as md
-from marketdata._exchanges.recording import Event, Writer, read
 from marketdata.errors import InternalError, InvalidParameterError
 from marketdata.sim import SimulatedExchange
 

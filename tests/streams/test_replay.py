@@ -1,4 +1,4 @@
-"""A recording that is played gives what was watched when it was made."""
+"""A replayed recording returns the records that were watched when it was made."""
 
 from __future__ import annotations
 
@@ -184,12 +184,10 @@ def test_at_the_speed_of_then(sim: SimulatedExchange, file: Path) -> None:
             for speed in (1.0, 10.0):
                 async with client.replay(file, speed) as replay:
                     began = loop.time()
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(length / speed + 3):
                         async for _ in replay.watch_orderbook(PAIR):
                             pass
-                    took = loop.time() - began
-                assert took > 0.8 * length / speed
-                assert took < length / speed + 3
+                    assert loop.time() - began > 0.8 * length / speed
 
     run(work())
 

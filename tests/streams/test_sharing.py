@@ -1,4 +1,4 @@
-"""One upstream subscription for a subject, and few sockets for many, whoever watches."""
+"""One subscription for each stream, and few sockets for many, for any number of readers."""
 
 from __future__ import annotations
 
@@ -99,6 +99,7 @@ def test_one_closing_watch_leaves_the_others_theirs(sim: SimulatedExchange) -> N
             await asyncio.sleep(0)
             assert said(sim, "UNSUBSCRIBE") == []
             await sim.advance(30)
+            await until(lambda: all(one.messages for one in both.streams), what=client.streams)
             found = await both.batch()
             assert {one.pair for one in found} == {PAIR, OTHER}
 
@@ -148,7 +149,7 @@ def test_names_of_a_pair_are_one_subject(sim: SimulatedExchange) -> None:
 
 
 def asked(sim: SimulatedExchange) -> list[object]:
-    """Give the subscriptions that were asked for."""
+    """Return the subscriptions that were asked for."""
     sent = [json.loads(one) for socket in sim.sockets for one in socket.received if one[:1] == "{"]
     names = ("method", "op", "type")
     return [one for one in sent for name in names if str(one.get(name)).lower() == "subscribe"]

@@ -1,4 +1,4 @@
-"""A stream that says nothing is noticed, marked and mended; one that has nothing to say is not."""
+"""A broken silent stream is detected, marked and repaired; a quiet one is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thousands of updates of several books: all counted, all right, and no memory kept."""
+"""Thousands of updates of several books: all counted, all correct, and no memory kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the logger ``marketdata`` says of streams."""
+"""The logger ``marketdata`` for streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trades: none is lost, none comes twice, and each in its turn, whatever happens on the way."""
+"""Trades: none is lost or repeated, and all are in order, with any fault."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def up_to_now(
 
 
 def holes(found: list[int]) -> list[tuple[int, int]]:
-    """Give the neighbours that are none."""
+    """Return the neighbours that are none."""
     return [(one, other) for one, other in pairwise(found) if other != one + 1]
 
 

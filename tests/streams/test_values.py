@@ -1,4 +1,4 @@
-"""What streams say is what the exchanges' REST answers say at the same moment."""
+"""Streamed values equal the exchanges' REST responses at the same moment."""
 
 from __future__ import annotations
 
@@ -172,18 +172,18 @@ def test_coinbase_has_no_candles_to_watch(sim: SimulatedExchange) -> None:
 def differences(
     one: md.Record, other: md.Record, fields: tuple[str, ...]
 ) -> dict[str, tuple[Any, Any]]:
-    """Give the fields in which two records are not alike."""
+    """Return the fields in which two records are not alike."""
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in fields}
     return {name: values for name, values in pairs.items() if values[0] != values[1]}
 
 
 def after(one: md.Trade, before: md.Trade) -> bool:
-    """Tell whether a trade is a later one; where two share a time, ids decide."""
+    """Return whether a trade is a later one; where two share a time, ids decide."""
     return (one.timestamp, one.id) > (before.timestamp, before.id)
 
 
 def bar(one: md.Candle) -> tuple[Any, ...]:
-    """Give what a bar says."""
+    """Return what a bar says."""
     return one.open_time, one.open, one.high, one.low, one.close, one.volume
 
 

@@ -23,14 +23,14 @@ FOLDER = Path(__file__).parent
 
 
 def last_release() -> tuple[str, dict[str, Any]]:
-    """Give the version that was released last, and its surface."""
+    """Return the version that was released last, and its surface."""
     versions = [tuple(map(int, file.stem.split("."))) for file in FOLDER.glob("*.json")]
     version = ".".join(map(str, max(versions)))
     return version, json.loads((FOLDER / f"{version}.json").read_text())
 
 
 def current() -> dict[str, Any]:
-    """Give the surface as it is now."""
+    """Return the surface as it is now."""
     return {
         "tools": {
             tool.name: {"input": tool.input_schema, "output": tool.output_schema}
@@ -84,7 +84,7 @@ def _plain(annotation: str) -> str:
 
 
 def old_forms(released: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give a call for each type that an argument of a released tool could have.
+    """Yield a call for each type that an argument of a released tool could have.
 
     What a tool takes is not what its schema says: that advertises what clients understand best.
     """
@@ -167,7 +167,7 @@ def _arguments(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
 
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Give the schema of an argument without null, which all take that may be left out."""
+    """Return the schema of an argument without null, which all take that may be left out."""
     return {**schema.get("anyOf", [{}])[0], **schema}
 
 
@@ -219,12 +219,12 @@ def _class(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str
 
 
 def _named(kind: str | None) -> str | None:
-    """Give a type without the modules that our classes stand in: those may move."""
+    """Return a type without the modules that our classes stand in: those may move."""
     return kind and re.sub(r"\bmarketdata\.(?:\w+\.)*", "", kind)
 
 
 def _words(kind: str | None) -> set[str]:
-    """Give the words of a field that has one of several; a field of another type has none."""
+    """Return the words of a field that has one of several; a field of another type has none."""
     if kind is None or not re.fullmatch(r"typing\.Literal\[('\w+'(, )?)+\]", kind):
         return {kind or ""}
     return set(re.findall(r"'(\w+)'", kind))

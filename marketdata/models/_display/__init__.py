@@ -1,5 +1,5 @@
-"""How records show themselves: what is said of each, for terminals, notebooks and ``repr``.
+"""How records look in terminals, in notebooks and as ``repr``.
 
-A page is a list of elements that hold texts only. `html` draws it for notebooks, the command's
-``views`` draw it for terminals, so both show the same numbers.
+A page is a list of elements that hold only text. `html` draws it for notebooks and the command's
+``views`` draw it for terminals, so that both show the same numbers.
 """

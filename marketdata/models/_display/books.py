@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """What a ladder is drawn of: both sides, best first, and what is said between them."""
+    """The data of a ladder: both sides, best price first, and the numbers shown between them."""
 
     of: Sequence[OfPair]
-    """The books that the levels are of."""
+    """The order books that the levels come from."""
     pair: str
     bids: Sequence[Level]
     asks: Sequence[Level]
@@ -29,14 +29,14 @@ class Sides:
     mid: float | None
     imbalance: float | None = None
     quoted_by: tuple[Sequence[str], Sequence[str]] = ((), ())
-    """Who quotes the bids, and who the asks, where there are several."""
+    """The exchanges that quote the bids and the asks, in a consolidated book."""
 
 
 def orderbook(record: OrderBook, now: datetime, most: int | None = None) -> Page:
-    """Show an order book: asks from the dearest down, the spread, bids from the best down.
+    """Show an order book: asks with the highest price first, the spread, then bids.
 
-    The total of a level counts the sizes from the best price to it; the bars show totals.
-    ``most`` is how many levels a side are shown at most.
+    The total of a level is the sum of the sizes from the best price to it. The bars show totals.
+    At most ``most`` levels are shown for each side.
     """
     sequence = "" if record.sequence is None else f"sequence {record.sequence}"
     longest = max(len(record.asks), len(record.bids))
@@ -58,7 +58,7 @@ def orderbook(record: OrderBook, now: datetime, most: int | None = None) -> Page
 
 
 def ladder(sides: Sides) -> Ladder:
-    """Make a ladder, with one number of decimal places a column."""
+    """Make a ladder in which each column has one number of decimal places."""
     base, _, quote = sides.pair.partition("/")
     levels = [*sides.asks, *sides.bids]
     tick = price_places(sides.of, [price for price, _ in levels])
@@ -88,6 +88,6 @@ def _middle(sides: Sides, tick: int) -> str:
     share = f"{sides.spread / sides.mid:.4%}"
     text = f"spread {fixed(sides.spread, tick)} ({share})  mid {fixed(sides.mid, tick + 1)}"
     if sides.imbalance is not None:
-        # Adding zero makes -0.0 a plain one.
+        # Adding zero turns -0.0 into 0.0.
         text += f"  imbalance {round(float(sides.imbalance), 2) + 0.0:+.2f}"
     return text

@@ -60,7 +60,7 @@ _LONGEST = 120
 
 
 def one(record: Record) -> str:
-    """Write a record: ``Ticker(BTC/USDT binance 61,561.92 +0.27% 0.8 s ago)``."""
+    """Write a record in one line: ``Ticker(BTC/USDT binance 61,561.92 +0.27% 0.8 s ago)``."""
     kind = type(record).__name__
     parts = _WORDS[kind](record) if kind in _WORDS else _fields(record)
     if getattr(record, "simulated", None):
@@ -69,7 +69,7 @@ def one(record: Record) -> str:
 
 
 def several(records: Records[Any], kind: str) -> str:
-    """Write a list of records: how many of which kind, and the first of them."""
+    """Write a list of records in one line: the number, the type, and the first records."""
     said = f"{kind}({_count(records)}"
     for index, record in enumerate(records):
         more = f"{': ' if not index else ', '}{record!r}"
@@ -88,7 +88,7 @@ def _count(records: Records[Any]) -> str:
 
 
 def _fitted(parts: Sequence[str], room: int) -> str:
-    """Join words; what an exchange names may be long, or have line breaks."""
+    """Join the parts and shorten them: names from exchanges can be long or have line breaks."""
     text = " ".join(" ".join(part.split()) for part in parts if part)
     text = "".join(sign if sign.isprintable() else "�" for sign in text)
     return text if len(text) <= room else f"{text[: room - 1]}…"
@@ -265,7 +265,7 @@ def _plan(record: Plan) -> list[str]:
 
 
 def _fields(record: Record) -> list[str]:
-    """Write the fields of a record that nothing else is said of."""
+    """Write the fields of a record type that has no function of its own here."""
     return [", ".join(_known(record))]
 
 

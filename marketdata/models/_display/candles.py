@@ -1,4 +1,4 @@
-"""The page of candles: a chart, the newest rows, what is missing."""
+"""The page of candles: a chart, the newest rows, and the gaps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RANGES = 5
 
 
 def candles(record: Candles, now: datetime, rows: int = ROWS) -> Page:
-    """Show candles: a chart of all, the newest as rows, the gaps and why they are there."""
+    """Show candles: a chart of all of them, the newest as rows, and the gaps with their causes."""
     title = heading(record.pair, record.exchange, record.simulated, f"{record.timeframe} candles")
     end = [
         *named("Missing", record.missing, RANGES),
@@ -51,7 +51,7 @@ def candles(record: Candles, now: datetime, rows: int = ROWS) -> Page:
 
 
 def _other_names(record: Candles) -> Page:
-    """Say of a pair that it is no longer listed, or under which name candles of it are."""
+    """Say that a pair is no longer listed, or that it was renamed."""
     lines: Page = []
     if record.delisted:
         text = f"{record.exchange} no longer lists the pair: these are its stored candles."
@@ -69,7 +69,7 @@ def _source(record: Candles) -> str:
 
 
 def _without_filled(record: Candles) -> Candles:
-    """Leave out bars that the exchange does not have: a chart of them would hide that."""
+    """Leave out filled bars: a chart with them would hide that the exchange has no such bars."""
     if not record.filled:
         return record
     columns = record.columns
@@ -83,7 +83,7 @@ def _without_filled(record: Candles) -> Candles:
 
 
 def newest(record: Candles, count: int) -> Table:
-    """List so many of the newest bars."""
+    """List the newest ``count`` bars."""
     part = record[-count:]
     bars = list(part)
     moves = [bar.close - bar.open for bar in bars]

@@ -49,12 +49,12 @@ _QUOTED = {
 
 
 def direction(change: float | None) -> str:
-    """Return the style of a change."""
+    """Return the style of a price change: up, down or neither."""
     return PLAIN if not change else UP if change > 0 else DOWN
 
 
 def arrow(change: float | None) -> str:
-    """Return the sign of a change."""
+    """Return the arrow of a price change: up, down or neither."""
     return " " if not change else "▲" if change > 0 else "▼"
 
 
@@ -104,7 +104,7 @@ def ticker(record: Ticker, now: datetime) -> Page:
 
 
 def ticker_places(record: Ticker) -> int:
-    """Count the decimal places that prices of a ticker have; averages have any number of them."""
+    """Count the decimal places of a ticker's prices, leaving out averages."""
     prices = (record.last, record.bid, record.ask, record.open, record.high, record.low)
     return price_places([record], prices)
 
@@ -131,7 +131,7 @@ def quote(record: Quote, now: datetime) -> Page:
 
 
 def status(record: Status, now: datetime) -> Page:
-    """Show whether an exchange can be reached as a card."""
+    """Show as a card whether an exchange can be reached."""
     state: Line = [("● reachable", UP)] if record.reachable else [("● not reachable", DOWN)]
     if record.code:
         state.append((f"  {record.code}", DOWN))
@@ -143,7 +143,7 @@ def status(record: Status, now: datetime) -> Page:
     right = [("clock offset", offset, PLAIN)]
     if record.server_time is not None:
         left.append(("server time", clock(record.server_time), PLAIN))
-    source = "told by another call's answer" if record.derived else ""
+    source = "from another call's response" if record.derived else ""
     return [
         Card(heading("", record.exchange, record.simulated), [], [state, [], Facts(left, right)]),
         freshness([record], now, source),
@@ -165,13 +165,13 @@ def average(record: AveragePrice, now: datetime) -> Page:
 
 
 def average_price(record: AveragePrice) -> str:
-    """Write an average with the decimals of the pair's tick, or with six digits."""
+    """Write an average with the decimal places of the pair's tick, or with six digits."""
     step = ticks.known(record.exchange, record.pair).price
     return worked_out(record.price) if step is None else rounded(record.price, step)
 
 
 def fees(record: Fees, now: datetime) -> Page:
-    """Show the fees of a pair as a card, and the tiers below."""
+    """Show the fees of a pair as a card, with the fee tiers below it."""
     whose = "of the account" if record.source == "account" else "public schedule"
     facts = Facts(
         [("maker", fraction(record.maker), PLAIN)], [("taker", fraction(record.taker), PLAIN)]
@@ -207,7 +207,7 @@ def _spread(bid: float | None, ask: float | None, step: int) -> str:
 
 
 def _range(record: Ticker, step: int) -> list[Track]:
-    """Show where the last price stands between low and high."""
+    """Show the last price on a line from low to high."""
     low, high, last = record.low, record.high, record.last
     if low is None or high is None or last is None or high <= low:
         return []

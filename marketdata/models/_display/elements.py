@@ -1,4 +1,4 @@
-"""What pages are made of: lines of styled text, tables, cards, ladders, charts."""
+"""The elements of a page: lines of styled text, tables, cards, ladders, charts."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ UP = "green"
 DOWN = "red"
 LABEL = "cyan"
 WARNING = "yellow"
-# The user's own colours exchanged: legible on every palette.
+# Foreground and background swapped: readable with every colour scheme.
 SIMULATED = "reverse"
 
 ABSENT = "–"
 
 FIRST = 9
-"""Columns that are never left out."""
+"""The priority of columns that are never left out."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; ``keep`` says how long it stays where there is little room."""
+    """A column of a table; a narrow screen drops the columns with the lowest ``keep`` first."""
 
     title: str
     cells: Sequence[str]
@@ -46,37 +46,37 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns under their titles."""
+    """Columns with their titles."""
 
     columns: Sequence[Column]
     earlier: int = 0
-    """Rows that there are before the first."""
+    """The number of rows before the first one shown."""
 
     @property
     def shown(self) -> list[Column]:
-        """The columns that have something to show."""
+        """The columns that are not empty."""
         return [one for one in self.columns if any(cell.strip(f"{ABSENT} ") for cell in one.cells)]
 
     @property
     def remark(self) -> str:
-        """What is said of earlier rows; empty where there are none."""
+        """A line about the earlier rows; empty when there are none."""
         return f"… {self.earlier:,} earlier" if self.earlier > 0 else ""
 
 
 Entry: TypeAlias = tuple[str, str, str]
-"""Label, value, style of the value."""
+"""A label, its value, and the style of the value."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Labelled values, in two columns where there is room."""
+    """Labelled values, in two columns when the screen is wide enough."""
 
     left: Sequence[Entry]
     right: Sequence[Entry] = ()
 
     @property
     def known(self) -> tuple[list[Entry], list[Entry]]:
-        """Both columns, without what is not known."""
+        """Both columns without the values that are unknown."""
         left, right = (
             [entry for entry in side if entry[1].strip(ABSENT)] for side in (self.left, self.right)
         )
@@ -85,7 +85,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Track:
-    """Where a price stands between the lowest and the highest: share 0 to 1."""
+    """The position of a price between the lowest (share 0) and the highest (share 1)."""
 
     low: str
     high: str
@@ -94,7 +94,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Rung:
-    """One level of a ladder; ``share`` is its total as a part of the largest."""
+    """One level of a ladder; ``share`` is its total divided by the largest total."""
 
     price: str
     size: str
@@ -105,7 +105,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Both sides of an order book, the dearest level first, and what is said between them."""
+    """Both sides of an order book, highest price first, and the line between them."""
 
     titles: tuple[str, str, str]
     asks: Sequence[Rung]
@@ -114,20 +114,20 @@ class Ladder:
 
     @property
     def is_quoted(self) -> bool:
-        """Whether levels say who quotes them."""
+        """Whether the levels name the exchange that quotes them."""
         return any(one.whose for one in (*self.asks, *self.bids))
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Candlesticks; the room that is left is theirs."""
+    """Candlesticks; they fill the space that the other elements leave."""
 
     record: Candles
 
 
 @dataclass(frozen=True)
 class Meter:
-    """How far some work is."""
+    """The progress of some work."""
 
     what: str
     done: int
@@ -135,18 +135,18 @@ class Meter:
 
     @property
     def share(self) -> float:
-        """The part that is done: 0 to 1."""
+        """The part of the work that is done: 0 to 1."""
         return self.done / self.total if self.total else 1.0
 
     @property
     def said(self) -> str:
-        """The same in words."""
+        """The progress as text."""
         return f"{self.share:.0%}  {self.done:,} of {self.total:,}"
 
 
 @dataclass(frozen=True)
 class Card:
-    """A frame with a title, and a word in its corner."""
+    """A frame with a title and a word in its corner."""
 
     title: Line
     corner: Line

@@ -1,4 +1,4 @@
-"""Gaps, in words: how many, where, and why."""
+"""Gaps in words: their number, range and cause."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WORDS = {
 
 
 def of_bars(intervals: Sequence[Interval], what: str = "") -> str:
-    """Count the bars that belong in some ranges: ``3 missing candles``."""
+    """Write how many bars some ranges hold: ``3 missing candles``."""
     return counted(sum(one.bars for one in intervals), f"{what} candle".strip())
 
 
 def by_cause(intervals: Sequence[Interval]) -> str:
-    """Say how many bars each cause accounts for, most first; where there is one, that alone."""
+    """Write the number of bars for each cause, largest first; a single cause has no number."""
     bars = Counter[str]()
     for one in intervals:
         bars[_WORDS.get(one.cause or "", "")] += one.bars
@@ -36,7 +36,7 @@ def by_cause(intervals: Sequence[Interval]) -> str:
 
 
 def named(title: str, intervals: Sequence[Interval], most: int) -> list[Line]:
-    """Name ranges in order of time; of more than so many the longest."""
+    """List ranges in time order; if there are more than ``most``, list only the longest."""
     if not intervals:
         return []
     causes = by_cause(intervals)

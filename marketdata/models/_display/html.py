@@ -1,7 +1,7 @@
 """Pages as HTML for notebooks: Jupyter, VS Code, marimo.
 
-Colours are the notebook's own where it has a name for them, and otherwise follow its theme, or what
-the viewer prefers. Text and background are never set: they are those of the notebook.
+The colours are the notebook's own if it names them. Otherwise they follow its light or dark theme,
+or the browser's setting. The colours of text and background are never set, so the notebook's apply.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _span(text: str, style: str) -> str:
 
 def _card(card: Card) -> str:
     first, body = "", list(card.body)
-    # The first line of a card is what it is about, such as the price.
+    # The first line of a card is its main value, such as the price.
     if body and isinstance(body[0], list):
         first = _line(body[0], "line price")
         del body[0]

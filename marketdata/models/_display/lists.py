@@ -1,4 +1,4 @@
-"""Pages that list many things, one a row."""
+"""Pages that list many records, one in each row."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Count = Callable[[Iterable[OfPair], Sequence[float]], int]
 
 
 def exchanges(records: Sequence[Exchange], _now: datetime) -> Page:
-    """List exchanges with what they can do."""
+    """List exchanges with the operations that they support."""
     columns = [
         Column("exchange", [one.id for one in records], FIRST, right=False, styles=STRONG),
         Column("name", [one.name for one in records], 7, right=False),
@@ -168,7 +168,7 @@ def trades(records: Sequence[Trade], now: datetime) -> Page:
 
 
 def trade_columns(records: Sequence[Trade]) -> list[Column]:
-    """Make the columns of trades, with exchange and pair where there are several."""
+    """Make the columns of trades; exchange and pair are columns only if they differ."""
     sides = [{"buy": UP, "sell": DOWN}.get(one.side or "", PLAIN) for one in records]
     exchanges = [one.exchange for one in records]
     pairs = [one.pair for one in records]
@@ -192,13 +192,13 @@ def trade_columns(records: Sequence[Trade]) -> list[Column]:
 
 
 def _costs(records: Sequence[Trade]) -> list[str]:
-    """Write costs with the decimal places that prices of the pair have."""
+    """Write costs with the decimal places of the pair's prices."""
     counts = _places_by_pair(records, [one.price for one in records], price_places)
     return [rounded(one.cost, counts[one.pair]) for one in records]
 
 
 def _by_pair(records: Sequence[Trade], values: Sequence[float], count: Count) -> list[str]:
-    """Write numbers, those of one pair with as many decimal places."""
+    """Write numbers with the same number of decimal places for each pair."""
     counts = _places_by_pair(records, values, count)
     return [fixed(value, counts[one.pair]) for one, value in zip(records, values, strict=True)]
 

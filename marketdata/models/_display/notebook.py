@@ -1,6 +1,6 @@
-"""One place in a notebook's output whose content is replaced: live records, and progress.
+"""Output of a notebook cell that is replaced in place: live records and progress.
 
-Nothing here imports a notebook: where there is one, its modules are loaded already.
+Nothing here imports Jupyter or marimo: inside a notebook, its modules are already loaded.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from marketdata.models import Stream
 
 Tell: TypeAlias = Callable[[str, int, int], None]
-"""Takes what is done, how much of it is, and of how much."""
+"""Takes a text that names the work, the amount done, and the total."""
 
 _PATIENCE = 0.5
 """Seconds of work before progress is shown."""
 _PAUSE = 0.2
-"""Seconds between two pictures of progress."""
+"""Seconds between two updates of the progress."""
 _TRADES = 15
 
 
 class Cell:
-    """A place in the output of the running cell."""
+    """A part of the running cell's output that can be replaced."""
 
     def __init__(self, show: Callable[[Page], object], clear: Callable[[], object]) -> None:
         self.show = show
@@ -41,7 +41,7 @@ class Cell:
 
 
 def cell() -> Cell | None:
-    """Make a place in the output of the running cell; None where there is no notebook."""
+    """Add a replaceable part to the running cell's output; None outside a notebook."""
     marimo = sys.modules.get("marimo")
     if marimo is not None and marimo.running_in_notebook():
         return _marimo(marimo)
@@ -83,9 +83,9 @@ def _marimo(marimo: Any) -> Cell:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Tell | None]:
-    """Show how far long work is, and nothing of it when it has ended.
+    """Show the progress of long work, and remove it when the work ends.
 
-    Gives None where there is no notebook: nobody looks at it then.
+    Yields None outside a notebook, where nobody would see it.
     """
     place = cell()
     if place is None:
@@ -112,20 +112,20 @@ def progress() -> Iterator[Tell | None]:
 
 
 class Live:
-    """The newest records of a watch, in one place that is drawn anew."""
+    """The newest records of a watch, drawn again in the same place after each update."""
 
     def __init__(self) -> None:
         place = cell()
         if place is None:
             raise DataUnavailableError(
-                "display() shows live records in a cell of a notebook, and this is none. In a "
-                "terminal `marketdata watch` shows them; a program iterates over the watch."
+                "display() works only in a notebook. In a terminal, use `marketdata watch`; in a "
+                "program, iterate over the watch."
             )
         self._cell = place
         self._newest = Newest(_TRADES)
 
     def show(self, records: Iterable[Any], streams: Iterable[Stream]) -> None:
-        """Show what is known with what is new, and what is wrong with a stream."""
+        """Add new records and draw all of them, with the errors of streams."""
         self._newest.take(records)
         self._cell.show([*self._shown(), *_troubles(streams)])
 

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them: the exchange's digits, thousands, never an exponent."""
+"""Numbers and times for people: the exchange's digits, thousands separators, no exponents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marketdata.models._display.elements import ABSENT
 
 
 def exact(value: float | Decimal) -> Decimal:
-    """Return the decimal number that a float stands for, up to 15 significant digits."""
+    """Return a float as the decimal number it was parsed from, up to 15 significant digits."""
     if isinstance(value, Decimal):
         return value
     return Decimal(format(value, ".15g"))
@@ -27,17 +27,17 @@ def digits(value: float | None) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Write a number of things: ``1 candle``, ``3,000 candles``."""
+    """Write a count with its noun: ``1 candle``, ``3,000 candles``."""
     return f"{count:,} {noun}{'' if count == 1 or noun.endswith('s') else 's'}"
 
 
 def places(values: Sequence[float | None]) -> int:
-    """Count the decimal places of the number that has most."""
+    """Return the largest number of decimal places among the values."""
     return max((-_exponent(value) for value in values if value is not None), default=0)
 
 
 class OfPair(Protocol):
-    """What is of a pair on an exchange."""
+    """A record of one pair on one exchange."""
 
     @property
     def exchange(self) -> str:
@@ -51,22 +51,23 @@ class OfPair(Protocol):
 
 
 def price_places(records: Iterable[OfPair], prices: Sequence[float | None]) -> int:
-    """Count the decimal places of a column of prices: those of the finest tick.
+    """Count the decimal places of a column of prices: those of the smallest tick.
 
-    A price that an exchange has sent with more digits keeps them, so it may be more.
+    An exchange may send a price with more digits than its tick. The price keeps them, so the
+    result can be larger.
     """
     known = [ticks.known(one.exchange, one.pair).price or 0 for one in records]
     return max(places(prices), *known, 0)
 
 
 def amount_places(records: Iterable[OfPair], amounts: Sequence[float | None]) -> int:
-    """Count the decimal places of a column of amounts, as `price_places`."""
+    """Count the decimal places of a column of amounts in the way of `price_places`."""
     known = [ticks.known(one.exchange, one.pair).amount or 0 for one in records]
     return max(places(amounts), *known, 0)
 
 
 def of_tick(record: OfPair, prices: Sequence[float | None]) -> list[str]:
-    """Write prices of a record with the decimals of the pair's tick."""
+    """Write prices of a record with the decimal places of the pair's tick."""
     count = price_places([record], prices)
     return [fixed(price, count) for price in prices]
 
@@ -77,24 +78,24 @@ def _exponent(value: float) -> int:
 
 
 def fixed(value: float | None, count: int) -> str:
-    """Write a number with a number of decimal places."""
+    """Write a number with ``count`` decimal places."""
     return ABSENT if value is None else f"{exact(value):,.{count}f}"
 
 
 def rounded(value: float | None, count: int) -> str:
-    """Write what was worked out, and so has any number of digits, with so many decimal places."""
+    """Round a computed number, which can have any number of digits, to ``count`` decimal places."""
     return ABSENT if value is None else fixed(round(value, count), count)
 
 
 def worked_out(value: float) -> str:
-    """Write a price that was worked out, where no other price tells its tick: six digits."""
+    """Write a computed price whose tick is unknown, with six digits."""
     return rounded(value, max(2, 5 - math.floor(math.log10(value)))) if value > 0 else digits(value)
 
 
 def evened(values: Sequence[float | None]) -> list[str]:
-    """Write amounts with one number of decimal places: four digits of the smallest, or all.
+    """Write amounts with one number of decimal places, enough for four digits of the smallest.
 
-    Amounts of different pairs differ by powers of ten; all digits of each would be a ragged column.
+    Amounts of different pairs differ by powers of ten. With all digits the column would be ragged.
     """
     known = [abs(value) for value in values if value]
     enough = max(0, 3 - math.floor(math.log10(min(known)))) if known else 0
@@ -103,12 +104,12 @@ def evened(values: Sequence[float | None]) -> list[str]:
 
 
 def signed(value: float | None, count: int) -> str:
-    """Write a number with its sign and a number of decimal places."""
+    """Write a number with its sign and ``count`` decimal places."""
     return ABSENT if value is None else f"{exact(value):+,.{count}f}"
 
 
 def percent(value: float | None) -> str:
-    """Write a percentage with its sign and two places."""
+    """Write a percentage with its sign and two decimal places."""
     return ABSENT if value is None else f"{value:+,.2f}%"
 
 
@@ -118,7 +119,7 @@ def fraction(value: float | None) -> str:
 
 
 def moments(times: Sequence[datetime]) -> list[str]:
-    """Write times in UTC, without the places that are zero in all of them."""
+    """Write times in UTC without the digits that are zero in all of them."""
     texts = [time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for time in times]
     for zero in (".000", ":00", " 00:00"):
         if not all(text.endswith(zero) for text in texts):
@@ -128,7 +129,7 @@ def moments(times: Sequence[datetime]) -> list[str]:
 
 
 def span(start: datetime, end: datetime) -> str:
-    """Write a stretch of time in UTC, a day that both ends share only once."""
+    """Write a time range in UTC; a day that both ends share is written once."""
     first, last = moments([start, end])
     if first == last:
         return f"{first} UTC"
@@ -137,12 +138,12 @@ def span(start: datetime, end: datetime) -> str:
 
 
 def clock(time: datetime) -> str:
-    """Write a time to the second, zone named."""
+    """Write a time to the second with its time zone."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def duration(seconds: float) -> str:
-    """Write a length of time in the unit that fits: ``35 ms``, ``45 min``, ``3 d``."""
+    """Write a duration in a fitting unit: ``35 ms``, ``45 min``, ``3 d``."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.0f} {unit}"
@@ -150,13 +151,13 @@ def duration(seconds: float) -> str:
 
 
 def age(time: datetime, now: datetime) -> str:
-    """Say how old something is."""
+    """Write how long ago a time was."""
     seconds = (now - time).total_seconds()
     return f"{duration(-seconds)} ahead" if seconds < -1 else f"{duration(max(seconds, 0))} old"
 
 
 def size(count: int) -> str:
-    """Write a number of bytes in the unit that fits: ``512 B``, ``12.3 MB``."""
+    """Write a number of bytes in a fitting unit: ``512 B``, ``12.3 MB``."""
     if count < 1000:
         return f"{count} B"
     power = next((power for power in (1, 2, 3) if count < 999.95 * 1000**power), 4)

@@ -1,4 +1,4 @@
-"""Where an answer comes from and how old it is, as every page says it."""
+"""The source and age of an answer, written in the same way on every page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketdata.models._display.numbers import age, clock
 
 
 class Sourced(Protocol):
-    """What every record about a market says about itself."""
+    """The fields that every record about a market has."""
 
     @property
     def exchange(self) -> str:
@@ -30,7 +30,7 @@ class Sourced(Protocol):
 
 
 def heading(what: str, exchange: str, simulated: bool | None, detail: str = "") -> Line:
-    """Name what is shown and the exchange it is from."""
+    """Write the heading: what the page shows, and of which exchange."""
     line: Line = [(what, STRONG), ("  ", PLAIN)] if what else []
     line.append((exchange, PLAIN))
     if simulated:
@@ -41,7 +41,7 @@ def heading(what: str, exchange: str, simulated: bool | None, detail: str = "") 
 
 
 def freshness(records: Sequence[Sourced], now: datetime, source: str = "") -> Line:
-    """Say when the exchange said it, how long ago that is, and by which call."""
+    """Write the exchange's timestamp, its age, and the call it came from."""
     times = [record.timestamp for record in records]
     oldest, newest = min(times), max(times)
     text = f"{clock(newest)}, {age(newest, now)}"

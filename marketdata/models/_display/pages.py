@@ -1,4 +1,4 @@
-"""Which page shows which record, or list of records."""
+"""Choose the page for a record or a list of records."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _MANY: dict[str, Callable[[Any, datetime], Page]] = {
 def page(answer: Any, now: datetime | None = None, columns: Sequence[str] | None = None) -> Page:
     """Show a record, or a list of records.
 
-    ``columns`` are the fields of a list to show in place of what is shown of it usually.
+    ``columns`` are the fields to show of a list, in place of its usual columns.
     """
     now = now or datetime.now(UTC)
     if not isinstance(answer, Records):
@@ -78,7 +78,7 @@ def page(answer: Any, now: datetime | None = None, columns: Sequence[str] | None
 
 
 def _facts(record: Record) -> Page:
-    """Show a record that has no page of its own: what is known of it, by its fields' names."""
+    """Show a record that has no page of its own: the names and values of its known fields."""
     facts: list[Entry] = [
         (name.replace("_", " "), _text(getattr(record, name)), PLAIN)
         for name in type(record).model_fields
@@ -87,7 +87,7 @@ def _facts(record: Record) -> Page:
 
 
 def _rows(records: Sequence[Record], chosen: Sequence[str] | None = None) -> Page:
-    """Show records as rows of their fields: all, or those chosen."""
+    """Show records as rows of their fields: all of them, or the chosen ones."""
     names = chosen or dict.fromkeys(name for one in records for name in type(one).model_fields)
     columns = [
         _column(name.replace("_", " "), [getattr(one, name, None) for one in records])

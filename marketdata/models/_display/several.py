@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def comparison(record: Comparison, _now: datetime) -> Page:
-    """Show a row an exchange, the best prices in bold, and what they come to together."""
+    """Show one row for each exchange, the best prices in bold, and the totals below."""
     rows = [row for row in record.rows if row.code is None]
     step = price_places(rows, [price for row in rows for price in (row.last, row.bid, row.ask)])
     spreads = [fixed(row.spread, step) for row in rows]
@@ -88,13 +88,13 @@ def comparison(record: Comparison, _now: datetime) -> Page:
 
 
 def _marked(rows: Sequence[ComparisonRow], best: Best | None, style: str) -> list[str]:
-    """Make the best of a column bold."""
+    """Make the best price of a column bold."""
     found = None if best is None else (best.exchange, best.pair)
     return [f"bold {style}" if (row.exchange, row.pair) == found else style for row in rows]
 
 
 def consolidated(record: ConsolidatedOrderBook, _now: datetime) -> Page:
-    """Show the ladder of several books, with who quotes each level."""
+    """Show the ladder of several order books; each level names the exchange that quotes it."""
     sides = books.Sides(
         record.sources,
         record.pair,
@@ -125,7 +125,7 @@ def _freshness(source: BookSource) -> Line:
 
 
 def execution(record: ExecutionCost, _now: datetime) -> Page:
-    """Show what an order would cost as a card, and its split below."""
+    """Show as a card what an order would cost, with its split over exchanges below."""
     base, _, quote = record.pair.partition("/")
     step = cost_places(record)
     left = [
@@ -155,7 +155,7 @@ def execution(record: ExecutionCost, _now: datetime) -> Page:
 
 
 def cost_places(record: ExecutionCost) -> int:
-    """Count the decimal places of the prices; a mid of two of them may have one more, a 5."""
+    """Count the decimal places of the prices; the mid of two prices can have one more."""
     mid = places([record.mid])
     if mid and fixed(record.mid, mid)[-1] == "5":
         mid -= 1
@@ -184,7 +184,7 @@ def _splits(record: ExecutionCost) -> list[Table]:
 
 
 class Failing(Protocol):
-    """What may be missing from an answer of several exchanges."""
+    """A row that can have failed in an answer of several exchanges."""
 
     @property
     def exchange(self) -> str:
@@ -193,22 +193,22 @@ class Failing(Protocol):
 
     @property
     def pair(self) -> str:
-        """What it was asked for."""
+        """The pair that was requested."""
         ...
 
     @property
     def code(self) -> str | None:
-        """The code of its error; None where it is not missing."""
+        """The error code; None if the row has not failed."""
         ...
 
     @property
     def message(self) -> str | None:
-        """What the error says."""
+        """The error message; None if the row has not failed."""
         ...
 
 
 def failures(rows: Iterable[Failing]) -> list[Line]:
-    """Say which are missing and why, a line each."""
+    """Write a line for each failed row, with its error."""
     return [
         [(f"{row.exchange} {row.pair}: {row.code}", WARNING), (f"  {row.message or ''}", FAINT)]
         for row in rows
@@ -230,7 +230,7 @@ def _together(record: Comparison) -> list[Line]:
     ]
     if record.crossed:
         after = {True: ", also after taker fees", False: ", not after taker fees", None: ""}
-        # A line of its own: a narrow screen would leave of it "crossed, no".
+        # This is a line of its own because a narrow screen would cut it to "crossed, no".
         lines.append([(f"crossed{after[record.crossed_after_fees]}", WARNING)])
     if record.without_fees:
         lines.append([(f"Taker fees not known: {', '.join(record.without_fees)}.", FAINT)])

@@ -1,4 +1,4 @@
-"""Pages about stored candles: series, downloads and what they would take, damage."""
+"""Pages about stored candles: series, downloads, plans of downloads, damage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from marketdata.models.stored import Damage, Day, Downloaded, Plan, Series
 
 RANGES = 3
-"""Gaps that are named for each series."""
+"""How many gaps are listed for each series."""
 
 _PROBLEMS = {
     "log_unreadable": "unreadable log",
@@ -38,12 +38,12 @@ _PROBLEMS = {
     "rows_wrong": "wrong rows",
     "bars_wrong": "impossible prices",
     "overlap": "time told twice",
-    "file_left_over": "file that nobody needs",
+    "file_left_over": "file that is not used",
 }
 
 
 class OfSeries(Protocol):
-    """What every record here says of the series that it is about."""
+    """The fields that name the series of a record."""
 
     @property
     def exchange(self) -> str:
@@ -57,7 +57,7 @@ class OfSeries(Protocol):
 
     @property
     def timeframe(self) -> str:
-        """The length of a candle."""
+        """The timeframe of the candles."""
         ...
 
     @property
@@ -80,7 +80,7 @@ def series(records: Sequence[Series], _now: datetime) -> Page:
         *_range([one.start for one in records], [one.end for one in records]),
         Column("candles", [digits(one.bars) for one in records], 8),
         Column("missing", [digits(one.missing or None) for one in records], 7),
-        Column("complete", [completeness(one) for one in records], 8),
+        Column("requested", [requested(one) for one in records], 9),
         Column("size", [size(one.size) for one in records], 4),
         Column("files", [digits(one.files) for one in records], 1),
     ]
@@ -93,7 +93,7 @@ def series(records: Sequence[Series], _now: datetime) -> Page:
 
 
 def _days(record: Series) -> Page:
-    """List the days of a series; those that are complete are counted only."""
+    """List the incomplete days of a series, and count the complete ones."""
     if record.days is None:
         return []
     shown = [day for day in record.days if day.state != "complete"]
@@ -123,8 +123,8 @@ def total(records: Sequence[Series]) -> str:
     return f"{counted(len(records), 'series')}, {bars}, {size(sum(one.size for one in records))}"
 
 
-def completeness(record: Series) -> str:
-    """Say how much is known of what lies between a series' ends; only all is 100%."""
+def requested(record: Series) -> str:
+    """Write how much of a series was requested between its ends; only all of it is 100%."""
     known = record.bars + record.missing
     if not record.not_fetched:
         return "100%"
@@ -132,7 +132,7 @@ def completeness(record: Series) -> str:
 
 
 def downloaded(records: Sequence[Downloaded], _now: datetime) -> Page:
-    """List what became of downloads, and the gaps."""
+    """List the results of downloads, and the gaps."""
     errors = [str(one.error["code"]) if one.error else "" for one in records]
     columns = [
         *_names(records),
@@ -163,7 +163,7 @@ def summary(records: Sequence[Downloaded]) -> str:
 
 
 def plans(records: Sequence[Plan], _now: datetime) -> Page:
-    """List what downloads would take."""
+    """List the requests and the time that downloads would take."""
     columns = [
         *_names(records),
         *_range([one.start for one in records], [one.end for one in records]),
@@ -172,7 +172,7 @@ def plans(records: Sequence[Plan], _now: datetime) -> Page:
         Column("requests", [digits(one.requests) for one in records], 8),
         Column("at least", [duration(one.seconds) for one in records], 8),
     ]
-    # Exchanges are asked side by side, the series of one share its limits.
+    # Exchanges are requested in parallel; the series of one exchange share its rate limit.
     seconds: dict[str, float] = defaultdict(float)
     for one in records:
         seconds[one.exchange] += one.seconds
@@ -187,7 +187,7 @@ def plans(records: Sequence[Plan], _now: datetime) -> Page:
 
 
 def damage(records: Sequence[Damage], _now: datetime) -> Page:
-    """List what is wrong with stored series."""
+    """List the damage of stored series."""
     if not records:
         return []
     columns = [
@@ -225,7 +225,7 @@ def _range(
 
 def _times(times: Sequence[datetime | None], otherwise: str) -> list[str]:
     known = [time for time in times if time is not None]
-    # No candle opens within a second; a start such as a day ago does.
+    # Candles open at whole seconds, but a start such as "a day ago" has fractions.
     whole = moments([time.replace(microsecond=0) for time in known])
     written = dict(zip(known, whole, strict=True))
     return [otherwise if time is None else written[time] for time in times]

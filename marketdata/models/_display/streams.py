@@ -1,4 +1,4 @@
-"""Pages of live subscriptions and recordings: how each stream does."""
+"""Pages of live subscriptions and recordings: the state of each stream."""
 
 from __future__ import annotations
 

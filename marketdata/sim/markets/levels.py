@@ -122,7 +122,7 @@ class Levels:
                             touched.add(price)
             before = state
         if before is None:
-            raise ValueError("there is no state to tell the changes of")
+            raise ValueError("there is no state before the changes")
         return Changes(
             first,
             before.sequence,

@@ -1,1 +1,1 @@
-"""The sockets of the simulated exchanges: frames, subscriptions, what is sent when."""
+"""The WebSockets of the simulated exchanges: frames, subscriptions, and when they are sent."""

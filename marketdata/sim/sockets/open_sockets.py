@@ -1,4 +1,4 @@
-"""The open sockets of the simulated exchanges, and what is sent on them when."""
+"""The open sockets of the simulated exchanges, and when frames are sent on them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from marketdata.sim.sockets.streams import Frame, Session
 
 PACE = 0.02
 _LONGEST_LAG = 10_000
-"""Milliseconds of frames that are made up for at most when the clock has leapt."""
+"""Milliseconds of missed frames that are sent at most after the clock has jumped."""
 _GOING_AWAY = 1001
 _FAREWELL = 0.5
-"""Seconds that a client has to answer when the server leaves."""
+"""Seconds that a client has to answer when the server closes its socket."""
 _LONGEST_GOODBYE = 60.0
-"""Seconds that a client has to read all of a recording that was sent to it."""
+"""Seconds that a client has to read the rest of a recording."""
 _PONG = "stream/pong/"
 _GARBAGE = ('{"unfinished":', '{"unheard":{"of":["shape"]}}')
 
 
 class Sockets:
-    """Serves sessions on sockets; ``records`` is where the sockets are written down.
+    """Serves sessions on sockets, and adds each socket to ``records``.
 
-    ``faults`` are what happens to frames. With a running clock frames go out as their time comes,
-    with a frozen one as `advance` tells.
+    ``faults`` change what happens to frames. With a running clock, frames are sent when they are
+    due. With a frozen clock, `advance` sends them.
     """
 
     def __init__(self, clock: Clock, faults: Faults, records: list[Socket]) -> None:
@@ -52,7 +52,7 @@ class Sockets:
         asked: Request,
         session: Session,
     ) -> None:
-        """Talk to a client, whose socket has just been opened, until it or the server leaves."""
+        """Serve a client on its newly opened socket until one of the two closes it."""
         record = Socket(asked.exchange, asked.path, self._clock.now())
         meet = functools.partial(self._faults.meet, asked.exchange)
         connection = _Connection(request, response, session, record, meet)
@@ -85,7 +85,7 @@ class Sockets:
                 await writing
 
     async def advance(self, milliseconds: int) -> None:
-        """Move the frozen clock, and send what happens until then, in order of time."""
+        """Move the frozen clock forward, and send the frames that become due, in time order."""
         async with self._advancing:
             target = self._clock.now() + milliseconds
             while (now := self._clock.now()) < target and self._subscribed():
@@ -97,19 +97,19 @@ class Sockets:
             self._clock.move(target)
 
     def hang_up(self, exchange: str) -> None:
-        """Cut the sockets of an exchange, or all (``*``), without a word."""
+        """Cut the sockets of an exchange, or all of them (``*``), without a close frame."""
         for connection in list(self._open):
             if exchange in ("*", connection.record.exchange):
                 connection.cut()
                 self._open.remove(connection)
 
     def begin_pacing(self) -> None:
-        """Send what is due by the running clock from now on."""
+        """From now on, send frames as the running clock makes them due."""
         if self._pacing is None and not self._clock.frozen:
             self._pacing = asyncio.create_task(self._pace())
 
     def heard(self) -> None:
-        """Do what is to be done when a client has said something."""
+        """Send due frames soon, because a client has sent a message."""
 
     async def stop(self) -> None:
         """Close all sockets."""
@@ -147,14 +147,14 @@ class Sockets:
         self._position = until
 
     async def _flush(self) -> None:
-        # Clients that have just been written to may have sent something.
+        # A client can answer a frame that was just written to it.
         await asyncio.sleep(0)
         for connection in list(self._open):
             await connection.written()
 
 
 class _Connection:
-    """One socket, what is said on it, and what waits to be written to it."""
+    """One socket with its session and the frames that wait to be written."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class _Connection:
         self.note()
 
     def push(self, frame: Frame) -> None:
-        """Let a frame be written after those before it, or what a fault makes of it."""
+        """Queue a frame, or what a fault turns it into."""
         path = f"stream/{frame.channel}/{frame.symbol}"
         overtaken = frame.source is not None and frame.source.overtaken(frame)
         if overtaken or self.record.closed or self.silent(path, frame.ms):
@@ -190,7 +190,7 @@ class _Connection:
             self._put(held)
 
     def silent(self, path: str, now: int) -> bool:
-        """Return whether nothing is sent of what has this path."""
+        """Return whether a fault keeps back the frames of this path."""
         return any(now < until and fnmatchcase(path, glob) for glob, until in self._silences)
 
     def _misbehave(self, fault: Fault, frame: Frame, path: str) -> None:
@@ -224,7 +224,7 @@ class _Connection:
             self._waiting.put_nowait(text)
 
     async def write(self) -> None:
-        """Write what was pushed until cancelled, or until the socket is gone."""
+        """Write queued frames until this task is cancelled or the socket is closed."""
         try:
             while True:
                 text = await self._waiting.get()
@@ -242,11 +242,11 @@ class _Connection:
                 self._waiting.task_done()
 
     async def written(self) -> None:
-        """Wait until all that was pushed is written."""
+        """Wait until all queued frames are written."""
         await self._waiting.join()
 
     async def leave(self, code: int) -> None:
-        """Close in order, but do not wait for a client that does not read."""
+        """Close with a close frame, without waiting for a client that does not read."""
         try:
             async with asyncio.timeout(_FAREWELL):
                 await self.response.close(code=code)
@@ -254,15 +254,15 @@ class _Connection:
             self.cut()
 
     async def close(self, code: int, text: bytes = b"") -> bool:
-        """Close in order when all is written; return whether it was open."""
+        """Close with a close frame when everything is written; return whether it was open."""
         await self.written()
         return await self.response.close(code=code, message=text)
 
     async def say_goodbye(self, code: int, text: bytes = b"") -> bool:
-        """Close when the client, which may have much to read before, has answered that.
+        """Send a close frame, and close when the client has answered it.
 
-        Closing first would have the system drop what the client has not read, as soon as it sends
-        anything. Tells whether it was open.
+        The client may have much to read first. Closing earlier would make the operating system drop
+        what the client has not read as soon as it sends anything. Returns whether it was open.
         """
         await self.written()
         if self.response.closed:
@@ -275,12 +275,12 @@ class _Connection:
         return await self.response.close(code=code, message=text) or True
 
     def note(self) -> None:
-        """Write down what is subscribed to."""
+        """Note the number of subscriptions in the record of this socket."""
         held = self.session.subscriptions.values()
         self.record.subscriptions = [f"{one.channel}/{one.symbol}" for one in held]
 
     def cut(self) -> None:
-        """Let go of the connection as if a cable was cut."""
+        """Drop the connection as if a cable was cut."""
         self.record.closed = True
         if self._request.transport is not None:
             self._request.transport.abort()

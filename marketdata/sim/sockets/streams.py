@@ -1,4 +1,4 @@
-"""What sockets of all dialects have in common: frames, subscriptions, conversations."""
+"""What the sockets of all dialects share: frames, subscriptions, sessions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from marketdata.sim.markets.market import Market
 
 
 class Frame(NamedTuple):
-    """One message to a client: when it is due, what it is about, and what it says.
+    """One message to a client, with the time at which it is due.
 
-    ``ms`` is Unix time in milliseconds. ``body`` is what JSON is made of, or a text as it is.
-    ``source`` is the subscription that it was sent for, if any; ``order`` its place among the
-    frames of one millisecond.
+    ``ms`` is Unix time in milliseconds. ``body`` is sent as JSON, or unchanged if it is a text.
+    ``source`` is the subscription that the frame belongs to, if any. ``order`` sorts the frames of
+    one millisecond.
     """
 
     ms: int
@@ -29,15 +29,15 @@ class Frame(NamedTuple):
 
     @property
     def due(self) -> tuple[int, int]:
-        """What frames are sorted by."""
+        """The sort key of frames."""
         return self.ms, self.order
 
 
 class Subscription(ABC):
-    """One channel of one market, as one socket subscribed to it.
+    """The subscription of one socket to one channel of one market.
 
-    ``channel`` is the exchange's name for it without its parameters, ``symbol`` its name for the
-    market; ``key`` tells it from the others of its socket.
+    ``channel`` is the exchange's name of the channel without parameters. ``symbol`` is its name of
+    the market. ``key`` is unique among the subscriptions of the socket.
     """
 
     def __init__(self, channel: str, symbol: str, key: str) -> None:
@@ -47,10 +47,10 @@ class Subscription(ABC):
 
     @abstractmethod
     def frames(self, after: int, until: int) -> list[Frame]:
-        """Return what is sent after ``after`` and up to ``until``, oldest first."""
+        """Return the frames after ``after`` and up to ``until``, oldest first."""
 
     def opening(self, now: int) -> list[Frame]:  # noqa: ARG002 most channels begin with an update
-        """Return what is sent as soon as the subscription is made."""
+        """Return the frames that are sent right after subscribing."""
         return []
 
     def frame(self, ms: int, body: Any, order: int = 0) -> Frame:
@@ -58,15 +58,15 @@ class Subscription(ABC):
         return Frame(ms, self.channel, self.symbol, body, self, order)
 
     def flood(self, frame: Frame, count: int) -> list[Frame]:
-        """Return ``frame`` and ``count`` further updates that are as valid."""
+        """Return ``frame`` and ``count`` more valid updates."""
         return [frame] * (count + 1)
 
     def overtaken(self, frame: Frame) -> bool:  # noqa: ARG002 most floods repeat something
-        """Return whether a flood has sent the frame ahead of its time."""
+        """Return whether a flood has already sent the frame."""
         return False
 
     def stray(self, frame: Frame) -> Frame:
-        """Return ``frame`` with a level that crosses the book, if it is of a book."""
+        """Return ``frame`` with a level that crosses the book, if it belongs to a book."""
         return frame
 
     def miscounted(self, frame: Frame) -> Frame:
@@ -75,7 +75,7 @@ class Subscription(ABC):
 
 
 class TradeSubscription(Subscription):
-    """The trades of a market as they happen."""
+    """The live trades of a market."""
 
     def __init__(self, channel: str, symbol: str, key: str, market: Market) -> None:
         super().__init__(channel, symbol, key)
@@ -84,21 +84,21 @@ class TradeSubscription(Subscription):
 
     @abstractmethod
     def tell(self, trades: list[Trade]) -> list[Frame]:
-        """Return the frames that tell of ``trades``, oldest first.
+        """Return the frames with ``trades``, oldest first.
 
         The ``order`` of each is the id of its last trade.
         """
 
     def frames(self, after: int, until: int) -> list[Frame]:
-        """Tell of the trades in between."""
+        """Return the frames with the trades in between."""
         return self.tell(list(self.market.forwards(until, ms=after + 1)))
 
     def overtaken(self, frame: Frame) -> bool:
-        """Return whether its last trade was told."""
+        """Return whether the frame's last trade was already sent."""
         return 0 < frame.order <= self._told
 
     def flood(self, frame: Frame, count: int) -> list[Frame]:
-        """Send the trades that will follow ahead of their time."""
+        """Send the trades that follow before they are due."""
         start = max(self._told, frame.order) + 1
         trades = list(islice(self.market.forwards(frame.ms + DAY, trade_id=start), count))
         if trades:
@@ -107,10 +107,10 @@ class TradeSubscription(Subscription):
 
 
 class BookSubscription(Subscription):
-    """The best ``depth`` rows of both sides of a book, and what changes in them by the slot.
+    """The best ``depth`` levels of both sides of a book, with the changes of each time slot.
 
-    ``trimmed`` says that clients cut what other rows have pushed out of the depth by themselves;
-    otherwise they are told that it is gone.
+    With ``trimmed``, clients remove levels that fall below the depth by themselves. Otherwise an
+    update removes them.
     """
 
     def __init__(
@@ -124,19 +124,19 @@ class BookSubscription(Subscription):
 
     @abstractmethod
     def snapshot(self, book: Book) -> Any:
-        """Return the body of the frame that holds all of ``book``."""
+        """Return the body of a snapshot of ``book``."""
 
     @abstractmethod
     def update(self, before: Book, after: Book, bids: list[Row], asks: list[Row]) -> Any:
-        """Return the body that leads from one book to the next by the rows that changed."""
+        """Return the body of an update from one book to the next, with the changed levels."""
 
     def opening(self, now: int) -> list[Frame]:
-        """Send the book as it is."""
+        """Send a snapshot of the book."""
         self._told = self.market.book(now, self._depth) or Book(0, now, [], [])
         return [self.frame(now, self.snapshot(self._told))]
 
     def frames(self, after: int, until: int) -> list[Frame]:
-        """Send what changed since the frame before."""
+        """Send the changes since the last frame."""
         found = []
         for ms in multiples(SLOT, after, until):
             book, told = self.market.book(ms, self._depth), self._told
@@ -159,9 +159,9 @@ class BookSubscription(Subscription):
 
 
 class Session(ABC):
-    """What one socket was asked and is owed, in one exchange's language.
+    """The requests and subscriptions of one socket, in the dialect of one exchange.
 
-    ``subscriptions`` are those it holds, by their keys.
+    ``subscriptions`` has the active subscriptions by key.
     """
 
     def __init__(self) -> None:
@@ -169,19 +169,19 @@ class Session(ABC):
 
     @property
     def asked(self) -> int:
-        """How many subscriptions it was asked for and has."""
+        """The number of active subscriptions."""
         return len(self.subscriptions)
 
     @abstractmethod
     def receive(self, text: str, now: int) -> list[Frame]:
-        """Take a message of the client and return what is answered to it."""
+        """Handle a message of the client and return the answer."""
 
     def greet(self, now: int) -> list[Frame]:  # noqa: ARG002 most exchanges say nothing
-        """Return what is sent when the socket was opened."""
+        """Return the frames that are sent when the socket opens."""
         return []
 
     def frames(self, after: int, until: int) -> list[Frame]:
-        """Return what all subscriptions send after ``after`` and up to ``until``, by time."""
+        """Return the frames of all subscriptions after ``after`` and up to ``until``, by time."""
         found = [
             frame
             for subscription in self.subscriptions.values()

@@ -1,4 +1,4 @@
-"""Who may ask a server, and how much: accounts, keys, tiers, quota.
+"""Access control of a server: accounts, keys, tiers, quota.
 
-`gate` puts them together for one call; nothing in here knows a protocol or a tool.
+`gate` combines them for one call. Nothing in here knows the protocol or the tools.
 """

@@ -1,4 +1,4 @@
-"""Accounts, their keys and what they have used, wherever they are kept."""
+"""Accounts, their keys and their usage, in any store."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ __all__ = [
 MINUTE = 60
 WEEK = 7 * 24 * 3600
 KEPT_WEEKS = 53
-"""Weeks whose units are kept."""
+"""The number of weeks whose units are stored."""
 NOBODY = ""
-"""An account that no key can belong to: what probes count for it is nobody's."""
+"""An account without keys, for which health probes count."""
 _FRIDAY = 24 * 3600
 """1970 began on a Thursday."""
 
 
 def minute_of(at: float) -> int:
-    """Return the start of the minute that a Unix time lies in."""
+    """Return the start of the minute of a Unix time."""
     return int(at // MINUTE * MINUTE)
 
 
 def week_of(at: float) -> int:
-    """Return the start of the week that a Unix time lies in: Friday, 00:00 UTC."""
+    """Return the start of the week of a Unix time: Friday, 00:00 UTC."""
     return int((at - _FRIDAY) // WEEK * WEEK + _FRIDAY)
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who is counted: quota and rate are an account's, not a key's."""
+    """An account; quota and rate belong to accounts, not to keys."""
 
     name: str
     tier: str
     suspended: bool = False
     created_at: float = 0.0
-    """Unix seconds, as all times here."""
+    """Unix seconds, like all times here."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is kept: without its secret."""
+    """A stored key, without its secret."""
 
     id: str
     account: str
@@ -77,32 +77,32 @@ class Key:
 
 
 class Bounds(NamedTuple):
-    """How much an account may use; None: as much as it likes."""
+    """The limits of an account; None: no limit."""
 
     calls_a_minute: int | None
     weekly_units: int | None
 
 
 class Used(NamedTuple):
-    """What an account has used."""
+    """The usage of an account."""
 
     minute: int
-    """Calls in the running minute."""
+    """Calls in the current minute."""
     week: int
-    """Units in the running week."""
+    """Units in the current week."""
 
 
 class Counted(NamedTuple):
-    """What became of a call that was to be counted."""
+    """The result of counting a call."""
 
     over: str | None
-    """``minute`` or ``week``, of which the call would have been too many; None: it is counted."""
+    """The exceeded limit, ``minute`` or ``week``; None if the call was counted."""
     used: Used
-    """What was used before a call that is too many, or with one that was counted."""
+    """The usage, including the call if it was counted."""
 
 
 class AwayError(InternalError):
-    """Accounts cannot be looked up just now, so that nobody is let in."""
+    """Accounts cannot be reached, so no call is admitted."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -113,8 +113,8 @@ class AwayError(InternalError):
 
 
 def over(used: Used, units: int, bounds: Bounds) -> str | None:
-    """Tell of which span a call would be too many; None where it may be counted."""
-    # A week is longer to wait for, so it is what a caller has to know first.
+    """Return the limit that a call would exceed; None if it can be counted."""
+    # A week is the longer wait, so the caller should know it first.
     if units and bounds.weekly_units is not None and used.week + units > bounds.weekly_units:
         return "week"
     if bounds.calls_a_minute is not None and used.minute >= bounds.calls_a_minute:
@@ -123,53 +123,53 @@ def over(used: Used, units: int, bounds: Bounds) -> str | None:
 
 
 class Store(Protocol):
-    """Where accounts are kept. Every method raises `AwayError` where that cannot be reached."""
+    """A store of accounts. Every method raises `AwayError` if it cannot be reached."""
 
     async def add_account(self, account: Account) -> bool:
-        """Keep a new account; False where there is one of that name."""
+        """Store a new account; False if the name exists."""
 
     async def change_account(
         self, name: str, *, tier: str | None = None, suspended: bool | None = None
     ) -> Account | None:
-        """Change an account for its next call; None where there is none."""
+        """Change an account from its next call on; None if there is no such account."""
 
     async def account(self, name: str) -> Account | None:
-        """Return an account; None where there is none."""
+        """Return an account; None if there is no such account."""
 
     async def accounts(self) -> list[Account]:
         """Return all accounts, by name."""
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
-        """Keep a new key; False where its account has as many active ones as it may."""
+        """Store a new key; False if its account has the maximum of active keys."""
 
     async def keys(self, account: str | None = None) -> list[Key]:
         """Return the keys of an account or of all, oldest first."""
 
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
-        """Revoke a key, or have it expire at a time; None where there is none.
+        """Revoke a key, or let it expire at a time; None if there is no such key.
 
-        One that has ended before stays as it is.
+        A key that has already ended is not changed.
         """
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
-        """Return a key and its account as they are now; None where there is no such key."""
+        """Return the current state of a key and its account; None if there is no such key."""
 
     async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
-        """Count a call and its units, both or neither, alone among all processes."""
+        """Count a call and its units, both or neither, atomically among all processes."""
 
     async def give_back(self, account: str, at: float, units: int) -> None:
-        """Take units back that were counted at a time, where that week is still kept."""
+        """Refund units that were counted at a time, if that week is still stored."""
 
     async def used(self, account: str, at: float) -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
 
     async def check(self) -> None:
-        """Return where calls can be counted; raises `AwayError` otherwise."""
+        """Return if calls can be counted; raises `AwayError` otherwise."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 def moment(at: float) -> str:
-    """Write a Unix time as answers do."""
+    """Return a Unix time in the format of answers."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

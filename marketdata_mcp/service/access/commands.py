@@ -100,7 +100,7 @@ def set_tier(
     redis: _Redis = None,
     as_json: _Json = False,
 ) -> None:
-    """Return an account another tier, from its next call on."""
+    """Change the tier of an account, from its next call on."""
     account = _done(policy, redis, lambda registry, _: registry.set_tier(name, tier))
     _show([_account_row(account)], as_json)
 
@@ -109,7 +109,7 @@ def set_tier(
 def suspend(
     name: _Name, policy: _Policy = None, redis: _Redis = None, as_json: _Json = False
 ) -> None:
-    """Refuse an account's calls, from the next one on."""
+    """Suspend an account, from its next call on."""
     account = _done(policy, redis, lambda registry, _: registry.suspend(name))
     _show([_account_row(account)], as_json)
 
@@ -118,7 +118,7 @@ def suspend(
 def resume(
     name: _Name, policy: _Policy = None, redis: _Redis = None, as_json: _Json = False
 ) -> None:
-    """Take a suspension back."""
+    """End a suspension."""
     account = _done(policy, redis, lambda registry, _: registry.suspend(name, suspended=False))
     _show([_account_row(account)], as_json)
 
@@ -141,7 +141,7 @@ def add_key(
     policy: _Policy = None,
     redis: _Redis = None,
 ) -> None:
-    """Make a key and print it, this once."""
+    """Make a key and print it; it is shown only once."""
     lasts = None if expires is None else _span(expires)
     shown, key = _done(policy, redis, lambda registry, _: registry.add_key(name, label, lasts))
     _hand_over(shown, key)
@@ -158,7 +158,7 @@ def list_keys(
 
 @_key.command("revoke")
 def revoke(key: _KeyId, policy: _Policy = None, redis: _Redis = None) -> None:
-    """End a key: the next call with it is refused, on every machine."""
+    """Revoke a key: the next call with it is refused, on every machine."""
     ended = _done(policy, redis, lambda registry, _: registry.revoke(key))
     typer.echo(f"revoked {ended.id} of {ended.account}")
 
@@ -177,7 +177,7 @@ def rotate(
     policy: _Policy = None,
     redis: _Redis = None,
 ) -> None:
-    """Make a key in the place of another, and print it, this once."""
+    """Make a key that replaces another, and print it; it is shown only once."""
     kept = 0.0 if keep is None else _span(keep)
     shown, made = _done(policy, redis, lambda registry, _: registry.rotate(key, kept))
     _hand_over(shown, made)
@@ -190,7 +190,7 @@ def rotate(
 def usage(
     name: _MaybeName = None, policy: _Policy = None, redis: _Redis = None, as_json: _Json = False
 ) -> None:
-    """Show what accounts have used of this minute and this week."""
+    """Show the usage of accounts in this minute and this week."""
 
     async def work(registry: Registry, chosen: Policy) -> list[dict[str, Any]]:
         if name is not None:
@@ -203,11 +203,11 @@ def usage(
 
 @app.command("tiers")
 def tiers(policy: _Policy = None) -> None:
-    """Print the tiers in force as a policy file, to be edited."""
+    """Print the current tiers as a policy file, for editing."""
     typer.echo(policy_of(Settings.from_environment(), policy).to_toml(), nl=False)
 
 
-# ---------------------------------------------------------------------------- what is printed
+# ---------------------------------------------------------------------------- output
 
 
 def _account_row(account: Account) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Who may make a call, and how many more: key, quota and rate, tier, in this order.
+"""Checks a call: key, quota and rate, tier, in this order.
 
-What fails before the quota is not charged, a refusal by the tier is; `Gate.give_back` takes back
-what was charged for an answer that failed upstream.
+Errors before the quota are not charged, and refusals by the tier are. `Gate.give_back` refunds
+calls that failed upstream.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ _LONGEST_TOKEN = 8192
 
 @dataclass(frozen=True)
 class Ask:
-    """What a call asks for, as far as tiers care."""
+    """The facts of a call that matter for tiers."""
 
     exchanges: tuple[str, ...] = ()
-    """Those that it names."""
+    """The exchanges that it names."""
     lookback: timedelta = timedelta()
-    """How far back it reaches: before the current candle for candles, for other data before now."""
+    """How far back it reaches: from the current candle for candles, otherwise from now."""
     free: bool = False
-    """Whether it costs no units."""
+    """Whether it is free."""
 
 
 @dataclass(frozen=True)
 class Charge:
-    """What a call has cost."""
+    """The charge of a call."""
 
     units: int
     at: float
@@ -76,11 +76,11 @@ class Gate:
         self._clock = clock
 
     async def identify(self, authorization: str | None) -> Caller:
-        """Tell who sends an ``Authorization`` header.
+        """Return the caller of an ``Authorization`` header.
 
-        Raises `UnauthorizedError` where it holds no key of this service that is in force,
-        `ForbiddenError` where the account is suspended or the scopes of a token give no tier,
-        `AwayError` where that cannot be looked up.
+        Raises `UnauthorizedError` if it has no valid key of this service, `ForbiddenError` if the
+        account is suspended or the scopes of a token have no tier, and `AwayError` if accounts
+        cannot be reached.
         """
         kind, _, token = (authorization or "").strip().partition(" ")
         token = token.strip()
@@ -113,7 +113,7 @@ class Gate:
         return Caller(account.name, account.tier, key.id)
 
     async def _of_token(self, token: str) -> Caller:
-        assert self._verifier is not None  # noqa: S101 - looked at by the only caller
+        assert self._verifier is not None  # noqa: S101 - the only caller has checked it
         verified = await self._verifier.verify(token)
         account = await self.store.account(verified.account)
         self._check_not_suspended(account is not None and account.suspended)
@@ -134,9 +134,9 @@ class Gate:
             )
 
     async def charge(self, caller: Caller, ask: Ask) -> Charge:
-        """Count a call, with what it costs, against its account's quota and rate.
+        """Count a call and its price against the quota and the rate of its account.
 
-        Raises `QuotaExceededError` or `RateLimitExceededError`, and counts nothing then.
+        Raises `QuotaExceededError` or `RateLimitExceededError`; the call is then not counted.
         """
         tier = self._tier(caller)
         now = self._clock()
@@ -167,26 +167,26 @@ class Gate:
         return Charge(units, now)
 
     def calls_a_minute(self, caller: Caller) -> int | None:
-        """Tell how many calls a caller may make in a minute; None: there is no bound."""
+        """Return the calls a minute that a caller may make; None if there is no limit."""
         tier = self.policy.tiers.get(caller.tier or "")
         return None if tier is None else tier.calls_a_minute
 
     def units(self, tier: Tier, ask: Ask) -> int:
-        """Tell what a call costs."""
+        """Return the units of a call."""
         if not ask.lookback:
             return 1
         near = ask.lookback <= timedelta(days=self.policy.near_days)
         return tier.near_units if near else tier.far_units
 
     async def give_back(self, caller: Caller, charge: Charge) -> None:
-        """Take back what an answer has cost that failed upstream."""
+        """Refund a call that failed upstream."""
         if charge.units:
             await self.store.give_back(caller.account, charge.at, charge.units)
 
     def check_tier(self, caller: Caller, ask: Ask) -> None:
-        """Raise where a call asks for more than its tier has.
+        """Raise if a call exceeds its tier.
 
-        `ExchangeNotSupportedError` or `HistoryLimitExceededError`.
+        Raises `ExchangeNotSupportedError` or `HistoryLimitExceededError`.
         """
         tier = self._tier(caller)
         if tier.exchanges is not None:
@@ -215,18 +215,18 @@ class Gate:
             )
 
     def exchanges(self, caller: Caller, preferred: tuple[str, ...]) -> tuple[str, ...]:
-        """Return which exchanges answer a call that names none, in order of preference."""
+        """Return the exchanges for a call that names none, in order of preference."""
         allowed = self._tier(caller).exchanges
         if allowed is None:
             return preferred
         return tuple(name for name in preferred if name in allowed) or allowed
 
     def allowed(self, caller: Caller) -> tuple[str, ...] | None:
-        """Return all exchanges that a caller may ask; None: there is no bound."""
+        """Return the exchanges that a caller may use; None if there is no limit."""
         return self._tier(caller).exchanges
 
     async def usage(self, caller: Caller) -> Usage:
-        """Tell what an account has used and may use; bounds that there are not are absent."""
+        """Return usage and limits of an account; missing limits are absent."""
         tier, now = self._tier(caller), self._clock()
         used = await self.store.used(caller.account, now)
         minute = _window(used.minute, tier.calls_a_minute, minute_of(now) + MINUTE)
@@ -244,7 +244,7 @@ class Gate:
     def _tier(self, caller: Caller) -> Tier:
         found = None if caller.tier is None else self.policy.tiers.get(caller.tier)
         if found is None:
-            # The operator has taken it out of the file, and accounts still have it.
+            # The operator has removed the tier from the file, but accounts still have it.
             raise ForbiddenError(
                 f"The account's tier '{caller.tier}' no longer exists. Its operator has to "
                 "give it another."

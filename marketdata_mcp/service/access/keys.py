@@ -1,8 +1,8 @@
-"""Keys: how they are made, what of them is kept, and how a text is found not to be one.
+"""Keys: how they are made, stored and recognized.
 
-``mdk_IDENTIFIER_SECRETCHECK``: a prefix that scanners of repositories can look for, a name by
-which it is found and shown, the secret, and a checksum by which damage is seen without looking
-anything up. The secret has 190 bits of chance, so one round of SHA-256 keeps it.
+``mdk_IDENTIFIER_SECRETCHECK``: a prefix for secret scanners, an id for lookups and lists, the
+secret, and a checksum that shows damage without a lookup. The secret has 190 random bits, so one
+round of SHA-256 protects it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _FORM = re.compile(r"mdk_([a-z0-9]{10})_([A-Za-z0-9]{32})([0-9a-f]{8})", re.ASCI
 
 
 class Parts(NamedTuple):
-    """A key, taken apart."""
+    """The parts of a key."""
 
     id: str
-    """Its name, which is not secret."""
+    """Its id, which is not secret."""
     secret: str
 
 
 def generate() -> tuple[str, Parts]:
-    """Make a key: as its owner gets it, once, and its parts."""
+    """Make a key; return it as shown once to its owner, and its parts."""
     name = "".join(secrets.choice(_NAME) for _ in range(10))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(32))
     return f"{PREFIX}{name}_{secret}{_check(name, secret)}", Parts(name, secret)
 
 
 def parse(text: str) -> Parts | None:
-    """Take a key apart; None where the text is none, or is damaged."""
+    """Split a key into its parts; None if the text is no key or is damaged."""
     match = _FORM.fullmatch(text)
     if match is None or match[3] != _check(match[1], match[2]):
         return None
@@ -48,12 +48,12 @@ def parse(text: str) -> Parts | None:
 
 
 def digest(secret: str) -> str:
-    """Return what is stored of a secret."""
+    """Return the stored digest of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def fits(secret: str, stored: str) -> bool:
-    """Return whether a secret is the one that is stored, in a time that tells nothing of either."""
+    """Return whether a secret matches the stored digest, in constant time."""
     return hmac.compare_digest(digest(secret), stored)
 
 

@@ -1,7 +1,7 @@
-"""Tokens of an outside issuer: signed, for this service, in force (RFC 9068, RFC 8707).
+"""Tokens of an outside issuer: signed, for this service, and valid now (RFC 9068, RFC 8707).
 
-The issuer's public keys are fetched when a token names one that is not known, and not more often
-than every half minute, so that nobody can have them fetched at will.
+The issuer's public keys are requested when a token names an unknown one, but at most every half
+minute, so that strangers cannot cause many requests.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 __all__ = ["TokenVerifier", "Verified"]
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
-"""Public-key ones only: with a shared secret, whoever can check tokens can make them."""
+"""Only public-key algorithms: with a shared secret, everyone who can check tokens can make them."""
 _PAUSE = 30.0
 _KEPT = 3600.0
 _LEEWAY = 30.0
 _TIMEOUT = 5.0
 _MAX_BYTES = 1 << 20
 _MAX_SUBJECT = 255
-"""Characters, as in OpenID Connect."""
+"""Maximum characters of a subject, as in OpenID Connect."""
 
 _UNUSABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
-"""What reading an issuer's keys raises where they are none, besides what libraries call so."""
+"""Errors of reading an issuer's invalid keys, besides those of the libraries."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Verified:
-    """Whom a token stands for."""
+    """The account of a token."""
 
     account: str
-    """``oauth:SUBJECT``, which no account with keys can be named."""
+    """``oauth:SUBJECT``; no account with keys can have such a name."""
     client: str
     scopes: frozenset[str]
 
@@ -61,10 +61,10 @@ class TokenVerifier:
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> Verified:
-        """Tell whom a token stands for.
+        """Return the account of a token.
 
-        Raises `UnauthorizedError` where it is not the issuer's, not for this service or not in
-        force, `AwayError` where the issuer's keys cannot be fetched.
+        Raises `UnauthorizedError` if it is not the issuer's, not for this service or not valid now,
+        and `AwayError` if the issuer's keys cannot be requested.
         """
         import jwt
 
@@ -115,10 +115,10 @@ class TokenVerifier:
         import jwt
 
         body = b""
-        # A few bytes that expand to many are not what the bound is for.
+        # Without compression, because few compressed bytes can expand beyond the limit.
         plain = {"Accept-Encoding": "identity"}
         try:
-            # Its own timeout begins anew with each byte that comes.
+            # The library's own timeout restarts with each received byte.
             async with (
                 asyncio.timeout(_TIMEOUT),
                 httpx2.AsyncClient(timeout=_TIMEOUT, headers=plain) as http,
@@ -129,10 +129,10 @@ class TokenVerifier:
                     body += part
                     if len(body) > _MAX_BYTES:
                         raise ValueError("too long")
-            # Of thousands of keys, which a stranger can have fetched, each takes its time.
+            # A stranger can cause this request, and each of thousands of keys would take time.
             self._keys = await asyncio.to_thread(_keys_of, body)
         except (*_UNUSABLE, httpx2.HTTPError, jwt.PyJWTError) as error:
-            # Those there are stay in use: an issuer that is away for a while locks nobody out.
+            # Known keys stay in use, so that an issuer that is down locks nobody out.
             _logger.warning("keys of the issuer cannot be fetched (%s)", type(error).__name__)
             return
         self._fetched_at = self._clock()
@@ -147,7 +147,7 @@ def _keys_of(body: bytes) -> dict[str | None, PyJWK]:
 
 
 def _is_access(header: Mapping[str, Any]) -> bool:
-    """Return whether a token says that it is one for access, or does not say (RFC 8725, 3.11)."""
+    """Return whether a token's type is access, or is not given (RFC 8725, 3.11)."""
     kind = header.get("typ")
     return kind is None or (
         isinstance(kind, str) and kind.lower().removeprefix("application/") in ("jwt", "at+jwt")
@@ -155,6 +155,6 @@ def _is_access(header: Mapping[str, Any]) -> bool:
 
 
 def _signs(key: Mapping[str, Any]) -> bool:
-    """Return whether a key may check signatures, as far as it says (RFC 7517, 4.2, 4.3)."""
+    """Return whether a key may be used to check signatures (RFC 7517, 4.2, 4.3)."""
     uses = key.get("key_ops")
     return key.get("use", "sig") == "sig" and (uses is None or "verify" in uses)

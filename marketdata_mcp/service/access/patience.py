@@ -1,4 +1,4 @@
-"""Waiting for so long at most, on an event loop that is busy with other things as well."""
+"""Time limits on an event loop that is busy with other work."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["others_come", "within"]
 T = TypeVar("T")
 
 _LOOKS = 4
-"""How often `within` looks whether there is an answer, before it counts as none."""
+"""The number of checks of `within` for a result before it times out."""
 _TURNS = 4
 
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
-    """Wait for work so long at most; raises TimeoutError.
+    """Wait for work for a maximum time; raises TimeoutError.
 
-    Time in which the event loop was busy with something else does not count as the work's: between
-    any two looks the loop takes in what has come.
+    Time in which the event loop was busy with other work does not count: between two checks, the
+    loop handles received data.
     """
     loop = asyncio.get_running_loop()
     waiting = asyncio.timeout(None)
@@ -41,9 +41,9 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
 
 
 async def others_come() -> None:
-    """Let what is asked of a store in the next turns of the event loop come, to be asked together.
+    """Wait some turns of the event loop, to collect more requests to a store.
 
-    A loop with nothing else to do is through with them at once.
+    On an idle loop this takes no time.
     """
     for _ in range(_TURNS):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Where an operator's policy and accounts are."""
+"""Opens an operator's policy and accounts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ACCOUNTS = "access.sqlite"
 
 
 def policy_of(settings: Settings, file: Path | None) -> Policy:
-    """Read the policy: of a file, or of the one in MARKETDATA_HOME, or as shipped."""
+    """Read the policy from a file, from MARKETDATA_HOME, or else the shipped one."""
     own = settings.folder() / _POLICY
     if file is None and not own.exists():
         return Policy()
@@ -27,7 +27,7 @@ def policy_of(settings: Settings, file: Path | None) -> Policy:
 
 
 def store_of(settings: Settings) -> Store:
-    """Open where accounts are kept: Redis where one is set, else a file in MARKETDATA_HOME."""
+    """Open the store of accounts: Redis if it is set, else a file in MARKETDATA_HOME."""
     if settings.redis is None:
         from marketdata_mcp.service.access.sqlite_store import SqliteStore
 

@@ -1,14 +1,14 @@
-"""Questions to Redis that are asked at the same time, sent together.
+"""Sends concurrent commands to Redis together.
 
-A server with a thousand calls open would otherwise wait for a thousand connections in turn, each
-of which costs more than the question. Those that come in some turns of the event loop are sent
-together, and those that come while these are under way together after them. So a question costs
-less the more there are.
+Otherwise a server with a thousand calls in flight would wait for a thousand connections in turn,
+each of which costs more than the command. Commands of some turns of the event loop are sent
+together, and those that arrive meanwhile are sent together after them. So a command costs less the
+more there are.
 
-Those of a call that is under way already come before those that begin one. Otherwise a thousand
-calls would go on side by side, and need the memory for it.
+Commands of calls that have begun are sent before those of new calls. Otherwise a thousand calls
+would be in progress at once, and need memory.
 
-The connection is kept: to take one out of a pool and to put it back costs as much as a question.
+The connection is kept, because taking one from a pool and returning it costs as much as a command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from marketdata_mcp.service.access.patience import others_come, within
 __all__ = ["Batches"]
 
 _AT_ONCE = 64
-"""Questions that are sent together: as many callers go on in one turn of the event loop."""
+"""Maximum commands sent together: their callers continue in one turn of the event loop."""
 
 
 _Question: TypeAlias = tuple[tuple[Any, ...], asyncio.Future[Any]]
@@ -34,10 +34,10 @@ _Waiting: TypeAlias = deque[_Question]
 
 
 class Batches:
-    """Asks one Redis, for any number of callers on one event loop."""
+    """Sends commands to one Redis, for any number of callers on one event loop."""
 
     def __init__(self, pool: ConnectionPool, seconds: float) -> None:
-        """`pool` makes the connection; `seconds` is what Redis has for an answer, that included."""
+        """`pool` makes the connection; `seconds` is the time limit, including connecting."""
         self._pool = pool
         self._seconds = seconds
         self._connection: AbstractConnection | None = None
@@ -46,7 +46,7 @@ class Batches:
         self._asking: asyncio.Task[None] | None = None
 
     async def ask(self, *command: Any, first: bool = False) -> Any:
-        """Send a command, before others if it is to be `first`, and give its answer.
+        """Send a command, before others if it is `first`, and return its reply.
 
         Raises RedisError, OSError or TimeoutError.
         """
@@ -65,7 +65,7 @@ class Batches:
             self._asking = None
 
     def _taken(self) -> list[_Question]:
-        """Take those that are sent next."""
+        """Take the next commands to send."""
         queues = [self._first] * len(self._first) + [self._waiting] * len(self._waiting)
         return [queue.popleft() for queue in queues[:_AT_ONCE]]
 
@@ -75,7 +75,7 @@ class Batches:
             found = await within(self._seconds, self._sent([command for command, _ in batch]))
         except (RedisError, OSError) as error:
             if isinstance(error, TimeoutError):
-                # Those behind have waited as long, and each batch would wait as long again.
+                # Later commands have waited as long, and each batch would wait as long again.
                 batch = [*batch, *self._first, *self._waiting]
                 self._first.clear()
                 self._waiting.clear()
@@ -85,7 +85,7 @@ class Batches:
                 answer.cancel()
             raise
         for (_, answer), one in zip(batch, found, strict=True):
-            if answer.done():  # its caller has gone
+            if answer.done():  # its caller was cancelled
                 continue
             if isinstance(one, Exception):
                 answer.set_exception(one)
@@ -97,7 +97,7 @@ class Batches:
             self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         connection = self._connection
         await self._pool.ensure_connection(connection)
-        # What fails or is given up disconnects: nobody gets the answer to another's question.
+        # After an error or a cancellation, disconnect, so that no caller gets another's reply.
         await connection.send_packed_command(connection.pack_commands(commands))
         return [await _answer(connection) for _ in commands]
 
@@ -114,7 +114,7 @@ class Batches:
 
 
 async def _answer(connection: AbstractConnection) -> Any:
-    """Read the next answer; an error that Redis answers with is one, too."""
+    """Read the next reply; an error reply is returned, too."""
     try:
         return await connection.read_response()
     except ResponseError as error:

@@ -1,7 +1,7 @@
-"""Accounts in one Redis (or Valkey): for any number of machines.
+"""Accounts in one Redis (or Valkey), for any number of machines.
 
-Where it cannot be reached nobody is let in, because quota could not be counted; it is tried anew
-with each call. What is counted is as safe as the server keeps its data (``appendonly yes``).
+If it cannot be reached, no call is admitted, because quota could not be counted; each call tries
+again. Counters are as durable as the server's data (``appendonly yes``).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _TIMEOUT = 1.0
 _CONNECTIONS = 4
 _KNOWN = 10_000
 
-# Libraries count one window at a time, and refused calls as well. Here both windows are counted
-# or neither, in one step, so that nothing has to be taken back which a kill would leave behind.
+# Libraries count one window at a time, and refused calls as well. Here both windows are counted or
+# neither, atomically, so that a kill cannot leave one of them counted.
 _COUNT = """
 local minute = tonumber(redis.call('GET', KEYS[1]) or '0')
 local week = tonumber(redis.call('GET', KEYS[2]) or '0')
@@ -93,19 +93,19 @@ class RedisStore:
     def __init__(self, url: str, batches: Batches | None = None) -> None:
         """Connect to nothing yet; raises `InvalidParameterError` for options that Redis lacks.
 
-        `batches` is what asks in place of connections to the URL.
+        `batches` sends commands instead of connections to the URL.
         """
         self._redis = Redis.from_pool(_pool(url, _TIMEOUT))
-        # `Batches` has a time-out that a busy event loop does not use up.
+        # `Batches` has a timeout that a busy event loop does not use up.
         self._batches = batches or Batches(_pool(url, None), _TIMEOUT)
         self._add_key = self._redis.register_script(_ADD_KEY)
         self._owners: dict[str, str] = {}
-        """Key to account, which never changes."""
+        """The account of each key, which never changes."""
 
     # ------------------------------------------------------------------ accounts and keys
 
     async def add_account(self, account: Account) -> bool:
-        """Keep a new account; False where there is one of that name."""
+        """Store a new account; False if the name exists."""
         key = _account(account.name)
         async with self._reached(), self._redis.pipeline(transaction=True) as pipeline:
             await pipeline.watch(key)
@@ -123,7 +123,7 @@ class RedisStore:
     async def change_account(
         self, name: str, *, tier: str | None = None, suspended: bool | None = None
     ) -> Account | None:
-        """Change an account for its next call; None where there is none."""
+        """Change an account from its next call on; None if there is no such account."""
         changes: dict[Any, Any] = {}
         if tier is not None:
             changes["tier"] = tier
@@ -137,7 +137,7 @@ class RedisStore:
         return await self.account(name)
 
     async def account(self, name: str) -> Account | None:
-        """Return an account; None where there is none."""
+        """Return an account; None if there is no such account."""
         async with self._reached():
             return _to_account(_mapping(await self._batches.ask("HGETALL", _account(name))))
 
@@ -149,7 +149,7 @@ class RedisStore:
             return [account for one in found if (account := _to_account(one)) is not None]
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
-        """Keep a new key; False where its account has as many active ones as it may."""
+        """Store a new key; False if its account has the maximum of active keys."""
         fields = [text for pair in _fields(key).items() for text in pair]
         async with self._reached():
             kept = await self._add_key(
@@ -174,7 +174,7 @@ class RedisStore:
             return sorted(keys, key=lambda key: (key.created_at, key.id))
 
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
-        """Revoke a key, or have it expire at a time; None where there is none."""
+        """Revoke a key, or let it expire at a time; None if there is no such key."""
         field = "expires_at" if expires else "revoked_at"
         async with self._reached():
             key = _to_key(await _given(self._redis.hgetall(_key(key_id))))
@@ -186,7 +186,7 @@ class RedisStore:
             return _to_key(await _given(self._redis.hgetall(_key(key_id))))
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
-        """Return a key and its account as they are now; None where there is no such key."""
+        """Return the current state of a key and its account; None if there is no such key."""
         owner = self._owners.get(key_id)
         async with self._reached():
             if owner is None:
@@ -201,7 +201,7 @@ class RedisStore:
         return None if key is None or account is None else (key, account)
 
     async def _both(self, one: str, other: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Read two hashes as they were at one time."""
+        """Read two hashes atomically."""
         found = await self._batches.ask("EVAL", _BOTH, 2, one, other)
         first, second = map(_mapping, found)
         return first, second
@@ -215,7 +215,7 @@ class RedisStore:
     # ------------------------------------------------------------------ counting
 
     async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
-        """Count a call and its units, both or neither, alone among all processes."""
+        """Count a call and its units, both or neither, atomically among all processes."""
         calls, quota = (-1 if bound is None else bound for bound in bounds)
         async with self._reached():
             over, minute, week = await self._batches.ask(
@@ -229,22 +229,22 @@ class RedisStore:
         return Counted(_OVER[over], Used(minute, week))
 
     async def give_back(self, account: str, at: float, units: int) -> None:
-        """Take units back that were counted at a time."""
+        """Refund units that were counted at a time."""
         async with self._reached():
             await self._batches.ask("EVAL", _GIVE_BACK, 1, _counters(account, at)[1], units)
 
     async def used(self, account: str, at: float) -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
         async with self._reached():
             found = await self._batches.ask("MGET", *_counters(account, at))
             return Used(*(int(one or 0) for one in found))
 
     async def check(self) -> None:
-        """Count a call of nobody; raises `AwayError` where no call can be counted."""
+        """Count a call of no account; raises `AwayError` if calls cannot be counted."""
         await self.count(NOBODY, time.time(), 1, Bounds(None, None))
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         await self._batches.close()
         await self._redis.aclose()
 
@@ -260,7 +260,7 @@ class RedisStore:
 
 
 def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
-    """Make connections, for which calls wait their turn where all are in use."""
+    """Make a pool of connections; calls wait if all are in use."""
     try:
         pool = BlockingConnectionPool.from_url(
             url,
@@ -268,16 +268,16 @@ def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
             socket_connect_timeout=timeout,
             max_connections=_CONNECTIONS,
             timeout=timeout,
-            # A call that was sent twice might be counted twice.
+            # A call sent twice could be counted twice.
             retry=Retry(NoBackoff(), 0),
-            # With 3, a connection that Redis has closed meanwhile is handed out as a good one.
+            # With 3, the pool returns a connection that Redis has closed meanwhile.
             protocol=2,
         )
-        # What the URL says of it would change the types of all answers.
+        # A setting in the URL would change the types of all replies.
         pool.connection_kwargs["decode_responses"] = True
-        # One damaged text would fail all commands that are sent with it.
+        # One damaged text would fail all commands sent with it.
         pool.connection_kwargs["encoding_errors"] = "replace"
-        # Options that it does not know show only here; nothing is connected yet.
+        # Unknown options raise only here; nothing is connected yet.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
         raise InvalidParameterError(
@@ -288,7 +288,7 @@ def _pool(url: str, timeout: float | None) -> BlockingConnectionPool:
 
 
 async def _given(answer: Awaitable[Any] | Any) -> Any:
-    # redis-py types its methods for callers that await and for those that do not at once.
+    # redis-py types its methods for asynchronous and blocking callers at once.
     return await answer
 
 
@@ -306,7 +306,7 @@ def _counters(account: str, at: float) -> list[str]:
 
 
 def _mapping(found: list[str]) -> dict[str, str]:
-    """Pair what Redis lists of a hash."""
+    """Convert Redis's list of a hash to a dict."""
     return dict(zip(found[::2], found[1::2], strict=True))
 
 

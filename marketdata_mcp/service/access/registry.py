@@ -1,4 +1,4 @@
-"""What an operator does with accounts and keys."""
+"""The operator's actions on accounts and keys."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _OF_TOKENS = "oauth:"
 class Registry:
     """The accounts of one store, under one policy.
 
-    Every method raises `InvalidParameterError` for a name that is unknown, taken or none, and
-    `AwayError` where the store cannot be reached.
+    Every method raises `InvalidParameterError` for a name that is unknown, in use or invalid, and
+    `AwayError` if the store cannot be reached.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Registry:
         return account
 
     async def accounts(self) -> list[tuple[Account, Used]]:
-        """Return all accounts, by name, with what they have used."""
+        """Return all accounts by name, with their usage."""
         now = self._clock()
         return [
             (one, await self._store.used(one.name, now)) for one in await self._store.accounts()
@@ -56,7 +56,7 @@ class Registry:
 
     async def account(self, name: str) -> Account:
         """Return an account."""
-        # What cannot be printed may not even be text that a store takes.
+        # Unprintable characters may not even be valid text for a store.
         found = await self._store.account(name) if name.isprintable() else None
         if found is None:
             near = closest(name, [one.name for one in await self._store.accounts()])
@@ -67,13 +67,13 @@ class Registry:
         return found
 
     async def used(self, name: str) -> Used:
-        """Tell what an account has used."""
+        """Return the usage of an account."""
         return await self._store.used((await self.account(name)).name, self._clock())
 
     async def suspend(self, name: str, *, suspended: bool = True) -> Account:
-        """Refuse an account's calls, or none of them again.
+        """Suspend an account, or end its suspension.
 
-        One of an outside issuer's tokens, ``oauth:SUBJECT``, needs not to have called before.
+        An account of an outside issuer's tokens, ``oauth:SUBJECT``, need not exist yet.
         """
         is_new = name.startswith(_OF_TOKENS) and name != _OF_TOKENS and name.isprintable()
         if is_new and await self._store.account(name) is None:
@@ -82,7 +82,7 @@ class Registry:
         return await self._change(name, suspended=suspended)
 
     async def set_tier(self, name: str, tier: str) -> Account:
-        """Return an account another tier."""
+        """Change the tier of an account."""
         self._policy.tier(tier)
         self._check_has_keys(name)
         return await self._change(name, tier=tier)
@@ -97,10 +97,10 @@ class Registry:
     async def add_key(
         self, name: str, label: str = "", lasts: float | None = None
     ) -> tuple[str, Key]:
-        """Make a key of an account: as its owner gets it, this once, and as it is kept.
+        """Make a key of an account; return it as shown once to its owner, and as stored.
 
-        ``lasts`` is how many seconds it holds; None: until it is revoked. Raises
-        `QuotaExceededError` where the account has as many as its tier allows.
+        ``lasts`` is its validity in seconds; None: until it is revoked. Raises `QuotaExceededError`
+        if the account has the maximum number of keys of its tier.
         """
         self._check_has_keys(name)
         account = await self.account(name)
@@ -132,20 +132,20 @@ class Registry:
         return shown, key
 
     async def keys(self, name: str | None = None) -> list[tuple[Key, str]]:
-        """Return the keys of an account or of all, oldest first, and the state of each."""
+        """Return the keys of an account or of all accounts, oldest first, with their states."""
         if name is not None:
             await self.account(name)
         now = self._clock()
         return [(key, key.state(now)) for key in await self._store.keys(name)]
 
     async def revoke(self, key_id: str) -> Key:
-        """End a key for its next call, wherever that is made; takes the key itself, too."""
+        """Revoke a key for the next call on every machine; takes the id or the key itself."""
         return await self._end((await self._key(key_id)).id, self._clock())
 
     async def rotate(self, key_id: str, keep: float = 0.0) -> tuple[str, Key]:
-        """Make a key in the place of another one, which holds for so many seconds more.
+        """Make a key that replaces another one, which stays valid for a number of seconds.
 
-        One that has ended is replaced by none: `add_key` looks how many there may be.
+        An ended key is not replaced; use `add_key`, which checks the maximum number.
         """
         old = await self._key(key_id)
         state = old.state(self._clock())
@@ -162,7 +162,7 @@ class Registry:
 
     async def _key(self, text: str) -> Key:
         parts = keys.parse(text)
-        # Of a key that is damaged, neither the store nor the error is to have the secret.
+        # Neither the store nor the error may get the secret of a damaged key.
         name = text.removeprefix(keys.PREFIX).partition("_")[0] if parts is None else parts.id
         found = await self._store.find(name) if name.isprintable() else None
         if found is None:

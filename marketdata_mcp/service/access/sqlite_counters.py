@@ -1,4 +1,4 @@
-"""The counters in an SQLite file: read, held against bounds and written within one transaction."""
+"""The counters in an SQLite file: read, checked and written in one transaction."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Run: TypeAlias = Callable[..., sqlite3.Cursor]
 _logger = logging.getLogger(__name__)
 
 _KEPT_MINUTES = 5
-"""Minutes before the running one whose calls are kept: a clock may have leapt meanwhile."""
+"""Minutes before the current one whose calls are kept, because a clock can jump."""
 
 _SET_USED = "INSERT OR REPLACE INTO used VALUES (?,?,?,?)"
 
-# By their number and not by the clock, which may have leapt: then what was used this week has to be
-# there once it is right again.
+# By number and not by the clock, which can jump: the usage of this week must still be there once
+# the clock is right again.
 _FORGET = (
     "DELETE FROM used WHERE account = ? AND span = ? AND start NOT IN"
     " (SELECT start FROM used WHERE account = ? AND span = ? ORDER BY start DESC LIMIT ?)"
@@ -41,7 +41,7 @@ _FORGET = (
 
 
 class Asked(NamedTuple):
-    """A call that is to be counted, and who waits for that."""
+    """A call to count, with the future of its caller."""
 
     account: str
     at: float
@@ -51,9 +51,9 @@ class Asked(NamedTuple):
 
 
 def count_each(run: Run, asked: Sequence[Asked]) -> list[Counted | None]:
-    """Count calls in their order within one transaction; each counter is read and written once.
+    """Count calls in order in one transaction; each counter is read and written once.
 
-    Gives None for a call whose counters are damaged.
+    Returns None for a call whose counters are damaged.
     """
     units: dict[tuple[str, int, int], int] = {}
     changed: dict[tuple[str, int, int], None] = {}
@@ -85,7 +85,7 @@ def count_each(run: Run, asked: Sequence[Asked]) -> list[Counted | None]:
 
 
 def read_used(run: Run, account: str, at: float) -> Used:
-    """Read what an account has used; raises `AwayError` where that is no number."""
+    """Read the usage of an account; raises `AwayError` if it is not a number."""
     rows = run(
         "SELECT span, units FROM used WHERE account = ? AND (span = ? AND start = ?"
         " OR span = ? AND start = ?)",

@@ -1,8 +1,8 @@
-"""Accounts in one SQLite file: for the processes of one machine.
+"""Accounts in one SQLite file, for the processes of one machine.
 
-Calls that come in some turns of the event loop are counted in one transaction, so counters are
-exact among processes. They are in the write-ahead log when their calls go on: killing the process
-loses nothing; a machine that loses its power may lose the last moments.
+Calls of some turns of the event loop are counted in one transaction, so counters are exact among
+processes. They are in the write-ahead log before their calls continue. Killing the process loses
+nothing; after a power failure, the last moments can be lost.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from marketdata_mcp.service.access.sqlite_counters import Asked, count_each, rea
 __all__ = ["SqliteStore"]
 
 _KNOWN = 10_000
-"""Keys that are kept in memory."""
+"""Maximum keys in memory."""
 _LOCK_SECONDS = 5.0
-"""Seconds to wait for another process's transaction."""
+"""Maximum seconds to wait for another process's transaction."""
 _TRY_SECONDS = 0.02
-"""How long to do so at once; nothing else in the process goes on then."""
+"""Seconds of one such wait, which blocks the event loop."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS account (
@@ -58,28 +58,29 @@ _BEGIN = "BEGIN IMMEDIATE"
 
 
 class SqliteStore:
-    """Accounts, keys and counters in a file, which is made when it is first written."""
+    """Accounts, keys and counters in a file, which the first write creates."""
 
     def __init__(
         self, file: Path, connect: Callable[..., sqlite3.Connection] = sqlite3.connect
     ) -> None:
-        """`connect` opens the file, as `sqlite3.connect` does."""
+        """`connect` opens the file, like `sqlite3.connect`."""
         self._file = file
         self._connects = connect
-        self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        """One cursor for all statements: a connection keeps some memory for each of its cursors."""
         self._inode = 0
         self._waiting = asyncio.Lock()
         self._found: dict[str, tuple[Key, Account]] = {}
-        """What `find` found, as long as nobody has changed the file."""
+        """The results of `find`, valid while the file does not change."""
         self._version: object = None
-        """What SQLite calls the state of the file; another connection's commit changes it."""
+        """SQLite's version of the file, which another connection's commit changes."""
         self._asked: list[Asked] = []
         self._counting: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------ accounts and keys
 
     async def add_account(self, account: Account) -> bool:
-        """Keep a new account; False where there is one of that name."""
+        """Store a new account; False if the name exists."""
         async with self._change() as run:
             added = run(
                 "INSERT INTO account VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
@@ -90,7 +91,7 @@ class SqliteStore:
     async def change_account(
         self, name: str, *, tier: str | None = None, suspended: bool | None = None
     ) -> Account | None:
-        """Change an account for its next call; None where there is none."""
+        """Change an account from its next call on; None if there is no such account."""
         async with self._change() as run:
             run(
                 "UPDATE account SET tier = coalesce(?, tier), suspended = coalesce(?, suspended)"
@@ -100,7 +101,7 @@ class SqliteStore:
         return await self.account(name)
 
     async def account(self, name: str) -> Account | None:
-        """Return an account; None where there is none."""
+        """Return an account; None if there is no such account."""
         found = self._read("SELECT * FROM account WHERE name = ?", [name])
         return _account(found[0]) if found else None
 
@@ -109,7 +110,7 @@ class SqliteStore:
         return [_account(row) for row in self._read("SELECT * FROM account ORDER BY name")]
 
     async def add_key(self, key: Key, at_most: int | None) -> bool:
-        """Keep a new key; False where its account has as many active ones as it may."""
+        """Store a new key; False if its account has the maximum of active keys."""
         async with self._change() as run:
             rows = run(_KEYS_OF, [key.account]).fetchall()
             active = sum(Key(*row).state(key.created_at) == "active" for row in rows)
@@ -128,7 +129,7 @@ class SqliteStore:
         return [Key(*row) for row in rows]
 
     async def end_key(self, key_id: str, at: float, *, expires: bool = False) -> Key | None:
-        """Revoke a key, or have it expire at a time; None where there is none."""
+        """Revoke a key, or let it expire at a time; None if there is no such key."""
         column = "expires_at" if expires else "revoked_at"
         async with self._change() as run:
             run(
@@ -139,15 +140,15 @@ class SqliteStore:
         return Key(*found[0]) if found else None
 
     async def find(self, key_id: str) -> tuple[Key, Account] | None:
-        """Return a key and its account as they are now; None where there is no such key."""
-        with self._open() as connection:
-            version = connection.execute("PRAGMA data_version").fetchone()
+        """Return the current state of a key and its account; None if there is no such key."""
+        with self._open() as cursor:
+            version = cursor.execute("PRAGMA data_version").fetchone()
             if version != self._version or len(self._found) >= _KNOWN:
                 self._found.clear()
                 self._version = version
             found = self._found.get(key_id)
             if found is None:
-                row = connection.execute(_FIND, [key_id]).fetchone()
+                row = cursor.execute(_FIND, [key_id]).fetchone()
                 if row is None:
                     return None
                 found = self._found[key_id] = Key(*row[:7]), _account(row[7:])
@@ -156,7 +157,7 @@ class SqliteStore:
     # ------------------------------------------------------------------ counting
 
     async def count(self, account: str, at: float, units: int, bounds: Bounds) -> Counted:
-        """Count a call and its units, both or neither, alone among all processes."""
+        """Count a call and its units, both or neither, atomically among all processes."""
         counted: asyncio.Future[Counted] = asyncio.get_running_loop().create_future()
         self._asked.append(Asked(account, at, units, bounds, counted))
         if self._counting is None:
@@ -164,7 +165,7 @@ class SqliteStore:
         return await counted
 
     async def _count_all(self) -> None:
-        """Count the calls that wait for it, in their order."""
+        """Count the waiting calls in order."""
         asked: list[Asked] = []
         found: list[Counted | None]
         try:
@@ -189,10 +190,10 @@ class SqliteStore:
 
     def _take_asked(self) -> list[Asked]:
         asked, self._asked = self._asked, []
-        return [one for one in asked if not one.counted.done()]  # its caller has gone
+        return [one for one in asked if not one.counted.done()]  # done if it was cancelled
 
     async def give_back(self, account: str, at: float, units: int) -> None:
-        """Take units back that were counted at a time."""
+        """Refund units that were counted at a time."""
         async with self._transaction() as run:
             run(
                 "UPDATE used SET units = max(0, units - ?)"
@@ -201,12 +202,12 @@ class SqliteStore:
             )
 
     async def used(self, account: str, at: float) -> Used:
-        """Tell what an account has used."""
-        with self._open() as connection:
-            return read_used(connection.execute, account, at)
+        """Return the usage of an account."""
+        with self._open() as cursor:
+            return read_used(cursor.execute, account, at)
 
     async def check(self) -> None:
-        """Count a call of nobody; raises `AwayError` where no call can be counted."""
+        """Count a call of no account; raises `AwayError` if calls cannot be counted."""
         await self.count(NOBODY, time.time(), 1, Bounds(None, None))
 
     async def close(self) -> None:
@@ -219,49 +220,50 @@ class SqliteStore:
         self._close()
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._cursor is not None:
+            self._cursor.connection.close()
+            self._cursor = None
 
     # ------------------------------------------------------------------ the file
 
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._open() as connection:
-            return connection.execute(statement, values).fetchall()
+        with self._open() as cursor:
+            return cursor.execute(statement, values).fetchall()
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
-        """Run statements as `_transaction` does, which change what is known of a key."""
+        """Run statements like `_transaction`, and forget the keys in memory."""
         async with self._transaction() as run:
             self._found.clear()
             yield run
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Callable[..., sqlite3.Cursor]]:
-        """Run statements, of which all are kept or none; nothing may be awaited in between."""
-        with self._open() as connection:
-            if self._waiting.locked() or not _done(connection, _BEGIN):
+        """Run statements atomically; nothing may be awaited in between."""
+        with self._open() as cursor:
+            if self._waiting.locked() or not _done(cursor, _BEGIN):
                 async with asyncio.timeout(_LOCK_SECONDS), self._waiting:
-                    while not _done(connection, _BEGIN):  # noqa: ASYNC110 - nobody would tell
+                    while not _done(cursor, _BEGIN):  # noqa: ASYNC110 - nobody would tell
                         await asyncio.sleep(_TRY_SECONDS)
             try:
-                yield connection.execute
-                connection.execute("COMMIT")
+                yield cursor.execute
+                cursor.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # not where a full disk has ended it already
-                    connection.execute("ROLLBACK")
+                # A full disk may have ended it already.
+                if cursor.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
                 raise
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Iterator[sqlite3.Cursor]:
         try:
-            # An operator may have put another file in its place, such as one from a backup.
-            if self._connection is None or self._file.stat().st_ino != self._inode:
+            # An operator may have replaced the file, for example from a backup.
+            if self._cursor is None or self._file.stat().st_ino != self._inode:
                 self._reopen()
-            assert self._connection is not None  # noqa: S101 - has just been opened
-            yield self._connection
+            assert self._cursor is not None  # noqa: S101 - has just been opened
+            yield self._cursor
         except (sqlite3.Error, OSError) as error:
-            # A file that was damaged while it was open may have been put right by then.
+            # A file that was damaged while it was open may have been repaired.
             if is_damage(error):
                 self._close()
             raise AwayError from None
@@ -269,12 +271,12 @@ class SqliteStore:
     def _reopen(self) -> None:
         self._close()
         self._version = None
-        self._connection = self._connect()
+        self._cursor = self._connect().cursor()
         self._inode = self._file.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:
         private_folder(self._file.parent)
-        # Whoever can read it knows no key, but who the accounts are.
+        # A reader of the file learns no key, but the names of the accounts.
         self._file.touch(mode=0o600)
         connection = self._connects(self._file, timeout=_LOCK_SECONDS, isolation_level=None)
         try:
@@ -287,9 +289,9 @@ class SqliteStore:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make a new file one with a write-ahead log and tables; others may be about it, too."""
+    """Set up the write-ahead log and tables of a new file; other processes may do the same."""
     ends = time.monotonic() + _LOCK_SECONDS
-    # For this step SQLite does not wait its turn.
+    # SQLite does not wait for a lock in this step.
     while not _done(connection, "PRAGMA journal_mode = WAL"):
         if time.monotonic() > ends:
             raise TimeoutError
@@ -299,10 +301,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.executescript(_SCHEMA)
 
 
-def _done(connection: sqlite3.Connection, statement: str) -> bool:
-    """Run a statement; False where another process is in the way."""
+def _done(on: sqlite3.Connection | sqlite3.Cursor, statement: str) -> bool:
+    """Run a statement; False if another process holds the lock."""
     try:
-        connection.execute(statement)
+        on.execute(statement)
     except sqlite3.OperationalError as error:
         if not is_locked(error):
             raise

@@ -1,4 +1,4 @@
-"""What each tier may ask for, and what a call costs: shipped, or read from an operator's file."""
+"""The limits of tiers and the prices of calls: shipped, or from an operator's file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["SHIPPED", "Issuer", "Policy", "Tier"]
 _MIB = 1 << 20
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-# Strict, because `true` and "600" are mistakes; bounded, so that sums of them can be kept anywhere.
+# Strict, because `true` and "600" are mistakes; bounded, so that any store can keep their sums.
 _Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 _Days: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=100 * 366)]
 _ExchangeId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,40}$")]
@@ -34,34 +34,34 @@ _Scope: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$")]
 
 
 class Tier(BaseModel):
-    """What the accounts of one tier may ask for.
+    """The limits of the accounts of one tier.
 
-    The shipped numbers are the reference service's; it does not say which exchanges its lower
-    tiers have, nor where its cheap history ends, so those are this package's choice.
+    The shipped numbers are the reference service's. It does not document which exchanges its lower
+    tiers have and where its cheap history ends, so those are this package's choice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weekly_units: _Count | None = None
-    """Units a week, which begins on Friday at 00:00 UTC; None: no bound."""
+    """Units a week, which begins on Friday at 00:00 UTC; None: no limit."""
 
     calls_a_minute: Annotated[_Count, Field(ge=1)] | None = None
-    """Calls in a minute of the clock; None: no bound."""
+    """Calls in a calendar minute; None: no limit."""
 
     exchanges: Annotated[tuple[_ExchangeId, ...], Field(min_length=1)] | None = None
-    """Ids of the exchanges that may be asked; None (``"all"`` in a file): every one."""
+    """Ids of the allowed exchanges; None (``"all"`` in a file): all of them."""
 
     history_days: _Days | None = None
-    """How far back candles may begin; 0: the candle that is still forming only; None: no bound."""
+    """Maximum age of candles in days; 0: only the open candle; None: no limit."""
 
     near_units: _Count = 1
-    """What candles cost that begin before the current candle and within `Policy.near_days`."""
+    """Units for candles that begin before the current one and within `Policy.near_days`."""
 
     far_units: _Count = 1
-    """What candles cost that begin further back."""
+    """Units for older candles."""
 
     keys: _Count | None = None
-    """Keys that an account may have at a time; None: no bound."""
+    """Maximum active keys of an account; None: no limit."""
 
     @field_validator("exchanges", mode="before")
     @classmethod
@@ -70,21 +70,21 @@ class Tier(BaseModel):
 
 
 class Issuer(BaseModel):
-    """Whose tokens are taken besides this package's own keys (OAuth 2.0 resource server)."""
+    """The issuer whose tokens are accepted besides keys (OAuth 2.0 resource server)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     issuer: str
-    """The ``iss`` of its tokens: a URL, which clients are told to get tokens from."""
+    """The ``iss`` of its tokens: a URL, from which clients get tokens."""
 
     jwks_url: str
-    """Where its public keys are (RFC 7517)."""
+    """The URL of its public keys (RFC 7517)."""
 
     audience: str
-    """The ``aud`` that a token must have; the URL of this server as clients know it."""
+    """The required ``aud`` of a token: the URL of this server for clients."""
 
     scopes: Annotated[Mapping[_Scope, str], Field(min_length=1)]
-    """Scope to tier; of several the tier counts that stands last among `Policy.tiers`."""
+    """The tier of each scope; of several, the last one in `Policy.tiers` counts."""
 
     @field_validator("issuer", "jwks_url", "audience")
     @classmethod
@@ -123,27 +123,27 @@ SHIPPED: Mapping[str, Tier] = {
     ),
     "hero": Tier(weekly_units=1_250_000, calls_a_minute=600, history_days=3 * 365, keys=10),
 }
-"""The tiers where an operator's file does not change them."""
+"""The shipped tiers, which an operator's file can change."""
 
 
 class Policy(BaseModel):
-    """All tiers, and what they have in common."""
+    """All tiers and their common settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tiers: Mapping[_Name, Tier] = SHIPPED
 
     near_days: _Days = 30
-    """Candles that begin within so many days cost a tier's `Tier.near_units`."""
+    """Candles that begin within this number of days cost `Tier.near_units`."""
 
     oauth: Issuer | None = None
-    """Whose tokens are taken; None: keys only."""
+    """The accepted issuer; None: only keys."""
 
     @classmethod
     def read(cls, file: Path) -> Policy:
-        """Read an operator's TOML file: what it does not say stays as shipped.
+        """Read an operator's TOML file; other settings keep the shipped values.
 
-        Raises `InvalidParameterError` that names the file, the place and what is wrong there.
+        Raises `InvalidParameterError` with the file, the place and the problem.
         """
         try:
             if file.stat().st_size > _MIB:
@@ -172,7 +172,7 @@ class Policy(BaseModel):
         return policy
 
     def tier(self, name: str) -> Tier:
-        """Return a tier; raises `InvalidParameterError` where there is none of that name."""
+        """Return a tier; raises `InvalidParameterError` for an unknown name."""
         found = self.tiers.get(name)
         if found is None:
             near = did_you_mean(closest(name, self.tiers))
@@ -183,7 +183,7 @@ class Policy(BaseModel):
         return found
 
     def to_toml(self) -> str:
-        """Write it as a file that `read` takes, and reads as the same."""
+        """Return it as the text of a file, which `read` reads as the same policy."""
         lines = [f"near_days = {self.near_days}"]
         for name, tier in self.tiers.items():
             lines += ["", f"[tiers.{name}]"]

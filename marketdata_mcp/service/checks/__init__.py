@@ -1,7 +1,7 @@
-"""What can be wrong with a server's setup: the library's checks (`marketdata.doctor`), and more.
+"""Checks of a server's setup: the library's (`marketdata.doctor`) and the server's own.
 
-Checks change nothing, but that the accounts' file is made as a server would make it, and never
-tell what a secret is.
+Checks change nothing, except that the file of accounts is created as the server would create it.
+They never show a secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Check", "Setup", "run"]
 
 
 def run(setup: Setup) -> Iterator[Check]:
-    """Make the checks that apply to a setup, quick ones first."""
+    """Run the checks that apply to a setup, quick ones first."""
     settings = machine.settings(exchange=setup.exchange, sim=setup.sim, redis=setup.redis)
     yield from doctor.installed(settings, {"server"} if setup.address else ())
     if not isinstance(settings, Check):

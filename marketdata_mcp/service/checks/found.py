@@ -1,4 +1,4 @@
-"""What the checks of a server are asked about."""
+"""The setup that the checks of a server get."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Setup"]
 
 @dataclass(frozen=True)
 class Setup:
-    """How the server is to be run."""
+    """The options of the server."""
 
     address: tuple[str, int] | None = None
-    """Where it listens; None: stdio."""
+    """The address to listen on; None: stdio."""
     allow_remote: tuple[str, ...] = ()
     access: bool = False
     policy: Path | None = None
-    """The tiers; None: the file in MARKETDATA_HOME, if there is one."""
+    """The file of tiers; None: the one in MARKETDATA_HOME, if it exists."""
     redis: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -1,4 +1,4 @@
-"""What a server is given to work with, and who can reach it."""
+"""Checks of a server's tiers, accounts, TLS and exposure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOON = timedelta(days=21)
 
 
 def policy(settings: Settings, file: Path | None) -> Check:
-    """Read the tiers that are in force."""
+    """Read the current tiers."""
     from marketdata_mcp.service.access.places import policy_of
 
     try:
@@ -31,7 +31,7 @@ def policy(settings: Settings, file: Path | None) -> Check:
 
 
 def accounts(settings: Settings) -> Check:
-    """Check whether accounts can be read, and calls counted."""
+    """Check whether accounts can be read and calls be counted."""
     from marketdata_mcp.service.access.accounts import AwayError
     from marketdata_mcp.service.access.places import store_of
 
@@ -57,7 +57,7 @@ def accounts(settings: Settings) -> Check:
 
 
 def tls(certificate: Path | None, key: Path | None) -> Check:
-    """Check whether certificate and key fit each other, and for how long."""
+    """Check whether certificate and key match, and how long they are valid."""
     if certificate is None or key is None:
         return Check("fail", "tls", "one of two files is missing", "--tls-cert and --tls-key")
     import ssl
@@ -67,7 +67,7 @@ def tls(certificate: Path | None, key: Path | None) -> Check:
     try:
         chain = x509.load_pem_x509_certificates(certificate.read_bytes())
         key.read_bytes()
-        # An encrypted key would ask for its password; the server cannot answer.
+        # OpenSSL would ask for the password of an encrypted key, which the server cannot enter.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
@@ -94,7 +94,7 @@ def tls(certificate: Path | None, key: Path | None) -> Check:
 
 
 def port(host: str, port: int) -> Check:
-    """Listen for a moment where the server is to listen."""
+    """Listen for a moment on the server's address."""
     try:
         listen(host, port).close()
     except OSError as error:
@@ -105,7 +105,7 @@ def port(host: str, port: int) -> Check:
 
 
 def exposure(setup: Setup, host: str) -> Check:
-    """Tell who can reach the server, and with what."""
+    """Check who can reach the server, and whether with a key and TLS."""
     if is_loopback(host):
         return Check("ok", "exposure", "only this machine can reach it")
     if not setup.access:

@@ -1,1 +1,1 @@
-"""The command ``marketdata-mcp``: what it is told, and what it puts together of the other rooms."""
+"""The command ``marketdata-mcp``: its options, and the parts that it assembles."""

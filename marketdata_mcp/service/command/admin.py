@@ -1,4 +1,4 @@
-"""The commands of ``marketdata-mcp`` that set a server up and look after it, instead of serving."""
+"""The commands of ``marketdata-mcp`` for setup and administration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WRONG_CALL = 2
 _FAILED = 1
 _INTERRUPTED = 130
 
-# Since 0.26 typer has a copy of click of its own, and of its errors only this one is public.
+# Since 0.26, typer contains its own copy of click, and this is its only public error.
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
@@ -43,8 +43,8 @@ def application() -> typer.Typer:
 def run(arguments: Sequence[str]) -> NoReturn:
     """Run a command line, without the name of the program, and end the process.
 
-    Ends with 2 where the command line or a MARKETDATA_* variable is wrong, with 1 where something
-    else is, with 130 on Ctrl-C; what was wrong is one line on standard error.
+    The exit code is 2 if the command line or a MARKETDATA_* variable is wrong, 1 for other errors,
+    and 130 after Ctrl-C. Errors are one line on standard error.
     """
     try:
         command = typer.main.get_command(application())

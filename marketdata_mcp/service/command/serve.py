@@ -1,6 +1,6 @@
-"""Serving: its arguments, and the parts that are put together for them.
+"""Serves: its arguments, and the parts that they need.
 
-Nothing but the standard library is imported before the arguments are read.
+Only the standard library is imported before the arguments are parsed.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _COMMANDS = ("access", "doctor", "install")
-"""What can be done besides serving; each has its own --help."""
+"""The other commands; each has its own --help."""
 
 _TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""Variables of OpenTelemetry, of which one says where traces go."""
+"""OpenTelemetry's variables with the destination of traces."""
 
 _GUARDED = {"max_calls": 100, "trip_after": 5}
-"""Settings by which one exchange that is slow or away does not slow the others down."""
+"""Settings that keep one slow or unreachable exchange from slowing down the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until the client leaves, or until SIGINT or SIGTERM; both end the process with 0.
+    """Serve until the client disconnects, or SIGINT or SIGTERM; the exit code is then 0.
 
-    Ends with 2 where the command line or a MARKETDATA_* variable is wrong, with 1 where the
-    address cannot be listened on.
+    The exit code is 2 if the command line or a MARKETDATA_* variable is wrong, and 1 if it cannot
+    listen on the address.
     """
     check_library()
-    if sys.stderr is None:  # closed by whoever started this; the free descriptor becomes 2
+    if sys.stderr is None:  # the parent process has closed it; the next descriptor becomes 2
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] and arguments[0] in _COMMANDS:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _check(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _leave())
-    # Nothing that is imported goes away again; looking for it is a tenth of the time to start.
+    # Imported objects are never freed; collecting them takes a tenth of the start-up time.
     gc.disable()
     if options.http is None:
         _serve_stdio(options)
@@ -89,13 +89,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         action="append",
         default=[],
-        help="let HOST be other than this machine's loopback: without --access everyone who "
-        "reaches it may ask. NAME is the host in the URL that clients use; repeat for several",
+        help="allow a HOST besides the loopback: without --access, everyone who can reach it can "
+        "send requests. NAME is the host in the URL that clients use; may be repeated",
     )
     parser.add_argument(
         "--access",
         action="store_true",
-        help="answer only who has a key: `marketdata-mcp access` makes accounts and keys",
+        help="require a key: `marketdata-mcp access` makes accounts and keys",
     )
     parser.add_argument(
         "--policy",
@@ -146,8 +146,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_groups,
         action="extend",
         default=[],
-        help="serve some groups of tools only: market, history, watch. chart is served only where "
-        "it is named: get_chart, a picture of candles for hosts that show images",
+        help="serve only some groups of tools: market, history, watch. chart is served only if it "
+        "is named: get_chart, a picture of candles for hosts that show images",
     )
     version = f"{PROGRAM} {marketdata.__version__}"
     parser.add_argument("--version", action="version", version=version)
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """End where options do not go together."""
+    """Exit if options conflict."""
     for name in ("access", "allow_remote", "redis", "sse", "tls_cert", "tls_key"):
         if getattr(options, name) and options.http is None:
             _fail(2, f"--{name.replace('_', '-')} goes with --http.")
@@ -176,7 +176,7 @@ def _serve_stdio(options: argparse.Namespace) -> None:
         if sys.platform != "win32":
             ends = wire.claim()
     except OSError:
-        _fail(2, "stdin and stdout must be open: the client is at their other ends.")
+        _fail(2, "stdin and stdout must be open, because the client uses them.")
     if talks:
         _say("waiting for a client to speak MCP on stdin; Ctrl-C ends it, --help says more.")
     client = _client(options)
@@ -240,7 +240,7 @@ def _serve_http(options: argparse.Namespace) -> None:
 
 
 def _groups(text: str) -> list[str]:
-    """Read GROUP[,GROUP...]; raises `argparse.ArgumentTypeError`."""
+    """Parse GROUP[,GROUP...]; raises `argparse.ArgumentTypeError`."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in GROUPS]
     if wrong or not names:
@@ -258,7 +258,7 @@ def _ready(url: str, options: argparse.Namespace) -> None:
 
 
 def _client(options: argparse.Namespace, **unless_set: int) -> AsyncClient:
-    """Make the client; settings in ``unless_set`` hold where no variable says otherwise."""
+    """Make the client; ``unless_set`` has defaults of settings without a variable."""
     from marketdata import AsyncClient, MarketDataError
     from marketdata.settings import PREFIX, Settings
 
@@ -296,9 +296,9 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
         logging.basicConfig(level=logging.WARNING, handlers=[handler])
     flush = _traced()
     gc.freeze()
-    # With the usual thresholds a server that has a thousand requests open looks through all of them
-    # at every other call, which then costs two to three times as much as with eight. One look at
-    # fifty thousand objects would take 50 ms, in which nobody is answered.
+    # With the default thresholds, a server with a thousand open requests traverses all of them at
+    # every other call, which then costs two to three times as much as with eight. Traversing fifty
+    # thousand objects takes 50 ms, in which no request is answered.
     gc.set_threshold(10_000, 50, 100)
     gc.enable()
 
@@ -311,7 +311,7 @@ def _run(serving: Coroutine[object, object, None], options: argparse.Namespace) 
 
 
 def _traced() -> Callable[[], None]:
-    """Have traces sent where the environment asks for it; gives what sends the last of them."""
+    """Send traces if the environment enables them; return a function that sends the rest."""
     if not any(map(os.environ.get, _TRACES)):
         return lambda: None
     from marketdata import MarketDataError
@@ -324,8 +324,8 @@ def _traced() -> Callable[[], None]:
 
 
 def _leave() -> NoReturn:
-    # Everything is closed by now. An orderly exit would still wait for threads, for example for
-    # one that asks a name server which does not answer, and take ccxt apart piece by piece.
+    # Everything is closed. A normal exit would still wait for threads, for example one that waits
+    # for a name server, and free all objects of ccxt.
     import logging
 
     logging.shutdown()

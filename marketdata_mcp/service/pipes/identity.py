@@ -1,4 +1,4 @@
-"""The id of a request that is none, so that whoever waits for its answer gets one."""
+"""Finds the id of an invalid request, so that its sender gets an answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_JSON = "Parse error: a message is one line of JSON."
 
 
 def request_id(line: bytes) -> Id:
-    """Read the id out of a message that is not sound; None where there is none to be read."""
+    """Return the id of an invalid message; None if it has no readable id."""
     message = _read(line)
     found = message.get("id") if isinstance(message, dict) else None
     match found:
@@ -35,7 +35,7 @@ def request_id(line: bytes) -> Id:
 
 
 def is_unanswered(line: bytes) -> bool:
-    """Return whether a request would pass for a notification, because its id is none."""
+    """Return whether a request would look like a notification, because its id is invalid."""
     if b'"id"' not in line:
         return False
     message = _read(line)
@@ -44,7 +44,7 @@ def is_unanswered(line: bytes) -> bool:
 
 
 def refused(line: bytes) -> dict[str, Any]:
-    """Return the answer to a message that is not sound."""
+    """Return the answer to an invalid message."""
     message = _read(line)
     code, said = INVALID_REQUEST, _NO_MESSAGE
     if message is None:
@@ -61,7 +61,7 @@ def refused(line: bytes) -> dict[str, Any]:
 
 
 def _read(line: bytes) -> Any:
-    """Read JSON, with the halves of characters that a strict reader refuses; None: it is none."""
+    """Parse JSON, including lone surrogates that a strict parser refuses; None if it is invalid."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""MCP over stdin and stdout, on the event loop's own pipes.
+"""MCP over stdin and stdout, with the event loop's own pipes.
 
-The SDK's transport for this crosses to a thread for each read, write and flush, waits for the
-next line before Ctrl-C can end it, and dies of SIGTERM with nothing closed. On Windows, whose loop
-cannot wait for such pipes, it is the transport all the same (`serve_by_sdk`).
+The SDK's transport uses a thread for each read, write and flush, waits for the next line before
+Ctrl-C can end it, and is killed by SIGTERM without closing anything. Windows, whose loop cannot
+wait for such pipes, uses it all the same (`serve_by_sdk`).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ __all__ = ["serve", "serve_by_sdk"]
 async def serve(server: Server[Any], incoming: int, outgoing: int) -> None:
     """Serve one client over two descriptors.
 
-    Ends when the client has closed its end and has got all its answers, and at once on SIGINT or
-    SIGTERM. Either way the server's lifespan has ended, so that everything upstream is closed.
+    Ends when the client has closed its end and has all answers, and at once on SIGINT or SIGTERM.
+    In both cases the server's lifespan ends, so that all upstream connections are closed.
     """
     output = await wire.Output.open(outgoing)
     written = _Piped(output)
@@ -58,21 +58,21 @@ async def serve(server: Server[Any], incoming: int, outgoing: int) -> None:
 
 
 async def serve_by_sdk(server: Server[Any]) -> None:
-    """Serve one client over stdin and stdout by the SDK's transport.
+    """Serve one client over stdin and stdout with the SDK's transport.
 
-    Ends when the client has closed its end and has got all its answers.
+    Ends when the client has closed its end and has all answers.
     """
     from mcp.server.stdio import stdio_server
 
     async with stdio_server() as (incoming, outgoing):
         written = _Handed(outgoing)
         read = _Read(incoming, written)
-        async with outgoing:  # what writes for it ends with it
+        async with outgoing:  # its writer ends with it
             await server.run(read, written, server.create_initialization_options())
 
 
 class _Stream:
-    """What the SDK expects of both directions."""
+    """The interface that the SDK expects in both directions."""
 
     async def aclose(self) -> None:
         """Do nothing: `serve` closes, after the last answer."""
@@ -90,7 +90,7 @@ class _Stream:
 
 
 class _Written(_Stream):
-    """Messages to the client, and which of its requests still wait for one."""
+    """Messages to the client, and its requests without an answer."""
 
     def __init__(self) -> None:
         self._waiting: set[str] = set()
@@ -102,28 +102,28 @@ class _Written(_Stream):
         raise NotImplementedError
 
     def note(self, item: SessionMessage) -> None:
-        """Note that a message has been written, which may be an answer."""
+        """Note a written message, which can be an answer."""
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
             self.settle(item.message.id)
 
     def expect(self, request_id: object) -> None:
-        """Note that a request has come."""
+        """Note a received request."""
         self._waiting.add(str(request_id))
         self._all_answered.clear()
 
     def settle(self, request_id: object) -> None:
-        """Note that a request has its answer, or was cancelled and gets none."""
+        """Note that a request was answered, or was cancelled and gets no answer."""
         self._waiting.discard(str(request_id))
         if not self._waiting:
             self._all_answered.set()
 
     async def all_answered(self) -> None:
-        """Wait until no request waits."""
+        """Wait until all requests are answered."""
         await self._all_answered.wait()
 
 
 class _Piped(_Written):
-    """Written on a pipe of the loop's own."""
+    """Writes messages to a pipe of the loop."""
 
     def __init__(self, output: wire.Output) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class _Piped(_Written):
         await self._drain()
 
     async def refuse(self, line: bytes) -> None:
-        """Answer a line that is no message, under its id where it has one that can be read."""
+        """Answer an invalid line, with its id if that can be read."""
         self._output.put(json.dumps(identity.refused(line)).encode())
         await self._drain()
 
@@ -149,14 +149,14 @@ class _Piped(_Written):
 
 
 class _Handed(_Written):
-    """Handed to the SDK's transport, which writes it."""
+    """Passes messages to the SDK's transport, which writes them."""
 
     def __init__(self, outgoing: ContextSendStream[SessionMessage]) -> None:
         super().__init__()
         self._outgoing = outgoing
 
     async def send(self, item: SessionMessage) -> None:
-        """Hand over one message."""
+        """Pass on one message."""
         try:
             await self._outgoing.send(item)
         finally:
@@ -166,8 +166,8 @@ class _Handed(_Written):
 class _Read(_Stream):
     """Messages from the client; ends after its last request has been answered.
 
-    The SDK drops the calls under way when this ends, and a client may well send its calls, close
-    its end and then read.
+    The SDK drops calls in flight when this ends, but a client may send its calls, close its end and
+    then read.
     """
 
     def __init__(
@@ -177,11 +177,11 @@ class _Read(_Stream):
         self._written = written
 
     async def receive(self) -> SessionMessage | Exception:
-        """Return the next message, or what was wrong with it; `anyio.EndOfStream` at the end."""
+        """Return the next message or its error; raises `anyio.EndOfStream` at the end."""
         async for item in self._messages:
             match item:
                 case SessionMessage(message=JSONRPCRequest(method="subscriptions/listen")):
-                    pass  # answered when it ends, which would be never
+                    pass  # a listening request is answered at its end, which would never come
                 case SessionMessage(message=JSONRPCRequest(id=request_id)):
                     self._written.expect(request_id)
                 case SessionMessage(
@@ -205,7 +205,7 @@ class _Read(_Stream):
 async def _messages(
     lines: AsyncIterator[bytes | None], written: _Piped
 ) -> AsyncIterator[SessionMessage | Exception]:
-    """Read messages; lines that are none are answered here."""
+    """Read messages; invalid lines are answered here."""
     async for line in lines:
         if line is None:
             await written.send(SessionMessage(_TOO_LONG))

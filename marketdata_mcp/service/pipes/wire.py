@@ -1,4 +1,4 @@
-"""The process's own stdin and stdout as bytes: taken from everyone else, read without threads."""
+"""The process's stdin and stdout as bytes: used by nothing else, and read without threads."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from collections.abc import AsyncIterator
 __all__ = ["LONGEST_LINE", "Output", "claim", "lines"]
 
 LONGEST_LINE = 4 << 20
-"""Bytes of a line, as many as the protocol's own servers take of a request."""
+"""Maximum bytes of a line, as in the SDK's servers."""
 _CHUNK = 256 * 1024
 _FLUSH_SECONDS = 1.0
 
 
 def claim() -> tuple[int, int]:
-    """Return descriptors for stdin and stdout that nobody else has.
+    """Return descriptors of stdin and stdout that nothing else uses.
 
-    Afterwards descriptor 0 is empty and descriptor 1 is stderr, so that a library that prints, or
-    a child process, cannot end up inside the protocol. Raises OSError where one is closed.
+    Afterwards descriptor 0 is empty and descriptor 1 is stderr, so that a library that prints, or a
+    child process, cannot write into the protocol. Raises OSError if one is closed.
     """
     incoming, outgoing = _apart(0), _apart(1)
     empty = os.open(os.devnull, os.O_RDONLY)
@@ -32,7 +32,7 @@ def claim() -> tuple[int, int]:
 
 
 def _apart(descriptor: int) -> int:
-    """Copy a descriptor to a place from 3 on: everybody writes to the three before."""
+    """Copy a descriptor to a number above 2, because other code uses the first three."""
     copy = os.dup(descriptor)
     if copy > 2:
         return copy
@@ -43,9 +43,9 @@ def _apart(descriptor: int) -> int:
 
 
 async def lines(descriptor: int) -> AsyncIterator[bytes | None]:
-    """Read lines until the other end closes; the last one may lack its newline.
+    """Read lines until the other end closes; the last one may lack a newline.
 
-    One that is longer than `LONGEST_LINE` is thrown away as it comes, and given as None.
+    A line longer than `LONGEST_LINE` is discarded while it arrives, and yielded as None.
     """
     begun: list[bytes] = []
     size = 0
@@ -76,7 +76,7 @@ async def _chunks(descriptor: int) -> AsyncIterator[bytes]:
 
 
 class Output:
-    """Where whole lines are written; `open` makes one."""
+    """Writes whole lines; `open` makes one."""
 
     def __init__(self, descriptor: int, writer: asyncio.StreamWriter | None) -> None:
         self._descriptor = descriptor
@@ -95,7 +95,7 @@ class Output:
         return cls(descriptor, asyncio.StreamWriter(transport, protocol, None, loop))
 
     def put(self, line: bytes) -> None:
-        """Write a line behind those before; it may still wait for the reader when this returns."""
+        """Queue a line; it may still wait for the reader when this returns."""
         data = line + b"\n"
         if self._writer is not None:
             self._writer.write(data)
@@ -104,12 +104,12 @@ class Output:
             data = data[os.write(self._descriptor, data) :]
 
     async def drain(self) -> None:
-        """Wait until the reader has caught up; raises ConnectionError when it has gone."""
+        """Wait until the reader has caught up; raises ConnectionError if it has closed."""
         if self._writer is not None:
             await self._writer.drain()
 
     async def finish(self) -> None:
-        """Hand over what is still waiting, to a reader that takes it, and close."""
+        """Write the waiting lines if the reader accepts them, and close."""
         if self._writer is None:
             return
         self._writer.close()
@@ -121,6 +121,6 @@ class Output:
 
 
 def _can_wait(descriptor: int) -> bool:
-    """Return whether the event loop can wait for it; a file or the null device never makes it."""
+    """Return whether the event loop can wait for a descriptor; not for files or the null device."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)

@@ -1,4 +1,4 @@
-"""Missing bars are listed, each run of them once, wherever in the range they are."""
+"""Missing bars are listed, each run once, anywhere in the range."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -52,7 +52,7 @@ def there(first: int, last: int, *gaps: tuple[int, int]) -> list[int]:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_holes_at_the_start_in_the_middle_and_at_the_end(taped, exchange: str) -> None:
+def test_gaps_at_the_start_in_the_middle_and_at_the_end(taped, exchange: str) -> None:
     gaps = [(100, 110), (130, 131), (190, 200)]
     client = taped(exchange, 300, *gaps)
     candles = client.candles("BTC/USDT", "1m", start=START + 105 * MINUTE, end=START + 195 * MINUTE)
@@ -62,7 +62,7 @@ def test_holes_at_the_start_in_the_middle_and_at_the_end(taped, exchange: str) -
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_a_hole_across_the_edge_of_a_page(taped, exchange: str) -> None:
+def test_a_gap_across_the_edge_of_a_page(taped, exchange: str) -> None:
     page = PAGES[exchange]
     gaps = [(page - 3, page + 4), (2 * page, 2 * page + 1), (3 * page - 1, 3 * page)]
     client = taped(exchange, 3 * page + 20, *gaps)
@@ -73,7 +73,7 @@ def test_a_hole_across_the_edge_of_a_page(taped, exchange: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_a_hole_of_several_pages(taped, exchange: str) -> None:
+def test_a_gap_of_several_pages(taped, exchange: str) -> None:
     page = PAGES[exchange]
     gap = (page // 2, page // 2 + 3 * page)
     client = taped(exchange, 5 * page, gap)
@@ -84,7 +84,7 @@ def test_a_hole_of_several_pages(taped, exchange: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_a_hole_of_several_days_at_the_start_of_the_range(taped, exchange: str) -> None:
+def test_a_gap_of_several_days_at_the_start_of_the_range(taped, exchange: str) -> None:
     gap = (10, 3 * 1440 + 100)
     client = taped(exchange, 3 * 1440 + 150, gap)
     candles = client.candles("BTC/USDT", "1m", start=START + 20 * MINUTE)
@@ -94,7 +94,7 @@ def test_a_hole_of_several_days_at_the_start_of_the_range(taped, exchange: str) 
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_range_wholly_inside_a_hole(taped, exchange: str) -> None:
+def test_a_range_inside_a_gap(taped, exchange: str) -> None:
     client = taped(exchange, 300, (100, 250))
     candles = client.candles("BTC/USDT", "1m", start=START + 120 * MINUTE, end=START + 240 * MINUTE)
 
@@ -104,7 +104,7 @@ def test_a_range_wholly_inside_a_hole(taped, exchange: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_a_hole_that_reaches_to_the_present(taped, exchange: str) -> None:
+def test_a_gap_that_reaches_to_now(taped, exchange: str) -> None:
     # Nothing was traded in the last ten minutes, of which the tenth is still going on.
     client = taped(exchange, 300, (290, 300))
     candles = client.candles("BTC/USDT", "1m", start=START + 280 * MINUTE)
@@ -115,7 +115,7 @@ def test_a_hole_that_reaches_to_the_present(taped, exchange: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_the_newest_bars_reach_back_over_a_hole(taped, exchange: str) -> None:
+def test_the_newest_bars_reach_back_across_a_gap(taped, exchange: str) -> None:
     client = taped(exchange, 300, (200, 260))
     candles = client.candles("BTC/USDT", "1m", limit=60)
 
@@ -124,7 +124,7 @@ def test_the_newest_bars_reach_back_over_a_hole(taped, exchange: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_the_newest_bars_reach_back_over_a_hole_of_days(taped, exchange: str) -> None:
+def test_the_newest_bars_reach_back_across_a_gap_of_days(taped, exchange: str) -> None:
     last = 3 * 1440
     client = taped(exchange, last + 5, (50, last))
     candles = client.candles("BTC/USDT", "1m", limit=20)
@@ -134,7 +134,7 @@ def test_the_newest_bars_reach_back_over_a_hole_of_days(taped, exchange: str) ->
 
 
 @pytest.mark.parametrize("exchange", ["binance", "coinbaseexchange", "okx"])
-def test_the_bars_before_an_end_inside_a_hole(taped, exchange: str) -> None:
+def test_the_last_bars_before_an_end_inside_a_gap(taped, exchange: str) -> None:
     client = taped(exchange, 3 * 1440, (100, 2 * 1440))
     candles = client.candles("BTC/USDT", "1m", limit=10, end=START + 1440 * MINUTE)
 
@@ -142,7 +142,7 @@ def test_the_bars_before_an_end_inside_a_hole(taped, exchange: str) -> None:
     assert holes(candles) == [(100, 1440, 1340)]
 
 
-def test_first_bars_from_a_start_inside_a_hole(taped) -> None:
+def test_the_first_bars_from_a_start_inside_a_gap(taped) -> None:
     client = taped("binance", 300, (100, 150))
     candles = client.candles("BTC/USDT", "1m", limit=5, start=START + 120 * MINUTE)
 
@@ -151,9 +151,7 @@ def test_first_bars_from_a_start_inside_a_hole(taped) -> None:
 
 
 @pytest.mark.parametrize("exchange", DIALECTS)
-def test_longer_bars_over_a_hole_are_there_as_long_as_a_minute_of_them_is(
-    taped, exchange: str
-) -> None:
+def test_longer_bars_exist_if_one_of_their_minutes_does(taped, exchange: str) -> None:
     client = taped(exchange, 20 * 60, (61, 290))
     candles = client.candles("BTC/USDT", "1h", start=START)
 
@@ -162,7 +160,7 @@ def test_longer_bars_over_a_hole_are_there_as_long_as_a_minute_of_them_is(
     assert holes(candles) == [(120, 240, 2)]
 
 
-def test_a_hole_is_an_interval_of_times(taped) -> None:
+def test_a_gap_is_a_range_of_times(taped) -> None:
     client = taped("kraken", 30, (10, 12))
     candles = client.candles("BTC/USDT", "1m", start=START)
 
@@ -181,7 +179,7 @@ def test_a_hole_is_an_interval_of_times(taped) -> None:
     assert when(ms(hole.start)) == hole.start
 
 
-def test_slices_and_joins_keep_what_is_known(taped) -> None:
+def test_slices_and_joins_keep_gaps(taped) -> None:
     client = taped("kraken", 30, (10, 12))
     candles = client.candles("BTC/USDT", "1m", start=START)
 

@@ -1,4 +1,4 @@
-"""How much of an exchange's request budget is used, for operators."""
+"""The used part of an exchange's request budget, for operators."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside.requests import Budget, Limit
 
 import marketdata as md
-from marketdata._requests.rate_ledger import Limit
-from marketdata._requests.rate_limit import Budget
 from marketdata.sim import SimulatedExchange
 
 
-def test_the_share_of_the_window_that_all_have_used(tmp_path: Path) -> None:
+def test_the_used_share_of_the_window(tmp_path: Path) -> None:
     now = 1_700_000_000.0
     file = tmp_path / "budget.sqlite"
     one, other = (
@@ -39,7 +38,7 @@ def test_without_a_window_there_is_no_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.paced
-def test_a_client_tells_it(sim: SimulatedExchange, connect: Callable[..., md.Client]) -> None:
+def test_a_client_reports_it(sim: SimulatedExchange, connect: Callable[..., md.Client]) -> None:
     client = connect(sim)
     client.ticker("BTC/USDT")
     found: Any = client.upstream()[0].budget_used

@@ -1,4 +1,4 @@
-"""Why bars are missing is found out once, stored with them, and told by the public call."""
+"""The cause of missing bars is determined once, stored with them, and returned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXCHANGES = ["binance", "coinbaseexchange"]
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-def test_an_outage_is_when_no_pair_had_bars(
+def test_no_bars_of_any_pair_mean_an_outage(
     play: Play, connect: Connect, isolated: Path, exchange: str
 ) -> None:
     both, one = (100, 130), (200, 210)
@@ -46,7 +46,7 @@ def test_an_outage_is_when_no_pair_had_bars(
 @pytest.mark.parametrize(
     ("exchange", "cause"), [("binance", "outage"), ("coinbaseexchange", "no_trades")]
 )
-def test_an_only_pair_is_judged_by_whether_the_exchange_has_quiet_bars(
+def test_the_only_pair_of_an_exchange_has_no_trades_or_an_outage(
     play: Play, connect: Connect, exchange: str, cause: str
 ) -> None:
     sim = play(exchange, 400, (100, 130), now=OLD)
@@ -56,7 +56,7 @@ def test_an_only_pair_is_judged_by_whether_the_exchange_has_quiet_bars(
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-def test_what_was_before_the_first_bar_is_not_served(
+def test_gaps_before_the_first_bar_are_not_served(
     play: Play, connect: Connect, isolated: Path, exchange: str
 ) -> None:
     sim = play(exchange, 400, (0, 50), (70, 80), now=OLD, others={"ETH/USDT": []})
@@ -70,16 +70,14 @@ def test_what_was_before_the_first_bar_is_not_served(
     assert pages(sim) == 0
 
 
-def test_a_hole_at_the_start_of_a_range_is_no_start_of_the_market(
-    play: Play, connect: Connect
-) -> None:
+def test_a_gap_at_the_start_of_a_range_is_not_the_listing(play: Play, connect: Connect) -> None:
     sim = play("binance", 3 * DAY, (DAY, DAY + 30), now=4 * DAY, others={"ETH/USDT": []})
     candles = connect(sim).candles("BTC/USDT", "1m", start=at(DAY + 5), end=at(DAY + 100))
 
     assert holes(candles.missing) == [(DAY + 5, DAY + 30, "no_trades")]
 
 
-def test_what_is_before_krakens_window_is_not_served_and_asked_for_once(
+def test_ranges_before_krakens_window_are_not_served_and_requested_once(
     play: Play, connect: Connect
 ) -> None:
     sim = play("kraken", 1500, (1400, 1410), now=1500, others={"BTC/USD": []})
@@ -98,7 +96,7 @@ def test_what_is_before_krakens_window_is_not_served_and_asked_for_once(
 
 
 @pytest.mark.parametrize("length", [1995, 1999, 2001, 2003, 3300])
-def test_newest_bars_that_are_not_there_yet_are_never_stored_as_missing(
+def test_missing_newest_bars_are_not_stored_as_gaps(
     play: Play, connect: Connect, before: Before, isolated: Path, length: int
 ) -> None:
     # Wherever the last page begins: in the midst of what is late, or far into it.
@@ -121,7 +119,7 @@ def test_newest_bars_that_are_not_there_yet_are_never_stored_as_missing(
     assert opened(table) == list(range(length))
 
 
-def test_newest_bars_that_never_come_are_missing_as_soon_as_a_later_one_has_come(
+def test_missing_newest_bars_become_gaps_after_a_later_one(
     play: Play, connect: Connect, isolated: Path
 ) -> None:
     gap = (980, 1100)
@@ -141,7 +139,7 @@ def test_newest_bars_that_never_come_are_missing_as_soon_as_a_later_one_has_come
     assert pages(sim) == 0
 
 
-def test_a_hole_over_the_edge_of_two_recent_pages_is_one_hole(
+def test_a_gap_across_two_recent_pages_is_one_gap(
     play: Play, connect: Connect, isolated: Path
 ) -> None:
     gap = (990, 1010)
@@ -156,7 +154,7 @@ def test_a_hole_over_the_edge_of_two_recent_pages_is_one_hole(
     assert pages(sim) == 0
 
 
-def test_a_recent_hole_before_stored_bars_is_stored(play: Play, connect: Connect) -> None:
+def test_a_recent_gap_before_stored_bars_is_stored(play: Play, connect: Connect) -> None:
     sim = play("binance", 500, (90, 100), now=500, others={"ETH/USDT": []})
     client = connect(sim)
     client.candles("BTC/USDT", "1m", start=at(100), end=at(200))
@@ -172,7 +170,7 @@ def test_a_recent_hole_before_stored_bars_is_stored(play: Play, connect: Connect
 # ---------------------------------------------------------------------------- fill and strict
 
 
-def test_fill_and_strict_go_by_the_stored_causes(play: Play, connect: Connect) -> None:
+def test_fill_and_strict_use_the_stored_causes(play: Play, connect: Connect) -> None:
     sim = play("binance", 200, (0, 20), (50, 60), now=OLD, others={"ETH/USDT": []})
     client = connect(sim)
 
@@ -210,7 +208,7 @@ def changed(gateway: Gateway, volume: str) -> None:
     gateway.edit("*/klines", edit)
 
 
-def test_refresh_puts_what_the_exchange_says_now_in_place_of_what_is_stored(
+def test_refresh_replaces_stored_bars(
     play: Play, connect: Connect, before: Before, isolated: Path
 ) -> None:
     gateway = before(play("binance", 3000, now=OLD + 3000))
@@ -232,7 +230,7 @@ def test_refresh_puts_what_the_exchange_says_now_in_place_of_what_is_stored(
     assert client.history.verify() == []
 
 
-def test_a_refresh_that_fails_midway_leaves_what_is_stored(
+def test_a_failed_refresh_keeps_stored_bars(
     play: Play, connect: Connect, before: Before, isolated: Path
 ) -> None:
     gateway = before(play("binance", 3000, now=OLD + 3000))
@@ -254,7 +252,7 @@ def test_a_refresh_that_fails_midway_leaves_what_is_stored(
     assert not any("klines" in request for request in gateway.requests)
 
 
-def test_a_refresh_keeps_stored_bars_in_place_of_which_nothing_sound_comes(
+def test_a_refresh_keeps_stored_bars_if_the_new_ones_are_invalid(
     play: Play, connect: Connect, before: Before
 ) -> None:
     gateway = before(play("binance", 300, now=OLD))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata._aggregation.asking import Answer, Ask, ask_each, name_of, pairs_of
-from marketdata._candles.windows import ticker_over
+from marketdata._candles.tickers import ticker_over
 from marketdata.models.aggregates import Best, Comparison, ComparisonRow
 from marketdata.models.decimals import EXACT, basis_points, difference, exact, mean
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marketdata._candles.windows import tickers
+from marketdata._candles.tickers import tickers
 from marketdata.models.lists import Records
 
 if TYPE_CHECKING:

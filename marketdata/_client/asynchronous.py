@@ -104,7 +104,7 @@ class Options(TypedDict, total=False):
 @functools.cache
 def _ticker_of() -> Callable[[Venue, str, str], Awaitable[Ticker]]:
     # An import statement takes a microsecond each time that it runs.
-    from marketdata._candles.windows import ticker
+    from marketdata._candles.tickers import ticker
 
     return ticker
 

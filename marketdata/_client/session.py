@@ -292,9 +292,8 @@ class Session:
         """Return the running loop's connections, and make them if there are none."""
         here = self.open_here()
         if here is None:
-            # Imports take long, so a thread does them.
-            for module in ("marketdata._exchanges.exchange", "marketdata._candles.questions"):
-                await asyncio.to_thread(importlib.import_module, module)
+            # It imports ccxt, which takes long, so a thread does it.
+            await asyncio.to_thread(importlib.import_module, "marketdata._exchanges.exchange")
             here = self.open_here()
         if here is None:
             here = Connections(self.settings, self.catalogue(), self._recorder)

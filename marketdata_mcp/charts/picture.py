@@ -19,7 +19,6 @@ from marketdata.arguments import (
     TimeframeName,
 )
 from marketdata.models import Record
-from marketdata.models.plots import small_picture
 from marketdata.pages import page
 from marketdata_mcp import answers
 from marketdata_mcp.answers import Answer, Content
@@ -65,6 +64,8 @@ async def get_chart(
     """Draw a chart of candles with volume as a picture (PNG image) for a person to see. The
     numbers: get_candles.
     """
+    from marketdata.models.plots import small_picture
+
     asked = {"pair": pair, "timeframe": timeframe, "exchange": exchange, "start": start}
     found = await page(served.client, {**asked, "end": end, "limit": limit})
     whole = answers.candles(found, answers.CANDLE).content

@@ -26,7 +26,6 @@ from marketdata_mcp.callers import Caller, Usage
 from marketdata_mcp.live.places import FULL_SECONDS
 from marketdata_mcp.resources import refused
 from marketdata_mcp.service.bounds import Ceilings
-from marketdata_mcp.service.costs import ask_of
 from marketdata_mcp.service.observe import Observer, observed
 from marketdata_mcp.service.shares import Shares
 
@@ -124,6 +123,8 @@ class GatedAdmission(Admission):
         if self._gate is None:
             yield self.client
             return
+        from marketdata_mcp.service.costs import ask_of
+
         ask = ask_of(what, arguments)
         charge = await self._gate.charge(caller, ask)
         if call is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import sys
 from collections.abc import Callable
@@ -83,6 +82,8 @@ async def _give_back() -> None:
     gc.collect()
     _renew_iterators()
     if sys.platform == "linux":
+        import ctypes
+
         # Only glibc needs this; others, such as musl, return memory by themselves.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

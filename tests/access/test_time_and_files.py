@@ -23,7 +23,6 @@ from inside.requests import Avoided, Budget
 from redis_server import RedisServer
 
 from marketdata import AsyncClient
-from marketdata._requests.avoided import Avoided
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
     WEEK,
